@@ -1,0 +1,107 @@
+package patch
+
+// Input is a run input with every default filled in. It is valid input itself:
+// what the plan stores can be read again.
+type Input struct {
+	RunKey                 string       `json:"runKey,omitempty"`
+	RequestedBy            string       `json:"requestedBy,omitempty"`
+	Reason                 string       `json:"reason,omitempty"`
+	Waves                  []Wave       `json:"waves"`
+	WavePauseSeconds       int          `json:"wavePauseSeconds"`
+	AbortOnIssues          bool         `json:"abortOnIssues"`
+	Approval               ApprovalMode `json:"approval"`
+	ApprovalTimeoutSeconds int          `json:"approvalTimeoutSeconds"`
+	RequireDistinct        int          `json:"requireDistinct"`
+	DryRun                 bool         `json:"dryRun"`
+	OnUnreachable          string       `json:"onUnreachable"` // "continue" or "stop"
+	Budget                 RunBudget    `json:"budget"`
+	Guards                 Guards       `json:"guards"`
+	Resume                 RunID        `json:"resume,omitempty"`
+}
+
+// Wave is an ordered group of targets that are patched together.
+type Wave struct {
+	Name                  string      `json:"name"`
+	Accounts              []AccountID `json:"accounts"`
+	OrganizationalUnits   []string    `json:"organizationalUnits,omitempty"`
+	Regions               []Region    `json:"regions"`
+	Filters               Filters     `json:"filters"`
+	SSM                   SSM         `json:"ssm"`
+	MaxConcurrentAccounts int         `json:"maxConcurrentAccounts"`
+	CommandTimeoutSeconds int         `json:"commandTimeoutSeconds"`
+	Budget                WaveBudget  `json:"budget"`
+	HealthGate            HealthGate  `json:"healthGate"`
+}
+
+// Filters select a wave's instances. Values under one tag key are OR, keys are
+// AND; InstanceIDs, when given, replace the tags.
+type Filters struct {
+	Tags        map[string][]string `json:"tags"`
+	Platforms   []Platform          `json:"platforms"`
+	InstanceIDs []InstanceID        `json:"instanceIds,omitempty"`
+}
+
+// SSM is how a wave's commands run in each account and region.
+type SSM struct {
+	MaxConcurrency Threshold    `json:"maxConcurrency"`
+	MaxErrors      Threshold    `json:"maxErrors"`
+	Operation      Operation    `json:"operation"`
+	RebootOption   RebootOption `json:"rebootOption"`
+}
+
+// RunBudget is how many planned instances of the whole run may fail.
+type RunBudget struct {
+	MaxFailedInstances Threshold `json:"maxFailedInstances"`
+}
+
+// WaveBudget is how much of a wave may fail. MaxFailedInstances is against the
+// wave's planned instances, PerAccount against one account's, MaxFailedAccounts
+// against the wave's accounts.
+type WaveBudget struct {
+	MaxFailedInstances Threshold `json:"maxFailedInstances"`
+	MaxFailedAccounts  Threshold `json:"maxFailedAccounts"`
+	PerAccount         Threshold `json:"perAccount"`
+}
+
+// HealthGate is what must be green over the soak time after a wave.
+type HealthGate struct {
+	Alarms      []string `json:"alarms,omitempty"` // CloudWatch alarm ARNs
+	SoakSeconds int      `json:"soakSeconds"`
+}
+
+// Guards refuse a plan that is larger than anybody meant. A MaxInstances of 0
+// sets no limit.
+type Guards struct {
+	MaxInstances int       `json:"maxInstances"`
+	MaxShare     Threshold `json:"maxShare"`
+	MaxGrowth    Threshold `json:"maxGrowth"`
+}
+
+// ApprovalMode says when people are asked.
+type ApprovalMode string
+
+// The approval modes.
+const (
+	ApproveOnce    ApprovalMode = "once"
+	ApprovePerWave ApprovalMode = "perWave"
+	ApproveNone    ApprovalMode = "none"
+)
+
+// Installs tells whether any wave changes instances.
+func (in Input) Installs() bool {
+	for _, w := range in.Waves {
+		if w.SSM.Operation == Install {
+			return true
+		}
+	}
+	return false
+}
+
+// Defaults are what the hub's parameters set for every run.
+type Defaults struct {
+	MaxConcurrency         Threshold
+	MaxErrors              Threshold
+	MaxConcurrentAccounts  int
+	CommandTimeoutSeconds  int
+	ApprovalTimeoutSeconds int
+}

@@ -1,0 +1,34 @@
+package patch
+
+// Kind is a failure that the state machine can tell apart by name.
+type Kind string
+
+func (k Kind) Error() string { return string(k) }
+
+// Every kind of failure. The doc comment says what happened, whether it took
+// effect, and who should act. The state machine names each of them, or it is marked fatal here.
+const (
+	// ErrThrottled means that AWS refused a call before it had any effect. Safe to retry.
+	ErrThrottled Kind = "Patch.Throttled"
+	// ErrUnavailable means that a call got no answer or a server error; every
+	// effect of our tasks may be tried again, so retry is safe.
+	ErrUnavailable Kind = "Patch.Unavailable"
+	// ErrInvalidInput means that the run's input is not valid. Nothing happened; the caller mends the input. Fatal.
+	ErrInvalidInput Kind = "Patch.InvalidInput"
+	// ErrRefused means that a guard refused the plan. Nothing was sent; the caller looks at the plan. Fatal.
+	ErrRefused Kind = "Patch.Refused"
+	// ErrAccessDenied means that a role may not do what it must. Retrying does not help; an administrator acts.
+	ErrAccessDenied Kind = "Patch.AccessDenied"
+	// ErrTampered means that a stored record does not carry the digest or the MAC that it must. Nothing is sent; an auditor acts. Fatal.
+	ErrTampered Kind = "Patch.Tampered"
+	// ErrInternal stands in at the edge for every failure without a kind. Fatal.
+	ErrInternal Kind = "Patch.Internal"
+)
+
+// The errors with which the state machine itself ends a wave or a run.
+const (
+	// ErrWaveStopped ends a wave whose verdict forbids the next one.
+	ErrWaveStopped Kind = "Patch.WaveStopped"
+	// ErrRunFailed ends a run that is not good, after its report was written.
+	ErrRunFailed Kind = "Patch.RunFailed"
+)

@@ -1,0 +1,104 @@
+package patch
+
+// Outcome is how a planned instance ended. Each one has exactly one.
+type Outcome string
+
+// The outcomes of planned instances.
+const (
+	Patched              Outcome = "Patched"
+	Compliant            Outcome = "Compliant"
+	PatchedPendingReboot Outcome = "PatchedPendingReboot"
+	NonCompliant         Outcome = "NonCompliant"
+	Failed               Outcome = "Failed"
+	TimedOut             Outcome = "TimedOut"
+	Undeliverable        Outcome = "Undeliverable"
+	Unhealthy            Outcome = "Unhealthy"
+	Unknown              Outcome = "Unknown"
+	Gone                 Outcome = "Gone"
+	NotSent              Outcome = "NotSent"
+)
+
+// Outcomes of instances that matched a wave and are not in the plan.
+const (
+	Offline   Outcome = "Offline"
+	Unmanaged Outcome = "Unmanaged"
+	Excluded  Outcome = "Excluded"
+	Newcomer  Outcome = "Newcomer"
+)
+
+// Outcomes lists every outcome of a planned instance, best first. Tables and
+// totals are in this order.
+func Outcomes() []Outcome {
+	return []Outcome{Patched, Compliant, PatchedPendingReboot, NonCompliant, Failed, TimedOut, Undeliverable, Unhealthy, Unknown, Gone, NotSent}
+}
+
+// Class is what an outcome counts as.
+type Class int
+
+// The classes of outcomes.
+const (
+	Good Class = iota
+	Neutral
+	Failure
+)
+
+// Class tells what the outcome counts as under the reboot option of its wave.
+// sent tells whether a command that names the instance was accepted.
+func (o Outcome) Class(reboot RebootOption, sent bool) Class {
+	switch o {
+	case Patched, Compliant, NonCompliant:
+		return Good
+	case PatchedPendingReboot:
+		if reboot == NoReboot {
+			return Good
+		}
+		return Failure
+	case NotSent:
+		return Neutral
+	case Gone:
+		if !sent {
+			return Neutral
+		}
+		return Failure
+	}
+	return Failure
+}
+
+// Reasons of NotSent.
+const (
+	ReasonBudget   = "budget"
+	ReasonAbort    = "abort"
+	ReasonLease    = "lease"
+	ReasonAccount  = "account"
+	ReasonRejected = "rejected"
+	ReasonExpired  = "expired"
+	ReasonOffline  = "offline"
+	ReasonOptedOut = "optedOut"
+	// ReasonStopped is the reason of the waves after one that was judged stop.
+	ReasonStopped = "stopped"
+)
+
+// RunStatus is how a run ended.
+type RunStatus string
+
+// The states of a run.
+const (
+	RunRunning    RunStatus = "Running"
+	RunSucceeded  RunStatus = "Succeeded"
+	RunIncomplete RunStatus = "Incomplete"
+	RunStopped    RunStatus = "Stopped"
+	RunRejected   RunStatus = "Rejected"
+	RunExpired    RunStatus = "Expired"
+	RunAborted    RunStatus = "Aborted"
+	RunFailed     RunStatus = "Failed"
+)
+
+// Verdict is the judgement on a wave.
+type Verdict string
+
+// The verdicts.
+const (
+	VerdictGood Verdict = "good"
+	VerdictStop Verdict = "stop"
+	VerdictAsk  Verdict = "ask"
+)

@@ -1,0 +1,105 @@
+package patch
+
+import "time"
+
+// ReportSchema is the version of the report's form. Within a version fields are
+// only added.
+const ReportSchema = 1
+
+// Report is what a run leaves behind: report.json. Every planned instance is in
+// it exactly once.
+type Report struct {
+	SchemaVersion int                  `json:"schemaVersion"`
+	Run           RunID                `json:"run"`
+	Status        RunStatus            `json:"status"`
+	StatusReason  string               `json:"statusReason,omitempty"`
+	PlanDigest    string               `json:"planDigest"`
+	DryRun        bool                 `json:"dryRun"`
+	RequestedBy   string               `json:"requestedBy,omitempty"`
+	Reason        string               `json:"reason,omitempty"`
+	Started       time.Time            `json:"started"`
+	Ended         time.Time            `json:"ended"`
+	Waves         []WaveReport         `json:"waves"`
+	Totals        Totals               `json:"totals"`
+	Instances     []InstanceReport     `json:"instances"`
+	Excluded      []ExcludedInstance   `json:"excluded"`
+	Unreachable   []UnreachableAccount `json:"unreachable"`
+	Approvals     []ApprovalReport     `json:"approvals"`
+}
+
+// WaveReport is one wave's line of the report.
+type WaveReport struct {
+	Name     string          `json:"name"`
+	Verdict  Verdict         `json:"verdict,omitempty"` // empty for a wave that was not judged
+	Reason   string          `json:"reason,omitempty"`
+	Started  *time.Time      `json:"started,omitempty"`
+	Ended    *time.Time      `json:"ended,omitempty"`
+	Planned  int             `json:"planned"`
+	Outcomes map[Outcome]int `json:"outcomes"`
+	Accounts []AccountReport `json:"accounts"`
+}
+
+// AccountReport is one account of a wave.
+type AccountReport struct {
+	Account  AccountID       `json:"account"`
+	Planned  int             `json:"planned"`
+	Outcomes map[Outcome]int `json:"outcomes"`
+}
+
+// Totals counts the whole run.
+type Totals struct {
+	Planned     int             `json:"planned"`
+	Good        int             `json:"good"`
+	Failures    int             `json:"failures"`
+	Neutral     int             `json:"neutral"`
+	Excluded    int             `json:"excluded"`
+	Unreachable int             `json:"unreachable"`
+	Outcomes    map[Outcome]int `json:"outcomes"`
+}
+
+// InstanceReport is how one planned instance ended.
+type InstanceReport struct {
+	InstanceID InstanceID  `json:"instanceId"`
+	Account    AccountID   `json:"account"`
+	Region     Region      `json:"region"`
+	Wave       string      `json:"wave"`
+	Platform   Platform    `json:"platform"`
+	Name       string      `json:"name,omitempty"`
+	Outcome    Outcome     `json:"outcome"`
+	Reason     string      `json:"reason,omitempty"`
+	Warning    string      `json:"warning,omitempty"`
+	CommandID  CommandID   `json:"commandId,omitempty"`
+	Status     string      `json:"status,omitempty"` // SSM's detailed status of the invocation
+	Before     *PatchState `json:"before,omitempty"`
+	After      *PatchState `json:"after,omitempty"`
+	Output     string      `json:"output,omitempty"`
+}
+
+// ExcludedInstance matched a wave's filters and is not in the plan.
+type ExcludedInstance struct {
+	InstanceID InstanceID `json:"instanceId"`
+	Account    AccountID  `json:"account"`
+	Region     Region     `json:"region"`
+	Wave       string     `json:"wave"`
+	Outcome    Outcome    `json:"outcome"`
+	Reason     string     `json:"reason"`
+}
+
+// UnreachableAccount is an account, or one region of it, that could not be looked at.
+type UnreachableAccount struct {
+	Account AccountID `json:"account"`
+	Region  Region    `json:"region"`
+	Reason  string    `json:"reason"`
+}
+
+// ApprovalReport is one question that was put to people, and their answer.
+type ApprovalReport struct {
+	Scope     string    `json:"scope"`  // "run" or "wave:<name>"
+	Status    string    `json:"status"` // approved, rejected, expired, pending
+	Asked     time.Time `json:"asked"`
+	Decided   time.Time `json:"decided,omitzero"`
+	Identity  string    `json:"identity,omitempty"`
+	Name      string    `json:"name,omitempty"`
+	Reason    string    `json:"reason,omitempty"`
+	PlanCount int       `json:"planCount"`
+}

@@ -1,0 +1,103 @@
+package sim
+
+import (
+	"time"
+
+	"ec2patch/internal/patch"
+)
+
+// Options choose one rehearsal.
+type Options struct {
+	Input     []byte
+	RunID     patch.RunID // empty: "rehearsal-<seed>"
+	Seed      uint64
+	Instances int    // per account and region; used when Fleet is empty
+	Fleet     []byte // a fleet file, or nil
+	Faults    string // calm, light, storm, swarm or NAME=RATE,...; empty: calm
+	Approve   Approve
+	Hub       []byte // cloudformation/hub-cfn.yaml
+	Spoke     []byte // cloudformation/spoke-cfn.yaml
+	// Progress, if set, is told whenever something changed that a person would look at.
+	Progress func(Progress)
+}
+
+// Approve is who answers the approval mail.
+type Approve string
+
+// The answers that a rehearsal can give. Ask waits for a person at a local address.
+const (
+	ApproveAuto    Approve = "auto"
+	ApproveReject  Approve = "reject"
+	ApproveTimeout Approve = "timeout"
+	ApproveAsk     Approve = "ask"
+)
+
+// Progress is what a rehearsal looks like at one virtual moment.
+type Progress struct {
+	Virtual  time.Duration // since the start
+	Phase    string        // "planning", "waiting for approval", "patching", "pause", "reporting", "done"
+	Wave     string
+	Waves    []WaveProgress
+	Approval string // one line about the approval, empty if there is none
+}
+
+// WaveProgress counts one wave.
+type WaveProgress struct {
+	Name         string
+	Planned      int
+	Accounts     int
+	AccountsDone int
+	InFlight     int
+	Outcomes     map[patch.Outcome]int
+	Verdict      patch.Verdict
+}
+
+// Result is how one rehearsal ended: the object that `simulate --format json` prints.
+type Result struct {
+	Run                   patch.RunID           `json:"run"`
+	Status                patch.RunStatus       `json:"status"`
+	Seed                  uint64                `json:"seed"`
+	Planned               int                   `json:"planned"`
+	Outcomes              map[patch.Outcome]int `json:"outcomes"`
+	Waves                 []patch.WaveReport    `json:"waves"`
+	Violations            []Violation           `json:"violations"`
+	VirtualSeconds        int64                 `json:"virtualSeconds"`
+	IdealSeconds          int64                 `json:"idealSeconds"`
+	WallSeconds           float64               `json:"wallSeconds"`
+	Executions            int                   `json:"executions"`
+	MaxHistoryEvents      int                   `json:"maxHistoryEvents"`
+	MaxPayloadBytes       int                   `json:"maxPayloadBytes"`
+	StateTransitions      int                   `json:"stateTransitions"`
+	LambdaInvocations     int                   `json:"lambdaInvocations"`
+	APICalls              map[string]int        `json:"apiCalls"`
+	Faults                map[string]int        `json:"faults"`
+	DetectionDelaySeconds Quantiles             `json:"detectionDelaySeconds"`
+	EstimatedCostUSD      float64               `json:"estimatedCostUSD"`
+
+	// Report is the report as the run wrote it; Files are the artefacts to keep, by name.
+	Report *patch.Report     `json:"-"`
+	Files  map[string][]byte `json:"-"` // report.json, report.csv, report.html, history.json
+	Cost   []CostItem        `json:"-"`
+}
+
+// Violation is a broken rule of the product.
+type Violation struct {
+	Rule   string `json:"rule"` // "R-01" ... as docs/safety.md numbers them
+	At     string `json:"at"`   // virtual time
+	Detail string `json:"detail"`
+}
+
+// Quantiles summarise a distribution in seconds.
+type Quantiles struct {
+	P50 float64 `json:"p50"`
+	P95 float64 `json:"p95"`
+	Max float64 `json:"max"`
+}
+
+// CostItem is one line of the bill.
+type CostItem struct {
+	Name     string // "Step Functions state transitions"
+	Quantity float64
+	Unit     string // "transitions"
+	USD      float64
+}

@@ -1,0 +1,180 @@
+package world
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/smithy-go"
+
+	"ec2patch/internal/iam"
+)
+
+// Principal is who makes a call: a session of a role.
+type Principal struct {
+	Account     string
+	RoleARN     string
+	SessionName string
+	Session     []*iam.Policy // session policies, nil for none
+	Expires     time.Time     // zero for a session that the service itself renews (a Lambda's own)
+}
+
+// ARN is the ARN of the assumed-role session.
+func (p *Principal) ARN() string {
+	return fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/%s", p.Account, roleName(p.RoleARN), p.SessionName)
+}
+
+// Access is one permission that a call needs.
+type Access struct {
+	Action          string // "ssm:SendCommand"
+	Resources       []string
+	ResourceContext map[string]map[string][]string
+	Context         map[string][]string
+}
+
+// Call is one API call as the service sees it.
+type Call struct {
+	Principal *Principal
+	Account   string // where the call lands: the account of the credentials
+	Region    string
+	Service   string // as in IAM: "ssm"
+	Operation string // "SendCommand"
+	Mutating  bool
+	Attempts  int // how often the client's retryer tries, at least 1
+	Access    []Access
+	Input     any // the SDK's input
+}
+
+// Name is service and operation as IAM writes them.
+func (c *Call) Name() string { return c.Service + ":" + c.Operation }
+
+// Faults decides what goes wrong. A fault strikes before the effect (the call
+// is refused and nothing happened) or after it (it happened, the answer is lost).
+// It may panic with Crash: the process that made the call dies there.
+type Faults interface {
+	Before(c *Call) error
+	After(c *Call) error
+}
+
+// Crash is the panic value of a process that dies in the middle of a call.
+type Crash struct{ Call string }
+
+// Ledger is what the API side of the world saw. It is for checkers, which must
+// not rely on what the product believes.
+type Ledger struct {
+	Calls    map[string]int // attempts by Call.Name
+	Denied   []string       // refusals by IAM, in order
+	Mutating []Entry        // calls that changed something, in order
+}
+
+// Entry is one accepted mutating call.
+type Entry struct {
+	Time      time.Time
+	Principal *Principal
+	Account   string
+	Region    string
+	Name      string
+	Input     any
+	Output    any
+}
+
+// do carries out one call: faults, IAM, effect, ledger, in that order, with the
+// retries that the SDK's standard retryer would make.
+func do[T any](ctx context.Context, w *World, c *Call, effect func() (T, error)) (T, error) {
+	var zero T
+	for attempt := 1; ; attempt++ {
+		out, err := once(ctx, w, c, effect)
+		if err == nil {
+			return out, nil
+		}
+		if attempt >= c.Attempts || !retryable(err) {
+			return zero, &smithy.OperationError{ServiceID: c.Service, OperationName: c.Operation, Err: err}
+		}
+		spend(ctx, time.Duration(attempt)*200*time.Millisecond)
+	}
+}
+
+func once[T any](ctx context.Context, w *World, c *Call, effect func() (T, error)) (T, error) {
+	var zero T
+	if w.Ledger.Calls == nil {
+		w.Ledger.Calls = map[string]int{}
+	}
+	w.Ledger.Calls[c.Name()]++
+	spend(ctx, latency)
+	if err := ctx.Err(); err != nil {
+		return zero, err
+	}
+	if w.Faults != nil {
+		if err := w.Faults.Before(c); err != nil {
+			return zero, err
+		}
+	}
+	if err := w.authorize(c); err != nil {
+		w.Ledger.Denied = append(w.Ledger.Denied, err.Error())
+		return zero, err
+	}
+	out, err := effect()
+	if err != nil {
+		return zero, err
+	}
+	if c.Mutating {
+		w.Ledger.Mutating = append(w.Ledger.Mutating, Entry{
+			Time: w.Now(), Principal: c.Principal, Account: c.Account, Region: c.Region,
+			Name: c.Name(), Input: c.Input, Output: out,
+		})
+	}
+	if w.Faults != nil {
+		if err := w.Faults.After(c); err != nil {
+			return zero, err
+		}
+	}
+	return out, nil
+}
+
+// latency is the time that one call takes: a plausible round trip inside a region.
+const latency = 20 * time.Millisecond
+
+// Meter adds up the virtual time that the calls of one Lambda invocation take.
+type Meter struct{ Spent time.Duration }
+
+type meterKey struct{}
+
+// WithMeter returns a context whose calls are charged to m.
+func WithMeter(ctx context.Context, m *Meter) context.Context {
+	return context.WithValue(ctx, meterKey{}, m)
+}
+
+func spend(ctx context.Context, d time.Duration) {
+	if m, ok := ctx.Value(meterKey{}).(*Meter); ok {
+		m.Spent += d
+	}
+}
+
+// retryable tells which errors the SDK's standard retryer tries again.
+func retryable(err error) bool {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		var conn *ConnectionError
+		return errors.As(err, &conn)
+	}
+	switch api.ErrorCode() {
+	case "ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown",
+		"ProvisionedThroughputExceededException", "RequestTimeout", "InternalServerError", "InternalError",
+		"ServiceUnavailable", "InternalFailure", "TransactionInProgressException":
+		return true
+	}
+	return false
+}
+
+// ConnectionError is a request without an answer: nobody can tell whether it
+// took effect.
+type ConnectionError struct{ Call string }
+
+func (e *ConnectionError) Error() string { return e.Call + ": connection reset by peer" }
+
+// apiError is a service's refusal by code, for codes that the SDK does not model.
+func apiError(code, format string, args ...any) error {
+	fault := smithy.FaultClient
+	return &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...), Fault: fault}
+}

@@ -1,0 +1,76 @@
+package world
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"ec2patch/internal/iam"
+)
+
+// World is one simulated partition of AWS.
+type World struct {
+	Ledger Ledger
+	Faults Faults // nil injects nothing
+
+	// IgnoreIAM lets every call pass; only tests of a single service set it.
+	IgnoreIAM bool
+
+	seed    uint64
+	clock   clock
+	streams map[string]*rand.Rand
+
+	sessions map[string]*Principal // by access key id
+	roles    map[string]*Role      // by ARN
+	fleets   map[place]*fleet
+	hub      hubState
+}
+
+// place is one region of one account.
+type place struct{ account, region string }
+
+// Role is an IAM role as a template declares it.
+type Role struct {
+	ARN      string
+	Trust    *iam.Policy
+	Policies []*iam.Policy
+}
+
+// New returns an empty world whose clock stands at start.
+func New(seed uint64, start time.Time) *World {
+	return &World{
+		seed:     seed,
+		clock:    clock{now: start},
+		streams:  map[string]*rand.Rand{},
+		sessions: map[string]*Principal{},
+		roles:    map[string]*Role{},
+		fleets:   map[place]*fleet{},
+		hub:      newHubState(),
+	}
+}
+
+// Now is the virtual time.
+func (w *World) Now() time.Time { return w.clock.now }
+
+// After runs f once when d has passed; events of one moment run in the order
+// in which they were scheduled.
+func (w *World) After(d time.Duration, f func()) (stop func()) { return w.clock.after(d, f) }
+
+// Step runs the next event of the world and reports whether there was one.
+func (w *World) Step() bool { return w.clock.step() }
+
+// Rand is the source of random numbers with that name: always the same one for
+// the same seed and name.
+func (w *World) Rand(name string) *rand.Rand {
+	r, ok := w.streams[name]
+	if !ok {
+		r = stream(w.seed, name)
+		w.streams[name] = r
+	}
+	return r
+}
+
+// AddRole declares an IAM role. A role declared twice is replaced.
+func (w *World) AddRole(r Role) { w.roles[r.ARN] = &r }
+
+// RemoveRole deletes a role; its open sessions are refused from then on.
+func (w *World) RemoveRole(arn string) { delete(w.roles, arn) }
