@@ -1,0 +1,80 @@
+package patch
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"unicode/utf8"
+)
+
+// ParseInput reads a run input in any of its forms, checks it and fills in
+// every default, so that the result is valid input itself. d holds what the
+// hub's parameters set; it must be within the limits of this package.
+//
+// The error is Problems: everything that is wrong, in document order. Only a
+// document that is too large, too deep or not JSON has one problem alone.
+func ParseInput(data []byte, d Defaults) (Input, error) {
+	var found findings
+	root := tree(data, &found)
+	if root == nil {
+		return Input{}, found.problems(data)
+	}
+	checker{&found}.value(root, runShape(d))
+	if root.kind == nodeObject {
+		checkForms(root, &found)
+	}
+	if len(found.list) > 0 {
+		return Input{}, found.problems(data)
+	}
+	in, err := build(data, root, d)
+	if err != nil {
+		found.add(0, Problem{Path: "$", Message: err.Error(), Remedy: "make the run smaller, or split it"})
+		return Input{}, found.problems(data)
+	}
+	return in, nil
+}
+
+var runIDPattern = regexp.MustCompile(fmt.Sprintf(`^[A-Za-z0-9_-]{1,%d}$`, MaxRunIDLength))
+
+// ParseRunID reads the name of an execution.
+func ParseRunID(s string) (RunID, error) {
+	if !runIDPattern.MatchString(s) {
+		return "", fmt.Errorf("%s is not a run's name; use 1 to %d letters, digits, - and _", quoted(s), MaxRunIDLength)
+	}
+	return RunID(s), nil
+}
+
+// findings collects problems with the byte of the document that they stand at.
+type findings struct {
+	list []finding
+}
+
+type finding struct {
+	offset int
+	Problem
+}
+
+func (f *findings) add(offset int, p Problem) {
+	f.list = append(f.list, finding{offset, p})
+}
+
+// problems puts the findings into document order and counts lines and columns,
+// in one pass over the document, however many there are.
+func (f *findings) problems(data []byte) Problems {
+	slices.SortStableFunc(f.list, func(a, b finding) int { return cmp.Compare(a.offset, b.offset) })
+	ps := make(Problems, 0, len(f.list))
+	line, column, at := 1, 1, 0
+	for _, found := range f.list {
+		for at < min(found.offset, len(data)) {
+			r, size := utf8.DecodeRune(data[at:])
+			at, column = at+size, column+1
+			if r == '\n' {
+				line, column = line+1, 1
+			}
+		}
+		found.Line, found.Column = line, column
+		ps = append(ps, found.Problem)
+	}
+	return ps
+}

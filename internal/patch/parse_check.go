@@ -1,0 +1,177 @@
+package patch
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+)
+
+// checker compares a document with its shape and reports what differs.
+type checker struct{ found *findings }
+
+// wanted says in words what each form is.
+func (f form) String() string {
+	return [...]string{"text", "a whole number", "true or false", "a list", "an object", "an object"}[f]
+}
+
+// String says in words what each kind is.
+func (k nodeKind) String() string {
+	return [...]string{"null", "an object", "a list", "text", "a number", "true or false"}[k]
+}
+
+func (f form) takes(k nodeKind) bool {
+	return k == [...]nodeKind{nodeText, nodeNumber, nodeFlag, nodeList, nodeObject, nodeObject}[f]
+}
+
+func (c checker) report(n *node, message, remedy string) {
+	c.found.add(n.start, Problem{Path: n.path, Value: n.shown(), Message: message, Remedy: remedy})
+}
+
+// shown is the value of a plain node as JSON would write it, shortened.
+func (n *node) shown() string {
+	const longest = 40
+	switch n.kind {
+	case nodeText:
+		return quoted(n.text)
+	case nodeNumber, nodeFlag:
+		if len(n.text) > longest {
+			return n.text[:longest] + "..."
+		}
+		return n.text
+	}
+	return ""
+}
+
+func (c checker) value(n *node, s shape) {
+	if n.kind == nodeNull {
+		c.report(n, "is null", "leave the field out for its default, or write "+s.form.String())
+		return
+	}
+	if !s.form.takes(n.kind) {
+		c.report(n, fmt.Sprintf("is %s where %s is due", n.kind, s.form), s.conversion(n))
+		return
+	}
+	switch s.form {
+	case formText:
+		c.text(n, s)
+	case formInteger:
+		c.integer(n, s)
+	case formList:
+		c.list(n, s)
+	case formObject:
+		c.object(n, s)
+	case formMap:
+		c.entries(n, s)
+	}
+}
+
+// conversion is the remedy for a value of the wrong kind.
+func (s shape) conversion(n *node) string {
+	switch {
+	case s.form == formText && n.kind == nodeNumber:
+		if s.remedy != "" {
+			return s.remedy
+		}
+		return "write it in quotes"
+	case s.form == formList && n.kind == nodeText:
+		return "put it into brackets: [" + quoted(n.text) + "]"
+	case s.form == formInteger:
+		return s.remedy
+	case s.form == formFlag:
+		return "write true or false without quotes"
+	case s.form == formText && len(s.options) > 0 && len(s.options) < 10:
+		return "write " + s.what
+	case s.remedy != "":
+		return s.remedy
+	}
+	return "write " + s.form.String()
+}
+
+func (c checker) text(n *node, s shape) {
+	if s.pattern != nil && !s.pattern.MatchString(n.text) {
+		c.report(n, "is "+s.what, s.remedy)
+	}
+	if len(s.options) == 0 || slices.Contains(s.options, n.text) {
+		return
+	}
+	remedy := "write a name as \"us-east-1\""
+	if len(s.options) < 10 {
+		remedy = "write " + s.what
+	}
+	if near := nearest(n.text, s.options); near != "" {
+		remedy = fmt.Sprintf("did you mean %q?", near)
+	}
+	c.report(n, "is not "+s.what, remedy)
+}
+
+var wholeNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,15})$`)
+
+func (c checker) integer(n *node, s shape) {
+	if !wholeNumber.MatchString(n.text) {
+		c.report(n, "is not a whole number in plain digits", s.remedy)
+		return
+	}
+	value, err := strconv.Atoi(n.text)
+	if err != nil || value < s.min || value > s.max || n.text == "-0" {
+		c.report(n, fmt.Sprintf("is outside %d to %d (%s)", s.min, s.max, s.what), s.remedy)
+	}
+}
+
+func (c checker) list(n *node, s shape) {
+	c.length(n, s, len(n.items))
+	first := map[string]string{}
+	for _, item := range n.items {
+		c.value(item, *s.items)
+		if !s.unique || item.kind != nodeText {
+			continue
+		}
+		if path, ok := first[item.text]; ok {
+			c.report(item, "stands in this list already, at "+path, "name it once")
+			continue
+		}
+		first[item.text] = item.path
+	}
+}
+
+func (c checker) length(n *node, s shape, length int) {
+	switch {
+	case length < s.min:
+		c.report(n, "is empty", fmt.Sprintf("give %d to %d %s", s.min, s.max, s.what))
+	case length > s.max:
+		c.report(n, fmt.Sprintf("holds %d, more than %d %s", length, s.max, s.what), s.why)
+	}
+}
+
+func (c checker) entries(n *node, s shape) {
+	c.length(n, s, len(n.members))
+	for _, m := range n.members {
+		if !s.keys.pattern.MatchString(m.key) {
+			c.found.add(m.keyStart, Problem{Path: m.value.path, Value: quoted(m.key), Message: "is " + s.keys.what, Remedy: s.keys.remedy})
+		}
+		c.value(m.value, *s.items)
+	}
+}
+
+func (c checker) object(n *node, s shape) {
+	for _, m := range n.members {
+		at := slices.IndexFunc(s.fields, func(f field) bool { return f.name == m.key })
+		if at < 0 {
+			c.found.add(m.keyStart, Problem{Path: m.value.path, Message: "there is no field of this name", Remedy: s.instead(m.key)})
+			continue
+		}
+		c.value(m.value, s.fields[at].shape)
+	}
+	for _, f := range s.fields {
+		if f.required && f.only == everyForm && n.member(f.name) == nil {
+			c.found.add(n.start, Problem{Path: fieldPath(n.path, f.name), Message: "is missing", Remedy: f.missing()})
+		}
+	}
+}
+
+func (f field) missing() string {
+	if f.form == formList {
+		return fmt.Sprintf("give %d to %d %s", f.min, f.max, f.what)
+	}
+	return "give " + f.form.String()
+}
