@@ -1,0 +1,105 @@
+package report
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"ec2patch/internal/patch"
+)
+
+// Columns are the columns of report.csv. New ones are added at the end only.
+func Columns() []string {
+	return []string{
+		"run", "wave", "account", "region", "instanceId", "name", "platform", "planned", "outcome", "reason", "warning",
+		"commandId", "status", "beforeInstalled", "beforeMissing", "beforeFailed", "beforePendingReboot",
+		"afterInstalled", "afterMissing", "afterFailed", "afterPendingReboot", "afterEnded",
+	}
+}
+
+// CSV writes one row for each instance: those of the plan first, then those that
+// matched a wave and were left out ("planned" says no). A count that was not
+// reported is an empty cell. Command output stands in report.json only.
+func CSV(w io.Writer, r *patch.Report) error {
+	out := csv.NewWriter(w)
+	if err := out.Write(Columns()); err != nil {
+		return fmt.Errorf("write report.csv: %w", err)
+	}
+	for _, i := range r.Instances {
+		if err := out.Write(cells(planned(r.Run, inert(i)))); err != nil {
+			return fmt.Errorf("write report.csv: %w", err)
+		}
+	}
+	for _, e := range r.Excluded {
+		if err := out.Write(cells(excluded(r.Run, inertExcluded(e)))); err != nil {
+			return fmt.Errorf("write report.csv: %w", err)
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+func planned(run patch.RunID, i patch.InstanceReport) []string {
+	row := []string{
+		string(run), i.Wave, string(i.Account), string(i.Region), string(i.InstanceID), i.Name, string(i.Platform),
+		"yes", string(i.Outcome), i.Reason, i.Warning, string(i.CommandID), i.Status,
+	}
+	row = append(row, stateCells(i.Before)...)
+	row = append(row, stateCells(i.After)...)
+	if i.After == nil || i.After.Ended.IsZero() {
+		return append(row, "")
+	}
+	return append(row, i.After.Ended.UTC().Format(time.RFC3339))
+}
+
+func excluded(run patch.RunID, e patch.ExcludedInstance) []string {
+	row := make([]string, len(Columns()))
+	copy(row, []string{string(run), e.Wave, string(e.Account), string(e.Region), string(e.InstanceID), "", "", "no", string(e.Outcome), e.Reason})
+	return row
+}
+
+func stateCells(p *patch.PatchState) []string {
+	if p == nil {
+		return make([]string, 4)
+	}
+	return []string{number(p.Installed), number(p.Missing), number(p.Failed), number(p.InstalledPendingReboot)}
+}
+
+func number(n *int) string {
+	if n == nil {
+		return ""
+	}
+	return strconv.Itoa(*n)
+}
+
+var (
+	// formula finds what a spreadsheet may run: at the start of a cell, also in
+	// the wide forms of the signs, and after a character at which a spreadsheet
+	// with other settings would begin a new cell.
+	formula = regexp.MustCompile(`(^|[;,|\t])([\s"']*)([=+\-@＝＋－＠])`)
+)
+
+// cells makes every cell one line of text that no spreadsheet computes.
+func cells(row []string) []string {
+	for i, c := range row {
+		row[i] = Line(c)
+		if mayCompute(row[i]) {
+			row[i] = formula.ReplaceAllString(row[i], `${1}'${2}${3}`)
+		}
+	}
+	return row
+}
+
+// mayCompute rules most cells out without the slow search.
+func mayCompute(c string) bool {
+	if strings.ContainsAny(c, ";,|") {
+		return true
+	}
+	r, _ := utf8.DecodeRuneInString(strings.TrimLeft(c, " \"'"))
+	return strings.ContainsRune("=+-@＝＋－＠", r)
+}

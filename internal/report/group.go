@@ -1,0 +1,185 @@
+package report
+
+import (
+	"cmp"
+	"slices"
+
+	"ec2patch/internal/patch"
+)
+
+// Bounds of what a page or a screen lists. Everything else is in report.csv.
+const (
+	maxGroups    = 200 // distinct pairs of outcome and reason
+	maxPerGroup  = 50  // instances shown of one group
+	otherReasons = "other reasons"
+)
+
+// row is one instance in a list, from the plan or from outside of it.
+type row struct {
+	InstanceID patch.InstanceID
+	Account    patch.AccountID
+	Region     patch.Region
+	Wave       string
+	Platform   patch.Platform
+	Name       string
+	Outcome    patch.Outcome
+	Reason     string
+	Warning    string
+	Status     string
+	CommandID  patch.CommandID
+	Output     string
+	Before     string
+	After      string
+}
+
+// group is every instance that shares an outcome and a reason.
+type group struct {
+	Outcome  patch.Outcome
+	Reason   string
+	Count    int
+	Accounts int
+	Rows     []row // the first maxPerGroup
+	accounts map[patch.AccountID]bool
+}
+
+// More is how many instances of the group are not in Rows.
+func (g group) More() int { return g.Count - len(g.Rows) }
+
+// Look is how the group's outcome is shown.
+func (g group) Look() look { return lookOf(g.Outcome) }
+
+// Why is the reason as a sentence.
+func (g group) Why() string { return explain(g.Outcome, g.Reason) }
+
+type groupKey struct {
+	outcome patch.Outcome
+	reason  string
+}
+
+// groups gathers what was not patched by outcome and reason.
+type groups struct {
+	byKey map[groupKey]*group
+	keys  []groupKey
+}
+
+// problems groups every instance that needs attention, the most urgent first.
+func problems(r *patch.Report) []group {
+	gs := groups{byKey: map[groupKey]*group{}}
+	for _, i := range r.Instances {
+		if isDone(i.Outcome) {
+			continue
+		}
+		if g := gs.of(i.Outcome, Line(i.Reason)).count(i.Account); len(g.Rows) < maxPerGroup {
+			g.Rows = append(g.Rows, plannedRow(inert(i)))
+		}
+	}
+	for _, e := range r.Excluded {
+		if g := gs.of(e.Outcome, Line(e.Reason)).count(e.Account); len(g.Rows) < maxPerGroup {
+			g.Rows = append(g.Rows, excludedRow(inertExcluded(e)))
+		}
+	}
+	return gs.sorted()
+}
+
+// warnings groups the good instances that carry a warning by its text.
+func warnings(r *patch.Report) []group {
+	gs := groups{byKey: map[groupKey]*group{}}
+	for _, i := range r.Instances {
+		if !isDone(i.Outcome) || i.Warning == "" {
+			continue
+		}
+		if g := gs.of(i.Outcome, Line(i.Warning)).count(i.Account); len(g.Rows) < maxPerGroup {
+			g.Rows = append(g.Rows, plannedRow(inert(i)))
+		}
+	}
+	return gs.sorted()
+}
+
+// of finds or makes a group. Past maxGroups an outcome's new reasons share one.
+func (gs *groups) of(o patch.Outcome, reason string) *group {
+	key := groupKey{o, reason}
+	if g := gs.byKey[key]; g != nil {
+		return g
+	}
+	if len(gs.keys) >= maxGroups {
+		key.reason = otherReasons
+		if g := gs.byKey[key]; g != nil {
+			return g
+		}
+	}
+	g := &group{Outcome: o, Reason: key.reason, accounts: map[patch.AccountID]bool{}}
+	gs.byKey[key] = g
+	gs.keys = append(gs.keys, key)
+	return g
+}
+
+func (g *group) count(a patch.AccountID) *group {
+	g.Count++
+	g.accounts[a] = true
+	g.Accounts = len(g.accounts)
+	return g
+}
+
+func (gs *groups) sorted() []group {
+	rank := map[patch.Outcome]int{}
+	for i, o := range notDone() {
+		rank[o] = i - len(notDone()) // before outcomes that are not known
+	}
+	out := make([]group, 0, len(gs.keys))
+	for _, k := range gs.keys {
+		out = append(out, *gs.byKey[k])
+	}
+	slices.SortStableFunc(out, func(a, b group) int {
+		return cmp.Or(cmp.Compare(rank[a.Outcome], rank[b.Outcome]), cmp.Compare(b.Count, a.Count), cmp.Compare(a.Reason, b.Reason))
+	})
+	return out
+}
+
+func plannedRow(i patch.InstanceReport) row {
+	return row{
+		InstanceID: i.InstanceID, Account: i.Account, Region: i.Region, Wave: i.Wave, Platform: i.Platform, Name: i.Name,
+		Outcome: i.Outcome, Reason: i.Reason, Warning: i.Warning, Status: i.Status, CommandID: i.CommandID, Output: i.Output,
+		Before: stateText(i.Before), After: stateText(i.After),
+	}
+}
+
+func excludedRow(e patch.ExcludedInstance) row {
+	return row{InstanceID: e.InstanceID, Account: e.Account, Region: e.Region, Wave: e.Wave, Outcome: e.Outcome, Reason: e.Reason}
+}
+
+// stateText is a patch state in a few words: "3 missing, 1 failed". A count that
+// was not reported is not mentioned; a state without any is "no counts".
+func stateText(p *patch.PatchState) string {
+	if p == nil {
+		return ""
+	}
+	text := ""
+	for _, c := range []struct {
+		n    *int
+		word string
+	}{{p.Missing, "missing"}, {p.Failed, "failed"}, {p.InstalledPendingReboot, "waiting for a reboot"}, {p.Installed, "installed"}} {
+		if c.n == nil || (*c.n == 0 && c.word != "missing") {
+			continue
+		}
+		if text != "" {
+			text += ", "
+		}
+		text += count(*c.n) + " " + c.word
+	}
+	return cmp.Or(text, "no counts")
+}
+
+// accountsFirst orders a wave's accounts for a list that is cut: those with
+// something not done first, the others in their own order behind them.
+func accountsFirst(in []patch.AccountReport) []patch.AccountReport {
+	out := slices.Clone(in)
+	slices.SortStableFunc(out, func(a, b patch.AccountReport) int {
+		return cmp.Compare(min(open(b), 1), min(open(a), 1))
+	})
+	return out
+}
+
+// open is how many planned instances of an account need attention.
+func open(a patch.AccountReport) int { return a.Planned - done(a.Outcomes) }
+
+func done(m map[patch.Outcome]int) int { return m[patch.Patched] + m[patch.Compliant] }

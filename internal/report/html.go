@@ -1,0 +1,276 @@
+package report
+
+import (
+	"bufio"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io"
+
+	"ec2patch/internal/patch"
+)
+
+// Bounds of the page, so that 100,000 instances still open on a phone.
+const (
+	maxGoodRows     = 500 // instances listed under "Patched and compliant"
+	maxAccountRows  = 200 // accounts listed in one wave
+	maxWaveAccounts = 12  // a wave with more accounts is folded
+	maxListed       = 1000
+)
+
+//go:embed page.css
+var pageCSS string
+
+//go:embed page.html.tmpl
+var pageTemplate string
+
+// HTML writes report.html: one file without scripts, fonts, pictures or links to
+// anywhere. Its content security policy forbids everything but its own style.
+func HTML(w io.Writer, r *patch.Report) error {
+	t, err := template.New("page").Funcs(template.FuncMap{
+		"count": count, "plural": plural, "look": lookOf, "duration": Duration,
+	}).Parse(pageTemplate)
+	if err != nil {
+		return fmt.Errorf("read the page's template: %w", err)
+	}
+	out := bufio.NewWriterSize(w, 64<<10)
+	if err := t.Execute(out, newPage(r)); err != nil {
+		return fmt.Errorf("write report.html: %w", err)
+	}
+	return out.Flush()
+}
+
+// page is what the template shows. Every text in it has been cleaned.
+type page struct {
+	Policy   string
+	Style    template.CSS
+	Run      string
+	Status   patch.RunStatus
+	Tone     tone
+	Sign     string
+	Sentence string
+	Reason   string
+	DryRun   bool
+	Facts    []fact
+	Tiles    []tile
+	Bar      []segment
+	Problems []group
+	Warnings []group
+	Unreach  listing[patch.UnreachableAccount]
+	Timeline *timeline
+	Waves    []waveView
+	Asked    listing[patch.ApprovalReport]
+	Good     listing[row]
+	Digest   string
+	Schema   int
+}
+
+type fact struct{ Name, Text string }
+
+type tile struct {
+	Number int
+	Label  string
+	Tone   tone
+	Sign   string
+	Note   string
+}
+
+// listing is the beginning of a list and how much of it is elsewhere.
+type listing[T any] struct {
+	Rows  []T
+	Total int
+}
+
+// More is how many are not listed.
+func (l listing[T]) More() int { return l.Total - len(l.Rows) }
+
+func newPage(r *patch.Report) page {
+	p := page{
+		Policy: policy(pageCSS), Style: template.CSS(pageCSS),
+		Run: Line(string(r.Run)), Status: r.Status, Tone: statusTone(r.Status),
+		Sentence: statusSentence(r.Status, r.DryRun), Reason: Line(r.StatusReason), DryRun: r.DryRun,
+		Facts: facts(r), Tiles: tiles(r), Bar: bar(r.Totals.Outcomes, r.Totals.Planned),
+		Problems: problems(r), Warnings: warnings(r),
+		Unreach: first(r.Unreachable, maxListed, inertUnreachable), Asked: first(r.Approvals, maxListed, inertApproval),
+		Timeline: newTimeline(r), Waves: waveViews(r.Waves), Good: goodRows(r),
+		Digest: Line(r.PlanDigest), Schema: r.SchemaVersion,
+	}
+	p.Sign = map[tone]string{toneGood: "✓", toneWarn: "!", toneBad: "✗"}[p.Tone]
+	return p
+}
+
+// policy allows the page's own style by its digest and nothing else.
+func policy(css string) string {
+	sum := sha256.Sum256([]byte(css))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'"
+}
+
+func facts(r *patch.Report) []fact {
+	var out []fact
+	add := func(name, text string) {
+		if text != "" {
+			out = append(out, fact{name, text})
+		}
+	}
+	add("Requested by", Line(r.RequestedBy))
+	add("Reason", Line(r.Reason))
+	if !r.Started.IsZero() {
+		add("Started", r.Started.UTC().Format("2 January 2006, 15:04:05 UTC"))
+	}
+	if r.Ended.After(r.Started) {
+		add("Took", Duration(r.Ended.Sub(r.Started)))
+	}
+	return out
+}
+
+// tiles are the recap: few numbers, big, each with its sign and its word.
+func tiles(r *patch.Report) []tile {
+	o := r.Totals.Outcomes
+	out := []tile{{Number: r.Totals.Planned, Label: "planned", Tone: toneNone, Sign: "▪", Note: plural(len(r.Waves), "wave")}}
+	if !r.DryRun || o[patch.Patched] > 0 {
+		out = append(out, tile{Number: o[patch.Patched], Label: "patched", Tone: toneGood, Sign: "✓", Note: "with fresh evidence"})
+	}
+	out = append(out,
+		tile{Number: o[patch.Compliant], Label: "compliant", Tone: toneGood, Sign: "✓", Note: "nothing was missing"},
+	)
+	if n := o[patch.NonCompliant]; n > 0 || r.DryRun {
+		out = append(out, tile{Number: n, Label: "not compliant", Tone: toneWarn, Sign: "▲", Note: "patches are missing"})
+	}
+	if n := o[patch.PatchedPendingReboot]; n > 0 {
+		out = append(out, tile{Number: n, Label: "reboot due", Tone: toneWarn, Sign: "↻", Note: "patches are installed"})
+	}
+	return append(out,
+		tile{Number: r.Totals.Failures, Label: "failures", Tone: loud(r.Totals.Failures, toneBad), Sign: "✗", Note: "of every kind"},
+		tile{Number: o[patch.NotSent], Label: "not sent", Tone: loud(o[patch.NotSent], toneWarn), Sign: "–", Note: "planned, untouched"},
+		tile{Number: len(r.Excluded), Label: "outside the plan", Tone: loud(len(r.Excluded), toneWarn), Sign: "○", Note: "matched, left out"},
+		tile{Number: len(r.Unreachable), Label: "unreachable", Tone: loud(len(r.Unreachable), toneBad), Sign: "⊘", Note: "accounts and regions"},
+	)
+}
+
+// loud is the tone for a number that is alarming unless it is zero.
+func loud(n int, t tone) tone {
+	if n == 0 {
+		return toneNone
+	}
+	return t
+}
+
+// segment is one part of a bar, in percent of its length.
+type segment struct {
+	Outcome  patch.Outcome
+	Count    int
+	X, Width string
+	Tone     tone
+}
+
+func bar(m map[patch.Outcome]int, total int) []segment {
+	var out []segment
+	at := 0
+	for _, o := range patch.Outcomes() {
+		n := m[o]
+		if n == 0 || total <= 0 {
+			continue
+		}
+		out = append(out, segment{Outcome: o, Count: n, Tone: lookOf(o).Tone, X: percent(at, total), Width: percent(n, total)})
+		at += n
+	}
+	return out
+}
+
+func percent(n, of int) string { return fmt.Sprintf("%.2f%%", 100*float64(n)/float64(of)) }
+
+type waveView struct {
+	Name     string
+	Verdict  patch.Verdict
+	Tone     tone
+	Reason   string
+	Planned  int
+	Done     int
+	Took     string
+	Bar      []segment
+	Columns  []patch.Outcome
+	Accounts listing[accountView]
+	Folded   bool
+}
+
+type accountView struct {
+	Account patch.AccountID
+	Planned int
+	Cells   []int
+	Bar     []segment
+}
+
+func waveViews(waves []patch.WaveReport) []waveView {
+	out := make([]waveView, 0, len(waves))
+	for _, w := range waves {
+		v := waveView{
+			Name: Line(w.Name), Verdict: w.Verdict, Tone: verdictTone(w.Verdict), Reason: Line(w.Reason),
+			Planned: w.Planned, Done: done(w.Outcomes), Bar: bar(w.Outcomes, w.Planned), Columns: present(w.Outcomes),
+			Folded: len(w.Accounts) > maxWaveAccounts,
+		}
+		if w.Started != nil && w.Ended != nil && w.Ended.After(*w.Started) {
+			v.Took = Duration(w.Ended.Sub(*w.Started))
+		}
+		v.Accounts = accountViews(w.Accounts, v.Columns)
+		out = append(out, v)
+	}
+	return out
+}
+
+func accountViews(in []patch.AccountReport, columns []patch.Outcome) listing[accountView] {
+	l := listing[accountView]{Total: len(in)}
+	if len(in) > maxAccountRows {
+		in = accountsFirst(in)[:maxAccountRows]
+	}
+	for _, a := range in {
+		v := accountView{Account: a.Account, Planned: a.Planned, Bar: bar(a.Outcomes, a.Planned)}
+		for _, o := range columns {
+			v.Cells = append(v.Cells, a.Outcomes[o])
+		}
+		l.Rows = append(l.Rows, v)
+	}
+	return l
+}
+
+// present lists the outcomes that occur, in the order of every table.
+func present(m map[patch.Outcome]int) []patch.Outcome {
+	var out []patch.Outcome
+	for _, o := range patch.Outcomes() {
+		if m[o] > 0 {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+func verdictTone(v patch.Verdict) tone {
+	switch v {
+	case patch.VerdictGood:
+		return toneGood
+	case patch.VerdictAsk:
+		return toneWarn
+	case patch.VerdictStop:
+		return toneBad
+	}
+	return toneNone
+}
+
+func goodRows(r *patch.Report) listing[row] {
+	var l listing[row]
+	for _, i := range r.Instances {
+		if !isDone(i.Outcome) {
+			continue
+		}
+		l.Total++
+		if len(l.Rows) < maxGoodRows {
+			l.Rows = append(l.Rows, plannedRow(inert(i)))
+		}
+	}
+	return l
+}
+
+func first[T any](in []T, limit int, f func(T) T) listing[T] {
+	return listing[T]{Rows: each(in[:min(len(in), limit)], f), Total: len(in)}
+}

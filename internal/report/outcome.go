@@ -1,0 +1,136 @@
+package report
+
+import (
+	"ec2patch/internal/patch"
+)
+
+// tone is how an outcome is drawn. A tone is never shown alone: a sign and the
+// outcome's name always stand beside it.
+type tone string
+
+const (
+	toneGood tone = "good"
+	toneWarn tone = "warn"
+	toneBad  tone = "bad"
+	toneNone tone = "none"
+)
+
+// look is how an outcome is shown and what it means to somebody who has to act.
+type look struct {
+	Sign    string
+	Tone    tone
+	Meaning string
+}
+
+// lookOf describes an outcome. One that is not known is shown as bad.
+func lookOf(o patch.Outcome) look {
+	switch o {
+	case patch.Patched:
+		return look{"✓", toneGood, "Patched by this run: nothing is missing, failed or waiting for a reboot."}
+	case patch.Compliant:
+		return look{"✓", toneGood, "Nothing was missing."}
+	case patch.PatchedPendingReboot:
+		return look{"↻", toneWarn, "Patches are installed and wait for a reboot."}
+	case patch.NonCompliant:
+		return look{"▲", toneWarn, "The scan found missing patches."}
+	case patch.Failed:
+		return look{"✗", toneBad, "The command or one of its patches failed."}
+	case patch.TimedOut:
+		return look{"✗", toneBad, "The command started and did not end before its deadline."}
+	case patch.Undeliverable:
+		return look{"✗", toneBad, "The command never reached the SSM Agent."}
+	case patch.Unhealthy:
+		return look{"✗", toneBad, "Patched, and not back in service by the deadline."}
+	case patch.Unknown:
+		return look{"?", toneBad, "There is no fresh evidence. It counts as a failure."}
+	case patch.Gone:
+		return look{"–", toneNone, "Terminated since the plan was made."}
+	case patch.NotSent:
+		return look{"–", toneNone, "In the plan, but no command was sent."}
+	case patch.Offline:
+		return look{"○", toneWarn, "Managed by SSM, but the agent did not answer when the plan was made."}
+	case patch.Unmanaged:
+		return look{"○", toneWarn, "Runs in EC2, but SSM does not know it."}
+	case patch.Excluded:
+		return look{"○", toneNone, "Left out on purpose."}
+	case patch.Newcomer:
+		return look{"+", toneNone, "Appeared after the plan was made."}
+	}
+	return look{"?", toneBad, "This outcome is not known to this version."}
+}
+
+// explain is the sentence for the reasons that are codes; other reasons speak
+// for themselves.
+func explain(o patch.Outcome, reason string) string {
+	if o != patch.NotSent {
+		return reason
+	}
+	switch reason {
+	case patch.ReasonBudget:
+		return "budget: too many failures before it, nothing more was sent"
+	case patch.ReasonAbort:
+		return "abort: the run was stopped by hand"
+	case patch.ReasonLease:
+		return "lease: another run was at work in this account and region"
+	case patch.ReasonAccount:
+		return "account: the account could not be used"
+	case patch.ReasonRejected:
+		return "rejected: the approval was refused"
+	case patch.ReasonExpired:
+		return "expired: nobody approved in time"
+	case patch.ReasonOffline:
+		return "offline: the agent was away when its turn came"
+	case patch.ReasonOptedOut:
+		return "optedOut: its tags say now that it must not be patched"
+	case patch.ReasonStopped:
+		return "stopped: a wave before it was judged stop"
+	}
+	return reason
+}
+
+// notDone lists the outcomes that end up in "what was not patched, and why",
+// the most urgent first.
+func notDone() []patch.Outcome {
+	return []patch.Outcome{
+		patch.Failed, patch.TimedOut, patch.Unhealthy, patch.Unknown, patch.Undeliverable, patch.NonCompliant,
+		patch.PatchedPendingReboot, patch.NotSent, patch.Gone, patch.Offline, patch.Unmanaged, patch.Newcomer, patch.Excluded,
+	}
+}
+
+// isDone tells whether an outcome needs nobody's attention.
+func isDone(o patch.Outcome) bool { return o == patch.Patched || o == patch.Compliant }
+
+// statusTone is how a run's status is drawn.
+func statusTone(s patch.RunStatus) tone {
+	switch s {
+	case patch.RunSucceeded:
+		return toneGood
+	case patch.RunIncomplete, patch.RunRejected, patch.RunExpired, patch.RunRunning:
+		return toneWarn
+	}
+	return toneBad
+}
+
+// statusSentence says what a run's status means.
+func statusSentence(s patch.RunStatus, dryRun bool) string {
+	switch s {
+	case patch.RunSucceeded:
+		if dryRun {
+			return "Every wave was scanned and judged good."
+		}
+		return "Every wave was judged good."
+	case patch.RunIncomplete:
+		return "Some account could not be reached. Everything else is good."
+	case patch.RunStopped:
+		return "A wave was judged stop. No later wave was started."
+	case patch.RunRejected:
+		return "The approval was refused. Nothing more was sent."
+	case patch.RunExpired:
+		return "Nobody approved in time. Nothing more was sent."
+	case patch.RunAborted:
+		return "The run was stopped by hand."
+	case patch.RunRunning:
+		return "The run has not ended."
+	}
+	return "The run ended in an error."
+}

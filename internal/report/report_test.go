@@ -1,0 +1,154 @@
+package report_test
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/golden"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
+)
+
+type renderer func(io.Writer, *patch.Report) error
+
+func text(width int, colour bool) renderer {
+	return func(w io.Writer, r *patch.Report) error { return report.Text(w, r, width, colour) }
+}
+
+func render(t testing.TB, f renderer, r *patch.Report) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, f(&b, r))
+	return b.String()
+}
+
+func scan() *patch.Report {
+	return &patch.Report{
+		SchemaVersion: 1, Run: "scan-1", Status: patch.RunSucceeded, DryRun: true, Started: start, Ended: at(9),
+		Waves:     []patch.WaveReport{{Name: "all", Verdict: patch.VerdictGood, Planned: 1, Outcomes: map[patch.Outcome]int{patch.Compliant: 1}, Accounts: []patch.AccountReport{{Account: "111111111111", Planned: 1, Outcomes: map[patch.Outcome]int{patch.Compliant: 1}}}}},
+		Totals:    patch.Totals{Planned: 1, Good: 1, Outcomes: map[patch.Outcome]int{patch.Compliant: 1}},
+		Instances: []patch.InstanceReport{{InstanceID: "i-0000000000000000a", Account: "111111111111", Region: "us-east-1", Wave: "all", Platform: patch.Linux, Outcome: patch.Compliant}},
+	}
+}
+
+func TestGolden(t *testing.T) {
+	tests := []struct {
+		name string
+		f    renderer
+		r    *patch.Report
+	}{
+		{name: "stopped.json", f: report.JSON, r: sample()},
+		{name: "stopped.csv", f: report.CSV, r: sample()},
+		{name: "stopped.html", f: report.HTML, r: sample()},
+		{name: "stopped.100.txt", f: text(100, false), r: sample()},
+		{name: "stopped.40.txt", f: text(40, false), r: sample()},
+		{name: "stopped.colour.txt", f: text(200, true), r: sample()},
+		{name: "scan.txt", f: text(80, false), r: scan()},
+		{name: "scan.html", f: report.HTML, r: scan()},
+		{name: "empty.json", f: report.JSON, r: &patch.Report{Run: "empty", Status: patch.RunFailed}},
+		{name: "empty.txt", f: text(80, false), r: &patch.Report{Run: "empty", Status: patch.RunFailed}},
+		{name: "empty.html", f: report.HTML, r: &patch.Report{Run: "empty", Status: patch.RunFailed}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			golden.Equal(t, tt.name, []byte(render(t, tt.f, tt.r)))
+		})
+	}
+}
+
+func TestJSON_ReadsBackAsTheSameReport(t *testing.T) {
+	var got patch.Report
+	require.NoError(t, json.Unmarshal([]byte(render(t, report.JSON, sample())), &got))
+	want := *sample()
+	assert.Equal(t, want.Instances, got.Instances)
+	assert.Equal(t, want.Excluded, got.Excluded)
+	assert.Equal(t, want.Unreachable, got.Unreachable)
+	assert.Equal(t, want.Approvals, got.Approvals)
+	assert.Equal(t, want.Totals, got.Totals)
+	assert.Equal(t, want.Status, got.Status)
+	assert.Equal(t, want.PlanDigest, got.PlanDigest)
+}
+
+func TestJSON_TextThatLooksLikeTheLists(t *testing.T) {
+	r := sample()
+	r.Reason = `"instances":[],"excluded":[]`
+	var got patch.Report
+	require.NoError(t, json.Unmarshal([]byte(render(t, report.JSON, r)), &got))
+	assert.Equal(t, r.Reason, got.Reason)
+	assert.Len(t, got.Instances, len(r.Instances))
+}
+
+func TestCSV_HasOneRowForEachInstance(t *testing.T) {
+	r := sample()
+	rows, err := csv.NewReader(strings.NewReader(render(t, report.CSV, r))).ReadAll()
+	require.NoError(t, err)
+	require.Len(t, rows, 1+len(r.Instances)+len(r.Excluded))
+	for _, row := range rows {
+		assert.Len(t, row, len(report.Columns()))
+	}
+}
+
+func TestText_FitsItsWidth(t *testing.T) {
+	for _, width := range []int{40, 60, 80, 200} {
+		for _, line := range strings.Split(render(t, text(width, false), sample()), "\n") {
+			if strings.HasPrefix(line, "RECAP ") {
+				continue
+			}
+			assert.LessOrEqual(t, len([]rune(line)), width, "width %d: %s", width, line)
+		}
+	}
+}
+
+func TestText_AccountsWithSomethingOpenAreShownFirst(t *testing.T) {
+	r := large(10_000)
+	out := render(t, text(100, false), r)
+	assert.Contains(t, out, "and 5 more")
+	assert.Less(t, strings.Count(out, "\n"), 400)
+}
+
+func TestHTML_HasAStrictPolicyAndNoOutsideReference(t *testing.T) {
+	out := render(t, report.HTML, sample())
+	assert.Contains(t, out, `content="default-src &#39;none&#39;; style-src &#39;sha256-`)
+	for _, forbidden := range []string{"<script", "http://", "https://", "<link", "<img", " style=", "url(", "@import", "ZgotmplZ"} {
+		assert.NotContains(t, out, forbidden)
+	}
+}
+
+func TestHTML_OfALargeFleetIsBounded(t *testing.T) {
+	out := render(t, report.HTML, large(100_000))
+	assert.Less(t, len(out), 4<<20)
+	assert.Contains(t, out, "97,500 more are in <b>report.csv</b>")
+	assert.Contains(t, out, "other reasons")
+}
+
+func TestRenderers_GiveTheSameBytesTwice(t *testing.T) {
+	for name, f := range map[string]renderer{"json": report.JSON, "csv": report.CSV, "html": report.HTML, "text": text(90, true)} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, render(t, f, sample()), render(t, f, sample()))
+		})
+	}
+}
+
+func BenchmarkReport(b *testing.B) {
+	r := large(100_000)
+	for _, bb := range []struct {
+		name string
+		f    renderer
+	}{{"json", report.JSON}, {"csv", report.CSV}, {"html", report.HTML}, {"text", text(100, false)}} {
+		b.Run(bb.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := bb.f(io.Discard, r); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

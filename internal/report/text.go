@@ -1,0 +1,349 @@
+package report
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"ec2patch/internal/patch"
+)
+
+// Bounds of what a screen shows.
+const (
+	maxTextAccounts  = 20 // of one wave; those with something open come first
+	maxTextGroups    = 40
+	maxTextInstances = 5 // of one group
+	minTextWidth     = 40
+	longestName      = len("Undeliverable") // of the outcomes that occur often
+)
+
+// Text writes the report for a terminal or a log: what was done in each wave and
+// account, what was not patched and why, and a line that begins with RECAP. It
+// is plain ASCII beside names from the fleet, fits width columns (40 or more;
+// the RECAP line is never broken), and holds escape sequences only with colour.
+func Text(w io.Writer, r *patch.Report, width int, colour bool) error {
+	t := textWriter{out: bufio.NewWriter(w), width: max(width, minTextWidth), colour: colour}
+	t.head(r)
+	t.waves(r.Waves)
+	t.problems(problems(r), warnings(r))
+	t.unreachable(r.Unreachable)
+	t.approvals(r.Approvals)
+	t.recap(r)
+	if err := t.out.Flush(); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+type textWriter struct {
+	out    *bufio.Writer
+	width  int
+	colour bool
+}
+
+func (t *textWriter) head(r *patch.Report) {
+	kind := "Run"
+	if r.DryRun {
+		kind = "Scan"
+	}
+	fmt.Fprintf(t.out, "%s %s: %s\n", kind, Line(string(r.Run)), t.paint(statusTone(r.Status), string(r.Status)))
+	t.wrap("  ", statusSentence(r.Status, r.DryRun))
+	if r.StatusReason != "" {
+		t.wrap("  ", Line(r.StatusReason))
+	}
+	plan := fmt.Sprintf("%s in %s", plural(r.Totals.Planned, "instance"), plural(len(r.Waves), "wave"))
+	if r.PlanDigest != "" {
+		plan = "plan " + shorten(Line(r.PlanDigest), 12) + ", " + plan
+	}
+	if r.Ended.After(r.Started) && !r.Started.IsZero() {
+		plan += ", took " + Duration(r.Ended.Sub(r.Started))
+	}
+	t.wrap("  ", plan)
+}
+
+func (t *textWriter) waves(waves []patch.WaveReport) {
+	if len(waves) == 0 {
+		return
+	}
+	all := map[patch.Outcome]int{}
+	for _, w := range waves {
+		for _, o := range patch.Outcomes() {
+			all[o] += w.Outcomes[o]
+		}
+	}
+	fmt.Fprintln(t.out)
+	for _, l := range layouts(present(all)) {
+		if table := l.rows(waves); tableWidth(table) <= t.width || l.last {
+			t.table(table)
+			return
+		}
+	}
+}
+
+// layout is one way to write the table: which columns it has.
+type layout struct {
+	header []string
+	cells  func(planned int, m map[patch.Outcome]int) []string
+	joined bool // wave and account share the first column
+	last   bool
+}
+
+// layouts are the ways to write the table, the widest first.
+func layouts(columns []patch.Outcome) []layout {
+	full := layout{header: []string{"PLANNED"}, cells: func(planned int, m map[patch.Outcome]int) []string {
+		cells := []string{count(planned)}
+		for _, o := range columns {
+			cells = append(cells, count(m[o]))
+		}
+		return cells
+	}}
+	for _, o := range columns {
+		full.header = append(full.header, heading(o))
+	}
+	sums := layout{header: []string{"PLANNED", "DONE", "OPEN"}, cells: func(planned int, m map[patch.Outcome]int) []string {
+		return []string{count(planned), count(done(m)), count(planned - done(m))}
+	}}
+	narrow := layout{header: []string{"DONE", "OPEN"}, joined: true, last: true, cells: func(planned int, m map[patch.Outcome]int) []string {
+		return []string{count(done(m)), count(planned - done(m))}
+	}}
+	return []layout{full, sums, narrow}
+}
+
+func heading(o patch.Outcome) string {
+	if o == patch.PatchedPendingReboot {
+		return "REBOOT DUE"
+	}
+	return strings.ToUpper(string(o))
+}
+
+// rows are the header, a line a wave and a line for each of its accounts.
+func (l layout) rows(waves []patch.WaveReport) [][]string {
+	rows := [][]string{append(l.names("WAVE", "ACCOUNT"), append(l.header, "VERDICT")...)}
+	for _, w := range waves {
+		row := append(l.names(Line(w.Name), plural(len(w.Accounts), "account")), l.cells(w.Planned, w.Outcomes)...)
+		rows = append(rows, append(row, cmp.Or(string(w.Verdict), "-")))
+		shown := w.Accounts
+		if len(shown) > maxTextAccounts {
+			shown = accountsFirst(shown)[:maxTextAccounts]
+		}
+		for _, a := range shown {
+			rows = append(rows, append(l.names("", string(a.Account)), l.cells(a.Planned, a.Outcomes)...))
+		}
+		if n := len(w.Accounts) - len(shown); n > 0 {
+			rows = append(rows, l.names("", "and "+count(n)+" more"))
+		}
+	}
+	return rows
+}
+
+// names are the cells that say which line this is.
+func (l layout) names(wave, account string) []string {
+	switch {
+	case !l.joined:
+		return []string{wave, account}
+	case wave == "":
+		return []string{"  " + account}
+	}
+	return []string{wave}
+}
+
+// table writes rows in columns: names and the verdict to the left, numbers to
+// the right. A row may end early. Names give way when the table is too wide.
+func (t *textWriter) table(rows [][]string) {
+	widths := columnWidths(rows)
+	if over := tableWidth(rows) - t.width; over > 0 {
+		widths[0] = max(widths[0]-over, 6)
+	}
+	names := 1 + slices.Index(rows[0], "ACCOUNT")
+	for i, row := range rows {
+		var b strings.Builder
+		for c, cell := range row {
+			cell = shorten(cell, widths[c])
+			pad := strings.Repeat(" ", widths[c]-runes(cell))
+			switch {
+			case c < max(names, 1) || c == len(widths)-1:
+				b.WriteString(cell + pad)
+			default:
+				b.WriteString(pad + cell)
+			}
+			b.WriteString("  ")
+		}
+		line := shorten(strings.TrimRight(b.String(), " "), t.width)
+		if i == 0 {
+			line = t.dim(line)
+		}
+		fmt.Fprintln(t.out, line)
+	}
+}
+
+func columnWidths(rows [][]string) []int {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for c, cell := range row {
+			widths[c] = max(widths[c], runes(cell))
+		}
+	}
+	return widths
+}
+
+func tableWidth(rows [][]string) int {
+	total := -2
+	for _, w := range columnWidths(rows) {
+		total += w + 2
+	}
+	return total
+}
+
+func (t *textWriter) problems(open, warned []group) {
+	fmt.Fprintf(t.out, "\n%s\n", t.bold("What was not patched, and why"))
+	if len(open) == 0 {
+		fmt.Fprintln(t.out, "  Nothing: every instance that matched is patched or compliant.")
+	}
+	for _, g := range open[:min(len(open), maxTextGroups)] {
+		t.group(g)
+	}
+	if n := len(open) - maxTextGroups; n > 0 {
+		fmt.Fprintf(t.out, "  and %s, see report.csv\n", plural(n, "more reason"))
+	}
+	if len(warned) == 0 {
+		return
+	}
+	fmt.Fprintf(t.out, "\n%s\n", t.bold("Good, with a warning"))
+	for _, g := range warned[:min(len(warned), maxTextGroups)] {
+		t.group(g)
+	}
+}
+
+func (t *textWriter) group(g group) {
+	why := cmp.Or(g.Why(), g.Look().Meaning)
+	head := fmt.Sprintf("%6s  %s", count(g.Count), t.paint(g.Look().Tone, string(g.Outcome)))
+	gap := max(longestName-len(g.Outcome), 0) + 2
+	if 8+len(g.Outcome)+gap+runes(why) <= t.width {
+		fmt.Fprintln(t.out, head+strings.Repeat(" ", gap)+why)
+	} else {
+		fmt.Fprintln(t.out, head)
+		t.wrap("        ", why)
+	}
+	for _, r := range g.Rows[:min(len(g.Rows), maxTextInstances)] {
+		t.wrap("        ", strings.Join([]string{string(r.InstanceID), string(r.Account), string(r.Region), r.Wave, r.Name}, " "))
+	}
+	if n := g.Count - maxTextInstances; n > 0 {
+		fmt.Fprintln(t.out, "        and "+count(n)+" more in report.csv")
+	}
+}
+
+func (t *textWriter) unreachable(list []patch.UnreachableAccount) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintf(t.out, "\n%s\n", t.bold("Not reached (in no number above)"))
+	for _, u := range list[:min(len(list), maxTextGroups)] {
+		t.wrap("  ", strings.TrimSpace(string(u.Account)+" "+string(u.Region))+": "+Line(u.Reason))
+	}
+	if n := len(list) - maxTextGroups; n > 0 {
+		fmt.Fprintf(t.out, "  and %s more, see report.json\n", count(n))
+	}
+}
+
+func (t *textWriter) approvals(list []patch.ApprovalReport) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintf(t.out, "\n%s\n", t.bold("Approvals"))
+	for _, a := range list {
+		text := fmt.Sprintf("%s: %s", Line(a.Scope), Line(a.Status))
+		if who := cmp.Or(Line(a.Name), Line(a.Identity)); who != "" {
+			text += " by " + who
+		}
+		if !a.Decided.IsZero() && !a.Asked.IsZero() {
+			text += " after " + Duration(a.Decided.Sub(a.Asked))
+		}
+		if a.Reason != "" {
+			text += ": " + Line(a.Reason)
+		}
+		t.wrap("  ", text)
+	}
+}
+
+// recap is the one line that people and scripts look for.
+func (t *textWriter) recap(r *patch.Report) {
+	words := []string{"RECAP", Line(string(r.Run))}
+	for _, o := range patch.Outcomes() {
+		if n := r.Totals.Outcomes[o]; n > 0 || o == patch.Patched {
+			words = append(words, fmt.Sprintf("%s=%d", o, n))
+		}
+	}
+	left := map[patch.Outcome]int{}
+	for _, e := range r.Excluded {
+		left[e.Outcome]++
+	}
+	for _, o := range []patch.Outcome{patch.Offline, patch.Unmanaged, patch.Newcomer, patch.Excluded} {
+		if left[o] > 0 {
+			words = append(words, fmt.Sprintf("%s=%d", o, left[o]))
+		}
+	}
+	words = append(words, fmt.Sprintf("unreachable=%d", len(r.Unreachable)))
+	fmt.Fprintf(t.out, "\n%s  %s\n", strings.Join(words, " "), t.paint(statusTone(r.Status), string(r.Status)))
+}
+
+// wrap writes text in lines that begin with indent and fit the width. A word
+// that is longer than a line is cut into pieces.
+func (t *textWriter) wrap(indent, text string) {
+	room := t.width - len(indent)
+	line := ""
+	for _, word := range strings.Fields(text) {
+		for runes(word) > room {
+			if line != "" {
+				fmt.Fprintln(t.out, indent+line)
+				line = ""
+			}
+			head := string([]rune(word)[:room])
+			fmt.Fprintln(t.out, indent+head)
+			word = word[len(head):]
+		}
+		switch {
+		case line == "":
+			line = word
+		case runes(line)+1+runes(word) <= room:
+			line += " " + word
+		default:
+			fmt.Fprintln(t.out, indent+line)
+			line = word
+		}
+	}
+	if line != "" {
+		fmt.Fprintln(t.out, indent+line)
+	}
+}
+
+func runes(s string) int { return len([]rune(s)) }
+
+// shorten cuts text to width columns and marks the cut.
+func shorten(s string, width int) string {
+	r := []rune(s)
+	if len(r) <= width {
+		return s
+	}
+	if width <= 3 {
+		return string(r[:max(width, 0)])
+	}
+	return string(r[:width-2]) + ".."
+}
+
+func (t *textWriter) paint(o tone, s string) string {
+	code := map[tone]string{toneGood: "32", toneWarn: "33", toneBad: "31", toneNone: "2"}[o]
+	return t.style(code, s)
+}
+
+func (t *textWriter) bold(s string) string { return t.style("1", s) }
+func (t *textWriter) dim(s string) string  { return t.style("2", s) }
+
+func (t *textWriter) style(code, s string) string {
+	if !t.colour {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
