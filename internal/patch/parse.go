@@ -2,6 +2,7 @@ package patch
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -20,9 +21,11 @@ func ParseInput(data []byte, d Defaults) (Input, error) {
 	if root == nil {
 		return Input{}, found.problems(data)
 	}
-	checker{&found}.value(root, runShape(d))
+	run := runShape(d)
+	check := checker{found: &found, places: places(run)}
+	check.value(root, run)
 	if root.kind == nodeObject {
-		checkForms(root, &found)
+		check.forms(root)
 	}
 	if len(found.list) > 0 {
 		return Input{}, found.problems(data)
@@ -33,6 +36,22 @@ func ParseInput(data []byte, d Defaults) (Input, error) {
 		return Input{}, found.problems(data)
 	}
 	return in, nil
+}
+
+// Check tells what is wrong with defaults that come from outside. The paths of
+// the Problems are those of the run input that the defaults stand in for.
+func (d Defaults) Check() error {
+	const smallest = `{"waves":[{"accounts":["111111111111"],"regions":["us-east-1"]}]}`
+	in, err := ParseInput([]byte(smallest), d)
+	if err != nil {
+		return err
+	}
+	full, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	_, err = ParseInput(full, d)
+	return err
 }
 
 var runIDPattern = regexp.MustCompile(fmt.Sprintf(`^[A-Za-z0-9_-]{1,%d}$`, MaxRunIDLength))

@@ -5,10 +5,14 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // checker compares a document with its shape and reports what differs.
-type checker struct{ found *findings }
+type checker struct {
+	found  *findings
+	places map[string]string // where each field stands, by its name
+}
 
 // wanted says in words what each form is.
 func (f form) String() string {
@@ -17,7 +21,7 @@ func (f form) String() string {
 
 // String says in words what each kind is.
 func (k nodeKind) String() string {
-	return [...]string{"null", "an object", "a list", "text", "a number", "true or false"}[k]
+	return [...]string{"null", "an object", "a list", "text", "a number", "a flag"}[k]
 }
 
 func (f form) takes(k nodeKind) bool {
@@ -45,7 +49,7 @@ func (n *node) shown() string {
 
 func (c checker) value(n *node, s shape) {
 	if n.kind == nodeNull {
-		c.report(n, "is null", "leave the field out for its default, or write "+s.form.String())
+		c.report(n, "is null", "leave it out, or write "+s.form.String())
 		return
 	}
 	if !s.form.takes(n.kind) {
@@ -157,7 +161,7 @@ func (c checker) object(n *node, s shape) {
 	for _, m := range n.members {
 		at := slices.IndexFunc(s.fields, func(f field) bool { return f.name == m.key })
 		if at < 0 {
-			c.found.add(m.keyStart, Problem{Path: m.value.path, Message: "there is no field of this name", Remedy: s.instead(m.key)})
+			c.found.add(m.keyStart, Problem{Path: m.value.path, Message: "there is no field of this name", Remedy: c.instead(m.key, s)})
 			continue
 		}
 		c.value(m.value, s.fields[at].shape)
@@ -167,6 +171,15 @@ func (c checker) object(n *node, s shape) {
 			c.found.add(n.start, Problem{Path: fieldPath(n.path, f.name), Message: "is missing", Remedy: f.missing()})
 		}
 	}
+	if len(s.oneFilled) > 0 && !slices.ContainsFunc(s.oneFilled, func(name string) bool { return !n.member(name).isEmpty() }) {
+		c.found.add(n.start, Problem{Path: n.path, Message: "names no account", Remedy: "give at least one entry in " + strings.Join(s.oneFilled, " or ")})
+	}
+}
+
+// isEmpty tells whether there is no list, or nothing in it. What is no list
+// has a problem of its own.
+func (n *node) isEmpty() bool {
+	return n == nil || n.kind == nodeList && len(n.items) == 0
 }
 
 func (f field) missing() string {

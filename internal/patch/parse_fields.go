@@ -57,7 +57,7 @@ func runShape(d Defaults) shape {
 
 // waveShape is one wave.
 func waveShape(d Defaults) shape {
-	return object(
+	wave := object(
 		field{name: "name", shape: waveName(), doc: "Unique in the run, upper and lower case alike.", def: `"wave-1", "wave-2", ...`},
 		field{name: "accounts", shape: accounts(), doc: "Account ids. At least one account or organizational unit.", def: "[]"},
 		field{name: "organizationalUnits", doc: "Organizational units or roots; every active account below them.", def: "[]",
@@ -82,6 +82,8 @@ func waveShape(d Defaults) shape {
 			field{name: "soakSeconds", shape: integer(0, MaxSoakSeconds, "seconds"), doc: "How long they are watched.", def: strconv.Itoa(DefaultSoakSeconds)},
 		)},
 	)
+	wave.oneFilled = []string{"accounts", "organizationalUnits"}
+	return named("wave", wave)
 }
 
 func filtersShape() shape {

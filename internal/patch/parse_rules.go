@@ -2,12 +2,14 @@ package patch
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// checkForms checks what one field's shape cannot say: which form the input
+// forms checks what one field's shape cannot say: which form the input
 // has, and what its fields say together.
-func checkForms(root *node, found *findings) {
+func (c checker) forms(root *node) {
+	found := c.found
 	flat := flatMembers(root)
 	waves, alias := root.member("waves"), root.member("accountWaves")
 	switch {
@@ -24,7 +26,7 @@ func checkForms(root *node, found *findings) {
 	if waves != nil {
 		for _, m := range flat {
 			found.add(m.keyStart, Problem{Path: m.value.path, Message: "belongs to the form of a single wave, and " + waves.path + " is given too",
-				Remedy: "move it into the wave as " + elsewhere(m.key) + ", or leave out " + waves.path})
+				Remedy: "move it into the wave as " + c.places[m.key] + ", or leave out " + waves.path})
 		}
 	}
 	checkWaves(waves, found)
@@ -34,12 +36,15 @@ func checkForms(root *node, found *findings) {
 	}
 }
 
-// flatMembers are the fields that only the form of a single wave has.
+// flatKeys are the fields that only the form of a single wave has.
+func flatKeys() []string {
+	return []string{"waveId", "accounts", "regions", "tagFilters", "instanceIds"}
+}
+
 func flatMembers(root *node) []member {
 	var flat []member
 	for _, m := range root.members {
-		switch m.key {
-		case "waveId", "accounts", "regions", "tagFilters", "instanceIds":
+		if slices.Contains(flatKeys(), m.key) {
 			flat = append(flat, m)
 		}
 	}
@@ -47,7 +52,7 @@ func flatMembers(root *node) []member {
 }
 
 func checkFlat(root *node, found *findings) {
-	if list := root.member("accounts"); list == nil || list.kind == nodeList && len(list.items) == 0 {
+	if list := root.member("accounts"); list.isEmpty() {
 		found.add(startOf(list, root), Problem{Path: "accounts", Message: "names no account", Remedy: fmt.Sprintf("give 1 to %d account ids", MaxAccountsPerWave)})
 	}
 	if root.member("regions") == nil {
@@ -72,23 +77,19 @@ func checkWaves(waves *node, found *findings) {
 		if wave.kind != nodeObject {
 			continue
 		}
-		if isEmptyList(wave.member("accounts")) && isEmptyList(wave.member("organizationalUnits")) {
-			found.add(wave.start, Problem{Path: wave.path, Message: "names no account",
-				Remedy: "give at least one in accounts or organizationalUnits"})
-		}
 		checkWaveName(wave, defaultWaveName(i), taken, found)
 	}
-}
-
-func isEmptyList(n *node) bool {
-	return n == nil || n.kind == nodeList && len(n.items) == 0
 }
 
 // checkWaveName finds names that differ from an earlier one by case at most:
 // they are parts of keys, and people read them out.
 func checkWaveName(wave *node, name string, taken map[string]string, found *findings) {
 	given := wave.member("name")
-	if given != nil {
+	switch {
+	case given == nil:
+	case given.kind != nodeText:
+		return
+	default:
 		name = given.text
 	}
 	folded := strings.ToLower(name)

@@ -10,6 +10,7 @@ import (
 // shape says which JSON a value must be. The parser and the JSON schema both
 // read it, so that they cannot disagree.
 type shape struct {
+	ref      string // the name under which the schema defines it once; empty where it is used once
 	form     form
 	what     string // what a text is, or what a list holds: "a 12-digit account id", "accounts in a wave"
 	remedy   string // what to write instead
@@ -20,7 +21,9 @@ type shape struct {
 	items    *shape   // of a list or a map
 	keys     *shape   // of a map
 	unique   bool     // of a list: no text twice
-	why      string   // why max is the maximum
+	why      string   // what to do where max is not enough
+	// oneFilled names lists of an object; at least one of them has an entry.
+	oneFilled []string
 }
 
 // form is the kind of JSON that a shape asks for.
@@ -111,16 +114,25 @@ func mapOf(keys, values shape, high int, what, why string) shape {
 
 func percent(n int) string { return strconv.Quote(strconv.Itoa(n) + "%") }
 
+// named gives the shape a definition of its own in the schema.
+func named(name string, s shape) shape {
+	s.ref = name
+	return s
+}
+
 func concurrency() shape {
-	return text(concurrencyPattern, "neither a number from 1 to 9999999 nor a percentage from 1% to 100%", `write "3" or "10%"`)
+	return named("concurrency", text(concurrencyPattern,
+		"neither a number from 1 to 9999999 nor a percentage from 1% to 100%", `write "3" or "10%"`))
 }
 
 func tolerated() shape {
-	return text(toleratedPattern, "neither a number from 0 to 9999999 nor a percentage from 0% to 100%", `write "0", "3" or "10%"`)
+	return named("tolerated", text(toleratedPattern,
+		"neither a number from 0 to 9999999 nor a percentage from 0% to 100%", `write "0", "3" or "10%"`))
 }
 
 func account() shape {
-	return text(accountPattern, "not a 12-digit account id", `give all twelve digits in quotes, leading zeros too, as "012345678901"`)
+	return named("account", text(accountPattern,
+		"not a 12-digit account id", `give all twelve digits in quotes, leading zeros too, as "012345678901"`))
 }
 
 func region() shape {
@@ -128,25 +140,26 @@ func region() shape {
 	for _, r := range Regions() {
 		names = append(names, string(r))
 	}
-	return shape{form: formText, options: names, what: "a region that ec2patch knows"}
+	return shape{ref: "region", form: formText, options: names, what: "a region that ec2patch knows"}
 }
 
 func instance() shape {
-	return text(instancePattern, "not an instance id", `write "i-" and 8 or 17 hexadecimal digits in lower case, as "i-0123456789abcdef0"`)
+	return named("instance", text(instancePattern,
+		"not an instance id", `write "i-" and 8 or 17 hexadecimal digits in lower case, as "i-0123456789abcdef0"`))
 }
 
 func waveName() shape {
-	return text(waveNamePattern, "not a wave's name",
-		fmt.Sprintf("use 1 to %d letters, digits, - and _, and begin with a letter or a digit", MaxWaveNameLength))
+	return named("waveName", text(waveNamePattern, "not a wave's name",
+		fmt.Sprintf("use 1 to %d letters, digits, - and _, and begin with a letter or a digit", MaxWaveNameLength)))
 }
 
 func tagKey() shape {
-	return text(tagKeyPattern, "not a tag key", fmt.Sprintf("EC2 takes tag keys of 1 to %d characters, %s", MaxTagKeyLength, noControls))
+	return named("tagKey", text(tagKeyPattern, "not a tag key", fmt.Sprintf("EC2 takes tag keys of 1 to %d characters, %s", MaxTagKeyLength, noControls)))
 }
 
 func tagValue() shape {
-	return text(tagValuePattern, "not a tag value",
-		fmt.Sprintf("EC2 takes tag values of at most %d characters; name each value, for wildcards (*, ?, \\) are not understood", MaxTagValueLength))
+	return named("tagValue", text(tagValuePattern, "not a tag value",
+		fmt.Sprintf("EC2 takes tag values of at most %d characters; name each value, for wildcards (*, ?, \\) are not understood", MaxTagValueLength)))
 }
 
 func accounts() shape {

@@ -6,8 +6,11 @@ import (
 )
 
 // instead is the remedy for an unknown field: the field that was probably
-// meant, the place where a field of that name does stand, or the names known here.
-func (s shape) instead(key string) string {
+// meant, by the place where a field of that name does stand or by its spelling.
+func (c checker) instead(key string, s shape) string {
+	if path := c.places[key]; path != "" {
+		return fmt.Sprintf("did you mean %s?", path)
+	}
 	var names []string
 	for _, f := range s.fields {
 		names = append(names, f.name)
@@ -15,41 +18,31 @@ func (s shape) instead(key string) string {
 	if near := nearest(key, names); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
-	if path := elsewhere(key); path != "" {
-		return fmt.Sprintf("did you mean %s?", path)
-	}
 	return "leave it out; the fields here are " + strings.Join(names, ", ")
 }
 
-// elsewhere finds the path of the first field with this name in a run with waves.
-func elsewhere(key string) string {
-	switch key {
-	case "waveId":
-		return "waves[].name"
-	case "tagFilters", "tag":
-		return "waves[].filters.tags"
-	}
-	var search func(s shape, path string) string
-	search = func(s shape, path string) string {
+// places maps the name of each field to its first path in a run with waves.
+// Names of the flat form map to what they become there.
+func places(run shape) map[string]string {
+	found := map[string]string{"waveId": "waves[].name", "tagFilters": "waves[].filters.tags"}
+	var walk func(s shape, path string)
+	walk = func(s shape, path string) {
 		for _, f := range s.fields {
-			at := strings.TrimPrefix(path+"."+f.name, ".")
 			if f.only == flatForm {
 				continue
 			}
-			if f.name == key {
-				return at
+			at := strings.TrimPrefix(path+"."+f.name, ".")
+			if found[f.name] == "" {
+				found[f.name] = at
 			}
-			inner := f.shape
-			if inner.items != nil {
-				inner, at = *inner.items, at+"[]"
+			if f.items != nil {
+				walk(*f.items, at+"[]")
 			}
-			if found := search(inner, at); found != "" {
-				return found
-			}
+			walk(f.shape, at)
 		}
-		return ""
 	}
-	return search(runShape(HubDefaults()), "")
+	walk(run, "")
+	return found
 }
 
 // nearest is the option that a typing error could have turned into s, or
