@@ -10,6 +10,9 @@ import (
 // authorize judges a call by the policies of the caller's role, its session and
 // the resource.
 func (w *World) authorize(c *Call) error {
+	if err := w.regionError(c); err != nil {
+		return err
+	}
 	if w.IgnoreIAM {
 		return nil
 	}
@@ -22,16 +25,36 @@ func (w *World) authorize(c *Call) error {
 		return apiError("InvalidClientTokenId", "The security token included in the request is invalid")
 	}
 	for _, a := range c.Access {
-		d := iam.Evaluate(iam.Request{
-			Principal:       p.iam(),
-			Action:          a.Action,
-			Resources:       a.Resources,
-			ResourceContext: a.ResourceContext,
-			Context:         w.requestContext(c, a),
-		}, iam.Policies{Identity: role.Policies, Session: p.Session, Resource: w.resourcePolicies(a.Resources)})
-		if !d.Allowed {
-			return denied(c, a, d)
+		if a.trusts {
+			if err := w.authorizeAssume(c, a, role); err != nil {
+				return err
+			}
+			continue
 		}
+		if err := w.judge(c, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judge decides one permission of a call: the caller's policies together with
+// those of the resource. Effects call it where the answer depends on what they find.
+func (w *World) judge(c *Call, a Access) error {
+	role := w.roles[c.Principal.RoleARN]
+	if w.IgnoreIAM || role == nil {
+		return nil // authorize has already refused a session without role
+	}
+	d := iam.Evaluate(iam.Request{
+		Principal:       c.Principal.iam(),
+		Action:          a.Action,
+		Resources:       a.Resources,
+		ResourceAccount: w.resourceAccount(a.Resources),
+		ResourceContext: a.ResourceContext,
+		Context:         w.requestContext(c, a),
+	}, iam.Policies{Identity: role.Policies, Session: c.Principal.Session, Resource: w.resourcePolicies(a.Resources)})
+	if !d.Allowed {
+		return denied(c, a, d)
 	}
 	return nil
 }
@@ -47,6 +70,9 @@ func denied(c *Call, a Access, d iam.Decision) error {
 		code = "AccessDeniedException"
 	case "sns":
 		code = "AuthorizationError"
+		if strings.HasPrefix(a.Action, "kms:") {
+			code = "KMSAccessDenied"
+		}
 	}
 	return apiError(code, "User: %s is not authorized to perform: %s on resource: %s because %s",
 		c.Principal.ARN(), a.Action, strings.Join(a.Resources, ", "), d.Reason)

@@ -31,6 +31,10 @@ type Access struct {
 	Resources       []string
 	ResourceContext map[string]map[string][]string
 	Context         map[string][]string
+
+	// Trust is the trust policy of the role that an sts:AssumeRole names; trusts says that it is one.
+	Trust  *iam.Policy
+	trusts bool
 }
 
 // Call is one API call as the service sees it.

@@ -15,6 +15,9 @@ type World struct {
 	// IgnoreIAM lets every call pass; only tests of a single service set it.
 	IgnoreIAM bool
 
+	// OnMail, when set, is called as each mail arrives.
+	OnMail func(Mail)
+
 	seed    uint64
 	clock   clock
 	streams map[string]*rand.Rand
@@ -23,6 +26,8 @@ type World struct {
 	roles    map[string]*Role      // by ARN
 	fleets   map[place]*fleet
 	hub      hubState
+
+	estate
 }
 
 // place is one region of one account.

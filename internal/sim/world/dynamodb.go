@@ -1,0 +1,314 @@
+package world
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// DynamoDB is a client of DynamoDB in one region. It models items, conditions
+// and transactions; not indexes, scans, capacity or the old parameters before
+// expressions. Of IAM's keys it knows dynamodb:LeadingKeys; dynamodb:Attributes,
+// dynamodb:Select and dynamodb:ReturnValues are not in its requests.
+type DynamoDB struct{ seat }
+
+// DynamoDB is a client for a principal.
+func (w *World) DynamoDB(p *Principal, region string) *DynamoDB {
+	return &DynamoDB{seat{w, p, region, "dynamodb"}}
+}
+
+// access is the permission to act on some items of a table.
+func (c *DynamoDB) access(t *table, action string, hashes ...string) []Access {
+	all := []Access{{
+		Action: "dynamodb:" + action, Resources: []string{t.spec.ARN},
+		Context: map[string][]string{"dynamodb:LeadingKeys": hashes},
+	}}
+	if t.spec.CallersNeedKey {
+		all = append(all, keyUse(c.seat, t.spec.KMSKeyARN, "kms:Decrypt", nil))
+	}
+	return all
+}
+
+// stale is how far back a read of this kind sees.
+func (c *DynamoDB) stale(call *Call, consistent *bool) time.Duration {
+	if f, ok := c.w.Faults.(StaleReads); ok && !deref(consistent) {
+		return f.Stale(call)
+	}
+	return 0
+}
+
+// GetItem reads one item; an item that is not there is no error.
+func (c *DynamoDB) GetItem(ctx context.Context, in *dynamodb.GetItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
+	input := *in
+	call := c.call("GetItem", false, &input)
+	effect, err := c.getItem(call, &input)
+	if err != nil {
+		effect = refused[*dynamodb.GetItemOutput](err)
+	}
+	return do(ctx, c.w, call, effect)
+}
+
+func (c *DynamoDB) getItem(call *Call, in *dynamodb.GetItemInput) (func() (*dynamodb.GetItemOutput, error), error) {
+	err := unsupported("GetItem", param{"AttributesToGet", in.AttributesToGet != nil}, capacity(in.ReturnConsumedCapacity))
+	if err != nil {
+		return nil, err
+	}
+	t, err := c.table(in.TableName)
+	if err != nil {
+		return nil, err
+	}
+	projection, err := c.w.hub.expressions.parse("ProjectionExpression", in.ProjectionExpression)
+	if err != nil {
+		return nil, err
+	}
+	b, err := bind(in.ExpressionAttributeNames, nil, projection)
+	if err != nil {
+		return nil, err
+	}
+	k, err := t.keyFrom(in.Key)
+	if err != nil {
+		return nil, err
+	}
+	call.Access = c.access(t, "GetItem", k.hash)
+	return func() (*dynamodb.GetItemOutput, error) {
+		found := t.see(t.row(k), c.w.Now(), c.stale(call, in.ConsistentRead))
+		return &dynamodb.GetItemOutput{Item: b.cut(found, projection)}, nil
+	}, nil
+}
+
+// cut is a copy of what a projection leaves of an item.
+func (b *binding) cut(in item, projection *expression) item {
+	if projection == nil {
+		return cloneItem(in)
+	}
+	return b.project(in, projection.paths)
+}
+
+func capacity(r ddb.ReturnConsumedCapacity) param {
+	return param{"ReturnConsumedCapacity", r != "" && r != ddb.ReturnConsumedCapacityNone}
+}
+
+func collection(r ddb.ReturnItemCollectionMetrics) param {
+	return param{"ReturnItemCollectionMetrics", r != "" && r != ddb.ReturnItemCollectionMetricsNone}
+}
+
+// mutation is one write of one item, in a call of its own or in a transaction.
+type mutation struct {
+	op        string // "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"
+	table     *table
+	key       rowKey
+	keyItem   item
+	item      item // of a put
+	condition *expression
+	update    *expression
+	binding   *binding
+	showOld   bool // ReturnValuesOnConditionCheckFailure
+}
+
+// request is what the four kinds of writes have in common.
+type request struct {
+	table             *string
+	key, item         item
+	condition, update *string
+	names             map[string]string
+	values            item
+	onFailure         ddb.ReturnValuesOnConditionCheckFailure
+}
+
+// mutation checks a write and prepares it.
+func (c *DynamoDB) mutation(op string, r request) (*mutation, error) {
+	t, err := c.table(r.table)
+	if err != nil {
+		return nil, err
+	}
+	m := &mutation{op: op, table: t, showOld: r.onFailure == ddb.ReturnValuesOnConditionCheckFailureAllOld}
+	if m.condition, err = c.w.hub.expressions.parse("ConditionExpression", r.condition); err != nil {
+		return nil, err
+	}
+	if m.update, err = c.w.hub.expressions.parse("UpdateExpression", r.update); err != nil {
+		return nil, err
+	}
+	if m.binding, err = bind(r.names, r.values, m.condition, m.update); err != nil {
+		return nil, err
+	}
+	if op == "PutItem" {
+		return m, m.takeItem(r.item)
+	}
+	if m.key, err = t.keyFrom(r.key); err != nil {
+		return nil, err
+	}
+	if m.keyItem, err = copyItem(r.key); err != nil {
+		return nil, err
+	}
+	if m.update != nil {
+		return m, m.binding.checkPaths(m.update.update.paths(), t.keys)
+	}
+	return m, nil
+}
+
+func (m *mutation) takeItem(in item) error {
+	own, err := copyItem(in)
+	if err != nil {
+		return err
+	}
+	if m.key, err = m.table.keyOf(own); err != nil {
+		return err
+	}
+	m.item = own
+	if itemSize(own) > maxItem {
+		return validation("Item size has exceeded the maximum allowed size")
+	}
+	return nil
+}
+
+// decide is the item after the write, from the item before it. A condition that
+// does not hold is a ConditionalCheckFailedException.
+func (m *mutation) decide(old item) (item, error) {
+	if m.condition != nil && !m.binding.holds(old, m.condition.cond) {
+		failed := &ddb.ConditionalCheckFailedException{Message: ptr("The conditional request failed")}
+		if m.showOld {
+			failed.Item = cloneItem(old)
+		}
+		return nil, failed
+	}
+	switch m.op {
+	case "PutItem":
+		return m.item, nil
+	case "DeleteItem":
+		return nil, nil
+	case "ConditionCheckItem":
+		return old, nil
+	}
+	base := old
+	if base == nil {
+		base = m.keyItem
+	}
+	if m.update == nil {
+		return base, nil
+	}
+	to, err := m.binding.apply(base, m.update.update)
+	if err != nil {
+		return nil, err
+	}
+	if itemSize(to) > maxItem {
+		return nil, validation("Item size to update has exceeded the maximum allowed size")
+	}
+	return to, nil
+}
+
+// carryOut does one write and returns the item before and after it.
+func (c *DynamoDB) carryOut(m *mutation) (old, to item, err error) {
+	now := c.w.Now()
+	old = m.table.see(m.table.row(m.key), now, 0)
+	if to, err = m.decide(old); err != nil {
+		return nil, nil, err
+	}
+	m.table.write(m.key, to, now)
+	return old, to, nil
+}
+
+// write runs a call that writes one item.
+func write[T any](ctx context.Context, c *DynamoDB, op string, input any, r request, refuse error, answer func(m *mutation, old, to item) T) (T, error) {
+	call := c.call(op, true, input)
+	if refuse != nil {
+		return do(ctx, c.w, call, refused[T](refuse))
+	}
+	m, err := c.mutation(op, r)
+	if err != nil {
+		return do(ctx, c.w, call, refused[T](err))
+	}
+	call.Access = c.access(m.table, op, m.key.hash)
+	return do(ctx, c.w, call, func() (T, error) {
+		old, to, err := c.carryOut(m)
+		if err != nil {
+			var zero T
+			return zero, err
+		}
+		return answer(m, old, to), nil
+	})
+}
+
+// PutItem writes a whole item.
+func (c *DynamoDB) PutItem(ctx context.Context, in *dynamodb.PutItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
+	input := *in
+	refuse := unsupported("PutItem", param{"Expected", in.Expected != nil || in.ConditionalOperator != ""},
+		capacity(in.ReturnConsumedCapacity), collection(in.ReturnItemCollectionMetrics))
+	if refuse == nil {
+		refuse = checkReturnValues(in.ReturnValues, ddb.ReturnValueAllOld)
+	}
+	return write(ctx, c, "PutItem", &input, request{
+		table: in.TableName, item: in.Item, condition: in.ConditionExpression,
+		names: in.ExpressionAttributeNames, values: in.ExpressionAttributeValues, onFailure: in.ReturnValuesOnConditionCheckFailure,
+	}, refuse, func(m *mutation, old, _ item) *dynamodb.PutItemOutput {
+		return &dynamodb.PutItemOutput{Attributes: m.returned(in.ReturnValues, old, nil)}
+	})
+}
+
+// UpdateItem changes an item, or makes one.
+func (c *DynamoDB) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+	input := *in
+	refuse := unsupported("UpdateItem", param{"Expected", in.Expected != nil || in.ConditionalOperator != ""},
+		param{"AttributeUpdates", in.AttributeUpdates != nil},
+		capacity(in.ReturnConsumedCapacity), collection(in.ReturnItemCollectionMetrics))
+	if refuse == nil {
+		refuse = checkReturnValues(in.ReturnValues, ddb.ReturnValueAllOld, ddb.ReturnValueAllNew, ddb.ReturnValueUpdatedOld, ddb.ReturnValueUpdatedNew)
+	}
+	return write(ctx, c, "UpdateItem", &input, request{
+		table: in.TableName, key: in.Key, condition: in.ConditionExpression, update: in.UpdateExpression,
+		names: in.ExpressionAttributeNames, values: in.ExpressionAttributeValues, onFailure: in.ReturnValuesOnConditionCheckFailure,
+	}, refuse, func(m *mutation, old, to item) *dynamodb.UpdateItemOutput {
+		return &dynamodb.UpdateItemOutput{Attributes: m.returned(in.ReturnValues, old, to)}
+	})
+}
+
+// DeleteItem removes an item; one that is not there is no error.
+func (c *DynamoDB) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {
+	input := *in
+	refuse := unsupported("DeleteItem", param{"Expected", in.Expected != nil || in.ConditionalOperator != ""},
+		capacity(in.ReturnConsumedCapacity), collection(in.ReturnItemCollectionMetrics))
+	if refuse == nil {
+		refuse = checkReturnValues(in.ReturnValues, ddb.ReturnValueAllOld)
+	}
+	return write(ctx, c, "DeleteItem", &input, request{
+		table: in.TableName, key: in.Key, condition: in.ConditionExpression,
+		names: in.ExpressionAttributeNames, values: in.ExpressionAttributeValues, onFailure: in.ReturnValuesOnConditionCheckFailure,
+	}, refuse, func(m *mutation, old, _ item) *dynamodb.DeleteItemOutput {
+		return &dynamodb.DeleteItemOutput{Attributes: m.returned(in.ReturnValues, old, nil)}
+	})
+}
+
+func checkReturnValues(r ddb.ReturnValue, allowed ...ddb.ReturnValue) error {
+	if r == "" || r == ddb.ReturnValueNone || slices.Contains(allowed, r) {
+		return nil
+	}
+	return validation("Return values set to invalid value")
+}
+
+// returned is what ReturnValues asks for.
+func (m *mutation) returned(r ddb.ReturnValue, old, to item) item {
+	switch r {
+	case ddb.ReturnValueAllOld:
+		return cloneItem(old)
+	case ddb.ReturnValueAllNew:
+		return cloneItem(to)
+	case ddb.ReturnValueUpdatedOld:
+		return m.touched(old)
+	case ddb.ReturnValueUpdatedNew:
+		return m.touched(to)
+	}
+	return nil
+}
+
+// touched is the part of an item that the update names; nil for nothing.
+func (m *mutation) touched(in item) item {
+	if m.update == nil || in == nil {
+		return nil
+	}
+	if part := m.binding.project(in, m.update.update.paths()); len(part) > 0 {
+		return part
+	}
+	return nil
+}

@@ -1,0 +1,318 @@
+package world
+
+import (
+	"context"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// maxPage is how many bytes of items one page of Query reads, before the filter.
+// Source: B:Query.
+const maxPage = 1024 * 1024
+
+// query is a checked Query.
+type query struct {
+	table      *table
+	hash       string
+	sort       *condition // on the range key, nil for all
+	binding    *binding
+	filter     *expression
+	projection *expression
+	limit      int   // 0 for none
+	after      value // range key of ExclusiveStartKey
+	started    bool
+	backward   bool
+	count      bool // Select COUNT
+}
+
+// Query reads the items of one hash key in the order of their range key.
+func (c *DynamoDB) Query(ctx context.Context, in *dynamodb.QueryInput, _ ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+	input := *in
+	call := c.call("Query", false, &input)
+	q, err := c.query(&input)
+	if err != nil {
+		return do(ctx, c.w, call, refused[*dynamodb.QueryOutput](err))
+	}
+	call.Access = c.access(q.table, "Query", q.hash)
+	return do(ctx, c.w, call, func() (*dynamodb.QueryOutput, error) {
+		return q.page(c.w.Now(), c.stale(call, input.ConsistentRead)), nil
+	})
+}
+
+func (c *DynamoDB) query(in *dynamodb.QueryInput) (*query, error) {
+	err := unsupported("Query",
+		param{"IndexName", in.IndexName != nil}, param{"AttributesToGet", in.AttributesToGet != nil},
+		param{"KeyConditions", in.KeyConditions != nil}, param{"QueryFilter", in.QueryFilter != nil || in.ConditionalOperator != ""},
+		capacity(in.ReturnConsumedCapacity))
+	if err != nil {
+		return nil, err
+	}
+	q := &query{backward: in.ScanIndexForward != nil && !*in.ScanIndexForward}
+	if q.table, err = c.table(in.TableName); err != nil {
+		return nil, err
+	}
+	if in.KeyConditionExpression == nil {
+		return nil, validation("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
+	}
+	cache := c.w.hub.expressions
+	keys, err := cache.parse("KeyConditionExpression", in.KeyConditionExpression)
+	if err != nil {
+		return nil, err
+	}
+	if q.filter, err = cache.parse("FilterExpression", in.FilterExpression); err != nil {
+		return nil, err
+	}
+	if q.projection, err = cache.parse("ProjectionExpression", in.ProjectionExpression); err != nil {
+		return nil, err
+	}
+	if q.binding, err = bind(in.ExpressionAttributeNames, in.ExpressionAttributeValues, keys, q.filter, q.projection); err != nil {
+		return nil, err
+	}
+	if err = q.takeKeys(keys.cond); err != nil {
+		return nil, err
+	}
+	return q, q.takeRest(in)
+}
+
+// takeKeys splits the key condition into the hash key's value and the condition
+// on the range key.
+func (q *query) takeKeys(c *condition) error {
+	parts, err := flatten(c)
+	if err != nil {
+		return err
+	}
+	var hash value
+	for _, part := range parts {
+		name, ok := q.keyName(part)
+		switch {
+		case !ok:
+			return validation("Query key condition not supported")
+		case name == q.table.spec.HashKey && part.op == "=" && hash == nil:
+			hash = q.binding.values[part.operands[1].value]
+		case name == q.table.spec.HashKey:
+			return validation("Query key condition not supported")
+		case q.table.spec.RangeKey == "" || name != q.table.spec.RangeKey:
+			return validation("Query condition missed key schema element: %s", q.table.keys[len(q.table.keys)-1])
+		case q.sort != nil:
+			return validation("KeyConditionExpressions must only contain one condition per key")
+		default:
+			q.sort = part
+		}
+	}
+	if hash == nil {
+		return validation("Query condition missed key schema element: %s", q.table.spec.HashKey)
+	}
+	return q.checkKeys(hash)
+}
+
+// flatten takes the ANDs of a key condition apart, with or without parentheses.
+func flatten(c *condition) ([]*condition, error) {
+	switch c.op {
+	case "OR", "NOT":
+		return nil, validation("Invalid operator used in KeyConditionExpression: %s", c.op)
+	case "AND":
+		var all []*condition
+		for _, child := range c.children {
+			parts, err := flatten(child)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, parts...)
+		}
+		return all, nil
+	}
+	return []*condition{c}, nil
+}
+
+// keyName is the attribute that a part of a key condition compares with values.
+func (q *query) keyName(c *condition) (string, bool) {
+	if !slices.Contains([]string{"=", "<", "<=", ">", ">=", "BETWEEN", "begins_with"}, c.op) {
+		return "", false
+	}
+	first := c.operands[0]
+	if len(first.path) != 1 || first.size {
+		return "", false
+	}
+	for _, o := range c.operands[1:] {
+		if o.value == "" {
+			return "", false
+		}
+	}
+	return q.binding.name(first.path[0]), true
+}
+
+func (q *query) checkKeys(hash value) error {
+	if typeName(hash) != q.table.spec.HashKeyType {
+		return validation("One or more parameter values were invalid: Condition parameter type does not match schema type")
+	}
+	if err := checkKeySize(q.table.spec.HashKey, hash, 0); err != nil {
+		return err
+	}
+	q.hash = keyText(hash)
+	if q.sort == nil {
+		return nil
+	}
+	for _, o := range q.sort.operands[1:] {
+		v := q.binding.values[o.value]
+		if typeName(v) != q.table.spec.RangeKeyType {
+			return validation("One or more parameter values were invalid: Condition parameter type does not match schema type")
+		}
+		if err := checkKeySize(q.table.spec.RangeKey, v, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q *query) takeRest(in *dynamodb.QueryInput) error {
+	if in.Limit != nil {
+		if *in.Limit < 1 {
+			return validation("1 validation error detected: Value '%d' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1", *in.Limit)
+		}
+		q.limit = int(*in.Limit)
+	}
+	switch in.Select {
+	case "", ddb.SelectAllAttributes:
+	case ddb.SelectCount:
+		q.count = true
+	case ddb.SelectSpecificAttributes:
+		if q.projection == nil {
+			return validation("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
+		}
+	default:
+		return unsupported("Query", param{"Select " + string(in.Select), true})
+	}
+	if err := q.checkFilter(); err != nil {
+		return err
+	}
+	if len(in.ExclusiveStartKey) == 0 {
+		return nil
+	}
+	k, err := q.table.keyFrom(in.ExclusiveStartKey)
+	if err != nil {
+		return validation("The provided starting key is invalid: %s", err)
+	}
+	if k.hash != q.hash {
+		return validation("The provided starting key is outside query boundaries based on provided conditions")
+	}
+	q.after, q.started = k.sortKey, true
+	return nil
+}
+
+// checkFilter refuses key attributes in the filter.
+func (q *query) checkFilter() error {
+	if q.filter == nil {
+		return nil
+	}
+	var refusal error
+	q.filter.cond.visit(func(o operand) {
+		if o.path == nil || refusal != nil {
+			return
+		}
+		if name := q.binding.name(o.path[0]); slices.Contains(q.table.keys, name) {
+			refusal = validation("Filter Expression can only contain non-primary key attributes: Primary key attribute: %s", name)
+		}
+	})
+	return refusal
+}
+
+// visit calls f for every operand of a condition.
+func (c *condition) visit(f func(operand)) {
+	for _, o := range c.operands {
+		f(o)
+	}
+	for _, child := range c.children {
+		child.visit(f)
+	}
+}
+
+// page reads one page: until the limit of items or of bytes is reached.
+func (q *query) page(now time.Time, stale time.Duration) *dynamodb.QueryOutput {
+	out := &dynamodb.QueryOutput{}
+	rows := q.rows()
+	size := 0
+	for i := range rows {
+		r := rows[i]
+		if q.backward {
+			r = rows[len(rows)-1-i]
+		}
+		found := q.table.see(r, now, stale)
+		if found == nil {
+			continue
+		}
+		out.ScannedCount++
+		size += r.size
+		if q.filter == nil || q.binding.holds(found, q.filter.cond) {
+			out.Count++
+			if !q.count {
+				out.Items = append(out.Items, q.binding.cut(found, q.projection))
+			}
+		}
+		if int(out.ScannedCount) == q.limit || size >= maxPage {
+			out.LastEvaluatedKey = q.table.keyItem(found)
+			break
+		}
+	}
+	return out
+}
+
+// rows are the rows in the range of the query, in ascending order.
+func (q *query) rows() []*row {
+	g := q.table.groups[q.hash]
+	if g == nil || (q.started && q.after == nil) {
+		return nil
+	}
+	low, high := 0, len(g.rows)
+	if q.sort != nil {
+		low, high = q.bounds(g)
+	}
+	if q.started && q.backward {
+		i, _ := g.search(q.after)
+		high = min(high, i)
+	}
+	if q.started && !q.backward {
+		i, found := g.search(q.after)
+		if found {
+			i++
+		}
+		low = max(low, i)
+	}
+	if low >= high {
+		return nil
+	}
+	return g.rows[low:high]
+}
+
+// bounds is where the condition on the range key begins and ceases to hold.
+func (q *query) bounds(g *group) (low, high int) {
+	first := q.binding.values[q.sort.operands[1].value]
+	from := func(v value, including bool) int {
+		return sort.Search(len(g.rows), func(i int) bool {
+			order, _ := compareValues(g.rows[i].sortKey, v)
+			return order > 0 || (including && order == 0)
+		})
+	}
+	switch q.sort.op {
+	case "=":
+		return from(first, true), from(first, false)
+	case "<":
+		return 0, from(first, true)
+	case "<=":
+		return 0, from(first, false)
+	case ">":
+		return from(first, false), len(g.rows)
+	case ">=":
+		return from(first, true), len(g.rows)
+	case "BETWEEN":
+		return from(first, true), from(q.binding.values[q.sort.operands[2].value], false)
+	}
+	low = from(first, true) // begins_with: all that start so stand together
+	prefix := keyText(first)
+	rest := g.rows[low:]
+	return low, low + sort.Search(len(rest), func(i int) bool { return !strings.HasPrefix(keyText(rest[i].sortKey), prefix) })
+}

@@ -1,0 +1,376 @@
+package world
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// Limits of a transaction. Source: B:dynamodb/TransactWriteItems.
+const (
+	maxActions       = 100
+	maxTransaction   = 4 * 1024 * 1024
+	maxToken         = 36
+	tokenLife        = 10 * time.Minute
+	maxBatchGetItems = 100
+	maxBatchGetBytes = 16 * 1024 * 1024
+)
+
+// transaction is a transaction that took effect, kept under its token.
+type transaction struct {
+	at   time.Time
+	text string // what it wrote, to tell another request under the same token
+}
+
+// TransactWriteItems does up to 100 writes, or none. A request without token
+// gets one, as the SDK does it, so that its retries do not write twice.
+func (c *DynamoDB) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, _ ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+	input := *in
+	if input.ClientRequestToken == nil {
+		input.ClientRequestToken = ptr(fmt.Sprintf("%032x", c.w.Rand("dynamodb token").Uint64()))
+	}
+	call := c.call("TransactWriteItems", true, &input)
+	actions, err := c.actions(&input)
+	if err != nil {
+		return do(ctx, c.w, call, refused[*dynamodb.TransactWriteItemsOutput](err))
+	}
+	call.Access = c.transactAccess(actions)
+	return do(ctx, c.w, call, func() (*dynamodb.TransactWriteItemsOutput, error) {
+		return &dynamodb.TransactWriteItemsOutput{}, c.transact(*input.ClientRequestToken, input.TransactItems, actions)
+	})
+}
+
+// actions checks a transaction as a whole.
+func (c *DynamoDB) actions(in *dynamodb.TransactWriteItemsInput) ([]*mutation, error) {
+	err := unsupported("TransactWriteItems", capacity(in.ReturnConsumedCapacity), collection(in.ReturnItemCollectionMetrics))
+	if err != nil {
+		return nil, err
+	}
+	if n := len(in.TransactItems); n == 0 || n > maxActions {
+		return nil, validation("1 validation error detected: Value at 'transactItems' failed to satisfy constraint: Member must have length between 1 and %d; it is %d", maxActions, n)
+	}
+	if n := len(*in.ClientRequestToken); n == 0 || n > maxToken {
+		return nil, validation("1 validation error detected: Value at 'clientRequestToken' failed to satisfy constraint: Member must have length between 1 and %d", maxToken)
+	}
+	type place struct {
+		table *table
+		hash  string
+		sort  string
+	}
+	seen := map[place]bool{}
+	var actions []*mutation
+	size := 0
+	for _, one := range in.TransactItems {
+		m, err := c.action(one)
+		if err != nil {
+			return nil, err
+		}
+		p := place{m.table, m.key.hash, keyText(m.key.sortKey)}
+		if seen[p] {
+			return nil, validation("Transaction request cannot include multiple operations on one item")
+		}
+		seen[p] = true
+		size += itemSize(m.item) + itemSize(m.binding.values)
+		actions = append(actions, m)
+	}
+	if size > maxTransaction {
+		return nil, validation("Item collection size of the transaction exceeded: %d bytes, maximum %d", size, maxTransaction)
+	}
+	return actions, nil
+}
+
+// action checks one action of a transaction.
+func (c *DynamoDB) action(in ddb.TransactWriteItem) (*mutation, error) {
+	var kinds []string
+	var r request
+	if a := in.Put; a != nil {
+		kinds = append(kinds, "PutItem")
+		r = request{a.TableName, nil, a.Item, a.ConditionExpression, nil, a.ExpressionAttributeNames, a.ExpressionAttributeValues, a.ReturnValuesOnConditionCheckFailure}
+	}
+	if a := in.Update; a != nil {
+		kinds = append(kinds, "UpdateItem")
+		r = request{a.TableName, a.Key, nil, a.ConditionExpression, a.UpdateExpression, a.ExpressionAttributeNames, a.ExpressionAttributeValues, a.ReturnValuesOnConditionCheckFailure}
+		if a.UpdateExpression == nil {
+			return nil, validation("Value null at 'transactItems.member.update.updateExpression' failed to satisfy constraint: Member must not be null")
+		}
+	}
+	if a := in.Delete; a != nil {
+		kinds = append(kinds, "DeleteItem")
+		r = request{a.TableName, a.Key, nil, a.ConditionExpression, nil, a.ExpressionAttributeNames, a.ExpressionAttributeValues, a.ReturnValuesOnConditionCheckFailure}
+	}
+	if a := in.ConditionCheck; a != nil {
+		kinds = append(kinds, "ConditionCheckItem")
+		r = request{a.TableName, a.Key, nil, a.ConditionExpression, nil, a.ExpressionAttributeNames, a.ExpressionAttributeValues, a.ReturnValuesOnConditionCheckFailure}
+		if a.ConditionExpression == nil {
+			return nil, validation("Value null at 'transactItems.member.conditionCheck.conditionExpression' failed to satisfy constraint: Member must not be null")
+		}
+	}
+	if len(kinds) != 1 {
+		return nil, validation("TransactItems can only contain one of Check, Put, Update or Delete")
+	}
+	return c.mutation(kinds[0], r)
+}
+
+// transactAccess asks for each kind of action on each table, with all hash keys
+// that it touches there.
+func (c *DynamoDB) transactAccess(actions []*mutation) []Access {
+	type kind struct {
+		table *table
+		op    string
+	}
+	var order []kind
+	hashes := map[kind][]string{}
+	for _, m := range actions {
+		k := kind{m.table, m.op}
+		if hashes[k] == nil {
+			order = append(order, k)
+		}
+		if !slices.Contains(hashes[k], m.key.hash) {
+			hashes[k] = append(hashes[k], m.key.hash)
+		}
+	}
+	var all []Access
+	for _, k := range order {
+		all = append(all, c.access(k.table, k.op, hashes[k]...)...)
+	}
+	return all
+}
+
+func (c *DynamoDB) transact(token string, items []ddb.TransactWriteItem, actions []*mutation) error {
+	now := c.w.Now()
+	text := fingerprint(items)
+	id := c.principal.Account + " " + c.region + " " + token
+	if done := c.w.hub.transactions[id]; done != nil && now.Sub(done.at) < tokenLife {
+		if done.text != text {
+			return &ddb.IdempotentParameterMismatchException{
+				Message: ptr("The request uses the same client token as a previous, but non-identical request")}
+		}
+		return nil
+	}
+	after := make([]item, len(actions))
+	reasons := make([]ddb.CancellationReason, len(actions))
+	failed := false
+	for i, m := range actions {
+		to, err := m.decide(m.table.see(m.table.row(m.key), now, 0))
+		after[i], reasons[i] = to, reason(err)
+		failed = failed || err != nil
+	}
+	if failed {
+		return cancelled(reasons)
+	}
+	for i, m := range actions {
+		if m.op != "ConditionCheckItem" {
+			m.table.write(m.key, after[i], now)
+		}
+	}
+	c.w.hub.transactions[id] = &transaction{now, text}
+	return nil
+}
+
+// reason is why one action cancels its transaction.
+func reason(err error) ddb.CancellationReason {
+	var failed *ddb.ConditionalCheckFailedException
+	switch {
+	case err == nil:
+		return ddb.CancellationReason{Code: ptr("None")}
+	case errors.As(err, &failed):
+		return ddb.CancellationReason{Code: ptr("ConditionalCheckFailed"), Message: failed.Message, Item: failed.Item}
+	}
+	var api interface{ ErrorMessage() string }
+	errors.As(err, &api)
+	return ddb.CancellationReason{Code: ptr("ValidationError"), Message: ptr(api.ErrorMessage())}
+}
+
+func cancelled(reasons []ddb.CancellationReason) error {
+	var codes []string
+	for _, r := range reasons {
+		codes = append(codes, *r.Code)
+	}
+	return &ddb.TransactionCanceledException{
+		Message:             ptr(fmt.Sprintf("Transaction cancelled, please refer cancellation reasons for specific reasons [%s]", strings.Join(codes, ", "))),
+		CancellationReasons: reasons,
+	}
+}
+
+// fingerprint is a text that differs for transactions that differ.
+func fingerprint(items []ddb.TransactWriteItem) string {
+	var b strings.Builder
+	for _, one := range items {
+		switch {
+		case one.Put != nil:
+			fmt.Fprintf(&b, "put %q %q", deref(one.Put.TableName), deref(one.Put.ConditionExpression))
+			writeNames(&b, one.Put.ExpressionAttributeNames)
+			writeItem(&b, one.Put.Item, one.Put.ExpressionAttributeValues)
+		case one.Update != nil:
+			fmt.Fprintf(&b, "update %q %q %q", deref(one.Update.TableName), deref(one.Update.UpdateExpression), deref(one.Update.ConditionExpression))
+			writeNames(&b, one.Update.ExpressionAttributeNames)
+			writeItem(&b, one.Update.Key, one.Update.ExpressionAttributeValues)
+		case one.Delete != nil:
+			fmt.Fprintf(&b, "delete %q %q", deref(one.Delete.TableName), deref(one.Delete.ConditionExpression))
+			writeNames(&b, one.Delete.ExpressionAttributeNames)
+			writeItem(&b, one.Delete.Key, one.Delete.ExpressionAttributeValues)
+		case one.ConditionCheck != nil:
+			fmt.Fprintf(&b, "check %q %q", deref(one.ConditionCheck.TableName), deref(one.ConditionCheck.ConditionExpression))
+			writeNames(&b, one.ConditionCheck.ExpressionAttributeNames)
+			writeItem(&b, one.ConditionCheck.Key, one.ConditionCheck.ExpressionAttributeValues)
+		}
+	}
+	return b.String()
+}
+
+func writeNames(b *strings.Builder, names map[string]string) {
+	for _, n := range slices.Sorted(maps.Keys(names)) {
+		fmt.Fprintf(b, " %q=%q", n, names[n])
+	}
+}
+
+func writeItem(b *strings.Builder, items ...item) {
+	for _, in := range items {
+		b.WriteString(" {")
+		for _, name := range slices.Sorted(maps.Keys(in)) {
+			fmt.Fprintf(b, "%q:", name)
+			writeValue(b, in[name])
+		}
+		b.WriteString("}")
+	}
+}
+
+func writeValue(b *strings.Builder, v value) {
+	switch v := v.(type) {
+	case *ddb.AttributeValueMemberM:
+		writeItem(b, v.Value)
+		return
+	case *ddb.AttributeValueMemberL:
+		b.WriteString("[")
+		for _, e := range v.Value {
+			writeValue(b, e)
+		}
+		b.WriteString("]")
+		return
+	case *ddb.AttributeValueMemberBOOL:
+		fmt.Fprintf(b, "%t", v.Value)
+		return
+	}
+	if _, members := setMembers(v); members != nil {
+		fmt.Fprintf(b, "%s%q", typeName(v), members)
+		return
+	}
+	fmt.Fprintf(b, "%s%q", typeName(v), keyText(v))
+}
+
+// BatchGetItem reads up to 100 items. Keys beyond 16 MB, and those that the
+// faults leave undone, come back as unprocessed.
+func (c *DynamoDB) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+	input := *in
+	call := c.call("BatchGetItem", false, &input)
+	reads, err := c.batch(call, &input)
+	if err != nil {
+		return do(ctx, c.w, call, refused[*dynamodb.BatchGetItemOutput](err))
+	}
+	return do(ctx, c.w, call, func() (*dynamodb.BatchGetItemOutput, error) { return c.batchGet(call, &input, reads), nil })
+}
+
+// batchRead is one key of a BatchGetItem.
+type batchRead struct {
+	name       string // of the table, as the request has it
+	index      int
+	table      *table
+	key        rowKey
+	binding    *binding
+	projection *expression
+}
+
+func (c *DynamoDB) batch(call *Call, in *dynamodb.BatchGetItemInput) ([]batchRead, error) {
+	if err := unsupported("BatchGetItem", capacity(in.ReturnConsumedCapacity)); err != nil {
+		return nil, err
+	}
+	var reads []batchRead
+	for _, name := range slices.Sorted(maps.Keys(in.RequestItems)) {
+		ask := in.RequestItems[name]
+		some, hashes, err := c.batchTable(name, ask)
+		if err != nil {
+			return nil, err
+		}
+		reads = append(reads, some...)
+		call.Access = append(call.Access, c.access(some[0].table, "BatchGetItem", hashes...)...)
+	}
+	if len(reads) == 0 || len(reads) > maxBatchGetItems {
+		return nil, validation("Too many items requested for the BatchGetItem call")
+	}
+	return reads, nil
+}
+
+func (c *DynamoDB) batchTable(name string, ask ddb.KeysAndAttributes) (reads []batchRead, hashes []string, err error) {
+	if err := unsupported("BatchGetItem", param{"AttributesToGet", ask.AttributesToGet != nil}); err != nil {
+		return nil, nil, err
+	}
+	t, err := c.table(&name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(ask.Keys) == 0 {
+		return nil, nil, validation("The list of keys in RequestItems for BatchGetItem is required")
+	}
+	projection, err := c.w.hub.expressions.parse("ProjectionExpression", ask.ProjectionExpression)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := bind(ask.ExpressionAttributeNames, nil, projection)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, key := range ask.Keys {
+		k, err := t.keyFrom(key)
+		if err != nil {
+			return nil, nil, err
+		}
+		twice := func(r batchRead) bool { return r.key.hash == k.hash && keyText(r.key.sortKey) == keyText(k.sortKey) }
+		if slices.ContainsFunc(reads, twice) {
+			return nil, nil, validation("Provided list of item keys contains duplicates")
+		}
+		reads = append(reads, batchRead{name, i, t, k, b, projection})
+		if !slices.Contains(hashes, k.hash) {
+			hashes = append(hashes, k.hash)
+		}
+	}
+	return reads, hashes, nil
+}
+
+func (c *DynamoDB) batchGet(call *Call, in *dynamodb.BatchGetItemInput, reads []batchRead) *dynamodb.BatchGetItemOutput {
+	out := &dynamodb.BatchGetItemOutput{
+		Responses:       map[string][]map[string]ddb.AttributeValue{},
+		UnprocessedKeys: map[string]ddb.KeysAndAttributes{},
+	}
+	done := len(reads)
+	if f, ok := c.w.Faults.(PartialBatches); ok {
+		done -= min(done, max(0, f.Unprocessed(call, len(reads))))
+	}
+	size := 0
+	for i, r := range reads {
+		ask := in.RequestItems[r.name]
+		if i >= done || size >= maxBatchGetBytes {
+			left := out.UnprocessedKeys[r.name]
+			if left.Keys == nil {
+				left = ask
+				left.Keys = nil
+			}
+			left.Keys = append(left.Keys, ask.Keys[r.index])
+			out.UnprocessedKeys[r.name] = left
+			continue
+		}
+		found := r.table.see(r.table.row(r.key), c.w.Now(), c.stale(call, ask.ConsistentRead))
+		if found == nil {
+			continue
+		}
+		size += itemSize(found)
+		out.Responses[r.name] = append(out.Responses[r.name], r.binding.cut(found, r.projection))
+	}
+	return out
+}

@@ -1,0 +1,225 @@
+package world
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"ec2patch/internal/iam"
+)
+
+// hubState is what the stores and messengers of the hub keep: tables, buckets,
+// topics, keys and the state machine engine. Each is found by its ARN.
+type hubState struct {
+	tables  map[string]*table
+	buckets map[string]*bucket // by name: bucket names are global
+	topics  map[string]*topic
+	keys    map[string]*key
+	aliases map[string]string // ARN of the key by ARN of the alias
+
+	policies map[string]*iam.Policy // of a resource, by its ARN
+
+	expressions  exprCache // of DynamoDB, parsed once
+	transactions map[string]*transaction
+
+	mailboxes map[string][]Mail
+	macs      []MacEntry
+}
+
+func newHubState() hubState {
+	return hubState{
+		tables:       map[string]*table{},
+		buckets:      map[string]*bucket{},
+		topics:       map[string]*topic{},
+		keys:         map[string]*key{},
+		aliases:      map[string]string{},
+		policies:     map[string]*iam.Policy{},
+		expressions:  exprCache{},
+		transactions: map[string]*transaction{},
+		mailboxes:    map[string][]Mail{},
+	}
+}
+
+// StaleReads is what Faults may also implement. It tells how far back an
+// eventually consistent read of DynamoDB sees; zero for the newest item.
+type StaleReads interface {
+	Stale(c *Call) time.Duration
+}
+
+// PartialBatches is what Faults may also implement. It tells how many of the n
+// keys of a BatchGetItem come back as unprocessed, from the last one backwards.
+type PartialBatches interface {
+	Unprocessed(c *Call, n int) int
+}
+
+// BrokenBodies is what Faults may also implement. It tells how many of the n
+// bytes of an object arrive before the connection breaks; n for all of them.
+type BrokenBodies interface {
+	Arriving(c *Call, n int) int
+}
+
+// MailFaults is what Faults may also implement. It tells how many copies of a
+// mail reach its endpoint and by how much the delivery is late.
+type MailFaults interface {
+	Deliver(m Mail) (copies int, late time.Duration)
+}
+
+// seat is what every client of the hub's services stands on: who calls, where.
+type seat struct {
+	w         *World
+	principal *Principal
+	region    string
+	service   string
+}
+
+// attempts is how often the SDK's standard retryer tries. Source: retry.DefaultMaxAttempts.
+const attempts = 3
+
+func (s seat) call(operation string, mutating bool, input any, access ...Access) *Call {
+	return &Call{
+		Principal: s.principal, Account: s.principal.Account, Region: s.region,
+		Service: s.service, Operation: operation, Mutating: mutating, Attempts: attempts,
+		Access: access, Input: input,
+	}
+}
+
+// refused is the effect of a call whose parameters are wrong: services answer
+// that before they look at permissions.
+func refused[T any](err error) func() (T, error) {
+	return func() (T, error) {
+		var zero T
+		return zero, err
+	}
+}
+
+// param is a request parameter that the simulation does not model, and whether
+// the request uses it.
+type param struct {
+	name string
+	used bool
+}
+
+// unsupported refuses a request that uses something the simulation would
+// otherwise silently ignore.
+func unsupported(operation string, params ...param) error {
+	for _, p := range params {
+		if p.used {
+			return apiError("UnsupportedParameter", "the simulation of %s does not model %s", operation, p.name)
+		}
+	}
+	return nil
+}
+
+// declarePolicy remembers the policy of a resource; nil removes it.
+func (w *World) declarePolicy(arn string, p *iam.Policy) {
+	if p == nil {
+		delete(w.hub.policies, arn)
+		return
+	}
+	w.hub.policies[arn] = p
+}
+
+// resourcePolicies are the policies of the keys, buckets, topics and tables that
+// a request names. An object is judged by the policy of its bucket.
+func (w *World) resourcePolicies(resources []string) []*iam.Policy {
+	var found []*iam.Policy
+	for i, arn := range resources {
+		p, ok := w.hub.policies[policyHolder(arn)]
+		if !ok || heldBefore(resources[:i], policyHolder(arn)) {
+			continue
+		}
+		found = append(found, p)
+	}
+	return found
+}
+
+func heldBefore(resources []string, holder string) bool {
+	for _, arn := range resources {
+		if policyHolder(arn) == holder {
+			return true
+		}
+	}
+	return false
+}
+
+// policyHolder is the resource whose policy covers arn.
+func policyHolder(arn string) string {
+	if strings.Contains(arn, ":s3:::") {
+		holder, _, _ := strings.Cut(arn, "/")
+		return holder
+	}
+	return arn
+}
+
+// keyUse is the permission that a service needs of its caller to use a KMS key
+// on the caller's behalf. The service names itself in kms:ViaService.
+// Source: KMS Developer Guide, "Condition keys for AWS KMS".
+func keyUse(s seat, keyARN, action string, encryption map[string]string) Access {
+	keys := map[string][]string{
+		"kms:ViaService":    {s.service + "." + s.region + ".amazonaws.com"},
+		"kms:CallerAccount": {s.principal.Account},
+	}
+	for name, value := range encryption {
+		keys["kms:EncryptionContext:"+name] = []string{value}
+		keys["kms:EncryptionContextKeys"] = append(keys["kms:EncryptionContextKeys"], name)
+	}
+	return Access{Action: action, Resources: []string{keyARN}, Context: keys}
+}
+
+func deref[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// keyTrouble is why a service cannot use a key on behalf of its caller, in
+// KMS's words; no code when it can.
+func (w *World) keyTrouble(arn string) (code, text string) {
+	k := w.hub.keys[arn]
+	if k == nil {
+		return "NotFoundException", "Key '" + arn + "' does not exist"
+	}
+	var api interface {
+		ErrorCode() string
+		ErrorMessage() string
+	}
+	if errors.As(k.usable(kmstypes.KeyUsageTypeEncryptDecrypt), &api) {
+		return api.ErrorCode(), api.ErrorMessage()
+	}
+	return "", ""
+}
+
+// pageToken is a token for the next page of a list that begins at an index.
+func pageToken(index int) string { return "page-" + strconv.Itoa(index) }
+
+// pageStart reads a token of pageToken for a list of n.
+func pageStart(token string, n int) (int, error) {
+	index, err := strconv.Atoi(strings.TrimPrefix(token, "page-"))
+	if err != nil || !strings.HasPrefix(token, "page-") || index < 0 || index > n {
+		return 0, apiError("InvalidToken", "The token is not one that was given")
+	}
+	return index, nil
+}
+
+// resourceAccount is the owner of a bucket or of its objects: their ARNs name no
+// account. "" for anything else.
+func (w *World) resourceAccount(resources []string) string {
+	for _, arn := range resources {
+		_, path, found := strings.Cut(arn, ":s3:::")
+		if !found {
+			continue
+		}
+		name, _, _ := strings.Cut(path, "/")
+		if b := w.hub.buckets[name]; b != nil {
+			return b.spec.Account
+		}
+	}
+	return ""
+}

@@ -1,0 +1,479 @@
+package world
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"ec2patch/internal/iam"
+)
+
+// BucketSpec declares a bucket. With a key, every object is encrypted with it
+// and the caller needs the key's permissions through S3.
+type BucketSpec struct {
+	Name      string
+	ARN       string // "" means arn:aws:s3:::Name
+	Account   string
+	Region    string
+	KMSKeyARN string
+	BucketKey bool // the encryption context is then the bucket, not the object
+	Policy    *iam.Policy
+	Versioned bool
+
+	// AllowDelete lets DeleteObject through; otherwise the simulation refuses it.
+	AllowDelete bool
+}
+
+type bucket struct {
+	spec    BucketSpec
+	objects map[string][]*object // versions by key, oldest first; nil body marks a deletion
+	uploads map[string]*upload
+	serial  int
+}
+
+// object is one version of one object; it is never written to.
+type object struct {
+	body        []byte
+	deleted     bool
+	version     string
+	etag        string
+	contentType string
+	metadata    map[string]string
+	modified    time.Time
+}
+
+// AddBucket declares a bucket. A bucket declared twice is replaced and empty.
+func (w *World) AddBucket(spec BucketSpec) {
+	if spec.ARN == "" {
+		spec.ARN = "arn:" + partitionOf(spec.Region) + ":s3:::" + spec.Name
+	}
+	w.hub.buckets[spec.Name] = &bucket{spec: spec, objects: map[string][]*object{}, uploads: map[string]*upload{}}
+	w.declarePolicy(spec.ARN, spec.Policy)
+}
+
+// Object is a copy of the newest version of an object, for checkers and for
+// writing artefacts to disk.
+func (w *World) Object(bucket, key string) ([]byte, bool) {
+	b := w.hub.buckets[bucket]
+	if b == nil {
+		return nil, false
+	}
+	o := b.newest(key)
+	if o == nil {
+		return nil, false
+	}
+	return bytes.Clone(o.body), true
+}
+
+// Objects are the keys with a prefix, in order.
+func (w *World) Objects(bucket, prefix string) []string {
+	b := w.hub.buckets[bucket]
+	if b == nil {
+		return nil
+	}
+	return b.keys(prefix)
+}
+
+// PlaceObject writes an object without a call: what was there before the run,
+// or what somebody else did to it. A nil body removes the object.
+func (w *World) PlaceObject(bucket, key string, body []byte) {
+	b := w.hub.buckets[bucket]
+	if b == nil {
+		return
+	}
+	if body == nil {
+		delete(b.objects, key)
+		return
+	}
+	b.store(key, &object{body: bytes.Clone(body), etag: etag(body), modified: w.Now()})
+}
+
+func (b *bucket) newest(key string) *object {
+	versions := b.objects[key]
+	if len(versions) == 0 || versions[len(versions)-1].deleted {
+		return nil
+	}
+	return versions[len(versions)-1]
+}
+
+func (b *bucket) keys(prefix string) []string {
+	var keys []string
+	for _, key := range slices.Sorted(maps.Keys(b.objects)) {
+		if strings.HasPrefix(key, prefix) && b.newest(key) != nil {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func (b *bucket) store(key string, o *object) {
+	if !b.spec.Versioned {
+		b.objects[key] = []*object{o}
+		return
+	}
+	b.serial++
+	o.version = fmt.Sprintf("v%08d", b.serial)
+	b.objects[key] = append(b.objects[key], o)
+}
+
+// S3 is a client of S3 in one region. Reads see every write at once. It models
+// whole objects; not ranges, ACLs, tags, locks or customers' keys.
+type S3 struct{ seat }
+
+// S3 is a client for a principal.
+func (w *World) S3(p *Principal, region string) *S3 { return &S3{seat{w, p, region, "s3"}} }
+
+// maxObjectKey is the length of a key in bytes. Source: S3 User Guide, "Naming Amazon S3 objects".
+const maxObjectKey = 1024
+
+// bucket finds a bucket and checks the key of an object in it.
+func (c *S3) bucket(name, key *string, owner *string) (*bucket, error) {
+	b := c.w.hub.buckets[deref(name)]
+	switch {
+	case b == nil:
+		return nil, &s3types.NoSuchBucket{Message: ptr("The specified bucket does not exist")}
+	case b.spec.Region != c.region:
+		return nil, apiError("PermanentRedirect", "The bucket you are attempting to access must be addressed using the specified endpoint: %s", b.spec.Region)
+	case owner != nil && *owner != b.spec.Account:
+		return nil, apiError("AccessDenied", "Access Denied")
+	}
+	if key == nil {
+		return b, nil
+	}
+	if *key == "" || len(*key) > maxObjectKey || !utf8.ValidString(*key) {
+		return nil, apiError("KeyTooLongError", "Your key is empty, too long or not UTF-8")
+	}
+	return b, nil
+}
+
+func (b *bucket) objectARN(key string) string { return b.spec.ARN + "/" + key }
+
+// access is the permission for an action on an object, and on the bucket's key
+// on the caller's behalf.
+func (c *S3) access(b *bucket, key, action, keyAction string) []Access {
+	all := []Access{{Action: "s3:" + action, Resources: []string{b.objectARN(key)}}}
+	if b.spec.KMSKeyARN == "" || keyAction == "" {
+		return all
+	}
+	of := b.objectARN(key)
+	if b.spec.BucketKey {
+		of = b.spec.ARN
+	}
+	return append(all, keyUse(c.seat, b.spec.KMSKeyARN, keyAction, map[string]string{"aws:s3:arn": of}))
+}
+
+// keyError is S3's answer when the bucket's key cannot be used.
+func (c *S3) keyError(b *bucket) error {
+	if b.spec.KMSKeyARN == "" {
+		return nil
+	}
+	code, text := c.w.keyTrouble(b.spec.KMSKeyARN)
+	if code == "" {
+		return nil
+	}
+	return apiError("KMS."+code, "%s", text)
+}
+
+// missing is S3's answer to a read of a key that is not there: without the right
+// to list the bucket, the caller does not learn that. Source: B:s3/GetObject.
+func (c *S3) missing(call *Call, b *bucket, key string, notFound error) error {
+	list := Access{Action: "s3:ListBucket", Resources: []string{b.spec.ARN}, Context: map[string][]string{"s3:prefix": {key}}}
+	if c.w.judge(call, list) != nil {
+		return apiError("AccessDenied", "Access Denied")
+	}
+	return notFound
+}
+
+// GetObject reads an object.
+func (c *S3) GetObject(ctx context.Context, in *s3.GetObjectInput, _ ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
+	input := *in
+	call := c.call("GetObject", false, &input)
+	b, err := c.bucket(in.Bucket, ptr(deref(in.Key)), in.ExpectedBucketOwner)
+	if err == nil {
+		err = unsupported("GetObject", param{"Range", in.Range != nil}, param{"PartNumber", in.PartNumber != nil},
+			param{"If-Modified-Since", in.IfModifiedSince != nil || in.IfUnmodifiedSince != nil},
+			param{"If-None-Match", in.IfNoneMatch != nil},
+			param{"SSECustomerKey", in.SSECustomerKey != nil || in.SSECustomerAlgorithm != nil},
+			param{"response overrides", in.ResponseCacheControl != nil || in.ResponseContentDisposition != nil ||
+				in.ResponseContentEncoding != nil || in.ResponseContentLanguage != nil || in.ResponseContentType != nil || in.ResponseExpires != nil})
+	}
+	if err != nil {
+		return do(ctx, c.w, call, refused[*s3.GetObjectOutput](err))
+	}
+	call.Access = c.readAccess(b, *in.Key, in.VersionId)
+	return do(ctx, c.w, call, func() (*s3.GetObjectOutput, error) {
+		o, err := c.read(call, b, *in.Key, in.VersionId, in.IfMatch)
+		if err != nil {
+			return nil, err
+		}
+		return &s3.GetObjectOutput{
+			Body: c.body(call, o.body), ContentLength: ptr(int64(len(o.body))), ContentType: ptr(o.contentType),
+			ETag: ptr(o.etag), LastModified: ptr(o.modified), Metadata: maps.Clone(o.metadata),
+			VersionId: optional(o.version), ServerSideEncryption: b.encryption(), SSEKMSKeyId: optional(b.spec.KMSKeyARN),
+		}, nil
+	})
+}
+
+func (c *S3) readAccess(b *bucket, key string, version *string) []Access {
+	if version != nil {
+		return c.access(b, key, "GetObjectVersion", "kms:Decrypt")
+	}
+	return c.access(b, key, "GetObject", "kms:Decrypt")
+}
+
+// read finds the version of an object that a request means.
+func (c *S3) read(call *Call, b *bucket, key string, version, ifMatch *string) (*object, error) {
+	o := b.newest(key)
+	if version != nil {
+		i := slices.IndexFunc(b.objects[key], func(o *object) bool { return o.version == *version && !o.deleted })
+		if i < 0 {
+			return nil, apiError("NoSuchVersion", "The specified version does not exist.")
+		}
+		o = b.objects[key][i]
+	}
+	if o == nil {
+		return nil, c.missing(call, b, key, &s3types.NoSuchKey{Message: ptr("The specified key does not exist.")})
+	}
+	if err := c.keyError(b); err != nil {
+		return nil, err
+	}
+	if ifMatch != nil && *ifMatch != o.etag && *ifMatch != "*" {
+		return nil, preconditionFailed()
+	}
+	return o, nil
+}
+
+// body is the stream of an object, which the faults may cut short.
+func (c *S3) body(call *Call, body []byte) io.ReadCloser {
+	arriving := len(body)
+	if f, ok := c.w.Faults.(BrokenBodies); ok {
+		arriving = min(arriving, max(0, f.Arriving(call, len(body))))
+	}
+	if arriving == len(body) {
+		return io.NopCloser(bytes.NewReader(body))
+	}
+	return io.NopCloser(io.MultiReader(bytes.NewReader(body[:arriving]), brokenReader{}))
+}
+
+// brokenReader is a connection that breaks in the middle of a body.
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// HeadObject tells about an object.
+func (c *S3) HeadObject(ctx context.Context, in *s3.HeadObjectInput, _ ...func(*s3.Options)) (*s3.HeadObjectOutput, error) {
+	input := *in
+	call := c.call("HeadObject", false, &input)
+	b, err := c.bucket(in.Bucket, ptr(deref(in.Key)), in.ExpectedBucketOwner)
+	if err == nil {
+		err = unsupported("HeadObject", param{"Range", in.Range != nil}, param{"PartNumber", in.PartNumber != nil},
+			param{"conditions", in.IfModifiedSince != nil || in.IfUnmodifiedSince != nil || in.IfNoneMatch != nil},
+			param{"SSECustomerKey", in.SSECustomerKey != nil || in.SSECustomerAlgorithm != nil},
+			param{"response overrides", in.ResponseCacheControl != nil || in.ResponseContentDisposition != nil ||
+				in.ResponseContentEncoding != nil || in.ResponseContentLanguage != nil || in.ResponseContentType != nil || in.ResponseExpires != nil})
+	}
+	if err != nil {
+		return do(ctx, c.w, call, refused[*s3.HeadObjectOutput](err))
+	}
+	call.Access = c.readAccess(b, *in.Key, in.VersionId)
+	return do(ctx, c.w, call, func() (*s3.HeadObjectOutput, error) {
+		if b.newest(*in.Key) == nil && in.VersionId == nil {
+			return nil, c.missing(call, b, *in.Key, &s3types.NotFound{Message: ptr("Not Found")})
+		}
+		o, err := c.read(call, b, *in.Key, in.VersionId, in.IfMatch)
+		if err != nil {
+			return nil, err
+		}
+		return &s3.HeadObjectOutput{
+			ContentLength: ptr(int64(len(o.body))), ContentType: ptr(o.contentType), ETag: ptr(o.etag),
+			LastModified: ptr(o.modified), Metadata: maps.Clone(o.metadata), VersionId: optional(o.version),
+			ServerSideEncryption: b.encryption(), SSEKMSKeyId: optional(b.spec.KMSKeyARN),
+		}, nil
+	})
+}
+
+// maxPut is the size of an object written at once, in bytes. Source: B:s3/PutObject.
+const maxPut = 5 << 30
+
+// PutObject writes an object.
+func (c *S3) PutObject(ctx context.Context, in *s3.PutObjectInput, _ ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
+	input := *in
+	input.Body = nil // read here; a ledger must not hold a reader
+	call := c.call("PutObject", true, &input)
+	b, body, err := c.checkPut(in)
+	if err != nil {
+		return do(ctx, c.w, call, refused[*s3.PutObjectOutput](err))
+	}
+	call.Access = c.access(b, *in.Key, "PutObject", "kms:GenerateDataKey")
+	if b.encryption() != "" {
+		call.Access[0].Context = encryptionKeys(in.ServerSideEncryption, in.SSEKMSKeyId)
+	}
+	return do(ctx, c.w, call, func() (*s3.PutObjectOutput, error) {
+		if err := c.keyError(b); err != nil {
+			return nil, err
+		}
+		if err := b.precondition(*in.Key, in.IfMatch, in.IfNoneMatch); err != nil {
+			return nil, err
+		}
+		o := &object{
+			body: body, etag: etag(body), contentType: contentType(in.ContentType),
+			metadata: maps.Clone(in.Metadata), modified: c.w.Now(),
+		}
+		b.store(*in.Key, o)
+		return &s3.PutObjectOutput{
+			ETag: ptr(o.etag), VersionId: optional(o.version), ChecksumSHA256: in.ChecksumSHA256, Size: ptr(int64(len(body))),
+			ServerSideEncryption: b.encryption(), SSEKMSKeyId: optional(b.spec.KMSKeyARN),
+		}, nil
+	})
+}
+
+// encryptionKeys are the condition keys of a write that names its encryption.
+func encryptionKeys(algorithm s3types.ServerSideEncryption, keyID *string) map[string][]string {
+	keys := map[string][]string{}
+	if algorithm != "" {
+		keys["s3:x-amz-server-side-encryption"] = []string{string(algorithm)}
+	}
+	if keyID != nil {
+		keys["s3:x-amz-server-side-encryption-aws-kms-key-id"] = []string{*keyID}
+	}
+	return keys
+}
+
+func (c *S3) checkPut(in *s3.PutObjectInput) (*bucket, []byte, error) {
+	b, err := c.bucket(in.Bucket, ptr(deref(in.Key)), in.ExpectedBucketOwner)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = unsupported("PutObject",
+		param{"ACL", in.ACL != "" || in.GrantFullControl != nil || in.GrantRead != nil || in.GrantReadACP != nil || in.GrantWriteACP != nil},
+		param{"object lock", in.ObjectLockMode != "" || in.ObjectLockLegalHoldStatus != "" || in.ObjectLockRetainUntilDate != nil ||
+			in.ObjectLockEventHold != "" || in.ObjectLockEventHoldDurationDays != nil || in.ObjectLockEventHoldDurationYears != nil},
+		param{"Tagging", in.Tagging != nil}, param{"StorageClass", in.StorageClass != "" && in.StorageClass != s3types.StorageClassStandard},
+		param{"SSECustomerKey", in.SSECustomerKey != nil || in.SSECustomerAlgorithm != nil},
+		param{"SSEKMSEncryptionContext", in.SSEKMSEncryptionContext != nil},
+		param{"WriteOffsetBytes", in.WriteOffsetBytes != nil}, param{"WebsiteRedirectLocation", in.WebsiteRedirectLocation != nil},
+		otherChecksum(in.ChecksumAlgorithm, in.ChecksumCRC32, in.ChecksumCRC32C, in.ChecksumCRC64NVME, in.ChecksumSHA1,
+			in.ChecksumSHA512, in.ChecksumMD5, in.ChecksumXXHASH128, in.ChecksumXXHASH3, in.ChecksumXXHASH64))
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := b.checkEncryption(in.ServerSideEncryption, in.SSEKMSKeyId); err != nil {
+		return nil, nil, err
+	}
+	body, err := readBody(in.Body, maxPut)
+	if err != nil {
+		return nil, nil, err
+	}
+	return b, body, checkBody(body, in.ContentLength, in.ChecksumSHA256, in.ContentMD5)
+}
+
+// otherChecksum is the use of a checksum that the simulation does not compute.
+// The SDK's own default, CRC32 that it computes itself, needs nothing here.
+func otherChecksum(algorithm s3types.ChecksumAlgorithm, sums ...*string) param {
+	given := slices.ContainsFunc(sums, func(s *string) bool { return s != nil })
+	known := algorithm == "" || algorithm == s3types.ChecksumAlgorithmSha256 || algorithm == s3types.ChecksumAlgorithmCrc32
+	return param{"this checksum", given || !known}
+}
+
+// checkEncryption refuses an encryption other than the bucket's own.
+func (b *bucket) checkEncryption(algorithm s3types.ServerSideEncryption, keyID *string) error {
+	other := algorithm != "" && algorithm != b.encryption()
+	if b.spec.KMSKeyARN == "" && algorithm == s3types.ServerSideEncryptionAes256 {
+		other = false
+	}
+	foreign := keyID != nil && *keyID != b.spec.KMSKeyARN && !strings.HasSuffix(b.spec.KMSKeyARN, ":key/"+*keyID)
+	return unsupported("S3", param{"an encryption other than the bucket's", other || foreign})
+}
+
+func (b *bucket) encryption() s3types.ServerSideEncryption {
+	if b.spec.KMSKeyARN == "" {
+		return s3types.ServerSideEncryptionAes256
+	}
+	return s3types.ServerSideEncryptionAwsKms
+}
+
+// readBody reads a request's body up to a limit.
+func readBody(r io.Reader, limit int64) ([]byte, error) {
+	if r == nil {
+		return []byte{}, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(body)) > limit {
+		return nil, apiError("EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size.")
+	}
+	return body, nil
+}
+
+// checkBody compares a body with what the request says about it.
+func checkBody(body []byte, length *int64, sum256, sumMD5 *string) error {
+	if length != nil && *length != int64(len(body)) {
+		return apiError("IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header")
+	}
+	sha := sha256.Sum256(body)
+	if sum256 != nil && *sum256 != base64.StdEncoding.EncodeToString(sha[:]) {
+		return apiError("BadDigest", "The SHA256 you specified did not match the calculated checksum.")
+	}
+	md := md5.Sum(body)
+	if sumMD5 != nil && *sumMD5 != base64.StdEncoding.EncodeToString(md[:]) {
+		return apiError("BadDigest", "The Content-MD5 you specified did not match what we received.")
+	}
+	return nil
+}
+
+// precondition checks If-Match and If-None-Match of a write. Source: S3 User
+// Guide, "How to prevent object overwrites with conditional writes".
+func (b *bucket) precondition(key string, ifMatch, ifNoneMatch *string) error {
+	o := b.newest(key)
+	switch {
+	case ifNoneMatch != nil && *ifNoneMatch != "*":
+		return apiError("NotImplemented", "A header you provided implies functionality that is not implemented")
+	case ifNoneMatch != nil && o != nil:
+		return preconditionFailed()
+	case ifMatch != nil && o == nil:
+		return &s3types.NoSuchKey{Message: ptr("The specified key does not exist.")}
+	case ifMatch != nil && *ifMatch != o.etag:
+		return preconditionFailed()
+	}
+	return nil
+}
+
+func preconditionFailed() error {
+	return apiError("PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+}
+
+// etag is a tag of the content. For objects encrypted with KMS the real one is
+// not the MD5 of the body, and nobody may take it for that.
+func etag(body []byte) string {
+	sum := md5.Sum(body)
+	return `"` + hex.EncodeToString(sum[:]) + `"`
+}
+
+func contentType(given *string) string {
+	if given == nil {
+		return "binary/octet-stream"
+	}
+	return *given
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
