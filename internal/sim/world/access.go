@@ -20,17 +20,10 @@ func (w *World) authorize(c *Call) error {
 	if !p.Expires.IsZero() && !w.Now().Before(p.Expires) {
 		return apiError("ExpiredTokenException", "The security token included in the request is expired")
 	}
-	role, ok := w.roles[p.RoleARN]
-	if !ok {
+	if _, ok := w.roles[p.RoleARN]; !ok {
 		return apiError("InvalidClientTokenId", "The security token included in the request is invalid")
 	}
 	for _, a := range c.Access {
-		if a.trusts {
-			if err := w.authorizeAssume(c, a, role); err != nil {
-				return err
-			}
-			continue
-		}
 		if err := w.judge(c, a); err != nil {
 			return err
 		}
@@ -45,6 +38,10 @@ func (w *World) judge(c *Call, a Access) error {
 	if w.IgnoreIAM || role == nil {
 		return nil // authorize has already refused a session without role
 	}
+	resource := w.resourcePolicies(a.Resources)
+	if a.Trust != nil {
+		resource = append(resource, a.Trust)
+	}
 	d := iam.Evaluate(iam.Request{
 		Principal:       c.Principal.iam(),
 		Action:          a.Action,
@@ -52,7 +49,7 @@ func (w *World) judge(c *Call, a Access) error {
 		ResourceAccount: w.resourceAccount(a.Resources),
 		ResourceContext: a.ResourceContext,
 		Context:         w.requestContext(c, a),
-	}, iam.Policies{Identity: role.Policies, Session: c.Principal.Session, Resource: w.resourcePolicies(a.Resources)})
+	}, iam.Policies{Identity: role.Policies, Session: c.Principal.Session, Resource: resource})
 	if !d.Allowed {
 		return denied(c, a, d)
 	}

@@ -32,9 +32,8 @@ type Access struct {
 	ResourceContext map[string]map[string][]string
 	Context         map[string][]string
 
-	// Trust is the trust policy of the role that an sts:AssumeRole names; trusts says that it is one.
-	Trust  *iam.Policy
-	trusts bool
+	// Trust is the trust policy of the role that an sts:AssumeRole names; a role without one lets nobody in.
+	Trust *iam.Policy
 }
 
 // Call is one API call as the service sees it.

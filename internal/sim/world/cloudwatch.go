@@ -1,0 +1,137 @@
+package world
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+)
+
+// CloudWatch is a CloudWatch client of one principal in one region.
+type CloudWatch struct {
+	w      *World
+	p      *Principal
+	region string
+}
+
+// CloudWatch returns a client whose calls land in the principal's account.
+func (w *World) CloudWatch(p *Principal, region string) *CloudWatch { return &CloudWatch{w, p, region} }
+
+// AlarmStep is one line of an alarm's script: from After the beginning on it is in State.
+type AlarmStep struct {
+	After time.Duration
+	State string // OK, ALARM or INSUFFICIENT_DATA
+}
+
+// alarm is a metric alarm whose state follows a script.
+type alarm struct {
+	name  string
+	arn   string
+	begun time.Time
+	steps []AlarmStep
+}
+
+// AddAlarm adds an alarm. It is INSUFFICIENT_DATA before the first step of its script.
+func (w *World) AddAlarm(account, region, name string, steps ...AlarmStep) error {
+	for _, s := range steps {
+		if !slices.Contains(cwtypes.StateValue("").Values(), cwtypes.StateValue(s.State)) {
+			return fmt.Errorf("alarm %s: state %q is none of OK, ALARM, INSUFFICIENT_DATA", name, s.State)
+		}
+	}
+	f := w.fleet(account, region)
+	if slices.ContainsFunc(f.alarms, func(a *alarm) bool { return a.name == name }) {
+		return fmt.Errorf("two alarms named %q in %s %s", name, account, region)
+	}
+	sorted := slices.Clone(steps)
+	slices.SortStableFunc(sorted, func(a, b AlarmStep) int { return cmp.Compare(a.After, b.After) })
+	f.alarms = append(f.alarms, &alarm{name: name, arn: alarmARN(account, region, name), begun: w.Now(), steps: sorted})
+	slices.SortFunc(f.alarms, func(a, b *alarm) int { return cmp.Compare(a.name, b.name) })
+	return nil
+}
+
+// RemoveAlarm deletes an alarm: it is missing from every answer from now on.
+func (w *World) RemoveAlarm(account, region, name string) {
+	f := w.fleet(account, region)
+	f.alarms = slices.DeleteFunc(f.alarms, func(a *alarm) bool { return a.name == name })
+}
+
+func alarmARN(account, region, name string) string {
+	return "arn:aws:cloudwatch:" + region + ":" + account + ":alarm:" + name
+}
+
+func (a *alarm) state(now time.Time) (cwtypes.StateValue, time.Time) {
+	state, since := cwtypes.StateValueInsufficientData, a.begun
+	for _, s := range a.steps {
+		if at := a.begun.Add(s.After); !at.After(now) {
+			state, since = cwtypes.StateValue(s.State), at
+		}
+	}
+	return state, since
+}
+
+// DescribeAlarms returns metric alarms by name; a name without an alarm is missing from the answer. It is judged on the
+// ARNs of the alarms named, or on every alarm (alarm:*) when none is. Source: Service Authorization
+// Reference, Amazon CloudWatch; B:cloudwatch/DescribeAlarms.
+func (c *CloudWatch) DescribeAlarms(ctx context.Context, in *cloudwatch.DescribeAlarmsInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error) {
+	var arns []string
+	for _, name := range in.AlarmNames {
+		arns = append(arns, alarmARN(c.p.Account, c.region, name))
+	}
+	if arns == nil {
+		arns = []string{alarmARN(c.p.Account, c.region, "*")}
+	}
+	call := &Call{
+		Principal: c.p, Account: c.p.Account, Region: c.region, Service: "cloudwatch", Operation: "DescribeAlarms",
+		Attempts: standardAttempts, Input: in,
+		Access: []Access{{Action: "cloudwatch:DescribeAlarms", Resources: arns}},
+	}
+	return do(ctx, c.w, call, func() (*cloudwatch.DescribeAlarmsOutput, error) {
+		size, err := c.check(in)
+		if err != nil {
+			return nil, err
+		}
+		var found []*alarm
+		for _, a := range c.w.fleet(c.p.Account, c.region).alarms {
+			state, _ := a.state(c.w.Now())
+			if (len(in.AlarmNames) == 0 || slices.Contains(in.AlarmNames, a.name)) && (in.StateValue == "" || in.StateValue == state) {
+				found = append(found, a)
+			}
+		}
+		cut, next, err := page("DescribeAlarms", found, size, in.NextToken)
+		if err != nil {
+			return nil, apiError("InvalidNextToken", "The next token specified is invalid.")
+		}
+		out := &cloudwatch.DescribeAlarmsOutput{NextToken: next}
+		for _, a := range cut {
+			state, since := a.state(c.w.Now())
+			out.MetricAlarms = append(out.MetricAlarms, cwtypes.MetricAlarm{
+				AlarmName: aws.String(a.name), AlarmArn: aws.String(a.arn), StateValue: state,
+				StateUpdatedTimestamp: aws.Time(since), StateReason: aws.String("scripted"), ActionsEnabled: aws.Bool(true),
+			})
+		}
+		return out, nil
+	})
+}
+
+// check refuses what is not modelled and returns the page size, 50 unless
+// given. Source: B:cloudwatch/DescribeAlarmsInput.
+func (c *CloudWatch) check(in *cloudwatch.DescribeAlarmsInput) (int, error) {
+	switch {
+	case in.ActionPrefix != nil || in.AlarmNamePrefix != nil || in.ChildrenOfAlarmName != nil || in.ParentsOfAlarmName != nil:
+		return 0, unmodelled("DescribeAlarms by prefix, parent or child")
+	case slices.ContainsFunc(in.AlarmTypes, func(t cwtypes.AlarmType) bool { return t != cwtypes.AlarmTypeMetricAlarm }):
+		return 0, unmodelled("DescribeAlarms of other than metric alarms")
+	case len(in.AlarmNames) > 100:
+		return 0, invalid("alarmNames", "length less than or equal to 100")
+	case in.MaxRecords == nil:
+		return 50, nil
+	case *in.MaxRecords < 1 || *in.MaxRecords > 100:
+		return 0, invalid("maxRecords", "value between 1 and 100")
+	}
+	return int(*in.MaxRecords), nil
+}

@@ -1,0 +1,207 @@
+package world
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// estate is the part of a world that fleets live in. Its exported fields are
+// promoted to World.
+type estate struct {
+	// SSMOptions chooses between readings of the Systems Manager documentation.
+	SSMOptions SSMOptions
+
+	// OnAgentEvent, if set, sees every event of every agent as it happens.
+	OnAgentEvent func(AgentEvent)
+
+	accounts  map[string]*account
+	instances map[string]*Instance
+	busy      peak
+	patterns  *sendPatterns
+	lookups   int // DescribeInstances answers given, for their order
+	tokens    int // sessions opened, for their access key ids
+}
+
+// account is what a FleetFile says about a whole account.
+type account struct {
+	refused    bool   // no role there can be assumed
+	externalID string // if set, the only external id that the account accepts
+}
+
+// fleet is one region of one account.
+type fleet struct {
+	place     place
+	disabled  bool        // an opt-in region that the account has not enabled
+	instances []*Instance // in the order of their making
+	commands  []*command  // in the order in which they were sent
+	byID      map[string]*command
+	alarms    []*alarm
+	busy      peak
+}
+
+// fleet returns the region of an account, empty at first.
+func (w *World) fleet(account, region string) *fleet {
+	p := place{account, region}
+	f, ok := w.fleets[p]
+	if !ok {
+		f = &fleet{place: p, byID: map[string]*command{}}
+		w.fleets[p] = f
+	}
+	return f
+}
+
+// Platforms as Systems Manager names them.
+const (
+	Linux   = "Linux"
+	Windows = "Windows"
+	MacOS   = "MacOS"
+)
+
+// States of an EC2 instance that the world uses. Source: B:ec2/InstanceStateName.
+const (
+	stateRunning      = "running"
+	stateStopped      = "stopped"
+	stateShuttingDown = "shutting-down"
+	stateTerminated   = "terminated"
+)
+
+// InstanceSpec describes an instance to add. Account and Region are required;
+// what is left out is drawn from the instance's own stream of the seed, which
+// Account, Region and Name select.
+type InstanceSpec struct {
+	Account, Region string
+	Name            string // the tag Name; must be unique in its account and region, drawn if empty
+	Platform        string // Linux if empty
+	Tags            map[string]string
+	Patch, Reboot   time.Duration // zero draws
+	Fate            Fate          // FateOK if empty
+	ASG             string        // Auto Scaling group, tagged aws:autoscaling:groupName
+}
+
+// Instance is one EC2 machine with its Systems Manager agent. Its exported
+// fields are for checkers and must not be changed.
+type Instance struct {
+	ID, Account, Region, Zone string
+	Name, Platform            string
+	Tags                      map[string]string
+	AgentVersion              string
+	Fate                      Fate
+	State                     string // as EC2 names it
+	Launched, Gone            time.Time
+	ReplacedBy                string // id of the instance that an Auto Scaling group put in its place
+
+	Missing int           // patches that the baseline approves and the instance lacks
+	Pending int           // patches installed that wait for a reboot
+	Patch   time.Duration // drawn time of an Install, without reboot
+	Scan    time.Duration // drawn time of a Scan
+	Reboot  time.Duration // drawn time of one reboot
+
+	rng       *rand.Rand
+	managed   bool // registered with Systems Manager
+	online    bool
+	booting   bool          // the machine itself is away, not only its agent
+	upSince   time.Time     // when the agent last started
+	downSince time.Time     // when it was lost; zero while online
+	lastPing  time.Time     // the last one before it was lost
+	phase     time.Duration // when within five minutes a fresh agent pings
+	installed int
+	failed    int          // patches that the last Install could not install
+	record    *patchRecord // the one patch state record, nil before the first scan
+	running   *agentRun    // the patch operation that holds the instance
+	waiting   []*invocation
+	replaces  string // name of the first instance that this one stands in for
+	runs      int    // Install operations begun
+	log       []AgentEvent
+}
+
+// AddInstance adds an instance to the running world and returns it.
+func (w *World) AddInstance(s InstanceSpec) (*Instance, error) {
+	if s.Account == "" || s.Region == "" {
+		return nil, fmt.Errorf("an instance needs an account and a region")
+	}
+	s.Platform, s.Fate = cmp.Or(s.Platform, Linux), cmp.Or(s.Fate, FateOK)
+	if !slices.Contains([]string{Linux, Windows, MacOS}, s.Platform) {
+		return nil, fmt.Errorf("platform %q is none of Linux, Windows, MacOS", s.Platform)
+	}
+	if !slices.Contains(Fates(), s.Fate) {
+		return nil, fmt.Errorf("unknown fate %q", s.Fate)
+	}
+	f := w.fleet(s.Account, s.Region)
+	s.Name = cmp.Or(s.Name, fmt.Sprintf("instance-%d", len(f.instances)+1))
+	i := w.draw(s)
+	if _, taken := w.instances[i.ID]; taken {
+		return nil, fmt.Errorf("two instances named %q in %s %s", s.Name, s.Account, s.Region)
+	}
+	if w.instances == nil {
+		w.instances = map[string]*Instance{}
+	}
+	w.instances[i.ID] = i
+	f.instances = append(f.instances, i)
+	w.settle(i)
+	return i, nil
+}
+
+// Instance returns the instance with that id.
+func (w *World) Instance(id string) (*Instance, bool) {
+	i, ok := w.instances[id]
+	return i, ok
+}
+
+// Instances returns every instance that ever existed, ordered by account, region and making.
+func (w *World) Instances() []*Instance {
+	places := slices.SortedFunc(maps.Keys(w.fleets), comparePlaces)
+	var all []*Instance
+	for _, p := range places {
+		all = append(all, w.fleets[p].instances...)
+	}
+	return all
+}
+
+func comparePlaces(a, b place) int {
+	return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.region, b.region))
+}
+
+// DisableRegion makes an opt-in region of an account one that is not enabled.
+func (w *World) DisableRegion(account, region string) { w.fleet(account, region).disabled = true }
+
+// EnableRegion undoes DisableRegion.
+func (w *World) EnableRegion(account, region string) { w.fleet(account, region).disabled = false }
+
+// regionError is the refusal of a region that the account has not enabled.
+// Source: aws-facts 4, where the code is marked unconfirmed.
+func (w *World) regionError(c *Call) error {
+	f, ok := w.fleets[place{c.Account, c.Region}]
+	if !ok || !f.disabled {
+		return nil
+	}
+	return apiError("UnrecognizedClientException", "The security token included in the request is invalid.")
+}
+
+// account returns what is known of an account, creating it.
+func (w *World) account(id string) *account {
+	if w.accounts == nil {
+		w.accounts = map[string]*account{}
+	}
+	a, ok := w.accounts[id]
+	if !ok {
+		a = &account{}
+		w.accounts[id] = a
+	}
+	return a
+}
+
+// RefuseAssume makes every AssumeRole into the account fail from now on, or
+// work again.
+func (w *World) RefuseAssume(account string, refuse bool) { w.account(account).refused = refuse }
+
+// sendPatterns returns the compiled patterns of SendCommand.
+func (w *World) sendPatterns() *sendPatterns {
+	if w.patterns == nil {
+		w.patterns = newSendPatterns()
+	}
+	return w.patterns
+}

@@ -1,0 +1,107 @@
+package world
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+)
+
+// SSM is a Systems Manager client of one principal in one region.
+type SSM struct {
+	// Attempts is how often the client tries a call: 3 as the SDK's standard
+	// retryer, 1 as aws.NopRetryer.
+	Attempts int
+
+	w      *World
+	p      *Principal
+	region string
+}
+
+// SSM returns a client whose calls land in the principal's account.
+func (w *World) SSM(p *Principal, region string) *SSM {
+	return &SSM{Attempts: standardAttempts, w: w, p: p, region: region}
+}
+
+// standardAttempts is what the SDK's standard retryer does. Source: aws-sdk-go-v2/aws/retry.DefaultMaxAttempts.
+const standardAttempts = 3
+
+func (s *SSM) fleet() *fleet { return s.w.fleet(s.p.Account, s.region) }
+
+// call is an SSM call judged on "*", as every one but SendCommand is.
+func (s *SSM) call(operation string, mutating bool, in any) *Call {
+	return &Call{
+		Principal: s.p, Account: s.p.Account, Region: s.region, Service: "ssm", Operation: operation,
+		Mutating: mutating, Attempts: s.Attempts, Input: in,
+		Access: []Access{{Action: "ssm:" + operation, Resources: []string{"*"}}},
+	}
+}
+
+// invalid is the refusal of an input that breaks its model.
+func invalid(member, constraint string) error {
+	return apiError("ValidationException",
+		"1 validation error detected: Value at '%s' failed to satisfy constraint: Member must have %s", member, constraint)
+}
+
+// unsupported is the refusal of what AWS offers and this simulation does not model.
+func unmodelled(what string) error {
+	return apiError("UnsupportedBySimulation", "the simulated AWS does not model %s", what)
+}
+
+func invalidInstanceID(ids []string, account string) error {
+	return &ssmtypes.InvalidInstanceId{Message: aws.String(fmt.Sprintf("Instances [[%s]] not in a valid state for account %s", strings.Join(ids, ", "), account))}
+}
+
+func invalidCommandID(id string) error {
+	return &ssmtypes.InvalidCommandId{Message: aws.String("Invalid CommandId: " + id)}
+}
+
+// page cuts the items from the token's place on. A token belongs to one operation.
+func page[T any](operation string, items []T, size int, token *string) (cut []T, next *string, err error) {
+	from := 0
+	if token != nil {
+		if from, err = untoken(operation, *token); err != nil {
+			return nil, nil, err
+		}
+	}
+	from = min(from, len(items))
+	to := min(from+size, len(items))
+	if to < len(items) {
+		next = aws.String(tokenOf(operation, to))
+	}
+	return items[from:to], next, nil
+}
+
+func tokenOf(operation string, at int) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(operation + "/" + strconv.Itoa(at)))
+}
+
+func untoken(operation, token string) (int, error) {
+	name, at, ok := openToken(token)
+	if !ok || name != operation {
+		return 0, &ssmtypes.InvalidNextToken{Message: aws.String("The specified token isn't valid.")}
+	}
+	return at, nil
+}
+
+func openToken(token string) (name string, at int, ok bool) {
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	name, number, cut := strings.Cut(string(raw), "/")
+	at, numErr := strconv.Atoi(number)
+	return name, at, err == nil && cut && numErr == nil && at >= 0
+}
+
+// pageSize checks MaxResults and gives the default for none.
+func pageSize(maxResults *int32, low, high, standard int) (int, error) {
+	if maxResults == nil {
+		return standard, nil
+	}
+	n := int(*maxResults)
+	if n < low || n > high {
+		return 0, invalid("maxResults", fmt.Sprintf("value between %d and %d", low, high))
+	}
+	return n, nil
+}

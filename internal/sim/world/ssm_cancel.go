@@ -1,0 +1,102 @@
+package world
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+)
+
+// CancelCommand asks to cancel a command, whole or on up to 50 instances. Best effort:
+// what was not sent is Cancelled two seconds later; what runs is Cancelling until its agent answers,
+// and half the time its process runs on unseen; what finishes first ends as it would have.
+// Source: B:CancelCommand. No resource type: ssm:CancelCommand is judged on "*".
+func (s *SSM) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, _ ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error) {
+	return do(ctx, s.w, s.call("CancelCommand", true, in), func() (*ssm.CancelCommandOutput, error) {
+		if len(in.InstanceIds) > maxIDs {
+			return nil, invalid("instanceIds", "length less than or equal to 50")
+		}
+		c, err := s.command(in.CommandId)
+		if err != nil {
+			return nil, err
+		}
+		invs := c.invs
+		if len(in.InstanceIds) > 0 {
+			invs = nil
+			for _, id := range in.InstanceIds {
+				inv, ok := c.byInstance[id]
+				if !ok {
+					return nil, invalidInstanceID([]string{id}, s.p.Account)
+				}
+				invs = append(invs, inv)
+			}
+		} else {
+			c.cancelled = true
+		}
+		for _, inv := range invs {
+			s.w.cancel(inv)
+		}
+		return &ssm.CancelCommandOutput{}, nil
+	})
+}
+
+// command finds a command of this account and region by its id.
+func (s *SSM) command(id *string) (*command, error) {
+	c, ok := s.fleet().byID[aws.ToString(id)]
+	if !ok {
+		return nil, invalidCommandID(aws.ToString(id))
+	}
+	return c, nil
+}
+
+// cancelDelay is how long a cancel of something not running takes.
+const cancelDelay = 2 * time.Second
+
+func (w *World) cancel(inv *invocation) {
+	if terminal(inv.status) || inv.cancel {
+		return
+	}
+	inv.cancel = true
+	if !inv.start.IsZero() {
+		w.cancelRunning(inv)
+		return
+	}
+	if !inv.sent.IsZero() {
+		w.set(inv, statusCancelling, statusCancelling)
+	}
+	w.After(cancelDelay, func() {
+		if inv.start.IsZero() {
+			w.end(inv, statusCancelled, statusCancelled, -1)
+		}
+	})
+}
+
+// cancelRunning asks the agent to kill what it runs.
+func (w *World) cancelRunning(inv *invocation) {
+	w.set(inv, statusCancelling, statusCancelling)
+	r := inv.agent
+	if r == nil {
+		return
+	}
+	r.leave()
+	if r.dead || r.stubborn {
+		return // Cancelling until the command expires
+	}
+	w.After(seconds(inv.inst.rng, 5*time.Second, 20*time.Second), func() { r.obey() })
+}
+
+// obey is the agent's answer to a cancel. An agent that is away answers when it is back.
+func (r *agentRun) obey() {
+	if r.dead || terminal(r.inv.status) {
+		return
+	}
+	if !r.i.online {
+		r.w.After(10*time.Second, func() { r.obey() })
+		return
+	}
+	if r.i.rng.IntN(2) == 0 || r.i.Fate == FateHangs {
+		r.kill(AgentCancelled)
+	}
+	r.w.end(r.inv, statusCancelled, statusCancelled, -1)
+}
