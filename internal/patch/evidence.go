@@ -23,6 +23,7 @@ type Invocation struct {
 	InstanceID InstanceID `json:"i"`
 	Status     string     `json:"s"`           // Pending, InProgress, Delayed, Success, Cancelled, TimedOut, Failed, Cancelling
 	Details    string     `json:"d,omitempty"` // SSM's StatusDetails without spaces
+	Ran        bool       `json:"r,omitempty"` // it was seen running, or has ended on the instance
 }
 
 // Terminal tells whether the status is final.

@@ -1,5 +1,7 @@
 package patch
 
+import "errors"
+
 // Kind is a failure that the state machine can tell apart by name.
 type Kind string
 
@@ -13,12 +15,18 @@ const (
 	// ErrUnavailable means that a call got no answer or a server error; every
 	// effect of our tasks may be tried again, so retry is safe.
 	ErrUnavailable Kind = "Patch.Unavailable"
+	// ErrConflict means that another call changed a row first. Nothing was written; a retry reads it anew.
+	ErrConflict Kind = "Patch.Conflict"
 	// ErrInvalidInput means that the run's input is not valid. Nothing happened; the caller mends the input. Fatal.
 	ErrInvalidInput Kind = "Patch.InvalidInput"
 	// ErrRefused means that a guard refused the plan. Nothing was sent; the caller looks at the plan. Fatal.
 	ErrRefused Kind = "Patch.Refused"
 	// ErrAccessDenied means that a role may not do what it must. Retrying does not help; an administrator acts.
 	ErrAccessDenied Kind = "Patch.AccessDenied"
+	// ErrInvalidInstance means that SSM refused a whole command because of one of its instances. Nothing was sent. It never leaves the send task.
+	ErrInvalidInstance Kind = "Patch.InvalidInstance"
+	// ErrRefusedCommand means that SSM refused a command for any other reason of ours. Nothing was sent. It never leaves the send task.
+	ErrRefusedCommand Kind = "Patch.RefusedCommand"
 	// ErrTampered means that a stored record does not carry the digest or the MAC that it must. Nothing is sent; an auditor acts. Fatal.
 	ErrTampered Kind = "Patch.Tampered"
 	// ErrInternal stands in at the edge for every failure without a kind. Fatal.
@@ -32,3 +40,11 @@ const (
 	// ErrRunFailed ends a run that is not good, after its report was written.
 	ErrRunFailed Kind = "Patch.RunFailed"
 )
+
+// KindOf is the first kind in err's tree, ErrInternal if there is none.
+func KindOf(err error) Kind {
+	if kind, ok := errors.AsType[Kind](err); ok {
+		return kind
+	}
+	return ErrInternal
+}

@@ -1,0 +1,84 @@
+package patch
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// ApprovalID names the question of one scope of a run. It is no secret.
+func ApprovalID(run RunID, scope string) string {
+	return Digest([]byte("ec2patch-approval\x00" + string(run) + "\x00" + scope))[:32]
+}
+
+// ScopeThen says where the state machine goes on after an approval of that
+// scope: to the patching, or back to the judge.
+func ScopeThen(scope string) string {
+	if strings.HasPrefix(scope, "soak:") {
+		return "judge"
+	}
+	return "patch"
+}
+
+// ScopeWave is the wave of a scope, empty for the whole run.
+func ScopeWave(scope string) string {
+	_, wave, _ := strings.Cut(scope, ":")
+	return wave
+}
+
+// LinkMessage is what the capability in a link is a MAC over. Each part stands
+// behind its length, so no two records have the same message.
+func (a Approval) LinkMessage() []byte {
+	return message("ec2patch-link-1", a.ID, string(a.Run), a.Digest, a.Scope, fmt.Sprint(a.Expires.Unix()), string(a.HubAccount))
+}
+
+// DecisionMessage is what the MAC of a decision covers.
+func (a Approval) DecisionMessage(d Decision) []byte {
+	return message("ec2patch-decision-1", a.ID, string(a.Run), a.Digest, a.Scope, string(a.HubAccount),
+		d.Decision, d.Identity, d.Name, d.Reason, d.At.UTC().Format(time.RFC3339Nano))
+}
+
+func message(parts ...string) []byte {
+	var b strings.Builder
+	for _, p := range parts {
+		fmt.Fprintf(&b, "%d:%s,", len(p), p)
+	}
+	return []byte(b.String())
+}
+
+// Code is what a person types to decide: the blast radius and the first four
+// hex digits of the digest, as "412-9f3c".
+func (a Approval) Code() string { return fmt.Sprintf("%d-%s", a.Instances, a.Digest[:min(4, len(a.Digest))]) }
+
+// Capability writes a MAC for a link.
+func Capability(mac []byte) string { return base64.RawURLEncoding.EncodeToString(mac) }
+
+// ParseCapability reads a link's MAC. It takes exactly one spelling of 32 bytes.
+func ParseCapability(s string) ([]byte, bool) {
+	mac, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil || len(mac) != 32 {
+		return nil, false
+	}
+	return mac, true
+}
+
+// Tally folds the decisions whose MAC is right: the first rejection, or the
+// needed number of distinct approvals, decides. The one who asked for the run
+// does not count.
+func (a Approval) Tally(valid []Decision) string {
+	approvals := map[string]bool{}
+	for _, d := range valid {
+		switch {
+		case a.RequireDistinct > 1 && d.Identity == a.RequestedBy && a.RequestedBy != "":
+		case d.Decision == Reject:
+			return ApprovalRejected
+		case d.Decision == Approve:
+			approvals[d.Identity] = true
+		}
+	}
+	if len(approvals) >= max(a.RequireDistinct, 1) {
+		return ApprovalApproved
+	}
+	return ApprovalPending
+}

@@ -1,0 +1,109 @@
+package patch
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Key is a row of the state table.
+type Key struct{ PK, SK string }
+
+// WholeRun is the wave name under which the run's own counters stand; no wave
+// can have it.
+const WholeRun = "*"
+
+// RunKey is the run's own row.
+func RunKey(run RunID) Key { return Key{PK: "RUN#" + string(run), SK: "META"} }
+
+// AbortKey is the flag that every sender reads.
+func AbortKey(run RunID) Key { return Key{PK: "RUN#" + string(run), SK: "ABORT"} }
+
+// TargetKey is the row of one wave's target.
+func TargetKey(t Target) Key {
+	return Key{PK: "RUN#" + string(t.Run), SK: TargetPrefix(t.Wave) + string(t.Account) + "#" + string(t.Region)}
+}
+
+// TargetPrefix starts the sort keys of a wave's targets.
+func TargetPrefix(wave string) string { return "TARGET#" + wave + "#" }
+
+// SendKey is the intent of one batch.
+func SendKey(t Target, batch int) Key {
+	return Key{PK: "RUN#" + string(t.Run), SK: fmt.Sprintf("%s%04d", SendPrefix(t), batch)}
+}
+
+// SendPrefix starts the sort keys of a target's intents.
+func SendPrefix(t Target) string {
+	return "SEND#" + t.Wave + "#" + string(t.Account) + "#" + string(t.Region) + "#"
+}
+
+// WaveKey holds the counters of a wave, or of the whole run under WholeRun.
+func WaveKey(run RunID, wave string) Key { return Key{PK: "RUN#" + string(run), SK: "WAVE#" + wave} }
+
+// LeaseKey is the lock of one account and region, across all runs.
+func LeaseKey(account AccountID, region Region) Key {
+	return Key{PK: "LEASE#" + string(account) + "#" + string(region), SK: "LEASE"}
+}
+
+// ApprovalKey is the record of one question.
+func ApprovalKey(id string) Key { return Key{PK: "APPROVAL#" + id, SK: "META"} }
+
+// DecisionKey is what one identity decided.
+func DecisionKey(id, identity string) Key {
+	return Key{PK: "APPROVAL#" + id, SK: "DECISION#" + identity}
+}
+
+// OpenRunKey lists a run that has not been closed.
+func OpenRunKey(run RunID) Key { return Key{PK: "OPEN", SK: "RUN#" + string(run)} }
+
+// Objects of a run in the data bucket.
+
+// Prefix starts the key of every object of a run.
+func Prefix(run RunID) string { return "runs/" + string(run) + "/" }
+
+// InputObject is the normalised input.
+func InputObject(run RunID) string { return Prefix(run) + "input.json" }
+
+// AccountsObject lists the accounts to look at.
+func AccountsObject(run RunID) string { return Prefix(run) + "inventory/accounts.json" }
+
+// InventoryObject holds everything that was found in one account and region.
+func InventoryObject(run RunID, account AccountID, region Region) string {
+	return Prefix(run) + "inventory/" + string(account) + "/" + string(region) + ".json"
+}
+
+// WaveAccountsObject lists the accounts that a wave patches.
+func WaveAccountsObject(run RunID, wave string) string {
+	return Prefix(run) + "plan/" + wave + "/accounts.json"
+}
+
+// LeafObject is the plan of one target.
+func LeafObject(t Target) string {
+	return Prefix(t.Run) + "plan/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + ".json"
+}
+
+// IndexObject is the plan's index, which carries its digest.
+func IndexObject(run RunID) string { return Prefix(run) + "plan/index.json" }
+
+// ResultObject holds the outcomes of one target.
+func ResultObject(t Target) string {
+	return Prefix(t.Run) + "results/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + ".json"
+}
+
+// RollUpObject holds the outcomes of one account in one wave.
+func RollUpObject(run RunID, wave string, account AccountID) string {
+	return Prefix(run) + "results/" + wave + "/" + string(account) + ".json"
+}
+
+// ReportObject is the report in one form: "json", "csv" or "html".
+func ReportObject(run RunID, form string) string { return Prefix(run) + "report." + form }
+
+// ChildrenPrefix is where the records of a map's child executions go.
+func ChildrenPrefix(run RunID, of string) string {
+	return Prefix(run) + "children/" + strings.TrimSuffix(of, "/")
+}
+
+// CountersKey holds the numbers that many targets add to, for a wave or, under
+// WholeRun, for the run.
+func CountersKey(run RunID, wave string) Key {
+	return Key{PK: "RUN#" + string(run), SK: "WAVE#" + wave + "#COUNTERS"}
+}

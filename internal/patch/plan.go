@@ -1,0 +1,143 @@
+package patch
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// AccountItem is one account of a map: an item of an accounts.json.
+type AccountItem struct {
+	Account AccountID `json:"account"`
+	Regions []Region  `json:"regions"`
+}
+
+// Inventory is everything that was found in one account and region.
+type Inventory struct {
+	Run         RunID              `json:"run"`
+	Account     AccountID          `json:"account"`
+	Region      Region             `json:"region"`
+	Taken       time.Time          `json:"taken"`
+	Planned     []PlannedInstance  `json:"planned"`
+	Excluded    []ExcludedInstance `json:"excluded"`
+	Unreachable string             `json:"unreachable,omitempty"`
+}
+
+// PlannedInstance is one instance of the plan, with what was known of it then.
+type PlannedInstance struct {
+	ID       InstanceID  `json:"id"`
+	Wave     string      `json:"wave"`
+	Platform Platform    `json:"platform"`
+	Name     string      `json:"name,omitempty"`
+	Impaired bool        `json:"impaired,omitempty"` // EC2's status checks were already failing
+	Before   *PatchState `json:"before,omitempty"`
+}
+
+// Leaf is the plan of one target. Its bytes are canonical: the same plan always
+// has the same digest.
+type Leaf struct {
+	Target
+	Document              string            `json:"document"`
+	Operation             Operation         `json:"operation"`
+	RebootOption          RebootOption      `json:"rebootOption"`
+	SnapshotID            string            `json:"snapshotId"`
+	CommandTimeoutSeconds int               `json:"commandTimeoutSeconds"`
+	Concurrency           int               `json:"concurrency"`
+	ErrorLimit            int               `json:"errorLimit"`
+	OptOutTag             string            `json:"optOutTag"`
+	Instances             []PlannedInstance `json:"instances"`
+}
+
+// ExclusionTag is the tag with which an owner takes an instance out of every
+// plan. Any value but "false" counts.
+const ExclusionTag = "PatchExclude"
+
+// Index is the frozen plan of a run: its waves and the digests of their leaves.
+type Index struct {
+	Run         RunID                `json:"run"`
+	Frozen      time.Time            `json:"frozen"`
+	InputDigest string               `json:"inputDigest"`
+	DryRun      bool                 `json:"dryRun"`
+	Waves       []IndexWave          `json:"waves"`
+	Unreachable []UnreachableAccount `json:"unreachable"`
+	Digest      string               `json:"digest"`
+}
+
+// IndexWave is one wave of the frozen plan.
+type IndexWave struct {
+	Name         string           `json:"name"`
+	Operation    Operation        `json:"operation"`
+	RebootOption RebootOption     `json:"rebootOption"`
+	Planned      int              `json:"planned"`
+	Excluded     int              `json:"excluded"`
+	Platforms    map[Platform]int `json:"platforms"`
+	AllInstances bool             `json:"allInstances"` // the wave's filter names no tag: every instance
+	Targets      []IndexTarget    `json:"targets"`
+}
+
+// IndexTarget is one target of the frozen plan.
+type IndexTarget struct {
+	Account  AccountID `json:"account"`
+	Region   Region    `json:"region"`
+	Planned  int       `json:"planned"`
+	Excluded int       `json:"excluded"`
+	Digest   string    `json:"digest,omitempty"`
+}
+
+// Seal computes the plan's digest: a hash over the run, the input and, wave by
+// wave, the digests of all leaves, each part with its length before it.
+func (x *Index) Seal() {
+	h := sha256.New()
+	part := func(s string) { fmt.Fprintf(h, "%d:%s,", len(s), s) }
+	part("ec2patch-plan-1")
+	part(string(x.Run))
+	part(x.InputDigest)
+	for _, w := range x.Waves {
+		part(w.Name)
+		part(fmt.Sprint(len(w.Targets)))
+		for _, t := range w.Targets {
+			part(string(t.Account) + "/" + string(t.Region))
+			part(t.Digest)
+		}
+	}
+	x.Digest = hex.EncodeToString(h.Sum(nil))
+}
+
+// Planned counts the instances of the plan.
+func (x *Index) Planned() int {
+	n := 0
+	for _, w := range x.Waves {
+		n += w.Planned
+	}
+	return n
+}
+
+// Canonical encodes a plan document. Struct fields keep their order and maps
+// are sorted by key, so equal documents have equal bytes.
+func Canonical(v any) ([]byte, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode %T: %w", v, err)
+	}
+	return data, nil
+}
+
+// SnapshotID gives all instances of a target the same set of patches. It is a
+// UUID derived from the target, so a second attempt asks for the same one.
+// Source: AWS-RunPatchBaseline SnapshotId; a snapshot is bound to account, patch group and system.
+func SnapshotID(t Target) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{"ec2patch-snapshot", string(t.Run), t.Wave, string(t.Account), string(t.Region)}, "\x00")))
+	sum[6] = sum[6]&0x0f | 0x50
+	sum[8] = sum[8]&0x3f | 0x80
+	x := hex.EncodeToString(sum[:16])
+	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
+}
+
+// Marker tells our commands from others: it is the comment of the command of
+// one batch. At most 100 characters. Source: SSM SendCommand Comment, read 2026-11.
+func Marker(t Target, batch int) string {
+	return fmt.Sprintf("ec2patch %s b%d", Digest([]byte(string(t.Run) + "\x00" + t.Wave + "\x00" + string(t.Account) + "\x00" + string(t.Region)))[:40], batch)
+}

@@ -1,0 +1,227 @@
+package patch
+
+import "time"
+
+// Versioned is embedded in every row that is rewritten: a write names the
+// version that it read, and only one of two writers of the same version wins.
+type Versioned struct {
+	Version int `json:"version"`
+}
+
+// RunRow is the run itself.
+type RunRow struct {
+	Versioned
+	Run              RunID        `json:"run"`
+	Status           RunStatus    `json:"runStatus"`
+	StatusReason     string       `json:"statusReason,omitempty"`
+	ExecutionARN     string       `json:"executionArn"`
+	Started          time.Time    `json:"started"`
+	Ended            time.Time    `json:"ended,omitzero"`
+	Frozen           time.Time    `json:"frozen,omitzero"`
+	Digest           string       `json:"digest,omitempty"`
+	Planned          int          `json:"planned"`
+	DryRun           bool         `json:"dryRun"`
+	Approval         ApprovalMode `json:"approval"`
+	ApprovalSeconds  int          `json:"approvalSeconds"`
+	RequireDistinct  int          `json:"requireDistinct"`
+	RequestedBy      string       `json:"requestedBy,omitempty"`
+	Reason           string       `json:"reason,omitempty"`
+	WavePauseSeconds int          `json:"wavePauseSeconds"`
+	AbortOnIssues    bool         `json:"abortOnIssues"`
+	StopUnreachable  bool         `json:"stopUnreachable"`
+	Unreachable      int          `json:"unreachable"`
+	Audit            ChainHead    `json:"audit"`
+}
+
+// WaveRow counts one wave, or the whole run. The counters are added to by the
+// call that wins a target's version, so each target counts once.
+type WaveRow struct {
+	Versioned
+	Wave        string `json:"wave"`
+	Position    int    `json:"position"` // 0 is the first wave
+	Planned     int    `json:"planned"`
+	Targets     int    `json:"targets"`
+	Accounts    int    `json:"accounts"`
+	FailLimit   int    `json:"failLimit"`
+	AccountsMax int    `json:"accountsMax"` // accounts that may fail
+	AskScope    string `json:"askScope"`    // "none", "run" or "wave:<name>"
+
+	Judged      time.Time `json:"judged,omitzero"` // first look of the judge
+	Verdict     Verdict   `json:"verdict,omitempty"`
+	Reason      string    `json:"verdictReason,omitempty"`
+	Decided     time.Time `json:"decided,omitzero"`
+	PauseUntil  time.Time `json:"pauseUntil,omitzero"`
+	SoakSeconds int       `json:"soakSeconds"`
+	Alarms      []string  `json:"alarms,omitempty"`
+}
+
+// Counters are kept apart from WaveRow's other fields, in a row that is only
+// ever added to, so that a judge and a hundred polls never meet.
+type Counters struct {
+	Done     int `json:"done"`     // targets that were verified
+	Failures int `json:"failures"` // planned instances that count as failures so far
+	Sent     int `json:"sent"`     // instances in accepted commands
+}
+
+// Account counters stand beside those of the wave.
+
+// TargetStatus tells how far a target is.
+type TargetStatus string
+
+// The states of a target.
+const (
+	TargetPlanned     TargetStatus = "planned"
+	TargetUnreachable TargetStatus = "unreachable"
+	TargetPatching    TargetStatus = "patching"
+	TargetVerified    TargetStatus = "verified"
+)
+
+// TargetRow is one wave's target: everything that its next task must know.
+// It holds no list that grows with the number of instances.
+type TargetRow struct {
+	Versioned
+	Status      TargetStatus     `json:"targetStatus"`
+	Reason      string           `json:"targetReason,omitempty"`
+	Platforms   map[Platform]int `json:"platforms,omitempty"`
+	Planned     int              `json:"planned"`
+	Matched     int              `json:"matched"`
+	Excluded    int              `json:"excluded"`
+	LeafDigest  string           `json:"leafDigest,omitempty"`
+	Concurrency int              `json:"concurrency"`
+	ErrorLimit  int              `json:"errorLimit"`
+	MaxPolls    int              `json:"maxPolls"`
+
+	Polls    int           `json:"polls"`
+	Next     int           `json:"next"`    // instances of the leaf that were put into batches
+	Batches  int           `json:"batches"` // intents written
+	Pending  int           `json:"pending"` // batch whose send is not confirmed, 0 if none (batches count from 1)
+	Requeue  []Group       `json:"requeue,omitempty"`
+	Open     []OpenCommand `json:"open,omitempty"`
+	Failures int           `json:"failures"` // invocations that ended badly
+	Skipped  int           `json:"skipped"`  // planned instances that were left out before the send
+	Sent     int           `json:"sent"`
+	Closed   string        `json:"closed,omitempty"` // why nothing more is sent
+	Busy     time.Time     `json:"busy,omitzero"`    // since when the lease is held by another run
+	Fence    int           `json:"fence"`            // of the lease, 0 before it is held
+
+	FirstSent  time.Time       `json:"firstSent,omitzero"`
+	Verifying  time.Time       `json:"verifying,omitzero"`
+	Ended      time.Time       `json:"ended,omitzero"`
+	Outcomes   map[Outcome]int `json:"outcomes,omitempty"`
+	Bad        int             `json:"bad"` // outcomes that count as failures
+	ResultHash string          `json:"resultHash,omitempty"`
+	Audit      ChainHead       `json:"audit"`
+}
+
+// Group is a part of a batch that SSM refused as a whole.
+type Group struct {
+	IDs []InstanceID `json:"ids"`
+}
+
+// OpenCommand is a command that has not ended.
+type OpenCommand struct {
+	Batch     int       `json:"batch"`
+	ID        CommandID `json:"id"`
+	Sent      time.Time `json:"sent"`
+	Deadline  time.Time `json:"deadline"`
+	Instances int       `json:"instances"`
+	Slots     int       `json:"slots"`
+	Done      int       `json:"done"`
+	Cancelled time.Time `json:"cancelled,omitzero"`
+}
+
+// Intent is written before its command is sent.
+type Intent struct {
+	Versioned
+	Batch          int          `json:"batch"`
+	Marker         string       `json:"marker"`
+	IDs            []InstanceID `json:"ids"`
+	Skipped        []Skip       `json:"skipped,omitempty"`
+	Slots          int          `json:"slots"`
+	TimeoutSeconds int          `json:"timeoutSeconds"`
+	Fence          int          `json:"fence"`
+	Written        time.Time    `json:"written"`
+	CommandID      CommandID    `json:"commandId,omitempty"`
+	Sent           time.Time    `json:"sent,omitzero"`
+	Rejected       string       `json:"rejected,omitempty"` // the definite refusal
+	Lost           bool         `json:"lost,omitempty"`     // nobody can tell whether it was accepted
+	Ended          bool         `json:"ended,omitempty"`
+	Invocations    []Invocation `json:"invocations,omitempty"`
+}
+
+// Skip is a planned instance that was left out of a batch just before the send.
+type Skip struct {
+	ID     InstanceID `json:"i"`
+	Reason string     `json:"r"`
+}
+
+// Lease gives one run the sole right to patch one account and region.
+type Lease struct {
+	Versioned
+	Run      RunID       `json:"run"` // empty: free
+	Wave     string      `json:"wave,omitempty"`
+	Fence    int         `json:"fence"`
+	Expires  time.Time   `json:"leaseExpires"`
+	Commands []CommandID `json:"commands,omitempty"`
+}
+
+// Approval is one question put to people.
+type Approval struct {
+	Versioned
+	ID              string    `json:"id"`
+	Run             RunID     `json:"run"`
+	Scope           string    `json:"scope"` // "run", "wave:<name>" or "soak:<name>"
+	Digest          string    `json:"digest"`
+	HubAccount      AccountID `json:"hubAccount"`
+	Instances       int       `json:"instances"`
+	RequireDistinct int       `json:"requireDistinct"`
+	RequestedBy     string    `json:"requestedBy,omitempty"`
+	Asked           time.Time `json:"asked"`
+	Expires         time.Time `json:"approvalExpires"`
+	Round           int       `json:"round"`
+	RoundAt         time.Time `json:"roundAt"`
+	Token           string    `json:"taskToken,omitempty"` // never leaves the table but for SendTaskSuccess
+	Status          string    `json:"approvalStatus"`      // pending, approved, rejected, expired
+	Decided         time.Time `json:"decided,omitzero"`
+	Audit           ChainHead `json:"audit"`
+}
+
+// The states of an approval.
+const (
+	ApprovalPending  = "pending"
+	ApprovalApproved = "approved"
+	ApprovalRejected = "rejected"
+	ApprovalExpired  = "expired"
+)
+
+// Decision is one person's answer. It counts only with a MAC of the decision key.
+type Decision struct {
+	Approval string    `json:"approval"`
+	Decision string    `json:"decision"` // approve or reject
+	Identity string    `json:"identity"` // "link" for the bearer of the mail, else the caller's ARN or subject
+	Name     string    `json:"name,omitempty"`
+	Reason   string    `json:"reason,omitempty"`
+	At       time.Time `json:"at"`
+	MAC      []byte    `json:"mac"`
+}
+
+// The two decisions.
+const (
+	Approve = "approve"
+	Reject  = "reject"
+)
+
+// OpenRun lists a run that may have to be closed by another.
+type OpenRun struct {
+	Run          RunID     `json:"run"`
+	ExecutionARN string    `json:"executionArn"`
+	Since        time.Time `json:"since"`
+}
+
+// Abort stops all sending of a run.
+type Abort struct {
+	By             string    `json:"by"`
+	Reason         string    `json:"reason"`
+	At             time.Time `json:"at"`
+	CancelInFlight bool      `json:"cancelInFlight"`
+}

@@ -1,0 +1,290 @@
+package task
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"ec2patch/internal/patch"
+)
+
+// Approvals is the task of SendApprovalRequest: it asks, and it settles what
+// came of a round.
+type Approvals struct {
+	Table     Table
+	Objects   Objects
+	Mail      Mail
+	Links     Signer
+	Decisions Verifier
+	Metrics   Metrics
+	Now       Clock
+
+	HubAccount  patch.AccountID
+	CallbackURL string
+}
+
+// ApprovalInput is the payload of both steps. The token is in a request only.
+type ApprovalInput struct {
+	Task  string      `json:"task"`
+	Run   patch.RunID `json:"run"`
+	Scope string      `json:"scope"`
+	Token string      `json:"token"`
+}
+
+// SettleOutput says how a question stands.
+type SettleOutput struct {
+	Scope        string `json:"scope"`
+	Status       string `json:"status"`
+	Then         string `json:"then"`
+	Seconds      int    `json:"seconds"` // before the next round, or before the patching
+	RoundSeconds int    `json:"roundSeconds"`
+}
+
+// Handle carries out one step.
+func (a *Approvals) Handle(ctx context.Context, in ApprovalInput) (any, error) {
+	switch in.Task {
+	case "request":
+		return struct{}{}, a.request(ctx, in)
+	case "settle":
+		return a.settle(ctx, in)
+	}
+	return nil, fmt.Errorf("%w: task %q is neither request nor settle", patch.ErrInvalidInput, in.Task)
+}
+
+// request keeps the token, looks for a decision that came between rounds, and
+// mails the link.
+func (a *Approvals) request(ctx context.Context, in ApprovalInput) error {
+	var run patch.RunRow
+	var rec patch.Approval
+	recRow := &Row{Key: patch.ApprovalKey(patch.ApprovalID(in.Run, in.Scope)), Into: &rec}
+	if err := a.Table.Load(ctx, recRow, &Row{Key: patch.RunKey(in.Run), Into: &run}); err != nil {
+		return err
+	}
+	index, err := loadIndex(ctx, a.Objects, in.Run)
+	if err != nil {
+		return err
+	}
+	if run.Digest == "" || index.Digest != run.Digest {
+		return fmt.Errorf("%w: the plan of run %s does not have its digest", patch.ErrTampered, in.Run)
+	}
+	was, now := rec.Version, a.Now().UTC()
+	if !recRow.Found {
+		rec = a.question(in, run, index, now)
+	}
+	rec.Version++
+	rec.Token, rec.Round, rec.RoundAt = in.Token, rec.Round+1, now
+	entry, head := rec.Audit.Append(patch.ApprovalChain(rec.ID), "approval-request", "Asked", fmt.Sprintf("round %d of %s, digest %s, %d instances", rec.Round, rec.Scope, rec.Digest, rec.Instances), now)
+	rec.Audit = head
+	write := Write{How: Replace, Key: patch.ApprovalKey(rec.ID), Item: rec, Was: was}
+	if !recRow.Found {
+		write.How = Create
+	}
+	if err := a.Table.Write(ctx, write, Write{How: Audit, Key: entry.Key(), Item: entry}); err != nil {
+		return err
+	}
+	if rec.Status != patch.ApprovalPending {
+		// Decided between two rounds: the end of this round settles it, there is nobody to ask.
+		return fmt.Errorf("%w: %s is %s already", patch.ErrConflict, in.Scope, rec.Status)
+	}
+	mac, err := a.Links.MAC(ctx, rec.LinkMessage())
+	if err != nil {
+		return err
+	}
+	subject, body := approvalMail(rec, run, index, a.link(rec.ID, mac))
+	return a.Mail.Send(ctx, subject, body)
+}
+
+func (a *Approvals) link(id string, mac []byte) string {
+	return a.CallbackURL + "?a=" + id + "&c=" + patch.Capability(mac)
+}
+
+// question makes the record of a new question.
+func (a *Approvals) question(in ApprovalInput, run patch.RunRow, x patch.Index, now time.Time) patch.Approval {
+	return patch.Approval{
+		ID: patch.ApprovalID(in.Run, in.Scope), Run: in.Run, Scope: in.Scope, Digest: run.Digest, HubAccount: a.HubAccount,
+		Instances: scopeCount(x, in.Scope), RequireDistinct: run.RequireDistinct, RequestedBy: run.RequestedBy,
+		Asked: now, Expires: now.Add(time.Duration(run.ApprovalSeconds) * time.Second).Truncate(time.Second),
+		Status: patch.ApprovalPending,
+	}
+}
+
+// scopeCount is the blast radius of a question: the instances that it lets us touch.
+func scopeCount(x patch.Index, scope string) int {
+	wave := patch.ScopeWave(scope)
+	if wave == "" {
+		return x.Planned()
+	}
+	for _, w := range x.Waves {
+		if w.Name == wave {
+			return w.Planned
+		}
+	}
+	return 0
+}
+
+// settle reads the record again. Nothing but signed decisions makes an approval.
+func (a *Approvals) settle(ctx context.Context, in ApprovalInput) (SettleOutput, error) {
+	out := SettleOutput{Scope: in.Scope, Status: patch.ApprovalPending, Then: patch.ScopeThen(in.Scope), RoundSeconds: roundSeconds}
+	var run patch.RunRow
+	var rec patch.Approval
+	row := &Row{Key: patch.ApprovalKey(patch.ApprovalID(in.Run, in.Scope)), Into: &rec}
+	if err := a.Table.Load(ctx, row, &Row{Key: patch.RunKey(in.Run), Into: &run}); err != nil {
+		return out, err
+	}
+	now := a.Now()
+	if !row.Found {
+		// The question could not even be written. It is tried once a minute until it would have expired.
+		if !now.Before(run.Frozen.Add(time.Duration(run.ApprovalSeconds) * time.Second)) {
+			out.Status = patch.ApprovalExpired
+		}
+		out.Seconds = seconds(time.Minute)
+		return out, nil
+	}
+	waited := min(now.Sub(rec.Asked), rec.Expires.Sub(rec.Asked)).Minutes()
+	a.Metrics.Count("PendingApprovals", "None", waited, nil)
+	status, err := verifyApproval(ctx, a.Table, a.Decisions, rec, run.Digest)
+	if err != nil {
+		return out, err
+	}
+	if status == patch.ApprovalPending && !now.Before(rec.Expires) {
+		return out, a.expire(ctx, &out, rec, now)
+	}
+	out.Status = status
+	switch {
+	case status == patch.ApprovalPending:
+		out.RoundSeconds = max(min(roundSeconds, seconds(rec.Expires.Sub(now))), 1)
+		if rec.RoundAt.Add(time.Minute).After(now) {
+			out.Seconds = seconds(time.Minute) // the round failed at once: do not ask again at once
+		}
+	case status == patch.ApprovalApproved && out.Then == "patch":
+		out.Seconds, err = a.pauseLeft(ctx, in, now)
+	}
+	return out, err
+}
+
+// expire closes a question that nobody answered. A decision that is written at
+// the same moment wins or loses by the record's version.
+func (a *Approvals) expire(ctx context.Context, out *SettleOutput, rec patch.Approval, now time.Time) error {
+	was := rec.Version
+	rec.Version++
+	rec.Status, rec.Decided, rec.Token = patch.ApprovalExpired, now.UTC(), ""
+	entry, head := rec.Audit.Append(patch.ApprovalChain(rec.ID), "approval-request", "Expired", "nobody decided in time", now)
+	rec.Audit = head
+	if err := a.Table.Write(ctx,
+		Write{How: Audit, Key: entry.Key(), Item: entry},
+		Write{How: Replace, Key: patch.ApprovalKey(rec.ID), Item: rec, Was: was}); err != nil {
+		return err
+	}
+	out.Status = patch.ApprovalExpired
+	return nil
+}
+
+// pauseLeft is what remains of the former wave's pause.
+func (a *Approvals) pauseLeft(ctx context.Context, in ApprovalInput, now time.Time) (int, error) {
+	wave := patch.ScopeWave(in.Scope)
+	if wave == "" {
+		return 0, nil
+	}
+	index, err := loadIndex(ctx, a.Objects, in.Run)
+	if err != nil {
+		return 0, err
+	}
+	for i, w := range index.Waves {
+		if w.Name != wave || i == 0 {
+			continue
+		}
+		var former patch.WaveRow
+		if err := a.Table.Load(ctx, &Row{Key: patch.WaveKey(in.Run, index.Waves[i-1].Name), Into: &former}); err != nil {
+			return 0, err
+		}
+		return max(seconds(former.PauseUntil.Sub(now)), 0), nil
+	}
+	return 0, nil
+}
+
+// verifyApproval reads the decisions and counts those whose MAC is right. A
+// decision with a wrong MAC, or a record about another plan, is tampering.
+func verifyApproval(ctx context.Context, table Table, verifier Verifier, rec patch.Approval, digest string) (string, error) {
+	if rec.Digest != digest {
+		return "", fmt.Errorf("%w: approval %s is about another plan", patch.ErrTampered, rec.ID)
+	}
+	var all []patch.Decision
+	err := table.Scan(ctx, patch.ApprovalKey(rec.ID).PK, "DECISION#", func(_ string, decode func(any) error) error {
+		var d patch.Decision
+		if err := decode(&d); err != nil {
+			return err
+		}
+		all = append(all, d)
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, d := range all {
+		ok, err := verifier.Check(ctx, rec.DecisionMessage(d), d.MAC)
+		if err != nil {
+			return "", err
+		}
+		if !ok {
+			return "", fmt.Errorf("%w: a decision of approval %s is not signed by this hub", patch.ErrTampered, rec.ID)
+		}
+	}
+	if rec.Status == patch.ApprovalExpired {
+		return patch.ApprovalExpired, nil
+	}
+	return rec.Tally(all), nil
+}
+
+// checkApproval refuses to send unless the wave's question was answered with an
+// approval of this very plan. A verified answer is final, so it is looked at once a process.
+func (s *Send) checkApproval(ctx context.Context, st *state) error {
+	scope := st.wave.AskScope
+	if scope == "none" {
+		return nil
+	}
+	id := patch.ApprovalID(st.target.Run, scope)
+	if s.approved[id+st.run.Digest] {
+		return nil
+	}
+	var rec patch.Approval
+	row := &Row{Key: patch.ApprovalKey(id), Into: &rec}
+	if err := s.Table.Load(ctx, row); err != nil {
+		return err
+	}
+	if !row.Found || scope == "" {
+		return fmt.Errorf("%w: wave %s was never approved", patch.ErrTampered, st.target.Wave)
+	}
+	status, err := verifyApproval(ctx, s.Table, s.Decisions, rec, st.run.Digest)
+	if err != nil {
+		return err
+	}
+	if status != patch.ApprovalApproved {
+		return fmt.Errorf("%w: wave %s is %s, not approved", patch.ErrTampered, st.target.Wave, status)
+	}
+	if s.approved == nil {
+		s.approved = map[string]bool{}
+	}
+	s.approved[id+st.run.Digest] = true
+	return nil
+}
+
+func loadIndex(ctx context.Context, objects Objects, run patch.RunID) (patch.Index, error) {
+	var x patch.Index
+	data, found, err := objects.Fetch(ctx, patch.IndexObject(run))
+	if err != nil {
+		return x, err
+	}
+	if !found {
+		return x, fmt.Errorf("%w: run %s has no plan", patch.ErrInternal, run)
+	}
+	if err := json.Unmarshal(data, &x); err != nil {
+		return x, fmt.Errorf("%w: plan of run %s: %w", patch.ErrTampered, run, err)
+	}
+	sealed := x.Digest
+	x.Seal()
+	if x.Digest != sealed {
+		return x, fmt.Errorf("%w: the plan of run %s does not have its digest", patch.ErrTampered, run)
+	}
+	return x, nil
+}

@@ -1,0 +1,301 @@
+package task
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ec2patch/internal/patch"
+)
+
+// DiscoverOutput is what one discovery tells the state machine: next to nothing.
+type DiscoverOutput struct {
+	Planned  int    `json:"planned"`
+	Excluded int    `json:"excluded"`
+	Status   string `json:"status"`
+}
+
+// discover looks at one account and region and classifies every instance that
+// some wave matches. It writes the inventory, and for each wave the leaf of the
+// plan and the target's row. Until the plan is frozen all of it may be written again.
+func (v *Inventory) discover(ctx context.Context, in InventoryInput) (DiscoverOutput, error) {
+	input, _, err := loadInput(ctx, v.Objects, in.Run)
+	if err != nil {
+		return DiscoverOutput{}, err
+	}
+	at := patch.Target{Run: in.Run, Account: in.Account, Region: in.Region}
+	found, err := v.look(ctx, at, input)
+	switch {
+	case err == nil:
+	case patch.KindOf(err) == patch.ErrAccessDenied:
+		found = patch.Inventory{Unreachable: err.Error()}
+	default:
+		return DiscoverOutput{}, err
+	}
+	found.Run, found.Account, found.Region, found.Taken = in.Run, in.Account, in.Region, v.Now().UTC()
+	if err := v.store(ctx, input, at, found); err != nil {
+		return DiscoverOutput{}, err
+	}
+	out := DiscoverOutput{Planned: len(found.Planned), Excluded: len(found.Excluded), Status: "found"}
+	if found.Unreachable != "" {
+		out.Status = "unreachable"
+	}
+	return out, nil
+}
+
+// look asks EC2 and SSM.
+func (v *Inventory) look(ctx context.Context, at patch.Target, input patch.Input) (patch.Inventory, error) {
+	var inv patch.Inventory
+	waves := wavesOf(input, at)
+	spoke, err := v.Spokes.Spoke(ctx, at)
+	if err != nil {
+		return inv, err
+	}
+	matches, err := matching(ctx, spoke, waves)
+	if err != nil {
+		return inv, err
+	}
+	ids := idsOf(matches)
+	agents, err := spoke.Agents(ctx, ids)
+	if err != nil {
+		return inv, err
+	}
+	for _, m := range matches {
+		classify(&inv, at, m, agents)
+	}
+	return inv, v.describe(ctx, spoke, &inv)
+}
+
+// describe adds what is known of the planned instances before the run.
+func (v *Inventory) describe(ctx context.Context, spoke Spoke, inv *patch.Inventory) error {
+	ids := make([]patch.InstanceID, len(inv.Planned))
+	for i, p := range inv.Planned {
+		ids[i] = p.ID
+	}
+	states, err := spoke.PatchStates(ctx, ids)
+	if err != nil {
+		return err
+	}
+	checks, err := spoke.Statuses(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for i := range inv.Planned {
+		p := &inv.Planned[i]
+		p.Impaired = checks[p.ID].Impaired
+		if s, ok := states[p.ID]; ok {
+			p.Before = &s
+		}
+	}
+	return nil
+}
+
+// match is one instance and the waves whose filters select it, in their order.
+type match struct {
+	machine Machine
+	waves   []patch.Wave
+}
+
+// matching lists the instances of all waves, each once, sorted by id. Waves
+// with the same filter share one listing.
+func matching(ctx context.Context, spoke Spoke, waves []patch.Wave) ([]match, error) {
+	byID := map[patch.InstanceID]*match{}
+	listed := map[string][]Machine{}
+	for _, w := range waves {
+		key, err := patch.Canonical([]any{w.Filters.Tags, w.Filters.InstanceIDs})
+		if err != nil {
+			return nil, err
+		}
+		machines, ok := listed[string(key)]
+		if !ok {
+			if machines, err = spoke.Matching(ctx, w.Filters); err != nil {
+				return nil, err
+			}
+			listed[string(key)] = machines
+		}
+		for _, m := range machines {
+			if byID[m.ID] == nil {
+				byID[m.ID] = &match{machine: m}
+			}
+			byID[m.ID].waves = append(byID[m.ID].waves, w)
+		}
+	}
+	all := make([]match, 0, len(byID))
+	for _, m := range byID {
+		all = append(all, *m)
+	}
+	slices.SortFunc(all, func(a, b match) int { return cmp.Compare(a.machine.ID, b.machine.ID) })
+	return all, nil
+}
+
+// classify puts one instance into the plan of the first wave that wants it, or
+// says for each wave why it is not there.
+func classify(inv *patch.Inventory, at patch.Target, m match, agents map[patch.InstanceID]Agent) {
+	agent, managed := agents[m.machine.ID]
+	platform := agent.Platform
+	if !managed {
+		platform = patch.Linux
+		if m.machine.Windows {
+			platform = patch.Windows
+		}
+	}
+	claimed := ""
+	for _, w := range m.waves {
+		exclude := func(outcome patch.Outcome, reason string) {
+			inv.Excluded = append(inv.Excluded, patch.ExcludedInstance{
+				InstanceID: m.machine.ID, Account: at.Account, Region: at.Region, Wave: w.Name, Outcome: outcome, Reason: reason,
+			})
+		}
+		switch {
+		case claimed != "":
+			exclude(patch.Excluded, "claimed by wave "+claimed)
+		case optedOut(m.machine.Tags):
+			exclude(patch.Excluded, "tag "+patch.ExclusionTag)
+		case m.machine.State != "running":
+			exclude(patch.Offline, "instance is "+m.machine.State)
+		case !managed:
+			exclude(patch.Unmanaged, "no SSM agent is registered")
+		case !slices.Contains(w.Filters.Platforms, platform):
+			exclude(patch.Excluded, "platform "+string(platform))
+		case !agent.Online:
+			exclude(patch.Offline, "the agent's connection is lost")
+		case tooOld(agent.Version):
+			exclude(patch.Excluded, "agent "+agent.Version+" is older than "+oldestAgent)
+		default:
+			claimed = w.Name
+			inv.Planned = append(inv.Planned, patch.PlannedInstance{
+				ID: m.machine.ID, Wave: w.Name, Platform: platform, Name: m.machine.Tags["Name"],
+			})
+		}
+	}
+}
+
+// optedOut tells whether the owner took the instance out.
+func optedOut(tags map[string]string) bool {
+	v, ok := tags[patch.ExclusionTag]
+	return ok && !strings.EqualFold(v, "false")
+}
+
+// oldestAgent is the first SSM agent that AWS-RunPatchBaseline works with.
+// Source: Patch Manager prerequisites, read 2026-11.
+const oldestAgent = "2.0.834.0"
+
+// tooOld compares versions part by part; one that cannot be read is not judged.
+func tooOld(version string) bool {
+	have, want := strings.Split(version, "."), strings.Split(oldestAgent, ".")
+	for i := range want {
+		if i >= len(have) {
+			return false
+		}
+		h, err := strconv.Atoi(have[i])
+		if err != nil {
+			return false
+		}
+		w, _ := strconv.Atoi(want[i]) //nolint:errcheck // oldestAgent is a constant of numbers
+		if h != w {
+			return h < w
+		}
+	}
+	return false
+}
+
+// store writes inventory, leaves and rows.
+func (v *Inventory) store(ctx context.Context, input patch.Input, at patch.Target, inv patch.Inventory) error {
+	data, err := patch.Canonical(inv)
+	if err != nil {
+		return err
+	}
+	if err := v.Objects.Store(ctx, patch.InventoryObject(at.Run, at.Account, at.Region), "application/json", data); err != nil {
+		return err
+	}
+	var writes []Write
+	for _, w := range wavesOf(input, at) {
+		t := at
+		t.Wave = w.Name
+		row, err := v.row(ctx, w, t, inv)
+		if err != nil {
+			return err
+		}
+		writes = append(writes, Write{How: Put, Key: patch.TargetKey(t), Item: row})
+	}
+	return v.Table.Write(ctx, writes...)
+}
+
+// row makes the target's row, and stores its leaf if it has one.
+func (v *Inventory) row(ctx context.Context, w patch.Wave, t patch.Target, inv patch.Inventory) (patch.TargetRow, error) {
+	row := patch.TargetRow{Status: patch.TargetPlanned}
+	if inv.Unreachable != "" {
+		row.Status, row.Reason = patch.TargetUnreachable, inv.Unreachable
+		return row, nil
+	}
+	for _, x := range inv.Excluded {
+		if x.Wave == w.Name {
+			row.Excluded++
+		}
+	}
+	leaf := patch.Leaf{
+		Target: t, Document: patch.Document, Operation: w.SSM.Operation, RebootOption: w.SSM.RebootOption,
+		SnapshotID: patch.SnapshotID(t), CommandTimeoutSeconds: w.CommandTimeoutSeconds, OptOutTag: patch.ExclusionTag,
+	}
+	for _, p := range inv.Planned {
+		if p.Wave == w.Name {
+			leaf.Instances = append(leaf.Instances, p)
+			if row.Platforms == nil {
+				row.Platforms = map[patch.Platform]int{}
+			}
+			row.Platforms[p.Platform]++
+		}
+	}
+	row.Planned = len(leaf.Instances)
+	row.Matched = row.Planned + row.Excluded
+	if row.Planned == 0 {
+		return row, nil
+	}
+	leaf.Concurrency = w.SSM.MaxConcurrency.Concurrency(row.Planned)
+	leaf.ErrorLimit = w.SSM.MaxErrors.Limit(row.Planned)
+	row.Concurrency, row.ErrorLimit = leaf.Concurrency, leaf.ErrorLimit
+	row.MaxPolls = maxPolls(len(w.Regions))
+	data, err := patch.Canonical(leaf)
+	if err != nil {
+		return row, err
+	}
+	row.LeafDigest = patch.Digest(data)
+	return row, v.Objects.Store(ctx, patch.LeafObject(t), "application/json", data)
+}
+
+// maxPolls keeps an account's execution below half of the 25,000 events that a
+// history may have: a poll costs nine, and the account's regions share one history.
+// Source: Step Functions quotas, read 2026-11.
+func maxPolls(regions int) int { return 12000 / max(regions, 1) / 9 }
+
+// wavesOf lists the waves that want the account and region.
+func wavesOf(in patch.Input, at patch.Target) []patch.Wave {
+	var waves []patch.Wave
+	for _, w := range in.Waves {
+		if slices.Contains(w.Accounts, at.Account) && slices.Contains(w.Regions, at.Region) {
+			waves = append(waves, w)
+		}
+	}
+	return waves
+}
+
+func idsOf(matches []match) []patch.InstanceID {
+	ids := make([]patch.InstanceID, len(matches))
+	for i, m := range matches {
+		ids[i] = m.machine.ID
+	}
+	return ids
+}
+
+// waveNamed finds a wave of the input.
+func waveNamed(in patch.Input, name string) (patch.Wave, error) {
+	for _, w := range in.Waves {
+		if w.Name == name {
+			return w, nil
+		}
+	}
+	return patch.Wave{}, fmt.Errorf("%w: the input has no wave %q", patch.ErrInternal, name)
+}

@@ -1,0 +1,273 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"ec2patch/internal/patch"
+)
+
+// FreezeOutput is the plan as the state machine needs it: no list of instances
+// or accounts, whatever the fleet's size.
+type FreezeOutput struct {
+	Run               patch.RunID  `json:"run"`
+	Bucket            string       `json:"bucket"`
+	RegionConcurrency int          `json:"regionConcurrency"`
+	Waves             []FrozenWave `json:"waves"`
+}
+
+// FrozenWave is one item of the map over waves. A hundred of them must fit into
+// one small payload.
+type FrozenWave struct {
+	Name           string `json:"name"`
+	MaxConcurrency int    `json:"maxConcurrency"`
+	Ask            Ask    `json:"ask"`
+}
+
+// Ask is one question to people as the state machine carries it.
+type Ask struct {
+	Scope        string `json:"scope"` // none, run, wave:<name>, soak:<name>
+	RoundSeconds int    `json:"roundSeconds"`
+}
+
+// roundSeconds is how long one round of an approval lasts before a reminder.
+const roundSeconds = 900
+
+// freeze turns the rows that discovery left into the plan, and seals it.
+func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, error) {
+	input, inputDigest, err := loadInput(ctx, v.Objects, run)
+	if err != nil {
+		return FreezeOutput{}, err
+	}
+	var row patch.RunRow
+	if err := v.Table.Load(ctx, &Row{Key: patch.RunKey(run), Into: &row}); err != nil {
+		return FreezeOutput{}, err
+	}
+	rows, err := loadTargets(ctx, v.Table, run, "")
+	if err != nil {
+		return FreezeOutput{}, err
+	}
+	index := makeIndex(input, run, rows)
+	index.InputDigest, index.DryRun = inputDigest, input.DryRun
+	index.Frozen = v.Now().UTC()
+	index.Seal()
+	if row.Digest == "" {
+		if err := v.guard(ctx, input, &row, index); err != nil {
+			return FreezeOutput{}, err
+		}
+		if err := v.freezeObjects(ctx, index); err != nil {
+			return FreezeOutput{}, err
+		}
+		if err := v.freezeRows(ctx, input, row, index); err != nil {
+			return FreezeOutput{}, err
+		}
+	}
+	return v.frozen(input, index), nil
+}
+
+// makeIndex folds the targets' rows. A target without a row was never
+// discovered: it is unreachable.
+func makeIndex(input patch.Input, run patch.RunID, rows map[patch.Target]patch.TargetRow) patch.Index {
+	x := patch.Index{Run: run}
+	told := map[patch.UnreachableAccount]bool{}
+	for _, w := range input.Waves {
+		iw := patch.IndexWave{
+			Name: w.Name, Operation: w.SSM.Operation, RebootOption: w.SSM.RebootOption,
+			Platforms:    map[patch.Platform]int{},
+			AllInstances: len(w.Filters.Tags) == 0 && len(w.Filters.InstanceIDs) == 0,
+		}
+		for _, a := range w.Accounts {
+			for _, r := range w.Regions {
+				row, ok := rows[patch.Target{Run: run, Wave: w.Name, Account: a, Region: r}]
+				if !ok {
+					row = patch.TargetRow{Status: patch.TargetUnreachable, Reason: "discovery failed"}
+				}
+				if row.Status == patch.TargetUnreachable {
+					u := patch.UnreachableAccount{Account: a, Region: r, Reason: row.Reason}
+					if !told[u] {
+						told[u] = true
+						x.Unreachable = append(x.Unreachable, u)
+					}
+				}
+				iw.Planned += row.Planned
+				iw.Excluded += row.Excluded
+				for _, p := range []patch.Platform{patch.Linux, patch.Windows, patch.MacOS} {
+					if row.Platforms[p] > 0 {
+						iw.Platforms[p] += row.Platforms[p]
+					}
+				}
+				iw.Targets = append(iw.Targets, patch.IndexTarget{
+					Account: a, Region: r, Planned: row.Planned, Excluded: row.Excluded, Digest: row.LeafDigest,
+				})
+			}
+		}
+		x.Waves = append(x.Waves, iw)
+	}
+	return x
+}
+
+// guard refuses a plan that is larger than the input allows.
+func (v *Inventory) guard(ctx context.Context, input patch.Input, row *patch.RunRow, x patch.Index) error {
+	var why []string
+	if limit := input.Guards.MaxInstances; limit > 0 && x.Planned() > limit {
+		why = append(why, fmt.Sprintf("the plan has %d instances, guards.maxInstances allows %d", x.Planned(), limit))
+	}
+	if len(x.Unreachable) > 0 && input.OnUnreachable == "stop" {
+		why = append(why, fmt.Sprintf("%d account-regions cannot be reached and onUnreachable is stop", len(x.Unreachable)))
+	}
+	if len(why) == 0 {
+		return nil
+	}
+	reason := strings.Join(why, "; ")
+	was := row.Version
+	row.Status, row.StatusReason = patch.RunFailed, reason
+	row.Version++
+	entry, head := row.Audit.Append(patch.RunChain(x.Run), "freeze", "PlanRefused", reason, v.Now())
+	row.Audit = head
+	err := v.Table.Write(ctx,
+		Write{How: Audit, Key: entry.Key(), Item: entry},
+		Write{How: Replace, Key: patch.RunKey(x.Run), Item: *row, Was: was})
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s", patch.ErrRefused, reason)
+}
+
+// freezeObjects writes the index and the waves' lists of accounts.
+func (v *Inventory) freezeObjects(ctx context.Context, x patch.Index) error {
+	for _, w := range x.Waves {
+		data, err := patch.Canonical(itemsOf(w))
+		if err != nil {
+			return err
+		}
+		if err := v.Objects.Store(ctx, patch.WaveAccountsObject(x.Run, w.Name), "application/json", data); err != nil {
+			return err
+		}
+	}
+	data, err := patch.Canonical(x)
+	if err != nil {
+		return err
+	}
+	return v.Objects.Store(ctx, patch.IndexObject(x.Run), "application/json", data)
+}
+
+// itemsOf lists the accounts and regions of a wave that have something to patch.
+func itemsOf(w patch.IndexWave) []patch.AccountItem {
+	items := []patch.AccountItem{}
+	for _, t := range w.Targets {
+		if t.Planned == 0 {
+			continue
+		}
+		if n := len(items); n == 0 || items[n-1].Account != t.Account {
+			items = append(items, patch.AccountItem{Account: t.Account})
+		}
+		last := &items[len(items)-1]
+		last.Regions = append(last.Regions, t.Region)
+	}
+	return items
+}
+
+// freezeRows writes the waves' rows and, last and by condition, the digest.
+func (v *Inventory) freezeRows(ctx context.Context, input patch.Input, row patch.RunRow, x patch.Index) error {
+	writes := []Write{{How: Put, Key: patch.WaveKey(x.Run, patch.WholeRun), Item: patch.WaveRow{
+		Wave: patch.WholeRun, Planned: x.Planned(), FailLimit: input.Budget.MaxFailedInstances.Limit(x.Planned()),
+	}}}
+	for i, w := range x.Waves {
+		writes = append(writes, Write{How: Put, Key: patch.WaveKey(x.Run, w.Name), Item: waveRow(input, i, w, x)})
+	}
+	for len(writes) > 0 {
+		n := min(len(writes), 50)
+		if err := v.Table.Write(ctx, writes[:n]...); err != nil {
+			return err
+		}
+		writes = writes[n:]
+	}
+	was := row.Version
+	row.Version++
+	row.Digest, row.Planned, row.Frozen, row.Unreachable = x.Digest, x.Planned(), x.Frozen, len(x.Unreachable)
+	entry, head := row.Audit.Append(patch.RunChain(x.Run), "freeze", "PlanFrozen", fmt.Sprintf("digest %s, %d instances", x.Digest, x.Planned()), v.Now())
+	row.Audit = head
+	err := v.Table.Write(ctx,
+		Write{How: Audit, Key: entry.Key(), Item: entry},
+		Write{How: Replace, Key: patch.RunKey(x.Run), Item: row, Was: was})
+	if errors.Is(err, patch.ErrConflict) {
+		return fmt.Errorf("freeze run %s: %w", x.Run, err)
+	}
+	return err
+}
+
+func waveRow(input patch.Input, i int, w patch.IndexWave, x patch.Index) patch.WaveRow {
+	in := input.Waves[i]
+	items := itemsOf(w)
+	targets := 0
+	for _, a := range items {
+		targets += len(a.Regions)
+	}
+	return patch.WaveRow{
+		Wave: w.Name, Position: i, Planned: w.Planned, Targets: targets, Accounts: len(items),
+		FailLimit:   in.Budget.MaxFailedInstances.Limit(w.Planned),
+		AccountsMax: in.Budget.MaxFailedAccounts.Limit(len(items)),
+		AskScope:    askScope(input, i, x),
+		SoakSeconds: in.HealthGate.SoakSeconds, Alarms: in.HealthGate.Alarms,
+	}
+}
+
+// askScope says which question must be answered before the wave. Nobody is
+// asked about a scan, or about nothing.
+func askScope(input patch.Input, i int, x patch.Index) string {
+	switch {
+	case input.Approval == patch.ApproveNone, !input.Installs(), x.Planned() == 0:
+		return "none"
+	case input.Approval == patch.ApprovePerWave:
+		if input.Waves[i].SSM.Operation != patch.Install || x.Waves[i].Planned == 0 {
+			return "none"
+		}
+		return "wave:" + input.Waves[i].Name
+	}
+	return "run"
+}
+
+// frozen is the output. Only the first wave asks for the whole run.
+func (v *Inventory) frozen(input patch.Input, x patch.Index) FreezeOutput {
+	out := FreezeOutput{Run: x.Run, Bucket: v.Bucket, RegionConcurrency: v.RegionConcurrency, Waves: []FrozenWave{}}
+	for i, w := range x.Waves {
+		scope := askScope(input, i, x)
+		if scope == "run" && i > 0 {
+			scope = "none"
+		}
+		out.Waves = append(out.Waves, FrozenWave{
+			Name: w.Name, MaxConcurrency: input.Waves[i].MaxConcurrentAccounts,
+			Ask: Ask{Scope: scope, RoundSeconds: min(roundSeconds, input.ApprovalTimeoutSeconds)},
+		})
+	}
+	return out
+}
+
+// loadTargets reads the rows of all targets of a run, or of one wave.
+func loadTargets(ctx context.Context, table Table, run patch.RunID, wave string) (map[patch.Target]patch.TargetRow, error) {
+	prefix := "TARGET#"
+	if wave != "" {
+		prefix = patch.TargetPrefix(wave)
+	}
+	rows := map[patch.Target]patch.TargetRow{}
+	err := table.Scan(ctx, patch.RunKey(run).PK, prefix, func(sk string, decode func(any) error) error {
+		parts := strings.Split(sk, "#")
+		if len(parts) != 4 {
+			return fmt.Errorf("%w: row %q is no target", patch.ErrInternal, sk)
+		}
+		var row patch.TargetRow
+		if err := decode(&row); err != nil {
+			return err
+		}
+		t := patch.Target{Run: run, Wave: parts[1], Account: patch.AccountID(parts[2]), Region: patch.Region(parts[3])}
+		rows[t] = row
+		return nil
+	})
+	return rows, err
+}
+
+// seconds rounds up.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

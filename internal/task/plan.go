@@ -1,0 +1,147 @@
+package task
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"ec2patch/internal/patch"
+)
+
+// PlanOutput tells the state machine what to discover.
+type PlanOutput struct {
+	Run               patch.RunID `json:"run"`
+	Bucket            string      `json:"bucket"`
+	RegionConcurrency int         `json:"regionConcurrency"`
+	Discover          MapOver     `json:"discover"`
+}
+
+// MapOver is one map over accounts.
+type MapOver struct {
+	Key            string `json:"key"`
+	Children       string `json:"children"`
+	MaxConcurrency int    `json:"maxConcurrency"`
+}
+
+// discoverConcurrency is how many accounts are looked at at once. Looking is
+// cheap and harmless; the bound keeps Lambda's concurrency of small accounts free.
+const discoverConcurrency = 40
+
+// plan reads the input, writes its normalised form and opens the run.
+func (v *Inventory) plan(ctx context.Context, in InventoryInput) (PlanOutput, error) {
+	input, err := patch.ParseInput(in.Input, v.Defaults)
+	if err != nil {
+		return PlanOutput{}, v.refuseInput(ctx, in, err)
+	}
+	for i, w := range input.Waves {
+		if len(w.OrganizationalUnits) > 0 {
+			err := fmt.Errorf("waves[%d].organizationalUnits: this hub resolves no organizational units; list the accounts", i)
+			return PlanOutput{}, v.refuseInput(ctx, in, err)
+		}
+	}
+	normal, err := patch.Canonical(input)
+	if err != nil {
+		return PlanOutput{}, err
+	}
+	accounts, err := patch.Canonical(accountsOf(input))
+	if err != nil {
+		return PlanOutput{}, err
+	}
+	if err := v.Objects.Store(ctx, patch.InputObject(in.Run), "application/json", normal); err != nil {
+		return PlanOutput{}, err
+	}
+	if err := v.Objects.Store(ctx, patch.AccountsObject(in.Run), "application/json", accounts); err != nil {
+		return PlanOutput{}, err
+	}
+	if err := v.open(ctx, in, input, patch.Digest(normal)); err != nil {
+		return PlanOutput{}, err
+	}
+	return PlanOutput{
+		Run: in.Run, Bucket: v.Bucket, RegionConcurrency: v.RegionConcurrency,
+		Discover: MapOver{
+			Key:            patch.AccountsObject(in.Run),
+			Children:       patch.ChildrenPrefix(in.Run, "discover"),
+			MaxConcurrency: discoverConcurrency,
+		},
+	}, nil
+}
+
+// open writes the run's row, its counters and its place in the list of open
+// runs. A second attempt finds them and changes nothing.
+func (v *Inventory) open(ctx context.Context, in InventoryInput, input patch.Input, inputDigest string) error {
+	row := patch.RunRow{
+		Run: in.Run, Status: patch.RunRunning, ExecutionARN: in.ExecutionARN, Started: in.StartedAt,
+		DryRun: input.DryRun, Approval: input.Approval, ApprovalSeconds: input.ApprovalTimeoutSeconds,
+		RequireDistinct: input.RequireDistinct, RequestedBy: input.RequestedBy, Reason: input.Reason,
+		WavePauseSeconds: input.WavePauseSeconds, AbortOnIssues: input.AbortOnIssues,
+		StopUnreachable: input.OnUnreachable == "stop",
+	}
+	entry, head := row.Audit.Append(patch.RunChain(in.Run), "plan", "RunOpened", "input "+inputDigest, v.Now())
+	row.Audit = head
+	err := v.Table.Write(ctx,
+		Write{How: Audit, Key: entry.Key(), Item: entry},
+		Write{How: Create, Key: patch.RunKey(in.Run), Item: row},
+		Write{How: Put, Key: patch.OpenRunKey(in.Run), Item: patch.OpenRun{Run: in.Run, ExecutionARN: in.ExecutionARN, Since: v.Now()}},
+	)
+	if errors.Is(err, patch.ErrConflict) {
+		return nil
+	}
+	return err
+}
+
+// refuseInput keeps the reason where the report will look for it.
+func (v *Inventory) refuseInput(ctx context.Context, in InventoryInput, problem error) error {
+	row := patch.RunRow{
+		Run: in.Run, Status: patch.RunFailed, StatusReason: problem.Error(), ExecutionARN: in.ExecutionARN, Started: in.StartedAt,
+	}
+	entry, head := row.Audit.Append(patch.RunChain(in.Run), "plan", "InputRefused", problem.Error(), v.Now())
+	row.Audit = head
+	err := v.Table.Write(ctx,
+		Write{How: Audit, Key: entry.Key(), Item: entry},
+		Write{How: Create, Key: patch.RunKey(in.Run), Item: row},
+	)
+	if err != nil && !errors.Is(err, patch.ErrConflict) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", patch.ErrInvalidInput, problem)
+}
+
+// accountsOf merges the waves' accounts, in the order in which they first occur.
+func accountsOf(in patch.Input) []patch.AccountItem {
+	var items []patch.AccountItem
+	at := map[patch.AccountID]int{}
+	for _, w := range in.Waves {
+		for _, a := range w.Accounts {
+			i, ok := at[a]
+			if !ok {
+				i = len(items)
+				at[a] = i
+				items = append(items, patch.AccountItem{Account: a})
+			}
+			for _, r := range w.Regions {
+				if !slices.Contains(items[i].Regions, r) {
+					items[i].Regions = append(items[i].Regions, r)
+				}
+			}
+		}
+	}
+	return items
+}
+
+// loadInput reads the normalised input.
+func loadInput(ctx context.Context, objects Objects, run patch.RunID) (patch.Input, string, error) {
+	var in patch.Input
+	data, found, err := objects.Fetch(ctx, patch.InputObject(run))
+	if err != nil {
+		return in, "", err
+	}
+	if !found {
+		return in, "", fmt.Errorf("%w: run %s has no input", patch.ErrInternal, run)
+	}
+	if err := json.Unmarshal(data, &in); err != nil {
+		return in, "", fmt.Errorf("%w: input of run %s: %w", patch.ErrInternal, run, err)
+	}
+	return in, patch.Digest(data), nil
+}

@@ -1,0 +1,196 @@
+package task
+
+import (
+	"context"
+	"time"
+
+	"ec2patch/internal/patch"
+)
+
+// Clock tells the time.
+type Clock func() time.Time
+
+// Table is the state table, with the audit table beside it. Reads are consistent.
+type Table interface {
+	// Load reads rows in one call; a row that does not exist leaves its Into
+	// untouched and sets Found to false. At most 100 rows.
+	Load(ctx context.Context, rows ...*Row) error
+	// Scan calls each for every row of a partition whose sort key starts with
+	// prefix, in order.
+	Scan(ctx context.Context, pk, prefix string, each func(sk string, decode func(into any) error) error) error
+	// Write carries out all writes or none. A write whose condition does not hold fails with patch.ErrConflict.
+	Write(ctx context.Context, writes ...Write) error
+	// LastAudit finds the end of an audit chain.
+	LastAudit(ctx context.Context, chain string) (patch.ChainHead, error)
+}
+
+// Row is one row to be read.
+type Row struct {
+	Key   patch.Key
+	Into  any
+	Found bool
+}
+
+// Write is one change of the state table or the audit table.
+type Write struct {
+	Key  patch.Key
+	How  How
+	Item any            // for Create, Replace, Put and Audit
+	Was  int            // for Replace: the version that was read
+	Add  map[string]int // for Add
+}
+
+// How says what a write does and under which condition.
+type How int
+
+// The ways of writing.
+const (
+	Create  How = iota // the row must not exist
+	Replace            // the row must still have version Was
+	Put                // whatever is there
+	Add                // add to counters; the row may be missing
+	Delete             // the row may be missing
+	Audit              // as Create, in the audit table
+)
+
+// Objects is the data bucket.
+type Objects interface {
+	Store(ctx context.Context, key, contentType string, data []byte) error
+	// Fetch reads an object; found is false if there is none.
+	Fetch(ctx context.Context, key string) (data []byte, found bool, err error)
+}
+
+// Machines is EC2 in one account and region.
+type Machines interface {
+	// Matching lists the instances that a filter selects, terminated ones aside.
+	Matching(ctx context.Context, f patch.Filters) ([]Machine, error)
+	// Machines describes the instances that still exist.
+	Machines(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]Machine, error)
+	// Statuses reads EC2's status checks.
+	Statuses(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]Checks, error)
+}
+
+// Machine is one instance as EC2 sees it.
+type Machine struct {
+	ID      patch.InstanceID
+	State   string // pending, running, stopping, stopped, shutting-down, terminated
+	Windows bool
+	Tags    map[string]string
+}
+
+// Checks are EC2's status checks of one instance.
+type Checks struct{ Impaired, Settling bool }
+
+// Agents is SSM's view of instances in one account and region.
+type Agents interface {
+	Agents(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]Agent, error)
+	PatchStates(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]patch.PatchState, error)
+}
+
+// Agent is one managed instance.
+type Agent struct {
+	Platform patch.Platform
+	Version  string
+	Online   bool
+	LastPing time.Time
+}
+
+// Commands reads commands in one account and region.
+type Commands interface {
+	// Progress reads a command's counters; found is false while SSM does not list it.
+	Progress(ctx context.Context, id patch.CommandID) (p Progress, found bool, err error)
+	// Invocations lists what a command did on each instance; it may be short or empty at first.
+	Invocations(ctx context.Context, id patch.CommandID) ([]patch.Invocation, error)
+	// ByMarker looks for the command with that comment among those requested since.
+	ByMarker(ctx context.Context, marker string, since time.Time) (id patch.CommandID, found bool, err error)
+	// Output is the end of what the command printed on an instance, at most limit characters.
+	Output(ctx context.Context, id patch.CommandID, instance patch.InstanceID, platform patch.Platform, limit int) (string, error)
+	// Cancel asks SSM to stop the command on these instances, or on all if none is named.
+	Cancel(ctx context.Context, id patch.CommandID, ids []patch.InstanceID) error
+}
+
+// Progress is how far a command is.
+type Progress struct {
+	Ended     bool
+	Targets   int
+	Completed int
+}
+
+// Spoke is one account and region, seen through its role.
+type Spoke interface {
+	Machines
+	Agents
+	Commands
+}
+
+// Spokes opens sessions in spoke accounts.
+type Spokes interface {
+	Spoke(ctx context.Context, t patch.Target) (Spoke, error)
+}
+
+// Sender sends the one kind of command that there is. It tries exactly once.
+//
+// Errors of kind patch.ErrThrottled, ErrAccessDenied, ErrInvalidInstance and
+// ErrRefusedCommand are definite: nothing was sent. After any other error nobody knows.
+type Sender interface {
+	Send(ctx context.Context, t patch.Target, c Command) (patch.CommandID, error)
+}
+
+// Command is what is sent.
+type Command struct {
+	IDs            []patch.InstanceID
+	Operation      patch.Operation
+	RebootOption   patch.RebootOption
+	SnapshotID     string
+	Marker         string
+	MaxConcurrency int
+	MaxErrors      int
+	TimeoutSeconds int
+}
+
+// Alarms reads CloudWatch alarms, in the hub or a spoke, by ARN.
+type Alarms interface {
+	// Green tells whether every alarm exists and is OK, and which one is not.
+	Green(ctx context.Context, run patch.RunID, arns []string) (green bool, why string, err error)
+}
+
+// Mail sends plain text to the subscribers of a topic.
+type Mail interface {
+	Send(ctx context.Context, subject, body string) error
+}
+
+// Signer makes and checks MACs with a key that never leaves KMS.
+type Signer interface {
+	MAC(ctx context.Context, message []byte) ([]byte, error)
+}
+
+// Verifier checks MACs. A wrong one is false without an error; an error means that nobody knows.
+type Verifier interface {
+	Check(ctx context.Context, message, mac []byte) (bool, error)
+}
+
+// Waiter ends a waiting task of the state machine.
+type Waiter interface {
+	// Release answers the task token. gone is true if nobody waits for it any more.
+	Release(ctx context.Context, token string, output []byte) (gone bool, err error)
+}
+
+// Metrics takes numbers for CloudWatch. It never fails: a lost number harms nobody.
+type Metrics interface {
+	Count(name, unit string, value float64, dimensions map[string]string)
+}
+
+// Answer is what Send, Poll and Verify say: where the target goes next.
+type Answer struct {
+	Next    string `json:"next"` // send, wait, verify or done
+	Seconds int    `json:"seconds"`
+}
+
+func send() Answer   { return Answer{Next: "send"} }
+func verify() Answer { return Answer{Next: "verify"} }
+func done() Answer   { return Answer{Next: "done"} }
+
+// wait is at least a second: a Wait of none would spin.
+func wait(d time.Duration) Answer {
+	return Answer{Next: "wait", Seconds: max(int((d+time.Second-1)/time.Second), 1)}
+}

@@ -1,0 +1,504 @@
+package task
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"ec2patch/internal/patch"
+)
+
+// Send is the task of SendSsmCommand: it sends the next batch of a target, at
+// most once.
+type Send struct {
+	Table     Table
+	Objects   Objects
+	Spokes    Spokes
+	Sender    Sender
+	Decisions Verifier
+	Now       Clock
+
+	HubAccount   patch.AccountID
+	PollInterval time.Duration
+
+	approved map[string]bool // approvals that this process has verified, by id and digest
+}
+
+// Handle carries out one step of the target.
+func (s *Send) Handle(ctx context.Context, t patch.Target) (Answer, error) {
+	st, err := loadState(ctx, s.Table, t)
+	if err != nil {
+		return Answer{}, err
+	}
+	if st.row.Pending != 0 {
+		return s.reconcile(ctx, st)
+	}
+	if why := st.mustStop(s.Now()); why != "" && st.row.Closed == "" {
+		return s.close(ctx, st, why)
+	}
+	if st.row.Closed != "" || !st.row.WorthSending() {
+		return s.rest(st), nil
+	}
+	if err := s.checkApproval(ctx, st); err != nil {
+		return Answer{}, err
+	}
+	if st.row.Fence == 0 {
+		if held, err := s.takeLease(ctx, st); err != nil || !held {
+			return s.busy(ctx, st, err)
+		}
+	}
+	return s.sendNext(ctx, st)
+}
+
+// state is what every step of a target reads first, in one call.
+type state struct {
+	target patch.Target
+	row    patch.TargetRow
+	run    patch.RunRow
+	wave   patch.WaveRow
+	whole  patch.WaveRow
+	counts patch.Counters // of the wave
+	total  patch.Counters // of the run
+	abort  *patch.Abort
+}
+
+func loadState(ctx context.Context, table Table, t patch.Target) (*state, error) {
+	st := &state{target: t}
+	var abort patch.Abort
+	target := &Row{Key: patch.TargetKey(t), Into: &st.row}
+	stop := &Row{Key: patch.AbortKey(t.Run), Into: &abort}
+	err := table.Load(ctx, target, stop,
+		&Row{Key: patch.RunKey(t.Run), Into: &st.run},
+		&Row{Key: patch.WaveKey(t.Run, t.Wave), Into: &st.wave},
+		&Row{Key: patch.WaveKey(t.Run, patch.WholeRun), Into: &st.whole},
+		&Row{Key: patch.CountersKey(t.Run, t.Wave), Into: &st.counts},
+		&Row{Key: patch.CountersKey(t.Run, patch.WholeRun), Into: &st.total})
+	if err != nil {
+		return nil, err
+	}
+	if !target.Found {
+		return nil, fmt.Errorf("%w: %s/%s is no target of wave %s", patch.ErrInternal, t.Account, t.Region, t.Wave)
+	}
+	if stop.Found {
+		st.abort = &abort
+	}
+	return st, nil
+}
+
+// mustStop says why nothing more may be sent, or nothing.
+func (st *state) mustStop(now time.Time) string {
+	switch {
+	case st.abort != nil:
+		return patch.ReasonAbort
+	case st.run.Status != patch.RunRunning:
+		return patch.ReasonStopped
+	case st.row.OverBudget(), st.counts.Failures > st.wave.FailLimit, st.total.Failures > st.whole.FailLimit:
+		return patch.ReasonBudget
+	case !st.row.Busy.IsZero() && now.Sub(st.row.Busy) > leasePatience:
+		return patch.ReasonLease
+	}
+	return ""
+}
+
+// save writes the target's row, and with it whatever must not happen without it.
+func (st *state) save(ctx context.Context, table Table, more ...Write) error {
+	was := st.row.Version
+	st.row.Version++
+	writes := append([]Write{{How: Replace, Key: patch.TargetKey(st.target), Item: st.row, Was: was}}, more...)
+	return table.Write(ctx, writes...)
+}
+
+// audit makes the next entry of the target's chain.
+func (st *state) audit(actor, action, detail string, now time.Time) Write {
+	entry, head := st.row.Audit.Append(patch.TargetChain(st.target), actor, action, detail, now)
+	st.row.Audit = head
+	return Write{How: Audit, Key: entry.Key(), Item: entry}
+}
+
+// close sends nothing more; what is in flight is followed to its end.
+func (s *Send) close(ctx context.Context, st *state, why string) (Answer, error) {
+	st.row.Closed = why
+	if err := st.save(ctx, s.Table); err != nil {
+		return Answer{}, err
+	}
+	return s.rest(st), nil
+}
+
+// rest is the answer when nothing is sent now. A target whose failures hold
+// every slot can send no more.
+func (s *Send) rest(st *state) Answer {
+	if len(st.row.Open) == 0 {
+		return verify()
+	}
+	return wait(patch.NextPoll(s.PollInterval, 0, 0, 0))
+}
+
+// sendNext cuts a batch, writes its intent, sends it and keeps its id.
+func (s *Send) sendNext(ctx context.Context, st *state) (Answer, error) {
+	leaf, err := s.leaf(ctx, st)
+	if err != nil {
+		return Answer{}, err
+	}
+	batch, chosen, group := st.choose(leaf)
+	skips, err := s.recheck(ctx, st, chosen)
+	if err != nil {
+		return s.unreachable(ctx, st, err)
+	}
+	ids := remaining(chosen, skips)
+	in := patch.Intent{
+		Batch: st.row.Batches + 1, IDs: ids, Skipped: skips, Slots: min(batch.Slots, max(len(ids), 1)),
+		Fence: st.row.Fence, Written: s.Now().UTC(), Ended: len(ids) == 0,
+	}
+	in.Marker = patch.Marker(st.target, in.Batch)
+	in.TimeoutSeconds = max((len(ids)+in.Slots-1)/in.Slots, 1) * leaf.CommandTimeoutSeconds
+	if err := s.intend(ctx, st, &in, group); err != nil {
+		return Answer{}, err
+	}
+	if len(ids) == 0 {
+		return send(), nil
+	}
+	return s.sendIntent(ctx, st, leaf, in)
+}
+
+// leaf reads the target's plan and refuses one that is not the approved one.
+func (s *Send) leaf(ctx context.Context, st *state) (patch.Leaf, error) {
+	return loadLeaf(ctx, s.Objects, st.target, st.row.LeafDigest)
+}
+
+func loadLeaf(ctx context.Context, objects Objects, t patch.Target, digest string) (patch.Leaf, error) {
+	var leaf patch.Leaf
+	data, found, err := objects.Fetch(ctx, patch.LeafObject(t))
+	if err != nil {
+		return leaf, err
+	}
+	if !found || patch.Digest(data) != digest {
+		return leaf, fmt.Errorf("%w: plan of %s/%s in wave %s does not have its digest", patch.ErrTampered, t.Account, t.Region, t.Wave)
+	}
+	if err := json.Unmarshal(data, &leaf); err != nil {
+		return leaf, fmt.Errorf("%w: plan of %s/%s: %w", patch.ErrTampered, t.Account, t.Region, err)
+	}
+	return leaf, nil
+}
+
+// choose cuts the next batch: first what SSM refused as part of a larger one,
+// then the plan's next instances. group is 1 for a refused group, else 0.
+func (st *state) choose(leaf patch.Leaf) (patch.Batch, []patch.PlannedInstance, int) {
+	if len(st.row.Requeue) > 0 {
+		ids := st.row.Requeue[0].IDs
+		b := patch.NextBatch(len(ids), st.row.Free(), leaf.CommandTimeoutSeconds)
+		return b, pick(leaf, ids[:b.Size]), 1
+	}
+	waiting := leaf.Instances[st.row.Next:]
+	b := patch.NextBatch(len(waiting), st.row.Free(), leaf.CommandTimeoutSeconds)
+	return b, waiting[:b.Size], 0
+}
+
+// recheck looks at the chosen instances once more. It only removes.
+func (s *Send) recheck(ctx context.Context, st *state, chosen []patch.PlannedInstance) ([]patch.Skip, error) {
+	spoke, err := s.Spokes.Spoke(ctx, st.target)
+	if err != nil {
+		return nil, err
+	}
+	ids := plannedIDs(chosen)
+	machines, err := spoke.Machines(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	agents, err := spoke.Agents(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var skips []patch.Skip
+	for _, id := range ids {
+		if why := whyNot(machines[id], agents[id]); why != "" {
+			skips = append(skips, patch.Skip{ID: id, Reason: why})
+		}
+	}
+	return skips, nil
+}
+
+// whyNot says why an instance of the plan is not sent to after all.
+func whyNot(m Machine, a Agent) string {
+	switch {
+	case optedOut(m.Tags):
+		return patch.ReasonOptedOut
+	case m.State != "running" || !a.Online:
+		return patch.ReasonOffline // a terminated one is told apart when it is judged
+	}
+	return ""
+}
+
+// intend makes the send durable before it happens: audit, intent and row, all or none.
+func (s *Send) intend(ctx context.Context, st *state, in *patch.Intent, group int) error {
+	if group == 0 {
+		st.row.Next += len(in.IDs) + len(in.Skipped)
+	} else {
+		st.row.Requeue[0].IDs = st.row.Requeue[0].IDs[len(in.IDs)+len(in.Skipped):]
+		if len(st.row.Requeue[0].IDs) == 0 {
+			st.row.Requeue = st.row.Requeue[1:]
+		}
+	}
+	st.row.Batches = in.Batch
+	st.row.Skipped += len(in.Skipped)
+	st.row.Status = patch.TargetPatching
+	writes := []Write{{How: Create, Key: patch.SendKey(st.target, in.Batch), Item: *in}}
+	if len(in.IDs) > 0 {
+		st.row.Pending = in.Batch
+		writes = append(writes, st.audit("send", "SendCommand", fmt.Sprintf("%s, %d instances, fence %d: %v", in.Marker, len(in.IDs), in.Fence, in.IDs), s.Now()))
+	}
+	return st.save(ctx, s.Table, writes...)
+}
+
+// sendIntent is the one place that sends.
+func (s *Send) sendIntent(ctx context.Context, st *state, leaf patch.Leaf, in patch.Intent) (Answer, error) {
+	id, err := s.Sender.Send(ctx, st.target, Command{
+		IDs: in.IDs, Operation: leaf.Operation, RebootOption: leaf.RebootOption, SnapshotID: leaf.SnapshotID, Marker: in.Marker,
+		MaxConcurrency: in.Slots, MaxErrors: max(st.row.ErrorLimit-st.row.Failures, 0), TimeoutSeconds: in.TimeoutSeconds,
+	})
+	switch kind := patch.KindOf(err); {
+	case err == nil:
+		return s.adopt(ctx, st, in, id)
+	case kind == patch.ErrThrottled, kind == patch.ErrInvalidInstance, kind == patch.ErrAccessDenied, kind == patch.ErrRefusedCommand:
+		return s.rejected(ctx, st, in, kind, err)
+	}
+	// Nobody knows whether it was accepted: the next step looks for it.
+	return wait(visibility), nil
+}
+
+// adopt keeps the id of an accepted command.
+func (s *Send) adopt(ctx context.Context, st *state, in patch.Intent, id patch.CommandID) (Answer, error) {
+	now := s.Now().UTC()
+	was := in.Version
+	in.Version++
+	in.CommandID, in.Sent = id, now
+	st.row.Pending = 0
+	st.row.Sent += len(in.IDs)
+	if st.row.FirstSent.IsZero() {
+		st.row.FirstSent = now
+	}
+	st.row.Open = append(st.row.Open, patch.OpenCommand{
+		Batch: in.Batch, ID: id, Sent: in.Written, Instances: len(in.IDs), Slots: in.Slots,
+		Deadline: in.Written.Add(time.Duration(in.TimeoutSeconds) * time.Second),
+	})
+	err := st.save(ctx, s.Table,
+		Write{How: Replace, Key: patch.SendKey(st.target, in.Batch), Item: in, Was: was},
+		Write{How: Add, Key: patch.CountersKey(st.target.Run, st.target.Wave), Add: map[string]int{"sent": len(in.IDs)}})
+	if err != nil {
+		return Answer{}, err
+	}
+	if st.row.WorthSending() {
+		return send(), nil
+	}
+	return wait(patch.NextPoll(s.PollInterval, 0, 0, 0)), nil
+}
+
+// rejected writes a definite refusal down; only then may its instances be sent again.
+func (s *Send) rejected(ctx context.Context, st *state, in patch.Intent, kind patch.Kind, cause error) (Answer, error) {
+	was := in.Version
+	in.Version++
+	in.Rejected, in.Ended = string(kind), true
+	st.row.Pending = 0
+	answer := send()
+	switch {
+	case kind == patch.ErrThrottled:
+		st.row.Requeue = append([]patch.Group{{IDs: in.IDs}}, st.row.Requeue...)
+		answer = wait(throttlePause)
+	case kind == patch.ErrInvalidInstance && len(in.IDs) > 1:
+		half := len(in.IDs) / 2
+		st.row.Requeue = append([]patch.Group{{IDs: in.IDs[:half]}, {IDs: in.IDs[half:]}}, st.row.Requeue...)
+	case kind == patch.ErrInvalidInstance:
+		// The one that SSM does not take. It is judged by what EC2 says of it.
+	default:
+		st.row.Closed, st.row.Reason = patch.ReasonAccount, cause.Error()
+		answer = s.rest(st)
+	}
+	err := st.save(ctx, s.Table, Write{How: Replace, Key: patch.SendKey(st.target, in.Batch), Item: in, Was: was})
+	return answer, err
+}
+
+const (
+	// visibility is how long SSM may take to list a command that it accepted.
+	// Source: field reports; no figure is published, read 2026-11.
+	visibility = 90 * time.Second
+	// throttlePause lets a throttled account breathe.
+	throttlePause = 30 * time.Second
+	// leasePatience is how long a target waits for another run.
+	leasePatience = 30 * time.Minute
+	// leaseRetry is how often it looks meanwhile.
+	leaseRetry = 2 * time.Minute
+)
+
+// reconcile finishes a send whose answer never came. It never sends again.
+func (s *Send) reconcile(ctx context.Context, st *state) (Answer, error) {
+	var in patch.Intent
+	row := &Row{Key: patch.SendKey(st.target, st.row.Pending), Into: &in}
+	if err := s.Table.Load(ctx, row); err != nil {
+		return Answer{}, err
+	}
+	if !row.Found {
+		return Answer{}, fmt.Errorf("%w: batch %d has no intent", patch.ErrTampered, st.row.Pending)
+	}
+	if left := in.Written.Add(visibility).Sub(s.Now()); left > 0 {
+		return wait(left), nil
+	}
+	spoke, err := s.Spokes.Spoke(ctx, st.target)
+	if err != nil {
+		return s.lost(ctx, st, in, err)
+	}
+	id, found, err := spoke.ByMarker(ctx, in.Marker, in.Written.Add(-patch.ClockSkew))
+	if err != nil {
+		return s.lost(ctx, st, in, err)
+	}
+	if found {
+		return s.adopt(ctx, st, in, id)
+	}
+	return s.lost(ctx, st, in, nil)
+}
+
+// lost gives a send up. Its instances are unknown until the host's own evidence
+// says otherwise; they keep their slots.
+func (s *Send) lost(ctx context.Context, st *state, in patch.Intent, cause error) (Answer, error) {
+	if cause != nil && patch.KindOf(cause) != patch.ErrAccessDenied {
+		return Answer{}, cause
+	}
+	was := in.Version
+	in.Version++
+	in.Lost, in.Ended = true, true
+	st.row.Pending = 0
+	st.row.Failures += len(in.IDs)
+	entry := st.audit("send", "SendLost", in.Marker, s.Now())
+	err := st.save(ctx, s.Table, entry,
+		Write{How: Replace, Key: patch.SendKey(st.target, in.Batch), Item: in, Was: was},
+		Write{How: Add, Key: patch.CountersKey(st.target.Run, st.target.Wave), Add: map[string]int{"failures": len(in.IDs)}},
+		Write{How: Add, Key: patch.CountersKey(st.target.Run, patch.WholeRun), Add: map[string]int{"failures": len(in.IDs)}})
+	return send(), err
+}
+
+// unreachable closes a target whose account no longer lets us in.
+func (s *Send) unreachable(ctx context.Context, st *state, cause error) (Answer, error) {
+	if patch.KindOf(cause) != patch.ErrAccessDenied {
+		return Answer{}, cause
+	}
+	st.row.Reason = cause.Error()
+	return s.close(ctx, st, patch.ReasonAccount)
+}
+
+// takeLease takes the account-region for this run. held is false while another run has it.
+func (s *Send) takeLease(ctx context.Context, st *state) (held bool, err error) {
+	var lease patch.Lease
+	key := patch.LeaseKey(st.target.Account, st.target.Region)
+	row := &Row{Key: key, Into: &lease}
+	if err := s.Table.Load(ctx, row); err != nil {
+		return false, err
+	}
+	now := s.Now()
+	if lease.Run != "" && lease.Run != st.target.Run && now.Before(lease.Expires) {
+		return false, nil
+	}
+	takeover := lease.Run != "" && lease.Run != st.target.Run
+	if takeover {
+		if still, err := s.followOld(ctx, st, lease); err != nil || still {
+			return false, err
+		}
+	}
+	if st.row.Audit.Seq == 0 {
+		if st.row.Audit, err = s.Table.LastAudit(ctx, patch.TargetChain(st.target)); err != nil {
+			return false, err
+		}
+	}
+	was := lease.Version
+	lease = patch.Lease{
+		Versioned: patch.Versioned{Version: was + 1}, Run: st.target.Run, Wave: st.target.Wave,
+		Fence: lease.Fence + 1, Expires: now.Add(patch.LeaseTerm).UTC(),
+	}
+	take := Write{How: Replace, Key: key, Item: lease, Was: was}
+	if !row.Found {
+		take = Write{How: Create, Key: key, Item: lease}
+	}
+	st.row.Fence, st.row.Busy = lease.Fence, time.Time{}
+	action := "LeaseTaken"
+	if takeover {
+		action = "LeaseTakenOver"
+	}
+	entry := st.audit("send", action, fmt.Sprintf("fence %d", lease.Fence), now)
+	if err := st.save(ctx, s.Table, take, entry); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// followOld looks at the commands that a dead run left: none of them may still
+// be at work when its lease is taken over. still is true while one is.
+func (s *Send) followOld(ctx context.Context, st *state, lease patch.Lease) (still bool, err error) {
+	spoke, err := s.Spokes.Spoke(ctx, st.target)
+	if err != nil {
+		return false, err
+	}
+	for _, id := range lease.Commands {
+		p, found, err := spoke.Progress(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		if !found || p.Ended {
+			continue
+		}
+		still = true
+		if err := spoke.Cancel(ctx, id, nil); err != nil {
+			return false, err
+		}
+	}
+	return still, nil
+}
+
+// busy notes since when another run has been in the way.
+func (s *Send) busy(ctx context.Context, st *state, err error) (Answer, error) {
+	if errors.Is(err, patch.ErrConflict) || (err == nil && !st.row.Busy.IsZero()) {
+		return wait(leaseRetry), nil
+	}
+	if err != nil {
+		return s.unreachable(ctx, st, err)
+	}
+	st.row.Busy = s.Now().UTC()
+	if err := st.save(ctx, s.Table); err != nil {
+		return Answer{}, err
+	}
+	return wait(leaseRetry), nil
+}
+
+func plannedIDs(planned []patch.PlannedInstance) []patch.InstanceID {
+	ids := make([]patch.InstanceID, len(planned))
+	for i, p := range planned {
+		ids[i] = p.ID
+	}
+	return ids
+}
+
+func pick(leaf patch.Leaf, ids []patch.InstanceID) []patch.PlannedInstance {
+	want := map[patch.InstanceID]bool{}
+	for _, id := range ids {
+		want[id] = true
+	}
+	var out []patch.PlannedInstance
+	for _, p := range leaf.Instances {
+		if want[p.ID] {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func remaining(chosen []patch.PlannedInstance, skips []patch.Skip) []patch.InstanceID {
+	skip := map[patch.InstanceID]bool{}
+	for _, x := range skips {
+		skip[x.ID] = true
+	}
+	var ids []patch.InstanceID
+	for _, p := range chosen {
+		if !skip[p.ID] {
+			ids = append(ids, p.ID)
+		}
+	}
+	return ids
+}
