@@ -3,6 +3,8 @@ package patch_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -232,6 +234,13 @@ func drawThreshold(t *rapid.T, low int) patch.Threshold {
 func FuzzParseInput(f *testing.F) {
 	for _, seed := range []string{run(""), wave(`,"ssm":{"maxErrors":"101%"}`), `{"accounts":["111111111111"],"regions":["us-east-1"],"tagFilters":{"K":"v"}}`, `{"waves":[{},null,[[]]]}`, `{"a":1,"a":2}`} {
 		f.Add([]byte(seed))
+	}
+	files, err := filepath.Glob("../../examples/*/*.json")
+	require.NoError(f, err)
+	for _, file := range append(files, "testdata/hostile.json") {
+		data, err := os.ReadFile(file)
+		require.NoError(f, err)
+		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		in, err := patch.ParseInput(data, patch.HubDefaults())
