@@ -63,8 +63,8 @@ func catalogue() []entry {
 			"bucket", s3Keys},
 		{"s3", "ListAllMyBuckets", "", s3Keys},
 
-		{"sns", "Publish GetTopicAttributes SetTopicAttributes ListSubscriptionsByTopic AddPermission RemovePermission DeleteTopic", "topic", "aws:ResourceTag/"},
-		{"sns", "Subscribe Receive", "topic", "sns:Endpoint sns:Protocol aws:ResourceTag/"},
+		{"sns", "Publish GetTopicAttributes SetTopicAttributes ListSubscriptionsByTopic AddPermission RemovePermission DeleteTopic", "topic", "aws:ResourceTag/ aws:SourceOwner"},
+		{"sns", "Subscribe Receive", "topic", "sns:Endpoint sns:Protocol aws:ResourceTag/ aws:SourceOwner"},
 		{"sns", "ListTopics Unsubscribe", "", ""},
 		{"sqs", "SendMessage ReceiveMessage DeleteMessage GetQueueAttributes SetQueueAttributes GetQueueUrl PurgeQueue DeleteQueue ChangeMessageVisibility",
 			"queue", "aws:ResourceTag/"},
@@ -91,12 +91,12 @@ func catalogue() []entry {
 			"DescribeResourcePolicies DescribeLogGroups GetQueryResults StopQuery", "", ""},
 
 		{"states", "StartExecution StartSyncExecution", "state-machine", "aws:ResourceTag/ states:StateMachineQualifier"},
-		{"states", "DescribeStateMachine ListExecutions UpdateStateMachine DeleteStateMachine PublishStateMachineVersion ListStateMachineVersions " +
+		{"states", "DescribeStateMachine ListExecutions CreateStateMachine UpdateStateMachine DeleteStateMachine PublishStateMachineVersion ListStateMachineVersions " +
 			"ListStateMachineAliases", "state-machine", "aws:ResourceTag/ states:StateMachineQualifier"},
 		{"states", "DescribeExecution GetExecutionHistory StopExecution RedriveExecution DescribeStateMachineForExecution ListMapRuns", "execution", "aws:ResourceTag/"},
 		{"states", "DescribeMapRun UpdateMapRun", "map-run", ""},
 		{"states", "SendTaskSuccess SendTaskFailure SendTaskHeartbeat", "* state-machine", ""},
-		{"states", "ListStateMachines CreateStateMachine ValidateStateMachineDefinition TestState", "*  state-machine", ""},
+		{"states", "ListStateMachines ValidateStateMachineDefinition TestState", "", ""},
 
 		{"lambda", "InvokeFunction", "function", "aws:ResourceTag/ lambda:InvokedViaFunctionUrl lambda:EventSourceToken"},
 		{"lambda", "InvokeFunctionUrl", "function", "aws:ResourceTag/ lambda:FunctionUrlAuthType"},
