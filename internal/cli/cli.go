@@ -1,0 +1,140 @@
+// Package cli is the command line of ec2patch: it reads flags and files, calls
+// the rehearsal and the checks, and turns what they say into text, JSON and exit
+// codes. Results go to stdout, talk goes to stderr.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim"
+)
+
+// Program is what the commands need from the rest of ec2patch. All fields but
+// Faults must be set.
+type Program struct {
+	// Parse checks a run input. Its error is patch.Problems if the input is not valid.
+	Parse func(data []byte) (patch.Input, error)
+	// Rehearse runs one rehearsal. Its error is patch.Problems if something that it was given is not valid.
+	Rehearse func(sim.Options) (*sim.Result, error)
+	// RehearseSeeds runs one rehearsal for each seed from and to, both included, and says after each how many are done.
+	RehearseSeeds func(o sim.Options, from, to uint64, progress func(done int)) (*sim.SeedsResult, error)
+	// Hub and Spoke are the templates that are rehearsed unless the caller names another.
+	Hub, Spoke []byte
+	// Faults are the names that --faults NAME=RATE knows. Empty: any name is passed on.
+	Faults []string
+	// Now is the wall clock. It times redraws and the real time of a rehearsal, and is never printed on stdout as text.
+	Now func() time.Time
+	// Version, Commit and Go say what was built.
+	Version, Commit, Go string
+	// Terminal tells whether a stream is a terminal and how many columns it has.
+	Terminal func(w io.Writer) (width int, ok bool)
+}
+
+// app is one call of the program.
+type app struct {
+	Program
+	env    map[string]string
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+
+	format   string
+	progress string
+	noColour bool
+}
+
+// Run executes one command line. args are without the program's name, env is in
+// the form of os.Environ. Errors have been told on stderr when it returns;
+// ExitCode says with which code the process should end.
+func (p Program) Run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	a := &app{Program: p, env: environment(env), stdin: stdin, stdout: stdout, stderr: stderr}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return nil
+	}
+	var exit *ExitError
+	if !errors.As(err, &exit) { // only the parsing of the command line returns others
+		exit = usage(root, err.Error())
+	}
+	if exit.Err != nil {
+		fmt.Fprintf(stderr, "ec2patch: %v\n", exit.Err)
+	}
+	return exit
+}
+
+func environment(env []string) map[string]string {
+	m := make(map[string]string, len(env))
+	for _, e := range env {
+		k, v, _ := strings.Cut(e, "=")
+		m[k] = v
+	}
+	return m
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "ec2patch",
+		Short: "Patch EC2 fleets across accounts, in waves, and rehearse it first",
+		Long: `ec2patch patches EC2 fleets across many AWS accounts, in waves, from one hub account.
+
+The commands here need no AWS account: they check run inputs and rehearse whole
+runs with the state machine and the task code that the templates deploy.`,
+		Example: `  ec2patch validate examples/run-inputs/*.json
+  ec2patch simulate examples/run-inputs/multi-wave-staggered.json --seed 1`,
+		SilenceUsage: true, SilenceErrors: true,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.checkGlobals(cmd) },
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.format, "format", "text", "form of the result on stdout: text or json")
+	flags.StringVar(&a.progress, "progress", "auto", "how progress is told on stderr: auto, tty, plain, json or quiet")
+	flags.BoolVar(&a.noColour, "no-color", false, "no colours; the variable NO_COLOR does the same")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(a.validateCommand(), a.simulateCommand(), a.versionCommand(), exitCodesTopic())
+	return root
+}
+
+func unknownCommand(root *cobra.Command, name string) error {
+	text := fmt.Sprintf("there is no command %q", name)
+	if s := root.SuggestionsFor(name); len(s) > 0 {
+		text += fmt.Sprintf(", did you mean %q?", s[0])
+	}
+	return usage(root, text)
+}
+
+func (a *app) checkGlobals(cmd *cobra.Command) error {
+	if err := oneOf(cmd, "--format", a.format, "text", "json"); err != nil {
+		return err
+	}
+	return oneOf(cmd, "--progress", a.progress, "auto", "tty", "plain", "json", "quiet")
+}
+
+// oneOf is a usage error unless the flag's value is one of those allowed.
+func oneOf(cmd *cobra.Command, flag, value string, allowed ...string) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	last := len(allowed) - 1
+	return usage(cmd, fmt.Sprintf("%s is %q; allowed are %s and %s", flag, value, strings.Join(allowed[:last], ", "), allowed[last]))
+}

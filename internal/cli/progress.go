@@ -1,0 +1,194 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
+	"ec2patch/internal/sim"
+)
+
+// view shows how a rehearsal goes on. close leaves the stream in order.
+type view interface {
+	show(sim.Progress)
+	close()
+}
+
+// newView picks the view that --progress asks for. run names the rehearsal.
+func (a *app) newView(run string) view {
+	mode := a.progress
+	width, isTerminal := a.Terminal(a.stderr)
+	if mode == "auto" {
+		mode = "plain"
+		if isTerminal && a.env["TERM"] != "dumb" {
+			mode = "tty"
+		}
+	}
+	switch mode {
+	case "tty":
+		if !isTerminal {
+			width = pipeWidth
+		}
+		return newScreen(a.stderr, screenOptions{run: run, width: width, colour: a.colour(a.stderr), unicode: a.unicode(), now: a.Now})
+	case "json":
+		return &changeView{emit: a.jsonLine}
+	case "quiet":
+		return &changeView{emit: a.approvalLine}
+	}
+	return &changeView{emit: a.plainLine}
+}
+
+// change is something that a log should hold a line about.
+type change struct {
+	Virtual  float64               `json:"virtualSeconds"`
+	Kind     string                `json:"kind"` // phase, wave, approval
+	Phase    string                `json:"phase,omitempty"`
+	Wave     string                `json:"wave,omitempty"`
+	Verdict  patch.Verdict         `json:"verdict,omitempty"`
+	Planned  int                   `json:"planned,omitempty"`
+	Outcomes map[patch.Outcome]int `json:"outcomes,omitempty"`
+	Approval string                `json:"approval,omitempty"`
+
+	text string
+	at   string
+}
+
+// changeView emits one line for each notable change and nothing in between.
+type changeView struct {
+	emit     func(change)
+	phase    string
+	wave     string
+	approval string
+	verdicts map[string]patch.Verdict
+}
+
+func (v *changeView) close() {}
+
+func (v *changeView) show(p sim.Progress) {
+	for _, c := range v.changes(p) {
+		c.Virtual, c.at = p.Virtual.Seconds(), report.Duration(p.Virtual)
+		v.emit(c)
+	}
+}
+
+func (v *changeView) changes(p sim.Progress) []change {
+	var out []change
+	if p.Phase != v.phase || p.Wave != v.wave {
+		text := p.Phase
+		if p.Wave != "" {
+			text = fmt.Sprintf("wave %s: %s", p.Wave, p.Phase)
+		}
+		out = append(out, change{Kind: "phase", Phase: p.Phase, Wave: p.Wave, text: text})
+		v.phase, v.wave = p.Phase, p.Wave
+	}
+	if v.verdicts == nil {
+		v.verdicts = map[string]patch.Verdict{}
+	}
+	for _, w := range p.Waves {
+		if w.Verdict == "" || w.Verdict == v.verdicts[w.Name] {
+			continue
+		}
+		v.verdicts[w.Name] = w.Verdict
+		out = append(out, change{
+			Kind: "wave", Wave: w.Name, Verdict: w.Verdict, Planned: w.Planned, Outcomes: w.Outcomes,
+			text: fmt.Sprintf("wave %s: judged %s, %s", w.Name, w.Verdict, outcomeWords(w)),
+		})
+	}
+	if p.Approval != v.approval {
+		v.approval = p.Approval
+		if p.Approval != "" {
+			out = append(out, change{Kind: "approval", Approval: report.Line(p.Approval), text: "approval: " + p.Approval})
+		}
+	}
+	return out
+}
+
+func (a *app) plainLine(c change) { fmt.Fprintf(a.stderr, "[%8s] %s\n", c.at, report.Line(c.text)) }
+
+// approvalLine is all that quiet shows, and only where a person has to act.
+func (a *app) approvalLine(c change) {
+	if c.Kind == "approval" && strings.Contains(c.Approval, "://") {
+		fmt.Fprintln(a.stderr, c.Approval)
+	}
+}
+
+func (a *app) jsonLine(c change) {
+	if err := json.NewEncoder(a.stderr).Encode(c); err != nil {
+		fmt.Fprintf(a.stderr, "progress: %v\n", err)
+	}
+}
+
+// outcomeWords is "25 instances: Patched 20, Failed 5".
+func outcomeWords(w sim.WaveProgress) string {
+	text := plural(w.Planned, "instance")
+	sep := ": "
+	for _, o := range patch.Outcomes() {
+		if n := w.Outcomes[o]; n > 0 {
+			text += fmt.Sprintf("%s%s %d", sep, o, n)
+			sep = ", "
+		}
+	}
+	return text
+}
+
+// seedsView counts rehearsals on stderr: on a terminal in place, elsewhere a line
+// for each tenth.
+type seedsView struct {
+	out      io.Writer
+	total    int
+	redraw   bool
+	lastStep int
+}
+
+func (a *app) newSeedsView(total int) *seedsView {
+	v := &seedsView{out: a.stderr, total: total}
+	if a.progress == "quiet" || a.progress == "json" {
+		v.out = io.Discard
+	}
+	_, isTerminal := a.Terminal(a.stderr)
+	v.redraw = a.progress == "tty" || a.progress == "auto" && isTerminal && a.env["TERM"] != "dumb"
+	return v
+}
+
+func (v *seedsView) show(done int) {
+	step := done * 10 / max(v.total, 1)
+	switch {
+	case v.redraw && (done == v.total || done%max(v.total/100, 1) == 0):
+		fmt.Fprintf(v.out, "\r\x1b[K%d of %d rehearsals", done, v.total)
+		if done == v.total {
+			fmt.Fprintln(v.out)
+		}
+	case !v.redraw && step > v.lastStep:
+		v.lastStep = step
+		fmt.Fprintf(v.out, "%d of %d rehearsals\n", done, v.total)
+	}
+}
+
+// once passes what it is told on to a view until it is stopped. A rehearsal that
+// was interrupted may still talk; nobody sees it.
+type once struct {
+	mu      sync.Mutex
+	v       view
+	stopped bool
+}
+
+func (o *once) show(p sim.Progress) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.stopped {
+		o.v.show(p)
+	}
+}
+
+func (o *once) stop() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.stopped {
+		o.stopped = true
+		o.v.close()
+	}
+}

@@ -1,0 +1,305 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
+	"ec2patch/internal/sim"
+)
+
+// Bounds of what a command line may ask for.
+const (
+	maxInstances = 100_000
+	maxSeeds     = 10_000_000
+)
+
+// simulateFlags are the flags of `ec2patch simulate` as they were typed.
+type simulateFlags struct {
+	seed      uint64
+	seeds     string
+	instances int
+	fleet     string
+	faults    string
+	approve   string
+	out       string
+	template  string
+}
+
+func (a *app) simulateCommand() *cobra.Command {
+	f := &simulateFlags{}
+	cmd := &cobra.Command{
+		Use:   "simulate INPUT.json",
+		Short: "Rehearse a run on this machine, against a simulated AWS",
+		Long: `Rehearses the whole run on this machine: the state machine out of the hub's
+template, the task code that the Lambda functions run, a simulated AWS that
+enforces the templates' own policies, and a virtual clock. No AWS call is made
+and nothing is patched. The same seed gives the same bytes on stdout.
+
+The fleet is drawn from the seed (--instances for each account and region), or
+read from a file (--fleet). Files of the rehearsal are written to --out.`,
+		Example: `  ec2patch simulate run.json
+  ec2patch simulate run.json --seed 7 --faults storm
+  ec2patch simulate run.json --instances 200 --approve ask
+  ec2patch simulate run.json --seeds 1-500 --faults swarm`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage(cmd, fmt.Sprintf("simulate takes one input, a file or - for stdin; got %d", len(args)))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return a.simulate(cmd, args[0], f) },
+	}
+	flags := cmd.Flags()
+	flags.Uint64Var(&f.seed, "seed", 1, "what everything random is drawn from")
+	flags.StringVar(&f.seeds, "seeds", "", "rehearse every seed from A to B, as `A-B`; exits with 5 if one of them breaks a rule")
+	flags.IntVar(&f.instances, "instances", 25, "instances drawn for each account and region")
+	flags.StringVar(&f.fleet, "fleet", "", "read the fleet from a `file`")
+	flags.StringVar(&f.faults, "faults", "calm", "faults to inject: calm, light, storm, swarm or `NAME=RATE,...`")
+	flags.StringVar(&f.approve, "approve", "auto", "who answers the approval: auto, ask (you, on a local page), reject or timeout")
+	flags.StringVar(&f.out, "out", "", "`folder` for the files (default ec2patch-out/<run>; with --seeds none)")
+	flags.StringVar(&f.template, "template", "", "rehearse another hub template, a `file`")
+	cmd.MarkFlagsMutuallyExclusive("seed", "seeds")
+	cmd.MarkFlagsMutuallyExclusive("instances", "fleet")
+	return cmd
+}
+
+func (a *app) simulate(cmd *cobra.Command, file string, f *simulateFlags) error {
+	o, err := a.options(cmd, file, f)
+	if err != nil {
+		return err
+	}
+	if found, err := a.problems(file, o.Input); err != nil || len(found) > 0 {
+		return a.refuse(found, err)
+	}
+	if f.seeds != "" {
+		return a.simulateSeeds(cmd, file, f, o)
+	}
+	return a.simulateOne(cmd.Context(), file, f, o)
+}
+
+// options reads the flags and files into what a rehearsal takes.
+func (a *app) options(cmd *cobra.Command, file string, f *simulateFlags) (sim.Options, error) {
+	o := sim.Options{Seed: f.seed, Instances: f.instances, Faults: f.faults, Approve: sim.Approve(f.approve), Hub: a.Hub, Spoke: a.Spoke}
+	if err := oneOf(cmd, "--approve", f.approve, "auto", "ask", "reject", "timeout"); err != nil {
+		return o, err
+	}
+	if f.instances < 1 || f.instances > maxInstances {
+		return o, usage(cmd, fmt.Sprintf("--instances is %d; allowed are 1 to %d", f.instances, maxInstances))
+	}
+	if err := a.checkFaults(cmd, f.faults); err != nil {
+		return o, err
+	}
+	for _, in := range []struct {
+		name string
+		to   *[]byte
+	}{{file, &o.Input}, {f.fleet, &o.Fleet}, {f.template, &o.Hub}} {
+		if in.name == "" {
+			continue
+		}
+		data, err := a.read(cmd, in.name)
+		if err != nil {
+			return o, err
+		}
+		*in.to = data
+	}
+	return o, nil
+}
+
+// checkFaults accepts a profile, or names with rates from 0 to 1.
+func (a *app) checkFaults(cmd *cobra.Command, text string) error {
+	switch text {
+	case "calm", "light", "storm", "swarm":
+		return nil
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		name, rate, found := strings.Cut(part, "=")
+		if !found {
+			return usage(cmd, fmt.Sprintf("--faults is %q; allowed are calm, light, storm, swarm, or names with rates, as F-04=0.01,F-13=0.1", text))
+		}
+		if r, err := strconv.ParseFloat(rate, 64); err != nil || !(r >= 0 && r <= 1) {
+			return usage(cmd, fmt.Sprintf("--faults gives %s the rate %q; allowed is a number from 0 to 1", name, rate))
+		}
+		if len(a.Faults) > 0 {
+			if err := oneOf(cmd, "the fault", name, a.Faults...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// refuse tells that an input cannot be rehearsed.
+func (a *app) refuse(found []finding, err error) error {
+	if err != nil {
+		return err
+	}
+	if a.format == "json" {
+		if err := a.printJSON(validation{SchemaVersion: 1, Kind: "validation", Files: 1, Errors: len(found), Findings: found}); err != nil {
+			return err
+		}
+	} else {
+		printFindings(a.stdout, found)
+	}
+	return &ExitError{Code: ExitInvalid, Err: fmt.Errorf("nothing was rehearsed: %s in what was given", plural(len(found), "error"))}
+}
+
+func (a *app) simulateOne(ctx context.Context, file string, f *simulateFlags, o sim.Options) error {
+	run := "rehearsal-" + strconv.FormatUint(o.Seed, 10)
+	o.RunID = patch.RunID(run)
+	shown := &once{v: a.newView(run)}
+	o.Progress = shown.show
+	started := a.Now()
+	res, err := interruptible(ctx, func() (*sim.Result, error) { return a.Rehearse(o) })
+	shown.stop()
+	if err != nil {
+		return a.rehearsalError(file, err)
+	}
+	res.WallSeconds = a.Now().Sub(started).Seconds()
+	dir := f.out
+	if dir == "" {
+		dir = filepath.Join("ec2patch-out", string(res.Run))
+	}
+	files, err := writeResult(dir, res)
+	if err != nil {
+		return failed(err)
+	}
+	if a.format == "json" {
+		err = a.printJSON(res)
+	} else {
+		err = a.printResult(summary{file: file, res: res, dir: dir, files: files, replay: replay(file, f, o.Seed)})
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stderr, "rehearsed in %.2f s of real time\n", res.WallSeconds)
+	if code := exitOf(res); code != ExitDone {
+		return &ExitError{Code: code}
+	}
+	return nil
+}
+
+func (a *app) simulateSeeds(cmd *cobra.Command, file string, f *simulateFlags, o sim.Options) error {
+	from, to, err := parseSeeds(cmd, f.seeds)
+	if err != nil {
+		return err
+	}
+	if o.Approve == sim.ApproveAsk {
+		return usage(cmd, "--approve ask waits for a person; with --seeds allowed are auto, reject and timeout")
+	}
+	shown := a.newSeedsView(int(to - from + 1))
+	started := a.Now()
+	res, err := interruptible(cmd.Context(), func() (*sim.SeedsResult, error) { return a.RehearseSeeds(o, from, to, shown.show) })
+	if err != nil {
+		return a.rehearsalError(file, err)
+	}
+	res.WallSeconds = a.Now().Sub(started).Seconds()
+	if res.WallSeconds > 0 {
+		res.SeedsPerSecond = float64(res.Seeds) / res.WallSeconds
+	}
+	for i := range res.Failed {
+		res.Failed[i].Replay = replay(file, f, res.Failed[i].Seed)
+	}
+	if res.Failed == nil {
+		res.Failed = []sim.FailedSeed{}
+	}
+	if f.out != "" {
+		if err := writeSeeds(f.out, res); err != nil {
+			return failed(err)
+		}
+	}
+	if a.format == "json" {
+		err = a.printJSON(res)
+	} else {
+		err = a.printSeeds(file, res)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stderr, "%.1f seeds a second, %.2f s of real time\n", res.SeedsPerSecond, res.WallSeconds)
+	if len(res.Failed) > 0 {
+		return &ExitError{Code: ExitNotPatched}
+	}
+	return nil
+}
+
+func parseSeeds(cmd *cobra.Command, text string) (from, to uint64, err error) {
+	a, b, found := strings.Cut(text, "-")
+	from, errA := strconv.ParseUint(a, 10, 64)
+	to, errB := strconv.ParseUint(b, 10, 64)
+	if !found || errA != nil || errB != nil || to < from {
+		return 0, 0, usage(cmd, fmt.Sprintf("--seeds is %q; allowed is a range, as 1-100", text))
+	}
+	if to-from >= maxSeeds {
+		return 0, 0, usage(cmd, fmt.Sprintf("--seeds %s are more than %d", text, maxSeeds))
+	}
+	return from, to, nil
+}
+
+// interruptible runs f to its end or until ctx ends. A rehearsal has no effect
+// outside of this process, so one that is left alone does no harm.
+func interruptible[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type answer struct {
+		v   T
+		err error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		v, err := f()
+		done <- answer{v, err}
+	}()
+	select {
+	case got := <-done:
+		return got.v, got.err
+	case <-ctx.Done():
+		var zero T
+		return zero, &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted: the rehearsal was stopped, no file was written")}
+	}
+}
+
+// rehearsalError sorts what kept a rehearsal from its end.
+func (a *app) rehearsalError(file string, err error) error {
+	var exit *ExitError
+	if errors.As(err, &exit) {
+		return exit
+	}
+	var ps patch.Problems
+	if errors.As(err, &ps) {
+		return a.refuse(findings(file, ps), nil)
+	}
+	return failed(fmt.Errorf("the rehearsal failed: %s", report.Block(err.Error())))
+}
+
+// replay is the command that repeats one seed.
+func replay(file string, f *simulateFlags, seed uint64) string {
+	words := []string{"ec2patch", "simulate", quote(file), "--seed", strconv.FormatUint(seed, 10)}
+	add := func(flag, value, normal string) {
+		if value != normal {
+			words = append(words, flag, quote(value))
+		}
+	}
+	if f.fleet == "" {
+		add("--instances", strconv.Itoa(f.instances), "25")
+	}
+	add("--fleet", f.fleet, "")
+	add("--faults", f.faults, "calm")
+	add("--approve", f.approve, "auto")
+	add("--template", f.template, "")
+	return strings.Join(words, " ")
+}
+
+// quote makes a word safe for a POSIX shell.
+func quote(s string) string {
+	s = report.Line(s)
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=,:@%+") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

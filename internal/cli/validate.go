@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
+)
+
+// maxInputBytes bounds what is read as an input, a fleet or a template. It is
+// far above every limit that they are checked against.
+const maxInputBytes = 64 << 20
+
+func (a *app) validateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "validate INPUT.json...",
+		Short: "Check run inputs, without network and credentials",
+		Long: `Checks run inputs and names every problem at once, each with its place, the
+value that is wrong, and what to write instead. "-" reads stdin.`,
+		Example: `  ec2patch validate examples/run-inputs/*.json
+  generate-input | ec2patch validate -`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage(cmd, "no input to validate: name a file, or - for stdin")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return a.validate(cmd, args) },
+	}
+}
+
+// finding is one problem in one file, as `validate --format json` prints it.
+type finding struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Path    string `json:"path"`
+	Value   string `json:"value,omitempty"`
+	Message string `json:"message"`
+	Remedy  string `json:"remedy,omitempty"`
+}
+
+// validation is what `validate --format json` prints.
+type validation struct {
+	SchemaVersion int       `json:"schemaVersion"`
+	Kind          string    `json:"kind"`
+	Valid         bool      `json:"valid"`
+	Files         int       `json:"files"`
+	Errors        int       `json:"errors"`
+	Findings      []finding `json:"findings"`
+}
+
+func (a *app) validate(cmd *cobra.Command, files []string) error {
+	v := validation{SchemaVersion: 1, Kind: "validation", Files: len(files), Findings: []finding{}}
+	for _, f := range files {
+		data, err := a.read(cmd, f)
+		if err != nil {
+			return err
+		}
+		found, err := a.problems(f, data)
+		if err != nil {
+			return err
+		}
+		v.Findings = append(v.Findings, found...)
+	}
+	v.Errors = len(v.Findings)
+	v.Valid = v.Errors == 0
+	if a.format == "json" {
+		if err := a.printJSON(v); err != nil {
+			return err
+		}
+	} else {
+		printFindings(a.stdout, v.Findings)
+		fmt.Fprintf(a.stdout, "%s in %s\n", plural(v.Errors, "error"), plural(v.Files, "file"))
+	}
+	if !v.Valid {
+		return &ExitError{Code: ExitInvalid}
+	}
+	return nil
+}
+
+// problems checks one input. The error is for what is no finding.
+func (a *app) problems(file string, data []byte) ([]finding, error) {
+	_, err := a.Parse(data)
+	if err == nil {
+		return nil, nil
+	}
+	var ps patch.Problems
+	if !errors.As(err, &ps) {
+		return nil, failed(fmt.Errorf("%s: %w", name(file), err))
+	}
+	return findings(file, ps), nil
+}
+
+func findings(file string, ps patch.Problems) []finding {
+	out := make([]finding, 0, len(ps))
+	for _, p := range ps {
+		out = append(out, finding{
+			File: name(file), Line: p.Line, Column: p.Column, Path: report.Line(p.Path),
+			Value: report.Line(p.Value), Message: report.Line(p.Message), Remedy: report.Line(p.Remedy),
+		})
+	}
+	return out
+}
+
+func printFindings(w io.Writer, list []finding) {
+	for _, f := range list {
+		text := f.Message
+		if f.Value != "" {
+			text = f.Value + " " + text
+		}
+		fmt.Fprintf(w, "%s:%d:%d %s: %s\n", f.File, f.Line, f.Column, f.Path, text)
+		if f.Remedy != "" {
+			fmt.Fprintf(w, "    %s\n", f.Remedy)
+		}
+	}
+}
+
+// name is how a file is called in messages.
+func name(file string) string {
+	if file == "-" {
+		return "stdin"
+	}
+	return report.Line(file)
+}
+
+// read reads a file, or stdin for "-". A file:// in front is tolerated, since
+// the AWS CLI wants it there.
+func (a *app) read(cmd *cobra.Command, file string) ([]byte, error) {
+	if file == "-" {
+		data, err := bounded(a.stdin)
+		if err != nil {
+			return nil, failed(fmt.Errorf("read stdin: %w", err))
+		}
+		return data, nil
+	}
+	f, err := os.Open(strings.TrimPrefix(file, "file://"))
+	if err != nil {
+		return nil, usage(cmd, err.Error())
+	}
+	defer f.Close()
+	data, err := bounded(f)
+	if err != nil {
+		return nil, usage(cmd, fmt.Sprintf("read %s: %v", name(file), err))
+	}
+	return data, nil
+}
+
+func bounded(r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxInputBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxInputBytes {
+		return nil, fmt.Errorf("it is larger than %d MiB", maxInputBytes>>20)
+	}
+	return data, nil
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}

@@ -1,0 +1,41 @@
+package sim
+
+import "ec2patch/internal/patch"
+
+// SeedsResult sums up many rehearsals of one input, one for each seed: the
+// object that `simulate --seeds A-B --format json` prints. What has the name of
+// a field of Result is its sum over the seeds; a name with Max is the greatest.
+type SeedsResult struct {
+	From  uint64 `json:"from"`
+	To    uint64 `json:"to"` // inclusive
+	Seeds int    `json:"seeds"`
+
+	Statuses          map[patch.RunStatus]int `json:"statuses"` // how many runs ended so
+	Planned           int                     `json:"planned"`
+	Outcomes          map[patch.Outcome]int   `json:"outcomes"`
+	ViolationCount    int                     `json:"violationCount"`
+	VirtualSeconds    int64                   `json:"virtualSeconds"`
+	VirtualYears      float64                 `json:"virtualYears"` // of 365.25 days
+	Executions        int                     `json:"executions"`
+	MaxHistoryEvents  int                     `json:"maxHistoryEvents"`
+	MaxPayloadBytes   int                     `json:"maxPayloadBytes"`
+	StateTransitions  int                     `json:"stateTransitions"`
+	LambdaInvocations int                     `json:"lambdaInvocations"`
+	APICalls          map[string]int          `json:"apiCalls"`
+	Faults            map[string]int          `json:"faults"`
+	EstimatedCostUSD  float64                 `json:"estimatedCostUSD"`
+
+	// WallSeconds and SeedsPerSecond are measured by the command, not by the rehearsals.
+	WallSeconds    float64 `json:"wallSeconds"`
+	SeedsPerSecond float64 `json:"seedsPerSecond"`
+
+	Failed []FailedSeed `json:"failed"` // in order of seed and time
+}
+
+// FailedSeed is a rehearsal that broke a rule, or one that could not be run.
+type FailedSeed struct {
+	Seed   uint64 `json:"seed"`
+	Rule   string `json:"rule"` // the first rule that was broken; "error" if the rehearsal itself failed
+	Detail string `json:"detail,omitempty"`
+	Replay string `json:"replay"` // the command that repeats it; the command line fills it in
+}
