@@ -143,3 +143,34 @@ func at(doc map[string]any, path string) any {
 	}
 	return value
 }
+
+// Each rule of a hostile input is explained, and each explained rule exists.
+func TestDocs_rules(t *testing.T) {
+	docs, err := os.ReadFile(docsFile)
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(docs), "| rule | a problem says |\n| --- | --- |\n")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n\n")
+	var explained []string
+	for _, line := range strings.Split(table, "\n") {
+		explained = append(explained, strings.Split(line, "`")[1])
+	}
+	assert.Equal(t, []string{
+		RuleSyntax, RuleSize, RuleUnknown, RuleTwice, RuleType, RuleText,
+		RuleRange, RuleCount, RuleMissing, RuleRepeated, RulePartitions, RuleForms,
+	}, explained)
+}
+
+// The problems that the page quotes are the parser's words.
+func TestDocs_problems(t *testing.T) {
+	docs, err := os.ReadFile(docsFile)
+	require.NoError(t, err)
+	_, err = ParseInput([]byte(`{"dryrun":true,"waves":[
+		{"accounts":["111111111111",123456789012],"regions":["us-esat-1"]},{"regions":["us-east-1"]}]}`), HubDefaults())
+	ps, ok := err.(Problems)
+	require.True(t, ok)
+	require.Len(t, ps, 4)
+	for _, p := range ps {
+		assert.Contains(t, string(docs), "    "+p.String()+"\n")
+	}
+}

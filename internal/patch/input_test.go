@@ -266,7 +266,7 @@ func checkRefusal(t *testing.T, err error) {
 		t.Fatalf("ParseInput refuses without a problem: %v", err)
 	}
 	for _, p := range ps {
-		if p.Path == "" || p.Message == "" || p.Remedy == "" || p.Line < 1 || p.Column < 1 {
+		if p.Rule == "" || p.Path == "" || p.Message == "" || p.Remedy == "" || p.Line < 1 || p.Column < 1 {
 			t.Errorf("the problem %+v does not say all", p)
 		}
 	}

@@ -32,7 +32,7 @@ func ParseInput(data []byte, d Defaults) (Input, error) {
 	}
 	in, err := build(data, root, d)
 	if err != nil {
-		found.add(0, Problem{Path: "$", Message: err.Error(), Remedy: "make the run smaller, or split it"})
+		found.add(0, Problem{Rule: RuleSize, Path: "$", Message: err.Error(), Remedy: "make the run smaller, or split it"})
 		return Input{}, found.problems(data)
 	}
 	return in, nil

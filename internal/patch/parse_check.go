@@ -28,8 +28,8 @@ func (f form) takes(k nodeKind) bool {
 	return k == [...]nodeKind{nodeText, nodeNumber, nodeFlag, nodeList, nodeObject, nodeObject}[f]
 }
 
-func (c checker) report(n *node, message, remedy string) {
-	c.found.add(n.start, Problem{Path: n.path, Value: n.shown(), Message: message, Remedy: remedy})
+func (c checker) report(n *node, rule, message, remedy string) {
+	c.found.add(n.start, Problem{Rule: rule, Path: n.path, Value: n.shown(), Message: message, Remedy: remedy})
 }
 
 // shown is the value of a plain node as JSON would write it, shortened.
@@ -49,11 +49,11 @@ func (n *node) shown() string {
 
 func (c checker) value(n *node, s shape) {
 	if n.kind == nodeNull {
-		c.report(n, "is null", "leave it out, or write "+s.form.String())
+		c.report(n, RuleType, "is null", "leave it out, or write "+s.form.String())
 		return
 	}
 	if !s.form.takes(n.kind) {
-		c.report(n, fmt.Sprintf("is %s where %s is due", n.kind, s.form), s.conversion(n))
+		c.report(n, RuleType, fmt.Sprintf("is %s where %s is due", n.kind, s.form), s.conversion(n))
 		return
 	}
 	switch s.form {
@@ -73,28 +73,21 @@ func (c checker) value(n *node, s shape) {
 // conversion is the remedy for a value of the wrong kind.
 func (s shape) conversion(n *node) string {
 	switch {
-	case s.form == formText && n.kind == nodeNumber:
-		if s.remedy != "" {
-			return s.remedy
-		}
-		return "write it in quotes"
-	case s.form == formList && n.kind == nodeText:
-		return "put it into brackets: [" + quoted(n.text) + "]"
-	case s.form == formInteger:
-		return s.remedy
-	case s.form == formFlag:
-		return "write true or false without quotes"
-	case s.form == formText && len(s.options) > 0 && len(s.options) < 10:
-		return "write " + s.what
 	case s.remedy != "":
 		return s.remedy
+	case s.form == formList && n.kind == nodeText:
+		return "put it into brackets: [" + quoted(n.text) + "]"
+	case s.form == formFlag:
+		return "write true or false without quotes"
+	case s.form == formText && n.kind == nodeNumber:
+		return "write it in quotes"
 	}
 	return "write " + s.form.String()
 }
 
 func (c checker) text(n *node, s shape) {
 	if s.pattern != nil && !s.pattern.MatchString(n.text) {
-		c.report(n, "is "+s.what, s.remedy)
+		c.report(n, RuleText, "is "+s.what, s.remedy)
 	}
 	if len(s.options) == 0 || slices.Contains(s.options, n.text) {
 		return
@@ -106,19 +99,19 @@ func (c checker) text(n *node, s shape) {
 	if near := nearest(n.text, s.options); near != "" {
 		remedy = fmt.Sprintf("did you mean %q?", near)
 	}
-	c.report(n, "is not "+s.what, remedy)
+	c.report(n, RuleText, "is not "+s.what, remedy)
 }
 
 var wholeNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,15})$`)
 
 func (c checker) integer(n *node, s shape) {
 	if !wholeNumber.MatchString(n.text) {
-		c.report(n, "is not a whole number in plain digits", s.remedy)
+		c.report(n, RuleType, "is not a whole number in plain digits", s.remedy)
 		return
 	}
 	value, err := strconv.Atoi(n.text)
 	if err != nil || value < s.min || value > s.max || n.text == "-0" {
-		c.report(n, fmt.Sprintf("is outside %d to %d (%s)", s.min, s.max, s.what), s.remedy)
+		c.report(n, RuleRange, fmt.Sprintf("is outside %d to %d (%s)", s.min, s.max, s.what), s.remedy)
 	}
 }
 
@@ -131,7 +124,7 @@ func (c checker) list(n *node, s shape) {
 			continue
 		}
 		if path, ok := first[item.text]; ok {
-			c.report(item, "stands in this list already, at "+path, "name it once")
+			c.report(item, RuleRepeated, "stands in this list already, at "+path, "name it once")
 			continue
 		}
 		first[item.text] = item.path
@@ -141,9 +134,9 @@ func (c checker) list(n *node, s shape) {
 func (c checker) length(n *node, s shape, length int) {
 	switch {
 	case length < s.min:
-		c.report(n, "is empty", fmt.Sprintf("give %d to %d %s", s.min, s.max, s.what))
+		c.report(n, RuleCount, "is empty", fmt.Sprintf("give %d to %d %s", s.min, s.max, s.what))
 	case length > s.max:
-		c.report(n, fmt.Sprintf("holds %d, more than %d %s", length, s.max, s.what), s.why)
+		c.report(n, RuleCount, fmt.Sprintf("holds %d, more than %d %s", length, s.max, s.what), s.why)
 	}
 }
 
@@ -151,7 +144,7 @@ func (c checker) entries(n *node, s shape) {
 	c.length(n, s, len(n.members))
 	for _, m := range n.members {
 		if !s.keys.pattern.MatchString(m.key) {
-			c.found.add(m.keyStart, Problem{Path: m.value.path, Value: quoted(m.key), Message: "is " + s.keys.what, Remedy: s.keys.remedy})
+			c.found.add(m.keyStart, Problem{Rule: RuleText, Path: m.value.path, Value: quoted(m.key), Message: "is " + s.keys.what, Remedy: s.keys.remedy})
 		}
 		c.value(m.value, *s.items)
 	}
@@ -161,18 +154,18 @@ func (c checker) object(n *node, s shape) {
 	for _, m := range n.members {
 		at := slices.IndexFunc(s.fields, func(f field) bool { return f.name == m.key })
 		if at < 0 {
-			c.found.add(m.keyStart, Problem{Path: m.value.path, Message: "there is no field of this name", Remedy: c.instead(m.key, s)})
+			c.found.add(m.keyStart, Problem{Rule: RuleUnknown, Path: m.value.path, Message: "there is no field of this name", Remedy: c.instead(m.key, s)})
 			continue
 		}
 		c.value(m.value, s.fields[at].shape)
 	}
 	for _, f := range s.fields {
 		if f.required && f.only == everyForm && n.member(f.name) == nil {
-			c.found.add(n.start, Problem{Path: fieldPath(n.path, f.name), Message: "is missing", Remedy: f.missing()})
+			c.found.add(n.start, Problem{Rule: RuleMissing, Path: fieldPath(n.path, f.name), Message: "is missing", Remedy: f.missing()})
 		}
 	}
 	if len(s.oneFilled) > 0 && !slices.ContainsFunc(s.oneFilled, func(name string) bool { return !n.member(name).isEmpty() }) {
-		c.found.add(n.start, Problem{Path: n.path, Message: "names no account", Remedy: "give at least one entry in " + strings.Join(s.oneFilled, " or ")})
+		c.found.add(n.start, Problem{Rule: RuleMissing, Path: n.path, Message: "names no account", Remedy: "give at least one entry in " + strings.Join(s.oneFilled, " or ")})
 	}
 }
 

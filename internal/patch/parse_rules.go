@@ -14,9 +14,9 @@ func (c checker) forms(root *node) {
 	waves, alias := root.member("waves"), root.member("accountWaves")
 	switch {
 	case waves != nil && alias != nil:
-		found.add(alias.start, Problem{Path: alias.path, Message: "is another name for waves, which is given too", Remedy: "keep one of the two"})
+		found.add(alias.start, Problem{Rule: RuleForms, Path: alias.path, Message: "is another name for waves, which is given too", Remedy: "keep one of the two"})
 	case waves == nil && alias == nil && len(flat) == 0:
-		found.add(root.start, Problem{Path: "waves", Message: "is missing", Remedy: `write "waves": [{"accounts": ["111111111111"], "regions": ["us-east-1"]}]`})
+		found.add(root.start, Problem{Rule: RuleMissing, Path: "waves", Message: "is missing", Remedy: `write "waves": [{"accounts": ["111111111111"], "regions": ["us-east-1"]}]`})
 	case waves == nil:
 		waves = alias
 	}
@@ -25,14 +25,14 @@ func (c checker) forms(root *node) {
 	}
 	if waves != nil {
 		for _, m := range flat {
-			found.add(m.keyStart, Problem{Path: m.value.path, Message: "belongs to the form of a single wave, and " + waves.path + " is given too",
+			found.add(m.keyStart, Problem{Rule: RuleForms, Path: m.value.path, Message: "belongs to the form of a single wave, and " + waves.path + " is given too",
 				Remedy: "move it into the wave as " + c.places[m.key] + ", or leave out " + waves.path})
 		}
 	}
 	checkWaves(waves, found)
 	checkPartitions(root, found)
 	if both := root.member("approvalRequired"); both != nil && root.member("approval") != nil {
-		found.add(both.start, Problem{Path: both.path, Value: both.shown(), Message: "says what approval says too", Remedy: "keep approval"})
+		found.add(both.start, Problem{Rule: RuleForms, Path: both.path, Value: both.shown(), Message: "says what approval says too", Remedy: "keep approval"})
 	}
 }
 
@@ -53,10 +53,10 @@ func flatMembers(root *node) []member {
 
 func checkFlat(root *node, found *findings) {
 	if list := root.member("accounts"); list.isEmpty() {
-		found.add(startOf(list, root), Problem{Path: "accounts", Message: "names no account", Remedy: fmt.Sprintf("give 1 to %d account ids", MaxAccountsPerWave)})
+		found.add(startOf(list, root), Problem{Rule: RuleMissing, Path: "accounts", Message: "names no account", Remedy: fmt.Sprintf("give 1 to %d account ids", MaxAccountsPerWave)})
 	}
 	if root.member("regions") == nil {
-		found.add(root.start, Problem{Path: "regions", Message: "is missing", Remedy: fmt.Sprintf("give 1 to %d regions", MaxRegionsPerWave)})
+		found.add(root.start, Problem{Rule: RuleMissing, Path: "regions", Message: "is missing", Remedy: fmt.Sprintf("give 1 to %d regions", MaxRegionsPerWave)})
 	}
 }
 
@@ -94,7 +94,7 @@ func checkWaveName(wave *node, name string, taken map[string]string, found *find
 	}
 	folded := strings.ToLower(name)
 	if path, ok := taken[folded]; ok {
-		found.add(startOf(given, wave), Problem{Path: fieldPath(wave.path, "name"), Value: quoted(name),
+		found.add(startOf(given, wave), Problem{Rule: RuleRepeated, Path: fieldPath(wave.path, "name"), Value: quoted(name),
 			Message: "is the name of " + path + " already", Remedy: "give each wave a name of its own"})
 		return
 	}
@@ -124,7 +124,7 @@ func checkPartitions(root *node, found *findings) {
 			case first == "":
 				first = partition
 			case partition != first:
-				found.add(r.start, Problem{Path: r.path, Value: quoted(r.text), Message: "is in the partition " + partition + ", the run's first region in " + first,
+				found.add(r.start, Problem{Rule: RulePartitions, Path: r.path, Value: quoted(r.text), Message: "is in the partition " + partition + ", the run's first region in " + first,
 					Remedy: "start one run for each partition, from a hub in it"})
 			}
 		}

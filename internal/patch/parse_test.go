@@ -229,7 +229,7 @@ func TestParseInput_everyProblemOfAHostileFile(t *testing.T) {
 	ps := problems(t, string(data))
 	var lines strings.Builder
 	for i, p := range ps {
-		fmt.Fprintf(&lines, "%d:%d %s\n", p.Line, p.Column, p)
+		fmt.Fprintf(&lines, "%d:%d %s %s\n", p.Line, p.Column, p.Rule, p)
 		if i > 0 {
 			before := ps[i-1]
 			assert.False(t, p.Line < before.Line || p.Line == before.Line && p.Column < before.Column, "%s is out of order", p)
@@ -269,6 +269,7 @@ func TestParseInput_manyProblems(t *testing.T) {
 	}{
 		{"accounts", `{"waves":[{"regions":["us-east-1"],"accounts":[`, `1`, `]}]}`},
 		{"waves", `{"waves":[`, `{}`, `]}`},
+		{"regions", `{"waves":[{"accounts":["111111111111"],"regions":[`, `"us-esat-1"`, `]}]}`},
 		{"equal fields", `{`, `"a":1`, `}`},
 	}
 	for _, test := range tests {

@@ -7,6 +7,7 @@ import (
 
 // Problem is one thing that is wrong with a run input, and what to do about it.
 type Problem struct {
+	Rule    string // one of the rules below; it stays the same when the words change
 	Path    string // where, as `waves[1].accounts[0]`; "$" is the whole document
 	Value   string // the offending value as JSON would write it, shortened; empty where something is missing
 	Message string // what is wrong with the value, to be read after it
@@ -14,6 +15,22 @@ type Problem struct {
 	Line    int    // 1 is the first line
 	Column  int    // 1 is the first character of the line
 }
+
+// The rules of the run input. docs/run-input.md explains each.
+const (
+	RuleSyntax     = "input-syntax"
+	RuleSize       = "input-size"
+	RuleUnknown    = "unknown-field"
+	RuleTwice      = "field-twice"
+	RuleType       = "wrong-type"
+	RuleText       = "wrong-text"
+	RuleRange      = "out-of-range"
+	RuleCount      = "wrong-count"
+	RuleMissing    = "missing"
+	RuleRepeated   = "repeated"
+	RulePartitions = "mixed-partitions"
+	RuleForms      = "mixed-forms"
+)
 
 // String is one line without control characters, whatever the input held.
 func (p Problem) String() string {
