@@ -1,6 +1,7 @@
 package world
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -33,4 +34,222 @@ func TestAgent_InstallWithReboot(t *testing.T) {
 	require.Len(t, w.Installs(i.ID), 1)
 	now, most := w.InFlight(testAccount, testRegion)
 	require.Equal(t, []int{0, 1}, []int{now, most})
+}
+
+// Source: reliability F-20 to F-30, aws-facts 2.2 to 2.8.
+func TestAgent_Fates(t *testing.T) {
+	const never = "InProgress/InProgress"
+	tests := []struct {
+		fate   Fate
+		status string // after four hours, with Delivery from the request; details only where the status is not certain
+		fresh  bool   // the patch state record is of this Install
+		good   bool   // nothing missing, failed or pending in the record
+		state  string
+		online bool
+	}{
+		{FateOK, "Success/Success", true, true, stateRunning, true},
+		{FateCompliant, "Success/Success", true, true, stateRunning, true},
+		{FateNoRebootNeeded, "Success/Success", true, true, stateRunning, true},
+		{FatePendingReboot, "Success/Success", true, false, stateRunning, true},
+		{FateRebootsAnyway, "Success/Success", true, true, stateRunning, true},
+		{FateDoubleReboot, "Success/Success", true, true, stateRunning, true},
+		{FatePatchFails, "Failed/Failed", true, false, stateRunning, true},
+		{FatePartial, "Success/Success", true, false, stateRunning, true},
+		{FateNothingInstalled, "Success/Success", true, false, stateRunning, true},
+		{FateFailedInstalled, "Failed/Failed", true, true, stateRunning, true},
+		{FateStaleState, "Success/Success", false, false, stateRunning, true},
+		{FateForeignState, "Success/Success", false, true, stateRunning, true},
+		{FateBadState, "Success/Success", true, false, stateRunning, true},
+		{FateUndeliverable, "Undeliverable", false, false, stateRunning, true},
+		{FateAccessDenied, "AccessDenied", false, false, stateRunning, true},
+		{FateInvalidPlatform, "InvalidPlatform", false, false, stateRunning, true},
+		{FateOldAgent, "Failed/Failed", false, false, stateRunning, true},
+		{FateExecutionTimeout, "TimedOut/ExecutionTimedOut", false, false, stateRunning, true},
+		{FateHangs, never, false, false, stateRunning, true},
+		{FateAgentDies, never, false, false, stateRunning, false},
+		{FateKilled, never, false, false, stateRunning, false},
+		{FateNoReturn, never, true, false, stateRunning, false},
+		{FateTerminates, never, false, false, stateTerminated, false},
+		{FateStops, never, false, false, stateStopped, false},
+		{FateASGReplaced, never, true, false, stateTerminated, false},
+		{FateOffline, "TimedOut/DeliveryTimedOut", false, false, stateRunning, false},
+		{FateStopped, "TimedOut/DeliveryTimedOut", false, false, stateStopped, false},
+		{FateStartsLater, "Success/Success", true, true, stateRunning, true},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.fate), func(t *testing.T) {
+			w, s, insts := newFleet(t, 7, tt.fate)
+			i := insts[0]
+			id := send(t, s, patching(i.ID))
+			runFor(w, 4*time.Hour)
+			require.Contains(t, rows(t, s, id)[i.ID], tt.status)
+			p := patchState(t, s, i.ID)
+			require.Equal(t, tt.fresh, *p.SnapshotId == testSnapshot)
+			require.Equal(t, tt.good, p.MissingCount == 0 && p.FailedCount == 0 && *p.InstalledPendingRebootCount == 0)
+			require.Equal(t, tt.state, i.State)
+			require.Equal(t, tt.online, i.Online())
+		})
+	}
+}
+
+// Source: aws-facts 2.3: InProgress until ExpiresAfter, then DeliveryTimedOut.
+func TestAgent_NeverAnswers(t *testing.T) {
+	for _, f := range []Fate{FateHangs, FateAgentDies, FateKilled, FateNoReturn, FateTerminates, FateStops, FateASGReplaced} {
+		t.Run(string(f), func(t *testing.T) {
+			w, s, insts := newFleet(t, 2, f)
+			id := send(t, s, patching(insts[0].ID))
+			runFor(w, (7200+21600)*time.Second-time.Second)
+			require.Equal(t, "InProgress/InProgress", rows(t, s, id)[insts[0].ID])
+			runFor(w, 2*time.Second)
+			require.Equal(t, "TimedOut/DeliveryTimedOut", rows(t, s, id)[insts[0].ID])
+			require.EqualValues(t, 1, commandNow(t, s, id).DeliveryTimedOutCount)
+		})
+	}
+}
+
+// Source: reliability F-24.
+func TestAgent_SlowReturn(t *testing.T) {
+	w, s, insts := newFleet(t, 3, FateSlowReturn)
+	id := send(t, s, patching(insts[0].ID))
+	runFor(w, 15*time.Minute)
+	require.False(t, insts[0].Online())
+	runFor(w, 7*time.Hour)
+	require.True(t, insts[0].Online())
+	require.Equal(t, "Success/Success", rows(t, s, id)[insts[0].ID])
+}
+
+// Source: reliability F-30: another id, the same tags and name.
+func TestAgent_ReplacedByItsGroup(t *testing.T) {
+	w, s, insts := newFleet(t, 4, FateASGReplaced)
+	old := insts[0]
+	send(t, s, patching(old.ID))
+	runFor(w, time.Hour)
+	fresh, ok := w.Instance(old.ReplacedBy)
+	require.True(t, ok)
+	require.NotEqual(t, old.ID, fresh.ID)
+	require.Equal(t, old.Tags, fresh.Tags)
+	require.True(t, fresh.Online())
+	require.NotNil(t, node(t, s, fresh.ID))
+	require.Nil(t, node(t, s, old.ID), "terminated nodes are not returned")
+}
+
+// Source: reliability F-34.
+func TestAgent_DiesLater(t *testing.T) {
+	w, s, insts := newFleet(t, 5, FateDiesLater)
+	id := send(t, s, patching(insts[0].ID))
+	runFor(w, 20*time.Minute)
+	require.Equal(t, "Success/Success", rows(t, s, id)[insts[0].ID])
+	require.True(t, insts[0].Online())
+	runFor(w, 5*time.Hour)
+	require.False(t, insts[0].Online())
+}
+
+// Source: reliability F-27.
+func TestAgent_NoState(t *testing.T) {
+	w, s, insts := newFleet(t, 6, FateNoState)
+	send(t, s, patching(insts[0].ID))
+	runFor(w, time.Hour)
+	require.Nil(t, patchState(t, s, insts[0].ID))
+}
+
+// Source: D23:patch-manager-troubleshooting, -1 counts and 1970 times.
+func TestAgent_BadState(t *testing.T) {
+	w, s, insts := newFleet(t, 6, FateBadState)
+	send(t, s, patching(insts[0].ID))
+	runFor(w, time.Hour)
+	p := patchState(t, s, insts[0].ID)
+	require.EqualValues(t, -1, p.MissingCount)
+	require.Equal(t, 1970, p.OperationEndTime.Year())
+}
+
+// Source: aws-facts 2.6, NoReboot; reliability F-25.
+func TestAgent_NoReboot(t *testing.T) {
+	w, s, insts := newFleet(t, 8, FateOK, FateNoRebootNeeded, FateRebootsAnyway)
+	missing := insts[0].Missing
+	in := patching(ids(insts)...)
+	in.Parameters["RebootOption"] = []string{noReboot}
+	send(t, s, in)
+	runFor(w, time.Hour)
+	p := patchState(t, s, insts[0].ID)
+	require.EqualValues(t, missing, *p.InstalledPendingRebootCount)
+	require.NotNil(t, p.LastNoRebootInstallOperationTime)
+	require.Zero(t, *patchState(t, s, insts[1].ID).InstalledPendingRebootCount)
+	require.NotContains(t, kinds(w.AgentLog(insts[0].ID)), AgentRebooting)
+	require.Contains(t, kinds(w.AgentLog(insts[2].ID)), AgentRebooting)
+
+	t.Run("a start of the machine is a reboot too", func(t *testing.T) {
+		w.StopInstance(insts[0].ID)
+		w.StartInstance(insts[0].ID)
+		runFor(w, 5*time.Minute)
+		require.Zero(t, insts[0].Pending)
+		require.True(t, insts[0].Online())
+	})
+}
+
+// Source: D23:patch-manager-aws-runpatchbaseline, Scan installs and reboots nothing.
+func TestAgent_Scan(t *testing.T) {
+	w, s, insts := newFleet(t, 9, FateOK, FatePatchFails, FateCompliant)
+	missing := insts[0].Missing
+	in := patching(ids(insts)...)
+	in.Parameters["Operation"] = []string{scan}
+	id := send(t, s, in)
+	runFor(w, time.Hour)
+	for _, i := range insts {
+		require.Equal(t, "Success/Success", rows(t, s, id)[i.ID])
+		require.Empty(t, w.Installs(i.ID))
+		require.Len(t, w.Scans(i.ID), 1)
+	}
+	p := patchState(t, s, insts[0].ID)
+	require.Equal(t, scan, string(p.Operation))
+	require.EqualValues(t, missing, p.MissingCount)
+	require.Zero(t, patchState(t, s, insts[2].ID).MissingCount)
+}
+
+// Source: D23:patch-manager-troubleshooting, two RunPatchBaseline at once on one node.
+func TestAgent_Collision(t *testing.T) {
+	w, s, insts := newFleet(t, 10, FateOK)
+	first := send(t, s, patching(insts[0].ID))
+	runFor(w, time.Minute)
+	second := send(t, s, patching(insts[0].ID))
+	runFor(w, time.Hour)
+	require.Equal(t, "Success/Success", rows(t, s, first)[insts[0].ID])
+	require.Equal(t, "Failed/Failed", rows(t, s, second)[insts[0].ID])
+	require.True(t, slices.Contains(kinds(w.AgentLog(insts[0].ID)), AgentCollided))
+	require.Len(t, w.Installs(insts[0].ID), 1)
+}
+
+// A failed patch is missing to the next scan, and is tried again by the next install.
+func TestAgent_FailedPatchStaysMissing(t *testing.T) {
+	w, s, insts := newFleet(t, 11, FatePatchFails)
+	send(t, s, patching(insts[0].ID))
+	runFor(w, time.Hour)
+	require.EqualValues(t, 1, patchState(t, s, insts[0].ID).FailedCount)
+	require.EqualValues(t, 0, patchState(t, s, insts[0].ID).MissingCount)
+	w.ForeignScan(insts[0].ID)
+	p := patchState(t, s, insts[0].ID)
+	require.EqualValues(t, 0, p.FailedCount)
+	require.EqualValues(t, 1, p.MissingCount)
+	require.NotEqual(t, testSnapshot, *p.SnapshotId)
+}
+
+// Agents ping every five minutes. Source: aws-facts 3, proof of life.
+func TestAgent_Pings(t *testing.T) {
+	w, s, insts := newFleet(t, 12, FateOK)
+	first := *node(t, s, insts[0].ID).LastPingDateTime
+	require.Less(t, w.Now().Sub(first), pingEvery)
+	send(t, s, patching(insts[0].ID))
+	runFor(w, 12*time.Minute+30*time.Second)
+	end := *patchState(t, s, insts[0].ID).OperationEndTime
+	require.True(t, node(t, s, insts[0].ID).LastPingDateTime.Before(end), "the ping of the boot is before the end")
+	runFor(w, 5*time.Minute)
+	require.True(t, node(t, s, insts[0].ID).LastPingDateTime.After(end))
+}
+
+func TestAgent_Hook(t *testing.T) {
+	w, s, insts := newFleet(t, 13, FateOK)
+	var seen []AgentEvent
+	w.OnAgentEvent = func(e AgentEvent) { seen = append(seen, e) }
+	send(t, s, patching(insts[0].ID))
+	runFor(w, time.Hour)
+	require.Equal(t, w.AgentLog(insts[0].ID), seen)
 }
