@@ -224,6 +224,9 @@ func (r *reader) scalar(y *yaml.Node) any {
 	case tag == "!!null":
 		r.add(y.Line, "null value: CloudFormation refuses it everywhere; leave the key out or use AWS::NoValue")
 		return ""
+	case y.Style&yaml.TaggedStyle != 0 && tag != "!!str":
+		r.add(y.Line, "YAML tag %s is not supported", tag)
+		return y.Value
 	case !plain || y.Style&yaml.TaggedStyle != 0:
 		return y.Value
 	case disguised.MatchString(y.Value):
@@ -243,9 +246,6 @@ func (r *reader) scalar(y *yaml.Node) any {
 		return y.Value
 	case tag == "!!bool":
 		return strings.EqualFold(y.Value, "true")
-	case tag == "!!str", tag == "!!timestamp", tag == "!!int", tag == "!!float":
-		return y.Value
 	}
-	r.add(y.Line, "YAML tag %s is not supported", tag)
-	return y.Value
+	return y.Value // dates too
 }

@@ -1,6 +1,7 @@
 package cfn
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -52,7 +53,7 @@ func (l *loader) parameter(f field) {
 		}
 	}
 	if p.patternAsSet = l.word(f.key, n, "AllowedPattern"); p.patternAsSet != "" {
-		compiled, err := regexp.Compile(`^(?:` + p.patternAsSet + `)$`)
+		compiled, err := regexp.Compile(`^(?:` + shortRepeats(p.patternAsSet) + `)$`)
 		if err != nil {
 			l.add(f.line, "%s: AllowedPattern: %v", f.key, err)
 		}
@@ -64,6 +65,28 @@ func (l *loader) parameter(f field) {
 			l.add(f.line, "%s: default "+format, append([]any{f.key}, args...)...)
 		})
 	}
+}
+
+// maxRepeat is the largest count that Go's regular expressions take; those of CloudFormation take more.
+const maxRepeat = 1000
+
+var longRepeat = regexp.MustCompile(`(\[(?:[^\]\\]|\\.)+\])\{([0-9]{1,4}),([0-9]{4})\}`)
+
+// shortRepeats writes [a-z]{8,1224} as [a-z]{8,1000}[a-z]{0,224}, which means the same.
+func shortRepeats(pattern string) string {
+	return longRepeat.ReplaceAllStringFunc(pattern, func(match string) string {
+		parts := longRepeat.FindStringSubmatch(match)
+		least, errLeast := strconv.Atoi(parts[2])
+		most, errMost := strconv.Atoi(parts[3])
+		if errLeast != nil || errMost != nil || least > maxRepeat || most <= maxRepeat {
+			return match
+		}
+		out := fmt.Sprintf("%s{%d,%d}", parts[1], least, maxRepeat)
+		for most -= maxRepeat; most > 0; most -= maxRepeat {
+			out += fmt.Sprintf("%s{0,%d}", parts[1], min(most, maxRepeat))
+		}
+		return out
+	})
 }
 
 func (l *loader) limit(id string, n *node, key string) *float64 {

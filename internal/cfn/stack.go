@@ -32,6 +32,7 @@ type Stack struct {
 	template  *Template
 	roles     []Role
 	functions []Function
+	policies  []ResourcePolicy
 }
 
 // Resource is one resource of a stack with everything resolved.
@@ -84,7 +85,7 @@ func (t *Template) Deploy(with Deployment) (*Stack, error) {
 			Resources: map[string]*Resource{}, Outputs: map[string]string{}, Exports: map[string]string{}, file: t.file, template: t}}
 	d.stack.ID = fmt.Sprintf("arn:%s:cloudformation:%s:%s:stack/%s/%s", with.Partition, with.Region, with.Account,
 		with.StackName, uuid(with.StackName, ""))
-	for _, step := range []func(){d.inputs, d.rules, d.resources, d.outputs, d.roles, d.functions} {
+	for _, step := range []func(){d.inputs, d.rules, d.resources, d.outputs, d.roles, d.functions, d.resourcePolicies} {
 		step()
 		if err := d.err(); err != nil {
 			return nil, err

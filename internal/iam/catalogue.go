@@ -23,7 +23,7 @@ func catalogue() []entry {
 			"ListAssociations DescribeSessions GetConnectionStatus", "", ""},
 		{"ssm", "StartSession", "document instance managed-instance", "ssm:resourceTag/ aws:ResourceTag/ ssm:SessionDocumentAccessCheck"},
 		{"ssm", "ResumeSession TerminateSession", "session", "ssm:resourceTag/ aws:ResourceTag/"},
-		{"ssm", "CreateAssociation UpdateAssociation DeleteAssociation StartAssociationsOnce", "association document instance managed-instance",
+		{"ssm", "CreateAssociation CreateAssociationBatch UpdateAssociation DeleteAssociation StartAssociationsOnce", "association document instance managed-instance",
 			"ssm:resourceTag/ aws:ResourceTag/"},
 		{"ssm", "StartAutomationExecution", "document automation-definition", "aws:ResourceTag/"},
 		{"ssm", "GetDocument DescribeDocument CreateDocument UpdateDocument UpdateDocumentDefaultVersion DeleteDocument ModifyDocumentPermission",
@@ -38,6 +38,8 @@ func catalogue() []entry {
 		{"ec2", "RebootInstances StartInstances StopInstances TerminateInstances", "instance", "ec2:Region aws:ResourceTag/ ec2:ResourceTag/"},
 		{"ec2", "CreateTags DeleteTags ModifyInstanceAttribute RunInstances CreateImage", "instance",
 			"ec2:Region aws:ResourceTag/ ec2:ResourceTag/ aws:RequestTag/ aws:TagKeys"},
+
+		{"ec2-instance-connect", "SendSSHPublicKey SendSerialConsoleSSHPublicKey", "instance", "ec2:osuser aws:ResourceTag/ ec2:ResourceTag/"},
 
 		{"sts", "AssumeRole", "role", "sts:ExternalId sts:RoleSessionName sts:SourceIdentity sts:TransitiveTagKeys aws:RequestTag/ aws:TagKeys " +
 			"iam:ResourceTag/ aws:ResourceTag/"},

@@ -38,7 +38,7 @@ var globalKeys = map[string]conditionKey{
 // serviceKeys are those of the actions in the catalogue that name them. Never written to.
 var serviceKeys = map[string]conditionKey{
 	"aws:resourcetag/": {}, "aws:requesttag/": {}, "aws:tagkeys": {many: true},
-	"ssm:resourcetag/": {}, "ssm:sessiondocumentaccesscheck": {kind: boolKey}, "ec2:resourcetag/": {}, "ec2:region": {},
+	"ssm:resourcetag/": {}, "ssm:sessiondocumentaccesscheck": {kind: boolKey}, "ec2:resourcetag/": {}, "ec2:region": {}, "ec2:osuser": {},
 	"sts:externalid": {}, "sts:rolesessionname": {}, "sts:sourceidentity": {}, "sts:transitivetagkeys": {many: true},
 	"token.actions.githubusercontent.com:aud": {}, "token.actions.githubusercontent.com:sub": {},
 	"dynamodb:leadingkeys": {many: true}, "dynamodb:attributes": {many: true}, "dynamodb:select": {}, "dynamodb:returnvalues": {},
