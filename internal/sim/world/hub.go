@@ -27,6 +27,7 @@ type hubState struct {
 
 	mailboxes map[string][]Mail
 	macs      []MacEntry
+	machines  machines
 }
 
 func newHubState() hubState {
