@@ -50,6 +50,7 @@ type fakeHost struct {
 	objects map[string][]byte
 	put     []string
 	refuse  map[string]asl.Failure // by action
+	engine  *asl.Engine            // for scripts that answer tokens
 }
 
 func newHost(seed uint64) *fakeHost {
@@ -133,6 +134,7 @@ func load(t testing.TB, definition string) *asl.Machine {
 func execute(t testing.TB, h *fakeHost, definition, input string) (*asl.Engine, *asl.Execution) {
 	t.Helper()
 	e := asl.NewEngine(h)
+	h.engine = e
 	x, err := e.Start(asl.StartInput{Machine: load(t, definition), MachineARN: machineARN, MachineName: "patch",
 		RoleARN: "arn:aws:iam::123456789012:role/patch", Name: "run-1", Input: json.RawMessage(input)})
 	require.NoError(t, err)

@@ -151,11 +151,11 @@ func arrayRange(_ *scope, args []any) (any, error) {
 			return nil, err
 		}
 	}
-	if n[2] == 0 {
-		return nil, errors.New("the step must not be zero")
+	if n[2] <= 0 {
+		return nil, errors.New("the step must be positive")
 	}
 	out := []any{}
-	for v := n[0]; n[2] > 0 && v <= n[1] || n[2] < 0 && v >= n[1]; v += n[2] {
+	for v := n[0]; v <= n[1]; v += n[2] {
 		if len(out) == maxRange {
 			return nil, fmt.Errorf("more than %d elements", maxRange)
 		}
@@ -266,11 +266,7 @@ func checkHash(args []expr) error {
 }
 
 func hashText(_ *scope, args []any) (any, error) {
-	s, ok := args[0].(string)
-	if !ok {
-		s = string(encode(args[0]))
-	}
-	s, err := shortText(s)
+	s, err := shortText(args[0])
 	if err != nil {
 		return nil, err
 	}

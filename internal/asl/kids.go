@@ -5,8 +5,8 @@ type kids struct {
 	v        *visit
 	branches []*branch // nil before its start
 	results  []any
-	make     func(i int) (*branch, *payload, *fault)
-	names    bool // iterations leave their own events
+	make     func(i int) (*branch, *payload, *fault) // the branch is there even when its input is not
+	names    bool                                    // iterations leave their own events
 	started  int
 	finished int
 	last     int64 // the last event of any of them
@@ -59,19 +59,19 @@ func (k *kids) startNext(from int64) {
 			return
 		}
 		b, in, f := k.make(i)
-		if f == nil {
-			f = k.v.b.x.tooLarge(in, "the input of the iteration")
-		}
-		if f != nil {
-			k.fail(from, f)
-			return
-		}
 		b.x, b.index, b.prev, b.parent = k.v.b.x, i, from, k.v.b
 		b.vars = &variables{parent: k.v.b.vars}
 		b.done = func(out *payload, f *fault) { k.ended(b, out, f) }
 		k.branches[i] = b
 		if k.names {
 			b.emit(record{typ: "MapIterationStarted", name: k.v.s.name, number: int64(i)})
+		}
+		if f == nil {
+			f = b.x.tooLarge(in, "the input of the iteration")
+		}
+		if f != nil {
+			b.end(nil, k.v.explained(f))
+			return
 		}
 		b.start(in)
 	})
@@ -106,14 +106,9 @@ func (k *kids) succeed() {
 	k.closed = true
 	v := k.v
 	v.b.prev, v.kids = k.last, nil
-	out := newPayload(k.results)
-	if f := v.b.x.tooLarge(out, "the result of the state"); f != nil {
-		v.fail(f)
-		return
-	}
 	v.b.emitAside(record{typ: v.s.typ + "StateSucceeded"})
-	v.started = false
-	v.succeed(out)
+	v.started = false // what fails now, such as a result that is too large, leaves no Failed event
+	v.succeed(newPayload(k.results))
 }
 
 // fail ends all siblings and hands the failure to the state, whose events go on after the event from.

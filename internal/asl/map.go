@@ -37,7 +37,7 @@ func (v *visit) beginMap() {
 		}
 	}
 	if f != nil {
-		v.fail(f)
+		v.failEarly(f)
 		return
 	}
 	v.b.emit(record{typ: "MapStateStarted", number: int64(len(items))})

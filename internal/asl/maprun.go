@@ -38,10 +38,6 @@ type mapRun struct {
 func (v *visit) beginMapRun() {
 	m := v.s.mapping
 	run := &mapRun{v: v, label: m.label, source: "STATE_DATA"}
-	if f := run.settings(); f != nil {
-		v.fail(f)
-		return
-	}
 	if run.label == "" {
 		run.label = v.engine().host.UUID()
 	}
@@ -55,11 +51,15 @@ func (v *visit) beginMapRun() {
 			}
 		}
 		if f != nil {
-			v.fail(f)
+			v.failEarly(f)
 			return
 		}
 	}
 	v.b.emit(record{typ: "MapStateStarted", number: int64(len(run.items))})
+	if f := run.settings(); f != nil {
+		v.fail(f) // fails the execution: no Map Run starts, the state leaves no event
+		return
+	}
 	v.started = true
 	v.b.emit(record{typ: "MapRunStarted", name: run.arn})
 	if v.closed {

@@ -33,7 +33,7 @@ func (v *visit) beginTask() {
 	if v.s.parameters != nil {
 		out, f := v.s.parameters.eval(v.scope(v.effective.v))
 		if f != nil {
-			v.fail(f)
+			v.failEarly(f)
 			return
 		}
 		parameters = newPayload(out)
@@ -47,7 +47,7 @@ func (v *visit) beginTask() {
 		beat, f = v.number(t.heartbeat, "HeartbeatSecondsPath", 1, maxSeconds)
 	}
 	if f != nil {
-		v.fail(f)
+		v.failEarly(f)
 		return
 	}
 	v.schedule(c, parameters, limit, beat)

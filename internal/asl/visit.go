@@ -60,7 +60,7 @@ func (v *visit) begin() {
 	case "Choice":
 		v.choose()
 	case "Succeed":
-		v.leave(v.effective, nil)
+		v.chosen(nil, nil)
 	case "Fail":
 		v.failState()
 	case "Parallel":
@@ -224,6 +224,16 @@ func (v *visit) fail(f *fault) {
 	}
 	v.close()
 	v.b.end(nil, v.explained(f))
+}
+
+// failEarly is fail for what goes wrong before the work of a state has started: it leaves the state's own event, too.
+func (v *visit) failEarly(f *fault) {
+	if v.s.typ == "Task" {
+		v.b.emit(record{typ: "TaskFailed", task: v.s.task, errorName: f.name, cause: f.cause})
+	} else {
+		v.started = true
+	}
+	v.fail(f)
 }
 
 // explained says where a failure of the language itself came from.
