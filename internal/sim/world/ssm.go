@@ -94,12 +94,12 @@ func openToken(token string) (name string, at int, ok bool) {
 	return name, at, err == nil && cut && numErr == nil && at >= 0
 }
 
-// pageSize checks MaxResults and gives the default for none.
-func pageSize(maxResults *int32, low, high, standard int) (int, error) {
-	if maxResults == nil {
+// maxResults checks MaxResults and gives the default for none.
+func maxResults(given *int32, low, high, standard int) (int, error) {
+	if given == nil {
 		return standard, nil
 	}
-	n := int(*maxResults)
+	n := int(*given)
 	if n < low || n > high {
 		return 0, invalid("maxResults", fmt.Sprintf("value between %d and %d", low, high))
 	}

@@ -16,7 +16,7 @@ import (
 // Source: B:DescribeInstanceInformation; aws-facts 2.7.
 func (s *SSM) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeInstanceInformationInput, _ ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error) {
 	return do(ctx, s.w, s.call("DescribeInstanceInformation", false, in), func() (*ssm.DescribeInstanceInformationOutput, error) {
-		size, err := pageSize(in.MaxResults, 5, 50, 10)
+		size, err := maxResults(in.MaxResults, 5, 50, 10)
 		if err != nil {
 			return nil, err
 		}
@@ -134,7 +134,7 @@ func (s *SSM) DescribeInstancePatchStates(ctx context.Context, in *ssm.DescribeI
 		if n := len(in.InstanceIds); n == 0 || n > maxIDs {
 			return nil, invalid("instanceIds", fmt.Sprintf("length between 1 and 50, not %d", n))
 		}
-		size, err := pageSize(in.MaxResults, 10, 100, 10)
+		size, err := maxResults(in.MaxResults, 10, 100, 10)
 		if err != nil {
 			return nil, err
 		}

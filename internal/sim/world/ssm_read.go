@@ -23,7 +23,7 @@ const (
 // Source: B:ListCommands; aws-facts 2.5.
 func (s *SSM) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, _ ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error) {
 	return do(ctx, s.w, s.call("ListCommands", false, in), func() (*ssm.ListCommandsOutput, error) {
-		size, err := pageSize(in.MaxResults, 1, maxListed, maxListed)
+		size, err := maxResults(in.MaxResults, 1, maxListed, maxListed)
 		if err != nil {
 			return nil, err
 		}
@@ -77,7 +77,7 @@ func (s *SSM) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, _ ...
 // Rows of a fresh command appear late and one after the other. Source: B:ListCommandInvocations; aws-facts 2.5.
 func (s *SSM) ListCommandInvocations(ctx context.Context, in *ssm.ListCommandInvocationsInput, _ ...func(*ssm.Options)) (*ssm.ListCommandInvocationsOutput, error) {
 	return do(ctx, s.w, s.call("ListCommandInvocations", false, in), func() (*ssm.ListCommandInvocationsOutput, error) {
-		size, err := pageSize(in.MaxResults, 1, maxListed, maxListed)
+		size, err := maxResults(in.MaxResults, 1, maxListed, maxListed)
 		if err != nil {
 			return nil, err
 		}

@@ -3,7 +3,7 @@ package world
 import (
 	"context"
 	"fmt"
-	"regexp"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,6 +29,8 @@ const (
 	maxChained       = 3600
 	standardSession  = 3600
 	maxSessionPolicy = 2048
+	maxSessionName   = 64
+	maxExternalID    = 1224
 )
 
 // AssumeRole opens a session of a role. Callers are sessions of roles, so this is always role chaining
@@ -90,8 +92,6 @@ func withKey(keys map[string][]string, key, value string) map[string][]string {
 
 // checkAssume judges the request by its model and returns its duration in seconds.
 func checkAssume(in *sts.AssumeRoleInput) (int32, error) {
-	name := regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
-	external := regexp.MustCompile(`^[\w+=,.@:/-]{2,1224}$`)
 	switch {
 	case len(in.PolicyArns) > 0:
 		return 0, unmodelled("AssumeRole PolicyArns")
@@ -101,10 +101,10 @@ func checkAssume(in *sts.AssumeRoleInput) (int32, error) {
 		return 0, unmodelled("AssumeRole SourceIdentity")
 	case in.SerialNumber != nil || in.TokenCode != nil || len(in.ProvidedContexts) > 0 || in.MinimumSessionTokenSize != nil:
 		return 0, unmodelled("AssumeRole with MFA, provided contexts or a token size")
-	case in.RoleSessionName == nil || !name.MatchString(*in.RoleSessionName):
-		return 0, invalid("roleSessionName", "a value that satisfies regular expression pattern: "+name.String())
-	case in.ExternalId != nil && !external.MatchString(*in.ExternalId):
-		return 0, invalid("externalId", "a value that satisfies regular expression pattern: "+external.String())
+	case !named(aws.ToString(in.RoleSessionName), "_+=,.@-", maxSessionName):
+		return 0, invalid("roleSessionName", `2 to 64 characters that satisfy regular expression pattern: [\w+=,.@-]*`)
+	case in.ExternalId != nil && !named(*in.ExternalId, "_+=,.@:/-", maxExternalID):
+		return 0, invalid("externalId", `2 to 1224 characters that satisfy regular expression pattern: [\w+=,.@:\/-]*`)
 	case in.Policy != nil && len(*in.Policy) > maxSessionPolicy:
 		return 0, invalid("policy", "length less than or equal to 2048")
 	}
@@ -119,6 +119,16 @@ func checkAssume(in *sts.AssumeRoleInput) (int32, error) {
 		return 0, apiError("ValidationError", "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining")
 	}
 	return d, nil
+}
+
+// named tells whether a text has 2 to limit characters, all of them ASCII letters, digits or in more.
+func named(text, more string, limit int) bool {
+	for _, r := range text {
+		if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune(more, r)) {
+			return false
+		}
+	}
+	return len(text) >= 2 && len(text) <= limit
 }
 
 // trusted refuses what AddFleet declared refused, beside the trust policy.

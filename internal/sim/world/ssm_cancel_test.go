@@ -1,0 +1,151 @@
+package world
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/stretchr/testify/require"
+)
+
+func cancelCommand(t *testing.T, s *SSM, id string, instanceIDs ...string) {
+	t.Helper()
+	_, err := s.CancelCommand(context.Background(), &ssm.CancelCommandInput{CommandId: &id, InstanceIds: instanceIDs})
+	require.NoError(t, err)
+}
+
+// Source: B:CancelCommand; aws-facts 2.5.
+func TestCancelCommand_Whole(t *testing.T) {
+	w, s, insts := newFleet(t, 1, slices.Repeat([]Fate{FateOK}, 3)...)
+	in := patching(ids(insts)...)
+	in.MaxConcurrency = aws.String("1")
+	id := send(t, s, in)
+	runFor(w, time.Minute)
+	cancelCommand(t, s, id)
+	require.Equal(t, "Cancelling", string(commandNow(t, s, id).Status))
+	got := rows(t, s, id)
+	require.Equal(t, []string{"Cancelling/Cancelling", "Pending/Pending"}, []string{got[insts[0].ID], got[insts[1].ID]})
+	runFor(w, time.Minute)
+	for _, i := range insts {
+		require.Equal(t, "Cancelled/Cancelled", rows(t, s, id)[i.ID])
+	}
+	require.Equal(t, "Cancelled", string(commandNow(t, s, id).Status))
+	require.Len(t, w.Installs(insts[0].ID), 1)
+	require.Empty(t, w.AgentLog(insts[1].ID), "what was not sent never reaches its agent")
+}
+
+func TestCancelCommand_SomeIDs(t *testing.T) {
+	w, s, insts := newFleet(t, 1, slices.Repeat([]Fate{FateOK}, 3)...)
+	in := patching(ids(insts)...)
+	in.MaxConcurrency = aws.String("1")
+	id := send(t, s, in)
+	runFor(w, time.Minute)
+	cancelCommand(t, s, id, insts[1].ID)
+	runFor(w, time.Hour)
+	got := rows(t, s, id)
+	require.Equal(t, []string{"Success/Success", "Cancelled/Cancelled", "Success/Success"},
+		[]string{got[insts[0].ID], got[insts[1].ID], got[insts[2].ID]})
+}
+
+// Best effort: the process may run on. Source: B:CancelCommand.
+func TestCancelCommand_ProcessMayRunOn(t *testing.T) {
+	killed, ranOn := 0, 0
+	for seed := range uint64(20) {
+		w, s, insts := newFleet(t, seed, FateOK)
+		id := send(t, s, patching(insts[0].ID))
+		runFor(w, time.Minute)
+		cancelCommand(t, s, id)
+		runFor(w, time.Hour)
+		require.Equal(t, "Cancelled/Cancelled", rows(t, s, id)[insts[0].ID])
+		if slices.Contains(kinds(w.AgentLog(insts[0].ID)), AgentCancelled) {
+			killed++
+			require.Positive(t, insts[0].Missing)
+		} else {
+			ranOn++
+			require.Zero(t, insts[0].Missing)
+		}
+		now, _ := w.InFlight(testAccount, testRegion)
+		require.Zero(t, now)
+	}
+	require.Positive(t, killed)
+	require.Positive(t, ranOn)
+}
+
+// What ends before the agent answers ends as it would have. Source: reliability F-22.
+func TestCancelCommand_TooLate(t *testing.T) {
+	w, s, insts := newFleet(t, 1, FateOK)
+	id := send(t, s, patching(insts[0].ID))
+	end := time.Duration(0)
+	for range 3600 {
+		runFor(w, time.Second)
+		end += time.Second
+		if terminal(commandNowStatus(t, s, id)) {
+			break
+		}
+	}
+	w, s, insts = newFleet(t, 1, FateOK)
+	id = send(t, s, patching(insts[0].ID))
+	runFor(w, end-2*time.Second)
+	cancelCommand(t, s, id)
+	runFor(w, time.Hour)
+	require.Equal(t, "Success/Success", rows(t, s, id)[insts[0].ID])
+	cancelCommand(t, s, id)
+	require.Equal(t, "Success", string(commandNow(t, s, id).Status), "a cancel of what has ended changes nothing")
+}
+
+func commandNowStatus(t *testing.T, s *SSM, id string) string {
+	t.Helper()
+	return string(commandNow(t, s, id).Status)
+}
+
+// Source: reliability F-22, a cancel that never completes.
+func TestCancelCommand_Hanging(t *testing.T) {
+	ends := map[string]int{}
+	for seed := range uint64(20) {
+		w, s, insts := newFleet(t, seed, FateHangs)
+		id := send(t, s, patching(insts[0].ID))
+		runFor(w, time.Minute)
+		cancelCommand(t, s, id)
+		runFor(w, time.Hour)
+		ends[rows(t, s, id)[insts[0].ID]]++
+		runFor(w, 8*time.Hour)
+		require.Equal(t, "Cancelled/Cancelled", rows(t, s, id)[insts[0].ID], "the expiry ends it")
+	}
+	require.Positive(t, ends["Cancelling/Cancelling"])
+	require.Positive(t, ends["Cancelled/Cancelled"])
+}
+
+func TestCancelCommand_DelayedIsCancelled(t *testing.T) {
+	w, s, insts := newFleet(t, 1, FateOffline)
+	id := send(t, s, patching(insts[0].ID))
+	runFor(w, time.Minute)
+	cancelCommand(t, s, id)
+	runFor(w, time.Minute)
+	require.Equal(t, "Cancelled/Cancelled", rows(t, s, id)[insts[0].ID])
+	w.ReturnAgent(insts[0].ID)
+	runFor(w, time.Minute)
+	require.Empty(t, w.Installs(insts[0].ID))
+}
+
+func TestCancelCommand_Refuses(t *testing.T) {
+	_, s, insts := newFleet(t, 1, FateOK)
+	id := send(t, s, patching(insts[0].ID))
+	tests := []struct {
+		name string
+		in   ssm.CancelCommandInput
+		code string
+	}{
+		{"an unknown command", ssm.CancelCommandInput{CommandId: aws.String(testSnapshot)}, "InvalidCommandId"},
+		{"an instance that it was not sent to", ssm.CancelCommandInput{CommandId: &id, InstanceIds: []string{"i-0123456789abcdef0"}}, "InvalidInstanceId"},
+		{"51 ids", ssm.CancelCommandInput{CommandId: &id, InstanceIds: make([]string, 51)}, "ValidationException"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := s.CancelCommand(context.Background(), &tt.in)
+			requireCode(t, err, tt.code)
+		})
+	}
+}
