@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim"
@@ -109,10 +110,24 @@ runs with the state machine and the task code that the templates deploy.`,
 	flags.StringVar(&a.format, "format", "text", "form of the result on stdout: text or json")
 	flags.StringVar(&a.progress, "progress", "auto", "how progress is told on stderr: auto, tty, plain, json or quiet")
 	flags.BoolVar(&a.noColour, "no-color", false, "no colours; the variable NO_COLOR does the same")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
+	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(a.validateCommand(), a.simulateCommand(), a.versionCommand(), exitCodesTopic())
 	return root
+}
+
+// flagError says what a flag takes when its value could not be read.
+func flagError(cmd *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	if !errors.As(err, &invalid) {
+		return usage(cmd, err.Error())
+	}
+	allowed := invalid.GetFlag().Value.Type()
+	switch allowed {
+	case "int", "uint64":
+		allowed = "a whole number, 0 or more"
+	}
+	return usage(cmd, fmt.Sprintf("--%s is %q; allowed is %s", invalid.GetFlag().Name, invalid.GetValue(), allowed))
 }
 
 func unknownCommand(root *cobra.Command, name string) error {

@@ -35,7 +35,7 @@ func (a *app) newView(run string) view {
 		}
 		return newScreen(a.stderr, screenOptions{run: run, width: width, colour: a.colour(a.stderr), unicode: a.unicode(), now: a.Now})
 	case "json":
-		return &changeView{emit: a.jsonLine}
+		return &changeView{emit: func(c change) { a.jsonLine(c) }}
 	case "quiet":
 		return &changeView{emit: a.approvalLine}
 	}
@@ -77,14 +77,6 @@ func (v *changeView) show(p sim.Progress) {
 
 func (v *changeView) changes(p sim.Progress) []change {
 	var out []change
-	if p.Phase != v.phase || p.Wave != v.wave {
-		text := p.Phase
-		if p.Wave != "" {
-			text = fmt.Sprintf("wave %s: %s", p.Wave, p.Phase)
-		}
-		out = append(out, change{Kind: "phase", Phase: p.Phase, Wave: p.Wave, text: text})
-		v.phase, v.wave = p.Phase, p.Wave
-	}
 	if v.verdicts == nil {
 		v.verdicts = map[string]patch.Verdict{}
 	}
@@ -97,6 +89,14 @@ func (v *changeView) changes(p sim.Progress) []change {
 			Kind: "wave", Wave: w.Name, Verdict: w.Verdict, Planned: w.Planned, Outcomes: w.Outcomes,
 			text: fmt.Sprintf("wave %s: judged %s, %s", w.Name, w.Verdict, outcomeWords(w)),
 		})
+	}
+	if p.Phase != v.phase || p.Wave != v.wave {
+		text := p.Phase
+		if p.Wave != "" {
+			text = fmt.Sprintf("wave %s: %s", p.Wave, p.Phase)
+		}
+		out = append(out, change{Kind: "phase", Phase: p.Phase, Wave: p.Wave, text: text})
+		v.phase, v.wave = p.Phase, p.Wave
 	}
 	if p.Approval != v.approval {
 		v.approval = p.Approval
@@ -116,8 +116,19 @@ func (a *app) approvalLine(c change) {
 	}
 }
 
-func (a *app) jsonLine(c change) {
-	if err := json.NewEncoder(a.stderr).Encode(c); err != nil {
+// ended tells the real time that a rehearsal took, as the progress is told.
+func (a *app) ended(wall float64, text string) {
+	switch a.progress {
+	case "quiet":
+	case "json":
+		a.jsonLine(map[string]any{"kind": "end", "wallSeconds": wall})
+	default:
+		fmt.Fprintln(a.stderr, text)
+	}
+}
+
+func (a *app) jsonLine(v any) {
+	if err := json.NewEncoder(a.stderr).Encode(v); err != nil {
 		fmt.Fprintf(a.stderr, "progress: %v\n", err)
 	}
 }

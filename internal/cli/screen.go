@@ -149,7 +149,9 @@ func (s *screen) bar(w sim.WaveProgress, width int) string {
 	}
 	other -= good
 	g, o := share(good, w.Planned, width), share(other, w.Planned, width)
-	o = min(o, width-g)
+	if o = min(o, width-g); w.Planned > 0 && good+other >= w.Planned && other > 0 {
+		o = width - g
+	}
 	full, half, empty := "#", "x", "."
 	if s.unicode {
 		full, half, empty = "█", "▒", "░"

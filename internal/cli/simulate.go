@@ -66,8 +66,6 @@ read from a file (--fleet). Files of the rehearsal are written to --out.`,
 	flags.StringVar(&f.approve, "approve", "auto", "who answers the approval: auto, ask (you, on a local page), reject or timeout")
 	flags.StringVar(&f.out, "out", "", "`folder` for the files (default ec2patch-out/<run>; with --seeds none)")
 	flags.StringVar(&f.template, "template", "", "rehearse another hub template, a `file`")
-	cmd.MarkFlagsMutuallyExclusive("seed", "seeds")
-	cmd.MarkFlagsMutuallyExclusive("instances", "fleet")
 	return cmd
 }
 
@@ -87,6 +85,11 @@ func (a *app) simulate(cmd *cobra.Command, file string, f *simulateFlags) error 
 
 // options reads the flags and files into what a rehearsal takes.
 func (a *app) options(cmd *cobra.Command, file string, f *simulateFlags) (sim.Options, error) {
+	for _, pair := range [][2]string{{"seed", "seeds"}, {"instances", "fleet"}} {
+		if cmd.Flags().Changed(pair[0]) && cmd.Flags().Changed(pair[1]) {
+			return sim.Options{}, usage(cmd, fmt.Sprintf("--%s and --%s exclude each other: give one of them", pair[0], pair[1]))
+		}
+	}
 	o := sim.Options{Seed: f.seed, Instances: f.instances, Faults: f.faults, Approve: sim.Approve(f.approve), Hub: a.Hub, Spoke: a.Spoke}
 	if err := oneOf(cmd, "--approve", f.approve, "auto", "ask", "reject", "timeout"); err != nil {
 		return o, err
@@ -179,7 +182,7 @@ func (a *app) simulateOne(ctx context.Context, file string, f *simulateFlags, o 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stderr, "rehearsed in %.2f s of real time\n", res.WallSeconds)
+	a.ended(res.WallSeconds, fmt.Sprintf("rehearsed in %.2f s of real time", res.WallSeconds))
 	if code := exitOf(res); code != ExitDone {
 		return &ExitError{Code: code}
 	}
@@ -223,7 +226,7 @@ func (a *app) simulateSeeds(cmd *cobra.Command, file string, f *simulateFlags, o
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stderr, "%.1f seeds a second, %.2f s of real time\n", res.SeedsPerSecond, res.WallSeconds)
+	a.ended(res.WallSeconds, fmt.Sprintf("%.1f seeds a second, %.2f s of real time", res.SeedsPerSecond, res.WallSeconds))
 	if len(res.Failed) > 0 {
 		return &ExitError{Code: ExitNotPatched}
 	}

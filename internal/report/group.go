@@ -81,6 +81,10 @@ func problems(r *patch.Report) []group {
 	return gs.sorted()
 }
 
+// unnamed is how many planned instances the report counts and does not list. It
+// is zero for every report that a run wrote to its end.
+func unnamed(r *patch.Report) int { return max(r.Totals.Planned-len(r.Instances), 0) }
+
 // warnings groups the good instances that carry a warning by its text.
 func warnings(r *patch.Report) []group {
 	gs := groups{byKey: map[groupKey]*group{}}

@@ -57,6 +57,7 @@ type page struct {
 	Tiles    []tile
 	Bar      []segment
 	Problems []group
+	Unnamed  int
 	Warnings []group
 	Unreach  listing[patch.UnreachableAccount]
 	Timeline *timeline
@@ -92,7 +93,7 @@ func newPage(r *patch.Report) page {
 		Run: Line(string(r.Run)), Status: r.Status, Tone: statusTone(r.Status),
 		Sentence: statusSentence(r.Status, r.DryRun), Reason: Line(r.StatusReason), DryRun: r.DryRun,
 		Facts: facts(r), Tiles: tiles(r), Bar: bar(r.Totals.Outcomes, r.Totals.Planned),
-		Problems: problems(r), Warnings: warnings(r),
+		Problems: problems(r), Unnamed: unnamed(r), Warnings: warnings(r),
 		Unreach: first(r.Unreachable, maxListed, inertUnreachable), Asked: first(r.Approvals, maxListed, inertApproval),
 		Timeline: newTimeline(r), Waves: waveViews(r.Waves), Good: goodRows(r),
 		Digest: Line(r.PlanDigest), Schema: r.SchemaVersion,

@@ -28,7 +28,7 @@ func Text(w io.Writer, r *patch.Report, width int, colour bool) error {
 	t := textWriter{out: bufio.NewWriter(w), width: max(width, minTextWidth), colour: colour}
 	t.head(r)
 	t.waves(r.Waves)
-	t.problems(problems(r), warnings(r))
+	t.problems(r, problems(r), warnings(r))
 	t.unreachable(r.Unreachable)
 	t.approvals(r.Approvals)
 	t.recap(r)
@@ -197,9 +197,11 @@ func tableWidth(rows [][]string) int {
 	return total
 }
 
-func (t *textWriter) problems(open, warned []group) {
+func (t *textWriter) problems(r *patch.Report, open, warned []group) {
 	fmt.Fprintf(t.out, "\n%s\n", t.bold("What was not patched, and why"))
-	if len(open) == 0 {
+	if n := unnamed(r); n > 0 {
+		t.wrap("  ", plural(n, "planned instance")+" are counted and not named in the report.")
+	} else if len(open) == 0 {
 		fmt.Fprintln(t.out, "  Nothing: every instance that matched is patched or compliant.")
 	}
 	for _, g := range open[:min(len(open), maxTextGroups)] {

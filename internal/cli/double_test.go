@@ -1,0 +1,150 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/cli"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
+	"ec2patch/internal/sim"
+)
+
+const goodInput = `{"waves": [{"accounts": ["111111111111"], "regions": ["us-east-1"]}]}`
+
+const badInput = `{
+  "waves": [
+    {"accounts": ["12345"], "regions": ["us-east-9"]}
+  ]
+}`
+
+// program is a program whose rehearsals are made up and whose clock steps by
+// 40 ms each time that it is read.
+func program() cli.Program {
+	at := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	return cli.Program{
+		Parse:    func(data []byte) (patch.Input, error) { return patch.ParseInput(data, patch.HubDefaults()) },
+		Rehearse: func(o sim.Options) (*sim.Result, error) { return rehearse(o) },
+		RehearseSeeds: func(_ sim.Options, from, to uint64, progress func(int)) (*sim.SeedsResult, error) {
+			for n := range int(to - from + 1) {
+				progress(n + 1)
+			}
+			return &sim.SeedsResult{
+				From: from, To: to, Seeds: int(to - from + 1), Statuses: map[patch.RunStatus]int{patch.RunSucceeded: int(to - from + 1)},
+				Planned: 50, Outcomes: map[patch.Outcome]int{patch.Patched: 48, patch.Failed: 2}, Faults: map[string]int{"F-04": 3}, VirtualYears: 0.25,
+				MaxHistoryEvents: 2900, MaxPayloadBytes: 9000,
+			}, nil
+		},
+		Hub: []byte("hub"), Spoke: []byte("spoke"),
+		Now: func() time.Time {
+			at = at.Add(40 * time.Millisecond)
+			return at
+		},
+		Version: "v1.2.3", Commit: "0123456789ab", Go: "go1.26",
+		Terminal: func(io.Writer) (int, bool) { return 0, false },
+	}
+}
+
+// rehearse makes up a run of two waves, in which seed 1 has one failure, and
+// tells its progress.
+func rehearse(o sim.Options) (*sim.Result, error) {
+	bad := 0
+	if o.Seed == 1 {
+		bad = 1
+	}
+	tell := func(p sim.Progress) {
+		if o.Progress != nil {
+			o.Progress(p)
+		}
+	}
+	canary := sim.WaveProgress{Name: "canary", Planned: 2, Accounts: 1}
+	main := sim.WaveProgress{Name: "main", Planned: 4, Accounts: 2}
+	tell(sim.Progress{Phase: "planning"})
+	waves := func() []sim.WaveProgress { return []sim.WaveProgress{canary, main} }
+	tell(sim.Progress{Virtual: 30 * time.Second, Phase: "waiting for approval", Waves: waves(), Approval: "asked"})
+	tell(sim.Progress{Virtual: 90 * time.Second, Phase: "patching", Wave: "canary", Waves: waves()})
+	canary.InFlight = 2
+	tell(sim.Progress{Virtual: 95 * time.Second, Phase: "patching", Wave: "canary", Waves: waves()})
+	canary.InFlight, canary.AccountsDone, canary.Verdict = 0, 1, patch.VerdictGood
+	canary.Outcomes = map[patch.Outcome]int{patch.Patched: 2}
+	tell(sim.Progress{Virtual: 10 * time.Minute, Phase: "patching", Wave: "main", Waves: waves()})
+	main.Outcomes = map[patch.Outcome]int{patch.Patched: 4 - bad, patch.Failed: bad}
+	main.AccountsDone, main.Verdict = 2, patch.VerdictGood
+	tell(sim.Progress{Virtual: 35 * time.Minute, Phase: "done", Waves: waves()})
+	return result(o, bad), nil
+}
+
+func result(o sim.Options, bad int) *sim.Result {
+	start := time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC)
+	r := &patch.Report{SchemaVersion: 1, Run: o.RunID, Status: patch.RunSucceeded, PlanDigest: strings.Repeat("ab", 32), Started: start, Ended: start.Add(35 * time.Minute)}
+	outcomes := map[patch.Outcome]int{}
+	for n := range 6 {
+		i := patch.InstanceReport{InstanceID: patch.InstanceID(fmt.Sprintf("i-%017x", n)), Account: "111111111111", Region: "us-east-1", Wave: "main", Platform: patch.Linux, Outcome: patch.Patched}
+		if n < 2 {
+			i.Wave = "canary"
+		}
+		if n == 5 && bad > 0 {
+			i.Outcome, i.Reason = patch.Failed, "the command failed (exit status 1)"
+		}
+		outcomes[i.Outcome]++
+		r.Instances = append(r.Instances, i)
+	}
+	r.Waves = []patch.WaveReport{
+		wave("canary", map[patch.Outcome]int{patch.Patched: 2}),
+		wave("main", map[patch.Outcome]int{patch.Patched: 4 - bad, patch.Failed: bad}),
+	}
+	r.Totals = patch.Totals{Planned: 6, Good: 6 - bad, Failures: bad, Outcomes: outcomes}
+	var html bytes.Buffer
+	if err := report.HTML(&html, r); err != nil {
+		panic(err)
+	}
+	return &sim.Result{
+		Run: o.RunID, Status: r.Status, Seed: o.Seed, Planned: 6, Outcomes: outcomes, Waves: r.Waves, Violations: []sim.Violation{},
+		VirtualSeconds: 2100, IdealSeconds: 1800, WallSeconds: 99, Executions: 4, MaxHistoryEvents: 310, MaxPayloadBytes: 4096, StateTransitions: 240,
+		LambdaInvocations: 66, APICalls: map[string]int{"ssm:SendCommand": 3, "ssm:ListCommands": 41}, Faults: map[string]int{},
+		DetectionDelaySeconds: sim.Quantiles{P50: 6, P95: 14, Max: 15}, EstimatedCostUSD: 0.0171,
+		Report: r, Files: map[string][]byte{"report.html": html.Bytes(), "history.json": []byte("[]\n")},
+		Cost: []sim.CostItem{{Name: "Step Functions state transitions", Quantity: 240, Unit: "transitions", USD: 0.006}},
+	}
+}
+
+func wave(name string, m map[patch.Outcome]int) patch.WaveReport {
+	n := 0
+	for _, k := range m {
+		n += k
+	}
+	return patch.WaveReport{
+		Name: name, Verdict: patch.VerdictGood, Planned: n, Outcomes: m,
+		Accounts: []patch.AccountReport{{Account: "111111111111", Planned: n, Outcomes: m}},
+	}
+}
+
+// call is one command line in a folder of its own and what came of it.
+type call struct {
+	stdout, stderr string
+	code           int
+	err            error
+}
+
+func run(ctx context.Context, p cli.Program, env []string, stdin string, args ...string) call {
+	var stdout, stderr bytes.Buffer
+	err := p.Run(ctx, args, env, strings.NewReader(stdin), &stdout, &stderr)
+	return call{stdout: stdout.String(), stderr: stderr.String(), code: cli.ExitCode(err), err: err}
+}
+
+// enter changes to an empty folder with the inputs that the tests name.
+func enter(t *testing.T) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{"good.json": goodInput, "bad.json": badInput, "fleet.json": "{}", "other-hub.yaml": "other hub"} {
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o644))
+	}
+}

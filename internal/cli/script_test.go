@@ -1,0 +1,163 @@
+package cli_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"ec2patch/internal/cli"
+	"ec2patch/internal/golden"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim"
+)
+
+// TestScripts compares whole calls, command line, output and exit code, with the
+// transcripts in testdata/script.
+func TestScripts(t *testing.T) {
+	tests := []struct {
+		name  string
+		args  string
+		stdin string
+		env   []string
+		with  func(*cli.Program)
+	}{
+		{name: "help", args: "--help"},
+		{name: "no-arguments", args: ""},
+		{name: "help-simulate", args: "help simulate"},
+		{name: "help-exit-codes", args: "help exit-codes"},
+		{name: "version", args: "version"},
+		{name: "version-json", args: "version --format json"},
+		{name: "unknown-command", args: "simulat good.json"},
+		{name: "unknown-flag", args: "simulate good.json --sed 1"},
+		{name: "unknown-format", args: "version --format yaml"},
+		{name: "unknown-progress", args: "version --progress loud"},
+		{name: "version-with-argument", args: "version 2"},
+		{name: "validate-good", args: "validate good.json"},
+		{name: "validate-bad", args: "validate good.json bad.json"},
+		{name: "validate-json", args: "validate bad.json --format json"},
+		{name: "validate-stdin", args: "validate -", stdin: "{}"},
+		{name: "validate-nothing", args: "validate"},
+		{name: "validate-missing-file", args: "validate nowhere.json"},
+		{name: "simulate", args: "simulate good.json"},
+		{name: "simulate-all-good", args: "simulate good.json --seed 2"},
+		{name: "simulate-json", args: "simulate good.json --format json"},
+		{name: "simulate-quiet", args: "simulate good.json --progress quiet"},
+		{name: "simulate-json-progress", args: "simulate good.json --progress json"},
+		{name: "simulate-out", args: "simulate - --out kept --progress quiet", stdin: goodInput},
+		{name: "simulate-bad-input", args: "simulate bad.json"},
+		{name: "simulate-bad-input-json", args: "simulate bad.json --format json"},
+		{name: "simulate-no-input", args: "simulate"},
+		{name: "simulate-bad-approve", args: "simulate good.json --approve yes"},
+		{name: "simulate-bad-seed", args: "simulate good.json --seed -1"},
+		{name: "simulate-bad-instances", args: "simulate good.json --instances 0"},
+		{name: "simulate-instances-and-fleet", args: "simulate good.json --instances 5 --fleet fleet.json"},
+		{name: "simulate-missing-fleet", args: "simulate good.json --fleet nowhere.json"},
+		{name: "simulate-missing-template", args: "simulate good.json --template nowhere.yaml"},
+		{name: "simulate-bad-faults", args: "simulate good.json --faults strom"},
+		{name: "simulate-bad-fault-rate", args: "simulate good.json --faults F-04=2"},
+		{name: "simulate-unknown-fault", args: "simulate good.json --faults F-99=0.1", with: func(p *cli.Program) { p.Faults = []string{"F-04", "F-13"} }},
+		{name: "simulate-rejected", args: "simulate good.json --approve reject --progress quiet", with: ends(func(r *sim.Result) {
+			r.Status, r.Report.Status = patch.RunRejected, patch.RunRejected
+		})},
+		{name: "simulate-violation", args: "simulate good.json --seed 3 --faults F-04=0.5 --progress quiet", with: ends(func(r *sim.Result) {
+			r.Violations = []sim.Violation{{Rule: "R-01", At: "12m04s", Detail: "i-0000000000000002a got two Install commands\x1b[2J"}}
+		})},
+		{name: "simulate-no-report", args: "simulate good.json --progress quiet", with: ends(func(r *sim.Result) { r.Report, r.Status = nil, patch.RunFailed })},
+		{name: "simulate-fails", args: "simulate good.json --progress quiet", with: func(p *cli.Program) {
+			p.Rehearse = func(sim.Options) (*sim.Result, error) { return nil, errors.New("the state machine has no start") }
+		}},
+		{name: "simulate-finding", args: "simulate good.json --progress quiet", with: func(p *cli.Program) {
+			p.Rehearse = func(sim.Options) (*sim.Result, error) {
+				return nil, fmt.Errorf("rehearse: %w", patch.Problems{{Path: "fleet.accounts[0]", Value: `"x"`, Message: "is no account", Remedy: "write twelve digits", Line: 2, Column: 5}})
+			}
+		}},
+		{name: "simulate-approve-ask-quiet", args: "simulate good.json --approve ask --progress quiet", with: asks()},
+		{name: "simulate-approve-ask", args: "simulate good.json --approve ask", with: asks()},
+		{name: "seeds", args: "simulate good.json --seeds 1-20"},
+		{name: "seeds-json", args: "simulate good.json --seeds 1-20 --format json --progress quiet"},
+		{name: "seeds-violation", args: "simulate good.json --seeds 1-3 --faults storm --progress quiet", with: func(p *cli.Program) {
+			inner := p.RehearseSeeds
+			p.RehearseSeeds = func(o sim.Options, from, to uint64, f func(int)) (*sim.SeedsResult, error) {
+				res, err := inner(o, from, to, f)
+				res.Failed = []sim.FailedSeed{{Seed: 2, Rule: "R-04", Detail: "sent after the budget was exceeded"}}
+				return res, err
+			}
+		}},
+		{name: "seeds-bad-range", args: "simulate good.json --seeds 9-1"},
+		{name: "seeds-and-seed", args: "simulate good.json --seeds 1-9 --seed 4"},
+		{name: "seeds-ask", args: "simulate good.json --seeds 1-9 --approve ask"},
+		{name: "terminal-80", args: "simulate good.json", env: []string{"TERM=xterm", "LANG=C.UTF-8"}, with: onTerminal(80)},
+		{name: "terminal-40", args: "simulate good.json", env: []string{"TERM=xterm", "NO_COLOR=1"}, with: onTerminal(40)},
+		{name: "terminal-dumb", args: "simulate good.json", env: []string{"TERM=dumb"}, with: onTerminal(80)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := program()
+			if tt.with != nil {
+				tt.with(&p)
+			}
+			var c call
+			t.Run("call", func(t *testing.T) {
+				enter(t)
+				c = run(t.Context(), p, tt.env, tt.stdin, strings.Fields(tt.args)...)
+			})
+			golden.Equal(t, "script/"+tt.name+".txt", []byte(transcript(tt.args, c)))
+		})
+	}
+}
+
+// transcript is what a reader of the test sees. Escape characters are written
+// as \e.
+func transcript(args string, c call) string {
+	text := fmt.Sprintf("$ ec2patch %s\n-- stdout --\n%s-- stderr --\n%s-- exit %d --\n", args, c.stdout, c.stderr, c.code)
+	text = strings.ReplaceAll(text, "\x1b", `\e`)
+	return strings.ReplaceAll(text, "\r", `\r`)
+}
+
+// ends changes how the made-up rehearsal ends.
+func ends(change func(*sim.Result)) func(*cli.Program) {
+	return func(p *cli.Program) {
+		p.Rehearse = func(o sim.Options) (*sim.Result, error) {
+			res := result(o, 0)
+			change(res)
+			return res, nil
+		}
+	}
+}
+
+// asks makes the rehearsal wait for a person at a local address.
+func asks() func(*cli.Program) {
+	return func(p *cli.Program) {
+		p.Rehearse = func(o sim.Options) (*sim.Result, error) {
+			if o.Approve != sim.ApproveAsk {
+				return nil, fmt.Errorf("approve is %q", o.Approve)
+			}
+			o.Progress(sim.Progress{Phase: "waiting for approval", Approval: "open http://127.0.0.1:8089/callback to decide"})
+			return result(o, 0), nil
+		}
+	}
+}
+
+func onTerminal(width int) func(*cli.Program) {
+	return func(p *cli.Program) { p.Terminal = func(io.Writer) (int, bool) { return width, true } }
+}
+
+func TestInterrupt(t *testing.T) {
+	p := program()
+	ctx, cancel := context.WithCancel(t.Context())
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	p.Rehearse = func(sim.Options) (*sim.Result, error) {
+		cancel()
+		<-release
+		return nil, errors.New("too late")
+	}
+	enter(t)
+	c := run(ctx, p, nil, "", "simulate", "good.json", "--progress", "quiet")
+	if c.code != cli.ExitInterrupted || c.stdout != "" {
+		t.Errorf("code %d, stdout %q, want 130 and nothing", c.code, c.stdout)
+	}
+}
