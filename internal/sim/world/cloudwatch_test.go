@@ -1,0 +1,97 @@
+package world
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/iam"
+)
+
+// Source: B:cloudwatch/DescribeAlarms; reliability F-59.
+func TestDescribeAlarms_Script(t *testing.T) {
+	w := New(1, testStart())
+	w.IgnoreIAM = true
+	require.NoError(t, w.AddAlarm(testAccount, testRegion, "errors",
+		AlarmStep{After: 20 * time.Minute, State: "OK"}, AlarmStep{After: 10 * time.Minute, State: "ALARM"}))
+	c := w.CloudWatch(testPrincipal(testAccount), testRegion)
+	var got []cwtypes.StateValue
+	for range 3 {
+		out, err := c.DescribeAlarms(context.Background(), &cloudwatch.DescribeAlarmsInput{AlarmNames: []string{"errors", "missing"}})
+		require.NoError(t, err)
+		require.Len(t, out.MetricAlarms, 1, "a missing alarm is not returned")
+		got = append(got, out.MetricAlarms[0].StateValue)
+		runFor(w, 10*time.Minute)
+	}
+	require.Equal(t, []cwtypes.StateValue{"INSUFFICIENT_DATA", "ALARM", "OK"}, got)
+
+	w.RemoveAlarm(testAccount, testRegion, "errors")
+	out, err := c.DescribeAlarms(context.Background(), &cloudwatch.DescribeAlarmsInput{AlarmNames: []string{"errors"}})
+	require.NoError(t, err)
+	require.Empty(t, out.MetricAlarms)
+}
+
+func TestDescribeAlarms_Pages(t *testing.T) {
+	w := New(1, testStart())
+	w.IgnoreIAM = true
+	for _, name := range []string{"c", "a", "b"} {
+		require.NoError(t, w.AddAlarm(testAccount, testRegion, name, AlarmStep{State: "OK"}))
+	}
+	c := w.CloudWatch(testPrincipal(testAccount), testRegion)
+	one, err := c.DescribeAlarms(context.Background(), &cloudwatch.DescribeAlarmsInput{MaxRecords: aws.Int32(2)})
+	require.NoError(t, err)
+	two, err := c.DescribeAlarms(context.Background(), &cloudwatch.DescribeAlarmsInput{MaxRecords: aws.Int32(2), NextToken: one.NextToken})
+	require.NoError(t, err)
+	var names []string
+	for _, a := range append(one.MetricAlarms, two.MetricAlarms...) {
+		names = append(names, *a.AlarmName)
+	}
+	require.Equal(t, []string{"a", "b", "c"}, names)
+	require.Nil(t, two.NextToken)
+}
+
+func TestDescribeAlarms_Refuses(t *testing.T) {
+	w := New(1, testStart())
+	w.IgnoreIAM = true
+	c := w.CloudWatch(testPrincipal(testAccount), testRegion)
+	tests := []struct {
+		name string
+		in   cloudwatch.DescribeAlarmsInput
+		code string
+	}{
+		{"101 names", cloudwatch.DescribeAlarmsInput{AlarmNames: make([]string, 101)}, "ValidationException"},
+		{"101 a page", cloudwatch.DescribeAlarmsInput{MaxRecords: aws.Int32(101)}, "ValidationException"},
+		{"a prefix", cloudwatch.DescribeAlarmsInput{AlarmNamePrefix: aws.String("x")}, "UnsupportedBySimulation"},
+		{"composite alarms", cloudwatch.DescribeAlarmsInput{AlarmTypes: []cwtypes.AlarmType{"CompositeAlarm"}}, "UnsupportedBySimulation"},
+		{"a token that is none", cloudwatch.DescribeAlarmsInput{NextToken: aws.String("x")}, "InvalidNextToken"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := c.DescribeAlarms(context.Background(), &tt.in)
+			requireCode(t, err, tt.code)
+		})
+	}
+	require.Error(t, w.AddAlarm(testAccount, testRegion, "x", AlarmStep{State: "Ok"}))
+}
+
+// Judged on the ARNs of the alarms that are named. Source: Service Authorization Reference, Amazon CloudWatch.
+func TestDescribeAlarms_Permission(t *testing.T) {
+	w := New(1, testStart())
+	require.NoError(t, w.AddAlarm(testAccount, testRegion, "errors"))
+	w.AddRole(Role{ARN: spokeRole, Policies: []*iam.Policy{policy(t, `{"Version":"2012-10-17","Statement":[
+		{"Effect":"Allow","Action":"cloudwatch:DescribeAlarms","Resource":"arn:aws:cloudwatch:*:111111111111:alarm:errors"}]}`)}})
+	p, err := w.Session(spokeRole, "x")
+	require.NoError(t, err)
+	c := w.CloudWatch(p, testRegion)
+	_, err = c.DescribeAlarms(context.Background(), &cloudwatch.DescribeAlarmsInput{AlarmNames: []string{"errors"}})
+	require.NoError(t, err)
+	for _, names := range [][]string{{"errors", "other"}, nil} {
+		_, err = c.DescribeAlarms(context.Background(), &cloudwatch.DescribeAlarmsInput{AlarmNames: names})
+		requireCode(t, err, "AccessDenied")
+	}
+}
