@@ -1,0 +1,76 @@
+# Everything that people and CI run. `make help` lists the targets.
+
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+INPUT    ?= examples/run-inputs/multi-wave-staggered.json
+SEED     ?= 1
+SEEDS    ?=
+ARCH     ?= arm64
+FUZZTIME ?= 10s
+TEMPLATES := cloudformation/hub-cfn.yaml cloudformation/spoke-cfn.yaml
+
+.PHONY: help demo build test check lint fmt vet templates shell golden fuzz bench sim package clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  variables: INPUT=$(INPUT) SEED=$(SEED) SEEDS=A-B ARCH=arm64|amd64 FUZZTIME=$(FUZZTIME)"
+
+demo: build ## rehearse an example run, offline
+	@code=0; ./ec2patch simulate $(INPUT) --seed $(SEED) --out ec2patch-out/demo || code=$$?; \
+	echo; \
+	if [ $$code -ne 5 ]; then echo "demo: simulate ended with exit code $$code, expected 5"; exit 1; fi; \
+	echo "simulate ended with exit code 5, and that is right: the demo's fleet holds instances that"; \
+	echo "cannot be patched, and a run that leaves an instance unpatched never ends with 0."; \
+	echo "Open ec2patch-out/demo/report.html in a browser."
+
+build: ## build ./ec2patch
+	go build -trimpath -o ec2patch ./cmd/ec2patch
+
+test: ## run all tests with the race detector
+	go test -race ./...
+
+check: test lint ## what CI runs: tests, formatting, vet, templates, shell
+
+lint: fmt vet templates shell ## every check that is no test
+
+fmt: ## fail if a file is not formatted
+	@files=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi; echo "gofmt: ok"
+
+vet: ## go vet
+	go vet ./...
+
+templates: ## cfn-lint on the templates, where it is installed
+	@if cfn-lint --version >/dev/null 2>&1; then cfn-lint $(TEMPLATES) && echo "cfn-lint: ok"; \
+	else echo "********** skipped: cfn-lint not found, the templates were not linted **********"; fi
+
+shell: ## shellcheck on the scripts, where it is installed
+	@bash -n .ci/run; \
+	if command -v shellcheck >/dev/null; then shellcheck .ci/run && echo "shellcheck: ok"; \
+	else echo "********** skipped: shellcheck not found, .ci/run was only parsed **********"; fi
+
+golden: ## rewrite the golden files; read the difference before you commit
+	go test $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | awk '/ec2patch\/internal\/golden/ {print $$1}') -update
+
+fuzz: ## run every fuzz target for FUZZTIME
+	@for package in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$package | sed -n '/^Fuzz/p'); do \
+	    echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+sim: build ## rehearse INPUT with SEED, or with all SEEDS=A-B
+	@code=0; ./ec2patch simulate $(INPUT) $(if $(SEEDS),--seeds $(SEEDS) --faults swarm,--seed $(SEED)) || code=$$?; \
+	echo "exit code $$code"; exit $$code
+
+package: ## build dist/lambda.zip for ARCH
+	go run ./internal/packer -arch $(ARCH) -out dist/lambda.zip
+
+clean: ## remove what was built and rehearsed
+	rm -rf ec2patch dist ec2patch-out
