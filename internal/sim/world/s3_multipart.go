@@ -1,11 +1,13 @@
 package world
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -154,16 +156,14 @@ func (u *upload) join(list *s3types.CompletedMultipartUpload) (*object, error) {
 	if list == nil || len(list.Parts) == 0 {
 		return nil, apiError("MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
 	}
+	ascending := func(a, b s3types.CompletedPart) int { return cmp.Compare(deref(a.PartNumber), deref(b.PartNumber)) }
+	if !slices.IsSortedFunc(list.Parts, ascending) {
+		return nil, apiError("InvalidPartOrder", "The list of parts was not in ascending order. Parts must be ordered by part number.")
+	}
 	o := &object{contentType: u.contentType, metadata: u.metadata}
 	sums := md5.New()
-	last := int32(0)
 	for i, p := range list.Parts {
-		number := deref(p.PartNumber)
-		if number <= last {
-			return nil, apiError("InvalidPartOrder", "The list of parts was not in ascending order. Parts must be ordered by part number.")
-		}
-		last = number
-		part, ok := u.parts[number]
+		part, ok := u.parts[deref(p.PartNumber)]
 		if !ok || deref(p.ETag) != etag(part) {
 			return nil, apiError("InvalidPart", "One or more of the specified parts could not be found.")
 		}
