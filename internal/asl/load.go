@@ -88,7 +88,11 @@ func (l *loader) noNulls(n *Node, at string, depth int) {
 		}
 	case []Field:
 		for _, f := range v {
-			l.noNulls(f.Value, strings.TrimSuffix(at, "/")+"/"+f.Key, depth+1)
+			inner := strings.TrimSuffix(at, "/")
+			if f.Key != "States" { // paths name states without the level between
+				inner += "/" + f.Key
+			}
+			l.noNulls(f.Value, inner, depth+1)
 		}
 	}
 }

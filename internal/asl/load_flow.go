@@ -32,14 +32,16 @@ func (l *loader) flow(o *object, parent *varScope) *flow {
 		states.problem("", "there are no states")
 	}
 	var order []*state
+	declared := map[string]bool{}
 	for _, field := range states.fields {
-		l.name(field, states.at)
+		l.name(field, o.at)
+		declared[field.Key] = true
 		if s := l.state(field, o.at); s != nil {
 			f.states[s.name] = s
 			order = append(order, s)
 		}
 	}
-	l.resolve(f)
+	l.resolve(f, declared)
 	if f.startAt != nil && len(order) == len(states.fields) {
 		l.unreachable(f, order)
 	}
@@ -49,7 +51,7 @@ func (l *loader) flow(o *object, parent *varScope) *flow {
 // name checks a state's name, which must be unique in the whole machine.
 func (l *loader) name(f Field, at string) {
 	if n := len([]rune(f.Key)); n == 0 || n > maxStateName {
-		l.problem(f.Line, at, "a state's name has 1 to %d characters, this one has %d", maxStateName, n)
+		l.problem(f.Line, at+"/"+f.Key, "a state's name has 1 to %d characters, this one has %d", maxStateName, n)
 	}
 	if line, ok := l.names[f.Key]; ok {
 		l.problem(f.Line, at+"/"+f.Key, "a state of this name stands in line %d already: names are unique in the whole machine", line)
@@ -58,14 +60,16 @@ func (l *loader) name(f Field, at string) {
 	l.names[f.Key] = f.Line
 }
 
-func (l *loader) resolve(f *flow) {
+// resolve follows the transitions of a scope. A state that was declared but could not be read is no dangling target.
+func (l *loader) resolve(f *flow, declared map[string]bool) {
 	for _, k := range l.links {
-		s, ok := f.states[k.to]
-		if !ok {
-			l.dangling = append(l.dangling, k)
+		if s, ok := f.states[k.to]; ok {
+			k.set(s)
 			continue
 		}
-		k.set(s)
+		if !declared[k.to] {
+			l.dangling = append(l.dangling, k)
+		}
 	}
 }
 
@@ -166,7 +170,10 @@ func (l *loader) state(f Field, scope string) *state {
 		if s.typ != "" {
 			o.problem("Type", "unknown type %q", s.typ)
 		}
-		return s // its fields cannot be judged
+		// Its other fields cannot be judged; where it leads to spares later states a problem that they do not have.
+		o.goTo("Next", s, func(*state) {})
+		o.goTo("Default", s, func(*state) {})
+		return s
 	}
 	l.tokens(s, tokens)
 	o.finish()
@@ -177,7 +184,7 @@ func (l *loader) state(f Field, scope string) *state {
 func (l *loader) tokens(s *state, from int) {
 	uses := l.tokenUses[from:]
 	l.tokenUses = l.tokenUses[:from]
-	if s.task != nil && s.task.token {
+	if s.task != nil && s.task.token && !s.task.bareLambda {
 		if len(uses) == 0 {
 			l.problem(s.line, s.at, "a .waitForTaskToken task must hand $$.Task.Token on in its Parameters")
 		}

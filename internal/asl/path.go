@@ -60,7 +60,7 @@ func parsePath(text string) (*path, error) {
 		return nil, err
 	}
 	if p.pos != len(text) {
-		return nil, fmt.Errorf("path %q: unexpected %q", text, text[p.pos:])
+		return nil, fmt.Errorf("%q: unexpected %q", text, text[p.pos:])
 	}
 	return out, nil
 }
@@ -204,7 +204,7 @@ type pathParser struct {
 }
 
 func (p *pathParser) errorf(format string, args ...any) error {
-	return fmt.Errorf("path %q: %s", p.text, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%q: %s", p.text, fmt.Sprintf(format, args...))
 }
 
 func (p *pathParser) peek() byte {
