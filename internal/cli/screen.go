@@ -129,13 +129,13 @@ func (s *screen) wave(w sim.WaveProgress) string {
 	if w.InFlight > 0 {
 		text += fmt.Sprintf(", %d in flight", w.InFlight)
 	}
-	if w.Accounts > 0 {
-		text += fmt.Sprintf(", accounts %d/%d", w.AccountsDone, w.Accounts)
-	}
 	for _, o := range patch.Outcomes() {
 		if n := w.Outcomes[o]; n > 0 {
 			text += fmt.Sprintf(", %s %d", o, n)
 		}
+	}
+	if w.Accounts > 0 {
+		text += fmt.Sprintf(", accounts %d/%d", w.AccountsDone, w.Accounts)
 	}
 	room := s.width - len([]rune(left)) - barWidth
 	return left + s.bar(w, barWidth) + cut(text, room)
