@@ -107,6 +107,14 @@ func (c *checker) condition(line int, name string) {
 	}
 }
 
+// named checks the condition that a function names; the name must be written out.
+func (c *checker) named(line int, n *node) {
+	if n.text == "" {
+		c.add(line, "the name of a condition must be written out")
+	}
+	c.condition(line, n.text)
+}
+
 // references checks the calls below a node; resources tells whether they may name resources.
 func (c *checker) references(n *node, resources bool) {
 	if n == nil {
@@ -139,9 +147,9 @@ func (c *checker) call(n *node, resources bool) {
 	case "Ref":
 		c.ref(n.line, n.arg.text, resources)
 	case "Condition":
-		c.condition(n.line, n.arg.text)
+		c.named(n.line, n.arg)
 	case "Fn::If":
-		c.condition(n.line, n.arg.items[0].text)
+		c.named(n.line, n.arg.items[0])
 	case "Fn::GetAtt":
 		c.attribute(n.line, n.arg.items[0].text, n.arg.items[1].text)
 	case "Fn::FindInMap":

@@ -196,6 +196,11 @@ func TestStack_Functions(t *testing.T) {
 		_, found := stack.Function(arn)
 		require.Equal(t, want, found, arn)
 	}
+	stack = deploy(t, load(t, "types.yaml"), nil)
+	f, found := stack.Function(stack.Resources["Alias"].ARN)
+	require.True(t, found, "an alias")
+	require.Equal(t, "Function", f.LogicalID)
+	require.Len(t, f.VersionARNs, 3)
 }
 
 func TestStack_Definition(t *testing.T) {

@@ -73,6 +73,7 @@ func TestLoad_refuses(t *testing.T) {
 		{"a Sub of a list", minimal(property("TopicName: !Sub [a]")), "t.yaml:6: Fn::Sub takes text, or a list of text and a mapping"},
 		{"a mapping that is not there", minimal(property("TopicName: !FindInMap [M, a, b]")), "t.yaml:6: mapping M is not in the template"},
 		{"a condition that is not there", minimal(property("TopicName: !If [C, a, b]")), "t.yaml:6: condition C is not in the template"},
+		{"a condition that is not named", minimal(property("TopicName: !If [[C], a, b]")), "t.yaml:6: the name of a condition must be written out"},
 		{"a condition that is never used", minimal("Conditions:\n  C: !Equals [a, b]"), "t.yaml:3: condition C is never used"},
 		{"a condition that refers to a resource", minimal("Conditions:\n  C: !Equals [!Ref T, b]\nOutputs:\n  O: {Condition: C, Value: x}"), "t.yaml:3: Ref T: conditions and rules may refer to parameters only"},
 		{"a dependency on nothing", minimal("Resources:\n  T:\n    Type: AWS::SNS::Topic\n    DependsOn: [Nowhere]"), "t.yaml:3: T: DependsOn names Nowhere, which is no resource"},

@@ -1,6 +1,10 @@
 package iam
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // entry is a row of the catalogue: actions of a service that take the same resources and the same condition keys.
 type entry struct {
@@ -208,6 +212,37 @@ func byName(all map[string]*action) map[string]*action {
 	out := make(map[string]*action, len(all))
 	for _, a := range all {
 		out[a.name] = a
+	}
+	return out
+}
+
+// Actions lists every action of the catalogue, in order.
+func Actions() []string { return slices.Sorted(maps.Keys(exact)) }
+
+// Sample gives resources that a call of an action may be judged on, one of each kind that the action has, and "*" where it
+// needs none. Nil for an unknown action. With Actions it answers what else a role may do.
+func Sample(name, account, region string) []string {
+	a := exact[name]
+	if a == nil {
+		return nil
+	}
+	var out []string
+	if a.star {
+		out = append(out, "*")
+	}
+	for _, t := range a.on {
+		rest := t.prefix + "sample"
+		if t.needs != "" {
+			rest += t.needs + "sample"
+		}
+		where := region + ":" + account
+		switch t.service {
+		case "s3":
+			where = ":"
+		case "iam", "organizations":
+			where = ":" + account
+		}
+		out = append(out, "arn:aws:"+t.service+":"+where+":"+rest)
 	}
 	return out
 }

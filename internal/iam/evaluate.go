@@ -103,6 +103,9 @@ func refuse(r *Request, call *action) string {
 	if r.Principal.ARN == "" && r.Principal.Service == "" && r.Principal.Federated == "" {
 		return "the request names no principal"
 	}
+	if parts, ok := split(r.Principal.ARN); r.Principal.ARN != "" && (!ok || parts[4] != r.Principal.Account) {
+		return fmt.Sprintf("principal %s is not of account %q", r.Principal.ARN, r.Principal.Account)
+	}
 	if len(r.Resources) == 0 {
 		return "the request names no resource"
 	}

@@ -227,6 +227,7 @@ func TestEvaluate_combined(t *testing.T) {
 		want                                  bool
 		by                                    string
 		used                                  int
+		context                               map[string][]string
 	}{
 		{rule: "a key without a policy lets nobody in", caller: hubSend, identity: allowAll},
 		{rule: "a key policy that names the root delegates to identity policies", caller: hubSend, identity: allowAll, resource: rootKey, want: true, by: "identity/#0", used: 2},
@@ -257,6 +258,12 @@ func TestEvaluate_combined(t *testing.T) {
 		{rule: "another service is not named", caller: iam.Principal{Service: "events.amazonaws.com"}, resource: `"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"kms:Decrypt","Resource":"*"`},
 		{rule: "a service without the source account that the policy wants", caller: lambdaSvc,
 			resource: `"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"kms:Decrypt","Resource":"*","Condition":{"StringEquals":{"aws:SourceAccount":"111111111111"}}`},
+		{rule: "a caller whose account is not that of the ARN", caller: iam.Principal{Account: hub, ARN: patcher.ARN, RoleARN: patcher.RoleARN}, identity: allowAll, resource: rootKey},
+		{rule: "an alarm on an encrypted topic says where it comes from", caller: iam.Principal{Service: "cloudwatch.amazonaws.com"},
+			resource: `"Effect":"Allow","Principal":{"Service":"cloudwatch.amazonaws.com"},"Action":["kms:Decrypt","kms:GenerateDataKey*"],"Resource":"*","Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:cloudwatch:us-east-1:111111111111:alarm:*"}}`,
+			context:  values("aws:SourceArn", "arn:aws:cloudwatch:us-east-1:111111111111:alarm:x"), want: true, by: "resource/#0", used: 1},
+		{rule: "EventBridge on an encrypted topic does not, so such a condition drops its messages", caller: iam.Principal{Service: "events.amazonaws.com"},
+			resource: `"Effect":"Allow","Principal":{"Service":"events.amazonaws.com"},"Action":["kms:Decrypt","kms:GenerateDataKey*"],"Resource":"*","Condition":{"StringEquals":{"aws:SourceAccount":"111111111111"}}`},
 		{rule: "a caller who says nothing of himself", caller: iam.Principal{Account: hub}, identity: allowAll, resource: rootKey},
 	}
 	for _, test := range tests {
@@ -271,7 +278,7 @@ func TestEvaluate_combined(t *testing.T) {
 					*side.into = statement(t, side.name, side.inside)
 				}
 			}
-			d := one(test.caller, "kms:Decrypt", keyARN, nil, set)
+			d := one(test.caller, "kms:Decrypt", keyARN, test.context, set)
 			require.Equal(t, test.want, d.Allowed, d.Reason)
 			require.Equal(t, test.by, d.By)
 			require.Len(t, d.Used, test.used)
