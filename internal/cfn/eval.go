@@ -305,9 +305,9 @@ func (d *deployer) judge(n *node) bool {
 	case "Fn::Not":
 		return !d.judge(n.arg.items[0])
 	case "Fn::And":
-		return d.count(n, true) == len(n.arg.items)
+		return d.count(n) == len(n.arg.items)
 	case "Fn::Or":
-		return d.count(n, true) > 0
+		return d.count(n) > 0
 	case "Fn::Equals":
 		a, okA := d.text(n.arg.items[0])
 		b, okB := d.text(n.arg.items[1])
@@ -329,11 +329,11 @@ func (d *deployer) judge(n *node) bool {
 	return false
 }
 
-// count judges every argument, so that all problems are found, and counts those that come out as wanted.
-func (d *deployer) count(n *node, wanted bool) int {
+// count judges every argument, so that all problems are found, and counts those that hold.
+func (d *deployer) count(n *node) int {
 	hits := 0
 	for _, item := range n.arg.items {
-		if d.judge(item) == wanted {
+		if d.judge(item) {
 			hits++
 		}
 	}

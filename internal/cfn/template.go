@@ -83,14 +83,6 @@ type loader struct {
 	t *Template
 }
 
-func (l *loader) parameterNames() []string {
-	names := make([]string, 0, len(l.t.parameters))
-	for _, p := range l.t.parameters {
-		names = append(names, p.name)
-	}
-	return names
-}
-
 // ids checks the names of a section and returns its entries, which must be mappings where shape says so.
 func (l *loader) ids(section field, shape kind, limit int) []field {
 	n := section.value

@@ -6,25 +6,6 @@ import (
 	"strings"
 )
 
-// Principal is who calls. One of ARN, Service and Federated is set.
-type Principal struct {
-	Account string // twelve digits, of an ARN
-	// ARN is that of the session (arn:aws:sts::111111111111:assumed-role/name/session) or of a user.
-	ARN string
-	// RoleARN is the role behind a session; aws:PrincipalArn is this, or ARN for a user.
-	RoleARN   string
-	Service   string // states.amazonaws.com
-	Federated string // ARN of an identity provider
-}
-
-// Session is the principal that AssumeRole makes of a role. The path of the role is no part of the session's ARN.
-func Session(roleARN, sessionName string) Principal {
-	parts, _ := split(roleARN)
-	name := parts[5][strings.LastIndexByte(parts[5], '/')+1:]
-	return Principal{Account: parts[4], RoleARN: roleARN,
-		ARN: "arn:" + parts[1] + ":sts::" + parts[4] + ":assumed-role/" + name + "/" + sessionName}
-}
-
 // Request is one API call.
 type Request struct {
 	Principal Principal
@@ -211,16 +192,6 @@ func (s *scope) follows(lower string) (known bool, text string) {
 	return false, ""
 }
 
-func (p *Principal) kind() string {
-	switch {
-	case p.RoleARN != "":
-		return "AssumedRole"
-	case p.ARN != "":
-		return "User"
-	}
-	return ""
-}
-
 // owner is the account that has the resource. Documents and policies of AWS itself count as the caller's.
 func (s *scope) owner() string {
 	switch account := s.parts[4]; {
@@ -231,16 +202,6 @@ func (s *scope) owner() string {
 	}
 	return s.request.Principal.Account
 }
-
-// grant says how closely a resource policy names the caller.
-type grant int
-
-const (
-	none      grant = iota
-	byAccount       // the caller's account, which then decides by its own policies
-	byRole          // the role, everybody, a service or an identity provider
-	bySession       // the very session
-)
 
 // found is what a set of policies says about a request.
 type found struct {
@@ -352,7 +313,7 @@ func (s *scope) weigh(identity *Statement, resource found, l limits) Decision {
 func (s *scope) ownPolicyNeeded() bool {
 	switch s.action.service {
 	case "kms":
-		return s.resource != "*"
+		return strings.HasPrefix(s.parts[5], "key/")
 	case "sts":
 		return s.parts[2] == "iam"
 	}
@@ -409,30 +370,4 @@ func (st *Statement) covers(s *scope) bool {
 		}
 	}
 	return false
-}
-
-// names says how a statement of a resource policy names the caller.
-func (st *Statement) names(p *Principal) grant {
-	best := none
-	if st.anyPrincipal {
-		best = byRole
-	}
-	for _, one := range st.principals {
-		by := none
-		switch {
-		case one.kind == "Service" && one.value == p.Service, one.kind == "Federated" && one.value == p.Federated:
-			by = byRole
-		case one.kind != "AWS" || p.ARN == "":
-		case one.value == p.Account:
-			by = byAccount
-		case one.value == p.RoleARN:
-			by = byRole
-		case one.value == p.ARN && p.RoleARN != "":
-			by = bySession
-		case one.value == p.ARN:
-			by = byRole
-		}
-		best = max(best, by)
-	}
-	return best
 }

@@ -286,6 +286,15 @@ func TestEvaluate_combined(t *testing.T) {
 	}
 }
 
+func TestEvaluate_keyActionsWithoutAKey(t *testing.T) {
+	set := iam.Policies{Identity: statement(t, "p", `"Effect":"Allow","Action":["kms:ListAliases","kms:CreateAlias"],"Resource":"*"`)}
+	require.True(t, one(hubSend, "kms:ListAliases", "*", nil, set).Allowed)
+	alias := iam.Request{Principal: hubSend, Action: "kms:CreateAlias", Resources: []string{"arn:aws:kms:us-east-1:111111111111:alias/hub"}}
+	require.True(t, iam.Evaluate(alias, set).Allowed, "an alias has no policy of its own")
+	alias.Resources = append(alias.Resources, keyARN)
+	require.False(t, iam.Evaluate(alias, set).Allowed, "its key has")
+}
+
 func TestEvaluate_bucketPolicy(t *testing.T) {
 	bucket := []*iam.Policy{parse(t, "bucket", `{"Version":"2012-10-17","Statement":[
 		{"Sid":"TLSOnly","Effect":"Deny","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::reports","arn:aws:s3:::reports/*"],

@@ -52,12 +52,6 @@ func (s *Statement) Label() string {
 	return s.Policy + "/" + s.Sid
 }
 
-// principal is one entry of a Principal element.
-type principal struct {
-	kind  string // AWS, Service, Federated
-	value string // an account's root stands as its twelve digits
-}
-
 // Problems is the error of ParsePolicy: everything that is wrong with a document.
 type Problems []string
 
@@ -267,54 +261,6 @@ func (p *parser) words(body object, element string) []string {
 	return out
 }
 
-func (p *parser) principals(s *Statement, value any) {
-	if value == "*" {
-		s.anyPrincipal = true
-		return
-	}
-	kinds, ok := value.(object)
-	if !ok || len(kinds) == 0 {
-		p.add(`Principal must be "*" or an object`)
-		return
-	}
-	p.only(kinds, "AWS", "Service", "Federated")
-	for _, m := range kinds {
-		for _, one := range p.words(kinds, m.key) {
-			if m.key == "AWS" && one == "*" {
-				s.anyPrincipal = true
-				continue
-			}
-			s.principals = append(s.principals, p.principal(m.key, one))
-		}
-	}
-}
-
-var (
-	accountRoot   = regexp.MustCompile(`^(?:arn:aws[a-z-]*:iam::)?([0-9]{12})(?::root)?$`)
-	principalARN  = regexp.MustCompile(`^arn:aws[a-z-]*:(iam::[0-9]{12}:(role|user)/[\w+=,.@/-]+|sts::[0-9]{12}:assumed-role/[\w+=,.@-]+/[\w+=,.@-]+)$`)
-	servicePrefix = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com(\.cn)?$`)
-	providerARN   = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:(oidc|saml)-provider/[\w./-]+$`)
-)
-
-func (p *parser) principal(kind, value string) principal {
-	good := false
-	switch kind {
-	case "AWS":
-		if m := accountRoot.FindStringSubmatch(value); m != nil {
-			return principal{kind, m[1]}
-		}
-		good = principalARN.MatchString(value)
-	case "Service":
-		good = servicePrefix.MatchString(value)
-	case "Federated":
-		good = providerARN.MatchString(value)
-	}
-	if !good {
-		p.add("bad principal %s: %s", kind, value)
-	}
-	return principal{kind, value}
-}
-
 func (p *parser) conditions(s *Statement, value any) {
 	operators, ok := value.(object)
 	if !ok || len(operators) == 0 {
@@ -359,52 +305,4 @@ func (p *parser) values(m member) []string {
 		}
 	}
 	return out
-}
-
-// checkReach finds statements that can never apply: they are mistakes, also where AWS takes them.
-func (p *parser) checkReach(s *Statement, kind Kind) {
-	if s.notAction {
-		return
-	}
-	for _, c := range s.conditions {
-		if _, global := globalKeys[family(c.key)]; !global && !s.anyAction(func(a *action) bool { return slices.Contains(a.keys, family(c.key)) }) {
-			p.add("no action of the statement sets the condition key %s", c.key)
-		}
-	}
-	if kind == Trust {
-		for _, raw := range s.Patterns {
-			if !strings.HasPrefix(strings.ToLower(raw), "sts:") && raw != "*" {
-				p.add("Resource is missing: only a trust policy, for sts actions, goes without")
-			}
-		}
-		return
-	}
-	if s.notResource || slices.ContainsFunc(s.resources, func(r arnPattern) bool { return r.all }) {
-		return
-	}
-	for _, raw := range s.Patterns {
-		found, err := expand(raw)
-		if err == nil && len(s.resources) > 0 && !slices.ContainsFunc(found, s.reachable) {
-			p.add("action %s never applies to the resources of the statement", raw)
-		}
-	}
-	for i := range s.resources {
-		r := &s.resources[i]
-		if !s.anyAction(func(a *action) bool { return slices.ContainsFunc(a.on, r.overlaps) }) {
-			p.add("no action of the statement applies to the resource %s", r.raw)
-		}
-	}
-}
-
-func (s *Statement) anyAction(is func(*action) bool) bool {
-	for a := range s.actions {
-		if is(a) {
-			return true
-		}
-	}
-	return false
-}
-
-func (s *Statement) reachable(a *action) bool {
-	return slices.ContainsFunc(s.resources, func(r arnPattern) bool { return slices.ContainsFunc(a.on, r.overlaps) })
 }
