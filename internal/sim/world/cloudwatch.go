@@ -87,7 +87,7 @@ func (c *CloudWatch) DescribeAlarms(ctx context.Context, in *cloudwatch.Describe
 	}
 	call := &Call{
 		Principal: c.p, Account: c.p.Account, Region: c.region, Service: "cloudwatch", Operation: "DescribeAlarms",
-		Attempts: standardAttempts, Input: in,
+		Attempts: attempts, Input: in,
 		Access: []Access{{Action: "cloudwatch:DescribeAlarms", Resources: arns}},
 	}
 	return do(ctx, c.w, call, func() (*cloudwatch.DescribeAlarmsOutput, error) {

@@ -39,7 +39,7 @@ func (e *EC2) fleet() *fleet { return e.w.fleet(e.p.Account, e.region) }
 func (e *EC2) call(operation string, in any) *Call {
 	return &Call{
 		Principal: e.p, Account: e.p.Account, Region: e.region, Service: "ec2", Operation: operation,
-		Attempts: standardAttempts, Input: in,
+		Attempts: attempts, Input: in,
 		Access: []Access{{Action: "ec2:" + operation, Resources: []string{"*"}}},
 	}
 }
@@ -47,7 +47,8 @@ func (e *EC2) call(operation string, in any) *Call {
 // DescribeInstances returns instances, each in a reservation of its own, in no stable order
 // from one listing to the next. MaxResults cannot be sent with InstanceIds. Source: B:ec2; aws-facts 3.
 func (e *EC2) DescribeInstances(ctx context.Context, in *ec2.DescribeInstancesInput, _ ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error) {
-	return do(ctx, e.w, e.call("DescribeInstances", in), func() (*ec2.DescribeInstancesOutput, error) {
+	call := e.call("DescribeInstances", in)
+	return do(ctx, e.w, call, func() (*ec2.DescribeInstancesOutput, error) {
 		if in.DryRun != nil || in.IncludeManagedResources != nil {
 			return nil, unmodelled("DescribeInstances DryRun and IncludeManagedResources")
 		}
@@ -66,7 +67,7 @@ func (e *EC2) DescribeInstances(ctx context.Context, in *ec2.DescribeInstancesIn
 		if err != nil {
 			return nil, err
 		}
-		cut, next, err := e.shuffled(found, size, in.NextToken)
+		cut, next, err := e.shuffled(found, e.w.sizeOf(call, size), in.NextToken)
 		if err != nil {
 			return nil, err
 		}

@@ -13,7 +13,8 @@ import (
 // only unless IncludeAllInstances is set. A machine that is away after a patch operation or a start is initializing, after ten
 // minutes impaired. An agent that was never connected says nothing about the checks. Source: B:ec2; aws-facts 3.
 func (e *EC2) DescribeInstanceStatus(ctx context.Context, in *ec2.DescribeInstanceStatusInput, _ ...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error) {
-	return do(ctx, e.w, e.call("DescribeInstanceStatus", in), func() (*ec2.DescribeInstanceStatusOutput, error) {
+	call := e.call("DescribeInstanceStatus", in)
+	return do(ctx, e.w, call, func() (*ec2.DescribeInstanceStatusOutput, error) {
 		switch {
 		case in.DryRun != nil || in.IncludeManagedResources != nil || len(in.Filters) > 0:
 			return nil, unmodelled("DescribeInstanceStatus with DryRun, IncludeManagedResources or Filters")
@@ -31,7 +32,7 @@ func (e *EC2) DescribeInstanceStatus(ctx context.Context, in *ec2.DescribeInstan
 		if err != nil {
 			return nil, err
 		}
-		cut, next, err := e.shuffled(found, size, in.NextToken)
+		cut, next, err := e.shuffled(found, e.w.sizeOf(call, size), in.NextToken)
 		if err != nil {
 			return nil, err
 		}

@@ -100,22 +100,23 @@ type Instance struct {
 	Scan    time.Duration // drawn time of a Scan
 	Reboot  time.Duration // drawn time of one reboot
 
-	rng       *rand.Rand
-	managed   bool // registered with Systems Manager
-	online    bool
-	booting   bool          // the machine itself is away, not only its agent
-	upSince   time.Time     // when the agent last started
-	downSince time.Time     // when it was lost; zero while online
-	lastPing  time.Time     // the last one before it was lost
-	phase     time.Duration // when within five minutes a fresh agent pings
-	installed int
-	failed    int          // patches that the last Install could not install
-	record    *patchRecord // the one patch state record, nil before the first scan
-	running   *agentRun    // the patch operation that holds the instance
-	waiting   []*invocation
-	replaces  string // name of the first instance that this one stands in for
-	runs      int    // Install operations begun
-	log       []AgentEvent
+	rng        *rand.Rand
+	conditions map[string][]string // condition keys of the tags, nil until asked for
+	managed    bool                // registered with Systems Manager
+	online     bool
+	booting    bool          // the machine itself is away, not only its agent
+	upSince    time.Time     // when the agent last started
+	downSince  time.Time     // when it was lost; zero while online
+	lastPing   time.Time     // the last one before it was lost
+	phase      time.Duration // when within five minutes a fresh agent pings
+	installed  int
+	failed     int          // patches that the last Install could not install
+	record     *patchRecord // the one patch state record, nil before the first scan
+	running    *agentRun    // the patch operation that holds the instance
+	waiting    []*invocation
+	replaces   string // name of the first instance that this one stands in for
+	runs       int    // Install operations begun
+	log        []AgentEvent
 }
 
 // AddInstance adds an instance to the running world and returns it.

@@ -23,11 +23,8 @@ type SSM struct {
 
 // SSM returns a client whose calls land in the principal's account.
 func (w *World) SSM(p *Principal, region string) *SSM {
-	return &SSM{Attempts: standardAttempts, w: w, p: p, region: region}
+	return &SSM{Attempts: attempts, w: w, p: p, region: region}
 }
-
-// standardAttempts is what the SDK's standard retryer does. Source: aws-sdk-go-v2/aws/retry.DefaultMaxAttempts.
-const standardAttempts = 3
 
 func (s *SSM) fleet() *fleet { return s.w.fleet(s.p.Account, s.region) }
 

@@ -13,7 +13,8 @@ import (
 // and half the time its process runs on unseen; what finishes first ends as it would have.
 // Source: B:CancelCommand. No resource type: ssm:CancelCommand is judged on "*".
 func (s *SSM) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, _ ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error) {
-	return do(ctx, s.w, s.call("CancelCommand", true, in), func() (*ssm.CancelCommandOutput, error) {
+	call := s.call("CancelCommand", true, in)
+	return do(ctx, s.w, call, func() (*ssm.CancelCommandOutput, error) {
 		if len(in.InstanceIds) > maxIDs {
 			return nil, invalid("instanceIds", "length less than or equal to 50")
 		}
@@ -32,10 +33,12 @@ func (s *SSM) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, _ .
 				invs = append(invs, inv)
 			}
 		} else {
-			c.cancelled = true
+			c.cancelled, c.cancelledAt = true, s.w.Now()
 		}
 		for _, inv := range invs {
-			s.w.cancel(inv)
+			if !s.w.losesCancel(call, inv.inst.ID) {
+				s.w.cancel(inv)
+			}
 		}
 		return &ssm.CancelCommandOutput{}, nil
 	})

@@ -79,6 +79,8 @@ type command struct {
 	next             int // the first invocation not yet sent
 	stopped          bool
 	cancelled        bool
+	cancelledAt      time.Time
+	forgotten        bool   // past its retention
 	early            string // a detail that ended the command before it began
 	done             int
 	errors           int
@@ -102,6 +104,7 @@ type invocation struct {
 	visible time.Time
 	cancel  bool
 	counts  patchCounts
+	history []statusChange
 }
 
 func terminal(status string) bool {
@@ -201,6 +204,7 @@ func (w *World) set(inv *invocation, status, detail string) {
 		return
 	}
 	inv.status, inv.detail = status, detail
+	inv.remember(w.Now())
 }
 
 // end finishes an invocation. What ended before stays as it was.
@@ -210,18 +214,13 @@ func (w *World) end(inv *invocation, status, detail string, code int) {
 	}
 	c := inv.cmd
 	inv.status, inv.detail, inv.code, inv.ended = status, detail, code, w.Now()
+	inv.remember(w.Now())
 	if inv.agent != nil {
 		inv.agent.leave()
 	}
-	c.done++
+	c.count(detail)
 	if c.done == len(c.invs) {
 		c.stopClock()
-	}
-	switch {
-	case detail == statusFailed || detail == detailExecutionTimedOut:
-		c.errors++
-	case detail == detailDeliveryTimedOut:
-		c.undelivered++
 	}
 	if !inv.sent.IsZero() {
 		c.running--
@@ -231,6 +230,17 @@ func (w *World) end(inv *invocation, status, detail string, code int) {
 		c.terminate()
 	}
 	c.pump()
+}
+
+// count takes an invocation that ended into the counters. Source: B:Command.
+func (c *command) count(detail string) {
+	c.done++
+	switch detail {
+	case statusFailed, detailExecutionTimedOut:
+		c.errors++
+	case detailDeliveryTimedOut:
+		c.undelivered++
+	}
 }
 
 // terminate stops a command whose errors exceed MaxErrors: what was not sent

@@ -15,7 +15,8 @@ import (
 // terminated. Tag filters cannot be combined with other filters.
 // Source: B:DescribeInstanceInformation; aws-facts 2.7.
 func (s *SSM) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeInstanceInformationInput, _ ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error) {
-	return do(ctx, s.w, s.call("DescribeInstanceInformation", false, in), func() (*ssm.DescribeInstanceInformationOutput, error) {
+	call := s.call("DescribeInstanceInformation", false, in)
+	return do(ctx, s.w, call, func() (*ssm.DescribeInstanceInformationOutput, error) {
 		size, err := maxResults(in.MaxResults, 5, 50, 10)
 		if err != nil {
 			return nil, err
@@ -30,13 +31,17 @@ func (s *SSM) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeI
 				nodes = append(nodes, i)
 			}
 		}
-		nodes, next, err := page("DescribeInstanceInformation", nodes, size, in.NextToken)
+		nodes, next, err := page("DescribeInstanceInformation", nodes, s.w.sizeOf(call, size), in.NextToken)
 		if err != nil {
 			return nil, err
 		}
 		out := &ssm.DescribeInstanceInformationOutput{NextToken: next}
 		for _, i := range nodes {
-			out.InstanceInformationList = append(out.InstanceInformationList, s.w.information(i))
+			info := s.w.information(i)
+			if s.w.odd(call, i.ID) {
+				oddInformation(&info)
+			}
+			out.InstanceInformationList = append(out.InstanceInformationList, info)
 		}
 		return out, nil
 	})
@@ -130,7 +135,8 @@ func (i *Instance) isNode(key string, values []string) bool {
 // DescribeInstancePatchStates returns the patch state records of up to 50 nodes.
 // Nodes without a record are missing from the answer. Source: B:DescribeInstancePatchStates; aws-facts 2.8.
 func (s *SSM) DescribeInstancePatchStates(ctx context.Context, in *ssm.DescribeInstancePatchStatesInput, _ ...func(*ssm.Options)) (*ssm.DescribeInstancePatchStatesOutput, error) {
-	return do(ctx, s.w, s.call("DescribeInstancePatchStates", false, in), func() (*ssm.DescribeInstancePatchStatesOutput, error) {
+	call := s.call("DescribeInstancePatchStates", false, in)
+	return do(ctx, s.w, call, func() (*ssm.DescribeInstancePatchStatesOutput, error) {
 		if n := len(in.InstanceIds); n == 0 || n > maxIDs {
 			return nil, invalid("instanceIds", fmt.Sprintf("length between 1 and 50, not %d", n))
 		}
@@ -145,13 +151,17 @@ func (s *SSM) DescribeInstancePatchStates(ctx context.Context, in *ssm.DescribeI
 				known = append(known, i)
 			}
 		}
-		known, next, err := page("DescribeInstancePatchStates", known, size, in.NextToken)
+		known, next, err := page("DescribeInstancePatchStates", known, s.w.sizeOf(call, size), in.NextToken)
 		if err != nil {
 			return nil, err
 		}
 		out := &ssm.DescribeInstancePatchStatesOutput{NextToken: next}
 		for _, i := range known {
-			out.InstancePatchStates = append(out.InstancePatchStates, i.state())
+			state := i.state()
+			if s.w.odd(call, i.ID) {
+				oddState(&state)
+			}
+			out.InstancePatchStates = append(out.InstancePatchStates, state)
 		}
 		return out, nil
 	})

@@ -22,7 +22,8 @@ const (
 // ListCommands lists the commands of the region, newest first.
 // Source: B:ListCommands; aws-facts 2.5.
 func (s *SSM) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, _ ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error) {
-	return do(ctx, s.w, s.call("ListCommands", false, in), func() (*ssm.ListCommandsOutput, error) {
+	call := s.call("ListCommands", false, in)
+	return do(ctx, s.w, call, func() (*ssm.ListCommandsOutput, error) {
 		size, err := maxResults(in.MaxResults, 1, maxListed, maxListed)
 		if err != nil {
 			return nil, err
@@ -31,52 +32,61 @@ func (s *SSM) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, _ ...
 		if err != nil {
 			return nil, err
 		}
-		for _, f := range in.Filters {
-			if in.InstanceId != nil && f.Key == ssmtypes.CommandFilterKeyStatus && aws.ToString(f.Value) == statusPending {
-				return nil, &ssmtypes.InvalidFilterKey{Message: aws.String("InstanceId cannot be combined with Status Pending")}
-			}
+		if in.InstanceId != nil && slices.ContainsFunc(in.Filters, func(f ssmtypes.CommandFilter) bool {
+			return f.Key == ssmtypes.CommandFilterKeyStatus && aws.ToString(f.Value) == statusPending
+		}) {
+			return nil, &ssmtypes.InvalidFilterKey{Message: aws.String("InstanceId cannot be combined with Status Pending")}
 		}
-		f := s.fleet()
-		newest := len(f.commands) - 1
-		if in.CommandId != nil {
-			c, err := s.command(in.CommandId)
-			if err != nil {
-				return nil, err
-			}
-			newest = c.seq
+		newest, oldest, err := s.span(in.CommandId)
+		if err != nil {
+			return nil, err
 		}
 		if in.NextToken != nil {
 			if newest, err = untoken("ListCommands", *in.NextToken); err != nil {
 				return nil, err
 			}
 		}
-		out := &ssm.ListCommandsOutput{}
-		for n := min(newest, len(f.commands)-1); n >= 0; n-- {
-			c := f.commands[n]
-			if in.CommandId != nil && c.id != *in.CommandId {
-				break
-			}
-			if in.InstanceId != nil && c.byInstance[*in.InstanceId] == nil || s.w.Now().Before(c.visible) {
-				continue
-			}
-			status, detail := c.state()
-			if !match(c, status, detail) {
-				continue
-			}
-			if len(out.Commands) == size {
-				out.NextToken = aws.String(tokenOf("ListCommands", n))
-				break
-			}
-			out.Commands = append(out.Commands, *c.describe())
-		}
-		return out, nil
+		return s.listCommands(in, match, s.w.sizeOf(call, size), newest, oldest, s.w.seenFrom(call)), nil
 	})
+}
+
+// span is where the commands stand that a list goes through, from the newest down to the oldest.
+func (s *SSM) span(commandID *string) (newest, oldest int, err error) {
+	if commandID == nil {
+		return len(s.fleet().commands) - 1, 0, nil
+	}
+	c, err := s.command(commandID)
+	if err != nil {
+		return 0, 0, err
+	}
+	return c.seq, c.seq, nil
+}
+
+func (s *SSM) listCommands(in *ssm.ListCommandsInput, match commandMatch, size, newest, oldest int, seen time.Time) *ssm.ListCommandsOutput {
+	f, out := s.fleet(), &ssm.ListCommandsOutput{}
+	for n := min(newest, len(f.commands)-1); n >= oldest; n-- {
+		c := f.commands[n]
+		if c.forgotten || seen.Before(c.visible) || in.InstanceId != nil && c.byInstance[*in.InstanceId] == nil {
+			continue
+		}
+		c = c.asOf(seen)
+		if status, detail := c.state(); !match(c, status, detail) {
+			continue
+		}
+		if len(out.Commands) == size {
+			out.NextToken = aws.String(tokenOf("ListCommands", n))
+			break
+		}
+		out.Commands = append(out.Commands, *c.describe())
+	}
+	return out
 }
 
 // ListCommandInvocations lists invocations, command by command, newest command first.
 // Rows of a fresh command appear late and one after the other. Source: B:ListCommandInvocations; aws-facts 2.5.
 func (s *SSM) ListCommandInvocations(ctx context.Context, in *ssm.ListCommandInvocationsInput, _ ...func(*ssm.Options)) (*ssm.ListCommandInvocationsOutput, error) {
-	return do(ctx, s.w, s.call("ListCommandInvocations", false, in), func() (*ssm.ListCommandInvocationsOutput, error) {
+	call := s.call("ListCommandInvocations", false, in)
+	return do(ctx, s.w, call, func() (*ssm.ListCommandInvocationsOutput, error) {
 		size, err := maxResults(in.MaxResults, 1, maxListed, maxListed)
 		if err != nil {
 			return nil, err
@@ -85,45 +95,54 @@ func (s *SSM) ListCommandInvocations(ctx context.Context, in *ssm.ListCommandInv
 		if err != nil {
 			return nil, err
 		}
-		f := s.fleet()
-		commands := f.commands
-		if in.CommandId != nil {
-			c, err := s.command(in.CommandId)
+		newest, oldest, err := s.span(in.CommandId)
+		if err != nil {
+			return nil, err
+		}
+		first := 0
+		if in.NextToken != nil {
+			at, err := untoken("ListCommandInvocations", *in.NextToken)
 			if err != nil {
 				return nil, err
 			}
-			commands = []*command{c}
-		}
-		skip := 0
-		if in.NextToken != nil {
-			if skip, err = untoken("ListCommandInvocations", *in.NextToken); err != nil {
-				return nil, err
-			}
+			newest, first = at/rowsPerCommand, at%rowsPerCommand
 		}
 		out := &ssm.ListCommandInvocationsOutput{}
-		at := 0 // counts hidden rows too, so that a token stays where it was
-		for n := len(commands) - 1; n >= 0; n-- {
-			for _, inv := range commands[n].invs {
-				at++
-				hidden := s.w.Now().Before(inv.visible) || in.InstanceId != nil && inv.inst.ID != *in.InstanceId
-				if at <= skip || hidden || !match(inv.cmd, inv.status, inv.detail) {
+		size, seen, f := s.w.sizeOf(call, size), s.w.seenFrom(call), s.fleet()
+		for n := min(newest, len(f.commands)-1); n >= oldest; n-- {
+			if f.commands[n].forgotten {
+				continue
+			}
+			c := f.commands[n].asOf(seen)
+			for at := first; at < len(c.invs); at++ {
+				inv := c.invs[at]
+				if seen.Before(inv.visible) || in.InstanceId != nil && inv.inst.ID != *in.InstanceId || !match(c, inv.status, inv.detail) {
 					continue
 				}
 				if len(out.CommandInvocations) == size {
-					out.NextToken = aws.String(tokenOf("ListCommandInvocations", at-1))
+					out.NextToken = aws.String(tokenOf("ListCommandInvocations", n*rowsPerCommand+at))
 					return out, nil
 				}
-				out.CommandInvocations = append(out.CommandInvocations, inv.describe(in.Details))
+				row := inv.describe(in.Details)
+				if s.w.odd(call, inv.inst.ID) {
+					oddInvocation(&row)
+				}
+				out.CommandInvocations = append(out.CommandInvocations, row)
 			}
+			first = 0
 		}
 		return out, nil
 	})
 }
 
+// rowsPerCommand bounds the invocations of a command in a token.
+const rowsPerCommand = 1 << 20
+
 // GetCommandInvocation returns one invocation. As the document has several
 // steps, its output needs PluginName. Source: B:GetCommandInvocation.
 func (s *SSM) GetCommandInvocation(ctx context.Context, in *ssm.GetCommandInvocationInput, _ ...func(*ssm.Options)) (*ssm.GetCommandInvocationOutput, error) {
-	return do(ctx, s.w, s.call("GetCommandInvocation", false, in), func() (*ssm.GetCommandInvocationOutput, error) {
+	call := s.call("GetCommandInvocation", false, in)
+	return do(ctx, s.w, call, func() (*ssm.GetCommandInvocationOutput, error) {
 		if in.CommandId == nil || in.InstanceId == nil {
 			return nil, invalid("commandId, instanceId", "a value")
 		}
@@ -131,10 +150,16 @@ func (s *SSM) GetCommandInvocation(ctx context.Context, in *ssm.GetCommandInvoca
 		if err != nil {
 			return nil, err
 		}
+		seen := s.w.seenFrom(call)
 		inv, ok := c.byInstance[*in.InstanceId]
-		if !ok || s.w.Now().Before(inv.visible) {
+		if !ok || seen.Before(inv.visible) {
 			return nil, &ssmtypes.InvocationDoesNotExist{}
 		}
+		then := *inv
+		if then.status, then.detail = inv.asOf(seen); !terminal(then.status) {
+			then.ended = time.Time{}
+		}
+		inv = &then
 		out := &ssm.GetCommandInvocationOutput{
 			CommandId: aws.String(c.id), InstanceId: in.InstanceId, PluginName: in.PluginName,
 			Comment: aws.String(c.request.comment), DocumentName: aws.String(c.request.document), DocumentVersion: aws.String(c.request.version),

@@ -62,12 +62,13 @@ func (s *SSM) SendCommand(ctx context.Context, in *ssm.SendCommandInput, _ ...fu
 	copied.InstanceIds, copied.Targets = slices.Clone(in.InstanceIds), slices.Clone(in.Targets)
 	copied.Parameters = maps.Clone(in.Parameters)
 	call := s.call("SendCommand", true, &copied)
+	req, err := s.checkSend(&copied)
+	if err != nil {
+		call.Access = nil // a malformed request is refused before permissions are looked at
+		return do(ctx, s.w, call, refused[*ssm.SendCommandOutput](err))
+	}
 	call.Access = []Access{s.sendAccess(&copied)}
 	return do(ctx, s.w, call, func() (*ssm.SendCommandOutput, error) {
-		req, err := s.checkSend(&copied)
-		if err != nil {
-			return nil, err
-		}
 		insts, err := s.sendTargets(req)
 		if err != nil {
 			return nil, err
@@ -107,14 +108,28 @@ func (s *SSM) sendAccess(in *ssm.SendCommandInput) Access {
 		arn := prefix + id
 		a.Resources = append(a.Resources, arn)
 		if i, ok := s.w.instances[id]; ok && i.Account == s.p.Account && i.Region == s.region {
-			keys := make(map[string][]string, 2*len(i.Tags))
-			for k, v := range i.Tags {
-				keys["ssm:resourceTag/"+k], keys["aws:ResourceTag/"+k] = []string{v}, []string{v}
-			}
-			a.ResourceContext[arn] = keys
+			a.ResourceContext[arn] = i.tagKeys()
 		}
 	}
 	return a
+}
+
+// tagKeys are the condition keys of an instance's tags. IAM does not tell keys by case: of tags
+// that differ in nothing else the first in order counts here.
+func (i *Instance) tagKeys() map[string][]string {
+	if i.conditions != nil {
+		return i.conditions
+	}
+	i.conditions = make(map[string][]string, 2*len(i.Tags))
+	seen := map[string]bool{}
+	for _, k := range slices.Sorted(maps.Keys(i.Tags)) {
+		if lower := strings.ToLower(k); !seen[lower] {
+			seen[lower] = true
+			value := []string{i.Tags[k]}
+			i.conditions["ssm:resourceTag/"+k], i.conditions["aws:ResourceTag/"+k] = value, value
+		}
+	}
+	return i.conditions
 }
 
 // checkSend judges the request by its model, then by the document's parameters.

@@ -41,14 +41,14 @@ func (s *STS) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput, _ ...func
 	role := aws.ToString(in.RoleArn)
 	call := &Call{
 		Principal: s.p, Account: s.p.Account, Region: s.region, Service: "sts", Operation: "AssumeRole",
-		Mutating: true, Attempts: standardAttempts, Input: &copied,
-		Access: []Access{s.assumeAccess(&copied)},
+		Attempts: attempts, Input: &copied,
 	}
+	seconds, err := checkAssume(&copied)
+	if err != nil {
+		return do(ctx, s.w, call, refused[*sts.AssumeRoleOutput](err))
+	}
+	call.Access = []Access{s.assumeAccess(&copied)}
 	return do(ctx, s.w, call, func() (*sts.AssumeRoleOutput, error) {
-		seconds, err := checkAssume(&copied)
-		if err != nil {
-			return nil, err
-		}
 		if err := s.trusted(role, aws.ToString(in.ExternalId)); err != nil {
 			return nil, err
 		}
@@ -166,7 +166,7 @@ func (w *World) ByAccessKey(id string) (*Principal, bool) {
 func (s *STS) GetCallerIdentity(ctx context.Context, in *sts.GetCallerIdentityInput, _ ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
 	call := &Call{
 		Principal: s.p, Account: s.p.Account, Region: s.region, Service: "sts", Operation: "GetCallerIdentity",
-		Attempts: standardAttempts, Input: in,
+		Attempts: attempts, Input: in,
 	}
 	return do(ctx, s.w, call, func() (*sts.GetCallerIdentityOutput, error) {
 		return &sts.GetCallerIdentityOutput{
