@@ -85,6 +85,27 @@ func problems(r *patch.Report) []group {
 // is zero for every report that a run wrote to its end.
 func unnamed(r *patch.Report) int { return max(r.Totals.Planned-len(r.Instances), 0) }
 
+// openTitle is the heading above the instances that need attention.
+func openTitle(r *patch.Report) string {
+	if r.DryRun {
+		return "What is not compliant, and why"
+	}
+	return "What was not patched, and why"
+}
+
+// calm is what stands under that heading when there is none.
+func calm(r *patch.Report) string {
+	switch {
+	case r.Totals.Planned == 0:
+		return "No instance was planned."
+	case unnamed(r) > 0:
+		return count(unnamed(r)) + " of the planned instances are counted and not named in the report."
+	case r.DryRun:
+		return "Every planned instance is compliant."
+	}
+	return "Every planned instance is patched or compliant."
+}
+
 // warnings groups the good instances that carry a warning by its text.
 func warnings(r *patch.Report) []group {
 	gs := groups{byKey: map[groupKey]*group{}}

@@ -57,7 +57,8 @@ type page struct {
 	Tiles    []tile
 	Bar      []segment
 	Problems []group
-	Unnamed  int
+	Open     string // the heading above Problems
+	Calm     string // what stands there instead of them
 	Warnings []group
 	Unreach  listing[patch.UnreachableAccount]
 	Timeline *timeline
@@ -93,7 +94,7 @@ func newPage(r *patch.Report) page {
 		Run: Line(string(r.Run)), Status: r.Status, Tone: statusTone(r.Status),
 		Sentence: statusSentence(r.Status, r.DryRun), Reason: Line(r.StatusReason), DryRun: r.DryRun,
 		Facts: facts(r), Tiles: tiles(r), Bar: bar(r.Totals.Outcomes, r.Totals.Planned),
-		Problems: problems(r), Unnamed: unnamed(r), Warnings: warnings(r),
+		Problems: problems(r), Open: openTitle(r), Calm: calm(r), Warnings: warnings(r),
 		Unreach: first(r.Unreachable, maxListed, inertUnreachable), Asked: first(r.Approvals, maxListed, inertApproval),
 		Timeline: newTimeline(r), Waves: waveViews(r.Waves), Good: goodRows(r),
 		Digest: Line(r.PlanDigest), Schema: r.SchemaVersion,
@@ -131,13 +132,13 @@ func tiles(r *patch.Report) []tile {
 	o := r.Totals.Outcomes
 	out := []tile{{Number: r.Totals.Planned, Label: "planned", Tone: toneNone, Sign: "▪", Note: plural(len(r.Waves), "wave")}}
 	if !r.DryRun || o[patch.Patched] > 0 {
-		out = append(out, tile{Number: o[patch.Patched], Label: "patched", Tone: toneGood, Sign: "✓", Note: "with fresh evidence"})
+		out = append(out, tile{Number: o[patch.Patched], Label: "patched", Tone: loud(o[patch.Patched], toneGood), Sign: "✓", Note: "with fresh evidence"})
 	}
 	out = append(out,
-		tile{Number: o[patch.Compliant], Label: "compliant", Tone: toneGood, Sign: "✓", Note: "nothing was missing"},
+		tile{Number: o[patch.Compliant], Label: "compliant", Tone: loud(o[patch.Compliant], toneGood), Sign: "✓", Note: "nothing was missing"},
 	)
 	if n := o[patch.NonCompliant]; n > 0 || r.DryRun {
-		out = append(out, tile{Number: n, Label: "not compliant", Tone: toneWarn, Sign: "▲", Note: "patches are missing"})
+		out = append(out, tile{Number: n, Label: "not compliant", Tone: loud(n, toneWarn), Sign: "▲", Note: "patches are missing"})
 	}
 	if n := o[patch.PatchedPendingReboot]; n > 0 {
 		out = append(out, tile{Number: n, Label: "reboot due", Tone: toneWarn, Sign: "↻", Note: "patches are installed"})
@@ -150,7 +151,7 @@ func tiles(r *patch.Report) []tile {
 	)
 }
 
-// loud is the tone for a number that is alarming unless it is zero.
+// loud is the tone of a number that says nothing when it is zero.
 func loud(n int, t tone) tone {
 	if n == 0 {
 		return toneNone

@@ -198,11 +198,9 @@ func tableWidth(rows [][]string) int {
 }
 
 func (t *textWriter) problems(r *patch.Report, open, warned []group) {
-	fmt.Fprintf(t.out, "\n%s\n", t.bold("What was not patched, and why"))
-	if n := unnamed(r); n > 0 {
-		t.wrap("  ", plural(n, "planned instance")+" are counted and not named in the report.")
-	} else if len(open) == 0 {
-		fmt.Fprintln(t.out, "  Nothing: every instance that matched is patched or compliant.")
+	fmt.Fprintf(t.out, "\n%s\n", t.bold(openTitle(r)))
+	if len(open) == 0 {
+		t.wrap("  ", calm(r))
 	}
 	for _, g := range open[:min(len(open), maxTextGroups)] {
 		t.group(g)
