@@ -1,0 +1,318 @@
+// Package cloudformation_test holds the templates to the rules that no linter knows: what is documented, in what order it
+// stands, and that whatever is allowed on everything has its reason beside it.
+package cloudformation_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+)
+
+// statement is a policy statement of a template: where it stands and what it is called.
+type statement struct{ file, resource, sid string }
+
+func TestStatements_documented(t *testing.T) {
+	var inTemplates []statement
+	for _, file := range templates(t) {
+		for _, resource := range pairs(child(load(t, file), "Resources")) {
+			for _, s := range statements(resource.value) {
+				sid := text(child(s, "Sid"))
+				if assert.NotEmpty(t, sid, "%s:%d: a statement of %s has no Sid", file, s.Line, resource.key) {
+					inTemplates = append(inTemplates, statement{file, resource.key, sid})
+				}
+			}
+		}
+	}
+	require.NotEmpty(t, inTemplates)
+
+	inDocs := documented(t, "../docs/security.md")
+	for _, s := range inTemplates {
+		assert.Equal(t, 1, count(inTemplates, s), "%s: %s has several statements %s", s.file, s.resource, s.sid)
+		assert.Equal(t, 1, count(inDocs, s), "docs/security.md must have one row for %s of %s in %s", s.sid, s.resource, s.file)
+	}
+	for _, s := range inDocs {
+		assert.Contains(t, inTemplates, s, "docs/security.md explains a statement that is in no template")
+	}
+}
+
+func TestStatements_reasonForEverything(t *testing.T) {
+	for _, file := range templates(t) {
+		for _, resource := range pairs(child(load(t, file), "Resources")) {
+			for _, s := range statements(resource.value) {
+				on := child(s, "Resource")
+				if text(on) == "*" {
+					assert.NotEmpty(t, on.LineComment, "%s:%d: %s is on * and does not say why", file, on.Line, text(child(s, "Sid")))
+				}
+				if text(child(s, "Effect")) != "Allow" {
+					continue
+				}
+				for _, forbidden := range []string{"NotAction", "NotResource", "NotPrincipal"} {
+					assert.Nil(t, child(s, forbidden), "%s:%d: %s", file, s.Line, forbidden)
+				}
+				assert.NotEqual(t, "*", text(child(s, "Principal")), "%s:%d: allows everybody", file, s.Line)
+				for _, action := range texts(child(s, "Action")) {
+					assert.True(t, !strings.Contains(action, "*") || resource.key == "DataKey",
+						"%s:%d: %s: only the key's own policy may use a wildcard in an action", file, s.Line, action)
+				}
+			}
+		}
+	}
+}
+
+func TestRoles_named(t *testing.T) {
+	for _, function := range []string{"PreEC2Inventory", "SendSsmCommand", "PollSsmCommand", "SendApprovalRequest", "ApprovalCallback", "PostEC2Verify"} {
+		var holders []string
+		for _, resource := range pairs(child(load(t, "hub-cfn.yaml"), "Resources")) {
+			if name := text(child(child(resource.value, "Properties"), "RoleName")); name == "${NamePrefix}-"+function+"Role" {
+				holders = append(holders, resource.key)
+			}
+		}
+		assert.Len(t, holders, 1, "one role for %s, named as the spokes know it", function)
+	}
+}
+
+func TestAlarms_act(t *testing.T) {
+	for _, file := range templates(t) {
+		for _, resource := range pairs(child(load(t, file), "Resources")) {
+			if text(child(resource.value, "Type")) != "AWS::CloudWatch::Alarm" {
+				continue
+			}
+			properties := child(resource.value, "Properties")
+			assert.NotEmpty(t, texts(child(properties, "AlarmActions")), "%s: %s tells nobody", file, resource.key)
+			assert.NotEmpty(t, text(child(properties, "AlarmDescription")), "%s: %s says nothing", file, resource.key)
+			assert.NotEmpty(t, text(child(properties, "TreatMissingData")), "%s: %s does not say what silence means", file, resource.key)
+		}
+	}
+}
+
+func TestData_kept(t *testing.T) {
+	stateful := []string{"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::Lambda::Version"}
+	kept := map[string]int{}
+	for _, resource := range pairs(child(load(t, "hub-cfn.yaml"), "Resources")) {
+		kind := text(child(resource.value, "Type"))
+		if !slices.Contains(stateful, kind) {
+			continue
+		}
+		kept[kind]++
+		assert.Equal(t, "Retain", text(child(resource.value, "DeletionPolicy")), resource.key)
+		assert.Equal(t, "Retain", text(child(resource.value, "UpdateReplacePolicy")), resource.key)
+	}
+	for _, kind := range stateful {
+		assert.Positive(t, kept[kind], "the hub has no %s", kind)
+	}
+}
+
+func TestTemplates_order(t *testing.T) {
+	orders := []struct {
+		section string // "" for the template itself
+		keys    []string
+	}{
+		{"", []string{"AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Rules", "Mappings", "Conditions", "Resources", "Outputs"}},
+		{"Parameters", []string{"Description", "Type", "AllowedPattern", "AllowedValues", "MinLength", "MaxLength", "MinValue", "MaxValue",
+			"ConstraintDescription", "NoEcho", "Default"}},
+		{"Resources", []string{"Type", "Condition", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Properties"}},
+		{"Outputs", []string{"Description", "Condition", "Value"}},
+	}
+	for _, file := range templates(t) {
+		root := load(t, file)
+		for _, order := range orders {
+			if order.section == "" {
+				assertOrder(t, file, root, order.keys)
+				continue
+			}
+			for _, entry := range pairs(child(root, order.section)) {
+				assertOrder(t, file+" "+entry.key, entry.value, order.keys)
+			}
+		}
+	}
+}
+
+func TestParams_fit(t *testing.T) {
+	// What no file may hold, and what is given at deployment instead.
+	given := map[string][]string{"hub": {"CrossAccountExternalId"}, "spoke": {"ExternalId"}}
+	files, err := filepath.Glob("../params/*.json")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		stack, _, _ := strings.Cut(filepath.Base(file), ".")
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var assignments []string
+		require.NoError(t, json.Unmarshal(data, &assignments), "%s must be a list of Key=Value texts", file)
+
+		var set []string
+		for _, assignment := range assignments {
+			key, _, ok := strings.Cut(assignment, "=")
+			assert.True(t, ok, "%s: %s", file, assignment)
+			assert.NotContains(t, set, key, file)
+			assert.NotContains(t, given[stack], key, "%s holds a secret", file)
+			set = append(set, key)
+		}
+		var known []string
+		for _, parameter := range pairs(child(load(t, stack+"-cfn.yaml"), "Parameters")) {
+			known = append(known, parameter.key)
+			if child(parameter.value, "Default") == nil && !slices.Contains(given[stack], parameter.key) {
+				assert.Contains(t, set, parameter.key, file)
+			}
+		}
+		for _, key := range set {
+			assert.Contains(t, known, key, "%s: the AWS CLI ignores unknown parameters without a word", file)
+		}
+	}
+}
+
+func TestParameters_documented(t *testing.T) {
+	doc, err := os.ReadFile("../docs/deploy.md")
+	require.NoError(t, err)
+	for _, file := range []string{"hub-cfn.yaml", "spoke-cfn.yaml"} {
+		for _, parameter := range pairs(child(load(t, file), "Parameters")) {
+			row := "| `" + parameter.key + "` | `" + snake(parameter.key) + "` |"
+			assert.Contains(t, string(doc), row, "docs/deploy.md must explain %s of %s", parameter.key, file)
+		}
+	}
+}
+
+var capital = regexp.MustCompile(`([a-z0-9])([A-Z])`)
+
+// snake is the name that texts outside CloudFormation use: NamePrefix is name_prefix.
+func snake(name string) string { return strings.ToLower(capital.ReplaceAllString(name, "${1}_${2}")) }
+
+var (
+	heading = regexp.MustCompile("^### .*`([a-z-]+\\.yaml)`$")
+	row     = regexp.MustCompile("^\\| `([A-Za-z0-9]+)` \\| `([A-Za-z0-9]+)` \\| [^|]{10,} \\| [^|]{10,} \\|$")
+)
+
+// documented reads the rows of the tables that stand below a heading with a template's name.
+func documented(t *testing.T, path string) []statement {
+	t.Helper()
+	doc, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var out []statement
+	file := ""
+	for line := range strings.Lines(string(doc)) {
+		line = strings.TrimSpace(line)
+		if m := heading.FindStringSubmatch(line); m != nil {
+			file = m[1]
+		} else if strings.HasPrefix(line, "#") {
+			file = ""
+		}
+		if m := row.FindStringSubmatch(line); m != nil && file != "" {
+			out = append(out, statement{file, m[1], m[2]})
+		}
+	}
+	return out
+}
+
+func count(all []statement, one statement) int {
+	n := 0
+	for _, s := range all {
+		if s == one {
+			n++
+		}
+	}
+	return n
+}
+
+// statements finds the policy statements below a node: the mappings that have an Effect.
+func statements(n *yaml.Node) []*yaml.Node {
+	if n == nil {
+		return nil
+	}
+	if child(n, "Effect") != nil {
+		return []*yaml.Node{n}
+	}
+	var out []*yaml.Node
+	for _, c := range n.Content {
+		out = append(out, statements(c)...)
+	}
+	return out
+}
+
+func assertOrder(t *testing.T, where string, n *yaml.Node, want []string) {
+	t.Helper()
+	last := -1
+	for _, p := range pairs(n) {
+		at := slices.Index(want, p.key)
+		if !assert.GreaterOrEqual(t, at, 0, "%s: %s has no place", where, p.key) {
+			continue
+		}
+		assert.Greater(t, at, last, "%s: %s stands too late", where, p.key)
+		last = at
+	}
+}
+
+func templates(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	return files
+}
+
+func load(t *testing.T, file string) *yaml.Node {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var document yaml.Node
+	require.NoError(t, yaml.Unmarshal(data, &document), file)
+	require.NotEmpty(t, document.Content, file)
+	return document.Content[0]
+}
+
+type pair struct {
+	key   string
+	value *yaml.Node
+}
+
+// pairs are the entries of a mapping, in order; none for anything else.
+func pairs(n *yaml.Node) []pair {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	var out []pair
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		out = append(out, pair{n.Content[i].Value, n.Content[i+1]})
+	}
+	return out
+}
+
+// child is the value under a key of a mapping; nil when there is none.
+func child(n *yaml.Node, key string) *yaml.Node {
+	for _, p := range pairs(n) {
+		if p.key == key {
+			return p.value
+		}
+	}
+	return nil
+}
+
+// text is what a scalar says, "" for anything else.
+func text(n *yaml.Node) string {
+	if n == nil || n.Kind != yaml.ScalarNode {
+		return ""
+	}
+	return n.Value
+}
+
+// texts are the scalars of a list, or the one scalar that stands for a list.
+func texts(n *yaml.Node) []string {
+	if n == nil {
+		return nil
+	}
+	if n.Kind == yaml.ScalarNode {
+		return []string{n.Value}
+	}
+	var out []string
+	for _, c := range n.Content {
+		out = append(out, text(c))
+	}
+	return out
+}
