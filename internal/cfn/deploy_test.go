@@ -112,6 +112,9 @@ Outputs:
 		{rule: "nothing where text is needed", expression: "!Ref AWS::NoValue", problem: "t.yaml:18: text is needed here, not a list, a mapping or nothing"},
 		{rule: "a key that the mapping lacks", expression: "!FindInMap [Sizes, !Ref AWS::Region, cpu]", problem: "t.yaml:18: Fn::FindInMap: no Sizes.us-east-1.cpu"},
 		{rule: "an element that the list lacks", expression: "!Select [3, !Ref List]", problem: "t.yaml:18: Fn::Select: no element 3 in a list of 3"},
+		{rule: "a Join whose delimiter is a function", expression: "!Join [!Ref Empty, [a]]", problem: "t.yaml:18: Fn::Join: the delimiter must be written out"},
+		{rule: "a Split whose delimiter is empty", expression: "!Select [0, !Split [\"\", a]]", problem: "t.yaml:18: Fn::Split: the delimiter must be written out"},
+		{rule: "a Join of lists", expression: "!Join [\"\", [!Ref List]]", problem: "t.yaml:18: a list of texts is needed here"},
 		{rule: "Join of text", expression: "!Join [\"|\", !Ref Count]", problem: "t.yaml:18: a list is needed here"},
 	}
 	for _, test := range tests {
@@ -180,6 +183,70 @@ func TestStack_Roles(t *testing.T) {
 	secret["Mail"] = "ops@example.com"
 	role = deploy(t, load(t, "hub.yaml"), secret).Roles()[0]
 	require.Equal(t, []any{"mail", 90}, []any{role.Policies[1].Name, role.Policies[1].Line}, "a policy under a condition")
+}
+
+func TestStack_Roles_managedPolicies(t *testing.T) {
+	template, err := cfn.Load("t.yaml", []byte(`AWSTemplateFormatVersion: "2010-09-09"
+Resources:
+  R:
+    Type: AWS::IAM::Role
+    Properties:
+      RoleName: r
+      MaxSessionDuration: 7200
+      PermissionsBoundary: arn:aws:iam::111111111111:policy/bound
+      AssumeRolePolicyDocument: {Id: trust}
+      ManagedPolicyArns: [!Ref Listed, "arn:aws:iam::aws:policy/ReadOnlyAccess"]
+  Listed: {Type: "AWS::IAM::ManagedPolicy", Properties: {ManagedPolicyName: listed, PolicyDocument: {Id: a}}}
+  Attached: {Type: "AWS::IAM::ManagedPolicy", Properties: {ManagedPolicyName: attached, Roles: [!Ref R], PolicyDocument: {Id: b}}}
+  Inline: {Type: "AWS::IAM::RolePolicy", Properties: {PolicyName: inline, RoleName: !Ref R, PolicyDocument: {Id: c}}}
+`))
+	require.NoError(t, err)
+	roles := deployAs(t, template, "s").Roles()
+	require.Len(t, roles, 1)
+	require.Equal(t, cfn.Role{
+		LogicalID: "R", Name: "r", ARN: "arn:aws:iam::111111111111:role/r", Line: 3, MaxSessionSeconds: 7200,
+		Boundary: "arn:aws:iam::111111111111:policy/bound", Trust: []byte(`{"Id":"trust"}`),
+		Policies: []cfn.NamedDocument{
+			{Name: "listed", LogicalID: "Listed", Line: 11, JSON: []byte(`{"Id":"a"}`)},
+			{Name: "attached", LogicalID: "Attached", Line: 12, JSON: []byte(`{"Id":"b"}`)},
+			{Name: "inline", LogicalID: "Inline", Line: 13, JSON: []byte(`{"Id":"c"}`)},
+		},
+		ManagedARNs: []string{"arn:aws:iam::aws:policy/ReadOnlyAccess"},
+	}, roles[0])
+}
+
+func TestTemplate_Deploy_rules(t *testing.T) {
+	tests := []struct {
+		rule, assert string
+		holds        bool
+	}{
+		{"Contains", "!Contains [[a, b], !Ref One]", true},
+		{"EachMemberIn holds", "!EachMemberIn [!Ref All, [a, b, c]]", true},
+		{"EachMemberIn fails for one", "!EachMemberIn [!Ref All, [a]]", false},
+		{"EachMemberEquals fails for one", "!EachMemberEquals [!Ref All, a]", false},
+		{"EachMemberEquals holds", "!EachMemberEquals [[a, a], !Ref One]", true},
+		{"Not", "!Not [!Contains [[a, b], !Ref One]]", false},
+	}
+	for _, test := range tests {
+		t.Run(test.rule, func(t *testing.T) {
+			template, err := cfn.Load("t.yaml", []byte(minimal("Parameters:\n  One: {Type: String, Default: a}\n  All: {Type: CommaDelimitedList, Default: \"a,b\"}\n"+
+				"Rules:\n  R:\n    Assertions:\n      - Assert: "+test.assert+"\n        AssertDescription: broken")))
+			require.NoError(t, err)
+			_, err = template.Deploy(cfn.Deployment{StackName: "s", Account: "111111111111", Region: "us-east-1"})
+			if test.holds {
+				require.NoError(t, err)
+				return
+			}
+			require.EqualError(t, err, "t.yaml:8: rule R: broken")
+		})
+	}
+}
+
+func TestTemplate_Deploy_inChina(t *testing.T) {
+	stack, err := load(t, "types.yaml").Deploy(cfn.Deployment{StackName: "hub", Account: "111111111111", Region: "cn-north-1", Partition: "aws-cn"})
+	require.NoError(t, err)
+	require.Equal(t, "arn:aws-cn:lambda:cn-north-1:111111111111:function:"+stack.Resources["Function"].Name, stack.Resources["Function"].ARN)
+	require.Regexp(t, `^https://[a-z0-9]{10}\.execute-api\.cn-north-1\.amazonaws\.com\.cn$`, stack.Resources["Api"].Attributes["ApiEndpoint"])
 }
 
 func TestStack_Functions(t *testing.T) {

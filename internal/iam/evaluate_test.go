@@ -176,6 +176,16 @@ func TestEvaluate_identity(t *testing.T) {
 		{"aws:PrincipalArn is the role and not the session", cond("s3:ListBucket", `"StringEquals":{"aws:PrincipalArn":"`+hubSend.ARN+`"}`), "s3:ListBucket", "arn:aws:s3:::reports", nil, false},
 		{"the request cannot claim another principal", cond("s3:ListBucket", `"StringEquals":{"aws:PrincipalArn":"arn:aws:iam::111111111111:role/admin"}`), "s3:ListBucket", "arn:aws:s3:::reports", values("aws:PrincipalArn", "arn:aws:iam::111111111111:role/admin"), false},
 
+		{"aws:PrincipalType of a session", cond("s3:ListBucket", `"StringEquals":{"aws:PrincipalType":"AssumedRole"}`), "s3:ListBucket", "arn:aws:s3:::reports", nil, true},
+		{"aws:PrincipalIsAWSService of a session", cond("s3:ListBucket", `"Bool":{"aws:PrincipalIsAWSService":"false"}`), "s3:ListBucket", "arn:aws:s3:::reports", nil, true},
+		{"aws:PrincipalServiceName of a session is absent", cond("s3:ListBucket", `"Null":{"aws:PrincipalServiceName":"true"}`), "s3:ListBucket", "arn:aws:s3:::reports", nil, true},
+		{"aws:ViaAWSService is false unless said", cond("s3:ListBucket", `"Bool":{"aws:ViaAWSService":"false"}`), "s3:ListBucket", "arn:aws:s3:::reports", nil, true},
+		{"aws:ResourceAccount of a bucket is the caller's unless said", cond("s3:ListBucket", `"StringEquals":{"aws:ResourceAccount":"${aws:PrincipalAccount}"}`), "s3:ListBucket", "arn:aws:s3:::reports", nil, true},
+		{"a variable in an ARN condition", cond("s3:ListBucket", `"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::${aws:PrincipalAccount}:role/*"}`), "s3:ListBucket", "arn:aws:s3:::reports", nil, true},
+		{"an ARN condition on what is no ARN", cond("s3:ListBucket", `"ArnLike":{"aws:SourceArn":"arn:aws:sns:*:*:*"}`), "s3:ListBucket", "arn:aws:s3:::reports", values("aws:SourceArn", "sns"), false},
+		{"NumericGreaterThan", cond("s3:ListBucket", `"NumericGreaterThan":{"s3:max-keys":"9"}`), "s3:ListBucket", "arn:aws:s3:::reports", values("s3:max-keys", "10"), true},
+		{"a date in seconds", cond("s3:ListBucket", `"DateLessThan":{"aws:EpochTime":"2026-12-01"}`), "s3:ListBucket", "arn:aws:s3:::reports", values("aws:EpochTime", "1700000000"), true},
+		{"one address as a range", cond("s3:ListBucket", `"IpAddress":{"aws:SourceIp":"10.1.2.3"}`), "s3:ListBucket", "arn:aws:s3:::reports", values("aws:SourceIp", "10.1.2.4"), false},
 		{"ForAllValues holds for all", table(`"ForAllValues:StringLike":{"dynamodb:LeadingKeys":["RUN#*","OPEN"]}`), item, tableARN, leading("RUN#1", "OPEN"), true},
 		{"ForAllValues fails for one", table(`"ForAllValues:StringLike":{"dynamodb:LeadingKeys":"RUN#*"}`), item, tableARN, leading("RUN#1", "LEASE#1"), false},
 		{"ForAllValues holds without the key", table(`"ForAllValues:StringLike":{"dynamodb:LeadingKeys":"RUN#*"}`), item, tableARN, nil, true},
@@ -284,6 +294,15 @@ func TestEvaluate_combined(t *testing.T) {
 			require.Len(t, d.Used, test.used)
 		})
 	}
+}
+
+func TestEvaluate_byAUser(t *testing.T) {
+	user := iam.Principal{Account: hub, ARN: "arn:aws:iam::111111111111:user/ops"}
+	set := iam.Policies{Identity: statement(t, "p", cond("s3:ListBucket", `"StringEquals":{"aws:PrincipalType":"User","aws:PrincipalArn":"arn:aws:iam::111111111111:user/ops"}`))}
+	require.True(t, one(user, "s3:ListBucket", "arn:aws:s3:::reports", nil, set).Allowed)
+	key := statement(t, "key", `"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111111111111:user/ops"},"Action":"kms:Decrypt","Resource":"*"`)
+	require.True(t, one(user, "kms:Decrypt", keyARN, nil, iam.Policies{Resource: key}).Allowed)
+	require.False(t, one(hubSend, "kms:Decrypt", keyARN, nil, iam.Policies{Resource: key}).Allowed)
 }
 
 func TestEvaluate_keyActionsWithoutAKey(t *testing.T) {
