@@ -19,6 +19,7 @@ type estate struct {
 	OnAgentEvent func(AgentEvent)
 
 	accounts  map[string]*account
+	killers   map[string]float64 // by platform, see KillerPatch
 	instances map[string]*Instance
 	busy      peak
 	patterns  *sendPatterns
@@ -30,6 +31,7 @@ type estate struct {
 type account struct {
 	refused    bool   // no role there can be assumed
 	externalID string // if set, the only external id that the account accepts
+	suspended  bool
 }
 
 // fleet is one region of one account.
@@ -172,9 +174,12 @@ func (w *World) DisableRegion(account, region string) { w.fleet(account, region)
 // EnableRegion undoes DisableRegion.
 func (w *World) EnableRegion(account, region string) { w.fleet(account, region).disabled = false }
 
-// regionError is the refusal of a region that the account has not enabled.
-// Source: aws-facts 4, where the code is marked unconfirmed.
+// regionError is the refusal of a suspended account, or of a region that the account has not enabled.
+// Source: aws-facts 4, where the codes are marked unconfirmed.
 func (w *World) regionError(c *Call) error {
+	if a, ok := w.accounts[c.Account]; ok && a.suspended {
+		return apiError("InvalidClientTokenId", "The security token included in the request is invalid")
+	}
 	f, ok := w.fleets[place{c.Account, c.Region}]
 	if !ok || !f.disabled {
 		return nil

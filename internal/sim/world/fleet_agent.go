@@ -138,7 +138,7 @@ func (r *agentRun) installed() {
 	if r.didNew > 0 {
 		r.note(AgentInstalled, r.didNew)
 	}
-	if i.Fate == FateKilled && r.didNew > 0 {
+	if r.didNew > 0 && r.w.killed(i) {
 		r.w.lose(i, AgentLost)
 		i.booting = true // and its machine with it
 		return

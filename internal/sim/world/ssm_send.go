@@ -58,9 +58,7 @@ type sendRequest struct {
 // aws:ResourceTag/<key>; with Targets on the instances that match.
 // Source: Service Authorization Reference, AWS Systems Manager; B:SendCommandRequest.
 func (s *SSM) SendCommand(ctx context.Context, in *ssm.SendCommandInput, _ ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
-	copied := *in
-	copied.InstanceIds, copied.Targets = slices.Clone(in.InstanceIds), slices.Clone(in.Targets)
-	copied.Parameters = maps.Clone(in.Parameters)
+	copied := copySend(in)
 	call := s.call("SendCommand", true, &copied)
 	req, err := s.checkSend(&copied)
 	if err != nil {
@@ -79,6 +77,19 @@ func (s *SSM) SendCommand(ctx context.Context, in *ssm.SendCommandInput, _ ...fu
 		out.Command.CompletedCount, out.Command.ErrorCount = 0, 0
 		return out, nil
 	})
+}
+
+// copySend copies a request with all that it points to, so that the caller may change his.
+func copySend(in *ssm.SendCommandInput) ssm.SendCommandInput {
+	c := *in
+	c.InstanceIds, c.Targets, c.Parameters = slices.Clone(in.InstanceIds), slices.Clone(in.Targets), maps.Clone(in.Parameters)
+	for n, t := range c.Targets {
+		c.Targets[n].Values = slices.Clone(t.Values)
+	}
+	for name, values := range c.Parameters {
+		c.Parameters[name] = slices.Clone(values)
+	}
+	return c
 }
 
 func (s *SSM) sendAccess(in *ssm.SendCommandInput) Access {

@@ -134,7 +134,7 @@ func named(text, more string, limit int) bool {
 // trusted refuses what AddFleet declared refused, beside the trust policy.
 func (s *STS) trusted(role, externalID string) error {
 	a, ok := s.w.accounts[arnAccount(role)]
-	if ok && (a.refused || a.externalID != "" && a.externalID != externalID) {
+	if ok && (a.refused || a.suspended || a.externalID != "" && a.externalID != externalID) {
 		return apiError("AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", s.p.ARN(), role)
 	}
 	return nil
