@@ -93,13 +93,16 @@ func openTitle(r *patch.Report) string {
 	return "What was not patched, and why"
 }
 
-// calm is what stands under that heading when there is none.
-func calm(r *patch.Report) string {
+// calm is the sentence under that heading where the groups do not say all: there
+// are none, or the report names fewer instances than it counts.
+func calm(r *patch.Report, open []group) string {
 	switch {
-	case r.Totals.Planned == 0:
-		return "No instance was planned."
 	case unnamed(r) > 0:
 		return count(unnamed(r)) + " of the planned instances are counted and not named in the report."
+	case len(open) > 0:
+		return ""
+	case r.Totals.Planned == 0:
+		return "No instance was planned."
 	case r.DryRun:
 		return "Every planned instance is compliant."
 	}

@@ -58,7 +58,7 @@ type page struct {
 	Bar      []segment
 	Problems []group
 	Open     string // the heading above Problems
-	Calm     string // what stands there instead of them
+	Calm     string // the sentence before them, if any
 	Warnings []group
 	Unreach  listing[patch.UnreachableAccount]
 	Timeline *timeline
@@ -89,12 +89,13 @@ type listing[T any] struct {
 func (l listing[T]) More() int { return l.Total - len(l.Rows) }
 
 func newPage(r *patch.Report) page {
+	open := problems(r)
 	p := page{
 		Policy: policy(pageCSS), Style: template.CSS(pageCSS),
 		Run: Line(string(r.Run)), Status: r.Status, Tone: statusTone(r.Status),
 		Sentence: statusSentence(r.Status, r.DryRun), Reason: Line(r.StatusReason), DryRun: r.DryRun,
 		Facts: facts(r), Tiles: tiles(r), Bar: bar(r.Totals.Outcomes, r.Totals.Planned),
-		Problems: problems(r), Open: openTitle(r), Calm: calm(r), Warnings: warnings(r),
+		Problems: open, Open: openTitle(r), Calm: calm(r, open), Warnings: warnings(r),
 		Unreach: first(r.Unreachable, maxListed, inertUnreachable), Asked: first(r.Approvals, maxListed, inertApproval),
 		Timeline: newTimeline(r), Waves: waveViews(r.Waves), Good: goodRows(r),
 		Digest: Line(r.PlanDigest), Schema: r.SchemaVersion,

@@ -199,9 +199,7 @@ func tableWidth(rows [][]string) int {
 
 func (t *textWriter) problems(r *patch.Report, open, warned []group) {
 	fmt.Fprintf(t.out, "\n%s\n", t.bold(openTitle(r)))
-	if len(open) == 0 {
-		t.wrap("  ", calm(r))
-	}
+	t.wrap("  ", calm(r, open))
 	for _, g := range open[:min(len(open), maxTextGroups)] {
 		t.group(g)
 	}
