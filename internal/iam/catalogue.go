@@ -97,9 +97,10 @@ func catalogue() []entry {
 			"DescribeResourcePolicies DescribeLogGroups GetQueryResults StopQuery", "", ""},
 
 		{"states", "StartExecution StartSyncExecution", "state-machine", "aws:ResourceTag/ states:StateMachineQualifier"},
-		{"states", "DescribeStateMachine ListExecutions CreateStateMachine UpdateStateMachine DeleteStateMachine PublishStateMachineVersion ListStateMachineVersions " +
+		{"states", "DescribeStateMachine CreateStateMachine UpdateStateMachine DeleteStateMachine PublishStateMachineVersion ListStateMachineVersions " +
 			"ListStateMachineAliases", "state-machine", "aws:ResourceTag/ states:StateMachineQualifier"},
 		{"states", "DescribeExecution GetExecutionHistory StopExecution RedriveExecution DescribeStateMachineForExecution ListMapRuns", "execution", "aws:ResourceTag/"},
+		{"states", "ListExecutions", "state-machine map-run", "aws:ResourceTag/ states:StateMachineQualifier"},
 		{"states", "DescribeMapRun UpdateMapRun", "map-run", ""},
 		{"states", "SendTaskSuccess SendTaskFailure SendTaskHeartbeat", "* state-machine", ""},
 		{"states", "ListStateMachines ValidateStateMachineDefinition TestState", "", ""},
