@@ -1,0 +1,147 @@
+package task
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"net/http"
+	"sync"
+
+	"ec2patch/internal/patch"
+)
+
+//go:embed callback_page.css
+var callbackCSS string
+
+//go:embed callback_page.html.tmpl
+var callbackHTML string
+
+// callbackPage parses the template once a process.
+var callbackPage = sync.OnceValues(func() (*template.Template, error) {
+	return template.New("callback").Parse(callbackHTML)
+})
+
+// pageView is everything that the template shows. Its texts are cleaned, and the
+// template escapes them again.
+type pageView struct {
+	Style    template.CSS
+	Title    string
+	Tone     string // good, warn, bad or none
+	Sign     string
+	Headline string
+	Text     []string
+	Question *questionView
+	Form     *formView
+}
+
+// answerState is the page of a question as it stands, and the form if the
+// visitor may still answer.
+func (c *Callback) answerState(ctx context.Context, r HTTPRequest, l link, q question, status int, form formView) (HTTPResponse, error) {
+	now := c.Now()
+	switch {
+	case q.status == patch.ApprovalExpired, q.status == patch.ApprovalPending && q.over(now):
+		return pageExpired.answer()
+	case q.status == patch.ApprovalPending && !q.run.Ended.IsZero():
+		return pageRunEnded.answer()
+	}
+	who, ok := identityOf(r)
+	if !ok {
+		return pageForeign.answer()
+	}
+	v := stateView(q, form, who, now)
+	if q.over(now) {
+		return render(status, v) // an old link tells how it ended, but not the plan
+	}
+	p, err := c.plan(ctx, q)
+	if err != nil {
+		return c.failed(err)
+	}
+	v.Question = newQuestionView(q, p, now)
+	if q.mayAnswer(who) {
+		form.ID, form.Capability = l.id, patch.Capability(l.mac)
+		form.NameLimit, form.ReasonLimit = maxName, maxReason
+		v.Form = &form
+	}
+	return render(status, v)
+}
+
+// shownPlan is what the page shows beside the question.
+type shownPlan struct {
+	index patch.Index
+	doubt string // why a judge asks, for a question about going on
+}
+
+// plan reads the frozen plan. A plan with another digest than the question's is
+// never shown.
+func (c *Callback) plan(ctx context.Context, q question) (shownPlan, error) {
+	x, err := loadIndex(ctx, c.Objects, q.rec.Run)
+	if err != nil {
+		return shownPlan{}, err
+	}
+	if x.Run != q.rec.Run || x.Digest != q.rec.Digest || scopeCount(x, q.rec.Scope) != q.rec.Instances {
+		return shownPlan{}, fmt.Errorf("%w: the plan of run %s is not the one that approval %s is about", patch.ErrTampered, q.rec.Run, q.rec.ID)
+	}
+	p := shownPlan{index: x}
+	if patch.ScopeThen(q.rec.Scope) == "judge" {
+		var wave patch.WaveRow
+		if err := c.Table.Load(ctx, &Row{Key: patch.WaveKey(q.rec.Run, patch.ScopeWave(q.rec.Scope)), Into: &wave}); err != nil {
+			return shownPlan{}, err
+		}
+		p.doubt = cleanText(wave.Reason, maxReason)
+	}
+	return p, nil
+}
+
+// render writes a page. The policy allows the page's own style by its digest,
+// the form to go to where the page came from, and nothing else.
+func render(status int, v pageView) (HTTPResponse, error) {
+	t, err := callbackPage()
+	if err != nil {
+		return HTTPResponse{}, fmt.Errorf("read the page's template: %w", err)
+	}
+	v.Style = template.CSS(callbackCSS)
+	var b bytes.Buffer
+	if err := t.Execute(&b, v); err != nil {
+		return HTTPResponse{}, fmt.Errorf("write the page: %w", err)
+	}
+	sum := sha256.Sum256([]byte(callbackCSS))
+	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	return HTTPResponse{Status: status, Header: safeHeader("text/html; charset=utf-8", policy), Body: b.Bytes()}, nil
+}
+
+// plain is an answer of one sentence to what is no visit of the page.
+func plain(status int, sentence string) HTTPResponse {
+	return HTTPResponse{Status: status, Header: safeHeader("text/plain; charset=utf-8", nothingAllowed), Body: []byte(sentence + "\n")}
+}
+
+func notAllowed(allow string) HTTPResponse {
+	res := plain(http.StatusMethodNotAllowed, "Not allowed.")
+	res.Header["Allow"] = allow
+	return res
+}
+
+const nothingAllowed = "default-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+
+// safeHeader is on every answer: it is not kept, framed, guessed at or told to
+// other sites.
+func safeHeader(kind, policy string) map[string]string {
+	return map[string]string{
+		"Content-Type":                 kind,
+		"Content-Security-Policy":      policy,
+		"Cache-Control":                "no-store",
+		"Referrer-Policy":              "same-origin",
+		"X-Content-Type-Options":       "nosniff",
+		"X-Frame-Options":              "DENY",
+		"X-Robots-Tag":                 "noindex, nofollow, noarchive",
+		"Cross-Origin-Opener-Policy":   "same-origin",
+		"Cross-Origin-Embedder-Policy": "require-corp",
+		"Cross-Origin-Resource-Policy": "same-origin",
+		"Permissions-Policy":           "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+		"Strict-Transport-Security":    "max-age=63072000",
+	}
+}
