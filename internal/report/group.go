@@ -197,13 +197,11 @@ func stateText(p *patch.PatchState) string {
 	return cmp.Or(text, "no counts")
 }
 
-// accountsFirst orders a wave's accounts for a list that is cut: those with
-// something not done first, the others in their own order behind them.
+// accountsFirst orders a wave's accounts for a list that is cut: those with the
+// most open instances first, equal ones in their own order.
 func accountsFirst(in []patch.AccountReport) []patch.AccountReport {
 	out := slices.Clone(in)
-	slices.SortStableFunc(out, func(a, b patch.AccountReport) int {
-		return cmp.Compare(min(open(b), 1), min(open(a), 1))
-	})
+	slices.SortStableFunc(out, func(a, b patch.AccountReport) int { return cmp.Compare(open(b), open(a)) })
 	return out
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,11 +107,16 @@ func TestText_FitsItsWidth(t *testing.T) {
 	}
 }
 
-func TestText_AccountsWithSomethingOpenAreShownFirst(t *testing.T) {
+func TestText_OfALargeWaveShowsTheWorstAccountsFirst(t *testing.T) {
 	r := large(10_000)
+	worst := &r.Waves[0].Accounts[24]
+	worst.Outcomes = map[patch.Outcome]int{patch.Failed: worst.Planned}
 	out := render(t, text(100, false), r)
+	lines := strings.Split(out, "\n")
+	header := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "WAVE ") })
+	assert.Contains(t, lines[header+2], string(worst.Account))
 	assert.Contains(t, out, "and 5 more")
-	assert.Less(t, strings.Count(out, "\n"), 400)
+	assert.Less(t, len(lines), 400)
 }
 
 func TestHTML_HasAStrictPolicyAndNoOutsideReference(t *testing.T) {
