@@ -38,6 +38,9 @@ func (w *World) draw(s InstanceSpec) *Instance {
 		AgentVersion: "3.3.4793.0",
 		rng:          rng, managed: true, online: true,
 	}
+	if s.Fate == FateHybrid {
+		i.ID = "m" + i.ID
+	}
 	if i.Tags == nil {
 		i.Tags = map[string]string{}
 	}

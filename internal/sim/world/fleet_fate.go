@@ -11,6 +11,8 @@ const (
 	FateStopped Fate = "stopped"
 	// FateUnmanaged runs and never registered with Systems Manager.
 	FateUnmanaged Fate = "unmanaged"
+	// FateHybrid is a node outside EC2 (mi-...) that Systems Manager alone knows.
+	FateHybrid Fate = "hybrid"
 	// FateStartsLater is stopped and started between ten minutes and an hour after the world began.
 	FateStartsLater Fate = "starts-later"
 	// FateOldAgent has an agent too old for the document; an invocation fails.
@@ -79,7 +81,7 @@ const (
 // Fates lists every fate.
 func Fates() []Fate {
 	return []Fate{
-		FateOffline, FateStopped, FateUnmanaged, FateStartsLater, FateOldAgent,
+		FateOffline, FateStopped, FateUnmanaged, FateHybrid, FateStartsLater, FateOldAgent,
 		FateOK, FateCompliant, FateNoRebootNeeded, FatePendingReboot, FateRebootsAnyway, FateDoubleReboot,
 		FatePatchFails, FatePartial, FateNothingInstalled, FateFailedInstalled,
 		FateStaleState, FateForeignState, FateNoState, FateBadState,

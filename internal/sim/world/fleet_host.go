@@ -151,7 +151,7 @@ func (i *Instance) Online() bool { return i.online }
 // Managed tells whether the instance is registered with Systems Manager.
 func (i *Instance) Managed() bool { return i.managed }
 
-// gone tells whether EC2 has forgotten the instance.
+// gone tells whether EC2 does not know the instance, or has forgotten it.
 func (i *Instance) gone(now time.Time) bool {
-	return !i.Gone.IsZero() && now.Sub(i.Gone) > lingers
+	return i.Fate == FateHybrid || !i.Gone.IsZero() && now.Sub(i.Gone) > lingers
 }

@@ -59,8 +59,11 @@ func (w *World) information(i *Instance) ssmtypes.InstanceInformation {
 		InstanceId: aws.String(i.ID), AgentVersion: aws.String(i.AgentVersion), ComputerName: aws.String(i.Name),
 		PingStatus: ssmtypes.PingStatus(i.ping()), LastPingDateTime: aws.Time(i.pinged(w.Now())),
 		PlatformType: ssmtypes.PlatformType(i.Platform), PlatformName: aws.String(name), PlatformVersion: aws.String(version),
-		ResourceType: ssmtypes.ResourceTypeEc2Instance, SourceId: aws.String(i.ID), SourceType: ssmtypes.SourceTypeAwsEc2Instance,
+		ResourceType: ssmtypes.ResourceType(i.resourceType()), SourceId: aws.String(i.ID), SourceType: ssmtypes.SourceTypeAwsEc2Instance,
 		AssociationStatus: aws.String("Success"),
+	}
+	if i.Fate == FateHybrid {
+		info.SourceId, info.SourceType = nil, ""
 	}
 	if i.Platform == Linux {
 		info.IsLatestVersion = aws.Bool(i.Fate != FateOldAgent)
@@ -73,6 +76,13 @@ func (i *Instance) ping() string {
 		return string(ssmtypes.PingStatusOnline)
 	}
 	return string(ssmtypes.PingStatusConnectionLost)
+}
+
+func (i *Instance) resourceType() string {
+	if i.Fate == FateHybrid {
+		return string(ssmtypes.ResourceTypeManagedInstance)
+	}
+	return string(ssmtypes.ResourceTypeEc2Instance)
 }
 
 // nodeFilters compiles the one of the two filter lists that is given.
@@ -127,7 +137,7 @@ func (i *Instance) isNode(key string, values []string) bool {
 	case "AgentVersion":
 		return slices.Contains(values, i.AgentVersion)
 	case "ResourceType":
-		return slices.Contains(values, "EC2Instance")
+		return slices.Contains(values, i.resourceType())
 	}
 	return i.hit(key, values)
 }

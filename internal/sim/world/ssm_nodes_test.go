@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/stretchr/testify/require"
@@ -65,6 +66,18 @@ func TestDescribeInstanceInformation(t *testing.T) {
 			requireCode(t, err, tt.code)
 		})
 	}
+}
+
+// Source: reliability F-32: Systems Manager knows nodes that EC2 does not.
+func TestDescribeInstanceInformation_Hybrid(t *testing.T) {
+	w, s, insts := newFleet(t, 1, FateHybrid)
+	n := node(t, s, insts[0].ID)
+	require.Regexp(t, "^mi-[0-9a-f]{17}$", *n.InstanceId)
+	require.Equal(t, "ManagedInstance", string(n.ResourceType))
+	out, err := w.EC2(testPrincipal(testAccount), testRegion).DescribeInstances(context.Background(), &ec2.DescribeInstancesInput{})
+	require.NoError(t, err)
+	require.Empty(t, out.Reservations)
+	send(t, s, patching(insts[0].ID))
 }
 
 // Source: B:DescribeInstanceInformation, default page 10.

@@ -117,6 +117,9 @@ func (s *SSM) sendAccess(in *ssm.SendCommandInput) Access {
 	prefix := "arn:aws:ec2:" + s.region + ":" + s.p.Account + ":instance/"
 	for _, id := range ids {
 		arn := prefix + id
+		if strings.HasPrefix(id, "mi-") {
+			arn = "arn:aws:ssm:" + s.region + ":" + s.p.Account + ":managed-instance/" + id
+		}
 		a.Resources = append(a.Resources, arn)
 		if i, ok := s.w.instances[id]; ok && i.Account == s.p.Account && i.Region == s.region {
 			a.ResourceContext[arn] = i.tagKeys()

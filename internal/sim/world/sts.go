@@ -131,8 +131,12 @@ func named(text, more string, limit int) bool {
 	return len(text) >= 2 && len(text) <= limit
 }
 
-// trusted refuses what AddFleet declared refused, beside the trust policy.
+// trusted refuses what AddFleet declared refused, beside the trust policy. The region of the endpoint must be
+// enabled in the role's account. Source: D23:id_credentials_temp_enable-regions.
 func (s *STS) trusted(role, externalID string) error {
+	if f, ok := s.w.fleets[place{arnAccount(role), s.region}]; ok && f.disabled {
+		return &ststypes.RegionDisabledException{Message: aws.String("STS is not activated in this region for account:" + arnAccount(role))}
+	}
 	a, ok := s.w.accounts[arnAccount(role)]
 	if ok && (a.refused || a.suspended || a.externalID != "" && a.externalID != externalID) {
 		return apiError("AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", s.p.ARN(), role)

@@ -72,6 +72,9 @@ func TestAssumeRole_Refuses(t *testing.T) {
 			in.RoleArn = aws.String(other.ARN)
 		}, "AccessDenied"},
 		{"an account that refuses", func(w *World, _ *sts.AssumeRoleInput) { w.RefuseAssume("111111111111", true) }, "AccessDenied"},
+		{"a region that the account has not enabled", func(w *World, _ *sts.AssumeRoleInput) {
+			w.DisableRegion(testAccount, testRegion)
+		}, "RegionDisabledException"},
 		{"more than an hour when chaining", func(_ *World, in *sts.AssumeRoleInput) { in.DurationSeconds = aws.Int32(3601) }, "ValidationError"},
 		{"less than 15 minutes", func(_ *World, in *sts.AssumeRoleInput) { in.DurationSeconds = aws.Int32(899) }, "ValidationException"},
 		{"a session name with a colon", func(_ *World, in *sts.AssumeRoleInput) { in.RoleSessionName = aws.String("run:1") }, "ValidationException"},
