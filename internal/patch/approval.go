@@ -49,7 +49,9 @@ func message(parts ...string) []byte {
 
 // Code is what a person types to decide: the blast radius and the first four
 // hex digits of the digest, as "412-9f3c".
-func (a Approval) Code() string { return fmt.Sprintf("%d-%s", a.Instances, a.Digest[:min(4, len(a.Digest))]) }
+func (a Approval) Code() string {
+	return fmt.Sprintf("%d-%s", a.Instances, a.Digest[:min(4, len(a.Digest))])
+}
 
 // Capability writes a MAC for a link.
 func Capability(mac []byte) string { return base64.RawURLEncoding.EncodeToString(mac) }

@@ -36,15 +36,24 @@ func (i Invocation) Terminal() bool {
 	return false
 }
 
+// Running tells whether the status means that the agent is at work on it now.
+func (i Invocation) Running() bool {
+	return i.Status == "InProgress" || i.Status == "Cancelling" && i.Ran
+}
+
 // Started tells whether the agent began to work, as far as SSM knows.
-func (i Invocation) Started() bool {
-	switch i.Status {
-	case "Pending", "Delayed", "":
+func (i Invocation) Started() bool { return i.Ran || i.Running() }
+
+// Bad tells whether a final status counts as a failure: everything but success
+// and what ended before it began.
+func (i Invocation) Bad() bool {
+	switch {
+	case i.Status == "Success":
 		return false
-	}
-	switch i.Details {
-	case "Terminated", "Undeliverable", "DeliveryTimedOut", "InvalidPlatform", "AccessDenied", "RateExceeded":
+	case i.Details == "Terminated", i.Details == "RateExceeded":
 		return false
+	case i.Status == "Cancelled":
+		return i.Ran
 	}
 	return true
 }

@@ -37,14 +37,15 @@ type RunRow struct {
 // call that wins a target's version, so each target counts once.
 type WaveRow struct {
 	Versioned
-	Wave        string `json:"wave"`
-	Position    int    `json:"position"` // 0 is the first wave
-	Planned     int    `json:"planned"`
-	Targets     int    `json:"targets"`
-	Accounts    int    `json:"accounts"`
-	FailLimit   int    `json:"failLimit"`
-	AccountsMax int    `json:"accountsMax"` // accounts that may fail
-	AskScope    string `json:"askScope"`    // "none", "run" or "wave:<name>"
+	Wave        string    `json:"wave"`
+	Position    int       `json:"position"` // 0 is the first wave
+	Planned     int       `json:"planned"`
+	Targets     int       `json:"targets"`
+	Accounts    int       `json:"accounts"`
+	FailLimit   int       `json:"failLimit"`
+	AccountsMax int       `json:"accountsMax"` // accounts that may fail
+	PerAccount  Threshold `json:"perAccount"`  // of one account's planned instances
+	AskScope    string    `json:"askScope"`    // "none", "run" or "wave:<name>"
 
 	Judged      time.Time `json:"judged,omitzero"` // first look of the judge
 	Verdict     Verdict   `json:"verdict,omitempty"`
@@ -104,13 +105,15 @@ type TargetRow struct {
 	Busy     time.Time     `json:"busy,omitzero"`    // since when the lease is held by another run
 	Fence    int           `json:"fence"`            // of the lease, 0 before it is held
 
-	FirstSent  time.Time       `json:"firstSent,omitzero"`
-	Verifying  time.Time       `json:"verifying,omitzero"`
-	Ended      time.Time       `json:"ended,omitzero"`
-	Outcomes   map[Outcome]int `json:"outcomes,omitempty"`
-	Bad        int             `json:"bad"` // outcomes that count as failures
-	ResultHash string          `json:"resultHash,omitempty"`
-	Audit      ChainHead       `json:"audit"`
+	Moved       time.Time       `json:"moved,omitzero"` // when an invocation was last seen to end
+	TookSeconds int             `json:"tookSeconds"`    // a round of the last command that moved
+	FirstSent   time.Time       `json:"firstSent,omitzero"`
+	Verifying   time.Time       `json:"verifying,omitzero"`
+	Ended       time.Time       `json:"ended,omitzero"`
+	Outcomes    map[Outcome]int `json:"outcomes,omitempty"`
+	Bad         int             `json:"bad"` // outcomes that count as failures
+	ResultHash  string          `json:"resultHash,omitempty"`
+	Audit       ChainHead       `json:"audit"`
 }
 
 // Group is a part of a batch that SSM refused as a whole.
@@ -128,6 +131,8 @@ type OpenCommand struct {
 	Slots     int       `json:"slots"`
 	Done      int       `json:"done"`
 	Cancelled time.Time `json:"cancelled,omitzero"`
+	Cut       bool      `json:"cut,omitempty"` // nothing of it is queued any more
+	Ended     bool      `json:"-"`
 }
 
 // Intent is written before its command is sent.

@@ -73,16 +73,17 @@ func (c OpenCommand) Overdue(now time.Time) (late, lost bool) {
 	return late, lost
 }
 
-// Wait bounds of polling.
 const (
-	maxPollGap  = 5 * time.Minute
-	firstPolls  = 2 * time.Minute
-	leaseMargin = 15 * time.Minute
+	// maxPollGap is the longest gap between two polls of a target that has polls to spare.
+	maxPollGap = 5 * time.Minute
+	// firstPoll is the first look at a new command.
+	firstPoll = 2 * time.Minute
+	// LongestPollGap is the gap of a target that must save polls.
+	LongestPollGap = 15 * time.Minute
+	// LeaseTerm is how long a lease is taken for: 15 minutes past the longest gap
+	// between two polls, so that only a dead run loses it.
+	LeaseTerm = LongestPollGap + 15*time.Minute
 )
-
-// LeaseTerm is how long a lease is taken for: past the longest gap between two
-// polls, so that only a dead run loses it.
-const LeaseTerm = maxPollGap + leaseMargin
 
 // NextPoll foresees when a look at the target is worth its cost: short waits at
 // the start and near the end, long ones between. took is how long the
@@ -91,7 +92,7 @@ const LeaseTerm = maxPollGap + leaseMargin
 func NextPoll(interval, sinceSent, sinceMoved, took time.Duration) time.Duration {
 	interval = max(interval, time.Second)
 	if took <= 0 {
-		return clamp(sinceSent/3, min(max(interval, time.Minute), firstPolls), maxPollGap)
+		return clamp(sinceSent/3, min(max(interval, time.Minute), firstPoll), maxPollGap)
 	}
 	return clamp((took-sinceMoved)/3, interval, maxPollGap)
 }

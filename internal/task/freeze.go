@@ -210,6 +210,7 @@ func waveRow(input patch.Input, i int, w patch.IndexWave, x patch.Index) patch.W
 		Wave: w.Name, Position: i, Planned: w.Planned, Targets: targets, Accounts: len(items),
 		FailLimit:   in.Budget.MaxFailedInstances.Limit(w.Planned),
 		AccountsMax: in.Budget.MaxFailedAccounts.Limit(len(items)),
+		PerAccount:  in.Budget.PerAccount,
 		AskScope:    askScope(input, i, x),
 		SoakSeconds: in.HealthGate.SoakSeconds, Alarms: in.HealthGate.Alarms,
 	}

@@ -115,8 +115,8 @@ func orDash(s string) string {
 	return s
 }
 
-// sortedKeys of a map of strings.
-func sortedKeys[K ~string, V any](m map[K]V) []K {
+// SortedKeys lists a map's keys in order.
+func SortedKeys[K ~string, V any](m map[K]V) []K {
 	keys := make([]K, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)

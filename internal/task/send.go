@@ -44,7 +44,10 @@ func (s *Send) Handle(ctx context.Context, t patch.Target) (Answer, error) {
 	if err := s.checkApproval(ctx, st); err != nil {
 		return Answer{}, err
 	}
-	if st.row.Fence == 0 {
+	if !st.holdsLease() {
+		if st.row.Fence != 0 {
+			return s.close(ctx, st, patch.ReasonLease) // another run took it over: ours is dead to it
+		}
 		if held, err := s.takeLease(ctx, st); err != nil || !held {
 			return s.busy(ctx, st, err)
 		}
@@ -62,6 +65,9 @@ type state struct {
 	counts patch.Counters // of the wave
 	total  patch.Counters // of the run
 	abort  *patch.Abort
+
+	lease      patch.Lease
+	leaseFound bool
 }
 
 func loadState(ctx context.Context, table Table, t patch.Target) (*state, error) {
@@ -69,7 +75,8 @@ func loadState(ctx context.Context, table Table, t patch.Target) (*state, error)
 	var abort patch.Abort
 	target := &Row{Key: patch.TargetKey(t), Into: &st.row}
 	stop := &Row{Key: patch.AbortKey(t.Run), Into: &abort}
-	err := table.Load(ctx, target, stop,
+	lease := &Row{Key: patch.LeaseKey(t.Account, t.Region), Into: &st.lease}
+	err := table.Load(ctx, target, stop, lease,
 		&Row{Key: patch.RunKey(t.Run), Into: &st.run},
 		&Row{Key: patch.WaveKey(t.Run, t.Wave), Into: &st.wave},
 		&Row{Key: patch.WaveKey(t.Run, patch.WholeRun), Into: &st.whole},
@@ -84,6 +91,7 @@ func loadState(ctx context.Context, table Table, t patch.Target) (*state, error)
 	if stop.Found {
 		st.abort = &abort
 	}
+	st.leaseFound = lease.Found
 	return st, nil
 }
 
@@ -243,7 +251,7 @@ func (s *Send) intend(ctx context.Context, st *state, in *patch.Intent, group in
 	st.row.Batches = in.Batch
 	st.row.Skipped += len(in.Skipped)
 	st.row.Status = patch.TargetPatching
-	writes := []Write{{How: Create, Key: patch.SendKey(st.target, in.Batch), Item: *in}}
+	writes := []Write{st.renewLease(s.Now()), {How: Create, Key: patch.SendKey(st.target, in.Batch), Item: *in}}
 	if len(in.IDs) > 0 {
 		st.row.Pending = in.Batch
 		writes = append(writes, st.audit("send", "SendCommand", fmt.Sprintf("%s, %d instances, fence %d: %v", in.Marker, len(in.IDs), in.Fence, in.IDs), s.Now()))
@@ -282,10 +290,14 @@ func (s *Send) adopt(ctx context.Context, st *state, in patch.Intent, id patch.C
 		Batch: in.Batch, ID: id, Sent: in.Written, Instances: len(in.IDs), Slots: in.Slots,
 		Deadline: in.Written.Add(time.Duration(in.TimeoutSeconds) * time.Second),
 	})
-	err := st.save(ctx, s.Table,
-		Write{How: Replace, Key: patch.SendKey(st.target, in.Batch), Item: in, Was: was},
-		Write{How: Add, Key: patch.CountersKey(st.target.Run, st.target.Wave), Add: map[string]int{"sent": len(in.IDs)}})
-	if err != nil {
+	writes := []Write{
+		{How: Replace, Key: patch.SendKey(st.target, in.Batch), Item: in, Was: was},
+		{How: Add, Key: patch.CountersKey(st.target.Run, st.target.Wave), Add: map[string]int{"sent": len(in.IDs)}},
+	}
+	if st.holdsLease() {
+		writes = append(writes, st.renewLease(now))
+	}
+	if err := st.save(ctx, s.Table, writes...); err != nil {
 		return Answer{}, err
 	}
 	if st.row.WorthSending() {
@@ -383,73 +395,6 @@ func (s *Send) unreachable(ctx context.Context, st *state, cause error) (Answer,
 	}
 	st.row.Reason = cause.Error()
 	return s.close(ctx, st, patch.ReasonAccount)
-}
-
-// takeLease takes the account-region for this run. held is false while another run has it.
-func (s *Send) takeLease(ctx context.Context, st *state) (held bool, err error) {
-	var lease patch.Lease
-	key := patch.LeaseKey(st.target.Account, st.target.Region)
-	row := &Row{Key: key, Into: &lease}
-	if err := s.Table.Load(ctx, row); err != nil {
-		return false, err
-	}
-	now := s.Now()
-	if lease.Run != "" && lease.Run != st.target.Run && now.Before(lease.Expires) {
-		return false, nil
-	}
-	takeover := lease.Run != "" && lease.Run != st.target.Run
-	if takeover {
-		if still, err := s.followOld(ctx, st, lease); err != nil || still {
-			return false, err
-		}
-	}
-	if st.row.Audit.Seq == 0 {
-		if st.row.Audit, err = s.Table.LastAudit(ctx, patch.TargetChain(st.target)); err != nil {
-			return false, err
-		}
-	}
-	was := lease.Version
-	lease = patch.Lease{
-		Versioned: patch.Versioned{Version: was + 1}, Run: st.target.Run, Wave: st.target.Wave,
-		Fence: lease.Fence + 1, Expires: now.Add(patch.LeaseTerm).UTC(),
-	}
-	take := Write{How: Replace, Key: key, Item: lease, Was: was}
-	if !row.Found {
-		take = Write{How: Create, Key: key, Item: lease}
-	}
-	st.row.Fence, st.row.Busy = lease.Fence, time.Time{}
-	action := "LeaseTaken"
-	if takeover {
-		action = "LeaseTakenOver"
-	}
-	entry := st.audit("send", action, fmt.Sprintf("fence %d", lease.Fence), now)
-	if err := st.save(ctx, s.Table, take, entry); err != nil {
-		return false, err
-	}
-	return true, nil
-}
-
-// followOld looks at the commands that a dead run left: none of them may still
-// be at work when its lease is taken over. still is true while one is.
-func (s *Send) followOld(ctx context.Context, st *state, lease patch.Lease) (still bool, err error) {
-	spoke, err := s.Spokes.Spoke(ctx, st.target)
-	if err != nil {
-		return false, err
-	}
-	for _, id := range lease.Commands {
-		p, found, err := spoke.Progress(ctx, id)
-		if err != nil {
-			return false, err
-		}
-		if !found || p.Ended {
-			continue
-		}
-		still = true
-		if err := spoke.Cancel(ctx, id, nil); err != nil {
-			return false, err
-		}
-	}
-	return still, nil
 }
 
 // busy notes since when another run has been in the way.

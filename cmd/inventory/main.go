@@ -1,0 +1,20 @@
+// Command inventory is the Lambda PreEC2Inventory: it plans, discovers and freezes.
+package main
+
+import (
+	"context"
+
+	"ec2patch/internal/lambdamain"
+	"ec2patch/internal/task"
+	"ec2patch/internal/wire"
+)
+
+func main() {
+	lambdamain.Start(func(env wire.Getenv, aws wire.AWS) (func(context.Context, task.InventoryInput) (any, error), error) {
+		t, err := wire.NewInventory(env, aws)
+		if err != nil {
+			return nil, err
+		}
+		return t.Handle, nil
+	})
+}

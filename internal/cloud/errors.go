@@ -1,0 +1,95 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	ddbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
+
+	"ec2patch/internal/patch"
+)
+
+// kindOf reads AWS's error codes; nobody else does. The empty kind means that
+// the error is none that anybody can act on: a fault of ours.
+func kindOf(err error) patch.Kind {
+	var cancelled *ddbtypes.TransactionCanceledException
+	if errors.As(err, &cancelled) {
+		return patch.ErrConflict // a condition did not hold, or another transaction was in the way
+	}
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return patch.ErrUnavailable // no answer at all
+	}
+	switch api.ErrorCode() {
+	case "ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown", "RateExceeded",
+		"ProvisionedThroughputExceededException", "RequestThrottled", "RequestThrottledException", "KmsThrottlingException", "KMSThrottling",
+		"PriorRequestNotComplete", "LimitExceededException", "Throttled", "ThrottledException":
+		return patch.ErrThrottled
+	case "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure", "AuthorizationError", "UnrecognizedClientException",
+		"InvalidClientTokenId", "OptInRequired", "RegionDisabledException", "KMSAccessDenied", "KmsAccessDeniedException", "NotAuthorized":
+		return patch.ErrAccessDenied
+	case "ExpiredToken", "ExpiredTokenException", "RequestExpired", "RequestTimeout", "RequestTimeoutException", "TransactionInProgressException":
+		return patch.ErrUnavailable
+	case "ConditionalCheckFailedException", "TransactionConflictException", "ConditionalRequestConflict":
+		return patch.ErrConflict
+	case "InvalidInstanceId", "InvalidInstanceID", "InvalidInstanceIdException":
+		return patch.ErrInvalidInstance
+	}
+	if api.ErrorFault() == smithy.FaultServer || status(err) >= 500 {
+		return patch.ErrUnavailable
+	}
+	return ""
+}
+
+// wrap names what was tried and gives the error its kind.
+func wrap(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	what := fmt.Sprintf(format, args...)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%s: %w: %w", what, patch.ErrUnavailable, err)
+	}
+	if kind := kindOf(err); kind != "" {
+		return fmt.Errorf("%s: %w: %w", what, kind, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// definite tells whether AWS answered that it refused the call: a client error.
+// After a server error, or no answer, the call may have taken effect.
+func definite(err error) bool {
+	if s := status(err); s != 0 {
+		return s >= 400 && s < 500 && s != 408
+	}
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return false
+	}
+	switch api.ErrorCode() {
+	case "RequestTimeout", "RequestTimeoutException", "InternalFailure", "InternalServerError", "InternalError", "ServiceUnavailable":
+		return false
+	}
+	return api.ErrorFault() == smithy.FaultClient
+}
+
+// status is the HTTP status of the answer, 0 if there was none.
+func status(err error) int {
+	var response *http.ResponseError
+	if errors.As(err, &response) && response.ResponseError != nil && response.Response != nil && response.Response.Response != nil {
+		return response.HTTPStatusCode()
+	}
+	return 0
+}
+
+// code is AWS's own name of the error, empty if it did not answer.
+func code(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode()
+	}
+	return ""
+}

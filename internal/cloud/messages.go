@@ -1,0 +1,87 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+)
+
+// SNS is what Mail uses of the SDK's client.
+type SNS interface {
+	Publish(context.Context, *sns.PublishInput, ...func(*sns.Options)) (*sns.PublishOutput, error)
+}
+
+// Mail sends plain text to a topic.
+type Mail struct {
+	SNS   SNS
+	Topic string // ARN
+}
+
+// Send publishes one message. A retry may send it twice, which harms nobody.
+func (m *Mail) Send(ctx context.Context, subject, body string) error {
+	_, err := m.SNS.Publish(ctx, &sns.PublishInput{TopicArn: &m.Topic, Subject: &subject, Message: &body})
+	return wrap(err, "publish to %s", m.Topic)
+}
+
+// KMS is what MAC uses of the SDK's client.
+type KMS interface {
+	GenerateMac(context.Context, *kms.GenerateMacInput, ...func(*kms.Options)) (*kms.GenerateMacOutput, error)
+	VerifyMac(context.Context, *kms.VerifyMacInput, ...func(*kms.Options)) (*kms.VerifyMacOutput, error)
+}
+
+// MACKey makes and checks MACs with a key that never leaves KMS.
+type MACKey struct {
+	KMS KMS
+	Key string // id or ARN
+}
+
+// MAC makes an HMAC-SHA-256.
+func (k *MACKey) MAC(ctx context.Context, message []byte) ([]byte, error) {
+	out, err := k.KMS.GenerateMac(ctx, &kms.GenerateMacInput{KeyId: &k.Key, Message: message, MacAlgorithm: kmstypes.MacAlgorithmSpecHmacSha256})
+	if err != nil {
+		return nil, wrap(err, "make a MAC")
+	}
+	return out.Mac, nil
+}
+
+// Check verifies an HMAC-SHA-256. KMS says that a MAC is wrong with an error of
+// its own; any other error is none of the MAC's.
+func (k *MACKey) Check(ctx context.Context, message, mac []byte) (bool, error) {
+	if len(mac) == 0 {
+		return false, nil
+	}
+	out, err := k.KMS.VerifyMac(ctx, &kms.VerifyMacInput{KeyId: &k.Key, Message: message, Mac: mac, MacAlgorithm: kmstypes.MacAlgorithmSpecHmacSha256})
+	var wrong *kmstypes.KMSInvalidMacException
+	if errors.As(err, &wrong) {
+		return false, nil
+	}
+	if err != nil {
+		return false, wrap(err, "check a MAC")
+	}
+	return out.MacValid, nil
+}
+
+// SFN is what Waiter uses of the SDK's client.
+type SFN interface {
+	SendTaskSuccess(context.Context, *sfn.SendTaskSuccessInput, ...func(*sfn.Options)) (*sfn.SendTaskSuccessOutput, error)
+}
+
+// Waiter ends a waiting task of the state machine.
+type Waiter struct{ SFN SFN }
+
+// Release answers the token. A task that timed out or was answered is gone.
+func (w *Waiter) Release(ctx context.Context, token string, output []byte) (gone bool, err error) {
+	_, err = w.SFN.SendTaskSuccess(ctx, &sfn.SendTaskSuccessInput{TaskToken: &token, Output: aws.String(string(output))})
+	var timedOut *sfntypes.TaskTimedOut
+	var missing *sfntypes.TaskDoesNotExist
+	if errors.As(err, &timedOut) || errors.As(err, &missing) {
+		return true, nil
+	}
+	return false, wrap(err, "answer the waiting task")
+}

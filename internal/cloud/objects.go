@@ -1,0 +1,63 @@
+package cloud
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"ec2patch/internal/patch"
+)
+
+// S3 is what the bucket uses of the SDK's client.
+type S3 interface {
+	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
+	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
+}
+
+// Objects is the data bucket.
+type Objects struct {
+	S3     S3
+	Bucket string
+}
+
+// Store writes an object. S3 checks what arrives against our own hash.
+func (o *Objects) Store(ctx context.Context, key, contentType string, data []byte) error {
+	sum := sha256.Sum256(data)
+	_, err := o.S3.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &o.Bucket, Key: &key, Body: bytes.NewReader(data), ContentType: &contentType,
+		ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum[:])),
+	})
+	return wrap(err, "write object %s", key)
+}
+
+// maxObject bounds what is read into memory: more than the largest plan of one account.
+const maxObject = 256 << 20
+
+// Fetch reads an object.
+func (o *Objects) Fetch(ctx context.Context, key string) (data []byte, found bool, err error) {
+	out, err := o.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: &o.Bucket, Key: &key})
+	var missing *types.NoSuchKey
+	if errors.As(err, &missing) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, wrap(err, "read object %s", key)
+	}
+	defer out.Body.Close()
+	data, err = io.ReadAll(io.LimitReader(out.Body, maxObject+1))
+	if err != nil {
+		return nil, false, fmt.Errorf("read object %s: %w: %w", key, patch.ErrUnavailable, err)
+	}
+	if len(data) > maxObject {
+		return nil, false, fmt.Errorf("%w: object %s is larger than %d bytes", patch.ErrInternal, key, maxObject)
+	}
+	return data, true, nil
+}

@@ -1,0 +1,210 @@
+package cloud
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/task"
+)
+
+// SSM is what a spoke reads and cancels with.
+type SSM interface {
+	DescribeInstanceInformation(context.Context, *ssm.DescribeInstanceInformationInput, ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error)
+	DescribeInstancePatchStates(context.Context, *ssm.DescribeInstancePatchStatesInput, ...func(*ssm.Options)) (*ssm.DescribeInstancePatchStatesOutput, error)
+	ListCommands(context.Context, *ssm.ListCommandsInput, ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error)
+	ListCommandInvocations(context.Context, *ssm.ListCommandInvocationsInput, ...func(*ssm.Options)) (*ssm.ListCommandInvocationsOutput, error)
+	GetCommandInvocation(context.Context, *ssm.GetCommandInvocationInput, ...func(*ssm.Options)) (*ssm.GetCommandInvocationOutput, error)
+	CancelCommand(context.Context, *ssm.CancelCommandInput, ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error)
+}
+
+const (
+	// ssmPage is the longest page, and the most ids, of the SSM calls below. Source: SSM API, read 2026-11.
+	ssmPage = 50
+	// statePage is the longest page of DescribeInstancePatchStates.
+	statePage = 100
+	// maxSSMPages bounds a listing.
+	maxSSMPages = 500
+)
+
+// Agents describes the managed instances among ids. SSM documents an error for
+// an id that it does not know; then it is asked for all that it does know.
+func (s *Spoke) Agents(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]task.Agent, error) {
+	all := make(map[patch.InstanceID]task.Agent, len(ids))
+	for chunk := range slices.Chunk(ids, ssmPage) {
+		filters := []types.InstanceInformationStringFilter{{Key: aws.String("InstanceIds"), Values: stringsOf(chunk)}}
+		err := s.agents(ctx, filters, all)
+		if code(err) == "InvalidInstanceId" {
+			return all, s.agents(ctx, nil, all)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (s *Spoke) agents(ctx context.Context, filters []types.InstanceInformationStringFilter, into map[patch.InstanceID]task.Agent) error {
+	var next *string
+	for range maxSSMPages {
+		out, err := s.clients.SSM.DescribeInstanceInformation(ctx, &ssm.DescribeInstanceInformationInput{Filters: filters, MaxResults: aws.Int32(ssmPage), NextToken: next})
+		if err != nil {
+			return wrap(err, "list managed instances")
+		}
+		for _, i := range out.InstanceInformationList {
+			into[patch.InstanceID(aws.ToString(i.InstanceId))] = task.Agent{
+				Platform: patch.Platform(i.PlatformType), Version: aws.ToString(i.AgentVersion),
+				Online: i.PingStatus == types.PingStatusOnline, LastPing: aws.ToTime(i.LastPingDateTime),
+			}
+		}
+		if next = out.NextToken; aws.ToString(next) == "" {
+			return nil
+		}
+	}
+	return fmt.Errorf("list managed instances: %w: more than %d pages", patch.ErrInternal, maxSSMPages)
+}
+
+// PatchStates reads the one record that SSM keeps of each instance. An instance
+// that was never scanned has none.
+func (s *Spoke) PatchStates(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]patch.PatchState, error) {
+	all := make(map[patch.InstanceID]patch.PatchState, len(ids))
+	for chunk := range slices.Chunk(ids, ssmPage) {
+		var next *string
+		for range maxSSMPages {
+			out, err := s.clients.SSM.DescribeInstancePatchStates(ctx, &ssm.DescribeInstancePatchStatesInput{InstanceIds: stringsOf(chunk), MaxResults: aws.Int32(statePage), NextToken: next})
+			if err != nil {
+				return nil, wrap(err, "read patch states")
+			}
+			for _, st := range out.InstancePatchStates {
+				all[patch.InstanceID(aws.ToString(st.InstanceId))] = patchState(st)
+			}
+			if next = out.NextToken; aws.ToString(next) == "" {
+				break
+			}
+		}
+	}
+	return all, nil
+}
+
+func patchState(st types.InstancePatchState) patch.PatchState {
+	return patch.PatchState{
+		Operation: patch.Operation(st.Operation), SnapshotID: aws.ToString(st.SnapshotId), BaselineID: aws.ToString(st.BaselineId),
+		Started: aws.ToTime(st.OperationStartTime).UTC(), Ended: aws.ToTime(st.OperationEndTime).UTC(),
+		Installed: toInt(&st.InstalledCount), InstalledPendingReboot: toInt(st.InstalledPendingRebootCount),
+		InstalledRejected: toInt(st.InstalledRejectedCount), Missing: toInt(&st.MissingCount), Failed: toInt(&st.FailedCount),
+	}
+}
+
+// toInt keeps the difference between zero and not reported, where the SDK does:
+// it gives installed, missing and failed as plain numbers.
+func toInt[N ~int32 | ~int64](n *N) *int {
+	if n == nil {
+		return nil
+	}
+	v := int(*n)
+	return &v
+}
+
+// Progress reads a command's counters.
+func (s *Spoke) Progress(ctx context.Context, id patch.CommandID) (task.Progress, bool, error) {
+	out, err := s.clients.SSM.ListCommands(ctx, &ssm.ListCommandsInput{CommandId: aws.String(string(id))})
+	if code(err) == "InvalidCommandId" {
+		return task.Progress{}, false, nil
+	}
+	if err != nil {
+		return task.Progress{}, false, wrap(err, "read command %s", id)
+	}
+	if len(out.Commands) == 0 {
+		return task.Progress{}, false, nil
+	}
+	c := out.Commands[0]
+	return task.Progress{Ended: ended(c.Status), Targets: int(c.TargetCount), Completed: int(c.CompletedCount)}, true, nil
+}
+
+// ended tells whether a command's status is final. Source: SSM Command.Status, read 2026-11.
+func ended(s types.CommandStatus) bool {
+	switch s {
+	case types.CommandStatusSuccess, types.CommandStatusCancelled, types.CommandStatusFailed, types.CommandStatusTimedOut:
+		return true
+	}
+	return false
+}
+
+// Invocations lists a command's instances with their status.
+func (s *Spoke) Invocations(ctx context.Context, id patch.CommandID) ([]patch.Invocation, error) {
+	var all []patch.Invocation
+	var next *string
+	for range maxSSMPages {
+		out, err := s.clients.SSM.ListCommandInvocations(ctx, &ssm.ListCommandInvocationsInput{CommandId: aws.String(string(id)), MaxResults: aws.Int32(ssmPage), NextToken: next})
+		if err != nil {
+			return nil, wrap(err, "read invocations of command %s", id)
+		}
+		for _, i := range out.CommandInvocations {
+			all = append(all, patch.Invocation{
+				InstanceID: patch.InstanceID(aws.ToString(i.InstanceId)), Status: string(i.Status),
+				Details: strings.ReplaceAll(aws.ToString(i.StatusDetails), " ", ""),
+			})
+		}
+		if next = out.NextToken; aws.ToString(next) == "" {
+			return all, nil
+		}
+	}
+	return nil, fmt.Errorf("read invocations of command %s: %w: more than %d pages", id, patch.ErrInternal, maxSSMPages)
+}
+
+// ByMarker looks for our command among those requested since. SSM filters by
+// document and time only, so the comment is compared here.
+func (s *Spoke) ByMarker(ctx context.Context, marker string, since time.Time) (patch.CommandID, bool, error) {
+	var next *string
+	for range maxSSMPages {
+		out, err := s.clients.SSM.ListCommands(ctx, &ssm.ListCommandsInput{
+			MaxResults: aws.Int32(ssmPage), NextToken: next,
+			Filters: []types.CommandFilter{
+				{Key: types.CommandFilterKeyInvokedAfter, Value: aws.String(since.UTC().Format(time.RFC3339))},
+				{Key: types.CommandFilterKeyDocumentName, Value: aws.String(patch.Document)},
+			},
+		})
+		if err != nil {
+			return "", false, wrap(err, "look for command %q", marker)
+		}
+		for _, c := range out.Commands {
+			if aws.ToString(c.Comment) == marker {
+				return patch.CommandID(aws.ToString(c.CommandId)), true, nil
+			}
+		}
+		if next = out.NextToken; aws.ToString(next) == "" {
+			return "", false, nil
+		}
+	}
+	return "", false, fmt.Errorf("look for command %q: %w: more than %d pages", marker, patch.ErrUnavailable, maxSSMPages)
+}
+
+// Output is the end of what the patch step of the instance's platform printed.
+// Source: GetCommandInvocation needs PluginName for a document of several steps, read 2026-11.
+func (s *Spoke) Output(ctx context.Context, id patch.CommandID, instance patch.InstanceID, platform patch.Platform, limit int) (string, error) {
+	out, err := s.clients.SSM.GetCommandInvocation(ctx, &ssm.GetCommandInvocationInput{
+		CommandId: aws.String(string(id)), InstanceId: aws.String(string(instance)), PluginName: aws.String("Patch" + string(platform)),
+	})
+	if err != nil {
+		return "", wrap(err, "read output of command %s on %s", id, instance)
+	}
+	text := []rune(aws.ToString(out.StandardOutputContent) + aws.ToString(out.StandardErrorContent))
+	return string(text[max(0, len(text)-limit):]), nil
+}
+
+// Cancel asks SSM to stop a command on these instances, or as a whole.
+func (s *Spoke) Cancel(ctx context.Context, id patch.CommandID, ids []patch.InstanceID) error {
+	in := &ssm.CancelCommandInput{CommandId: aws.String(string(id))}
+	if len(ids) > 0 {
+		in.InstanceIds = stringsOf(ids)
+	}
+	_, err := s.clients.SSM.CancelCommand(ctx, in)
+	return wrap(err, "cancel command %s", id)
+}

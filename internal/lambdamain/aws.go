@@ -1,0 +1,65 @@
+package lambdamain
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"ec2patch/internal/cloud"
+	"ec2patch/internal/wire"
+)
+
+// AWS makes the real clients from the standard environment, AWS_ENDPOINT_URL
+// included. Reads are tried three times, as the SDK's standard retryer does.
+func AWS(ctx context.Context) (wire.AWS, error) {
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return wire.AWS{}, fmt.Errorf("load the AWS configuration: %w", err)
+	}
+	return wire.AWS{
+		DynamoDB:   dynamodb.NewFromConfig(cfg),
+		S3:         s3.NewFromConfig(cfg),
+		SNS:        sns.NewFromConfig(cfg),
+		KMS:        kms.NewFromConfig(cfg),
+		SFN:        sfn.NewFromConfig(cfg),
+		STS:        sts.NewFromConfig(cfg),
+		CloudWatch: func(region string) cloud.CloudWatch { return cloudwatch.NewFromConfig(in(cfg, region)) },
+		Connect:    connect(cfg),
+		Metrics:    Metrics{Out: os.Stdout, Now: Wall},
+		Now:        Wall,
+	}, nil
+}
+
+// connect opens clients in a spoke. The one that sends never retries: the
+// standard retryer would put a second SendCommand on the wire when a connection
+// drops, and that is a second command.
+func connect(base aws.Config) cloud.Connect {
+	return func(creds aws.Credentials, region string) cloud.Clients {
+		cfg := in(base, region)
+		cfg.Credentials = wire.Static(creds)
+		return cloud.Clients{
+			EC2:        ec2.NewFromConfig(cfg),
+			SSM:        ssm.NewFromConfig(cfg),
+			Sending:    ssm.NewFromConfig(cfg, func(o *ssm.Options) { o.Retryer = aws.NopRetryer{} }),
+			CloudWatch: cloudwatch.NewFromConfig(cfg),
+		}
+	}
+}
+
+func in(cfg aws.Config, region string) aws.Config {
+	copied := cfg.Copy()
+	copied.Region = region
+	return copied
+}

@@ -1,0 +1,95 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"ec2patch/internal/patch"
+)
+
+// closeRun ends a run whose execution ended without its report: stopped by
+// hand, timed out, or failed where nobody could catch it. Nothing more is sent,
+// what is still at work is cancelled, leases are released, and the report is
+// written. It is harmless for a run that closed itself.
+func (v *Verify) closeRun(ctx context.Context, in VerifyInput) (any, error) {
+	var run patch.RunRow
+	row := &Row{Key: patch.RunKey(in.Run), Into: &run}
+	if err := v.Table.Load(ctx, row); err != nil {
+		return nil, err
+	}
+	if row.Found && !run.Ended.IsZero() {
+		return ReportOutput{Next: "done", Status: run.Status}, nil
+	}
+	if run.Digest != "" {
+		if err := v.abandon(ctx, in.Run); err != nil {
+			return nil, err
+		}
+	}
+	return v.report(ctx, in)
+}
+
+// abandon cancels what is at work and releases the leases of every target that
+// was not verified.
+func (v *Verify) abandon(ctx context.Context, run patch.RunID) error {
+	rows, err := loadTargets(ctx, v.Table, run, "")
+	if err != nil {
+		return err
+	}
+	targets := make([]patch.Target, 0, len(rows))
+	for t, row := range rows {
+		if row.Status == patch.TargetPatching || row.Fence != 0 && row.Status != patch.TargetVerified {
+			targets = append(targets, t)
+		}
+	}
+	slices.SortFunc(targets, func(a, b patch.Target) int {
+		return slices.Compare([]string{a.Wave, string(a.Account), string(a.Region)}, []string{b.Wave, string(b.Account), string(b.Region)})
+	})
+	for _, t := range targets {
+		if err := v.abandonTarget(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// abandonTarget does it for one target: the audit entry first, then the cancels.
+func (v *Verify) abandonTarget(ctx context.Context, t patch.Target) error {
+	st, err := loadState(ctx, v.Table, t)
+	if err != nil {
+		return err
+	}
+	st.row.Closed = orElse(st.row.Closed, patch.ReasonAbort)
+	var writes []Write
+	for _, c := range st.row.Open {
+		writes = append(writes, st.audit("close", "CancelCommand", fmt.Sprintf("%s, the execution has ended", c.ID), v.Now()))
+	}
+	if release, ok := st.releaseLease(); ok {
+		writes = append(writes, release)
+	}
+	if err := st.save(ctx, v.Table, writes...); err != nil {
+		return err
+	}
+	if len(st.row.Open) == 0 {
+		return nil
+	}
+	spoke, err := v.Spokes.Spoke(ctx, t)
+	if err != nil {
+		return accept(err, patch.ErrAccessDenied)
+	}
+	for _, c := range st.row.Open {
+		if err := spoke.Cancel(ctx, c.ID, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// accept drops an error of that kind.
+func accept(err error, kind patch.Kind) error {
+	if errors.Is(err, kind) {
+		return nil
+	}
+	return err
+}

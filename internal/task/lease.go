@@ -1,0 +1,103 @@
+package task
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ec2patch/internal/patch"
+)
+
+// holdsLease tells whether the account-region is still this run's, under the
+// fence that it was taken with.
+func (st *state) holdsLease() bool {
+	return st.row.Fence != 0 && st.lease.Run == st.target.Run && st.lease.Fence == st.row.Fence
+}
+
+// leaseIsOld tells whether the lease must be renewed to last past the longest
+// gap between polls.
+func (st *state) leaseIsOld(now time.Time) bool {
+	return st.lease.Expires.Before(now.Add(patch.LeaseTerm - patch.LongestPollGap/3))
+}
+
+// renewLease extends the lease and lists the commands that are open. It holds
+// only if nobody touched the lease since it was read.
+func (st *state) renewLease(now time.Time) Write {
+	was := st.lease.Version
+	st.lease.Version++
+	st.lease.Expires = now.Add(patch.LeaseTerm).UTC()
+	st.lease.Commands = nil
+	for _, c := range st.row.Open {
+		st.lease.Commands = append(st.lease.Commands, c.ID)
+	}
+	return Write{How: Replace, Key: patch.LeaseKey(st.target.Account, st.target.Region), Item: st.lease, Was: was}
+}
+
+// takeLease takes the account-region for this run. held is false while another run has it.
+func (s *Send) takeLease(ctx context.Context, st *state) (held bool, err error) {
+	now := s.Now()
+	foreign := st.lease.Run != "" && st.lease.Run != st.target.Run
+	if foreign && now.Before(st.lease.Expires) {
+		return false, nil
+	}
+	if foreign {
+		if still, err := s.followOld(ctx, st); err != nil || still {
+			return false, err
+		}
+	}
+	if st.row.Audit.Seq == 0 {
+		if st.row.Audit, err = s.Table.LastAudit(ctx, patch.TargetChain(st.target)); err != nil {
+			return false, err
+		}
+	}
+	action := "LeaseTaken"
+	if foreign {
+		action = "LeaseTakenOver"
+	}
+	st.lease.Run, st.lease.Wave = st.target.Run, st.target.Wave
+	st.lease.Fence++
+	take := st.renewLease(now)
+	if !st.leaseFound {
+		take.How = Create
+	}
+	st.row.Fence, st.row.Busy = st.lease.Fence, time.Time{}
+	entry := st.audit("send", action, fmt.Sprintf("fence %d", st.lease.Fence), now)
+	if err := st.save(ctx, s.Table, take, entry); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// followOld looks at what a dead run left in the account-region: none of its
+// commands may still be at work when the lease is taken over.
+func (s *Send) followOld(ctx context.Context, st *state) (still bool, err error) {
+	spoke, err := s.Spokes.Spoke(ctx, st.target)
+	if err != nil {
+		return false, err
+	}
+	for _, id := range st.lease.Commands {
+		p, found, err := spoke.Progress(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		if !found || p.Ended {
+			continue
+		}
+		still = true
+		if err := spoke.Cancel(ctx, id, nil); err != nil {
+			return false, err
+		}
+	}
+	return still, nil
+}
+
+// releaseLease frees the account-region if it is still this run's. The fence stays and only grows.
+func (st *state) releaseLease() (Write, bool) {
+	if !st.holdsLease() {
+		return Write{}, false
+	}
+	was := st.lease.Version
+	st.lease.Version++
+	st.lease.Run, st.lease.Wave, st.lease.Commands = "", "", nil
+	return Write{How: Replace, Key: patch.LeaseKey(st.target.Account, st.target.Region), Item: st.lease, Was: was}, true
+}

@@ -1,0 +1,434 @@
+package task
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"ec2patch/internal/patch"
+)
+
+// Verify is the task of PostEC2Verify: it verifies targets, rolls accounts up,
+// judges waves, and reports and closes runs.
+type Verify struct {
+	Table     Table
+	Objects   Objects
+	Spokes    Spokes
+	Alarms    Alarms
+	Decisions Verifier
+	Notices   Mail
+	Metrics   Metrics
+	Now       Clock
+
+	DetailedMetrics bool
+}
+
+// VerifyInput is the payload of all its steps.
+type VerifyInput struct {
+	Task    string          `json:"task"` // verify, rollup, judge, report, close
+	Run     patch.RunID     `json:"run"`
+	Wave    string          `json:"wave"`
+	Account patch.AccountID `json:"account"`
+	Region  patch.Region    `json:"region"`
+	Cursor  int             `json:"cursor"`
+	Failure Failure         `json:"failure"`
+	Status  string          `json:"status"` // of an execution that ended, for close
+}
+
+// Failure is an error as the state machine catches it.
+type Failure struct {
+	Error string
+	Cause string
+}
+
+// Handle carries out one step.
+func (v *Verify) Handle(ctx context.Context, in VerifyInput) (any, error) {
+	if _, err := patch.ParseRunID(string(in.Run)); err != nil {
+		return nil, fmt.Errorf("%w: %w", patch.ErrInvalidInput, err)
+	}
+	switch in.Task {
+	case "verify":
+		return v.verify(ctx, patch.Target{Run: in.Run, Wave: in.Wave, Account: in.Account, Region: in.Region})
+	case "rollup":
+		return v.rollUp(ctx, in)
+	case "judge":
+		return v.judge(ctx, in.Run, in.Wave)
+	case "report":
+		return v.report(ctx, in)
+	case "close":
+		return v.closeRun(ctx, in)
+	}
+	return nil, fmt.Errorf("%w: task %q is none of verify, rollup, judge, report, close", patch.ErrInvalidInput, in.Task)
+}
+
+// TargetResult is what one target leaves in the bucket.
+type TargetResult struct {
+	patch.Target
+	At        time.Time              `json:"at"`
+	Settled   bool                   `json:"settled"`
+	Instances []patch.InstanceReport `json:"instances"`
+	Unsettled []patch.InstanceID     `json:"unsettled,omitempty"`
+}
+
+const (
+	// verifyDeadline is how long an instance may take to come back. Agents ping
+	// every five minutes, so it has three chances.
+	verifyDeadline = 15 * time.Minute
+	// verifyGap is the wait between two looks.
+	verifyGap = 150 * time.Second
+	// maxOutput is how much of a command's output the report keeps, in characters.
+	maxOutput = 2000
+)
+
+// verify compares before and after, and gives each instance its one outcome.
+// What may still get better is looked at again until the deadline.
+func (v *Verify) verify(ctx context.Context, t patch.Target) (Answer, error) {
+	st, err := loadState(ctx, v.Table, t)
+	if err != nil {
+		return Answer{}, err
+	}
+	switch {
+	case st.row.Status == patch.TargetVerified:
+		return done(), nil
+	case st.row.Pending != 0:
+		return wait(visibility), nil // unreachable by the machine's own paths; a redrive may come here
+	}
+	now := v.Now().UTC()
+	if st.row.Verifying.IsZero() {
+		st.row.Verifying = now
+	}
+	final := !now.Before(st.row.Verifying.Add(verifyDeadline))
+	result, err := v.look(ctx, st, final)
+	if err != nil {
+		return Answer{}, err
+	}
+	result.Target, result.At, result.Settled = t, now, final || len(result.Unsettled) == 0
+	data, err := patch.Canonical(result)
+	if err != nil {
+		return Answer{}, err
+	}
+	if err := v.Objects.Store(ctx, patch.ResultObject(t), "application/json", data); err != nil {
+		return Answer{}, err
+	}
+	if !result.Settled {
+		if err := st.save(ctx, v.Table); err != nil {
+			return Answer{}, err
+		}
+		left := st.row.Verifying.Add(verifyDeadline).Sub(now)
+		return wait(min(verifyGap, max(left, time.Second))), nil
+	}
+	return done(), v.finish(ctx, st, result, patch.Digest(data))
+}
+
+// look judges the instances that are not settled yet.
+func (v *Verify) look(ctx context.Context, st *state, final bool) (TargetResult, error) {
+	leaf, err := loadLeaf(ctx, v.Objects, st.target, st.row.LeafDigest)
+	if err != nil {
+		return TargetResult{}, err
+	}
+	former, err := v.former(ctx, st)
+	if err != nil {
+		return TargetResult{}, err
+	}
+	intents, err := loadIntents(ctx, v.Table, st.target)
+	if err != nil {
+		return TargetResult{}, err
+	}
+	facts := factsOf(intents, leaf, st)
+	var open []patch.InstanceID
+	for _, p := range leaf.Instances {
+		if _, ok := former[p.ID]; !ok {
+			open = append(open, p.ID)
+		}
+	}
+	scene, err := v.scene(ctx, st, open)
+	if err != nil {
+		return TargetResult{}, err
+	}
+	var result TargetResult
+	for _, p := range leaf.Instances {
+		if r, ok := former[p.ID]; ok {
+			result.Instances = append(result.Instances, r)
+			continue
+		}
+		r, settled := scene.judge(leaf, p, facts[p.ID])
+		if settled || final {
+			r.Output = v.output(ctx, scene, r)
+		} else {
+			result.Unsettled = append(result.Unsettled, p.ID)
+		}
+		result.Instances = append(result.Instances, r)
+	}
+	return result, nil
+}
+
+// former is what an earlier look has settled.
+func (v *Verify) former(ctx context.Context, st *state) (map[patch.InstanceID]patch.InstanceReport, error) {
+	settled := map[patch.InstanceID]patch.InstanceReport{}
+	if st.row.Verifying.Equal(v.Now().UTC()) {
+		return settled, nil
+	}
+	result, found, err := loadResult(ctx, v.Objects, st.target)
+	if err != nil || !found {
+		return settled, err
+	}
+	unsettled := map[patch.InstanceID]bool{}
+	for _, id := range result.Unsettled {
+		unsettled[id] = true
+	}
+	for _, r := range result.Instances {
+		if !unsettled[r.InstanceID] {
+			settled[r.InstanceID] = r
+		}
+	}
+	return settled, nil
+}
+
+// fact is what the intents tell of one instance.
+type fact struct {
+	notSent    string
+	lost       bool
+	sent       time.Time
+	command    patch.CommandID
+	invocation patch.Invocation
+	closed     string
+}
+
+// factsOf turns intents into one fact an instance. What no intent names was not sent.
+func factsOf(intents []patch.Intent, leaf patch.Leaf, st *state) map[patch.InstanceID]fact {
+	closed := orElse(st.row.Closed, orElse(st.mustStop(st.row.Verifying), patch.ReasonBudget))
+	facts := map[patch.InstanceID]fact{}
+	for _, p := range leaf.Instances {
+		facts[p.ID] = fact{notSent: closed}
+	}
+	for _, in := range intents {
+		for _, s := range in.Skipped {
+			facts[s.ID] = fact{notSent: s.Reason}
+		}
+		if in.Rejected != "" {
+			for _, id := range in.IDs {
+				facts[id] = fact{notSent: rejection(in.Rejected, len(in.IDs), closed)}
+			}
+			continue
+		}
+		for _, id := range in.IDs {
+			facts[id] = fact{lost: in.Lost || in.CommandID == "", sent: in.Written, command: in.CommandID, closed: closed,
+				invocation: patch.Invocation{InstanceID: id}}
+		}
+		for _, i := range in.Invocations {
+			f := facts[i.InstanceID]
+			f.invocation = i
+			facts[i.InstanceID] = f
+		}
+	}
+	return facts
+}
+
+// rejection is why an instance of a refused command was not sent. SSM takes no
+// command for an instance that it cannot reach.
+func rejection(kind string, instances int, closed string) string {
+	switch {
+	case kind == string(patch.ErrInvalidInstance) && instances == 1:
+		return patch.ReasonOffline
+	case kind == string(patch.ErrAccessDenied), kind == string(patch.ErrRefusedCommand):
+		return patch.ReasonAccount
+	}
+	return closed
+}
+
+// scene is what EC2 and SSM say of the instances that are looked at.
+type scene struct {
+	spoke    Spoke // nil if the account lets us in no more
+	machines map[patch.InstanceID]Machine
+	agents   map[patch.InstanceID]Agent
+	checks   map[patch.InstanceID]Checks
+	states   map[patch.InstanceID]patch.PatchState
+}
+
+func (v *Verify) scene(ctx context.Context, st *state, ids []patch.InstanceID) (*scene, error) {
+	s := &scene{}
+	spoke, err := v.Spokes.Spoke(ctx, st.target)
+	if patch.KindOf(err) == patch.ErrAccessDenied && err != nil {
+		return s, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.spoke = spoke
+	if s.machines, err = spoke.Machines(ctx, ids); err != nil {
+		return nil, err
+	}
+	if s.agents, err = spoke.Agents(ctx, ids); err != nil {
+		return nil, err
+	}
+	if s.checks, err = spoke.Statuses(ctx, ids); err != nil {
+		return nil, err
+	}
+	s.states, err = spoke.PatchStates(ctx, ids)
+	return s, err
+}
+
+// judge makes the report of one instance.
+func (s *scene) judge(leaf patch.Leaf, p patch.PlannedInstance, f fact) (patch.InstanceReport, bool) {
+	r := patch.InstanceReport{
+		InstanceID: p.ID, Account: leaf.Account, Region: leaf.Region, Wave: leaf.Wave, Platform: p.Platform, Name: p.Name,
+		CommandID: f.command, Status: orElse(f.invocation.Details, f.invocation.Status), Before: p.Before,
+	}
+	if s.spoke == nil {
+		r.Outcome, r.Reason = patch.Unknown, "the account lets us in no more"
+		if f.notSent != "" {
+			r.Outcome, r.Reason = patch.NotSent, f.notSent
+		}
+		return r, true
+	}
+	m, exists := s.machines[p.ID]
+	a := s.agents[p.ID]
+	e := patch.Evidence{
+		Operation: leaf.Operation, RebootOption: leaf.RebootOption, SnapshotID: leaf.SnapshotID, Planned: p,
+		NotSent: f.notSent, Lost: f.lost, Sent: f.sent, Invocation: f.invocation, Closed: f.closed,
+		Presence: patch.Presence{
+			Exists: exists && m.State != "terminated" && m.State != "shutting-down", Running: m.State == "running",
+			Impaired: s.checks[p.ID].Impaired, Settling: s.checks[p.ID].Settling, Online: a.Online, LastPing: a.LastPing,
+		},
+	}
+	if state, ok := s.states[p.ID]; ok {
+		e.After, r.After = &state, &state
+	}
+	found := patch.Judge(e)
+	r.Outcome, r.Reason, r.Warning = found.Outcome, found.Reason, found.Warning
+	return r, found.Settled
+}
+
+// output keeps the end of what the command printed for an instance that is not
+// good. It decides nothing, so an error only leaves it out.
+func (v *Verify) output(ctx context.Context, s *scene, r patch.InstanceReport) string {
+	if s.spoke == nil || r.CommandID == "" || r.Outcome.Class(patch.NoReboot, true) == patch.Good {
+		return ""
+	}
+	text, err := s.spoke.Output(ctx, r.CommandID, r.InstanceID, r.Platform, maxOutput)
+	if err != nil {
+		return ""
+	}
+	return strings.Map(printable, text)
+}
+
+// printable drops control characters but for line breaks and tabs.
+func printable(r rune) rune {
+	if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
+		return -1
+	}
+	return r
+}
+
+// finish books the target: its outcomes, the wave's counters, the lease. The
+// version of the target's row lets one call do it, once.
+func (v *Verify) finish(ctx context.Context, st *state, result TargetResult, hash string) error {
+	sent := map[patch.InstanceID]bool{}
+	st.row.Outcomes, st.row.Bad = map[patch.Outcome]int{}, 0
+	reboot, err := v.rebootOption(ctx, st)
+	if err != nil {
+		return err
+	}
+	for _, r := range result.Instances {
+		sent[r.InstanceID] = r.CommandID != ""
+		st.row.Outcomes[r.Outcome]++
+		if r.Outcome.Class(reboot, sent[r.InstanceID]) == patch.Failure {
+			st.row.Bad++
+		}
+	}
+	st.row.Status, st.row.Ended, st.row.ResultHash = patch.TargetVerified, result.At, hash
+	// Poll has counted the failures that it saw; the difference is what only a look at the host shows.
+	diff := map[string]int{"done": 1}
+	if d := st.row.Bad - st.row.Failures; d != 0 {
+		diff["failures"] = d
+	}
+	writes := []Write{
+		{How: Add, Key: patch.CountersKey(st.target.Run, st.target.Wave), Add: diff},
+		{How: Add, Key: patch.CountersKey(st.target.Run, patch.WholeRun), Add: diff},
+	}
+	if release, ok := st.releaseLease(); ok {
+		writes = append(writes, release)
+	}
+	if err := st.save(ctx, v.Table, writes...); err != nil {
+		return err
+	}
+	v.measure(st, result)
+	return nil
+}
+
+func (v *Verify) rebootOption(ctx context.Context, st *state) (patch.RebootOption, error) {
+	leaf, err := loadLeaf(ctx, v.Objects, st.target, st.row.LeafDigest)
+	return leaf.RebootOption, err
+}
+
+// measure emits the target's numbers. Only the call that won the row comes here.
+func (v *Verify) measure(st *state, result TargetResult) {
+	good, attempted, unhealthy, back, drift := 0, 0, 0, 0, 0
+	for _, r := range result.Instances {
+		if r.Outcome != patch.NotSent {
+			attempted++
+		}
+		switch r.Outcome {
+		case patch.Patched, patch.Compliant, patch.PatchedPendingReboot, patch.NonCompliant:
+			good++
+		case patch.Unhealthy:
+			unhealthy++
+		}
+		if r.Outcome == patch.NonCompliant {
+			drift++
+		}
+		if r.CommandID != "" && r.Outcome != patch.Unhealthy && r.Outcome != patch.Gone && r.Outcome != patch.Unknown {
+			back++
+		}
+	}
+	dims := map[string]string{"Wave": st.target.Wave}
+	if v.DetailedMetrics {
+		dims["Account"], dims["Region"] = string(st.target.Account), string(st.target.Region)
+	}
+	v.Metrics.Count("PatchFailures", "Count", float64(st.row.Bad), dims)
+	v.Metrics.Count("InstancesUnhealthy", "Count", float64(unhealthy), dims)
+	v.Metrics.Count("ComplianceDrift", "Count", float64(drift), dims)
+	if attempted > 0 {
+		v.Metrics.Count("PatchSuccessRate", "Percent", 100*float64(good)/float64(attempted), dims)
+	}
+	if st.row.Sent > 0 {
+		v.Metrics.Count("InstanceAvailability", "Percent", 100*float64(back)/float64(st.row.Sent), dims)
+	}
+	if !st.row.FirstSent.IsZero() {
+		v.Metrics.Count("ExecutionDuration", "Seconds", result.At.Sub(st.row.FirstSent).Seconds(), dims)
+	}
+}
+
+func loadIntents(ctx context.Context, table Table, t patch.Target) ([]patch.Intent, error) {
+	var intents []patch.Intent
+	err := table.Scan(ctx, patch.RunKey(t.Run).PK, patch.SendPrefix(t), func(_ string, decode func(any) error) error {
+		var in patch.Intent
+		if err := decode(&in); err != nil {
+			return err
+		}
+		intents = append(intents, in)
+		return nil
+	})
+	return intents, err
+}
+
+func loadResult(ctx context.Context, objects Objects, t patch.Target) (TargetResult, bool, error) {
+	var result TargetResult
+	data, found, err := objects.Fetch(ctx, patch.ResultObject(t))
+	if err != nil || !found {
+		return result, false, err
+	}
+	if err := json.Unmarshal(data, &result); err != nil {
+		return result, false, fmt.Errorf("%w: result of %s/%s: %w", patch.ErrInternal, t.Account, t.Region, err)
+	}
+	return result, true, nil
+}
+
+func orElse(s, other string) string {
+	if s != "" {
+		return s
+	}
+	return other
+}

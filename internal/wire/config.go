@@ -1,0 +1,94 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"ec2patch/internal/cloud"
+	"ec2patch/internal/patch"
+)
+
+// config reads the environment and remembers everything that is wrong with it.
+type config struct {
+	env      Getenv
+	problems []error
+}
+
+// err is all problems at once, or nothing.
+func (c *config) err() error { return errors.Join(c.problems...) }
+
+func (c *config) wrong(name, format string, args ...any) {
+	c.problems = append(c.problems, fmt.Errorf("environment variable %s: %s", name, fmt.Sprintf(format, args...)))
+}
+
+func (c *config) text(name string) string {
+	v := c.env(name)
+	if v == "" {
+		c.wrong(name, "is not set")
+	}
+	return v
+}
+
+func (c *config) number(name string, low, high int) int {
+	v := c.text(name)
+	if v == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < low || n > high {
+		c.wrong(name, "%q is no number from %d to %d", v, low, high)
+	}
+	return n
+}
+
+func (c *config) seconds(name string, low, high int) time.Duration {
+	return time.Duration(c.number(name, low, high)) * time.Second
+}
+
+func (c *config) threshold(name string) patch.Threshold {
+	v := c.text(name)
+	if v == "" {
+		return patch.Threshold{}
+	}
+	t, err := patch.ParseThreshold(v)
+	if err != nil {
+		c.wrong(name, "%v", err)
+	}
+	return t
+}
+
+func (c *config) flag(name string) bool {
+	switch v := c.text(name); v {
+	case "true":
+		return true
+	case "false", "":
+	default:
+		c.wrong(name, "%q is neither true nor false", v)
+	}
+	return false
+}
+
+func (c *config) table(a AWS) *cloud.Table {
+	return &cloud.Table{DynamoDB: a.DynamoDB, State: c.text("STATE_TABLE"), Audit: c.text("AUDIT_TABLE")}
+}
+
+func (c *config) objects(a AWS) *cloud.Objects {
+	return &cloud.Objects{S3: a.S3, Bucket: c.text("DATA_BUCKET")}
+}
+
+func (c *config) mail(a AWS, topic string) *cloud.Mail {
+	return &cloud.Mail{SNS: a.SNS, Topic: c.text(topic)}
+}
+
+func (c *config) key(a AWS, name string) *cloud.MACKey {
+	return &cloud.MACKey{KMS: a.KMS, Key: c.text(name)}
+}
+
+func (c *config) spokes(a AWS) *cloud.Spokes {
+	return &cloud.Spokes{
+		STS: a.STS, Connect: a.Connect, Now: a.Now,
+		Partition: c.text("PARTITION"), RoleName: c.text("SPOKE_ROLE_NAME"), ExternalID: c.text("EXTERNAL_ID"),
+	}
+}

@@ -1,0 +1,119 @@
+// Package wire puts the six tasks together from their environment and a set of
+// AWS clients: the real ones in a Lambda, the simulated ones in a rehearsal.
+package wire
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"ec2patch/internal/cloud"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/task"
+)
+
+// AWS is everything that a task needs from outside.
+type AWS struct {
+	DynamoDB   cloud.DynamoDB
+	S3         cloud.S3
+	SNS        cloud.SNS
+	KMS        cloud.KMS
+	SFN        cloud.SFN
+	STS        cloud.STS
+	Connect    cloud.Connect
+	CloudWatch func(region string) cloud.CloudWatch
+	Metrics    task.Metrics
+	Now        task.Clock
+}
+
+// Getenv reads one environment variable, as os.Getenv does.
+type Getenv func(string) string
+
+// The names of the binaries, as they stand in the functions' Handler.
+const (
+	Inventory        = "inventory"
+	SendCommand      = "send-command"
+	Poll             = "poll"
+	ApprovalRequest  = "approval-request"
+	ApprovalCallback = "approval-callback"
+	Verify           = "verify"
+)
+
+// NewInventory wires PreEC2Inventory.
+func NewInventory(env Getenv, a AWS) (*task.Inventory, error) {
+	c := config{env: env}
+	v := &task.Inventory{
+		Table: c.table(a), Objects: c.objects(a), Spokes: c.spokes(a), Now: a.Now,
+		Bucket: c.text("DATA_BUCKET"), RegionConcurrency: c.number("REGION_CONCURRENCY", 1, 40),
+		Defaults: patch.Defaults{
+			MaxConcurrency: c.threshold("SSM_MAX_CONCURRENCY"), MaxErrors: c.threshold("SSM_MAX_ERRORS"),
+			MaxConcurrentAccounts:  c.number("MAX_WAVE_CONCURRENCY", 1, 1000),
+			CommandTimeoutSeconds:  c.number("COMMAND_TIMEOUT_SECONDS", 60, 16200),
+			ApprovalTimeoutSeconds: c.number("APPROVAL_TIMEOUT_SECONDS", 60, 604800),
+		},
+	}
+	return v, c.err()
+}
+
+// NewSend wires SendSsmCommand.
+func NewSend(env Getenv, a AWS) (*task.Send, error) {
+	c := config{env: env}
+	spokes := c.spokes(a)
+	s := &task.Send{
+		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Sender: spokes, Decisions: c.key(a, "DECISION_KEY_ID"),
+		Now: a.Now, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
+	}
+	return s, c.err()
+}
+
+// NewPoll wires PollSsmCommand.
+func NewPoll(env Getenv, a AWS) (*task.Poll, error) {
+	c := config{env: env}
+	p := &task.Poll{Table: c.table(a), Spokes: c.spokes(a), Now: a.Now, PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300)}
+	return p, c.err()
+}
+
+// NewApprovals wires SendApprovalRequest.
+func NewApprovals(env Getenv, a AWS) (*task.Approvals, error) {
+	c := config{env: env}
+	s := &task.Approvals{
+		Table: c.table(a), Objects: c.objects(a), Mail: c.mail(a, "APPROVAL_TOPIC_ARN"), Links: c.key(a, "LINK_KEY_ID"),
+		Decisions: c.key(a, "DECISION_KEY_ID"), Metrics: a.Metrics, Now: a.Now,
+		HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), CallbackURL: c.text("CALLBACK_URL"),
+	}
+	return s, c.err()
+}
+
+// NewCallback wires ApprovalCallback.
+func NewCallback(env Getenv, a AWS) (*task.Callback, error) {
+	c := config{env: env}
+	s := &task.Callback{
+		Table: c.table(a), Objects: c.objects(a), Links: c.key(a, "LINK_KEY_ID"), Decisions: c.key(a, "DECISION_KEY_ID"),
+		Waiter: &cloud.Waiter{SFN: a.SFN}, Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Now: a.Now,
+		HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), StateMachineARN: c.text("STATE_MACHINE_ARN"),
+	}
+	return s, c.err()
+}
+
+// NewVerify wires PostEC2Verify.
+func NewVerify(env Getenv, a AWS) (*task.Verify, error) {
+	c := config{env: env}
+	spokes := c.spokes(a)
+	v := &task.Verify{
+		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Decisions: c.key(a, "DECISION_KEY_ID"),
+		Alarms:  &cloud.Alarms{Hub: a.CloudWatch, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), Spokes: spokes},
+		Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Metrics: a.Metrics, Now: a.Now, DetailedMetrics: c.flag("DETAILED_METRICS"),
+	}
+	return v, c.err()
+}
+
+// Handler is a task with its types hidden: what the runtime, and the rehearsal, call.
+type Handler func(ctx context.Context, payload []byte) ([]byte, error)
+
+// credentials is a fixed session.
+type credentials struct{ aws.Credentials }
+
+func (c credentials) Retrieve(context.Context) (aws.Credentials, error) { return c.Credentials, nil }
+
+// Static makes a provider of one session's credentials.
+func Static(c aws.Credentials) aws.CredentialsProvider { return credentials{c} }
