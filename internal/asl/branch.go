@@ -68,14 +68,14 @@ func (b *branch) kill(loud bool) {
 }
 
 func (b *branch) emit(r record) int64 {
-	r.prev = b.prev
+	r.prev = int32(b.prev)
 	b.prev = b.x.emit(r)
 	return b.prev
 }
 
 // emitAside emits an event that the next one does not follow.
 func (b *branch) emitAside(r record) int64 {
-	r.prev = b.prev
+	r.prev = int32(b.prev)
 	return b.x.emit(r)
 }
 

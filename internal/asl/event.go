@@ -22,13 +22,11 @@ type Event struct {
 type record struct {
 	typ                string
 	at                 int64 // Unix nanoseconds
-	prev               int64
-	name               string // state, or the ARN of a map run
-	task               *taskFields
-	data               json.RawMessage
-	errorName, cause   string
-	number             int64
-	timeout, heartbeat int64
+	prev, number       int32
+	timeout, heartbeat int32
+	s                  *state          // whose event it is, if a state's
+	data               json.RawMessage // input, output, parameters, or the ARN of a map run
+	fault              *fault
 }
 
 // MarshalJSON gives the shape of GetExecutionHistory: the details stand under a key made from the type, texts of
@@ -74,7 +72,7 @@ func detailsKey(typ string) string {
 }
 
 func (r *record) event(id int64, x *Execution) Event {
-	return Event{ID: id, PreviousID: r.prev, Type: r.typ, Time: time.Unix(0, r.at).UTC(), Details: r.details(x)}
+	return Event{ID: id, PreviousID: int64(r.prev), Type: r.typ, Time: time.Unix(0, r.at).UTC(), Details: r.details(x)}
 }
 
 func (r *record) details(x *Execution) map[string]any {
@@ -84,11 +82,11 @@ func (r *record) details(x *Execution) map[string]any {
 	case "ExecutionSucceeded":
 		return map[string]any{"output": r.data}
 	case "MapStateStarted":
-		return map[string]any{"length": r.number}
+		return map[string]any{"length": int64(r.number)}
 	case "MapRunStarted":
-		return map[string]any{"mapRunArn": r.name}
+		return map[string]any{"mapRunArn": string(r.data)}
 	case "LambdaFunctionScheduled":
-		return r.times(map[string]any{"resource": r.task.resource, "input": r.data})
+		return r.times(map[string]any{"resource": r.s.task.resource, "input": r.data})
 	case "TaskScheduled":
 		return r.times(r.resource(map[string]any{"region": x.region(), "parameters": r.data}))
 	case "TaskStarted":
@@ -104,11 +102,11 @@ func (r *record) details(x *Execution) map[string]any {
 	}
 	switch {
 	case strings.HasSuffix(r.typ, "StateEntered"):
-		return map[string]any{"name": r.name, "input": r.data}
+		return map[string]any{"name": r.s.name, "input": r.data}
 	case strings.HasSuffix(r.typ, "StateExited"):
-		return map[string]any{"name": r.name, "output": r.data}
+		return map[string]any{"name": r.s.name, "output": r.data}
 	case strings.HasPrefix(r.typ, "MapIteration"):
-		return map[string]any{"name": r.name, "index": r.number}
+		return map[string]any{"name": r.s.name, "index": int64(r.number)}
 	}
 	return nil
 }
@@ -116,7 +114,7 @@ func (r *record) details(x *Execution) map[string]any {
 func (r *record) resource(d map[string]any) map[string]any {
 	d["resourceType"] = "lambda"
 	d["resource"] = "invoke"
-	if r.task.token {
+	if r.s.task.token {
 		d["resource"] = "invoke" + tokenSuffix
 	}
 	return d
@@ -124,20 +122,20 @@ func (r *record) resource(d map[string]any) map[string]any {
 
 func (r *record) times(d map[string]any) map[string]any {
 	if r.timeout > 0 {
-		d["timeoutInSeconds"] = r.timeout
+		d["timeoutInSeconds"] = int64(r.timeout)
 	}
 	if r.heartbeat > 0 {
-		d["heartbeatInSeconds"] = r.heartbeat
+		d["heartbeatInSeconds"] = int64(r.heartbeat)
 	}
 	return d
 }
 
 func (r *record) failure(d map[string]any) map[string]any {
-	if r.errorName != "" {
-		d["error"] = r.errorName
+	if r.fault != nil && r.fault.name != "" {
+		d["error"] = r.fault.name
 	}
-	if r.cause != "" {
-		d["cause"] = r.cause
+	if r.fault != nil && r.fault.cause != "" {
+		d["cause"] = r.fault.cause
 	}
 	return d
 }

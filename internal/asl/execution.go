@@ -115,7 +115,7 @@ func (x *Execution) finish(status Status, out *payload, f *fault) {
 	if x.Status != Running {
 		return
 	}
-	last := record{prev: x.root.prev}
+	last := record{prev: int32(x.root.prev), fault: f}
 	switch status {
 	case Succeeded:
 		last.typ, last.data = "ExecutionSucceeded", out.json()
@@ -128,7 +128,6 @@ func (x *Execution) finish(status Status, out *payload, f *fault) {
 		last.typ = "ExecutionAborted"
 	}
 	if f != nil {
-		last.errorName, last.cause = f.name, f.cause
 		x.Error, x.Cause = f.name, f.cause
 	}
 	x.Status, x.Stop = status, x.engine.host.Now()

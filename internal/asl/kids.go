@@ -64,7 +64,7 @@ func (k *kids) startNext(from int64) {
 		b.done = func(out *payload, f *fault) { k.ended(b, out, f) }
 		k.branches[i] = b
 		if k.names {
-			b.emit(record{typ: "MapIterationStarted", name: k.v.s.name, number: int64(i)})
+			b.emit(record{typ: "MapIterationStarted", s: k.v.s, number: int32(i)})
 		}
 		if f == nil {
 			f = b.x.tooLarge(in, "the input of the iteration")
@@ -83,7 +83,7 @@ func (k *kids) ended(b *branch, out *payload, f *fault) {
 	}
 	if f != nil {
 		if k.names {
-			b.emitAside(record{typ: "MapIterationFailed", name: k.v.s.name, number: int64(b.index)})
+			b.emitAside(record{typ: "MapIterationFailed", s: k.v.s, number: int32(b.index)})
 		}
 		k.fail(b.prev, f)
 		return
@@ -92,7 +92,7 @@ func (k *kids) ended(b *branch, out *payload, f *fault) {
 	k.finished++
 	k.last = b.prev
 	if k.names {
-		k.last = b.emitAside(record{typ: "MapIterationSucceeded", name: k.v.s.name, number: int64(b.index)})
+		k.last = b.emitAside(record{typ: "MapIterationSucceeded", s: k.v.s, number: int32(b.index)})
 	}
 	switch {
 	case k.finished == len(k.results):
@@ -127,7 +127,7 @@ func (k *kids) abort(loud bool) {
 		}
 		b.kill(loud)
 		if loud && k.names {
-			b.emitAside(record{typ: "MapIterationAborted", name: k.v.s.name, number: int64(i)})
+			b.emitAside(record{typ: "MapIterationAborted", s: k.v.s, number: int32(i)})
 		}
 	}
 }

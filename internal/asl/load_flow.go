@@ -127,6 +127,7 @@ func (l *loader) state(f Field, scope string) *state {
 	o.unsupported("belongs to JSONata, which is not supported", "Arguments", "Output", "Items", "Condition")
 	o.required("Type")
 	s.typ, _ = o.text("Type")
+	s.enteredEvent, s.exitedEvent = s.typ+"StateEntered", s.typ+"StateExited"
 	tokens := len(l.tokenUses)
 	switch s.typ {
 	case "Task":

@@ -21,6 +21,8 @@ type flow struct {
 // state is one state of any type; the fields of the other types stay empty.
 type state struct {
 	name, typ, comment string
+	enteredEvent       string
+	exitedEvent        string
 	line               int
 	at                 string // where it stands, for people
 	next               *state // nil at the end

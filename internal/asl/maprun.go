@@ -55,13 +55,13 @@ func (v *visit) beginMapRun() {
 			return
 		}
 	}
-	v.b.emit(record{typ: "MapStateStarted", number: int64(len(run.items))})
+	v.b.emit(record{typ: "MapStateStarted", number: int32(len(run.items))})
 	if f := run.settings(); f != nil {
 		v.fail(f) // fails the execution: no Map Run starts, the state leaves no event
 		return
 	}
 	v.started = true
-	v.b.emit(record{typ: "MapRunStarted", name: run.arn})
+	v.b.emit(record{typ: "MapRunStarted", data: json.RawMessage(run.arn)})
 	if v.closed {
 		return
 	}
@@ -283,7 +283,7 @@ func (r *mapRun) fail(f *fault) {
 func (r *mapRun) report(f *fault) {
 	v := r.v
 	v.run = nil
-	v.b.emit(record{typ: "MapRunFailed", errorName: f.name, cause: f.cause})
+	v.b.emit(record{typ: "MapRunFailed", fault: f})
 	v.fail(f)
 }
 

@@ -55,8 +55,8 @@ func (v *visit) beginTask() {
 
 func (v *visit) schedule(c *callback, parameters *payload, limit, beat float64) {
 	t := v.s.task
-	v.b.emit(record{typ: t.event("Scheduled"), task: t, data: parameters.json(), timeout: int64(limit), heartbeat: int64(beat)})
-	v.b.emit(record{typ: t.event("Started"), task: t})
+	v.b.emit(record{typ: t.event("Scheduled"), s: v.s, data: parameters.json(), timeout: int32(limit), heartbeat: int32(beat)})
+	v.b.emit(record{typ: t.event("Started"), s: v.s})
 	if v.closed {
 		return
 	}
@@ -94,7 +94,7 @@ func (c *callback) replied(r TaskResult) {
 		return
 	}
 	c.submitted = true
-	c.v.b.emit(record{typ: "TaskSubmitted", task: c.v.s.task, data: r.Output})
+	c.v.b.emit(record{typ: "TaskSubmitted", s: c.v.s, data: r.Output})
 	if c.answer != nil && !c.closed {
 		c.settle(*c.answer)
 	}
@@ -119,18 +119,18 @@ func (c *callback) settle(r TaskResult) {
 		v.taskFailed(f)
 		return
 	}
-	v.b.emit(record{typ: v.s.task.event("Succeeded"), task: v.s.task, data: r.Output})
+	v.b.emit(record{typ: v.s.task.event("Succeeded"), s: v.s, data: r.Output})
 	v.succeed(out)
 }
 
 func (v *visit) taskFailed(f *fault) {
-	v.b.emit(record{typ: v.s.task.event("Failed"), task: v.s.task, errorName: f.name, cause: f.cause})
+	v.b.emit(record{typ: v.s.task.event("Failed"), s: v.s, fault: f})
 	v.fail(f)
 }
 
 func (v *visit) taskTimedOut(alias string) {
 	f := &fault{name: errTimeout, alias: alias, noCause: true}
-	v.b.emit(record{typ: v.s.task.event("TimedOut"), task: v.s.task, errorName: f.name})
+	v.b.emit(record{typ: v.s.task.event("TimedOut"), s: v.s, fault: f})
 	v.fail(f)
 }
 

@@ -33,7 +33,7 @@ func (v *visit) engine() *Engine { return v.b.x.engine }
 func (v *visit) enter() {
 	e := v.engine()
 	v.entered = e.host.Now()
-	v.enteredID = v.b.emit(record{typ: v.s.typ + "StateEntered", name: v.s.name, data: v.in.json()})
+	v.enteredID = v.b.emit(record{typ: v.s.enteredEvent, s: v.s, data: v.in.json()})
 	e.stats.Transitions++
 	if v.closed || v.b.dead {
 		return
@@ -170,7 +170,7 @@ func (v *visit) leave(out *payload, next *state) {
 		return
 	}
 	v.close()
-	v.b.emit(record{typ: v.s.typ + "StateExited", name: v.s.name, data: out.json()})
+	v.b.emit(record{typ: v.s.exitedEvent, s: v.s, data: out.json()})
 	v.b.goTo(next, out)
 }
 
@@ -217,7 +217,7 @@ func (v *visit) fail(f *fault) {
 		return
 	}
 	if v.started {
-		v.b.emit(record{typ: v.s.typ + "StateFailed", errorName: f.name, cause: f.cause})
+		v.b.emit(record{typ: v.s.typ + "StateFailed", fault: f})
 	}
 	if v.catch(f) {
 		return
@@ -229,7 +229,7 @@ func (v *visit) fail(f *fault) {
 // failEarly is fail for what goes wrong before the work of a state has started: it leaves the state's own event, too.
 func (v *visit) failEarly(f *fault) {
 	if v.s.typ == "Task" {
-		v.b.emit(record{typ: "TaskFailed", task: v.s.task, errorName: f.name, cause: f.cause})
+		v.b.emit(record{typ: "TaskFailed", s: v.s, fault: f})
 	} else {
 		v.started = true
 	}
