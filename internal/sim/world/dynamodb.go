@@ -2,6 +2,7 @@ package world
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -243,6 +244,7 @@ func (c *DynamoDB) PutItem(ctx context.Context, in *dynamodb.PutItemInput, _ ...
 		table: in.TableName, item: in.Item, condition: in.ConditionExpression,
 		names: in.ExpressionAttributeNames, values: in.ExpressionAttributeValues, onFailure: in.ReturnValuesOnConditionCheckFailure,
 	}, refuse, func(m *mutation, old, _ item) *dynamodb.PutItemOutput {
+		input.Item, input.ExpressionAttributeNames, input.ExpressionAttributeValues = m.item, m.ownNames(), m.binding.values
 		return &dynamodb.PutItemOutput{Attributes: m.returned(in.ReturnValues, old, nil)}
 	})
 }
@@ -260,6 +262,7 @@ func (c *DynamoDB) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput,
 		table: in.TableName, key: in.Key, condition: in.ConditionExpression, update: in.UpdateExpression,
 		names: in.ExpressionAttributeNames, values: in.ExpressionAttributeValues, onFailure: in.ReturnValuesOnConditionCheckFailure,
 	}, refuse, func(m *mutation, old, to item) *dynamodb.UpdateItemOutput {
+		input.Key, input.ExpressionAttributeNames, input.ExpressionAttributeValues = m.keyItem, m.ownNames(), m.binding.values
 		return &dynamodb.UpdateItemOutput{Attributes: m.returned(in.ReturnValues, old, to)}
 	})
 }
@@ -276,9 +279,14 @@ func (c *DynamoDB) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput,
 		table: in.TableName, key: in.Key, condition: in.ConditionExpression,
 		names: in.ExpressionAttributeNames, values: in.ExpressionAttributeValues, onFailure: in.ReturnValuesOnConditionCheckFailure,
 	}, refuse, func(m *mutation, old, _ item) *dynamodb.DeleteItemOutput {
+		input.Key, input.ExpressionAttributeNames, input.ExpressionAttributeValues = m.keyItem, m.ownNames(), m.binding.values
 		return &dynamodb.DeleteItemOutput{Attributes: m.returned(in.ReturnValues, old, nil)}
 	})
 }
+
+// ownNames are the names of the request for the ledger: what it keeps, no caller
+// can change later.
+func (m *mutation) ownNames() map[string]string { return maps.Clone(m.binding.names) }
 
 func checkReturnValues(r ddb.ReturnValue, allowed ...ddb.ReturnValue) error {
 	if r == "" || r == ddb.ReturnValueNone || slices.Contains(allowed, r) {

@@ -1,6 +1,7 @@
 package world_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/sim/world"
@@ -442,4 +444,65 @@ func TestWorld_RestoreTable(t *testing.T) {
 	put(t, c, place("q", "s"))
 	w.RestoreTable(stateARN, before)
 	require.Equal(t, []map[string]ddb.AttributeValue{with("p", "s", attrs{"a": num(1)})}, w.Items(stateARN))
+}
+
+// Whatever the text of an expression, the answer is an outcome or a refusal of
+// DynamoDB, never a panic.
+func FuzzDynamoDB_Expression(f *testing.F) {
+	for _, text := range []string{
+		"a = :v", "NOT (a < :v) AND attribute_exists(b[1].c)", "SET a = if_not_exists(a, :v) + :v REMOVE b", "ADD a :v", "((((", "a.b[99999999999]", "#x", "size(a) > :v", ":v = :v",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		_, c := newTable()
+		put(t, c, with("p", "s", attrs{"a": num(1), "b": list(object(attrs{"c": num(1)}))}))
+		for _, values := range []attrs{nil, {":v": num(1)}} {
+			conditional := &dynamodb.UpdateItemInput{TableName: aws.String(stateTable), Key: place("p", "s"), ConditionExpression: &text, ExpressionAttributeValues: values}
+			updating := &dynamodb.UpdateItemInput{TableName: aws.String(stateTable), Key: place("p", "s"), UpdateExpression: &text, ExpressionAttributeValues: values}
+			for _, in := range []*dynamodb.UpdateItemInput{conditional, updating} {
+				_, err := c.UpdateItem(t.Context(), in)
+				var api smithy.APIError
+				if err != nil && !errors.As(err, &api) {
+					t.Fatalf("%q: %v is no answer of a service", text, err)
+				}
+			}
+		}
+		require.Equal(t, str("p"), get(t, c, "p", "s")["pk"])
+	})
+}
+
+// The ledger keeps what was asked for, whatever the caller does with its maps later.
+func TestDynamoDB_LedgerKeepsItsOwn(t *testing.T) {
+	w, c := newTable()
+	key, values := place("p", "s"), attrs{":v": num(1)}
+	_, err := c.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{TableName: aws.String(stateTable), Key: key, UpdateExpression: aws.String("SET a = :v"), ExpressionAttributeValues: values})
+	require.NoError(t, err)
+	one := transactAdd("p", "t", 1)
+	_, err = c.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{TransactItems: []ddb.TransactWriteItem{one}})
+	require.NoError(t, err)
+	key["sk"], values[":v"], one.Update.Key["sk"] = str("x"), num(2), str("x")
+	kept := w.Ledger.Mutating[0].Input.(*dynamodb.UpdateItemInput)
+	require.Equal(t, place("p", "s"), kept.Key)
+	require.Equal(t, attrs{":v": num(1)}, kept.ExpressionAttributeValues)
+	require.Equal(t, place("p", "t"), w.Ledger.Mutating[1].Input.(*dynamodb.TransactWriteItemsInput).TransactItems[0].Update.Key)
+}
+
+// D23:ReservedWords has 573 words; a few that fields are likely to be called.
+func TestDynamoDB_ReservedWords(t *testing.T) {
+	for _, word := range strings.Fields("name status state count owner region ttl time timestamp date value values token user role plan percent total zone") {
+		_, c := newTable()
+		_, err := c.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+			TableName: aws.String(stateTable), Key: place("p", "s"), UpdateExpression: aws.String("SET " + word + " = :v"), ExpressionAttributeValues: attrs{":v": num(1)},
+		})
+		requireCode(t, "ValidationException", err)
+		require.ErrorContains(t, err, "reserved keyword: "+word)
+	}
+	for _, word := range []string{"account", "wave", "digest", "fence", "expiry", "commandId", "version", "pk"} {
+		_, c := newTable()
+		_, err := c.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+			TableName: aws.String(stateTable), Key: place("p", "s"), ConditionExpression: aws.String("attribute_not_exists(" + word + ")"),
+		})
+		require.NoError(t, err, word)
+	}
 }

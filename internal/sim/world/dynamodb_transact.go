@@ -41,6 +41,7 @@ func (c *DynamoDB) TransactWriteItems(ctx context.Context, in *dynamodb.Transact
 	if err != nil {
 		return do(ctx, c.w, call, refused[*dynamodb.TransactWriteItemsOutput](err))
 	}
+	input.TransactItems = ownActions(input.TransactItems, actions)
 	call.Access = c.transactAccess(actions)
 	return do(ctx, c.w, call, func() (*dynamodb.TransactWriteItemsOutput, error) {
 		return &dynamodb.TransactWriteItemsOutput{}, c.transact(*input.ClientRequestToken, input.TransactItems, actions)
@@ -118,6 +119,34 @@ func (c *DynamoDB) action(in ddb.TransactWriteItem) (*mutation, error) {
 	return c.mutation(kinds[0], r)
 }
 
+// ownActions are copies for the ledger and for the token's record, which no
+// caller can change later.
+func ownActions(in []ddb.TransactWriteItem, actions []*mutation) []ddb.TransactWriteItem {
+	out := make([]ddb.TransactWriteItem, len(in))
+	for i, one := range in {
+		m := actions[i]
+		switch {
+		case one.Put != nil:
+			a := *one.Put
+			a.Item, a.ExpressionAttributeNames, a.ExpressionAttributeValues = m.item, m.ownNames(), m.binding.values
+			out[i].Put = &a
+		case one.Update != nil:
+			a := *one.Update
+			a.Key, a.ExpressionAttributeNames, a.ExpressionAttributeValues = m.keyItem, m.ownNames(), m.binding.values
+			out[i].Update = &a
+		case one.Delete != nil:
+			a := *one.Delete
+			a.Key, a.ExpressionAttributeNames, a.ExpressionAttributeValues = m.keyItem, m.ownNames(), m.binding.values
+			out[i].Delete = &a
+		case one.ConditionCheck != nil:
+			a := *one.ConditionCheck
+			a.Key, a.ExpressionAttributeNames, a.ExpressionAttributeValues = m.keyItem, m.ownNames(), m.binding.values
+			out[i].ConditionCheck = &a
+		}
+	}
+	return out
+}
+
 // transactAccess asks for each kind of action on each table, with all hash keys
 // that it touches there.
 func (c *DynamoDB) transactAccess(actions []*mutation) []Access {
@@ -138,7 +167,9 @@ func (c *DynamoDB) transactAccess(actions []*mutation) []Access {
 	}
 	var all []Access
 	for _, k := range order {
-		all = append(all, c.access(k.table, k.op, hashes[k]...)...)
+		one := c.access(k.table, k.op, hashes[k]...)
+		one[0].Context["dynamodb:EnclosingOperation"] = []string{"TransactWriteItems"}
+		all = append(all, one...)
 	}
 	return all
 }

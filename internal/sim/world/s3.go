@@ -318,9 +318,8 @@ func (c *S3) PutObject(ctx context.Context, in *s3.PutObjectInput, _ ...func(*s3
 		return do(ctx, c.w, call, refused[*s3.PutObjectOutput](err))
 	}
 	call.Access = c.access(b, *in.Key, "PutObject", "kms:GenerateDataKey")
-	if b.encryption() != "" {
-		call.Access[0].Context = encryptionKeys(in.ServerSideEncryption, in.SSEKMSKeyId)
-	}
+	call.Access[0].Context = writeKeys(in.ServerSideEncryption, in.SSEKMSKeyId, in.IfNoneMatch, in.IfMatch)
+	input.Metadata = maps.Clone(in.Metadata)
 	return do(ctx, c.w, call, func() (*s3.PutObjectOutput, error) {
 		if err := c.keyError(b); err != nil {
 			return nil, err
@@ -340,14 +339,16 @@ func (c *S3) PutObject(ctx context.Context, in *s3.PutObjectInput, _ ...func(*s3
 	})
 }
 
-// encryptionKeys are the condition keys of a write that names its encryption.
-func encryptionKeys(algorithm s3types.ServerSideEncryption, keyID *string) map[string][]string {
+// writeKeys are the condition keys of a write that names its encryption or a precondition.
+func writeKeys(algorithm s3types.ServerSideEncryption, keyID, ifNoneMatch, ifMatch *string) map[string][]string {
 	keys := map[string][]string{}
 	if algorithm != "" {
 		keys["s3:x-amz-server-side-encryption"] = []string{string(algorithm)}
 	}
-	if keyID != nil {
-		keys["s3:x-amz-server-side-encryption-aws-kms-key-id"] = []string{*keyID}
+	for name, v := range map[string]*string{"s3:x-amz-server-side-encryption-aws-kms-key-id": keyID, "s3:if-none-match": ifNoneMatch, "s3:if-match": ifMatch} {
+		if v != nil {
+			keys[name] = []string{*v}
+		}
 	}
 	return keys
 }

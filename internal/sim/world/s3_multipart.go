@@ -54,7 +54,7 @@ func (c *S3) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUp
 		return do(ctx, c.w, call, refused[*s3.CreateMultipartUploadOutput](err))
 	}
 	call.Access = c.access(b, *in.Key, "PutObject", "kms:GenerateDataKey")
-	call.Access[0].Context = encryptionKeys(in.ServerSideEncryption, in.SSEKMSKeyId)
+	call.Access[0].Context = writeKeys(in.ServerSideEncryption, in.SSEKMSKeyId, nil, nil)
 	return do(ctx, c.w, call, func() (*s3.CreateMultipartUploadOutput, error) {
 		if err := c.keyError(b); err != nil {
 			return nil, err
@@ -127,6 +127,7 @@ func (c *S3) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipa
 		return do(ctx, c.w, call, refused[*s3.CompleteMultipartUploadOutput](err))
 	}
 	call.Access = c.partAccess(b, *in.Key)
+	call.Access[0].Context = writeKeys("", nil, in.IfNoneMatch, in.IfMatch)
 	return do(ctx, c.w, call, func() (*s3.CompleteMultipartUploadOutput, error) {
 		if err := c.keyError(b); err != nil {
 			return nil, err

@@ -206,3 +206,46 @@ func TestSFN_Permissions(t *testing.T) {
 	requireCode(t, "AccessDeniedException", err)
 	require.Len(t, w.Ledger.Denied, 1)
 }
+
+// mapping is a machine of a distributed map over the items of its input.
+const mapping = `{"StartAt":"Accounts","States":{"Accounts":{"Type":"Map","Label":"Accounts","ItemsPath":"$.items","MaxConcurrency":2,
+"ItemProcessor":{"ProcessorConfig":{"Mode":"DISTRIBUTED","ExecutionType":"STANDARD"},"StartAt":"Rest",
+"States":{"Rest":{"Type":"Wait","Seconds":60,"End":true}}},"End":true}}}`
+
+// Source: B:stepfunctions/DescribeMapRun, ListMapRuns, ListExecutions.
+func TestSFN_MapRun(t *testing.T) {
+	w, p := newHub()
+	root, err := asl.ParseJSON([]byte(mapping))
+	require.NoError(t, err)
+	machine, err := asl.Load(root)
+	require.NoError(t, err)
+	w.PlugEngine(asl.NewEngine(&asker{w: w}))
+	w.AddMachine(world.MachineSpec{Name: "orchestrator", ARN: machineARN, RoleARN: hubRole, Machine: machine})
+	c := w.SFN(p, hubRegion)
+	arn, err := start(t, c, "run", `{"items":[1,2,3]}`)
+	require.NoError(t, err)
+	for range 100 {
+		if w.Now().Sub(hubStart()) > 30*time.Second || !w.Step() {
+			break
+		}
+		list, err := c.ListExecutions(t.Context(), &sfn.ListExecutionsInput{StateMachineArn: aws.String(machineARN)})
+		require.NoError(t, err)
+		require.Len(t, list.Executions, 1, "children are not listed with the machine's executions")
+	}
+	runs, err := c.ListMapRuns(t.Context(), &sfn.ListMapRunsInput{ExecutionArn: &arn})
+	require.NoError(t, err)
+	require.Len(t, runs.MapRuns, 1)
+	drain(t, w)
+	got, err := c.DescribeMapRun(t.Context(), &sfn.DescribeMapRunInput{MapRunArn: runs.MapRuns[0].MapRunArn})
+	require.NoError(t, err)
+	require.Equal(t, sfntypes.MapRunStatusSucceeded, got.Status)
+	require.EqualValues(t, 3, got.ExecutionCounts.Total)
+	require.EqualValues(t, 3, got.ItemCounts.Succeeded)
+	require.NotNil(t, got.StopDate)
+	children, err := c.ListExecutions(t.Context(), &sfn.ListExecutionsInput{MapRunArn: runs.MapRuns[0].MapRunArn})
+	require.NoError(t, err)
+	require.Len(t, children.Executions, 3)
+	_, err = c.DescribeMapRun(t.Context(), &sfn.DescribeMapRunInput{MapRunArn: aws.String(*runs.MapRuns[0].MapRunArn + "x")})
+	var unknown *sfntypes.ResourceNotFound
+	require.ErrorAs(t, err, &unknown)
+}
