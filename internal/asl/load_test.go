@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -108,6 +109,15 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte(`{"StartAt": "A", "States": {"A": {"Type": "Pass", "Parameters": {"x.$": "States.Format('{}', $.l[?(@.a > 1 && !(@.b == 'x'))][0:2:1])"}, "End": true}}}`))
 	f.Add([]byte(`{"StartAt": "A", "States": {"A": {"Type": "Choice", "Choices": [{"Not": {"Variable": "$..x[-1]", "StringMatches": "a*\\*"}, "Next": "A"}]}}}`))
 	f.Add([]byte(`{"StartAt": "M", "States": {"M": {"Type": "Map", "ItemsPath": "$.l", "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": "P", "States": {"P": {"Type": "Pass", "End": true}}}, "End": true}}}`))
+	files, err := filepath.Glob("testdata/conformance/*.json")
+	require.NoError(f, err)
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(f, err)
+		var c conformanceCase
+		require.NoError(f, json.Unmarshal(data, &c))
+		f.Add([]byte(c.Machine))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		root, err := asl.ParseJSON(data)
 		if err != nil {

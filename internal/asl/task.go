@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // callback is one attempt of a Task while it is awaited, and what its token stands for.
@@ -86,7 +87,7 @@ func (t *taskFields) event(what string) string {
 
 // replied takes the answer of the resource. For a token task it only says that the request was taken.
 func (c *callback) replied(r TaskResult) {
-	if c.closed {
+	if c.closed || c.submitted {
 		return
 	}
 	if c.token == "" || r.Failure != nil {
@@ -176,8 +177,18 @@ func (e *Engine) SendTaskSuccess(token string, output json.RawMessage) error {
 	return e.answerToken(token, TaskResult{Output: output})
 }
 
-// SendTaskFailure ends a token task with an error. Errors are those of SendTaskSuccess, but InvalidOutput.
+// Limits of SendTaskFailure in characters. Source: SendTaskFailure, error and cause.
+const (
+	maxErrorName = 256
+	maxCause     = 32_768
+)
+
+// SendTaskFailure ends a token task with an error. Errors are those of SendTaskSuccess without InvalidOutput, and
+// ValidationException for a name above 256 or a cause above 32,768 characters.
 func (e *Engine) SendTaskFailure(token, errorName, cause string) error {
+	if utf8.RuneCountInString(errorName) > maxErrorName || utf8.RuneCountInString(cause) > maxCause {
+		return APIError{"ValidationException", "error has at most 256 characters, cause 32768"}
+	}
 	return e.answerToken(token, TaskResult{Failure: &Failure{errorName, cause}})
 }
 
