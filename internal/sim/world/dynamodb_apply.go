@@ -1,0 +1,268 @@
+package world
+
+import (
+	"maps"
+	"slices"
+
+	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// paths are all paths that an update writes, in the order of its clauses.
+func (u *update) paths() []docPath {
+	var all []docPath
+	for _, a := range u.set {
+		all = append(all, a.path)
+	}
+	all = append(all, u.remove...)
+	for _, c := range u.add {
+		all = append(all, c.path)
+	}
+	for _, c := range u.del {
+		all = append(all, c.path)
+	}
+	return all
+}
+
+// checkPaths refuses an update of key attributes and two writes of one place.
+func (b *binding) checkPaths(paths []docPath, keys []string) error {
+	for i, p := range paths {
+		if name := b.name(p[0]); slices.Contains(keys, name) {
+			return validation("One or more parameter values were invalid: Cannot update attribute %s. This attribute is part of the key", name)
+		}
+		for _, q := range paths[:i] {
+			if b.overlap(p, q) {
+				return validation("Invalid UpdateExpression: Two document paths overlap with each other; must remove or rewrite one of these paths; path one: [%s], path two: [%s]",
+					b.name(q[0]), b.name(p[0]))
+			}
+		}
+	}
+	return nil
+}
+
+// overlap tells whether one path leads to the other's place or to a part of it.
+func (b *binding) overlap(p, q docPath) bool {
+	for i := range min(len(p), len(q)) {
+		if p[i].index != q[i].index || b.name(p[i]) != b.name(q[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// apply is the item after the update. Every right side sees the item as it was.
+func (b *binding) apply(old item, u *update) (item, error) {
+	type write struct {
+		path docPath
+		to   value
+	}
+	var writes []write
+	for _, a := range u.set {
+		v, err := b.assigned(old, a)
+		if err != nil {
+			return nil, err
+		}
+		writes = append(writes, write{a.path, v})
+	}
+	for _, c := range u.add {
+		v, err := addTo(old[b.name(c.path[0])], b.values[c.value])
+		if err != nil {
+			return nil, err
+		}
+		writes = append(writes, write{c.path, v})
+	}
+	out := maps.Clone(old)
+	for _, w := range writes {
+		if err := b.put(out, w.path, w.to); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range u.del {
+		if err := removeFrom(out, b.name(c.path[0]), b.values[c.value]); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range laterIndexFirst(u.remove) {
+		if err := b.put(out, p, nil); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// laterIndexFirst orders removals so that none shifts an element that another one means.
+func laterIndexFirst(paths []docPath) []docPath {
+	if len(paths) < 2 {
+		return paths
+	}
+	sorted := slices.Clone(paths)
+	slices.SortStableFunc(sorted, func(p, q docPath) int {
+		for i := range min(len(p), len(q)) {
+			if p[i].index != q[i].index {
+				return q[i].index - p[i].index
+			}
+		}
+		return 0
+	})
+	return sorted
+}
+
+func (b *binding) assigned(old item, a assignment) (value, error) {
+	left, err := b.term(old, a.left)
+	if err != nil || a.sign == "" {
+		return left, err
+	}
+	right, err := b.term(old, a.right)
+	if err != nil {
+		return nil, err
+	}
+	x, okX := left.(*ddb.AttributeValueMemberN)
+	y, okY := right.(*ddb.AttributeValueMemberN)
+	if !okX || !okY {
+		return nil, validation("An operand in the update expression has an incorrect data type")
+	}
+	sum, err := addNumbers(x.Value, y.Value, a.sign == "-")
+	return &ddb.AttributeValueMemberN{Value: sum}, err
+}
+
+func (b *binding) term(old item, t *term) (value, error) {
+	switch t.function {
+	case "if_not_exists":
+		if v := b.find(old, t.args[0].operand.path); v != nil {
+			return v, nil
+		}
+		return b.term(old, t.args[1])
+	case "list_append":
+		return b.listAppend(old, t)
+	}
+	v := b.operand(old, t.operand)
+	if v == nil {
+		return nil, validation("The provided expression refers to an attribute that does not exist in the item")
+	}
+	return v, nil
+}
+
+func (b *binding) listAppend(old item, t *term) (value, error) {
+	var all []value
+	for _, arg := range t.args {
+		v, err := b.term(old, arg)
+		if err != nil {
+			return nil, err
+		}
+		list, ok := v.(*ddb.AttributeValueMemberL)
+		if !ok {
+			return nil, validation("An operand in the update expression has an incorrect data type")
+		}
+		all = append(all, list.Value...)
+	}
+	return &ddb.AttributeValueMemberL{Value: all}, nil
+}
+
+// addTo is what ADD makes of a number or a set; nothing there counts as 0 or empty.
+func addTo(old, more value) (value, error) {
+	kind, members := setMembers(more)
+	n, number := more.(*ddb.AttributeValueMemberN)
+	if !number && kind == "" {
+		return nil, validation("Invalid UpdateExpression: Incorrect operand type for operator or function; operator: ADD, operand type: %s", typeName(more))
+	}
+	if old == nil {
+		return more, nil
+	}
+	if typeName(old) != typeName(more) {
+		return nil, validation("An operand in the update expression has an incorrect data type")
+	}
+	if number {
+		sum, err := addNumbers(old.(*ddb.AttributeValueMemberN).Value, n.Value, false)
+		return &ddb.AttributeValueMemberN{Value: sum}, err
+	}
+	_, union := setMembers(old)
+	union = slices.Clone(union)
+	for _, m := range members {
+		if !slices.Contains(union, m) {
+			union = append(union, m)
+		}
+	}
+	return makeSet(kind, union), nil
+}
+
+// removeFrom takes members out of a set; an empty set goes away.
+func removeFrom(out item, name string, gone value) error {
+	kind, members := setMembers(gone)
+	if kind == "" {
+		return validation("Invalid UpdateExpression: Incorrect operand type for operator or function; operator: DELETE, operand type: %s", typeName(gone))
+	}
+	old := out[name]
+	if old == nil {
+		return nil
+	}
+	if typeName(old) != kind {
+		return validation("An operand in the update expression has an incorrect data type")
+	}
+	_, left := setMembers(old)
+	left = slices.DeleteFunc(slices.Clone(left), func(m string) bool { return slices.Contains(members, m) })
+	if len(left) == 0 {
+		delete(out, name)
+		return nil
+	}
+	out[name] = makeSet(kind, left)
+	return nil
+}
+
+// put writes a value at a path, or removes what is there when to is nil. The
+// lists and maps on the way are copied, since old versions of the item share them.
+func (b *binding) put(out item, path docPath, to value) error {
+	name := b.name(path[0])
+	if len(path) > 1 {
+		inner, err := b.putInside(out[name], path[1:], to)
+		if err != nil {
+			return err
+		}
+		to = inner
+	}
+	if to == nil {
+		delete(out, name)
+		return nil
+	}
+	out[name] = to
+	return nil
+}
+
+func (b *binding) putInside(container value, path docPath, to value) (value, error) {
+	invalid := validation("The document path provided in the update expression is invalid for update")
+	if path[0].index < 0 {
+		m, ok := container.(*ddb.AttributeValueMemberM)
+		if !ok {
+			return nil, invalid
+		}
+		inner := maps.Clone(m.Value)
+		if inner == nil {
+			inner = item{}
+		}
+		err := b.put(inner, path, to)
+		return &ddb.AttributeValueMemberM{Value: inner}, err
+	}
+	list, ok := container.(*ddb.AttributeValueMemberL)
+	if !ok {
+		return nil, invalid
+	}
+	i, elements := path[0].index, slices.Clone(list.Value)
+	if len(path) > 1 {
+		if i >= len(elements) {
+			return nil, invalid
+		}
+		inner, err := b.putInside(elements[i], path[1:], to)
+		if err != nil {
+			return nil, err
+		}
+		elements[i] = inner
+		return &ddb.AttributeValueMemberL{Value: elements}, nil
+	}
+	switch {
+	case to == nil && i < len(elements):
+		elements = slices.Delete(elements, i, i+1)
+	case to != nil && i < len(elements):
+		elements[i] = to
+	case to != nil:
+		elements = append(elements, to)
+	}
+	return &ddb.AttributeValueMemberL{Value: elements}, nil
+}
