@@ -25,14 +25,21 @@ func (u *update) paths() []docPath {
 
 // checkPaths refuses an update of key attributes and two writes of one place.
 func (b *binding) checkPaths(paths []docPath, keys []string) error {
-	for i, p := range paths {
+	for _, p := range paths {
 		if name := b.name(p[0]); slices.Contains(keys, name) {
 			return validation("One or more parameter values were invalid: Cannot update attribute %s. This attribute is part of the key", name)
 		}
+	}
+	return b.checkOverlap("UpdateExpression", paths)
+}
+
+// checkOverlap refuses two paths to one place of an item.
+func (b *binding) checkOverlap(kind string, paths []docPath) error {
+	for i, p := range paths {
 		for _, q := range paths[:i] {
 			if b.overlap(p, q) {
-				return validation("Invalid UpdateExpression: Two document paths overlap with each other; must remove or rewrite one of these paths; path one: [%s], path two: [%s]",
-					b.name(q[0]), b.name(p[0]))
+				return validation("Invalid %s: Two document paths overlap with each other; must remove or rewrite one of these paths; path one: [%s], path two: [%s]",
+					kind, b.name(q[0]), b.name(p[0]))
 			}
 		}
 	}

@@ -49,6 +49,9 @@ func bind(names map[string]string, values item, expressions ...*expression) (*bi
 		if err := b.check(e.kind, e.cond); err != nil {
 			return nil, err
 		}
+		if err := b.checkOverlap(e.kind, e.paths); err != nil {
+			return nil, err
+		}
 	}
 	return b, nil
 }

@@ -506,3 +506,9 @@ func TestDynamoDB_ReservedWords(t *testing.T) {
 		require.NoError(t, err, word)
 	}
 }
+
+func TestDynamoDB_OverlappingProjection(t *testing.T) {
+	_, c := newTable()
+	_, err := c.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: aws.String(stateTable), Key: place("p", "s"), ProjectionExpression: aws.String("m.x, m")})
+	requireCode(t, "ValidationException", err)
+}

@@ -2,6 +2,7 @@ package world
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -23,8 +24,33 @@ const (
 
 // transaction is a transaction that took effect, kept under its token.
 type transaction struct {
-	at   time.Time
-	text string // what it wrote, to tell another request under the same token
+	at  time.Time
+	sum [sha256.Size]byte // of what it wrote, to tell another request under the same token
+}
+
+// transactions are those whose tokens are still valid, and some older ones.
+type transactions struct {
+	byToken map[string]transaction
+	order   []string // tokens by age
+}
+
+// find is the transaction of a token that is still valid.
+func (t *transactions) find(token string, now time.Time) (transaction, bool) {
+	done, ok := t.byToken[token]
+	return done, ok && now.Sub(done.at) < tokenLife
+}
+
+// add keeps a transaction and forgets those that are too old.
+func (t *transactions) add(token string, done transaction) {
+	if t.byToken == nil {
+		t.byToken = map[string]transaction{}
+	}
+	for len(t.order) > 0 && done.at.Sub(t.byToken[t.order[0]].at) >= tokenLife {
+		delete(t.byToken, t.order[0])
+		t.order = t.order[1:]
+	}
+	t.byToken[token] = done
+	t.order = append(t.order, token)
 }
 
 // TransactWriteItems does up to 100 writes, or none. A request without token
@@ -174,10 +200,10 @@ func (c *DynamoDB) transactAccess(actions []*mutation) []Access {
 
 func (c *DynamoDB) transact(token string, items []ddb.TransactWriteItem, actions []*mutation) error {
 	now := c.w.Now()
-	text := fingerprint(items)
+	sum := sha256.Sum256([]byte(fingerprint(items)))
 	id := c.principal.Account + " " + c.region + " " + token
-	if done := c.w.hub.transactions[id]; done != nil && now.Sub(done.at) < tokenLife {
-		if done.text != text {
+	if done, ok := c.w.hub.transactions.find(id, now); ok {
+		if done.sum != sum {
 			return &ddb.IdempotentParameterMismatchException{
 				Message: ptr("The request uses the same client token as a previous, but non-identical request")}
 		}
@@ -199,7 +225,7 @@ func (c *DynamoDB) transact(token string, items []ddb.TransactWriteItem, actions
 			m.table.write(m.key, after[i], now)
 		}
 	}
-	c.w.hub.transactions[id] = &transaction{now, text}
+	c.w.hub.transactions.add(id, transaction{now, sum})
 	return nil
 }
 

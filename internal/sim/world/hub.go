@@ -23,7 +23,7 @@ type hubState struct {
 	policies map[string]*iam.Policy // of a resource, by its ARN
 
 	expressions  exprCache // of DynamoDB, parsed once
-	transactions map[string]*transaction
+	transactions transactions
 
 	mailboxes map[string][]Mail
 	macs      []MacEntry
@@ -32,15 +32,14 @@ type hubState struct {
 
 func newHubState() hubState {
 	return hubState{
-		tables:       map[string]*table{},
-		buckets:      map[string]*bucket{},
-		topics:       map[string]*topic{},
-		keys:         map[string]*key{},
-		aliases:      map[string]string{},
-		policies:     map[string]*iam.Policy{},
-		expressions:  exprCache{},
-		transactions: map[string]*transaction{},
-		mailboxes:    map[string][]Mail{},
+		tables:      map[string]*table{},
+		buckets:     map[string]*bucket{},
+		topics:      map[string]*topic{},
+		keys:        map[string]*key{},
+		aliases:     map[string]string{},
+		policies:    map[string]*iam.Policy{},
+		expressions: exprCache{},
+		mailboxes:   map[string][]Mail{},
 	}
 }
 
