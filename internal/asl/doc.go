@@ -30,18 +30,30 @@
 //
 // # Where the semantics come from
 //
-// The language specification and the Step Functions Developer Guide, both read in 2026-11, event orders from
-// histories recorded on AWS, and a comparison with a third-party interpreter: testdata/conformance has one file a
-// behaviour, and each says what it was compared with. Where sources differ, the stricter reading is taken:
+// testdata/conformance has one file a behaviour: a machine, what its functions do, and the outcome, events and
+// previous ids that must come of it. A file says what it was compared with:
+//
+//   - "moto 5.2.1": the outcome is what that interpreter gave, run with the corrections of a test harness that
+//     mends its known differences from AWS. It keeps the first and last event out of children's histories;
+//     they are added. Where events run side by side only their counts are compared.
+//   - "facts": what is known of AWS decides otherwise, and the note says why, with a tag: DG the Step Functions
+//     Developer Guide, SPEC the language specification, LS histories recorded on AWS, FL and AT other
+//     interpreters' and AWS's own notes on behaviour seen there.
+//
+// Where sources differ or are silent, the stricter reading is taken, so that a machine that works here works there:
 //
 //   - States.Runtime and the other errors of paths, intrinsics, ResultPath and Choice always fail the execution; no
 //     Catch sees them, not even by name. States.DataLimitExceeded is caught by its name alone.
-//   - The error output of a timeout has no Cause.
+//   - The error output of a timeout has no Cause; that of other errors without one has an empty text.
 //   - A Choice without a matching rule and without Default fails with States.Runtime.
 //   - A value of another type than a Choice operator's does not match; a path that names nothing fails.
+//   - States.Format takes no objects and arrays, States.ArrayRange no negative steps.
+//   - A token that is answered before its function has returned is accepted; the task ends when the function returns.
+//   - A Map Run that fails exports its results, too: aborted children stand in FAILED, those never started in PENDING.
 //
 // # Limitations
 //
-// Objects have no order: outputs list their keys sorted. Time passes only in tasks, waits and retries. The 10 MiB
-// limit on all variables of an execution, redrive and the assignedVariables of history events are missing.
+// Objects have no order: outputs list their keys sorted. Time passes only in tasks, waits, retries and between the
+// starts of children. Not there: the 10 MiB limit on all variables of an execution, redrive, the throttling of
+// state transitions and API calls, assignedVariables in history events, the size limit of a definition.
 package asl

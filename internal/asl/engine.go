@@ -20,9 +20,12 @@ type Host interface {
 	// Task makes one attempt of one Task. It calls reply exactly once, at once or later; the engine ignores the
 	// reply of an attempt that has timed out or was aborted.
 	Task(c TaskCall, reply func(TaskResult))
+	// GetObject reads for ItemReader, PutObject writes for ResultWriter; their failures become States.ItemReaderFailed
+	// and States.ResultWriterFailed.
 	GetObject(executionARN, bucket, key string) ([]byte, *Failure)
 	PutObject(executionARN, bucket, key string, body []byte) *Failure
-	// Authorize is asked before the engine itself calls AWS, such as states:StartExecution before a Map Run.
+	// Authorize is asked before the engine itself calls AWS: states:StartExecution on its own machine before a Map
+	// Run. A refusal fails the Map state with States.Permissions and the refusal's cause.
 	Authorize(executionARN, action, resource string) *Failure
 }
 

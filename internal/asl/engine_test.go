@@ -164,23 +164,23 @@ func retryGaps(t *testing.T, retrier string) []float64 {
 	return gaps
 }
 
-func TestEngine_IgnoresLateReplies(t *testing.T) {
+func TestEngine_RefusesATimeoutOfZeroByPath(t *testing.T) {
 	h := newHost(1)
-	h.task = func(c asl.TaskCall, reply func(asl.TaskResult)) {
-		h.After(90*time.Second, func() { reply(asl.TaskResult{Output: json.RawMessage(fmt.Sprintf(`"attempt %d"`, c.Attempt))}) })
-	}
 	_, x := execute(t, h, `{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "TimeoutSecondsPath": "$$.State.RetryCount",
 		"Parameters": {"FunctionName": "f"}, "End": true}}}`, `{}`)
-	assert.Equal(t, "States.Runtime", x.Error, "a timeout of zero seconds is refused")
+	assert.Equal(t, "States.Runtime", x.Error)
+	assert.Empty(t, h.calls)
+}
 
-	h = newHost(1)
+func TestEngine_IgnoresLateReplies(t *testing.T) {
+	h := newHost(1)
 	n := 0
 	h.task = func(_ asl.TaskCall, reply func(asl.TaskResult)) {
 		n++
 		out := json.RawMessage(fmt.Sprintf(`"attempt %d"`, n))
 		h.After(time.Duration(100-n*50)*time.Second, func() { reply(asl.TaskResult{Output: out}) })
 	}
-	_, x = execute(t, h, `{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "TimeoutSeconds": 30,
+	_, x := execute(t, h, `{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "TimeoutSeconds": 30,
 		"Parameters": {"FunctionName": "f"}, "Retry": [{"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 15}], "Next": "W"},
 		"W": {"Type": "Wait", "Seconds": 60, "End": true}}}`, `{}`)
 	assert.JSONEq(t, `"attempt 2"`, string(x.Output))

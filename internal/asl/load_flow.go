@@ -137,7 +137,7 @@ func (l *loader) state(f Field, scope string) *state {
 		o.nextOrEnd(s)
 	case "Pass":
 		o.paths(s)
-		s.parameters, s.assign = o.template("Parameters"), o.assign()
+		s.parameters, s.assign = o.objectTemplate("Parameters"), o.assign()
 		s.resultPath = o.resultPath()
 		if n := o.node("Result"); n != nil {
 			s.result = &template{value: constant(n, 0)}
@@ -200,12 +200,13 @@ func (o *object) paths(s *state) {
 	s.inputPath, s.outputPath = o.path("InputPath"), o.path("OutputPath")
 }
 
-// effects reads what Task and Parallel share; Map, which has no Parameters, reads it, too.
+// effects reads what Task and Parallel share.
 func (o *object) effects(s *state) {
-	s.parameters = o.template("Parameters")
+	s.parameters = o.objectTemplate("Parameters")
 	o.results(s)
 }
 
+// results reads what Task, Parallel and Map do with their results and failures.
 func (o *object) results(s *state) {
 	s.resultSelector, s.assign = o.objectTemplate("ResultSelector"), o.assign()
 	s.resultPath = o.resultPath()

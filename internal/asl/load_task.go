@@ -58,8 +58,7 @@ func (o *object) invokeParameters() {
 	}
 	fields, ok := n.Value.([]Field)
 	if !ok {
-		o.problem("Parameters", "must be an object, is %s", describe(n.Value))
-		return
+		return // reported already
 	}
 	named := false
 	for _, f := range fields {

@@ -6,16 +6,7 @@ import (
 	"strings"
 )
 
-// template reads a payload template.
-func (o *object) template(key string) *template {
-	n := o.node(key)
-	if n == nil {
-		return nil
-	}
-	return o.l.template(n, o.at+"/"+key, 0)
-}
-
-// objectTemplate is template for fields that must hold an object.
+// objectTemplate reads a payload template, which is an object.
 func (o *object) objectTemplate(key string) *template {
 	n := o.node(key)
 	if n == nil {

@@ -118,7 +118,7 @@ func (v *visit) mapRunARN(label string) string {
 func (r *mapRun) begin() {
 	v, e := r.v, r.v.engine()
 	if refused := e.host.Authorize(v.b.x.ARN, "states:StartExecution", v.b.x.MachineARN); refused != nil {
-		r.fail(refused.fault())
+		r.fail(&fault{name: errPermissions, cause: refused.Cause})
 		return
 	}
 	if v.s.mapping.reader != nil {
