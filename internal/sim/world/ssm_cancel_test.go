@@ -48,6 +48,30 @@ func TestCancelCommand_SomeIDs(t *testing.T) {
 	got := rows(t, s, id)
 	require.Equal(t, []string{"Success/Success", "Cancelled/Cancelled", "Success/Success"},
 		[]string{got[insts[0].ID], got[insts[1].ID], got[insts[2].ID]})
+	_, most := w.InFlight(testAccount, testRegion)
+	require.Equal(t, 1, most, "what was queued held no slot that its cancel could free")
+}
+
+// A cancel on the way to the agent does not stop what the agent has received meanwhile.
+func TestCancelCommand_OnTheWay(t *testing.T) {
+	received := 0
+	for seed := range uint64(20) {
+		w, s, insts := newFleet(t, seed, FateOK)
+		id := send(t, s, patching(insts[0].ID))
+		cancelCommand(t, s, id)
+		require.Equal(t, "Cancelling/Cancelling", rows(t, s, id)[insts[0].ID])
+		runFor(w, cancelDelay+time.Second)
+		if len(w.Installs(insts[0].ID)) > 0 {
+			received++
+			require.Equal(t, "Cancelling/Cancelling", rows(t, s, id)[insts[0].ID])
+		} else {
+			require.Equal(t, "Cancelled/Cancelled", rows(t, s, id)[insts[0].ID])
+		}
+		runFor(w, time.Minute)
+		require.Equal(t, "Cancelled/Cancelled", rows(t, s, id)[insts[0].ID])
+	}
+	require.Positive(t, received)
+	require.Less(t, received, 20)
 }
 
 // Best effort: the process may run on. Source: B:CancelCommand.
@@ -128,6 +152,38 @@ func TestCancelCommand_DelayedIsCancelled(t *testing.T) {
 	w.ReturnAgent(insts[0].ID)
 	runFor(w, time.Minute)
 	require.Empty(t, w.Installs(insts[0].ID))
+}
+
+// In flight is what runs and nobody has asked to stop, also when its agent does not answer.
+func TestInFlight_EndsWithTheInvocation(t *testing.T) {
+	inFlight := func(w *World) int { now, _ := w.InFlight(testAccount, testRegion); return now }
+	w, s, insts := newFleet(t, 1, FateHangs)
+	id := send(t, s, patching(insts[0].ID))
+	runFor(w, time.Minute)
+	require.Equal(t, 1, inFlight(w))
+	runFor(w, 8*time.Hour)
+	require.Equal(t, "TimedOut/DeliveryTimedOut", rows(t, s, id)[insts[0].ID])
+	require.Zero(t, inFlight(w), "expired")
+
+	w, s, insts = newFleet(t, 1, FateHangs)
+	id = send(t, s, patching(insts[0].ID))
+	runFor(w, time.Minute)
+	cancelCommand(t, s, id)
+	require.Equal(t, "Cancelling/Cancelling", rows(t, s, id)[insts[0].ID])
+	require.Zero(t, inFlight(w), "asked to stop")
+}
+
+// A cancel that is under way stays visible although the agent turns out to be away.
+func TestCancelCommand_StaysVisible(t *testing.T) {
+	for seed := range uint64(10) {
+		w, s, insts := newFleet(t, seed, FateOffline)
+		id := send(t, s, patching(insts[0].ID))
+		cancelCommand(t, s, id)
+		for range 8 {
+			runFor(w, 500*time.Millisecond)
+			require.NotEqual(t, "Delayed/Delayed", rows(t, s, id)[insts[0].ID])
+		}
+	}
 }
 
 func TestCancelCommand_Refuses(t *testing.T) {
