@@ -3,7 +3,6 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 
@@ -144,39 +143,6 @@ func outcomeWords(w sim.WaveProgress) string {
 		}
 	}
 	return text
-}
-
-// seedsView counts rehearsals on stderr: on a terminal in place, elsewhere a line
-// for each tenth.
-type seedsView struct {
-	out      io.Writer
-	total    int
-	redraw   bool
-	lastStep int
-}
-
-func (a *app) newSeedsView(total int) *seedsView {
-	v := &seedsView{out: a.stderr, total: total}
-	if a.progress == "quiet" || a.progress == "json" {
-		v.out = io.Discard
-	}
-	_, isTerminal := a.Terminal(a.stderr)
-	v.redraw = a.progress == "tty" || a.progress == "auto" && isTerminal && a.env["TERM"] != "dumb"
-	return v
-}
-
-func (v *seedsView) show(done int) {
-	step := done * 10 / max(v.total, 1)
-	switch {
-	case v.redraw && (done == v.total || done%max(v.total/100, 1) == 0):
-		fmt.Fprintf(v.out, "\r\x1b[K%d of %d rehearsals", done, v.total)
-		if done == v.total {
-			fmt.Fprintln(v.out)
-		}
-	case !v.redraw && step > v.lastStep:
-		v.lastStep = step
-		fmt.Fprintf(v.out, "%d of %d rehearsals\n", done, v.total)
-	}
 }
 
 // once passes what it is told on to a view until it is stopped. A rehearsal that

@@ -189,63 +189,6 @@ func (a *app) simulateOne(ctx context.Context, file string, f *simulateFlags, o 
 	return nil
 }
 
-func (a *app) simulateSeeds(cmd *cobra.Command, file string, f *simulateFlags, o sim.Options) error {
-	from, to, err := parseSeeds(cmd, f.seeds)
-	if err != nil {
-		return err
-	}
-	if o.Approve == sim.ApproveAsk {
-		return usage(cmd, "--approve ask waits for a person; with --seeds allowed are auto, reject and timeout")
-	}
-	shown := a.newSeedsView(int(to - from + 1))
-	started := a.Now()
-	res, err := interruptible(cmd.Context(), func() (*sim.SeedsResult, error) { return a.RehearseSeeds(o, from, to, shown.show) })
-	if err != nil {
-		return a.rehearsalError(file, err)
-	}
-	res.WallSeconds = a.Now().Sub(started).Seconds()
-	if res.WallSeconds > 0 {
-		res.SeedsPerSecond = float64(res.Seeds) / res.WallSeconds
-	}
-	for i := range res.Failed {
-		res.Failed[i].Replay = replay(file, f, res.Failed[i].Seed)
-	}
-	if res.Failed == nil {
-		res.Failed = []sim.FailedSeed{}
-	}
-	if f.out != "" {
-		if err := writeSeeds(f.out, res); err != nil {
-			return failed(err)
-		}
-	}
-	if a.format == "json" {
-		err = a.printJSON(res)
-	} else {
-		err = a.printSeeds(file, res)
-	}
-	if err != nil {
-		return err
-	}
-	a.ended(res.WallSeconds, fmt.Sprintf("%.1f seeds a second, %.2f s of real time", res.SeedsPerSecond, res.WallSeconds))
-	if len(res.Failed) > 0 {
-		return &ExitError{Code: ExitNotPatched}
-	}
-	return nil
-}
-
-func parseSeeds(cmd *cobra.Command, text string) (from, to uint64, err error) {
-	a, b, found := strings.Cut(text, "-")
-	from, errA := strconv.ParseUint(a, 10, 64)
-	to, errB := strconv.ParseUint(b, 10, 64)
-	if !found || errA != nil || errB != nil || to < from {
-		return 0, 0, usage(cmd, fmt.Sprintf("--seeds is %q; allowed is a range, as 1-100", text))
-	}
-	if to-from >= maxSeeds {
-		return 0, 0, usage(cmd, fmt.Sprintf("--seeds %s are more than %d", text, maxSeeds))
-	}
-	return from, to, nil
-}
-
 // interruptible runs f to its end or until ctx ends. A rehearsal has no effect
 // outside of this process, so one that is left alone does no harm.
 func interruptible[T any](ctx context.Context, f func() (T, error)) (T, error) {

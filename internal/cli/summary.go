@@ -110,38 +110,6 @@ func printViolations(b *bytes.Buffer, res *sim.Result, replay string) {
 	fmt.Fprintf(b, "  repeat it: %s\n", replay)
 }
 
-// printSeeds writes the text form of many rehearsals.
-func (a *app) printSeeds(file string, res *sim.SeedsResult) error {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "Rehearsals of %s with the seeds %d to %d: no AWS call was made, nothing was patched.\n\n", name(file), res.From, res.To)
-	statuses := map[string]int{}
-	for s, n := range res.Statuses {
-		statuses[string(s)] = n
-	}
-	outcomes := map[string]int{}
-	for o, n := range res.Outcomes {
-		outcomes[string(o)] = n
-	}
-	fmt.Fprintf(&b, "%s, %.2f virtual years\n", plural(res.Seeds, "rehearsal"), res.VirtualYears)
-	fmt.Fprintf(&b, "Runs:      %s\n", strings.Join(tallies(statuses), ", "))
-	fmt.Fprintf(&b, "Instances: %d planned: %s\n", res.Planned, strings.Join(tallies(outcomes), ", "))
-	fmt.Fprintf(&b, "Faults:    %s\n", strings.Join(tallies(res.Faults), ", "))
-	fmt.Fprintf(&b, "Limits:    the longest history has %d of %d events, the largest payload %d of %d bytes\n",
-		res.MaxHistoryEvents, historyLimit, res.MaxPayloadBytes, payloadLimit)
-	if len(res.Failed) == 0 {
-		fmt.Fprintln(&b, "Rules:     none was broken")
-	} else {
-		fmt.Fprintf(&b, "\nSEEDS THAT BROKE A RULE: %d\n", len(res.Failed))
-	}
-	for _, f := range res.Failed {
-		fmt.Fprintf(&b, "  seed %d broke %s: %s\n    repeat it: %s\n", f.Seed, f.Rule, report.Line(f.Detail), f.Replay)
-	}
-	if _, err := a.stdout.Write(b.Bytes()); err != nil {
-		return failed(fmt.Errorf("write the result: %w", err))
-	}
-	return nil
-}
-
 // tallies is "name n" for each entry, in order of name.
 func tallies(m map[string]int) []string {
 	out := make([]string, 0, len(m))

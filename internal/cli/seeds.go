@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ec2patch/internal/report"
+	"ec2patch/internal/sim"
+)
+
+func (a *app) simulateSeeds(cmd *cobra.Command, file string, f *simulateFlags, o sim.Options) error {
+	from, to, err := parseSeeds(cmd, f.seeds)
+	if err != nil {
+		return err
+	}
+	if o.Approve == sim.ApproveAsk {
+		return usage(cmd, "--approve ask waits for a person; with --seeds allowed are auto, reject and timeout")
+	}
+	shown := a.newSeedsView(int(to - from + 1))
+	started := a.Now()
+	res, err := interruptible(cmd.Context(), func() (*sim.SeedsResult, error) { return a.RehearseSeeds(o, from, to, shown.show) })
+	if err != nil {
+		return a.rehearsalError(file, err)
+	}
+	res.WallSeconds = a.Now().Sub(started).Seconds()
+	if res.WallSeconds > 0 {
+		res.SeedsPerSecond = float64(res.Seeds) / res.WallSeconds
+	}
+	for i := range res.Failed {
+		res.Failed[i].Replay = replay(file, f, res.Failed[i].Seed)
+	}
+	if res.Failed == nil {
+		res.Failed = []sim.FailedSeed{}
+	}
+	if f.out != "" {
+		if err := writeSeeds(f.out, res); err != nil {
+			return failed(err)
+		}
+	}
+	if a.format == "json" {
+		err = a.printJSON(res)
+	} else {
+		err = a.printSeeds(file, res)
+	}
+	if err != nil {
+		return err
+	}
+	a.ended(res.WallSeconds, fmt.Sprintf("%.1f seeds a second, %.2f s of real time", res.SeedsPerSecond, res.WallSeconds))
+	if len(res.Failed) > 0 {
+		return &ExitError{Code: ExitNotPatched}
+	}
+	return nil
+}
+
+func parseSeeds(cmd *cobra.Command, text string) (from, to uint64, err error) {
+	a, b, found := strings.Cut(text, "-")
+	from, errA := strconv.ParseUint(a, 10, 64)
+	to, errB := strconv.ParseUint(b, 10, 64)
+	if !found || errA != nil || errB != nil || to < from {
+		return 0, 0, usage(cmd, fmt.Sprintf("--seeds is %q; allowed is a range, as 1-100", text))
+	}
+	if to-from >= maxSeeds {
+		return 0, 0, usage(cmd, fmt.Sprintf("--seeds %s are more than %d", text, maxSeeds))
+	}
+	return from, to, nil
+}
+
+// printSeeds writes the text form of many rehearsals.
+func (a *app) printSeeds(file string, res *sim.SeedsResult) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "Rehearsals of %s with the seeds %d to %d: no AWS call was made, nothing was patched.\n\n", name(file), res.From, res.To)
+	statuses := map[string]int{}
+	for s, n := range res.Statuses {
+		statuses[string(s)] = n
+	}
+	outcomes := map[string]int{}
+	for o, n := range res.Outcomes {
+		outcomes[string(o)] = n
+	}
+	fmt.Fprintf(&b, "%s, %.2f virtual years\n", plural(res.Seeds, "rehearsal"), res.VirtualYears)
+	fmt.Fprintf(&b, "Runs:      %s\n", strings.Join(tallies(statuses), ", "))
+	fmt.Fprintf(&b, "Instances: %d planned: %s\n", res.Planned, strings.Join(tallies(outcomes), ", "))
+	fmt.Fprintf(&b, "Faults:    %s\n", strings.Join(tallies(res.Faults), ", "))
+	fmt.Fprintf(&b, "Limits:    the longest history has %d of %d events, the largest payload %d of %d bytes\n",
+		res.MaxHistoryEvents, historyLimit, res.MaxPayloadBytes, payloadLimit)
+	if len(res.Failed) == 0 {
+		fmt.Fprintln(&b, "Rules:     none was broken")
+	} else {
+		fmt.Fprintf(&b, "\nSEEDS THAT BROKE A RULE: %d\n", len(res.Failed))
+	}
+	for _, f := range res.Failed {
+		fmt.Fprintf(&b, "  seed %d broke %s: %s\n    repeat it: %s\n", f.Seed, f.Rule, report.Line(f.Detail), f.Replay)
+	}
+	if _, err := a.stdout.Write(b.Bytes()); err != nil {
+		return failed(fmt.Errorf("write the result: %w", err))
+	}
+	return nil
+}
+
+// seedsView counts rehearsals on stderr: on a terminal in place, elsewhere a line
+// for each tenth.
+type seedsView struct {
+	out      io.Writer
+	total    int
+	redraw   bool
+	lastStep int
+}
+
+func (a *app) newSeedsView(total int) *seedsView {
+	v := &seedsView{out: a.stderr, total: total}
+	if a.progress == "quiet" || a.progress == "json" {
+		v.out = io.Discard
+	}
+	_, isTerminal := a.Terminal(a.stderr)
+	v.redraw = a.progress == "tty" || a.progress == "auto" && isTerminal && a.env["TERM"] != "dumb"
+	return v
+}
+
+func (v *seedsView) show(done int) {
+	step := done * 10 / max(v.total, 1)
+	switch {
+	case v.redraw && (done == v.total || done%max(v.total/100, 1) == 0):
+		fmt.Fprintf(v.out, "\r\x1b[K%d of %d rehearsals", done, v.total)
+		if done == v.total {
+			fmt.Fprintln(v.out)
+		}
+	case !v.redraw && step > v.lastStep:
+		v.lastStep = step
+		fmt.Fprintf(v.out, "%d of %d rehearsals\n", done, v.total)
+	}
+}
