@@ -1,7 +1,9 @@
 package world
 
 import (
+	"cmp"
 	"math/big"
+	"strconv"
 	"strings"
 )
 
@@ -154,8 +156,24 @@ func (d decimal) big(exp int) *big.Int {
 	return n
 }
 
+// shortIntegers reads two integers of at most 18 digits, as nearly all are.
+func shortIntegers(a, b string) (x, y int64, ok bool) {
+	if !plainInteger(a) || !plainInteger(b) {
+		return 0, 0, false
+	}
+	x, errX := strconv.ParseInt(a, 10, 64)
+	y, errY := strconv.ParseInt(b, 10, 64)
+	return x, y, errX == nil && errY == nil
+}
+
 // addNumbers is a+b, or a-b; both are canonical.
 func addNumbers(a, b string, subtract bool) (string, error) {
+	if x, y, ok := shortIntegers(a, b); ok {
+		if subtract {
+			y = -y
+		}
+		return strconv.FormatInt(x+y, 10), nil // at most 2 × 10^18
+	}
 	x, err := parseDecimal(a)
 	if err != nil {
 		return "", err
@@ -180,6 +198,9 @@ func addNumbers(a, b string, subtract bool) (string, error) {
 func compareNumbers(a, b string) int {
 	if a == b {
 		return 0
+	}
+	if x, y, ok := shortIntegers(a, b); ok {
+		return cmp.Compare(x, y)
 	}
 	x, errX := parseDecimal(a)
 	y, errY := parseDecimal(b)

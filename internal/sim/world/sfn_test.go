@@ -92,7 +92,7 @@ func TestSFN_StartExecution(t *testing.T) {
 	require.Len(t, w.Ledger.Mutating, 2)
 }
 
-// Source: B:stepfunctions operation error lists; see also section 1.4 of the facts: waitForTaskToken.
+// Source: B:stepfunctions operation error lists.
 func TestSFN_TaskToken(t *testing.T) {
 	w, h, c := newMachine(t)
 	arn, err := start(t, c, "run", `{}`)
