@@ -203,11 +203,3 @@ func (w *World) account(id string) *account {
 // RefuseAssume makes every AssumeRole into the account fail from now on, or
 // work again.
 func (w *World) RefuseAssume(account string, refuse bool) { w.account(account).refused = refuse }
-
-// sendPatterns returns the compiled patterns of SendCommand.
-func (w *World) sendPatterns() *sendPatterns {
-	if w.patterns == nil {
-		w.patterns = newSendPatterns()
-	}
-	return w.patterns
-}
