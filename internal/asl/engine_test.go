@@ -281,15 +281,18 @@ func TestEngine_OnEventSeesEveryEventInOrder(t *testing.T) {
 	h := newHost(1)
 	e := asl.NewEngine(h)
 	var got []string
-	e.OnEvent = func(_ *asl.Execution, ev *asl.Event) { got = append(got, fmt.Sprintf("%d %s", ev.ID, ev.Type)) }
+	e.OnEvent = func(_ *asl.Execution, ev *asl.Event) {
+		got = append(got, fmt.Sprintf("%d %s %s", ev.ID, ev.Type, ev.State))
+	}
 	x, err := e.Start(asl.StartInput{Machine: load(t, twoTasks), MachineARN: machineARN, Name: "n", Input: json.RawMessage(`{"v":1}`)})
 	require.NoError(t, err)
 
 	var want []string
 	for _, ev := range x.History() {
-		want = append(want, fmt.Sprintf("%d %s", ev.ID, ev.Type))
+		want = append(want, fmt.Sprintf("%d %s %s", ev.ID, ev.Type, ev.State))
 	}
 	assert.Equal(t, want, got)
+	assert.Equal(t, "5 TaskSucceeded Send", got[4])
 }
 
 func TestEngine_HooksMayCallTheEngine(t *testing.T) {
@@ -340,4 +343,12 @@ func TestEngine_DataLimits(t *testing.T) {
 			assert.Empty(t, h.calls)
 		})
 	}
+}
+
+func TestEngine_HeartbeatByPathMustBeBelowTheTimeout(t *testing.T) {
+	h := newHost(1)
+	machine := strings.Replace(approval, `"TimeoutSeconds": 900`, `"TimeoutSeconds": 900, "HeartbeatSecondsPath": "$.beat"`, 1)
+	_, x := start(t, h, machine, "r", `{"beat": 900}`)
+	assert.Equal(t, "States.Runtime", x.Error)
+	assert.Empty(t, h.calls)
 }

@@ -12,6 +12,9 @@ type Event struct {
 	ID, PreviousID int64
 	Type           string
 	Time           time.Time
+	// State is the name of the state that the event belongs to, empty for events of the execution. AWS does not show
+	// it in events such as TaskFailed; MarshalJSON leaves it out.
+	State string
 	// Details has what GetExecutionHistory shows inside the details object: name, input, output, error, cause,
 	// resource, resourceType, parameters, index, length, mapRunArn and so on. Inputs, outputs and parameters are
 	// json.RawMessage shared with the engine: do not write to them. Numbers are int64.
@@ -72,7 +75,11 @@ func detailsKey(typ string) string {
 }
 
 func (r *record) event(id int64, x *Execution) Event {
-	return Event{ID: id, PreviousID: int64(r.prev), Type: r.typ, Time: time.Unix(0, r.at).UTC(), Details: r.details(x)}
+	e := Event{ID: id, PreviousID: int64(r.prev), Type: r.typ, Time: time.Unix(0, r.at).UTC(), Details: r.details(x)}
+	if r.s != nil {
+		e.State = r.s.name
+	}
+	return e
 }
 
 func (r *record) details(x *Execution) map[string]any {

@@ -27,7 +27,7 @@ func (v *visit) beginParallel() {
 			return
 		}
 	}
-	v.b.emit(record{typ: "ParallelStateStarted"})
+	v.b.emit(record{typ: "ParallelStateStarted", s: v.s})
 	v.started = true
 	v.kids = &kids{v: v, make: func(i int) (*branch, *payload, *fault) {
 		return &branch{flow: v.s.branches[i]}, in, nil
@@ -106,7 +106,7 @@ func (k *kids) succeed() {
 	k.closed = true
 	v := k.v
 	v.b.prev, v.kids = k.last, nil
-	v.b.emitAside(record{typ: v.s.typ + "StateSucceeded"})
+	v.b.emitAside(record{typ: v.s.typ + "StateSucceeded", s: v.s})
 	v.started = false // what fails now, such as a result that is too large, leaves no Failed event
 	v.succeed(newPayload(k.results))
 }

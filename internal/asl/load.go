@@ -43,7 +43,10 @@ func Load(root *Node) (*Machine, error) {
 	if root == nil {
 		return nil, Problems{{Path: "/", Message: "there is no definition"}}
 	}
-	l.noNulls(root, "/", 0)
+	l.values(root, "/", 0)
+	if slices.ContainsFunc(l.problems, func(p Problem) bool { return strings.HasPrefix(p.Message, "nested deeper") }) {
+		return nil, l.problems // the readers below do not count levels
+	}
 	if o := l.object(root, ""); o != nil {
 		l.machine(o, m)
 	}
@@ -74,17 +77,27 @@ func (l *loader) problem(line int, at, format string, args ...any) {
 	l.problems = append(l.problems, Problem{Line: line, Path: at, Message: fmt.Sprintf(format, args...)})
 }
 
-// noNulls refuses null anywhere: CloudFormation does in a Definition object.
-func (l *loader) noNulls(n *Node, at string, depth int) {
-	if depth > maxDepth+1 || n == nil {
+// values refuses what no definition may hold anywhere: null, as CloudFormation does in a Definition object, numbers
+// that JSON does not know, and values deeper than the readers below go.
+func (l *loader) values(n *Node, at string, depth int) {
+	if n == nil {
+		return
+	}
+	if depth > maxDepth {
+		l.problem(n.Line, at, "nested deeper than %d levels", maxDepth)
 		return
 	}
 	switch v := n.Value.(type) {
 	case nil:
 		l.problem(n.Line, at, "null is not allowed in a definition")
+	case bool, string:
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			l.problem(n.Line, at, "%v is no number of JSON", v)
+		}
 	case []*Node:
 		for i, item := range v {
-			l.noNulls(item, fmt.Sprintf("%s/%d", strings.TrimSuffix(at, "/"), i), depth+1)
+			l.values(item, fmt.Sprintf("%s/%d", strings.TrimSuffix(at, "/"), i), depth+1)
 		}
 	case []Field:
 		for _, f := range v {
@@ -92,8 +105,10 @@ func (l *loader) noNulls(n *Node, at string, depth int) {
 			if f.Key != "States" { // paths name states without the level between
 				inner += "/" + f.Key
 			}
-			l.noNulls(f.Value, inner, depth+1)
+			l.values(f.Value, inner, depth+1)
 		}
+	default:
+		l.problem(n.Line, at, "a value of type %T is no JSON", v)
 	}
 }
 

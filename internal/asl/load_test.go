@@ -3,6 +3,7 @@ package asl_test
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,6 +42,34 @@ func TestLoad_Problems(t *testing.T) {
 func TestLoad_NothingAtAll(t *testing.T) {
 	_, err := asl.Load(nil)
 	assert.EqualError(t, err, "line 0: /: there is no definition")
+}
+
+func TestLoad_RefusesValuesThatAreNoJSON(t *testing.T) {
+	pass := func(result *asl.Node) *asl.Node {
+		return &asl.Node{Line: 1, Value: []asl.Field{
+			{Key: "StartAt", Line: 1, Value: &asl.Node{Line: 1, Value: "A"}},
+			{Key: "States", Line: 2, Value: &asl.Node{Line: 2, Value: []asl.Field{
+				{Key: "A", Line: 3, Value: &asl.Node{Line: 3, Value: []asl.Field{
+					{Key: "Type", Line: 4, Value: &asl.Node{Line: 4, Value: "Succeed"}},
+					{Key: "Comment", Line: 5, Value: result}}}}}}}}}
+	}
+	cyclic := &asl.Node{Line: 5}
+	cyclic.Value = []*asl.Node{cyclic}
+	tests := []struct {
+		name  string
+		value *asl.Node
+		want  string
+	}{
+		{"a Go integer", &asl.Node{Line: 5, Value: 7}, "line 5: /A/Comment: a value of type int is no JSON"},
+		{"an infinite number", &asl.Node{Line: 5, Value: math.Inf(1)}, "line 5: /A/Comment: +Inf is no number of JSON"},
+		{"a cycle", cyclic, "nested deeper than 200 levels"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := asl.Load(pass(tt.value))
+			assert.ErrorContains(t, err, tt.want)
+		})
+	}
 }
 
 func TestParseJSON_RefusesWhatIsNoJSON(t *testing.T) {

@@ -40,7 +40,7 @@ func (v *visit) beginMap() {
 		v.failEarly(f)
 		return
 	}
-	v.b.emit(record{typ: "MapStateStarted", number: int32(len(items))})
+	v.b.emit(record{typ: "MapStateStarted", s: v.s, number: int32(len(items))})
 	v.started = true
 	v.kids = &kids{v: v, names: true, make: func(i int) (*branch, *payload, *fault) {
 		item := itemContext(i, mapInput{value: items[i]}, "STATE_DATA")

@@ -55,13 +55,13 @@ func (v *visit) beginMapRun() {
 			return
 		}
 	}
-	v.b.emit(record{typ: "MapStateStarted", number: int32(len(run.items))})
+	v.b.emit(record{typ: "MapStateStarted", s: v.s, number: int32(len(run.items))})
 	if f := run.settings(); f != nil {
 		v.fail(f) // fails the execution: no Map Run starts, the state leaves no event
 		return
 	}
 	v.started = true
-	v.b.emit(record{typ: "MapRunStarted", data: json.RawMessage(run.arn)})
+	v.b.emit(record{typ: "MapRunStarted", s: v.s, data: json.RawMessage(run.arn)})
 	if v.closed {
 		return
 	}
@@ -246,8 +246,8 @@ func (r *mapRun) succeed() {
 		return
 	}
 	v.run = nil
-	v.b.emit(record{typ: "MapRunSucceeded"})
-	v.b.emitAside(record{typ: "MapStateSucceeded"})
+	v.b.emit(record{typ: "MapRunSucceeded", s: v.s})
+	v.b.emitAside(record{typ: "MapStateSucceeded", s: v.s})
 	v.started = false
 	v.succeed(out)
 }
@@ -283,7 +283,7 @@ func (r *mapRun) fail(f *fault) {
 func (r *mapRun) report(f *fault) {
 	v := r.v
 	v.run = nil
-	v.b.emit(record{typ: "MapRunFailed", fault: f})
+	v.b.emit(record{typ: "MapRunFailed", s: v.s, fault: f})
 	v.fail(f)
 }
 
@@ -299,7 +299,7 @@ func (r *mapRun) abort(loud bool) {
 		}
 	}
 	if loud {
-		r.v.b.emit(record{typ: "MapRunAborted"})
+		r.v.b.emit(record{typ: "MapRunAborted", s: r.v.s})
 	}
 }
 

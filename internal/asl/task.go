@@ -47,6 +47,9 @@ func (v *visit) beginTask() {
 	if f == nil && t.heartbeat.set {
 		beat, f = v.number(t.heartbeat, "HeartbeatSecondsPath", 1, maxSeconds)
 	}
+	if f == nil && beat > 0 && limit > 0 && beat >= limit {
+		f = runtimeFault("HeartbeatSeconds %v must be smaller than TimeoutSeconds %v", beat, limit)
+	}
 	if f != nil {
 		v.failEarly(f)
 		return

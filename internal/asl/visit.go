@@ -217,7 +217,7 @@ func (v *visit) fail(f *fault) {
 		return
 	}
 	if v.started {
-		v.b.emit(record{typ: v.s.typ + "StateFailed", fault: f})
+		v.b.emit(record{typ: v.s.typ + "StateFailed", s: v.s, fault: f})
 	}
 	if v.catch(f) {
 		return
@@ -324,7 +324,7 @@ func (v *visit) abort(loud bool) {
 	if loud {
 		switch v.s.typ {
 		case "Task", "Wait", "Parallel", "Map":
-			v.b.emit(record{typ: v.s.typ + "StateAborted"})
+			v.b.emit(record{typ: v.s.typ + "StateAborted", s: v.s})
 		}
 	}
 }
