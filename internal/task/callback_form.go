@@ -102,7 +102,7 @@ func (f decisionForm) check(rec patch.Approval) formView {
 	v.problem(checkPerson("name", f.name, maxName, true))
 	v.problem(checkPerson("reason", f.reason, maxReason, f.decision == patch.Reject))
 	if !sameCode(f.code, rec.Code()) {
-		v.problem("code", "This is not the code of this plan. Type the code that stands above the form.")
+		v.problem("code", "This is not the code of this plan. Type the code that stands above its field.")
 	}
 	return v
 }

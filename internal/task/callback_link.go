@@ -49,7 +49,7 @@ func linkFrom(raw string) (link, bool) {
 
 func newLink(id, capability string) (link, bool) {
 	mac, ok := patch.ParseCapability(capability)
-	if !ok || len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" {
+	if !ok || patch.Capability(mac) != capability || len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" {
 		return link{}, false
 	}
 	return link{id: id, mac: mac}, true

@@ -286,7 +286,7 @@ func TestCallback_OneWave(t *testing.T) {
 	s := newStand(t, func(rec *patch.Approval, _ *patch.RunRow, _ *patch.Index) { rec.Scope, rec.Instances = "soak:canary", 12 })
 	s.table.put(patch.WaveKey(standRun, "canary"), patch.WaveRow{Wave: "canary", Reason: "an alarm is red"})
 	page := string(s.get(t, s.query()).Body)
-	assert.Contains(t, page, "Approve 12 instances?")
+	assert.Contains(t, page, "Go on after wave canary?")
 	assert.Contains(t, page, "going on after wave canary, not the run’s other waves (1)")
 	assert.Contains(t, page, "an alarm is red")
 	assert.NotContains(t, page, "222222222222")

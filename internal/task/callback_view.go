@@ -22,6 +22,7 @@ const (
 // questionView is the plan and how far the decision is.
 type questionView struct {
 	Run, Scope, RequestedBy, Reason, Doubt string
+	Refused                                string // what a rejection or no answer means
 	Aborted                                string
 	Asked, Deadline, Left                  string
 	Instances, Accounts, Regions, Excluded string
@@ -103,7 +104,7 @@ func stateView(q question, form formView, who string, now time.Time) pageView {
 	case form.slow:
 		v.Text = append(v.Text, "The decision is recorded. It takes effect within 15 minutes.")
 	case q.status == patch.ApprovalRejected:
-		v.Text = append(v.Text, "Nothing of "+scopeText(q.rec.Scope)+" is patched.")
+		v.Text = append(v.Text, "So "+refusedText(q.rec.Scope)+".")
 	}
 	return v
 }
@@ -111,6 +112,9 @@ func stateView(q question, form formView, who string, now time.Time) pageView {
 func (v *pageView) pending(q question, form formView, who string, now time.Time) {
 	v.Tone, v.Sign = "warn", "?"
 	v.Headline = "Approve " + counted(q.rec.Instances, "instance") + "?"
+	if patch.ScopeThen(q.rec.Scope) == "judge" {
+		v.Headline = "Go on after wave " + cleanText(patch.ScopeWave(q.rec.Scope), maxName) + "?"
+	}
 	v.Title = v.Headline + " Run " + string(q.rec.Run)
 	switch {
 	case len(form.Problems) > 0:
@@ -129,13 +133,24 @@ func (v *pageView) pending(q question, form formView, who string, now time.Time)
 	}
 }
 
+// refusedText says what does not happen without an approval.
+func refusedText(scope string) string {
+	switch {
+	case patch.ScopeThen(scope) == "judge":
+		return "the run goes no further"
+	case patch.ScopeWave(scope) != "":
+		return "nothing of wave " + cleanText(patch.ScopeWave(scope), maxName) + " is patched"
+	}
+	return "nothing is patched"
+}
+
 func newQuestionView(q question, p shownPlan, now time.Time) *questionView {
 	x, only := p.index, patch.ScopeWave(q.rec.Scope)
 	v := &questionView{
-		Run: string(q.rec.Run), Scope: scopeText(q.rec.Scope), Doubt: p.doubt,
+		Run: string(q.rec.Run), Scope: cleanText(scopeText(q.rec.Scope), 0), Doubt: p.doubt,
 		RequestedBy: cleanText(q.run.RequestedBy, maxReason), Reason: cleanText(q.run.Reason, maxReason),
 		Asked: stamp(q.rec.Asked), Deadline: stamp(q.rec.Expires), Left: left(q.rec.Expires.Sub(now)),
-		Code: q.rec.Code(), Digest: q.rec.Digest, Scan: true,
+		Code: q.rec.Code(), Digest: q.rec.Digest, Scan: true, Refused: refusedText(q.rec.Scope),
 		Pending: q.status == patch.ApprovalPending, Needed: q.needed(), Approvals: q.approvals(),
 		Instances: number(q.rec.Instances), UnreachableCount: number(len(x.Unreachable)),
 	}
@@ -162,6 +177,7 @@ func newQuestionView(q question, p shownPlan, now time.Time) *questionView {
 	v.MoreUnreachable = len(x.Unreachable) - shown
 	for _, u := range x.Unreachable[:shown] {
 		u.Reason = cleanText(u.Reason, 200)
+		u.Account, u.Region = patch.AccountID(cleanText(string(u.Account), maxName)), patch.Region(cleanText(string(u.Region), maxName))
 		v.Unreachable = append(v.Unreachable, u)
 	}
 	return v
@@ -170,7 +186,7 @@ func newQuestionView(q question, p shownPlan, now time.Time) *questionView {
 // newWaveView folds the targets of a wave to its accounts, the largest first.
 func newWaveView(w patch.IndexWave, limit int, accounts map[patch.AccountID]bool, regions map[patch.Region]bool) waveView {
 	v := waveView{
-		Name: w.Name, Instances: number(w.Planned), Missing: number(w.Excluded), All: w.AllInstances,
+		Name: cleanText(w.Name, maxName), Instances: number(w.Planned), Missing: number(w.Excluded), All: w.AllInstances,
 		Operation: "Install patches", Reboot: "if needed", Scan: w.Operation == patch.Scan,
 	}
 	if w.RebootOption == patch.NoReboot {
@@ -210,7 +226,7 @@ type placeFold struct {
 
 func (f *placeFold) add(t patch.IndexTarget) {
 	f.planned += t.Planned
-	f.regions = append(f.regions, string(t.Region))
+	f.regions = append(f.regions, cleanText(string(t.Region), maxName))
 }
 
 func places(folds map[patch.AccountID]*placeFold, limit int) (shown []placeView, more int) {
@@ -221,7 +237,7 @@ func places(folds map[patch.AccountID]*placeFold, limit int) (shown []placeView,
 	slices.SortStableFunc(all, func(a, b *placeFold) int { return b.planned - a.planned })
 	limit = min(max(limit, 0), len(all))
 	for _, f := range all[:limit] {
-		shown = append(shown, placeView{string(f.account), strings.Join(f.regions, ", "), number(f.planned)})
+		shown = append(shown, placeView{cleanText(string(f.account), maxName), strings.Join(f.regions, ", "), number(f.planned)})
 	}
 	return shown, len(all) - limit
 }
