@@ -129,6 +129,16 @@ func (l *loader) state(f Field, scope string) *state {
 	s.typ, _ = o.text("Type")
 	s.enteredEvent, s.exitedEvent = s.typ+"StateEntered", s.typ+"StateExited"
 	tokens := len(l.tokenUses)
+	if !o.fieldsOf(s) {
+		return s
+	}
+	l.tokens(s, tokens)
+	o.finish()
+	return s
+}
+
+// fieldsOf reads what belongs to the state's type; false when the type is unknown.
+func (o *object) fieldsOf(s *state) bool {
 	switch s.typ {
 	case "Task":
 		o.paths(s)
@@ -174,11 +184,9 @@ func (l *loader) state(f Field, scope string) *state {
 		// Its other fields cannot be judged; where it leads to spares later states a problem that they do not have.
 		o.goTo("Next", s, func(*state) {})
 		o.goTo("Default", s, func(*state) {})
-		return s
+		return false
 	}
-	l.tokens(s, tokens)
-	o.finish()
-	return s
+	return true
 }
 
 // tokens checks the uses of $$.Task noted while s was read.
