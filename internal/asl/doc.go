@@ -40,7 +40,7 @@
 //     Developer Guide, SPEC the language specification, LS histories recorded on AWS, FL and AT other
 //     interpreters' and AWS's own notes on behaviour seen there.
 //
-// Where sources differ or are silent, the stricter reading is taken, so that a machine that works here works there:
+// Where sources differ or are silent, the stricter reading is taken as a rule:
 //
 //   - States.Runtime and the other errors of paths, intrinsics, ResultPath and Choice always fail the execution; no
 //     Catch sees them, not even by name. States.DataLimitExceeded is caught by its name alone.
@@ -50,6 +50,14 @@
 //   - States.Format takes no objects and arrays, States.ArrayRange no negative steps.
 //   - A token that is answered before its function has returned is accepted; the task ends when the function returns.
 //   - A Map Run that fails exports its results, too: aborted children stand in FAILED, those never started in PENDING.
+//
+// Not confirmed by any source, and not the stricter reading:
+//
+//   - $$.Map.Item is seen below a Parallel state inside an iteration; the interpreter compared with fails there.
+//   - Lists of names, && and || in filters, and indexes after .. run here; that interpreter refuses them.
+//   - An execution whose history is full fails with States.Runtime; the name is a guess.
+//   - A Task whose parameters fail leaves TaskFailed, a Map whose ItemsPath fails MapStateFailed: the order of events
+//     is that interpreter's.
 //
 // # Limitations
 //

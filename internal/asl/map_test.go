@@ -243,3 +243,11 @@ func TestMap_FailureAbortsInnerStatesFirst(t *testing.T) {
 	assert.Equal(t, []string{"WaitStateExited", "FailStateEntered", "MapIterationFailed", "TaskStateAborted", "ParallelStateAborted",
 		"MapIterationAborted", "MapStateFailed", "ExecutionFailed"}, types[len(types)-8:])
 }
+
+func TestMap_ItemIsSeenBelowAParallel(t *testing.T) {
+	_, x := execute(t, newHost(1), `{"StartAt": "M", "States": {"M": {"Type": "Map", "End": true, "ItemProcessor": {"StartAt": "P", "States": {
+		"P": {"Type": "Parallel", "End": true, "Branches": [{"StartAt": "Q", "States": {
+			"Q": {"Type": "Pass", "Parameters": {"i.$": "$$.Map.Item.Index", "v.$": "$$.Map.Item.Value"}, "End": true}}}]}}}}}}`, `["a"]`)
+
+	assert.JSONEq(t, `[[{"i": 0, "v": "a"}]]`, string(x.Output))
+}
