@@ -45,14 +45,19 @@ func (i Invocation) Running() bool {
 func (i Invocation) Started() bool { return i.Ran || i.Running() }
 
 // Bad tells whether a final status counts as a failure: everything but success
-// and what ended before it began.
+// and what ended before it began. The details come first: which status goes with
+// some of them is nowhere documented.
 func (i Invocation) Bad() bool {
-	switch {
-	case i.Status == "Success":
+	switch i.Details {
+	case "Terminated", "RateExceeded":
 		return false
-	case i.Details == "Terminated", i.Details == "RateExceeded":
+	case "Undeliverable", "InvalidPlatform", "AccessDenied":
+		return true
+	}
+	switch i.Status {
+	case "Success":
 		return false
-	case i.Status == "Cancelled":
+	case "Cancelled":
 		return i.Ran
 	}
 	return true

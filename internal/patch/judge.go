@@ -57,6 +57,9 @@ func Judge(e Evidence) Finding {
 	if e.Lost {
 		return e.judgeLost()
 	}
+	if f, ok := e.judgeDetails(); ok {
+		return f
+	}
 	switch e.Invocation.Status {
 	case "Success":
 		return e.judgeSuccess()
@@ -92,17 +95,23 @@ func (e Evidence) judgeLost() Finding {
 	return Finding{Outcome: Unknown, Reason: "no answer to the send, and no patch state that could be its result"}
 }
 
-func (e Evidence) judgeFailed() Finding {
+// judgeDetails knows the endings that only SSM's detailed status tells, whatever
+// status stands beside it.
+func (e Evidence) judgeDetails() (Finding, bool) {
 	switch e.Invocation.Details {
 	case "Terminated", "RateExceeded":
-		return settled(NotSent, orElse(e.Closed, ReasonBudget))
+		return settled(NotSent, orElse(e.Closed, ReasonBudget)), true
 	case "Undeliverable":
-		return settled(Undeliverable, "SSM could not reach the agent")
+		return settled(Undeliverable, "SSM could not reach the agent"), true
 	case "InvalidPlatform":
-		return settled(Failed, "the patch document does not fit the platform")
+		return settled(Failed, "the patch document does not fit the platform"), true
 	case "AccessDenied":
-		return settled(Failed, "SSM was denied access to the instance")
+		return settled(Failed, "SSM was denied access to the instance"), true
 	}
+	return Finding{}, false
+}
+
+func (e Evidence) judgeFailed() Finding {
 	f := settled(Failed, "the patch command failed")
 	if e.fresh() == "" && e.After.clean() {
 		f.Warning = "status and evidence disagree: the command failed, but nothing is missing or failed on the instance"

@@ -76,6 +76,8 @@ func (c OpenCommand) Overdue(now time.Time) (late, lost bool) {
 const (
 	// maxPollGap is the longest gap between two polls of a target that has polls to spare.
 	maxPollGap = 5 * time.Minute
+	// minPollGap is the shortest gap of a target that is on its way.
+	minPollGap = time.Minute
 	// firstPoll is the first look at a new command.
 	firstPoll = 2 * time.Minute
 	// LongestPollGap is the gap of a target that must save polls.
@@ -85,16 +87,16 @@ const (
 	LeaseTerm = LongestPollGap + 15*time.Minute
 )
 
-// NextPoll foresees when a look at the target is worth its cost: short waits at
-// the start and near the end, long ones between. took is how long the
-// instances that ended needed on average, 0 if none has; last is when the
-// target last moved.
+// NextPoll foresees when a look at the target is worth its cost: when the next
+// instance should be through, and after that in steps of a quarter of the time
+// that the former ones took. took is how long an instance needed on average, 0 if
+// none has ended; sinceMoved is how long ago the target last moved.
 func NextPoll(interval, sinceSent, sinceMoved, took time.Duration) time.Duration {
-	interval = max(interval, time.Second)
+	low := max(interval, minPollGap)
 	if took <= 0 {
-		return clamp(sinceSent/3, min(max(interval, time.Minute), firstPoll), maxPollGap)
+		return clamp(sinceSent/2, max(interval, firstPoll), maxPollGap)
 	}
-	return clamp((took-sinceMoved)/3, interval, maxPollGap)
+	return clamp(max(took-sinceMoved, took/4), low, maxPollGap)
 }
 
 func clamp(d, low, high time.Duration) time.Duration { return max(low, min(d, high)) }

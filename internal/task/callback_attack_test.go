@@ -447,7 +447,9 @@ func TestT29_Expiry(t *testing.T) {
 	rec := s.rec
 	rec.Status = patch.ApprovalExpired
 	s.table.put(patch.ApprovalKey(rec.ID), rec)
-	s.unchanged(t, func() { assert.Equal(t, 410, s.do(t, s.form("approve")).Status, "expired by the state machine's clock") })
+	s.unchanged(t, func() {
+		assert.Equal(t, 410, s.do(t, s.form("approve")).Status, "expired by the state machine's clock")
+	})
 }
 
 func TestT30_Replay(t *testing.T) {
@@ -599,7 +601,9 @@ func TestT35_ForgedDecision(t *testing.T) {
 		assert.Equal(t, 409, s.do(t, s.form("approve")).Status)
 	})
 	t.Run("moved to another identity", func(t *testing.T) {
-		s := newStand(t, func(rec *patch.Approval, run *patch.RunRow, _ *patch.Index) { rec.RequireDistinct, run.RequireDistinct = 2, 2 })
+		s := newStand(t, func(rec *patch.Approval, run *patch.RunRow, _ *patch.Index) {
+			rec.RequireDistinct, run.RequireDistinct = 2, 2
+		})
 		s.do(t, s.form("approve"))
 		s.table.put(patch.DecisionKey(s.rec.ID, "second"), s.decisions(t)[0])
 		s.unchanged(t, func() { assert.Equal(t, 409, s.get(t, s.query()).Status) })

@@ -283,7 +283,9 @@ func TestCallback_FailuresOfAWS(t *testing.T) {
 }
 
 func TestCallback_OneWave(t *testing.T) {
-	s := newStand(t, func(rec *patch.Approval, _ *patch.RunRow, _ *patch.Index) { rec.Scope, rec.Instances = "soak:canary", 12 })
+	s := newStand(t, func(rec *patch.Approval, _ *patch.RunRow, _ *patch.Index) {
+		rec.Scope, rec.Instances = "soak:canary", 12
+	})
 	s.table.put(patch.WaveKey(standRun, "canary"), patch.WaveRow{Wave: "canary", Reason: "an alarm is red"})
 	page := string(s.get(t, s.query()).Body)
 	assert.Contains(t, page, "Go on after wave canary?")

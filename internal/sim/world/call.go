@@ -181,3 +181,8 @@ func apiError(code, format string, args ...any) error {
 	fault := smithy.FaultClient
 	return &smithy.GenericAPIError{Code: code, Message: fmt.Sprintf(format, args...), Fault: fault}
 }
+
+// SessionOf tells whether the caller's session has that name.
+func (c *Call) SessionOf(name string) bool {
+	return c.Principal != nil && c.Principal.SessionName == name
+}

@@ -12,6 +12,9 @@ type World struct {
 	Ledger Ledger
 	Faults Faults // nil injects nothing
 
+	// Coverage is which policy statements allowed something so far.
+	Coverage iam.Coverage
+
 	// IgnoreIAM lets every call pass; only tests of a single service set it.
 	IgnoreIAM bool
 

@@ -1,0 +1,162 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/smithy-go"
+
+	"ec2patch/internal/sim/world"
+)
+
+// fault is one class of trouble: its rate per call, and where it strikes.
+type fault struct {
+	id    string
+	light float64 // rate under "light"
+	storm float64 // rate under "storm"
+}
+
+// classes are the faults that the rehearsal can inject, by the id of the fault
+// catalogue. Rates are per API call.
+func classes() []fault {
+	return []fault{
+		{"F-01", 0.005, 0.05},   // throttled
+		{"F-02", 0.002, 0.03},   // server error before the effect
+		{"F-03", 0.001, 0.02},   // no answer, no effect
+		{"F-04", 0.001, 0.02},   // no answer, but the effect
+		{"F-10", 0.01, 0.1},     // short pages
+		{"F-38", 0.0005, 0.005}, // the process dies before or after the effect
+		{"F-49", 0.01, 0.1},     // keys that DynamoDB leaves out
+	}
+}
+
+// swarmShare is how likely each class is on under "swarm".
+const swarmShare = 0.5
+
+// faults injects trouble at given rates, drawn from the seed.
+type faults struct {
+	rates  map[string]float64
+	rand   *rand.Rand
+	struck map[string]int
+}
+
+// parseFaults reads calm, light, storm, swarm or NAME=RATE,...
+func parseFaults(s string, r *rand.Rand) (*faults, error) {
+	f := &faults{rates: map[string]float64{}, rand: r, struck: map[string]int{}}
+	switch s {
+	case "", "calm":
+		return f, nil
+	case "light", "storm":
+		for _, c := range classes() {
+			f.rates[c.id] = map[string]float64{"light": c.light, "storm": c.storm}[s]
+		}
+		return f, nil
+	case "swarm":
+		for _, c := range classes() {
+			if r.Float64() < swarmShare {
+				f.rates[c.id] = c.light + r.Float64()*(c.storm-c.light)
+			}
+		}
+		return f, nil
+	}
+	var problems []error
+	for part := range strings.SplitSeq(s, ",") {
+		name, rate, ok := strings.Cut(part, "=")
+		known := slices.ContainsFunc(classes(), func(c fault) bool { return c.id == name })
+		value, err := strconv.ParseFloat(rate, 64)
+		switch {
+		case !ok || !known:
+			problems = append(problems, fmt.Errorf("faults: %q is none of calm, light, storm, swarm, and no NAME=RATE with a name of %s", part, strings.Join(faultNames(), ", ")))
+		case err != nil || value < 0 || value > 1:
+			problems = append(problems, fmt.Errorf("faults: the rate of %s must be a number from 0 to 1, not %q", name, rate))
+		default:
+			f.rates[name] = value
+		}
+	}
+	return f, errors.Join(problems...)
+}
+
+func faultNames() []string {
+	var names []string
+	for _, c := range classes() {
+		names = append(names, c.id)
+	}
+	return names
+}
+
+// strikes draws whether a class strikes now. A class that is off draws nothing.
+func (f *faults) strikes(id string) bool {
+	rate := f.rates[id]
+	if rate == 0 || f.rand.Float64() >= rate {
+		return false
+	}
+	f.struck[id]++
+	return true
+}
+
+// Before refuses a call, or loses it on the way.
+func (f *faults) Before(c *world.Call) error {
+	switch {
+	case c.Service == "lambda" || c.SessionOf("states"):
+		return nil // what Step Functions does itself has its own retries
+	case f.strikes("F-01"):
+		return &smithy.GenericAPIError{Code: throttleCode(c.Service), Message: "Rate exceeded", Fault: smithy.FaultClient}
+	case f.strikes("F-02"):
+		return &smithy.GenericAPIError{Code: "InternalServerError", Message: "We encountered an internal error", Fault: smithy.FaultServer}
+	case f.strikes("F-03"):
+		return &world.ConnectionError{Call: c.Name()}
+	case f.strikes("F-38"):
+		panic(world.Crash{Call: c.Name() + " before its effect"})
+	}
+	return nil
+}
+
+// After loses the answer of a call that took effect.
+func (f *faults) After(c *world.Call) error {
+	switch {
+	case c.Service == "lambda" || c.SessionOf("states"):
+		return nil
+	case f.strikes("F-04"):
+		return &world.ConnectionError{Call: c.Name()}
+	case f.strikes("F-38"):
+		panic(world.Crash{Call: c.Name() + " after its effect"})
+	}
+	return nil
+}
+
+// PageSize shortens a page, sometimes to nothing.
+func (f *faults) PageSize(_ *world.Call, size int) int {
+	if !f.strikes("F-10") {
+		return size
+	}
+	return f.rand.IntN(size + 1)
+}
+
+// Unprocessed leaves keys of a batch out.
+func (f *faults) Unprocessed(_ *world.Call, n int) int {
+	if !f.strikes("F-49") {
+		return 0
+	}
+	return f.rand.IntN(n + 1)
+}
+
+// throttleCode is what the service says when it is asked too often.
+func throttleCode(service string) string {
+	codes := map[string]string{"ec2": "RequestLimitExceeded", "s3": "SlowDown", "dynamodb": "ThrottlingException", "sts": "Throttling"}
+	if code, ok := codes[service]; ok {
+		return code
+	}
+	return "ThrottlingException"
+}
+
+// active lists the classes that are on.
+func (f *faults) active() []string {
+	on := maps.Clone(f.rates)
+	maps.DeleteFunc(on, func(_ string, rate float64) bool { return rate == 0 })
+	return slices.Sorted(maps.Keys(on))
+}

@@ -1,0 +1,146 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"ec2patch/internal/sim/world"
+	"ec2patch/internal/wire"
+)
+
+// human is the person who gets the approval mails: a person that the rehearsal
+// plays, or the one who sits before it.
+type human struct {
+	r        *rehearsal
+	does     Approve
+	callback *lambda
+	said     string // one line for the progress
+	asking   *asking
+}
+
+// expectApprover puts somebody behind the mail address.
+func (r *rehearsal) expectApprover() error {
+	h := &human{r: r, does: r.options.Approve}
+	if h.does == "" {
+		h.does = ApproveAuto
+	}
+	switch h.does {
+	case ApproveAuto, ApproveReject, ApproveTimeout, ApproveAsk:
+	default:
+		return fmt.Errorf("approve %q is none of auto, ask, reject, timeout", h.does)
+	}
+	for _, l := range r.lambdas {
+		if l.function.Handler == wire.ApprovalCallback {
+			h.callback = l
+		}
+	}
+	if h.callback == nil {
+		return fmt.Errorf("the hub template has no function %s", wire.ApprovalCallback)
+	}
+	r.human = h
+	r.world.OnMail = h.mail
+	return nil
+}
+
+// link finds the one line of a mail that is a link.
+func link(body string) (*url.URL, bool) {
+	for line := range strings.Lines(body) {
+		line = strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "https://") {
+			continue
+		}
+		u, err := url.Parse(line)
+		return u, err == nil
+	}
+	return nil, false
+}
+
+// mail is read some minutes after it arrived.
+func (h *human) mail(m world.Mail) {
+	u, ok := link(m.Body)
+	if !ok {
+		return // a notice
+	}
+	switch h.does {
+	case ApproveTimeout:
+		h.said = "mail sent, nobody answers"
+		return
+	case ApproveAsk:
+		h.ask(u)
+		return
+	}
+	wait := time.Duration(60+h.r.world.Rand("human").IntN(540)) * time.Second
+	h.said = fmt.Sprintf("mail sent to %s", m.Endpoint)
+	h.r.world.After(wait, func() { h.answer(u) })
+}
+
+// code finds what a person must type: it stands in the page's one kbd element.
+func code(page string) (string, bool) {
+	m := regexp.MustCompile(`<kbd[^>]*>([^<]+)</kbd>`).FindStringSubmatch(page)
+	if m == nil {
+		return "", false
+	}
+	return strings.TrimSpace(m[1]), true
+}
+
+// answer opens the page, reads it and sends the form, as a person would.
+func (h *human) answer(u *url.URL) {
+	page := h.request(u, "GET", "")
+	typed, ok := code(page.Body)
+	if page.StatusCode != 200 || !ok {
+		h.said = fmt.Sprintf("the approval page answered %d", page.StatusCode)
+		return
+	}
+	decision := "approve"
+	if h.does == ApproveReject {
+		decision = "reject"
+	}
+	form := url.Values{"decision": {decision}, "name": {"Rehearsal"}, "reason": {"rehearsal"}, "code": {typed}}
+	// Whoever watches must count the decision from the moment it is on its way.
+	h.r.checks.decided(decision == "approve")
+	res := h.request(u, "POST", form.Encode())
+	if res.StatusCode == 303 || res.StatusCode == 200 {
+		h.said = decision + "d by Rehearsal"
+		if decision == "reject" {
+			h.said = "rejected by Rehearsal"
+		}
+		return
+	}
+	h.said = fmt.Sprintf("the decision was answered with %d", res.StatusCode)
+}
+
+// request is what API Gateway hands to the function. Source: HTTP API payload format 2.0, read 2026-11.
+func (h *human) request(u *url.URL, method, form string) events.APIGatewayV2HTTPResponse {
+	e := events.APIGatewayV2HTTPRequest{
+		Version: "2.0", RouteKey: method + " " + u.Path, RawPath: u.Path, RawQueryString: u.RawQuery,
+		Headers: map[string]string{"host": u.Host, "user-agent": "rehearsal"}, Body: form,
+	}
+	e.RequestContext.RouteKey, e.RequestContext.Stage, e.RequestContext.DomainName = e.RouteKey, "$default", u.Host
+	e.RequestContext.HTTP.Method, e.RequestContext.HTTP.Path, e.RequestContext.HTTP.SourceIP = method, u.Path, "192.0.2.1"
+	if form != "" {
+		e.Headers["content-type"] = "application/x-www-form-urlencoded"
+		e.Headers["origin"] = "https://" + u.Host
+	}
+	return h.send(e)
+}
+
+// send invokes the function as the API does.
+func (h *human) send(e events.APIGatewayV2HTTPRequest) events.APIGatewayV2HTTPResponse {
+	failed := events.APIGatewayV2HTTPResponse{StatusCode: 500, Body: `{"message":"Internal Server Error"}`}
+	payload, err := json.Marshal(e)
+	if err != nil {
+		return failed
+	}
+	out, _, failure := h.callback.invoke(payload)
+	var res events.APIGatewayV2HTTPResponse
+	if failure != nil || json.Unmarshal(out, &res) != nil {
+		return failed
+	}
+	return res
+}

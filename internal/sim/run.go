@@ -1,0 +1,276 @@
+package sim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"ec2patch/internal/asl"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/world"
+)
+
+// Run rehearses one run from StartExecution to its report. Its error is
+// patch.Problems for an input, a fleet file or a template that is not valid, and
+// anything else for a rehearsal that does not work.
+func Run(o Options) (*Result, error) {
+	in, err := patch.ParseInput(o.Input, patch.HubDefaults())
+	if err != nil {
+		return nil, err
+	}
+	if o.RunID == "" {
+		o.RunID = patch.RunID(fmt.Sprintf("rehearsal-%d", o.Seed))
+	}
+	s, err := newStage(o, in)
+	if err != nil {
+		return nil, notValid("", err)
+	}
+	faults, err := parseFaults(o.Faults, s.world.Rand("faults"))
+	if err != nil {
+		return nil, notValid("--faults", err)
+	}
+	r := &rehearsal{stage: s, faults: faults, targets: map[patch.Target]*watched{}, places: map[string][]*watched{}}
+	s.watcher = r
+	r.checks = newChecks(s)
+	s.world.Faults = faults
+	s.world.OnAgentEvent = r.agentEvent
+	if err := r.expectApprover(); err != nil {
+		return nil, err
+	}
+	return r.run()
+}
+
+// CheckFaults tells whether a --faults can be used.
+func CheckFaults(s string) error {
+	_, err := parseFaults(s, rand.New(rand.NewPCG(0, 0)))
+	return err
+}
+
+// notValid makes a problem of the given files out of an error.
+func notValid(path string, err error) error {
+	return patch.Problems{{Rule: "rehearsal", Path: path, Message: err.Error(), Remedy: "correct the file or the flag"}}
+}
+
+// rehearsal is one run in progress.
+type rehearsal struct {
+	*stage
+	faults    *faults
+	checks    *checks
+	human     *human
+	execution *asl.Execution
+	targets   map[patch.Target]*watched
+	progress  Progress
+	places    map[string][]*watched // by account/region
+	delays    []time.Duration
+	closed    bool
+}
+
+const (
+	// maxVirtual bounds a rehearsal: the state machine itself ends after 30 days.
+	maxVirtual = 40 * 24 * time.Hour
+	// maxEvents bounds the work of one rehearsal.
+	maxEvents = 200_000_000
+)
+
+// run starts the execution and moves the world until everything has ended.
+func (r *rehearsal) run() (*Result, error) {
+	in := r.machine
+	in.Name, in.Input = string(r.options.RunID), json.RawMessage(r.options.Input)
+	r.engine.OnEnd = r.ended
+	x, err := r.engine.Start(in)
+	if err != nil {
+		return nil, fmt.Errorf("start the execution: %w", err)
+	}
+	r.execution = x
+	for n := 0; x.Status == asl.Running || !r.closed; n++ {
+		if r.human.waiting() {
+			if err := r.human.wait(r); err != nil {
+				return nil, err
+			}
+		}
+		if !r.world.Step() {
+			return nil, fmt.Errorf("the rehearsal stands still after %s", r.virtual())
+		}
+		if r.virtual() > maxVirtual || n > maxEvents {
+			return nil, fmt.Errorf("the rehearsal does not end: %s of virtual time, %d events", r.virtual(), n)
+		}
+	}
+	r.tell("done")
+	return r.result()
+}
+
+func (r *rehearsal) virtual() time.Duration { return r.world.Now().Sub(r.start) }
+
+// ended plays EventBridge: the end of a run fires the rules that match it.
+func (r *rehearsal) ended(x *asl.Execution) {
+	if x.Parent != nil {
+		return
+	}
+	rule, ok := r.endedRule(string(x.Status))
+	if !ok {
+		r.closed = true
+		return
+	}
+	r.world.After(2*time.Second, func() { r.fire(rule, x, 0) })
+}
+
+// fire invokes the rule's function; EventBridge tries again when it fails.
+func (r *rehearsal) fire(rule endedRule, x *asl.Execution, attempt int) {
+	payload, err := rule.payload(x)
+	if err == nil {
+		l := r.lambdas[rule.function]
+		out, _, failure := l.invoke(payload)
+		r.watch(l, payload, out, failure)
+		if failure != nil {
+			err = errors.New(failure.Error)
+		}
+	}
+	if err != nil && attempt < 5 {
+		r.world.After(time.Minute<<attempt, func() { r.fire(rule, x, attempt+1) })
+		return
+	}
+	r.closed = true
+}
+
+// result gathers everything that a person or a test wants to know.
+func (r *rehearsal) result() (*Result, error) {
+	bucket := r.bucket()
+	data, ok := r.world.Object(bucket, patch.ReportObject(r.options.RunID, "json"))
+	res := &Result{
+		Run: r.options.RunID, Seed: r.options.Seed, VirtualSeconds: int64(r.virtual().Seconds()),
+		Outcomes: map[patch.Outcome]int{}, Waves: []patch.WaveReport{}, Files: map[string][]byte{},
+		DetectionDelaySeconds: quantiles(r.delays), IdealSeconds: int64(r.ideal().Seconds()),
+		Faults: r.faults.struck, APICalls: r.world.Ledger.Calls,
+	}
+	if ok {
+		res.Report = &patch.Report{}
+		if err := json.Unmarshal(data, res.Report); err != nil {
+			return nil, fmt.Errorf("the report cannot be read: %w", err)
+		}
+		res.Status, res.Planned, res.Outcomes, res.Waves = res.Report.Status, res.Report.Totals.Planned, res.Report.Totals.Outcomes, res.Report.Waves
+		for _, form := range []string{"json", "csv", "html"} {
+			if body, ok := r.world.Object(bucket, patch.ReportObject(r.options.RunID, form)); ok {
+				res.Files["report."+form] = body
+			}
+		}
+	} else {
+		res.Status = patch.RunFailed
+	}
+	stats := r.engine.Stats()
+	res.Executions, res.MaxHistoryEvents, res.MaxPayloadBytes, res.StateTransitions = stats.Executions, stats.MaxEvents, r.checks.maxPayload, stats.Transitions
+	for _, l := range r.lambdas {
+		res.LambdaInvocations += l.invocations
+	}
+	res.Cost = r.cost(res)
+	for _, c := range res.Cost {
+		res.EstimatedCostUSD += c.USD
+	}
+	history, err := r.history()
+	if err != nil {
+		return nil, err
+	}
+	res.Files["history.json"] = history
+	res.Violations = r.checks.atEnd(r, res)
+	return res, nil
+}
+
+// bucket is the data bucket's name.
+func (s *stage) bucket() string {
+	for _, f := range s.hub.Functions() {
+		if b := f.Environment["DATA_BUCKET"]; b != "" {
+			return b
+		}
+	}
+	return ""
+}
+
+// maxHistoryKept bounds the events that history.json holds.
+const maxHistoryKept = 60_000
+
+// history writes the run's execution and its children, as many as fit.
+func (r *rehearsal) history() ([]byte, error) {
+	type execution struct {
+		ARN     string      `json:"executionArn"`
+		Status  asl.Status  `json:"status"`
+		Count   int         `json:"eventCount"`
+		Events  []asl.Event `json:"events,omitempty"`
+		Omitted bool        `json:"eventsOmitted,omitempty"`
+	}
+	var all []execution
+	kept := 0
+	for _, x := range r.engine.Executions() {
+		e := execution{ARN: x.ARN, Status: x.Status, Count: x.Events()}
+		if kept+e.Count <= maxHistoryKept {
+			e.Events = x.History()
+			kept += e.Count
+		} else {
+			e.Omitted = true
+		}
+		all = append(all, e)
+	}
+	data, err := json.Marshal(map[string]any{"executions": all})
+	if err != nil {
+		return nil, fmt.Errorf("encode the history: %w", err)
+	}
+	return append(data, '\n'), nil
+}
+
+// RunSeeds rehearses one run for each seed, both ends included.
+func RunSeeds(o Options, from, to uint64, progress func(done int)) (*SeedsResult, error) {
+	sum := &SeedsResult{
+		From: from, To: to, Statuses: map[patch.RunStatus]int{}, Outcomes: map[patch.Outcome]int{},
+		APICalls: map[string]int{}, Faults: map[string]int{}, Failed: []FailedSeed{},
+	}
+	for seed := from; ; seed++ {
+		one := o
+		one.Seed, one.RunID, one.Progress = seed, "", nil
+		res, err := Run(one)
+		switch {
+		case err != nil && sum.Seeds == 0:
+			return nil, err // what is wrong with the first seed is most likely wrong with the command
+		case err != nil:
+			sum.Failed = append(sum.Failed, FailedSeed{Seed: seed, Rule: "error", Detail: err.Error()})
+		default:
+			sum.add(seed, res)
+		}
+		sum.Seeds++
+		if progress != nil {
+			progress(sum.Seeds)
+		}
+		if seed == to {
+			break
+		}
+	}
+	sum.VirtualYears = float64(sum.VirtualSeconds) / (365.25 * 24 * 3600)
+	return sum, nil
+}
+
+func (s *SeedsResult) add(seed uint64, r *Result) {
+	s.Statuses[r.Status]++
+	s.Planned += r.Planned
+	for o, n := range r.Outcomes {
+		s.Outcomes[o] += n
+	}
+	for c, n := range r.APICalls {
+		s.APICalls[c] += n
+	}
+	for f, n := range r.Faults {
+		s.Faults[f] += n
+	}
+	s.VirtualSeconds += r.VirtualSeconds
+	s.Executions += r.Executions
+	s.StateTransitions += r.StateTransitions
+	s.LambdaInvocations += r.LambdaInvocations
+	s.EstimatedCostUSD += r.EstimatedCostUSD
+	s.MaxHistoryEvents = max(s.MaxHistoryEvents, r.MaxHistoryEvents)
+	s.MaxPayloadBytes = max(s.MaxPayloadBytes, r.MaxPayloadBytes)
+	s.ViolationCount += len(r.Violations)
+	if len(r.Violations) > 0 {
+		v := r.Violations[0]
+		s.Failed = append(s.Failed, FailedSeed{Seed: seed, Rule: v.Rule, Detail: v.Detail})
+	}
+}
+
+var _ world.Faults = (*faults)(nil)

@@ -1,0 +1,312 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"ec2patch/internal/asl"
+	"ec2patch/internal/cfn"
+	"ec2patch/internal/cloud"
+	"ec2patch/internal/iam"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/world"
+	"ec2patch/internal/wire"
+)
+
+// The rehearsal's hub. Accounts of run inputs are spokes; the hub is none of them.
+const (
+	hubAccount = "999999999999"
+	hubRegion  = "us-east-1"
+	externalID = "rehearsal-external-id-0123456789abcdef"
+	approver   = "approver@example.com"
+)
+
+// epoch is when every rehearsal begins: the second Tuesday of January 2026, at night.
+func epoch() time.Time { return time.Date(2026, 1, 13, 2, 0, 0, 0, time.UTC) }
+
+// stage is a world with our templates deployed into it.
+type stage struct {
+	options Options
+	input   patch.Input
+	world   *world.World
+	hub     *cfn.Stack
+	engine  *asl.Engine
+	machine asl.StartInput
+	lambdas map[string]*lambda // by name of the function
+	start   time.Time
+	metrics *metrics
+	watcher watcher // nil if nobody looks
+
+	policies []*iam.Policy // of the hub's roles and the spoke role
+}
+
+// newStage deploys the hub, and the spoke into every account of the input.
+func newStage(o Options, in patch.Input) (*stage, error) {
+	s := &stage{options: o, input: in, start: epoch(), lambdas: map[string]*lambda{}}
+	s.world = world.New(o.Seed, s.start)
+	s.metrics = &metrics{}
+	var err error
+	if s.hub, err = s.deployHub(); err != nil {
+		return nil, fmt.Errorf("hub template: %w", err)
+	}
+	if err := s.deploySpokes(); err != nil {
+		return nil, fmt.Errorf("spoke template: %w", err)
+	}
+	if err := s.addFleet(); err != nil {
+		return nil, err
+	}
+	if err := s.addMachine(); err != nil {
+		return nil, fmt.Errorf("state machine: %w", err)
+	}
+	return s, s.addLambdas()
+}
+
+// HubParameters are those of the hub's template that have no default.
+func hubParameters() map[string]string {
+	return map[string]string{
+		"ArtifactBucket": "ec2patch-artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": externalID,
+		"NotificationEmail": approver,
+	}
+}
+
+func (s *stage) deployHub() (*cfn.Stack, error) {
+	t, err := cfn.Load("hub-cfn.yaml", s.options.Hub)
+	if err != nil {
+		return nil, err
+	}
+	stack, err := t.Deploy(cfn.Deployment{StackName: "ec2patch-hub", Account: hubAccount, Region: hubRegion, Parameters: hubParameters()})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.addRoles(stack); err != nil {
+		return nil, err
+	}
+	return stack, s.addResources(stack)
+}
+
+func (s *stage) deploySpokes() error {
+	t, err := cfn.Load("spoke-cfn.yaml", s.options.Spoke)
+	if err != nil {
+		return err
+	}
+	for _, account := range accounts(s.input) {
+		stack, err := t.Deploy(cfn.Deployment{
+			StackName: "ec2patch-spoke", Account: account, Region: hubRegion,
+			Parameters: map[string]string{"HubAccountId": hubAccount, "ExternalId": externalID},
+		})
+		if err != nil {
+			return err
+		}
+		if err := s.addRoles(stack); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *stage) addRoles(stack *cfn.Stack) error {
+	for _, r := range stack.Roles() {
+		trust, err := iam.ParsePolicy(r.Name+" trust", r.Trust)
+		if err != nil {
+			return fmt.Errorf("role %s: %w", r.Name, err)
+		}
+		role := world.Role{ARN: r.ARN, Trust: trust}
+		for _, d := range r.Policies {
+			p, err := iam.ParsePolicy(r.Name+"/"+d.Name, d.JSON)
+			if err != nil {
+				return fmt.Errorf("role %s: %w", r.Name, err)
+			}
+			role.Policies = append(role.Policies, p)
+		}
+		s.policies = append(s.policies, role.Policies...)
+		s.world.AddRole(role)
+	}
+	return nil
+}
+
+// addResources declares the tables, buckets, topics and keys of the hub.
+func (s *stage) addResources(stack *cfn.Stack) error {
+	on := map[string]*iam.Policy{}
+	for _, p := range stack.ResourcePolicies() {
+		parsed, err := iam.ParsePolicy(p.LogicalID, p.JSON)
+		if err != nil {
+			return fmt.Errorf("policy %s: %w", p.LogicalID, err)
+		}
+		for _, arn := range p.On {
+			on[arn] = parsed
+		}
+	}
+	for _, r := range stack.OfType("AWS::KMS::Key") {
+		usage, _ := r.Properties["KeyUsage"].(string)
+		s.world.AddKey(world.KeySpec{ID: r.PhysicalID, ARN: r.ARN, Account: hubAccount, Region: hubRegion, Usage: kmstypes.KeyUsageType(usage), Policy: on[r.ARN]})
+	}
+	for _, r := range stack.OfType("AWS::DynamoDB::Table") {
+		s.world.AddTable(world.TableSpec{Name: r.Name, ARN: r.ARN, Account: hubAccount, Region: hubRegion, HashKey: "pk", RangeKey: "sk", TTLAttribute: ttl(r), KMSKeyARN: text(r.Properties, "SSESpecification", "KMSMasterKeyId"), ResourcePolicy: on[r.ARN]})
+	}
+	for _, r := range stack.OfType("AWS::S3::Bucket") {
+		rules, _ := dig(r.Properties, "BucketEncryption", "ServerSideEncryptionConfiguration").([]any)
+		spec := world.BucketSpec{Name: r.Name, ARN: r.ARN, Account: hubAccount, Region: hubRegion, Versioned: true, Policy: on[r.ARN]}
+		if len(rules) > 0 {
+			if rule, ok := rules[0].(map[string]any); ok {
+				spec.KMSKeyARN = text(rule, "ServerSideEncryptionByDefault", "KMSMasterKeyID")
+				spec.BucketKey, _ = rule["BucketKeyEnabled"].(bool)
+			}
+		}
+		s.world.AddBucket(spec)
+	}
+	for _, r := range stack.OfType("AWS::SNS::Topic") {
+		s.world.AddTopic(world.TopicSpec{Name: r.Name, ARN: r.ARN, Account: hubAccount, Region: hubRegion, KMSKeyARN: text(r.Properties, "KmsMasterKeyId"), Policy: on[r.ARN]})
+	}
+	for _, r := range stack.OfType("AWS::SNS::Subscription") {
+		s.world.Subscribe(text(r.Properties, "TopicArn"), text(r.Properties, "Endpoint"), true)
+	}
+	return nil
+}
+
+func ttl(r *cfn.Resource) string {
+	return text(r.Properties, "TimeToLiveSpecification", "AttributeName")
+}
+
+// dig walks into resolved properties.
+func dig(v any, path ...string) any {
+	for _, p := range path {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return nil
+		}
+		v = m[p]
+	}
+	return v
+}
+
+func text(v any, path ...string) string {
+	s, _ := dig(v, path...).(string)
+	return s
+}
+
+// addFleet fills the spokes' accounts.
+func (s *stage) addFleet() error {
+	if len(s.options.Fleet) > 0 {
+		f, err := world.ParseFleet(s.options.Fleet)
+		if err != nil {
+			return fmt.Errorf("fleet file: %w", err)
+		}
+		return s.world.AddFleet(f)
+	}
+	places := map[string][]string{}
+	for _, w := range s.input.Waves {
+		for _, a := range w.Accounts {
+			for _, r := range w.Regions {
+				if !slices.Contains(places[string(a)], string(r)) {
+					places[string(a)] = append(places[string(a)], string(r))
+				}
+			}
+		}
+	}
+	return s.world.AddFleet(world.DefaultFleet(s.options.Seed, places, s.options.Instances))
+}
+
+// addMachine loads the state machine and plugs the engine in.
+func (s *stage) addMachine() error {
+	node, err := s.hub.Definition()
+	if err != nil {
+		return err
+	}
+	machine, err := asl.Load(node)
+	if err != nil {
+		return err
+	}
+	machines := s.hub.OfType("AWS::StepFunctions::StateMachine")
+	if len(machines) != 1 {
+		return fmt.Errorf("the template has %d state machines, not one", len(machines))
+	}
+	m := machines[0]
+	s.machine = asl.StartInput{Machine: machine, MachineARN: m.ARN, MachineName: m.Name, RoleARN: text(m.Properties, "RoleArn")}
+	s.engine = asl.NewEngine(host{s})
+	s.world.PlugEngine(s.engine)
+	s.world.AddMachine(world.MachineSpec{Name: m.Name, ARN: m.ARN, RoleARN: s.machine.RoleARN, Machine: machine})
+	return nil
+}
+
+// addLambdas wires every function of the template by its Handler.
+func (s *stage) addLambdas() error {
+	var problems []error
+	for _, f := range s.hub.Functions() {
+		clients, err := s.clients(f.RoleARN, f.Name)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		env := func(name string) string { return f.Environment[name] }
+		handler, err := handlerNamed(f.Handler, env, clients)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("function %s: %w", f.Name, err))
+			continue
+		}
+		s.lambdas[f.Name] = &lambda{function: f, handle: handler, rand: s.world.Rand("lambda/" + f.Name)}
+	}
+	return errors.Join(problems...)
+}
+
+// clients are the simulated AWS as one function's role sees it.
+func (s *stage) clients(roleARN, name string) (wire.AWS, error) {
+	w := s.world
+	p, err := w.Session(roleARN, name)
+	if err != nil {
+		return wire.AWS{}, err
+	}
+	return wire.AWS{
+		DynamoDB: w.DynamoDB(p, hubRegion), S3: w.S3(p, hubRegion), SNS: w.SNS(p, hubRegion), KMS: w.KMS(p, hubRegion),
+		SFN: w.SFN(p, hubRegion), STS: w.STS(p, hubRegion),
+		CloudWatch: func(region string) cloud.CloudWatch { return w.CloudWatch(p, region) },
+		Connect: func(creds aws.Credentials, region string) cloud.Clients {
+			session, ok := w.ByAccessKey(creds.AccessKeyID)
+			if !ok {
+				session = &world.Principal{} // no such session: every call of it is refused
+			}
+			sending := w.SSM(session, region)
+			sending.Attempts = 1
+			return cloud.Clients{EC2: w.EC2(session, region), SSM: w.SSM(session, region), Sending: sending, CloudWatch: w.CloudWatch(session, region)}
+		},
+		Metrics: s.metrics, Now: w.Now,
+	}, nil
+}
+
+// metrics keeps the last value and the sum of each metric.
+type metrics struct{ sums map[string]float64 }
+
+// Count takes one number.
+func (m *metrics) Count(name, _ string, value float64, _ map[string]string) {
+	if m.sums == nil {
+		m.sums = map[string]float64{}
+	}
+	m.sums[name] += value
+}
+
+// accounts lists the input's accounts, each once, in order.
+func accounts(in patch.Input) []string {
+	var all []string
+	for _, w := range in.Waves {
+		for _, a := range w.Accounts {
+			if !slices.Contains(all, string(a)) {
+				all = append(all, string(a))
+			}
+		}
+	}
+	return all
+}
+
+// functionName is the name in an ARN of a function, its version or its alias.
+func functionName(arn string) string {
+	parts := strings.Split(arn, ":")
+	if len(parts) < 7 {
+		return arn
+	}
+	return parts[6]
+}

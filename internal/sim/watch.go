@@ -1,0 +1,225 @@
+package sim
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"ec2patch/internal/asl"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/world"
+	"ec2patch/internal/task"
+	"ec2patch/internal/wire"
+)
+
+// watcher is told of every invocation. It only looks.
+type watcher interface {
+	watch(l *lambda, payload, out []byte, failure *asl.Failure)
+}
+
+func (s *stage) watch(l *lambda, payload, out []byte, failure *asl.Failure) {
+	if s.watcher != nil {
+		s.watcher.watch(l, payload, out, failure)
+	}
+}
+
+// watched is one target as an onlooker sees it.
+type watched struct {
+	lastEnd  time.Time // when an instance of it last ended a patch operation
+	verified bool
+}
+
+// watch follows the run by what its functions are asked and what they answer.
+func (r *rehearsal) watch(l *lambda, payload, out []byte, failure *asl.Failure) {
+	if failure != nil {
+		return
+	}
+	switch l.function.Handler {
+	case wire.Inventory:
+		r.watchInventory(payload, out)
+	case wire.SendCommand:
+		r.tell("patching")
+	case wire.Poll:
+		r.watchPoll(payload, out)
+	case wire.Verify:
+		r.watchVerify(payload, out)
+	case wire.ApprovalRequest:
+		r.tell("waiting for approval")
+	}
+}
+
+func (r *rehearsal) watchInventory(payload, out []byte) {
+	var in task.InventoryInput
+	if json.Unmarshal(payload, &in) != nil || in.Task != "freeze" {
+		r.tell("planning")
+		return
+	}
+	index, ok := r.index()
+	if !ok {
+		return
+	}
+	for _, w := range index.Waves {
+		p := WaveProgress{Name: w.Name, Planned: w.Planned, Outcomes: map[patch.Outcome]int{}}
+		seen := map[patch.AccountID]bool{}
+		for _, t := range w.Targets {
+			if t.Planned > 0 && !seen[t.Account] {
+				seen[t.Account] = true
+				p.Accounts++
+			}
+			if t.Planned > 0 {
+				one := &watched{}
+				at := string(t.Account) + "/" + string(t.Region)
+				r.targets[patch.Target{Run: index.Run, Wave: w.Name, Account: t.Account, Region: t.Region}] = one
+				r.places[at] = append(r.places[at], one)
+			}
+		}
+		r.progress.Waves = append(r.progress.Waves, p)
+	}
+	r.tell("planning")
+}
+
+// index is the plan as it stands in the bucket.
+func (r *rehearsal) index() (patch.Index, bool) {
+	var x patch.Index
+	data, ok := r.world.Object(r.bucket(), patch.IndexObject(r.options.RunID))
+	if !ok || json.Unmarshal(data, &x) != nil {
+		return x, false
+	}
+	return x, true
+}
+
+// watchPoll measures how long after the last instance ended a poll noticed.
+func (r *rehearsal) watchPoll(payload, out []byte) {
+	var t patch.Target
+	var a task.Answer
+	if json.Unmarshal(payload, &t) != nil || json.Unmarshal(out, &a) != nil {
+		return
+	}
+	w := r.targets[t]
+	if w != nil && a.Next == "verify" && !w.lastEnd.IsZero() {
+		r.delays = append(r.delays, r.world.Now().Sub(w.lastEnd))
+		w.lastEnd = time.Time{}
+	}
+	r.tell("patching")
+}
+
+func (r *rehearsal) watchVerify(payload, out []byte) {
+	var in task.VerifyInput
+	if json.Unmarshal(payload, &in) != nil {
+		return
+	}
+	switch in.Task {
+	case "verify":
+		var a task.Answer
+		t := patch.Target{Run: in.Run, Wave: in.Wave, Account: in.Account, Region: in.Region}
+		if w := r.targets[t]; w != nil && !w.verified && json.Unmarshal(out, &a) == nil && a.Next == "done" {
+			w.verified = true
+			r.addResult(t)
+		}
+		r.tell("patching")
+	case "rollup":
+		if p := r.waveProgress(in.Wave); p != nil {
+			p.AccountsDone++
+		}
+		r.tell("patching")
+	case "judge":
+		r.watchJudge(in, out)
+	case "report", "close":
+		r.tell("reporting")
+	}
+}
+
+func (r *rehearsal) watchJudge(in task.VerifyInput, out []byte) {
+	var j task.JudgeOutput
+	if json.Unmarshal(out, &j) != nil {
+		return
+	}
+	if p := r.waveProgress(in.Wave); p != nil {
+		p.Verdict = patch.Verdict(j.Verdict)
+	}
+	switch {
+	case j.Next == "wait" && j.Verdict == "":
+		r.tell("soaking")
+	case j.Next == "wait":
+		r.tell("pause")
+	default:
+		r.tell("judging")
+	}
+}
+
+// addResult adds a verified target's outcomes to what is shown.
+func (r *rehearsal) addResult(t patch.Target) {
+	data, ok := r.world.Object(r.bucket(), patch.ResultObject(t))
+	var result task.TargetResult
+	p := r.waveProgress(t.Wave)
+	if !ok || p == nil || json.Unmarshal(data, &result) != nil {
+		return
+	}
+	for _, i := range result.Instances {
+		p.Outcomes[i.Outcome]++
+	}
+}
+
+func (r *rehearsal) waveProgress(name string) *WaveProgress {
+	for i := range r.progress.Waves {
+		if r.progress.Waves[i].Name == name {
+			return &r.progress.Waves[i]
+		}
+	}
+	return nil
+}
+
+// agentEvent follows the instances.
+func (r *rehearsal) agentEvent(e world.AgentEvent) {
+	r.checks.agentEvent(e)
+	switch e.Kind {
+	case world.AgentFinished, world.AgentCancelled, world.AgentTerminated, world.AgentLost:
+		for _, w := range r.places[e.Account+"/"+e.Region] {
+			if !w.verified {
+				w.lastEnd = r.world.Now()
+			}
+		}
+	}
+}
+
+// tell shows the progress, if anybody looks.
+func (r *rehearsal) tell(phase string) {
+	if r.options.Progress == nil {
+		return
+	}
+	p := r.progress
+	p.Virtual, p.Phase = r.virtual(), phase
+	p.Waves = slices.Clone(p.Waves)
+	now, _ := r.world.InFlightAll()
+	for i := range p.Waves {
+		if done(p.Waves[i]) < p.Waves[i].Planned && p.Wave == "" && phase != "planning" {
+			p.Wave = p.Waves[i].Name
+			p.Waves[i].InFlight = now
+		}
+	}
+	if r.human != nil {
+		p.Approval = r.human.said
+	}
+	r.options.Progress(p)
+}
+
+func done(w WaveProgress) int {
+	n := 0
+	for _, c := range w.Outcomes {
+		n += c
+	}
+	return n
+}
+
+// quantiles of delays, by the nearest rank.
+func quantiles(all []time.Duration) Quantiles {
+	if len(all) == 0 {
+		return Quantiles{}
+	}
+	slices.Sort(all)
+	rank := func(q float64) float64 {
+		i := int(q*float64(len(all))+0.999999) - 1
+		return all[min(max(i, 0), len(all)-1)].Seconds()
+	}
+	return Quantiles{P50: rank(0.5), P95: rank(0.95), Max: all[len(all)-1].Seconds()}
+}

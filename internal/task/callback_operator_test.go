@@ -1,0 +1,177 @@
+package task_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/patch"
+)
+
+func TestOperator_Approve(t *testing.T) {
+	s := newStand(t)
+	status, out := s.operate(t, operator, map[string]any{"run": standRun, "action": "approve", "code": s.rec.Code(), "name": "Ann"})
+	require.Equal(t, 200, status, out)
+	assert.Equal(t, true, out["recorded"])
+	question := out["approvals"].([]any)[0].(map[string]any)
+	assert.Equal(t, "approved", question["status"])
+	assert.Equal(t, operator, s.decisions(t)[0].Identity)
+	assert.Equal(t, []string{"the-task-token"}, s.waiter.tokens)
+	assert.NotContains(t, fmt.Sprint(out), "the-task-token")
+
+	status, out = s.operate(t, operator, map[string]any{"run": standRun, "action": "reject", "code": s.rec.Code(), "reason": "no"})
+	assert.Equal(t, 409, status)
+	assert.Equal(t, "already_decided", out["code"])
+	question = out["state"].(map[string]any)["approvals"].([]any)[0].(map[string]any)
+	assert.Equal(t, "approved", question["status"])
+}
+
+func TestOperator_NamesThePlan(t *testing.T) {
+	tests := []struct {
+		name   string
+		field  string
+		value  func(patch.Approval) string
+		status int
+		code   string
+	}{
+		{"by its code", "code", patch.Approval.Code, 200, ""},
+		{"by the code in capitals", "code", func(a patch.Approval) string { return strings.ToUpper(a.Code()) }, 200, ""},
+		{"by its digest", "digest", func(a patch.Approval) string { return a.Digest }, 200, ""},
+		{"by the beginning of its digest", "digest", func(a patch.Approval) string { return a.Digest[:12] }, 200, ""},
+		{"by too little of it", "digest", func(a patch.Approval) string { return a.Digest[:11] }, 400, "bad_request"},
+		{"by another digest", "digest", func(patch.Approval) string { return strings.Repeat("0", 64) }, 422, "wrong_code"},
+		{"by another code", "code", func(patch.Approval) string { return "1-0000" }, 422, "wrong_code"},
+		{"not at all", "name", func(patch.Approval) string { return "Ann" }, 400, "bad_request"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStand(t)
+			status, out := s.operate(t, operator, map[string]any{"run": standRun, "action": "approve", tt.field: tt.value(s.rec)})
+			assert.Equal(t, tt.status, status, out)
+			if tt.code != "" {
+				assert.Equal(t, tt.code, out["code"])
+				assert.Empty(t, s.decisions(t))
+			}
+		})
+	}
+}
+
+func TestOperator_Refusals(t *testing.T) {
+	tests := []struct {
+		name   string
+		caller string
+		body   map[string]any
+		status int
+		code   string
+	}{
+		{"unsigned", "", map[string]any{"run": standRun, "action": "abort", "reason": "x"}, 403, "forbidden"},
+		{"signed by nobody", "link", map[string]any{"run": standRun, "action": "abort", "reason": "x"}, 403, "forbidden"},
+		{"another run", operator, map[string]any{"run": "other", "action": "status"}, 404, "not_found"},
+		{"no run", operator, map[string]any{"action": "status"}, 400, "bad_request"},
+		{"a path for a run", operator, map[string]any{"run": "../x", "action": "status"}, 400, "bad_request"},
+		{"no action", operator, map[string]any{"run": standRun}, 400, "bad_request"},
+		{"an unknown action", operator, map[string]any{"run": standRun, "action": "Approve"}, 400, "bad_request"},
+		{"abort without reason", operator, map[string]any{"run": standRun, "action": "abort"}, 400, "bad_request"},
+		{"reject without reason", operator, map[string]any{"run": standRun, "action": "reject", "code": "1"}, 400, "bad_request"},
+		{"a scope that nobody asked about", operator, map[string]any{"run": standRun, "action": "approve", "scope": "wave:fleet", "code": "400-0000"}, 404, "not_found"},
+		{"approve a run without question", operator, map[string]any{"run": "other", "action": "approve", "code": "1"}, 409, "nothing_pending"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStand(t)
+			s.unchanged(t, func() {
+				status, out := s.operate(t, tt.caller, tt.body)
+				assert.Equal(t, tt.status, status)
+				assert.Equal(t, tt.code, out["code"])
+				assert.NotEmpty(t, out["message"])
+			})
+		})
+	}
+	t.Run("too late", func(t *testing.T) {
+		s := newStand(t)
+		s.now = s.rec.Expires
+		s.unchanged(t, func() {
+			status, out := s.operate(t, operator, map[string]any{"run": standRun, "action": "approve", "code": s.rec.Code()})
+			assert.Equal(t, 410, status)
+			assert.Equal(t, "expired", out["code"])
+		})
+	})
+}
+
+func TestOperator_Scope(t *testing.T) {
+	s := newStand(t)
+	second := s.rec
+	second.Scope, second.Instances = "wave:fleet", 400
+	second.ID = patch.ApprovalID(standRun, second.Scope)
+	s.table.put(patch.ApprovalKey(second.ID), second)
+	status, out := s.operate(t, operator, map[string]any{"run": standRun, "action": "approve", "code": s.rec.Code()})
+	assert.Equal(t, 409, status)
+	assert.Equal(t, "scope_needed", out["code"])
+	assert.Contains(t, out["message"], "run, wave:fleet")
+	status, _ = s.operate(t, operator, map[string]any{"run": standRun, "action": "approve", "scope": "run", "code": s.rec.Code()})
+	assert.Equal(t, 200, status)
+	status, out = s.operate(t, operator, map[string]any{"run": standRun, "action": "approve", "code": second.Code()})
+	assert.Equal(t, 200, status, "the only open question is meant: %v", out)
+}
+
+func TestOperator_Status(t *testing.T) {
+	s := newStand(t)
+	s.do(t, s.form("reject", "reason", "not today"))
+	s.unchanged(t, func() {
+		status, out := s.operate(t, operator, map[string]any{"run": standRun, "action": "status"})
+		require.Equal(t, 200, status)
+		assert.Equal(t, "Running", out["runStatus"])
+		question := out["approvals"].([]any)[0].(map[string]any)
+		assert.Equal(t, "rejected", question["status"])
+		decision := question["decisions"].([]any)[0].(map[string]any)
+		assert.Equal(t, "not today", decision["reason"])
+		assert.NotContains(t, decision, "mac")
+	})
+}
+
+func TestOperator_Abort(t *testing.T) {
+	s := newStand(t)
+	body := map[string]any{"run": standRun, "action": "abort", "reason": "fire", "cancelInFlight": true}
+	s.table.before = func() error {
+		assert.Empty(t, s.mail.sent)
+		return nil
+	}
+	status, out := s.operate(t, operator, body)
+	require.Equal(t, 200, status)
+	assert.Equal(t, true, out["recorded"])
+	assert.Equal(t, operator, out["aborted"].(map[string]any)["by"])
+	chain := s.table.chain(t, patch.ApprovalChain(patch.ApprovalID(standRun, "abort")))
+	require.Len(t, chain, 1)
+	assert.Contains(t, chain[0].Detail, `reason "fire", cancel in flight true`)
+	require.Len(t, s.mail.sent, 1)
+
+	s.unchanged(t, func() {
+		body["reason"] = "flood"
+		status, out = s.operate(t, operator+"2", body)
+		assert.Equal(t, 200, status)
+		assert.Equal(t, false, out["recorded"])
+		assert.Equal(t, "fire", out["aborted"].(map[string]any)["reason"], "the first abort stays")
+	})
+	t.Run("at the same time", func(t *testing.T) {
+		s := newStand(t)
+		var wait sync.WaitGroup
+		for range 20 {
+			wait.Go(func() { s.operate(t, operator, body) })
+		}
+		wait.Wait()
+		assert.Len(t, s.table.chain(t, patch.ApprovalChain(patch.ApprovalID(standRun, "abort"))), 1)
+		assert.Len(t, s.mail.sent, 1)
+	})
+	t.Run("after the end", func(t *testing.T) {
+		s := newStand(t, func(_ *patch.Approval, run *patch.RunRow, _ *patch.Index) { run.Ended = run.Ended.AddDate(1, 0, 0) })
+		s.unchanged(t, func() {
+			status, out := s.operate(t, operator, body)
+			assert.Equal(t, 410, status)
+			assert.Equal(t, "run_ended", out["code"])
+		})
+	})
+}
