@@ -2,6 +2,7 @@ package task_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -186,6 +187,12 @@ func TestT12_Frame(t *testing.T) {
 		assert.NotContains(t, policy, "unsafe")
 		assert.Equal(t, "DENY", res.Header["X-Frame-Options"])
 	}
+	res := s.get(t, s.query())
+	_, rest, _ := strings.Cut(string(res.Body), "<style>")
+	style, _, _ := strings.Cut(rest, "</style>")
+	sum := sha256.Sum256([]byte(style))
+	assert.Contains(t, res.Header["Content-Security-Policy"], "style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'; form-action 'self'")
+	assert.NotContains(t, string(res.Body), "style=")
 }
 
 func TestT13_Markup(t *testing.T) {

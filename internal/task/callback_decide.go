@@ -65,6 +65,9 @@ func (c *Callback) decide(ctx context.Context, q question, a answer) (decided, e
 // record writes the decision, the record and the audit, or nothing.
 func (c *Callback) record(ctx context.Context, q question, a answer) (question, error) {
 	now := c.Now().UTC().Truncate(time.Millisecond)
+	if q.over(now) { // again, so that the time on record is never past the deadline
+		return q, pageExpired
+	}
 	d := patch.Decision{
 		Approval: q.rec.ID, Decision: a.decision, Identity: a.identity, Name: a.name, Reason: a.reason, At: now,
 	}

@@ -105,6 +105,8 @@ func stateView(q question, form formView, who string, now time.Time) pageView {
 		v.Text = append(v.Text, "The decision is recorded. It takes effect within 15 minutes.")
 	case q.status == patch.ApprovalRejected:
 		v.Text = append(v.Text, "So "+refusedText(q.rec.Scope)+".")
+	default:
+		v.Text = append(v.Text, "The run goes on by itself: there is nothing more to do here.")
 	}
 	return v
 }
