@@ -149,7 +149,7 @@ func identityOf(r HTTPRequest) (string, bool) {
 	if s == "" {
 		return bearer, true
 	}
-	if s != cleanText(s, maxIdentity) || s == bearer || strings.HasPrefix(s, "arn:") {
+	if len(s) > maxIdentity || s != cleanText(s, 0) || s == bearer || strings.HasPrefix(s, "arn:") {
 		return "", false
 	}
 	return s, true
@@ -159,7 +159,7 @@ func identityOf(r HTTPRequest) (string, bool) {
 // however many people hold it.
 const bearer = "link"
 
-// maxIdentity keeps the sort key of a decision below DynamoDB's 1,024 bytes.
+// maxIdentity, in bytes, keeps the sort key of a decision below DynamoDB's 1,024 bytes.
 // Source: DynamoDB quotas, sort key values, read 2026-11.
 const maxIdentity = 512
 

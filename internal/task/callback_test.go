@@ -1,7 +1,9 @@
 package task_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -168,7 +170,7 @@ func TestCallback_TwoApprovals(t *testing.T) {
 		assert.Empty(t, s.decisions(t))
 	})
 	t.Run("a subject cannot pass for another kind of identity", func(t *testing.T) {
-		for _, subject := range []string{"link", operator, "a\x00b", " x", "x\u202e"} {
+		for _, subject := range []string{"link", operator, "a\x00b", " x", "x\u202e", strings.Repeat("é", 257)} {
 			s := newStand(t, two)
 			r := s.form("approve")
 			r.Subject = subject
@@ -304,3 +306,48 @@ func TestCallback_ScanIsCalledAScan(t *testing.T) {
 	assert.Contains(t, page, "instances, scan only")
 	assert.NotContains(t, page, "Install patches")
 }
+
+// Source: KMS API reference, GenerateMac, Message: at most 4,096 bytes, read 2026-11.
+func TestCallback_LongestDecisionFitsKMS(t *testing.T) {
+	s := newStand(t, func(rec *patch.Approval, run *patch.RunRow, _ *patch.Index) {
+		rec.Scope, rec.Instances = "wave:fleet", 400
+	})
+	longest := 0
+	s.Callback.Decisions = signerFunc(func(message []byte) ([]byte, error) {
+		longest = max(longest, len(message))
+		return s.signer.MAC(t.Context(), message)
+	})
+	r := s.form("reject", "name", strings.Repeat("😀", 100), "reason", strings.Repeat("😀", 500))
+	r.Subject = strings.Repeat("s", 512)
+	assert.Equal(t, 303, s.do(t, r).Status)
+	assert.Greater(t, longest, 2900)
+	assert.Less(t, longest, 4096-200, "the longest names of run and wave fit as well")
+}
+
+func TestCallback_LargePlan(t *testing.T) {
+	s := newStand(t, func(rec *patch.Approval, _ *patch.RunRow, x *patch.Index) {
+		x.Waves, x.Unreachable = nil, nil
+		for w := range 100 {
+			wave := patch.IndexWave{Name: fmt.Sprint("wave-", w), Operation: patch.Install, RebootOption: patch.NoReboot}
+			for a := range 200 {
+				account := patch.AccountID(fmt.Sprintf("%012d", w*200+a))
+				wave.Targets = append(wave.Targets, patch.IndexTarget{Account: account, Region: "us-east-1", Planned: 5})
+				x.Unreachable = append(x.Unreachable, patch.UnreachableAccount{Account: account, Region: "eu-west-1", Reason: "x"})
+			}
+			wave.Planned = 1000
+			x.Waves = append(x.Waves, wave)
+		}
+		rec.Instances = 100_000
+	})
+	res := s.get(t, s.query())
+	assert.Equal(t, 200, res.Status)
+	assert.Contains(t, string(res.Body), "Approve 100\u202f000 instances?")
+	assert.Contains(t, string(res.Body), "20\u202f000")
+	assert.Contains(t, string(res.Body), "and 160 accounts more")
+	assert.Contains(t, string(res.Body), "and 19940 more")
+	assert.Less(t, len(res.Body), 200_000, "bytes of the page")
+}
+
+type signerFunc func([]byte) ([]byte, error)
+
+func (f signerFunc) MAC(_ context.Context, message []byte) ([]byte, error) { return f(message) }
