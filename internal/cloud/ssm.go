@@ -112,20 +112,59 @@ func toInt[N ~int32 | ~int64](n *N) *int {
 	return &v
 }
 
-// Progress reads a command's counters.
-func (s *Spoke) Progress(ctx context.Context, id patch.CommandID) (task.Progress, bool, error) {
-	out, err := s.clients.SSM.ListCommands(ctx, &ssm.ListCommandsInput{CommandId: aws.String(string(id))})
+// Progress reads the counters of commands: of one by its id, of several in one
+// listing of the patch document's commands since then.
+func (s *Spoke) Progress(ctx context.Context, since time.Time, ids []patch.CommandID) (map[patch.CommandID]task.Progress, error) {
+	in := &ssm.ListCommandsInput{MaxResults: aws.Int32(ssmPage)}
+	switch len(ids) {
+	case 0:
+		return nil, nil
+	case 1:
+		in.CommandId = aws.String(string(ids[0]))
+	default:
+		in.Filters = patchCommandsSince(since)
+	}
+	found := make(map[patch.CommandID]task.Progress, len(ids))
+	err := s.commands(ctx, in, func(c types.Command) bool {
+		id := patch.CommandID(aws.ToString(c.CommandId))
+		if slices.Contains(ids, id) {
+			found[id] = task.Progress{Ended: ended(c.Status), Targets: int(c.TargetCount), Completed: int(c.CompletedCount)}
+		}
+		return len(found) == len(ids)
+	})
 	if code(err) == "InvalidCommandId" {
-		return task.Progress{}, false, nil
+		return found, nil
 	}
-	if err != nil {
-		return task.Progress{}, false, wrap(err, "read command %s", id)
+	return found, err
+}
+
+// commands lists commands, newest first, until each says that it has enough.
+func (s *Spoke) commands(ctx context.Context, in *ssm.ListCommandsInput, each func(types.Command) (enough bool)) error {
+	for range maxSSMPages {
+		out, err := s.clients.SSM.ListCommands(ctx, in)
+		if err != nil {
+			return wrap(err, "list commands")
+		}
+		for _, c := range out.Commands {
+			if each(c) {
+				return nil
+			}
+		}
+		if aws.ToString(out.NextToken) == "" {
+			return nil
+		}
+		in.NextToken = out.NextToken
 	}
-	if len(out.Commands) == 0 {
-		return task.Progress{}, false, nil
+	return fmt.Errorf("list commands: %w: more than %d pages", patch.ErrUnavailable, maxSSMPages)
+}
+
+// patchCommandsSince filters for commands of the patch document. SSM filters by
+// document and time, not by comment.
+func patchCommandsSince(since time.Time) []types.CommandFilter {
+	return []types.CommandFilter{
+		{Key: types.CommandFilterKeyInvokedAfter, Value: aws.String(since.UTC().Format(time.RFC3339))},
+		{Key: types.CommandFilterKeyDocumentName, Value: aws.String(patch.Document)},
 	}
-	c := out.Commands[0]
-	return task.Progress{Ended: ended(c.Status), Targets: int(c.TargetCount), Completed: int(c.CompletedCount)}, true, nil
 }
 
 // ended tells whether a command's status is final. Source: SSM Command.Status, read 2026-11.
@@ -159,31 +198,16 @@ func (s *Spoke) Invocations(ctx context.Context, id patch.CommandID) ([]patch.In
 	return nil, fmt.Errorf("read invocations of command %s: %w: more than %d pages", id, patch.ErrInternal, maxSSMPages)
 }
 
-// ByMarker looks for our command among those requested since. SSM filters by
-// document and time only, so the comment is compared here.
-func (s *Spoke) ByMarker(ctx context.Context, marker string, since time.Time) (patch.CommandID, bool, error) {
-	var next *string
-	for range maxSSMPages {
-		out, err := s.clients.SSM.ListCommands(ctx, &ssm.ListCommandsInput{
-			MaxResults: aws.Int32(ssmPage), NextToken: next,
-			Filters: []types.CommandFilter{
-				{Key: types.CommandFilterKeyInvokedAfter, Value: aws.String(since.UTC().Format(time.RFC3339))},
-				{Key: types.CommandFilterKeyDocumentName, Value: aws.String(patch.Document)},
-			},
-		})
-		if err != nil {
-			return "", false, wrap(err, "look for command %q", marker)
+// ByMarker looks for our command among those requested since.
+func (s *Spoke) ByMarker(ctx context.Context, marker string, since time.Time) (id patch.CommandID, found bool, err error) {
+	in := &ssm.ListCommandsInput{MaxResults: aws.Int32(ssmPage), Filters: patchCommandsSince(since)}
+	err = s.commands(ctx, in, func(c types.Command) bool {
+		if aws.ToString(c.Comment) == marker {
+			id, found = patch.CommandID(aws.ToString(c.CommandId)), true
 		}
-		for _, c := range out.Commands {
-			if aws.ToString(c.Comment) == marker {
-				return patch.CommandID(aws.ToString(c.CommandId)), true, nil
-			}
-		}
-		if next = out.NextToken; aws.ToString(next) == "" {
-			return "", false, nil
-		}
-	}
-	return "", false, fmt.Errorf("look for command %q: %w: more than %d pages", marker, patch.ErrUnavailable, maxSSMPages)
+		return found
+	})
+	return id, found, err
 }
 
 // Output is the end of what the patch step of the instance's platform printed.

@@ -105,8 +105,9 @@ type TargetRow struct {
 	Busy     time.Time     `json:"busy,omitzero"`    // since when the lease is held by another run
 	Fence    int           `json:"fence"`            // of the lease, 0 before it is held
 
-	Moved       time.Time       `json:"moved,omitzero"` // when an invocation was last seen to end
-	TookSeconds int             `json:"tookSeconds"`    // a round of the last command that moved
+	TookSeconds int             `json:"tookSeconds"`    // what an instance needs, averaged
+	Healed      int             `json:"healed"`         // failures whose agent was heard of again
+	Stuck       time.Time       `json:"stuck,omitzero"` // since when failures hold every slot
 	FirstSent   time.Time       `json:"firstSent,omitzero"`
 	Verifying   time.Time       `json:"verifying,omitzero"`
 	Ended       time.Time       `json:"ended,omitzero"`

@@ -19,23 +19,35 @@ type Batch struct {
 	TimeoutSeconds int // of the command as a whole
 }
 
-// NextBatch cuts the next batch out of waiting instances when free of them may
-// be disrupted at once. A batch runs in as many rounds as fit into
-// MaxCommandSeconds; it is empty when nothing may be sent.
-func NextBatch(waiting, free, commandTimeoutSeconds int) Batch {
+// maxLanes is about how many commands share a target's concurrency.
+const maxLanes = 10
+
+// lane is how many instances one command disrupts at once. SSM ramps each
+// command up from one instance, so many narrow commands are faster than one wide
+// one: a lane of one never ramps.
+// Source: Run Command, rate controls, read 2026-11.
+func lane(concurrency int) int { return max((concurrency+maxLanes-1)/maxLanes, 1) }
+
+// NextBatch cuts the next batch out of waiting instances when free of the
+// target's concurrency is not in use. A batch runs in as many rounds as fit into
+// MaxCommandSeconds, and leaves its share to the other lanes; it is empty when
+// nothing may be sent.
+func NextBatch(waiting, free, concurrency, commandTimeoutSeconds int) Batch {
 	if waiting <= 0 || free <= 0 {
 		return Batch{}
 	}
-	slots := min(free, MaxBatch, waiting)
+	slots := min(free, lane(concurrency), MaxBatch, waiting)
 	rounds := max(MaxCommandSeconds/commandTimeoutSeconds, 1)
-	size := min(waiting, MaxBatch, slots*rounds)
+	lanes := max(free/slots, 1)
+	size := min(slots*rounds, MaxBatch, max((waiting+lanes-1)/lanes, 1))
+	slots = min(slots, size)
 	return Batch{Size: size, Slots: slots, TimeoutSeconds: (size + slots - 1) / slots * commandTimeoutSeconds}
 }
 
 // Free is how many more instances of the target may be disrupted. Instances
-// whose invocation ended badly keep their place: nobody knows that they serve.
+// whose invocation ended badly keep their place until their agent is heard of again.
 func (t *TargetRow) Free() int {
-	used := t.Failures
+	used := t.Failures - t.Healed
 	for _, c := range t.Open {
 		used += min(c.Slots, c.Instances-c.Done)
 	}
@@ -51,15 +63,10 @@ func (t *TargetRow) Waiting() int {
 	return n
 }
 
-// WorthSending tells whether enough room is free for another command: all of
-// it, half of it, or enough for everything that waits. Many small commands
-// would each ramp up from one instance.
+// WorthSending tells whether a whole lane is free, or room for all that waits.
 func (t *TargetRow) WorthSending() bool {
 	free, waiting := t.Free(), t.Waiting()
-	if free == 0 || waiting == 0 {
-		return false
-	}
-	return len(t.Open) == 0 || free*2 >= t.Concurrency || free >= waiting
+	return free > 0 && waiting > 0 && (free >= min(lane(t.Concurrency), waiting) || len(t.Open) == 0)
 }
 
 // OverBudget tells whether the target's own errors exceed what SSM's MaxErrors allows.
@@ -75,9 +82,11 @@ func (c OpenCommand) Overdue(now time.Time) (late, lost bool) {
 
 const (
 	// maxPollGap is the longest gap between two polls of a target that has polls to spare.
-	maxPollGap = 5 * time.Minute
+	maxPollGap = 10 * time.Minute
 	// minPollGap is the shortest gap of a target that is on its way.
 	minPollGap = time.Minute
+	// lastPollGap is the longest gap once everything is sent.
+	lastPollGap = 4 * time.Minute
 	// firstPoll is the first look at a new command.
 	firstPoll = 2 * time.Minute
 	// LongestPollGap is the gap of a target that must save polls.
@@ -87,16 +96,45 @@ const (
 	LeaseTerm = LongestPollGap + 15*time.Minute
 )
 
-// NextPoll foresees when a look at the target is worth its cost: when the next
-// instance should be through, and after that in steps of a quarter of the time
-// that the former ones took. took is how long an instance needed on average, 0 if
-// none has ended; sinceMoved is how long ago the target last moved.
-func NextPoll(interval, sinceSent, sinceMoved, took time.Duration) time.Duration {
-	low := max(interval, minPollGap)
-	if took <= 0 {
-		return clamp(sinceSent/2, max(interval, firstPoll), maxPollGap)
+// NextPoll foresees when a look at the target is worth its cost: when the first
+// of its commands should be through, and after that in steps of a quarter of what
+// an instance needs. Near the end, when nothing waits any more, it looks oftener.
+func (t *TargetRow) NextPoll(interval time.Duration, now time.Time) time.Duration {
+	low, high := max(interval, minPollGap), maxPollGap
+	switch {
+	case len(t.Open) == 0:
+		return low
+	case t.Polls > t.MaxPolls/2:
+		return LongestPollGap
+	case t.Waiting() == 0:
+		high = lastPollGap
 	}
-	return clamp(max(took-sinceMoved, took/4), low, maxPollGap)
+	took := time.Duration(t.TookSeconds) * time.Second
+	if took == 0 {
+		return clamp(now.Sub(t.Open[0].Sent)/2, max(interval, firstPoll), high)
+	}
+	next := maxPollGap
+	for _, c := range t.Open {
+		rounds := time.Duration((c.Instances + c.Slots - 1) / c.Slots)
+		left := c.Sent.Add(rounds * took).Sub(now)
+		if left <= 0 {
+			left = took / 4
+		}
+		next = min(next, left)
+	}
+	return clamp(next, low, high)
+}
+
+// Moved takes over that a command has come further: done of its instances have
+// ended. What a round took is averaged, so that one slow instance tells little.
+func (t *TargetRow) Moved(c *OpenCommand, done int, now time.Time) {
+	c.Done = done
+	rounds := max((done+c.Slots-1)/c.Slots, 1)
+	took := int(now.Sub(c.Sent).Seconds()) / rounds
+	if t.TookSeconds > 0 {
+		took = (3*t.TookSeconds + took) / 4
+	}
+	t.TookSeconds = max(took, 1)
 }
 
 func clamp(d, low, high time.Duration) time.Duration { return max(low, min(d, high)) }

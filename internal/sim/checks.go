@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"ec2patch/internal/asl"
@@ -32,7 +33,7 @@ type checks struct {
 	lastBusy map[string]time.Time
 	approved time.Time
 	rejected bool
-	audited  string // texts of the audit entries so far
+	audited  map[string]bool // markers of the sends that the audit table knows
 	aborted  bool
 
 	maxPayload    int
@@ -59,7 +60,7 @@ const (
 func newChecks(s *stage) *checks {
 	c := &checks{
 		s: s, installs: map[string]int{}, plan: map[string]patch.Leaf{}, planned: map[patch.Target]patch.Leaf{},
-		busy: map[string]int{}, lastBusy: map[string]time.Time{},
+		busy: map[string]int{}, lastBusy: map[string]time.Time{}, audited: map[string]bool{},
 	}
 	s.engine.OnEvent = c.event
 	return c
@@ -106,7 +107,8 @@ func (c *checks) ledger() {
 			c.transactItems += len(in.TransactItems)
 			for _, a := range in.TransactItems {
 				if a.Put != nil && strings.HasSuffix(*a.Put.TableName, "-audit") {
-					c.audited += attribute(a.Put.Item, "detail") + "\n"
+					marker, _, _ := strings.Cut(attribute(a.Put.Item, "detail"), ",")
+					c.audited[marker] = true
 				}
 			}
 		case *ssm.SendCommandInput:
@@ -143,7 +145,7 @@ func (c *checks) send(e world.Entry, in *ssm.SendCommandInput) {
 	if c.rejected {
 		c.violate("R-04", "a command was sent after the rejection")
 	}
-	if !strings.Contains(c.audited, s.comment) {
+	if !c.audited[s.comment] {
 		c.violate("R-10", "no audit entry for %q stood before it was sent", s.comment)
 	}
 	c.waveOrder(s)
@@ -276,16 +278,12 @@ func (c *checks) limit(instance string) int {
 }
 
 // attribute is a text attribute of an item.
-func attribute(item any, name string) string {
-	data, err := json.Marshal(item)
-	if err != nil {
+func attribute(item map[string]types.AttributeValue, name string) string {
+	v, _ := item[name].(*types.AttributeValueMemberS)
+	if v == nil {
 		return ""
 	}
-	var m map[string]struct{ Value any }
-	if json.Unmarshal(data, &m) != nil {
-		return ""
-	}
-	return fmt.Sprint(m[name].Value)
+	return v.Value
 }
 
 // atEnd checks what can only be judged when everything is over.

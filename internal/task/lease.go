@@ -75,12 +75,14 @@ func (s *Send) followOld(ctx context.Context, st *state) (still bool, err error)
 	if err != nil {
 		return false, err
 	}
+	// A command is gone five hours after it was sent, and the lease lists the latest.
+	since := s.Now().Add(-patch.MaxCommandSeconds * time.Second * 2)
+	progress, err := spoke.Progress(ctx, since, st.lease.Commands)
+	if err != nil {
+		return false, err
+	}
 	for _, id := range st.lease.Commands {
-		p, found, err := spoke.Progress(ctx, id)
-		if err != nil {
-			return false, err
-		}
-		if !found || p.Ended {
+		if p, found := progress[id]; !found || p.Ended {
 			continue
 		}
 		still = true

@@ -31,10 +31,13 @@ func (p *Poll) Handle(ctx context.Context, t patch.Target) (Answer, error) {
 	now := p.Now().UTC()
 	st.row.Polls++
 	look := &look{state: st, now: now}
-	if len(st.row.Open) > 0 {
+	if len(st.row.Open) > 0 || look.held() {
 		spoke, err := p.Spokes.Spoke(ctx, t)
 		if err == nil {
 			err = p.follow(ctx, spoke, look)
+		}
+		if err == nil && look.held() {
+			err = p.heal(ctx, spoke, look)
 		}
 		if err != nil {
 			if err = look.locked(err); err != nil {
@@ -71,12 +74,13 @@ type cancellation struct {
 // follow reads the counters of each open command, and its invocations only if
 // something has changed.
 func (p *Poll) follow(ctx context.Context, spoke Spoke, k *look) error {
+	all, err := progressOf(ctx, spoke, k.row.Open)
+	if err != nil {
+		return err
+	}
 	for i := range k.row.Open {
 		c := &k.row.Open[i]
-		progress, found, err := spoke.Progress(ctx, c.ID)
-		if err != nil {
-			return err
-		}
+		progress, found := all[c.ID]
 		late, lost := c.Overdue(k.now)
 		stop := k.stopping() && !c.Cut
 		if !(found && (progress.Ended || progress.Completed > c.Done)) && !late && !lost && !stop {
@@ -92,6 +96,22 @@ func (p *Poll) follow(ctx context.Context, spoke Spoke, k *look) error {
 	}
 	k.row.Open = slices.DeleteFunc(k.row.Open, func(c patch.OpenCommand) bool { return c.Ended })
 	return nil
+}
+
+// progressOf reads the counters of all open commands in one call.
+func progressOf(ctx context.Context, spoke Spoke, open []patch.OpenCommand) (map[patch.CommandID]Progress, error) {
+	if len(open) == 0 {
+		return nil, nil
+	}
+	since := open[0].Sent
+	ids := make([]patch.CommandID, len(open))
+	for i, c := range open {
+		ids[i] = c.ID
+		if c.Sent.Before(since) {
+			since = c.Sent
+		}
+	}
+	return spoke.Progress(ctx, since.Add(-patch.ClockSkew), ids)
 }
 
 // fold takes over what the invocations say, and decides on cancelling.
@@ -113,10 +133,8 @@ func (p *Poll) fold(ctx context.Context, k *look, c *patch.OpenCommand, listed [
 		}
 	}
 	if done > c.Done {
-		k.row.Moved = k.now
-		k.row.TookSeconds = int(k.now.Sub(c.Sent).Seconds()) / max((done+c.Slots-1)/c.Slots, 1)
+		k.row.Moved(c, done, k.now)
 	}
-	c.Done = done
 	switch {
 	case done == c.Instances && ended, lost:
 		in.Ended, c.Ended, changed = true, true, true
@@ -128,6 +146,49 @@ func (p *Poll) fold(ctx context.Context, k *look, c *patch.OpenCommand, listed [
 	}
 	if changed || before == 0 {
 		k.intents = append(k.intents, in)
+	}
+	return nil
+}
+
+const (
+	// healGap is how often instances that failed are looked at while they hold every slot.
+	healGap = 2 * time.Minute
+	// healPatience is how long that goes on: three pings of an agent.
+	healPatience = 15 * time.Minute
+)
+
+// held tells whether failures keep slots that waiting instances could use.
+func (k *look) held() bool {
+	return k.row.Closed == "" && k.row.Waiting() > 0 && k.row.Failures+k.failed > k.row.Healed
+}
+
+// heal gives back the slots of instances whose command failed while their agent
+// went on: it has been heard of since, so the instance is up. Everything else that
+// ended badly keeps its slot.
+func (p *Poll) heal(ctx context.Context, spoke Spoke, k *look) error {
+	intents, err := loadIntents(ctx, p.Table, k.target)
+	if err != nil {
+		return err
+	}
+	seen := map[patch.InstanceID]time.Time{}
+	var ids []patch.InstanceID
+	for _, in := range intents {
+		for _, v := range in.Invocations {
+			if v.Details == "Failed" && !v.Seen.IsZero() {
+				seen[v.InstanceID] = v.Seen
+				ids = append(ids, v.InstanceID)
+			}
+		}
+	}
+	agents, err := spoke.Agents(ctx, ids)
+	if err != nil {
+		return err
+	}
+	k.row.Healed = 0
+	for _, id := range ids {
+		if a := agents[id]; a.Online && a.LastPing.After(seen[id]) {
+			k.row.Healed++
+		}
 	}
 	return nil
 }
@@ -157,11 +218,12 @@ func (k *look) merge(in *patch.Intent, listed []patch.Invocation) (changed bool)
 		if v == old {
 			continue
 		}
-		in.Invocations[i] = v
-		changed = true
 		if v.Terminal() && v.Bad() {
 			k.failed++
+			v.Seen = k.now
 		}
+		in.Invocations[i] = v
+		changed = true
 	}
 	return changed
 }
@@ -230,7 +292,15 @@ func (k *look) judge() {
 	if k.row.Closed != "" {
 		return
 	}
+	stuck := len(k.row.Open) == 0 && k.row.Waiting() > 0 && k.row.Free() == 0
+	if !stuck {
+		k.row.Stuck = time.Time{}
+	} else if k.row.Stuck.IsZero() {
+		k.row.Stuck = k.now
+	}
 	switch {
+	case stuck && k.now.Sub(k.row.Stuck) >= healPatience:
+		k.row.Closed, k.row.Reason = patch.ReasonBudget, "instances that failed and are not back hold the whole concurrency"
 	case k.row.Fence != 0 && !k.holdsLease():
 		k.row.Closed = patch.ReasonLease
 	case k.row.Polls >= k.row.MaxPolls:
@@ -304,22 +374,15 @@ func (p *Poll) next(k *look) Answer {
 		return send()
 	}
 	if len(k.row.Open) == 0 {
+		if k.row.Closed == "" && k.row.Waiting() > 0 {
+			return wait(healGap)
+		}
 		return verify()
 	}
 	if len(k.cancels) > 0 {
 		return wait(p.PollInterval)
 	}
-	first := k.row.Open[0]
-	took := time.Duration(k.row.TookSeconds) * time.Second
-	moved := k.row.Moved
-	if moved.Before(first.Sent) {
-		moved = first.Sent
-	}
-	gap := patch.NextPoll(p.PollInterval, k.now.Sub(first.Sent), k.now.Sub(moved), took)
-	if k.row.Polls > k.row.MaxPolls/2 {
-		gap = patch.LongestPollGap
-	}
-	return wait(gap)
+	return wait(k.row.NextPoll(p.PollInterval, k.now))
 }
 
 // unfinished lists the instances of a batch that have not ended and are wanted.

@@ -97,8 +97,9 @@ type Agent struct {
 
 // Commands reads commands in one account and region.
 type Commands interface {
-	// Progress reads a command's counters; found is false while SSM does not list it.
-	Progress(ctx context.Context, id patch.CommandID) (p Progress, found bool, err error)
+	// Progress reads the counters of commands that were requested since; one that
+	// SSM does not list yet is missing.
+	Progress(ctx context.Context, since time.Time, ids []patch.CommandID) (map[patch.CommandID]Progress, error)
 	// Invocations lists what a command did on each instance; it may be short or empty at first.
 	Invocations(ctx context.Context, id patch.CommandID) ([]patch.Invocation, error)
 	// ByMarker looks for the command with that comment among those requested since.

@@ -134,13 +134,13 @@ func (s *Send) close(ctx context.Context, st *state, why string) (Answer, error)
 	return s.rest(st), nil
 }
 
-// rest is the answer when nothing is sent now. A target whose failures hold
-// every slot can send no more.
+// rest is the answer when nothing is sent now. While failures hold every slot,
+// the poll looks whether one of them serves again.
 func (s *Send) rest(st *state) Answer {
-	if len(st.row.Open) == 0 {
+	if len(st.row.Open) == 0 && (st.row.Closed != "" || st.row.Waiting() == 0) {
 		return verify()
 	}
-	return wait(patch.NextPoll(s.PollInterval, 0, 0, 0))
+	return wait(st.row.NextPoll(s.PollInterval, s.Now()))
 }
 
 // sendNext cuts a batch, writes its intent, sends it and keeps its id.
@@ -195,11 +195,11 @@ func loadLeaf(ctx context.Context, objects Objects, t patch.Target, digest strin
 func (st *state) choose(leaf patch.Leaf) (patch.Batch, []patch.PlannedInstance, int) {
 	if len(st.row.Requeue) > 0 {
 		ids := st.row.Requeue[0].IDs
-		b := patch.NextBatch(len(ids), st.row.Free(), leaf.CommandTimeoutSeconds)
+		b := patch.NextBatch(len(ids), st.row.Free(), leaf.Concurrency, leaf.CommandTimeoutSeconds)
 		return b, pick(leaf, ids[:b.Size]), 1
 	}
 	waiting := leaf.Instances[st.row.Next:]
-	b := patch.NextBatch(len(waiting), st.row.Free(), leaf.CommandTimeoutSeconds)
+	b := patch.NextBatch(len(waiting), st.row.Free(), leaf.Concurrency, leaf.CommandTimeoutSeconds)
 	return b, waiting[:b.Size], 0
 }
 
@@ -303,7 +303,7 @@ func (s *Send) adopt(ctx context.Context, st *state, in patch.Intent, id patch.C
 	if st.row.WorthSending() {
 		return send(), nil
 	}
-	return wait(patch.NextPoll(s.PollInterval, 0, 0, 0)), nil
+	return wait(st.row.NextPoll(s.PollInterval, s.Now())), nil
 }
 
 // rejected writes a definite refusal down; only then may its instances be sent again.
