@@ -303,7 +303,7 @@ func TestT20_RepeatedParameters(t *testing.T) {
 	q := s.query()
 	s.unchanged(t, func() {
 		for _, bad := range []string{
-			q + "&" + q, q + "&a=", q + "&c", "a&" + q, q + "&%61=1", q + "&%63=", strings.Replace(q, "a=", "a[]=", 1), strings.Replace(q, "a=", "a[0]=", 1), "a=&c=",
+			q + "&" + q, q + "&a=", q + "&c", "a&" + q, q + "&%61=1", q + "&%63=", strings.Replace(q, "a=", "%61=", 1), strings.Replace(q, "&c=", "&%63=", 1), strings.Replace(q, "a=", "a[]=", 1), strings.Replace(q, "a=", "a[0]=", 1), "a=&c=",
 		} {
 			assert.Equal(t, 404, s.get(t, bad).Status, bad)
 		}
@@ -438,6 +438,34 @@ func TestT29_Expiry(t *testing.T) {
 			assert.NotContains(t, string(s.get(t, s.query()).Body), s.rec.Digest)
 		}
 	}
+	t.Run("while the decision is on its way", func(t *testing.T) {
+		s := newStand(t)
+		s.now = s.rec.Expires.Add(-1)
+		s.table.before = func() error { // another write gets through first, and takes its time
+			s.table.before = nil
+			s.now = s.rec.Expires
+			return patch.ErrConflict
+		}
+		s.unchanged(t, func() { assert.Equal(t, 410, s.do(t, s.form("approve")).Status) })
+		s = newStand(t)
+		calls := 0
+		s.Callback.Now = func() time.Time {
+			if calls++; calls > 2 { // the looks at the clock before the decision is made
+				return s.rec.Expires
+			}
+			return s.rec.Expires.Add(-1)
+		}
+		s.unchanged(t, func() { assert.Equal(t, 410, s.do(t, s.form("approve")).Status) })
+	})
+	t.Run("after a decision", func(t *testing.T) {
+		s := newStand(t)
+		s.do(t, s.form("approve"))
+		s.now = s.rec.Expires
+		res := s.get(t, s.query())
+		assert.Equal(t, 200, res.Status)
+		assert.Contains(t, string(res.Body), "Decided by Ann")
+		assert.NotContains(t, string(res.Body), s.rec.Digest, "an old link shows no plan")
+	})
 	for name, expires := range map[string]time.Time{"zero": {}, "negative": time.Unix(-1, 0), "far future": time.Unix(1<<40, 0).UTC()} {
 		s := newStand(t)
 		q := s.query()
@@ -607,6 +635,23 @@ func TestT35_ForgedDecision(t *testing.T) {
 		assert.Equal(t, 409, s.get(t, s.query()).Status)
 		assert.Equal(t, 409, s.do(t, s.form("approve")).Status)
 	})
+	t.Run("with a record to match", func(t *testing.T) {
+		s := newStand(t)
+		rec := s.rec
+		rec.Status = patch.ApprovalApproved
+		s.table.put(patch.ApprovalKey(rec.ID), rec)
+		s.table.put(patch.DecisionKey(rec.ID, "link"), patch.Decision{Approval: rec.ID, Decision: patch.Approve, Identity: "link", MAC: make([]byte, 32)})
+		s.unchanged(t, func() {
+			res := s.do(t, s.form("approve"))
+			assert.Equal(t, 409, res.Status)
+			assert.NotContains(t, string(res.Body), "Approved")
+		})
+	})
+	t.Run("as one of two", func(t *testing.T) {
+		s := newStand(t, func(rec *patch.Approval, run *patch.RunRow, _ *patch.Index) { rec.RequireDistinct, run.RequireDistinct = 2, 2 })
+		s.table.put(patch.DecisionKey(s.rec.ID, "second"), patch.Decision{Approval: s.rec.ID, Decision: patch.Approve, Identity: "second"})
+		s.unchanged(t, func() { assert.Equal(t, 409, s.do(t, s.form("approve")).Status) })
+	})
 	t.Run("moved to another identity", func(t *testing.T) {
 		s := newStand(t, func(rec *patch.Approval, run *patch.RunRow, _ *patch.Index) {
 			rec.RequireDistinct, run.RequireDistinct = 2, 2
@@ -669,7 +714,7 @@ func TestT38_Sizes(t *testing.T) {
 		r = s.form("approve")
 		r.Body = append(r.Body, []byte(strings.Repeat("&x=y", 1000))...)
 		assert.Equal(t, 400, s.do(t, r).Status)
-		for _, body := range []string{strings.Repeat("[", 8000), `{"run":` + strings.Repeat(`{"a":`, 1000), `{"run":["x"]}`, `{"run":{"x":1}}`, `[]`, `null`, `""`, ``, `{"run":"a","run":"b"}`, `{"run":"a","RUN":"b"}`, `{"run":"a","x":1}`, `{"run":"a","action":"status"}{}`, `{"run":"a","action":"status"`} {
+		for _, body := range []string{strings.Repeat("[", 8000), `{"run":` + strings.Repeat(`{"a":`, 1000), `{"run":["x"]}`, `{"run":{"x":1}}`, `[]`, `null`, `""`, ``, `{"run":"a","run":"2026-12-patch","action":"status"}`, `{"run":"a","RUN":"2026-12-patch","action":"status"}`, `{"run":"2026-12-patch","action":"status","x":1}`, `{"run":"a","action":"status"}{}`, `{"run":"a","action":"status"`} {
 			res := s.do(t, task.HTTPRequest{Method: "POST", Path: "/operator", Caller: operator, Body: []byte(body), Header: map[string]string{"content-type": "application/json"}})
 			assert.Equal(t, 400, res.Status, body)
 		}

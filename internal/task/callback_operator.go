@@ -130,7 +130,7 @@ func operatorSentence(r refusal) string {
 
 func (c *Callback) operate(ctx context.Context, r HTTPRequest) (OperatorAnswer, error) {
 	caller := cleanText(r.Caller, 0)
-	if caller == "" || caller != r.Caller || len(caller) > maxIdentity || !strings.HasPrefix(caller, "arn:") {
+	if caller != r.Caller || len(caller) > maxIdentity || !strings.HasPrefix(caller, "arn:") {
 		return OperatorAnswer{}, refuse(http.StatusForbidden, "forbidden", "the request is not signed")
 	}
 	in, err := readOperator(r)
