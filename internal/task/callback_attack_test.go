@@ -648,7 +648,9 @@ func TestT35_ForgedDecision(t *testing.T) {
 		})
 	})
 	t.Run("as one of two", func(t *testing.T) {
-		s := newStand(t, func(rec *patch.Approval, run *patch.RunRow, _ *patch.Index) { rec.RequireDistinct, run.RequireDistinct = 2, 2 })
+		s := newStand(t, func(rec *patch.Approval, run *patch.RunRow, _ *patch.Index) {
+			rec.RequireDistinct, run.RequireDistinct = 2, 2
+		})
 		s.table.put(patch.DecisionKey(s.rec.ID, "second"), patch.Decision{Approval: s.rec.ID, Decision: patch.Approve, Identity: "second"})
 		s.unchanged(t, func() { assert.Equal(t, 409, s.do(t, s.form("approve")).Status) })
 	})
