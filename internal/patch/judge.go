@@ -147,7 +147,7 @@ func (e Evidence) judgeSuccess() Finding {
 		if after.clean() {
 			return settled(Compliant, "")
 		}
-		return settled(NonCompliant, fmt.Sprintf("%d patches missing", count(after.Missing)))
+		return settled(NonCompliant, after.open())
 	}
 	if count(after.Missing) > 0 {
 		return settled(Failed, fmt.Sprintf("%d patches still missing", count(after.Missing)))
@@ -212,6 +212,18 @@ func (e Evidence) nothingWasMissing() bool {
 // clean tells whether nothing is missing, failed, rejected or waiting for a reboot.
 func (s *PatchState) clean() bool {
 	return count(s.Missing)+count(s.Failed)+count(s.InstalledPendingReboot)+count(s.InstalledRejected) == 0
+}
+
+// open says what keeps the state from being clean.
+func (s *PatchState) open() string {
+	text := fmt.Sprintf("%d patches missing", count(s.Missing))
+	if n := count(s.InstalledPendingReboot); n > 0 {
+		text += fmt.Sprintf(", %d waiting for a reboot", n)
+	}
+	if n := count(s.InstalledRejected); n > 0 {
+		text += fmt.Sprintf(", %d rejected", n)
+	}
+	return text
 }
 
 func settled(o Outcome, reason string) Finding {
