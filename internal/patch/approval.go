@@ -58,8 +58,8 @@ func Capability(mac []byte) string { return base64.RawURLEncoding.EncodeToString
 
 // ParseCapability reads a link's MAC. It takes exactly one spelling of 32 bytes.
 func ParseCapability(s string) ([]byte, bool) {
-	mac, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || len(mac) != 32 {
+	mac, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(mac) != 32 || Capability(mac) != s { // the decoder skips line breaks and spare bits
 		return nil, false
 	}
 	return mac, true

@@ -1,0 +1,77 @@
+package patch_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/patch"
+)
+
+func chain(n int) []patch.AuditEntry {
+	var head patch.ChainHead
+	var all []patch.AuditEntry
+	for i := range n {
+		var e patch.AuditEntry
+		e, head = head.Append("RUN#r", "send", "SendCommand", fmt.Sprint("batch ", i+1), sentAt().Add(time.Duration(i)*time.Minute))
+		all = append(all, e)
+	}
+	return all
+}
+
+// intact tells whether a chain is whole up to its known head.
+func intact(all []patch.AuditEntry, head patch.ChainHead) bool {
+	prev := patch.ChainHead{}
+	for _, e := range all {
+		if e.Seq != prev.Seq+1 || e.Prev != prev.Hash || !e.Intact() {
+			return false
+		}
+		prev = patch.ChainHead{Seq: e.Seq, Hash: e.Hash}
+	}
+	return prev == head
+}
+
+func TestChainHead_Append(t *testing.T) {
+	all := chain(5)
+	head := patch.ChainHead{Seq: 5, Hash: all[4].Hash}
+	require.True(t, intact(all, head))
+	assert.Equal(t, patch.Key{PK: "RUN#r", SK: "00000003"}, all[2].Key(), "keys sort as numbers do")
+
+	for i := range all {
+		removed := append(append([]patch.AuditEntry{}, all[:i]...), all[i+1:]...)
+		assert.False(t, intact(removed, head), "entry %d can be removed unseen", i+1)
+	}
+	for i := 1; i < len(all); i++ {
+		swapped := append([]patch.AuditEntry{}, all...)
+		swapped[i-1], swapped[i] = swapped[i], swapped[i-1]
+		assert.False(t, intact(swapped, head), "entries %d and %d can be swapped unseen", i, i+1)
+	}
+}
+
+func TestAuditEntry_Intact(t *testing.T) {
+	changes := map[string]func(*patch.AuditEntry){
+		"chain":  func(e *patch.AuditEntry) { e.Chain = "RUN#s" },
+		"seq":    func(e *patch.AuditEntry) { e.Seq++ },
+		"time":   func(e *patch.AuditEntry) { e.At = e.At.Add(time.Nanosecond) },
+		"actor":  func(e *patch.AuditEntry) { e.Actor = "poll" },
+		"action": func(e *patch.AuditEntry) { e.Action = "CancelCommand" },
+		"detail": func(e *patch.AuditEntry) { e.Detail += " " },
+		"prev":   func(e *patch.AuditEntry) { e.Prev = "" },
+		"hash":   func(e *patch.AuditEntry) { e.Hash = patch.Digest(nil) },
+	}
+	for name, change := range changes {
+		e := chain(3)[2]
+		require.True(t, e.Intact())
+		change(&e)
+		assert.False(t, e.Intact(), "%s can be changed unseen", name)
+	}
+}
+
+func TestChains_areApart(t *testing.T) {
+	at := target()
+	names := []string{patch.RunChain(at.Run), patch.TargetChain(at), patch.ApprovalChain("id")}
+	assert.Equal(t, []string{"RUN#run-1", "RUN#run-1#111111111111#us-east-1", "APPROVAL#id"}, names)
+}
