@@ -16,6 +16,15 @@ import (
 // patch.Problems for an input, a fleet file or a template that is not valid, and
 // anything else for a rehearsal that does not work.
 func Run(o Options) (*Result, error) {
+	r, err := prepare(o)
+	if err != nil {
+		return nil, err
+	}
+	return r.run()
+}
+
+// prepare sets everything up, and starts nothing.
+func prepare(o Options) (*rehearsal, error) {
 	in, err := patch.ParseInput(o.Input, patch.HubDefaults())
 	if err != nil {
 		return nil, err
@@ -36,10 +45,7 @@ func Run(o Options) (*Result, error) {
 	r.checks = newChecks(s)
 	s.world.Faults = faults
 	s.world.OnAgentEvent = r.agentEvent
-	if err := r.expectApprover(); err != nil {
-		return nil, err
-	}
-	return r.run()
+	return r, r.expectApprover()
 }
 
 // CheckFaults tells whether a --faults can be used.
