@@ -67,16 +67,17 @@ func (k *MACKey) Check(ctx context.Context, message, mac []byte) (bool, error) {
 	return out.MacValid, nil
 }
 
-// SFN is what Waiter uses of the SDK's client.
+// SFN is what StepFunctions uses of the SDK's client.
 type SFN interface {
 	SendTaskSuccess(context.Context, *sfn.SendTaskSuccessInput, ...func(*sfn.Options)) (*sfn.SendTaskSuccessOutput, error)
+	DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error)
 }
 
-// Waiter ends a waiting task of the state machine.
-type Waiter struct{ SFN SFN }
+// StepFunctions ends waiting tasks of the state machine, and reads its executions.
+type StepFunctions struct{ SFN SFN }
 
 // Release answers the token. A task that timed out or was answered is gone.
-func (w *Waiter) Release(ctx context.Context, token string, output []byte) (gone bool, err error) {
+func (w *StepFunctions) Release(ctx context.Context, token string, output []byte) (gone bool, err error) {
 	_, err = w.SFN.SendTaskSuccess(ctx, &sfn.SendTaskSuccessInput{TaskToken: &token, Output: aws.String(string(output))})
 	var timedOut *sfntypes.TaskTimedOut
 	var missing *sfntypes.TaskDoesNotExist
@@ -84,4 +85,18 @@ func (w *Waiter) Release(ctx context.Context, token string, output []byte) (gone
 		return true, nil
 	}
 	return false, wrap(err, "answer the waiting task")
+}
+
+// Running tells whether an execution goes on. Step Functions forgets executions
+// 90 days after they ended; what it does not know does not run.
+func (w *StepFunctions) Running(ctx context.Context, executionARN string) (bool, error) {
+	out, err := w.SFN.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &executionARN})
+	var missing *sfntypes.ExecutionDoesNotExist
+	if errors.As(err, &missing) {
+		return false, nil
+	}
+	if err != nil {
+		return false, wrap(err, "read execution %s", executionARN)
+	}
+	return out.Status == sfntypes.ExecutionStatusRunning || out.Status == sfntypes.ExecutionStatusPendingRedrive, nil
 }

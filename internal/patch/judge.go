@@ -113,7 +113,7 @@ func (e Evidence) judgeDetails() (Finding, bool) {
 
 func (e Evidence) judgeFailed() Finding {
 	f := settled(Failed, "the patch command failed")
-	if e.fresh() == "" && e.After.clean() {
+	if e.fresh() == "" && e.After.Clean() {
 		f.Warning = "status and evidence disagree: the command failed, but nothing is missing or failed on the instance"
 	} else if e.fresh() == "" && count(e.After.Failed) > 0 {
 		f.Reason = fmt.Sprintf("%s: %d patches failed", f.Reason, count(e.After.Failed))
@@ -144,7 +144,7 @@ func (e Evidence) judgeSuccess() Finding {
 		return settled(Failed, fmt.Sprintf("%d patches failed although the command succeeded", count(after.Failed)))
 	}
 	if e.Operation == Scan {
-		if after.clean() {
+		if after.Clean() {
 			return settled(Compliant, "")
 		}
 		return settled(NonCompliant, after.open())
@@ -209,8 +209,8 @@ func (e Evidence) nothingWasMissing() bool {
 	return b != nil && b.Missing != nil && *b.Missing == 0 && b.Installed != nil && a.Installed != nil && *b.Installed == *a.Installed
 }
 
-// clean tells whether nothing is missing, failed, rejected or waiting for a reboot.
-func (s *PatchState) clean() bool {
+// Clean tells whether nothing is missing, failed, rejected or waiting for a reboot.
+func (s *PatchState) Clean() bool {
 	return count(s.Missing)+count(s.Failed)+count(s.InstalledPendingReboot)+count(s.InstalledRejected) == 0
 }
 

@@ -52,6 +52,16 @@ func DecisionKey(id, identity string) Key {
 	return Key{PK: "APPROVAL#" + id, SK: "DECISION#" + identity}
 }
 
+// SeriesKey is the last run of the same waves: the same accounts, regions and
+// filters under the same names, whatever else the input says.
+func SeriesKey(in Input) Key {
+	var b strings.Builder
+	for _, w := range in.Waves {
+		fmt.Fprintf(&b, "%q %q %q %q %q %q\n", w.Name, w.Accounts, w.Regions, fmt.Sprint(w.Filters.Tags), w.Filters.Platforms, w.Filters.InstanceIDs)
+	}
+	return Key{PK: "SERIES#" + Digest([]byte(b.String()))[:32], SK: "LAST"}
+}
+
 // OpenRunKey lists a run that has not been closed.
 func OpenRunKey(run RunID) Key { return Key{PK: "OPEN", SK: "RUN#" + string(run)} }
 

@@ -23,7 +23,15 @@ type Inventory struct {
 	Taken       time.Time          `json:"taken"`
 	Planned     []PlannedInstance  `json:"planned"`
 	Excluded    []ExcludedInstance `json:"excluded"`
+	Vanished    []Vanished         `json:"vanished,omitempty"`
+	Running     int                `json:"running,omitempty"` // all instances, counted when a guard asks
 	Unreachable string             `json:"unreachable,omitempty"`
+}
+
+// Vanished is an instance of the previous run's plan that is matched no more.
+type Vanished struct {
+	ID   InstanceID `json:"id"`
+	Wave string     `json:"wave"`
 }
 
 // PlannedInstance is one instance of the plan, with what was known of it then.
@@ -33,6 +41,7 @@ type PlannedInstance struct {
 	Platform Platform    `json:"platform"`
 	Name     string      `json:"name,omitempty"`
 	Impaired bool        `json:"impaired,omitempty"` // EC2's status checks were already failing
+	New      bool        `json:"new,omitempty"`      // not in the previous run's plan
 	Before   *PatchState `json:"before,omitempty"`
 }
 
@@ -60,6 +69,7 @@ type Index struct {
 	Run         RunID                `json:"run"`
 	Frozen      time.Time            `json:"frozen"`
 	InputDigest string               `json:"inputDigest"`
+	Previous    RunID                `json:"previous,omitempty"` // the run that New and Vanished compare with
 	DryRun      bool                 `json:"dryRun"`
 	Waves       []IndexWave          `json:"waves"`
 	Unreachable []UnreachableAccount `json:"unreachable"`
@@ -74,6 +84,9 @@ type IndexWave struct {
 	Planned      int              `json:"planned"`
 	Excluded     int              `json:"excluded"`
 	Platforms    map[Platform]int `json:"platforms"`
+	New          int              `json:"new"`          // not in the plan of the previous run
+	Vanished     int              `json:"vanished"`     // in the plan of the previous run only
+	Impaired     int              `json:"impaired"`     // EC2's status checks fail already
 	AllInstances bool             `json:"allInstances"` // the wave's filter names no tag: every instance
 	Targets      []IndexTarget    `json:"targets"`
 }

@@ -86,6 +86,10 @@ type TargetRow struct {
 	Platforms   map[Platform]int `json:"platforms,omitempty"`
 	Planned     int              `json:"planned"`
 	Matched     int              `json:"matched"`
+	New         int              `json:"new"`      // planned, and not in the previous run's plan
+	Vanished    int              `json:"vanished"` // in the previous run's plan, and matched no more
+	Impaired    int              `json:"impaired"`
+	Running     int              `json:"running"` // instances of the account-region, counted when a guard asks
 	Excluded    int              `json:"excluded"`
 	LeafDigest  string           `json:"leafDigest,omitempty"`
 	Concurrency int              `json:"concurrency"`
@@ -222,6 +226,13 @@ type OpenRun struct {
 	Run          RunID     `json:"run"`
 	ExecutionARN string    `json:"executionArn"`
 	Since        time.Time `json:"since"`
+}
+
+// Series remembers the last run of the same waves that was frozen and ended.
+type Series struct {
+	Run     RunID     `json:"run"`
+	Planned int       `json:"planned"`
+	Ended   time.Time `json:"ended"`
 }
 
 // Abort stops all sending of a run.

@@ -54,7 +54,7 @@ func (t *Threshold) UnmarshalJSON(data []byte) error {
 // Concurrency resolves the threshold against n planned instances: rounded down,
 // at least 1, at most n (1 where n is 0).
 func (t Threshold) Concurrency(n int) int {
-	return min(max(t.of(n), 1), max(n, 1))
+	return min(max(t.Of(n), 1), max(n, 1))
 }
 
 // Limit resolves the threshold as a number of failures that is still tolerated:
@@ -64,10 +64,11 @@ func (t Threshold) Limit(n int) int {
 	if t.Value == 0 {
 		return 0
 	}
-	return max(t.of(n), 1)
+	return max(t.Of(n), 1)
 }
 
-func (t Threshold) of(n int) int {
+// Of is the threshold's share of n, rounded down; an absolute one is itself.
+func (t Threshold) Of(n int) int {
 	if !t.Percent {
 		return t.Value
 	}

@@ -123,14 +123,22 @@ func scopeCount(x patch.Index, scope string) int {
 	return 0
 }
 
-// settle reads the record again. Nothing but signed decisions makes an approval.
+// settle reads the record again. Nothing but signed decisions makes an approval,
+// and nothing at all makes one for a run that was aborted.
 func (a *Approvals) settle(ctx context.Context, in ApprovalInput) (SettleOutput, error) {
 	out := SettleOutput{Scope: in.Scope, Status: patch.ApprovalPending, Then: patch.ScopeThen(in.Scope), RoundSeconds: roundSeconds}
 	var run patch.RunRow
 	var rec patch.Approval
+	var abort patch.Abort
 	row := &Row{Key: patch.ApprovalKey(patch.ApprovalID(in.Run, in.Scope)), Into: &rec}
-	if err := a.Table.Load(ctx, row, &Row{Key: patch.RunKey(in.Run), Into: &run}); err != nil {
+	stop := &Row{Key: patch.AbortKey(in.Run), Into: &abort}
+	if err := a.Table.Load(ctx, row, stop, &Row{Key: patch.RunKey(in.Run), Into: &run}); err != nil {
 		return out, err
+	}
+	if stop.Found {
+		// The run goes no further, whatever was decided or will be. The record stays as it is.
+		out.Status = patch.ApprovalRejected
+		return out, nil
 	}
 	now := a.Now()
 	if !row.Found {
@@ -204,7 +212,8 @@ func (a *Approvals) pauseLeft(ctx context.Context, in ApprovalInput, now time.Ti
 }
 
 // verifyApproval reads the decisions and counts those whose MAC is right. A
-// decision with a wrong MAC, or a record about another plan, is tampering.
+// decision with a wrong MAC or after the deadline, or a record about another
+// plan, is tampering.
 func verifyApproval(ctx context.Context, table Table, verifier Verifier, rec patch.Approval, digest string) (string, error) {
 	if rec.Digest != digest {
 		return "", fmt.Errorf("%w: approval %s is about another plan", patch.ErrTampered, rec.ID)
@@ -222,6 +231,9 @@ func verifyApproval(ctx context.Context, table Table, verifier Verifier, rec pat
 		return "", err
 	}
 	for _, d := range all {
+		if !d.At.Before(rec.Expires) {
+			return "", fmt.Errorf("%w: a decision of approval %s is later than its deadline", patch.ErrTampered, rec.ID)
+		}
 		ok, err := verifier.Check(ctx, rec.DecisionMessage(d), d.MAC)
 		if err != nil {
 			return "", err

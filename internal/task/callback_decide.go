@@ -144,24 +144,29 @@ func (c *Callback) writeIgnored(ctx context.Context, q question, a answer) (ques
 	return q, c.Table.Write(ctx, writes...)
 }
 
-// release ends the waiting round of a decided question and forgets its token.
-// The token itself approves nothing: the next state reads the record again. If
-// it fails, the end of the round, at most 15 minutes later, does the same.
+// release ends the waiting round of a decided question.
 func (c *Callback) release(ctx context.Context, q question) (slow bool) {
 	if q.status == patch.ApprovalPending || q.rec.Token == "" {
 		return false
 	}
+	return c.free(ctx, q.rec)
+}
+
+// free answers the task token of a record and forgets it. The token itself
+// approves nothing: the next state reads the record again. If it fails, the end
+// of the round, at most 15 minutes later, does the same.
+func (c *Callback) free(ctx context.Context, rec patch.Approval) (slow bool) {
 	// Gone means that the round ended by itself: its end settles the question.
-	if _, err := c.Waiter.Release(ctx, q.rec.Token, []byte(`{}`)); err != nil {
-		slog.Warn("run not told of its decision", "run", string(q.rec.Run), "err", err)
+	if _, err := c.Waiter.Release(ctx, rec.Token, []byte(`{}`)); err != nil {
+		slog.Warn("waiting run not told", "run", string(rec.Run), "err", err)
 		return true
 	}
-	was := q.rec.Version
-	q.rec.Version++
-	q.rec.Token = ""
-	err := c.Table.Write(ctx, Write{How: Replace, Key: patch.ApprovalKey(q.rec.ID), Item: q.rec, Was: was})
+	was := rec.Version
+	rec.Version++
+	rec.Token = ""
+	err := c.Table.Write(ctx, Write{How: Replace, Key: patch.ApprovalKey(rec.ID), Item: rec, Was: was})
 	if err != nil && !errors.Is(err, patch.ErrConflict) {
-		slog.Warn("spent token not forgotten", "run", string(q.rec.Run), "err", err)
+		slog.Warn("spent token not forgotten", "run", string(rec.Run), "err", err)
 	}
 	return false
 }

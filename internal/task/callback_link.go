@@ -49,7 +49,7 @@ func linkFrom(raw string) (link, bool) {
 
 func newLink(id, capability string) (link, bool) {
 	mac, ok := patch.ParseCapability(capability)
-	if !ok || patch.Capability(mac) != capability || len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" {
+	if !ok || len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" {
 		return link{}, false
 	}
 	return link{id: id, mac: mac}, true
@@ -142,6 +142,9 @@ func (c *Callback) readDecisions(ctx context.Context, q *question) error {
 		return err
 	}
 	for _, d := range q.decisions {
+		if !d.At.Before(q.rec.Expires) {
+			return fmt.Errorf("%w: a decision of approval %s is later than its deadline", patch.ErrTampered, q.rec.ID)
+		}
 		mac, err := c.Decisions.MAC(ctx, q.rec.DecisionMessage(d))
 		if err != nil {
 			return err

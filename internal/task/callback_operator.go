@@ -370,54 +370,6 @@ func (c *Callback) runOf(ctx context.Context, id patch.RunID) (patch.RunRow, *pa
 	return run, &abort, nil
 }
 
-// abort raises the flag that every sender reads. The first abort stays. Its
-// audit entry is a chain of its own with one entry, because the run's chain has
-// another writer: the chain of the question "abort", which nobody is ever asked.
-func (c *Callback) abort(ctx context.Context, in OperatorRequest, caller string) (OperatorAnswer, error) {
-	for range decideAttempts {
-		run, before, err := c.runOf(ctx, in.Run)
-		if err != nil {
-			return OperatorAnswer{}, err
-		}
-		if before != nil {
-			return operatorAnswer(run, before), nil
-		}
-		if !run.Ended.IsZero() {
-			return OperatorAnswer{}, pageRunEnded
-		}
-		flag := patch.Abort{By: caller, Reason: in.Reason, At: c.Now().UTC().Truncate(time.Millisecond), CancelInFlight: in.CancelInFlight}
-		detail := fmt.Sprintf("run %s by %s, reason %q, cancel in flight %t", in.Run, caller, in.Reason, in.CancelInFlight)
-		entry, _ := patch.ChainHead{}.Append(abortChain(in.Run), "approval-callback", "Aborted", detail, c.Now())
-		err = c.Table.Write(ctx,
-			Write{How: Audit, Key: entry.Key(), Item: entry},
-			Write{How: Create, Key: patch.AbortKey(in.Run), Item: flag})
-		if errors.Is(err, patch.ErrConflict) {
-			continue
-		}
-		if err != nil {
-			return OperatorAnswer{}, err
-		}
-		c.tellAbort(ctx, in.Run, flag)
-		out := operatorAnswer(run, &flag)
-		out.Recorded = true
-		return out, nil
-	}
-	return OperatorAnswer{}, pageBusy
-}
-
-func abortChain(run patch.RunID) string {
-	return patch.ApprovalChain(patch.ApprovalID(run, "abort"))
-}
-
-func (c *Callback) tellAbort(ctx context.Context, run patch.RunID, a patch.Abort) {
-	subject := fmt.Sprintf("ec2patch %s: abort", run)
-	body := fmt.Sprintf("Run %s is being aborted: nothing more is sent.\n\nBy: %s\nReason: %s\nRunning commands are %s.\n",
-		run, clean(a.By), clean(a.Reason), map[bool]string{true: "cancelled", false: "left to finish"}[a.CancelInFlight])
-	if err := c.Notices.Send(ctx, subject[:min(maxSubject, len(subject))], body); err != nil {
-		slog.Warn("abort not mailed", "run", string(run), "err", err)
-	}
-}
-
 func operatorAnswer(run patch.RunRow, aborted *patch.Abort, all ...question) OperatorAnswer {
 	out := OperatorAnswer{
 		Run: run.Run, Status: run.Status, StatusReason: run.StatusReason, Digest: run.Digest, Planned: run.Planned,

@@ -28,6 +28,9 @@ func (v *Inventory) discover(ctx context.Context, in InventoryInput) (DiscoverOu
 	}
 	at := patch.Target{Run: in.Run, Account: in.Account, Region: in.Region}
 	found, err := v.look(ctx, at, input)
+	if err == nil {
+		err = v.compare(ctx, in.Previous, at, input, &found)
+	}
 	switch {
 	case err == nil:
 	case patch.KindOf(err) == patch.ErrAccessDenied:
@@ -66,8 +69,24 @@ func (v *Inventory) look(ctx context.Context, at patch.Target, input patch.Input
 	for _, m := range matches {
 		classify(&inv, at, m, agents)
 	}
-	return inv, v.describe(ctx, spoke, &inv)
+	if err := v.describe(ctx, spoke, &inv); err != nil {
+		return inv, err
+	}
+	if err := v.resume(ctx, at, input, &inv); err != nil {
+		return inv, err
+	}
+	if input.Guards.MaxShare.Of(maxShareBase) < maxShareBase {
+		all, err := spoke.Matching(ctx, patch.Filters{})
+		if err != nil {
+			return inv, err
+		}
+		inv.Running = len(all)
+	}
+	return inv, nil
 }
+
+// maxShareBase is what a share of 100 % is of: a guard that allows all of it need not count.
+const maxShareBase = 100
 
 // describe adds what is known of the planned instances before the run.
 func (v *Inventory) describe(ctx context.Context, spoke Spoke, inv *patch.Inventory) error {
@@ -247,6 +266,20 @@ func (v *Inventory) row(ctx context.Context, w patch.Wave, t patch.Target, inv p
 				row.Platforms = map[patch.Platform]int{}
 			}
 			row.Platforms[p.Platform]++
+		}
+	}
+	row.Running = inv.Running
+	for _, p := range leaf.Instances {
+		if p.New {
+			row.New++
+		}
+		if p.Impaired {
+			row.Impaired++
+		}
+	}
+	for _, x := range inv.Vanished {
+		if x.Wave == w.Name {
+			row.Vanished++
 		}
 	}
 	row.Planned = len(leaf.Instances)

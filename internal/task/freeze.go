@@ -50,12 +50,17 @@ func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, 
 	if err != nil {
 		return FreezeOutput{}, err
 	}
+	var last patch.Series
+	if err := v.Table.Load(ctx, &Row{Key: patch.SeriesKey(input), Into: &last}); err != nil {
+		return FreezeOutput{}, err
+	}
 	index := makeIndex(input, run, rows)
+	index.Previous = last.Run
 	index.InputDigest, index.DryRun = inputDigest, input.DryRun
 	index.Frozen = v.Now().UTC()
 	index.Seal()
 	if row.Digest == "" {
-		if err := v.guard(ctx, input, &row, index); err != nil {
+		if err := v.guard(ctx, &row, index, overGuards(input, rows, index, last)); err != nil {
 			return FreezeOutput{}, err
 		}
 		if err := v.freezeObjects(ctx, index); err != nil {
@@ -94,6 +99,9 @@ func makeIndex(input patch.Input, run patch.RunID, rows map[patch.Target]patch.T
 				}
 				iw.Planned += row.Planned
 				iw.Excluded += row.Excluded
+				iw.New += row.New
+				iw.Vanished += row.Vanished
+				iw.Impaired += row.Impaired
 				for _, p := range []patch.Platform{patch.Linux, patch.Windows, patch.MacOS} {
 					if row.Platforms[p] > 0 {
 						iw.Platforms[p] += row.Platforms[p]
@@ -109,15 +117,45 @@ func makeIndex(input patch.Input, run patch.RunID, rows map[patch.Target]patch.T
 	return x
 }
 
-// guard refuses a plan that is larger than the input allows.
-func (v *Inventory) guard(ctx context.Context, input patch.Input, row *patch.RunRow, x patch.Index) error {
+// overGuards lists everything about the plan that the input does not allow.
+func overGuards(input patch.Input, rows map[patch.Target]patch.TargetRow, x patch.Index, last patch.Series) []string {
 	var why []string
 	if limit := input.Guards.MaxInstances; limit > 0 && x.Planned() > limit {
 		why = append(why, fmt.Sprintf("the plan has %d instances, guards.maxInstances allows %d", x.Planned(), limit))
 	}
-	if len(x.Unreachable) > 0 && input.OnUnreachable == "stop" {
+	if len(x.Unreachable) > 0 && input.OnUnreachable == patch.UnreachableStop {
 		why = append(why, fmt.Sprintf("%d account-regions cannot be reached and onUnreachable is stop", len(x.Unreachable)))
 	}
+	if limit := last.Planned + input.Guards.MaxGrowth.Of(last.Planned); last.Run != "" && x.Planned() > limit {
+		why = append(why, fmt.Sprintf("the plan has %d instances, run %s had %d, guards.maxGrowth %s allows %d", x.Planned(), last.Run, last.Planned, input.Guards.MaxGrowth, limit))
+	}
+	return append(why, overShare(input, rows)...)
+}
+
+// overShare lists the accounts of which the plan takes a larger share than allowed.
+func overShare(input patch.Input, rows map[patch.Target]patch.TargetRow) []string {
+	planned, running := map[patch.AccountID]int{}, map[patch.AccountID]int{}
+	counted := map[patch.Target]bool{}
+	for t, row := range rows {
+		planned[t.Account] += row.Planned
+		at := patch.Target{Account: t.Account, Region: t.Region}
+		if !counted[at] {
+			counted[at] = true
+			running[t.Account] += row.Running
+		}
+	}
+	var why []string
+	for _, a := range SortedKeys(planned) {
+		limit := input.Guards.MaxShare.Of(running[a])
+		if running[a] > 0 && planned[a] > limit {
+			why = append(why, fmt.Sprintf("the plan has %d of the %d instances of account %s, guards.maxShare %s allows %d", planned[a], running[a], a, input.Guards.MaxShare, limit))
+		}
+	}
+	return why
+}
+
+// guard refuses a plan that is larger than the input allows.
+func (v *Inventory) guard(ctx context.Context, row *patch.RunRow, x patch.Index, why []string) error {
 	if len(why) == 0 {
 		return nil
 	}

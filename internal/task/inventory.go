@@ -14,6 +14,7 @@ type Inventory struct {
 	Table    Table
 	Objects  Objects
 	Spokes   Spokes
+	Runs     Runs
 	Now      Clock
 	Defaults patch.Defaults
 
@@ -29,6 +30,7 @@ type InventoryInput struct {
 	ExecutionARN string          `json:"executionArn"`
 	StartedAt    time.Time       `json:"startedAt"`
 	Input        json.RawMessage `json:"input"`
+	Previous     patch.RunID     `json:"previous"` // the last run of the same waves, empty if there was none
 	Account      patch.AccountID `json:"account"`
 	Region       patch.Region    `json:"region"`
 }

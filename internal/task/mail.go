@@ -66,6 +66,12 @@ func describeWave(w patch.IndexWave) string {
 	if w.Excluded > 0 {
 		line += fmt.Sprintf("; %d more matched and are left out", w.Excluded)
 	}
+	if w.New > 0 || w.Vanished > 0 {
+		line += fmt.Sprintf("; since the last run %d new, %d vanished", w.New, w.Vanished)
+	}
+	if w.Impaired > 0 {
+		line += fmt.Sprintf("; %d fail EC2's status checks already", w.Impaired)
+	}
 	if w.AllInstances {
 		line += "; the filter names no tag: every instance"
 	}

@@ -12,10 +12,12 @@ import (
 
 // PlanOutput tells the state machine what to discover.
 type PlanOutput struct {
-	Run               patch.RunID `json:"run"`
-	Bucket            string      `json:"bucket"`
-	RegionConcurrency int         `json:"regionConcurrency"`
-	Discover          MapOver     `json:"discover"`
+	Run               patch.RunID   `json:"run"`
+	Bucket            string        `json:"bucket"`
+	RegionConcurrency int           `json:"regionConcurrency"`
+	Discover          MapOver       `json:"discover"`
+	Previous          patch.RunID   `json:"previous"` // the last run of the same waves
+	Missed            []patch.RunID `json:"missed"`   // runs that ended and were not closed
 }
 
 // MapOver is one map over accounts.
@@ -41,6 +43,20 @@ func (v *Inventory) plan(ctx context.Context, in InventoryInput) (PlanOutput, er
 			return PlanOutput{}, v.refuseInput(ctx, in, err)
 		}
 	}
+	if err := v.checkResume(ctx, input); err != nil {
+		if patch.KindOf(err) != patch.ErrInvalidInput {
+			return PlanOutput{}, err
+		}
+		return PlanOutput{}, v.refuseInput(ctx, in, err)
+	}
+	missed, err := v.missed(ctx, in.Run)
+	if err != nil {
+		return PlanOutput{}, err
+	}
+	var last patch.Series
+	if err := v.Table.Load(ctx, &Row{Key: patch.SeriesKey(input), Into: &last}); err != nil {
+		return PlanOutput{}, err
+	}
 	normal, err := patch.Canonical(input)
 	if err != nil {
 		return PlanOutput{}, err
@@ -65,6 +81,7 @@ func (v *Inventory) plan(ctx context.Context, in InventoryInput) (PlanOutput, er
 			Children:       patch.ChildrenPrefix(in.Run, "discover"),
 			MaxConcurrency: discoverConcurrency,
 		},
+		Previous: last.Run, Missed: missed,
 	}, nil
 }
 
@@ -106,6 +123,39 @@ func (v *Inventory) refuseInput(ctx context.Context, in InventoryInput, problem 
 		return err
 	}
 	return fmt.Errorf("%w: %w", patch.ErrInvalidInput, problem)
+}
+
+// maxMissed bounds how many runs one plan closes; the next one closes more.
+const maxMissed = 20
+
+// missed lists the open runs whose execution has ended. Their end was not
+// noticed: the event that tells it is sent once, as well as AWS can.
+func (v *Inventory) missed(ctx context.Context, self patch.RunID) ([]patch.RunID, error) {
+	var open []patch.OpenRun
+	err := v.Table.Scan(ctx, patch.OpenRunKey("").PK, patch.OpenRunKey("").SK, func(_ string, decode func(any) error) error {
+		var o patch.OpenRun
+		if err := decode(&o); err != nil {
+			return err
+		}
+		if o.Run != self && len(open) < maxMissed {
+			open = append(open, o)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	ended := []patch.RunID{}
+	for _, o := range open {
+		running, err := v.Runs.Running(ctx, o.ExecutionARN)
+		if err != nil {
+			return nil, err
+		}
+		if !running {
+			ended = append(ended, o.Run)
+		}
+	}
+	return ended, nil
 }
 
 // accountsOf merges the waves' accounts, in the order in which they first occur.

@@ -176,6 +176,12 @@ type Waiter interface {
 	Release(ctx context.Context, token string, output []byte) (gone bool, err error)
 }
 
+// Runs reads executions of the state machine.
+type Runs interface {
+	// Running tells whether the execution goes on. One that is not known any more does not.
+	Running(ctx context.Context, executionARN string) (bool, error)
+}
+
 // Metrics takes numbers for CloudWatch. It never fails: a lost number harms nobody.
 type Metrics interface {
 	Count(name, unit string, value float64, dimensions map[string]string)

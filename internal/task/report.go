@@ -477,9 +477,15 @@ func (f *folder) close(ctx context.Context, r *patch.Report) error {
 	if !f.found {
 		write.How = Create
 	}
-	err := f.Table.Write(ctx, write,
-		Write{How: Audit, Key: entry.Key(), Item: entry},
-		Write{How: Delete, Key: patch.OpenRunKey(f.in.Run)})
+	writes := []Write{write, {How: Audit, Key: entry.Key(), Item: entry}, {How: Delete, Key: patch.OpenRunKey(f.in.Run)}}
+	if f.run.Digest != "" {
+		input, _, err := loadInput(ctx, f.Objects, f.in.Run)
+		if err != nil {
+			return err
+		}
+		writes = append(writes, Write{How: Put, Key: patch.SeriesKey(input), Item: patch.Series{Run: f.in.Run, Planned: f.run.Planned, Ended: r.Ended}})
+	}
+	err := f.Table.Write(ctx, writes...)
 	if errors.Is(err, patch.ErrConflict) {
 		return fmt.Errorf("close run %s: %w", f.in.Run, err)
 	}

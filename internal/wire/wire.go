@@ -43,7 +43,7 @@ const (
 func NewInventory(env Getenv, a AWS) (*task.Inventory, error) {
 	c := config{env: env}
 	v := &task.Inventory{
-		Table: c.table(a), Objects: c.objects(a), Spokes: c.spokes(a), Now: a.Now,
+		Table: c.table(a), Objects: c.objects(a), Spokes: c.spokes(a), Runs: &cloud.StepFunctions{SFN: a.SFN}, Now: a.Now,
 		Bucket: c.text("DATA_BUCKET"), RegionConcurrency: c.number("REGION_CONCURRENCY", 1, 40),
 		Defaults: patch.Defaults{
 			MaxConcurrency: c.threshold("SSM_MAX_CONCURRENCY"), MaxErrors: c.threshold("SSM_MAX_ERRORS"),
@@ -89,7 +89,7 @@ func NewCallback(env Getenv, a AWS) (*task.Callback, error) {
 	c := config{env: env}
 	s := &task.Callback{
 		Table: c.table(a), Objects: c.objects(a), Links: c.key(a, "LINK_KEY_ID"), Decisions: c.key(a, "DECISION_KEY_ID"),
-		Waiter: &cloud.Waiter{SFN: a.SFN}, Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Now: a.Now,
+		Waiter: &cloud.StepFunctions{SFN: a.SFN}, Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Now: a.Now,
 		HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), StateMachineARN: c.text("STATE_MACHINE_ARN"),
 	}
 	return s, c.err()

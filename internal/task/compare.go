@@ -1,0 +1,157 @@
+package task
+
+import (
+	"context"
+	"fmt"
+
+	"ec2patch/internal/patch"
+)
+
+// compare tells what has changed since the previous run of the same waves: what
+// is new in the plan, and what is matched no more.
+func (v *Inventory) compare(ctx context.Context, previous patch.RunID, at patch.Target, input patch.Input, inv *patch.Inventory) error {
+	if previous == "" {
+		return nil
+	}
+	for _, w := range wavesOf(input, at) {
+		leaf, ok, err := v.formerLeaf(ctx, patch.Target{Run: previous, Wave: w.Name, Account: at.Account, Region: at.Region})
+		if err != nil {
+			return err
+		}
+		was := map[patch.InstanceID]bool{}
+		for _, p := range leaf.Instances {
+			was[p.ID] = true
+		}
+		is := map[patch.InstanceID]bool{}
+		for i, p := range inv.Planned {
+			if p.Wave == w.Name {
+				is[p.ID] = true
+				inv.Planned[i].New = ok && !was[p.ID]
+			}
+		}
+		for _, p := range leaf.Instances {
+			if !is[p.ID] {
+				inv.Vanished = append(inv.Vanished, patch.Vanished{ID: p.ID, Wave: w.Name})
+			}
+		}
+	}
+	return nil
+}
+
+// formerLeaf reads the plan of a target of an earlier run; ok is false if that
+// run did not look at it.
+func (v *Inventory) formerLeaf(ctx context.Context, t patch.Target) (leaf patch.Leaf, ok bool, err error) {
+	var row patch.TargetRow
+	r := &Row{Key: patch.TargetKey(t), Into: &row}
+	if err := v.Table.Load(ctx, r); err != nil {
+		return leaf, false, err
+	}
+	if row.LeafDigest == "" {
+		return leaf, r.Found && row.Status != patch.TargetUnreachable, nil
+	}
+	leaf, err = loadLeaf(ctx, v.Objects, t, row.LeafDigest)
+	return leaf, true, err
+}
+
+// checkResume refuses to resume a run that has not ended, or one of other waves.
+func (v *Inventory) checkResume(ctx context.Context, input patch.Input) error {
+	if input.Resume == "" {
+		return nil
+	}
+	var run patch.RunRow
+	row := &Row{Key: patch.RunKey(input.Resume), Into: &run}
+	if err := v.Table.Load(ctx, row); err != nil {
+		return err
+	}
+	refuse := func(format string, args ...any) error {
+		return fmt.Errorf("%w: resume: run %s %s", patch.ErrInvalidInput, input.Resume, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case !row.Found:
+		return refuse("is not known")
+	case run.Digest == "":
+		return refuse("has no plan; start it anew without resume")
+	case run.Ended.IsZero():
+		return refuse("has not ended")
+	}
+	old, _, err := loadInput(ctx, v.Objects, input.Resume)
+	if err != nil {
+		return err
+	}
+	if patch.SeriesKey(old) != patch.SeriesKey(input) {
+		return refuse("had other waves; give the same names, accounts, regions and filters")
+	}
+	return nil
+}
+
+// resume keeps in the plan only what the earlier run had in its plan and did not
+// finish. An instance of which nobody knew is judged by what it shows now.
+func (v *Inventory) resume(ctx context.Context, at patch.Target, input patch.Input, inv *patch.Inventory) error {
+	if input.Resume == "" {
+		return nil
+	}
+	done := map[patch.InstanceID]string{} // why it is not planned again
+	known := map[patch.InstanceID]bool{}
+	for _, w := range wavesOf(input, at) {
+		t := patch.Target{Run: input.Resume, Wave: w.Name, Account: at.Account, Region: at.Region}
+		leaf, _, err := v.formerLeaf(ctx, t)
+		if err != nil {
+			return err
+		}
+		good, err := v.formerGood(ctx, t, leaf)
+		if err != nil {
+			return err
+		}
+		for _, p := range leaf.Instances {
+			known[p.ID] = true
+			if outcome, ok := good[p.ID]; ok {
+				done[p.ID] = fmt.Sprintf("%s by run %s", outcome, input.Resume)
+			}
+		}
+		for _, p := range inv.Planned {
+			if p.Wave == w.Name && done[p.ID] == "" && provenBy(leaf, p.Before) {
+				done[p.ID] = fmt.Sprintf("found patched by run %s", input.Resume)
+			}
+		}
+	}
+	kept := inv.Planned[:0]
+	for _, p := range inv.Planned {
+		why := done[p.ID]
+		if why == "" && !known[p.ID] {
+			why = fmt.Sprintf("not in the plan of run %s", input.Resume)
+		}
+		if why == "" {
+			kept = append(kept, p)
+			continue
+		}
+		inv.Excluded = append(inv.Excluded, patch.ExcludedInstance{
+			InstanceID: p.ID, Account: at.Account, Region: at.Region, Wave: p.Wave, Outcome: patch.Excluded, Reason: why,
+		})
+	}
+	inv.Planned = kept
+	return nil
+}
+
+// formerGood lists the instances that the earlier run finished well.
+func (v *Inventory) formerGood(ctx context.Context, t patch.Target, leaf patch.Leaf) (map[patch.InstanceID]patch.Outcome, error) {
+	good := map[patch.InstanceID]patch.Outcome{}
+	var row patch.TargetRow
+	if err := v.Table.Load(ctx, &Row{Key: patch.TargetKey(t), Into: &row}); err != nil || row.ResultHash == "" {
+		return good, err
+	}
+	result, _, err := loadResult(ctx, v.Objects, t)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range result.Instances {
+		if r.Outcome.Class(leaf.RebootOption, r.CommandID != "") == patch.Good {
+			good[r.InstanceID] = r.Outcome
+		}
+	}
+	return good, nil
+}
+
+// provenBy tells whether a patch state is the clean result of that plan's command.
+func provenBy(leaf patch.Leaf, s *patch.PatchState) bool {
+	return s != nil && leaf.SnapshotID != "" && s.SnapshotID == leaf.SnapshotID && s.Operation == leaf.Operation && s.Clean()
+}
