@@ -60,6 +60,19 @@ func (w *World) RemoveAlarm(account, region, name string) {
 	f.alarms = slices.DeleteFunc(f.alarms, func(a *alarm) bool { return a.name == name })
 }
 
+// AlarmWas is the state that an alarm had at a moment, empty if there is no such alarm. It is for checkers.
+func (w *World) AlarmWas(arn string, t time.Time) string {
+	for _, f := range w.fleets {
+		for _, a := range f.alarms {
+			if a.arn == arn {
+				state, _ := a.state(t)
+				return string(state)
+			}
+		}
+	}
+	return ""
+}
+
 func alarmARN(account, region, name string) string {
 	return "arn:aws:cloudwatch:" + region + ":" + account + ":alarm:" + name
 }
@@ -124,8 +137,8 @@ func (c *CloudWatch) check(in *cloudwatch.DescribeAlarmsInput) (int, error) {
 	switch {
 	case in.ActionPrefix != nil || in.AlarmNamePrefix != nil || in.ChildrenOfAlarmName != nil || in.ParentsOfAlarmName != nil:
 		return 0, unmodelled("DescribeAlarms by prefix, parent or child")
-	case slices.ContainsFunc(in.AlarmTypes, func(t cwtypes.AlarmType) bool { return t != cwtypes.AlarmTypeMetricAlarm }):
-		return 0, unmodelled("DescribeAlarms of other than metric alarms")
+	case len(in.AlarmTypes) > 0 && !slices.Contains(in.AlarmTypes, cwtypes.AlarmTypeMetricAlarm):
+		return 0, unmodelled("DescribeAlarms of other than metric alarms") // of both kinds is fine: there are no composite ones here
 	case len(in.AlarmNames) > 100:
 		return 0, invalid("alarmNames", "length less than or equal to 100")
 	case in.MaxRecords == nil:

@@ -1,0 +1,267 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/world"
+)
+
+// Every input that we show to people runs to a good end, and keeps all rules.
+func TestRun_examples(t *testing.T) {
+	want := map[string]patch.RunStatus{} // other than Succeeded
+	for _, file := range exampleFiles(t) {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			o := options(t, string(read(t, file)))
+			o.Instances = 25
+			res := rehearse(t, o)
+			status, ok := want[filepath.Base(file)]
+			if !ok {
+				status = patch.RunSucceeded
+			}
+			assert.Equal(t, status, res.Status, "%s", res.Report.StatusReason)
+			assert.Empty(t, res.Violations, replay(file, o))
+			assert.Positive(t, res.Planned)
+			assert.Positive(t, res.Outcomes[patch.Patched]+res.Outcomes[patch.NonCompliant])
+			assert.Positive(t, res.DetectionDelaySeconds.Max)
+			assert.LessOrEqual(t, res.MaxPayloadBytes, 16<<10)
+			for _, form := range []string{"report.json", "report.csv", "report.html", "history.json"} {
+				assert.NotEmpty(t, res.Files[form], form)
+			}
+		})
+	}
+}
+
+// The same seed gives the same bytes, on one thread and on many, under faults too.
+func TestRun_sameSeedSameBytes(t *testing.T) {
+	o := options(t, string(read(t, "examples", "run-inputs", "multi-wave-staggered.json")))
+	for _, faults := range []string{"calm", "storm"} {
+		o.Faults = faults
+		a := rehearse(t, o)
+		before := runtime.GOMAXPROCS(1)
+		b := rehearse(t, o)
+		runtime.GOMAXPROCS(before)
+		for name, data := range a.Files {
+			assert.True(t, bytes.Equal(data, b.Files[name]), "%s differs under %s", name, faults)
+		}
+		first, err := json.Marshal(a)
+		require.NoError(t, err)
+		again, err := json.Marshal(b)
+		require.NoError(t, err)
+		assert.JSONEq(t, string(first), string(again))
+		o.Seed++
+		assert.NotEqual(t, a.Files["report.json"], rehearse(t, o).Files["report.json"], "another seed, another run")
+	}
+}
+
+func TestRun_refusesWhatIsNotValid(t *testing.T) {
+	change := func(f func(*Options)) Options {
+		o := options(t, oneWave(""))
+		f(&o)
+		return o
+	}
+	tests := map[string]Options{
+		"input":          change(func(o *Options) { o.Input = []byte(`{"waves":[]}`) }),
+		"fleet":          change(func(o *Options) { o.Fleet = []byte(`{"accounts":{}}`) }),
+		"faults":         change(func(o *Options) { o.Faults = "F-99=1" }),
+		"hub template":   change(func(o *Options) { o.Hub = []byte("Resources: 1") }),
+		"spoke template": change(func(o *Options) { o.Spoke = []byte("- a") }),
+	}
+	for name, o := range tests {
+		_, err := Run(o)
+		var problems patch.Problems
+		assert.ErrorAs(t, err, &problems, name)
+	}
+	_, err := Run(change(func(o *Options) { o.Approve = "perhaps" }))
+	assert.ErrorContains(t, err, "perhaps")
+}
+
+// A rejection and silence end the run without a single send.
+func TestRun_withoutApproval(t *testing.T) {
+	tests := []struct {
+		name    string
+		approve Approve
+		input   string
+		want    patch.RunStatus
+		reason  string
+	}{
+		{"rejected", ApproveReject, "once", patch.RunRejected, patch.ReasonRejected},
+		{"nobody answers", ApproveTimeout, "once", patch.RunExpired, patch.ReasonExpired},
+		{"rejected wave", ApproveReject, "perWave", patch.RunRejected, patch.ReasonRejected},
+		{"nobody answers for a wave", ApproveTimeout, "perWave", patch.RunExpired, patch.ReasonExpired},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			o := options(t, `{"waves":[
+				{"name":"a","accounts":["`+first+`"],"regions":["`+region+`"]},
+				{"name":"b","accounts":["`+second+`"],"regions":["`+region+`"]}],"approval":"`+test.input+`"}`)
+			o.Approve = test.approve
+			res := rehearse(t, o)
+			assert.Equal(t, test.want, res.Status)
+			assert.Zero(t, res.APICalls["ssm:SendCommand"])
+			assert.Empty(t, res.Violations)
+			assert.Equal(t, map[patch.Outcome]int{patch.NotSent: res.Planned}, res.Outcomes)
+			assert.Equal(t, test.reason, res.Report.Instances[0].Reason)
+			require.Len(t, res.Report.Approvals, 1, "the second wave is not asked about")
+		})
+	}
+}
+
+// Silence lasts as long as the approval may take, not longer.
+func TestRun_approvalExpires(t *testing.T) {
+	o := options(t, `{"waves":[{"accounts":["`+first+`"],"regions":["`+region+`"]}],"approvalTimeoutSeconds":7200}`)
+	o.Approve = ApproveTimeout
+	res := rehearse(t, o)
+	assert.GreaterOrEqual(t, res.VirtualSeconds, int64(7200))
+	assert.Less(t, res.VirtualSeconds, int64(7200+120))
+	assert.GreaterOrEqual(t, res.APICalls["sns:Publish"], 8, "a mail, seven reminders and a notice")
+}
+
+// An account that lets nobody in is told as unreachable; all others are patched.
+func TestRun_accountThatLetsNobodyIn(t *testing.T) {
+	no := false
+	o := options(t, `{"waves":[{"name":"w","accounts":["`+first+`","`+second+`"],"regions":["`+region+`"]}],"approval":"none"}`)
+	some := map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Name: "web", Count: 4}}}}
+	tests := map[string]world.FleetAccount{
+		"refused":             {Assumable: &no, Regions: some},
+		"another external id": {ExternalID: "of-somebody-else", Regions: some},
+	}
+	for name, bad := range tests {
+		t.Run(name, func(t *testing.T) {
+			o.Fleet = fleetFile(t, map[string]world.FleetAccount{first: bad, second: {Regions: some}})
+			res := rehearse(t, o)
+			assert.Equal(t, patch.RunIncomplete, res.Status)
+			assert.Empty(t, res.Violations)
+			assert.Equal(t, map[patch.Outcome]int{patch.Patched: 4}, res.Outcomes)
+			require.Len(t, res.Report.Unreachable, 1)
+			assert.Equal(t, patch.AccountID(first), res.Report.Unreachable[0].Account)
+			assert.NotEmpty(t, res.Report.Unreachable[0].Reason)
+		})
+	}
+}
+
+func TestRun_regionThatIsNotEnabled(t *testing.T) {
+	no := false
+	o := options(t, `{"waves":[{"name":"w","accounts":["`+first+`"],"regions":["us-east-1","af-south-1"]}],"approval":"none"}`)
+	o.Fleet = fleetFile(t, map[string]world.FleetAccount{first: {Regions: map[string]world.FleetRegion{
+		region:       {Instances: []world.FleetInstance{{Name: "web", Count: 2}}},
+		"af-south-1": {Enabled: &no},
+	}}})
+	res := rehearse(t, o)
+	assert.Equal(t, patch.RunIncomplete, res.Status)
+	assert.Empty(t, res.Violations)
+	assert.Equal(t, 2, res.Outcomes[patch.Patched])
+	require.Len(t, res.Report.Unreachable, 1)
+	assert.Equal(t, patch.Region("af-south-1"), res.Report.Unreachable[0].Region)
+}
+
+func TestRun_unreachableStops(t *testing.T) {
+	no := false
+	o := options(t, `{"waves":[{"accounts":["`+first+`","`+second+`"],"regions":["`+region+`"]}],"approval":"none","onUnreachable":"stop"}`)
+	o.Fleet = fleetFile(t, map[string]world.FleetAccount{
+		first: {Assumable: &no}, second: {Regions: map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Count: 2}}}}},
+	})
+	res := rehearse(t, o)
+	assert.Equal(t, patch.RunFailed, res.Status)
+	assert.Contains(t, res.Report.StatusReason, "onUnreachable")
+	assert.Zero(t, res.APICalls["ssm:SendCommand"])
+}
+
+// The second wave begins after the first was judged and the pause is over.
+func TestRun_wavesOneAfterTheOther(t *testing.T) {
+	o := options(t, `{"waves":[
+		{"name":"a","accounts":["`+first+`"],"regions":["`+region+`"],"healthGate":{"soakSeconds":1200}},
+		{"name":"b","accounts":["`+second+`"],"regions":["`+region+`"]}],"wavePauseSeconds":1800,"approval":"none"}`)
+	res := rehearse(t, o)
+	require.Equal(t, patch.RunSucceeded, res.Status)
+	assert.Empty(t, res.Violations)
+	a, b := res.Report.Waves[0], res.Report.Waves[1]
+	require.NotNil(t, a.Ended)
+	require.NotNil(t, b.Started)
+	assert.GreaterOrEqual(t, b.Started.Sub(*a.Ended), 30*time.Minute)
+	assert.Less(t, b.Started.Sub(*a.Ended), 31*time.Minute)
+	assert.GreaterOrEqual(t, res.VirtualSeconds, int64(1200+1800))
+}
+
+// A wave over its budget stops the run; what comes after it is not sent.
+func TestRun_badWaveStopsTheRun(t *testing.T) {
+	bad := map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Name: "bad", Count: 10, Fate: world.FatePatchFails}}}}
+	good := map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Name: "good", Count: 5}}}}
+	o := options(t, `{"waves":[
+		{"name":"a","accounts":["`+first+`"],"regions":["`+region+`"]},
+		{"name":"b","accounts":["`+second+`"],"regions":["`+region+`"]}],"approval":"none"}`)
+	o.Fleet = fleetFile(t, map[string]world.FleetAccount{first: {Regions: bad}, second: {Regions: good}})
+	res := rehearse(t, o)
+	assert.Equal(t, patch.RunStopped, res.Status)
+	assert.Empty(t, res.Violations)
+	assert.Equal(t, patch.VerdictStop, res.Report.Waves[0].Verdict)
+	assert.Empty(t, res.Report.Waves[1].Verdict)
+	assert.Equal(t, 5, res.Report.Waves[1].Outcomes[patch.NotSent])
+	assert.Equal(t, patch.ReasonStopped, res.Report.Instances[len(res.Report.Instances)-1].Reason)
+	assert.LessOrEqual(t, res.Outcomes[patch.Failed], 4, "one more than the limit for each of the lanes")
+}
+
+// A dry run is a scan: nothing is installed, nobody is asked.
+func TestRun_dryRun(t *testing.T) {
+	o := options(t, `{"waves":[{"accounts":["`+first+`"],"regions":["`+region+`"]}],"dryRun":true}`)
+	res := rehearse(t, o)
+	assert.Equal(t, patch.RunSucceeded, res.Status)
+	assert.Empty(t, res.Violations)
+	assert.Empty(t, res.Report.Approvals)
+	assert.Positive(t, res.Outcomes[patch.NonCompliant])
+	assert.Zero(t, res.Outcomes[patch.Patched])
+	assert.True(t, res.Report.DryRun)
+}
+
+// A wave that matches nothing is good, and said so.
+func TestRun_nothingToDo(t *testing.T) {
+	o := options(t, oneWave(""))
+	o.Fleet = fleet(t, world.FleetInstance{Tags: map[string]string{"PatchGroup": "other"}})
+	res := rehearse(t, o)
+	assert.Equal(t, patch.RunSucceeded, res.Status)
+	assert.Zero(t, res.Planned)
+	assert.Equal(t, patch.VerdictGood, res.Report.Waves[0].Verdict)
+	assert.Empty(t, res.Violations)
+}
+
+// An alarm that is not green makes the wave doubtful; with nobody to ask, the run stops.
+func TestRun_redAlarm(t *testing.T) {
+	input := func(approval string) string {
+		return `{"waves":[{"name":"a","accounts":["` + first + `"],"regions":["` + region + `"],
+			"healthGate":{"alarms":["arn:aws:cloudwatch:` + region + `:` + first + `:alarm:errors"],"soakSeconds":600}}],"approval":"` + approval + `"}`
+	}
+	file := func(script ...world.FleetAlarmStep) []byte {
+		return fleetFile(t, map[string]world.FleetAccount{first: {Regions: map[string]world.FleetRegion{region: {
+			Instances: []world.FleetInstance{{Count: 3}}, Alarms: []world.FleetAlarm{{Name: "errors", Script: script}}}}}})
+	}
+	green := world.FleetAlarmStep{State: "OK"}
+	red := world.FleetAlarmStep{AfterSeconds: 60, State: "ALARM"}
+	tests := []struct {
+		name, approval string
+		approve        Approve
+		script         []world.FleetAlarmStep
+		want           patch.RunStatus
+	}{
+		{"green", "none", "", []world.FleetAlarmStep{green}, patch.RunSucceeded},
+		{"red, nobody to ask", "none", "", []world.FleetAlarmStep{green, red}, patch.RunStopped},
+		{"no data is not green", "none", "", nil, patch.RunStopped},
+		{"red, and a person goes on", "once", ApproveAuto, []world.FleetAlarmStep{green, red}, patch.RunSucceeded},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			o := options(t, input(test.approval))
+			o.Approve, o.Fleet = test.approve, file(test.script...)
+			res := rehearse(t, o)
+			assert.Equal(t, test.want, res.Status, res.Report.StatusReason)
+			assert.Empty(t, res.Violations)
+		})
+	}
+}
