@@ -3,6 +3,8 @@ package cloud
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
@@ -15,6 +17,7 @@ import (
 // SNS is what Mail uses of the SDK's client.
 type SNS interface {
 	Publish(context.Context, *sns.PublishInput, ...func(*sns.Options)) (*sns.PublishOutput, error)
+	GetTopicAttributes(context.Context, *sns.GetTopicAttributesInput, ...func(*sns.Options)) (*sns.GetTopicAttributesOutput, error)
 }
 
 // Mail sends plain text to a topic.
@@ -27,6 +30,20 @@ type Mail struct {
 func (m *Mail) Send(ctx context.Context, subject, body string) error {
 	_, err := m.SNS.Publish(ctx, &sns.PublishInput{TopicArn: &m.Topic, Subject: &subject, Message: &body})
 	return wrap(err, "publish to %s", m.Topic)
+}
+
+// Listeners counts the subscriptions of the topic that are confirmed. SNS says
+// it some time after it changed, and knows of no mail that nobody reads.
+func (m *Mail) Listeners(ctx context.Context) (int, error) {
+	out, err := m.SNS.GetTopicAttributes(ctx, &sns.GetTopicAttributesInput{TopicArn: &m.Topic})
+	if err != nil {
+		return 0, wrap(err, "look at %s", m.Topic)
+	}
+	n, err := strconv.Atoi(out.Attributes["SubscriptionsConfirmed"])
+	if err != nil {
+		return 0, fmt.Errorf("look at %s: confirmed subscriptions: %w", m.Topic, err)
+	}
+	return n, nil
 }
 
 // KMS is what MAC uses of the SDK's client.

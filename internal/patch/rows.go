@@ -190,6 +190,7 @@ type Approval struct {
 	Expires         time.Time `json:"approvalExpires"`
 	Round           int       `json:"round"`
 	RoundAt         time.Time `json:"roundAt"`
+	Unheard         bool      `json:"unheard,omitempty"`   // nobody subscribed to the mail of the last round
 	Token           string    `json:"taskToken,omitempty"` // never leaves the table but for SendTaskSuccess
 	Status          string    `json:"approvalStatus"`      // pending, approved, rejected, expired
 	Decided         time.Time `json:"decided,omitzero"`

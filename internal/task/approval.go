@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"ec2patch/internal/patch"
@@ -15,6 +16,7 @@ type Approvals struct {
 	Table     Table
 	Objects   Objects
 	Mail      Mail
+	Audience  Audience
 	Links     Signer
 	Decisions Verifier
 	Metrics   Metrics
@@ -74,7 +76,8 @@ func (a *Approvals) request(ctx context.Context, in ApprovalInput) error {
 	}
 	rec.Version++
 	rec.Token, rec.Round, rec.RoundAt = in.Token, rec.Round+1, now
-	entry, head := rec.Audit.Append(patch.ApprovalChain(rec.ID), "approval-request", "Asked", fmt.Sprintf("round %d of %s, digest %s, %d instances", rec.Round, rec.Scope, rec.Digest, rec.Instances), now)
+	rec.Unheard = a.unheard(ctx, rec)
+	entry, head := rec.Audit.Append(patch.ApprovalChain(rec.ID), "approval-request", "Asked", asked(rec), now)
 	rec.Audit = head
 	write := Write{How: Replace, Key: patch.ApprovalKey(rec.ID), Item: rec, Was: was}
 	if !recRow.Found {
@@ -93,6 +96,33 @@ func (a *Approvals) request(ctx context.Context, in ApprovalInput) error {
 	}
 	subject, body := approvalMail(rec, run, index, a.link(rec.ID, mac))
 	return a.Mail.Send(ctx, subject, body)
+}
+
+// asked is what the audit says of a round.
+func asked(rec patch.Approval) string {
+	text := fmt.Sprintf("round %d of %s, digest %s, %d instances", rec.Round, rec.Scope, rec.Digest, rec.Instances)
+	if rec.Unheard {
+		text += "; nobody has confirmed a subscription, nobody is told"
+	}
+	return text
+}
+
+// unheard tells whether the mail will reach nobody. The run waits all the same:
+// the question can be answered by command. Where SNS does not say how many
+// subscribers there are, what was true of the round before stands.
+func (a *Approvals) unheard(ctx context.Context, rec patch.Approval) bool {
+	n, err := a.Audience.Listeners(ctx)
+	if err != nil {
+		slog.Warn("subscribers of the approvals topic not counted", "run", string(rec.Run), "err", err)
+		return rec.Unheard
+	}
+	value := 0.0
+	if n == 0 {
+		value = 1
+		slog.Error("nobody is told that an approval is asked for", "run", string(rec.Run))
+	}
+	a.Metrics.Count("ApprovalUnheard", "Count", value, nil)
+	return n == 0
 }
 
 func (a *Approvals) link(id string, mac []byte) string {

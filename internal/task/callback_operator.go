@@ -51,6 +51,7 @@ type OperatorApproval struct {
 	Asked     time.Time          `json:"asked"`
 	Expires   time.Time          `json:"expires"`
 	Needed    int                `json:"needed"`
+	Told      bool               `json:"told"` // somebody has confirmed a subscription to the mails
 	Decisions []OperatorDecision `json:"decisions"`
 }
 
@@ -378,7 +379,7 @@ func operatorAnswer(run patch.RunRow, aborted *patch.Abort, all ...question) Ope
 	for _, q := range all {
 		a := OperatorApproval{
 			Scope: q.rec.Scope, Status: q.status, Instances: q.rec.Instances, Code: q.rec.Code(), Digest: q.rec.Digest,
-			Asked: q.rec.Asked, Expires: q.rec.Expires, Needed: q.needed(), Decisions: []OperatorDecision{},
+			Asked: q.rec.Asked, Expires: q.rec.Expires, Needed: q.needed(), Told: !q.rec.Unheard, Decisions: []OperatorDecision{},
 		}
 		for _, d := range q.decisions {
 			a.Decisions = append(a.Decisions, OperatorDecision{d.Decision, d.Identity, d.Name, d.Reason, d.At})

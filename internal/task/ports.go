@@ -160,6 +160,12 @@ type Mail interface {
 	Send(ctx context.Context, subject, body string) error
 }
 
+// Audience tells whether anybody gets the mail of a topic.
+type Audience interface {
+	// Listeners counts the subscribers who confirmed.
+	Listeners(ctx context.Context) (int, error)
+}
+
 // Signer makes and checks MACs with a key that never leaves KMS.
 type Signer interface {
 	MAC(ctx context.Context, message []byte) ([]byte, error)

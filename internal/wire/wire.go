@@ -76,8 +76,9 @@ func NewPoll(env Getenv, a AWS) (*task.Poll, error) {
 // NewApprovals wires SendApprovalRequest.
 func NewApprovals(env Getenv, a AWS) (*task.Approvals, error) {
 	c := config{env: env}
+	mail := c.mail(a, "APPROVAL_TOPIC_ARN")
 	s := &task.Approvals{
-		Table: c.table(a), Objects: c.objects(a), Mail: c.mail(a, "APPROVAL_TOPIC_ARN"), Links: c.key(a, "LINK_KEY_ID"),
+		Table: c.table(a), Objects: c.objects(a), Mail: mail, Audience: mail, Links: c.key(a, "LINK_KEY_ID"),
 		Decisions: c.key(a, "DECISION_KEY_ID"), Metrics: a.Metrics, Now: a.Now,
 		HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), CallbackURL: c.text("CALLBACK_URL"),
 	}
