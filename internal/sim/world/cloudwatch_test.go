@@ -13,7 +13,7 @@ import (
 	"ec2patch/internal/iam"
 )
 
-// Source: B:cloudwatch/DescribeAlarms; reliability F-59.
+// Source: B:cloudwatch/DescribeAlarms; docs/faults.md F-59.
 func TestDescribeAlarms_Script(t *testing.T) {
 	w := New(1, testStart())
 	w.IgnoreIAM = true

@@ -24,7 +24,7 @@ type EC2 struct {
 // EC2 returns a client whose calls land in the principal's account.
 func (w *World) EC2(p *Principal, region string) *EC2 { return &EC2{w, p, region} }
 
-// Limits of the reads. Source: B:ec2; aws-facts 3 (5 to 1,000 is marked unconfirmed there).
+// Limits of the reads. Source: B:ec2; docs/aws-semantics.md 3 (5 to 1,000 is marked unconfirmed there).
 const (
 	minDescribed    = 5
 	maxDescribed    = 1000
@@ -45,7 +45,7 @@ func (e *EC2) call(operation string, in any) *Call {
 }
 
 // DescribeInstances returns instances, each in a reservation of its own, in no stable order
-// from one listing to the next. MaxResults cannot be sent with InstanceIds. Source: B:ec2; aws-facts 3.
+// from one listing to the next. MaxResults cannot be sent with InstanceIds. Source: B:ec2; docs/aws-semantics.md 3.
 func (e *EC2) DescribeInstances(ctx context.Context, in *ec2.DescribeInstancesInput, _ ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error) {
 	call := e.call("DescribeInstances", in)
 	return do(ctx, e.w, call, func() (*ec2.DescribeInstancesOutput, error) {

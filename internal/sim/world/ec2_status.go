@@ -11,7 +11,7 @@ import (
 
 // DescribeInstanceStatus returns the status checks of up to 100 ids, of running instances
 // only unless IncludeAllInstances is set. A machine that is away after a patch operation or a start is initializing, after ten
-// minutes impaired. An agent that was never connected says nothing about the checks. Source: B:ec2; aws-facts 3.
+// minutes impaired. An agent that was never connected says nothing about the checks. Source: B:ec2; docs/aws-semantics.md 3.
 func (e *EC2) DescribeInstanceStatus(ctx context.Context, in *ec2.DescribeInstanceStatusInput, _ ...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error) {
 	call := e.call("DescribeInstanceStatus", in)
 	return do(ctx, e.w, call, func() (*ec2.DescribeInstanceStatusOutput, error) {

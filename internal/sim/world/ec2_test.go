@@ -26,7 +26,7 @@ func described(out *ec2.DescribeInstancesOutput) []string {
 	return all
 }
 
-// Source: B:ec2/DescribeInstances; aws-facts 3.
+// Source: B:ec2/DescribeInstances; docs/aws-semantics.md 3.
 func TestDescribeInstances(t *testing.T) {
 	w, _, insts := newFleet(t, 1, FateOK, FateStopped, FateUnmanaged)
 	win, err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "win", Platform: Windows, Tags: map[string]string{"Team": "billing"}})
@@ -98,7 +98,7 @@ func TestDescribeInstances_OrderAndPages(t *testing.T) {
 	require.NotEqual(t, first, second)
 }
 
-// Terminated instances linger for about an hour. Source: aws-facts 3.
+// Terminated instances linger for about an hour. Source: docs/aws-semantics.md 3.
 func TestDescribeInstances_Terminated(t *testing.T) {
 	w, _, insts := newFleet(t, 1, FateOK)
 	e := w.EC2(testPrincipal(testAccount), testRegion)
@@ -117,7 +117,7 @@ func TestDescribeInstances_Terminated(t *testing.T) {
 	require.Empty(t, out.Reservations)
 }
 
-// Source: B:ec2/DescribeInstanceStatus; aws-facts 3.
+// Source: B:ec2/DescribeInstanceStatus; docs/aws-semantics.md 3.
 func TestDescribeInstanceStatus(t *testing.T) {
 	w, s, insts := newFleet(t, 1, FateOK, FateNoReturn, FateStopped, FateAgentDies)
 	w.SSMOptions.NoRamp = true

@@ -175,7 +175,7 @@ func (w *World) DisableRegion(account, region string) { w.fleet(account, region)
 func (w *World) EnableRegion(account, region string) { w.fleet(account, region).disabled = false }
 
 // regionError is the refusal of a suspended account, or of a region that the account has not enabled.
-// Source: aws-facts 4, where the codes are marked unconfirmed.
+// Source: docs/aws-semantics.md 4, where the codes are marked unconfirmed.
 func (w *World) regionError(c *Call) error {
 	if a, ok := w.accounts[c.Account]; ok && a.suspended {
 		return apiError("InvalidClientTokenId", "The security token included in the request is invalid")

@@ -147,7 +147,7 @@ func (r *agentRun) installed() {
 		r.finishAfterRecord(r.exit())
 		return
 	}
-	r.record() // the inventory of before the reboot. Source: aws-facts 2.8
+	r.record() // the inventory of before the reboot. Source: docs/aws-semantics.md 2.8
 	r.reboot()
 }
 

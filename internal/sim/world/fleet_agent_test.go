@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Source: D23:send-commands-reboot; aws-facts 2.6, 2.8.
+// Source: D23:send-commands-reboot; docs/aws-semantics.md 2.6, 2.8.
 func TestAgent_InstallWithReboot(t *testing.T) {
 	w, s, insts := newFleet(t, 1, FateOK)
 	i := insts[0]
@@ -36,7 +36,7 @@ func TestAgent_InstallWithReboot(t *testing.T) {
 	require.Equal(t, []int{0, 1}, []int{now, most})
 }
 
-// Source: reliability F-20 to F-30, aws-facts 2.2 to 2.8.
+// Source: docs/faults.md F-20 to F-30, docs/aws-semantics.md 2.2 to 2.8.
 func TestAgent_Fates(t *testing.T) {
 	const never = "InProgress/InProgress"
 	tests := []struct {
@@ -92,7 +92,7 @@ func TestAgent_Fates(t *testing.T) {
 	}
 }
 
-// Source: aws-facts 2.3: InProgress until ExpiresAfter, then DeliveryTimedOut.
+// Source: docs/aws-semantics.md 2.3: InProgress until ExpiresAfter, then DeliveryTimedOut.
 func TestAgent_NeverAnswers(t *testing.T) {
 	for _, f := range []Fate{FateHangs, FateAgentDies, FateKilled, FateNoReturn, FateTerminates, FateStops, FateASGReplaced} {
 		t.Run(string(f), func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestAgent_NeverAnswers(t *testing.T) {
 	}
 }
 
-// Source: reliability F-24.
+// Source: docs/faults.md F-24.
 func TestAgent_SlowReturn(t *testing.T) {
 	w, s, insts := newFleet(t, 3, FateSlowReturn)
 	id := send(t, s, patching(insts[0].ID))
@@ -118,7 +118,7 @@ func TestAgent_SlowReturn(t *testing.T) {
 	require.Equal(t, "Success/Success", rows(t, s, id)[insts[0].ID])
 }
 
-// Source: reliability F-30: another id, the same tags and name.
+// Source: docs/faults.md F-30: another id, the same tags and name.
 func TestAgent_ReplacedByItsGroup(t *testing.T) {
 	w, s, insts := newFleet(t, 4, FateASGReplaced)
 	old := insts[0]
@@ -133,7 +133,7 @@ func TestAgent_ReplacedByItsGroup(t *testing.T) {
 	require.Nil(t, node(t, s, old.ID), "terminated nodes are not returned")
 }
 
-// Source: reliability F-34.
+// Source: docs/faults.md F-34.
 func TestAgent_DiesLater(t *testing.T) {
 	w, s, insts := newFleet(t, 5, FateDiesLater)
 	id := send(t, s, patching(insts[0].ID))
@@ -144,7 +144,7 @@ func TestAgent_DiesLater(t *testing.T) {
 	require.False(t, insts[0].Online())
 }
 
-// Source: reliability F-27.
+// Source: docs/faults.md F-27.
 func TestAgent_NoState(t *testing.T) {
 	w, s, insts := newFleet(t, 6, FateNoState)
 	send(t, s, patching(insts[0].ID))
@@ -162,7 +162,7 @@ func TestAgent_BadState(t *testing.T) {
 	require.Equal(t, 1970, p.OperationEndTime.Year())
 }
 
-// Source: aws-facts 2.6, NoReboot; reliability F-25.
+// Source: docs/aws-semantics.md 2.6, NoReboot; docs/faults.md F-25.
 func TestAgent_NoReboot(t *testing.T) {
 	w, s, insts := newFleet(t, 8, FateOK, FateNoRebootNeeded, FateRebootsAnyway)
 	missing := insts[0].Missing
@@ -232,7 +232,7 @@ func TestAgent_FailedPatchStaysMissing(t *testing.T) {
 	require.NotEqual(t, testSnapshot, *p.SnapshotId)
 }
 
-// Agents ping every five minutes. Source: aws-facts 3, proof of life.
+// Agents ping every five minutes. Source: docs/aws-semantics.md 3, proof of life.
 func TestAgent_Pings(t *testing.T) {
 	w, s, insts := newFleet(t, 12, FateOK)
 	first := *node(t, s, insts[0].ID).LastPingDateTime

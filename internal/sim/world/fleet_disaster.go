@@ -6,7 +6,7 @@ import (
 )
 
 // KillerPatch lets the patches of a platform kill: each machine that installs any dies with that probability, from 0 to 1.
-// Source: reliability F-33.
+// Source: docs/faults.md F-33.
 func (w *World) KillerPatch(platform string, probability float64) {
 	if w.killers == nil {
 		w.killers = map[string]float64{}
@@ -20,7 +20,7 @@ func (w *World) killed(i *Instance) bool {
 	return i.Fate == FateKilled || deadly && i.rng.Float64() < p
 }
 
-// LoseZone takes every running machine of an availability zone away until ReturnZone. Source: reliability F-35.
+// LoseZone takes every running machine of an availability zone away until ReturnZone. Source: docs/faults.md F-35.
 func (w *World) LoseZone(account, region, zone string) {
 	for _, i := range w.zone(account, region, zone) {
 		w.lose(i, AgentLost)
@@ -46,7 +46,7 @@ func (w *World) zone(account, region, zone string) []*Instance {
 }
 
 // SuspendAccount closes an account: nobody gets in, and sessions that are open are refused. Its machines
-// run on. Source: reliability F-36.
+// run on. Source: docs/faults.md F-36.
 func (w *World) SuspendAccount(id string) { w.account(id).suspended = true }
 
 // Makespan is how long a command takes at best whose invocations take the given times, in this order, when

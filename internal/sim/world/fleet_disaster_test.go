@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Source: reliability F-33.
+// Source: docs/faults.md F-33.
 func TestKillerPatch(t *testing.T) {
 	w, s, insts := newFleet(t, 1, append(slices.Repeat([]Fate{FateOK}, 20), FateCompliant)...)
 	w.SSMOptions.NoRamp = true
@@ -29,7 +29,7 @@ func TestKillerPatch(t *testing.T) {
 	require.True(t, insts[20].Online(), "what installs nothing lives")
 }
 
-// Source: reliability F-35.
+// Source: docs/faults.md F-35.
 func TestLoseZone(t *testing.T) {
 	w, s, insts := newFleet(t, 1, slices.Repeat([]Fate{FateOK}, 12)...)
 	w.SSMOptions.NoRamp = true
@@ -45,7 +45,7 @@ func TestLoseZone(t *testing.T) {
 	require.True(t, insts[0].Online())
 }
 
-// Source: reliability F-36.
+// Source: docs/faults.md F-36.
 func TestSuspendAccount(t *testing.T) {
 	w, s := newHub(t)
 	out, err := s.AssumeRole(context.Background(), assuming())

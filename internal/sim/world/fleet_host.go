@@ -7,7 +7,7 @@ import (
 )
 
 // lingers is how long a terminated instance can still be described.
-// Source: aws-facts 3, "up to about an hour".
+// Source: docs/aws-semantics.md 3, "up to about an hour".
 const lingers = time.Hour
 
 // offline takes the agent away, as every reboot does.

@@ -17,7 +17,7 @@ func cancelCommand(t *testing.T, s *SSM, id string, instanceIDs ...string) {
 	require.NoError(t, err)
 }
 
-// Source: B:CancelCommand; aws-facts 2.5.
+// Source: B:CancelCommand; docs/aws-semantics.md 2.5.
 func TestCancelCommand_Whole(t *testing.T) {
 	w, s, insts := newFleet(t, 1, slices.Repeat([]Fate{FateOK}, 3)...)
 	in := patching(ids(insts)...)
@@ -98,7 +98,7 @@ func TestCancelCommand_ProcessMayRunOn(t *testing.T) {
 	require.Positive(t, ranOn)
 }
 
-// What ends before the agent answers ends as it would have. Source: reliability F-22.
+// What ends before the agent answers ends as it would have. Source: docs/faults.md F-22.
 func TestCancelCommand_TooLate(t *testing.T) {
 	w, s, insts := newFleet(t, 1, FateOK)
 	id := send(t, s, patching(insts[0].ID))
@@ -125,7 +125,7 @@ func commandNowStatus(t *testing.T, s *SSM, id string) string {
 	return string(commandNow(t, s, id).Status)
 }
 
-// Source: reliability F-22, a cancel that never completes.
+// Source: docs/faults.md F-22, a cancel that never completes.
 func TestCancelCommand_Hanging(t *testing.T) {
 	ends := map[string]int{}
 	for seed := range uint64(20) {

@@ -4,7 +4,7 @@ import (
 	"time"
 )
 
-// Statuses and status details of invocations and commands. Source: aws-facts 2.4.
+// Statuses and status details of invocations and commands. Source: docs/aws-semantics.md 2.4.
 const (
 	statusPending    = "Pending"
 	statusInProgress = "InProgress"
@@ -32,7 +32,7 @@ type DeliveryClock int
 const (
 	// DeliveryFromRequest counts from the request: what still waits its turn then never runs.
 	// Source: B:SendCommandRequest ("if this time is reached and the command hasn't already
-	// started running, it won't run"); aws-facts 15.
+	// started running, it won't run"); docs/aws-semantics.md 15.
 	DeliveryFromRequest DeliveryClock = iota
 	// DeliveryFromSend counts for each invocation from the attempt to send it.
 	DeliveryFromSend
@@ -56,7 +56,7 @@ type SSMOptions struct {
 }
 
 // maxReadLag is how long after a send the command may be invisible.
-// Source: B:GetCommandInvocation says eventually; the grace of 60 s is aws-facts 2.5.
+// Source: B:GetCommandInvocation says eventually; the grace of 60 s is docs/aws-semantics.md 2.5.
 const maxReadLag = 60 * time.Second
 
 // command is one Run Command as the service keeps it.
@@ -164,7 +164,7 @@ func (w *World) send(inv *invocation) {
 }
 
 // unsure is the Status that goes with a detail for which no source says whether
-// it is Failed or Cancelled (aws-facts 2.4): callers must read the detail.
+// it is Failed or Cancelled (docs/aws-semantics.md 2.4): callers must read the detail.
 func (inv *invocation) unsure() string {
 	if inv.inst.rng.IntN(2) == 0 {
 		return statusCancelled
@@ -215,6 +215,12 @@ func (w *World) end(inv *invocation, status, detail string, code int) {
 	c := inv.cmd
 	inv.status, inv.detail, inv.code, inv.ended = status, detail, code, w.Now()
 	inv.remember(w.Now())
+	if w.OnInvocation != nil {
+		w.OnInvocation(InvocationEnd{
+			CommandID: c.id, InstanceID: inv.inst.ID, Account: inv.inst.Account, Region: inv.inst.Region,
+			Status: status, Detail: detail, Started: !inv.start.IsZero(),
+		})
+	}
 	if inv.agent != nil {
 		inv.agent.leave()
 	}
@@ -273,7 +279,7 @@ func (c *command) expire(statuses ...string) {
 }
 
 // state is the status of the whole command, derived from its invocations.
-// Source: aws-facts 2.4; that Incomplete goes with Failed is assumed.
+// Source: docs/aws-semantics.md 2.4; that Incomplete goes with Failed is assumed.
 func (c *command) state() (status, detail string) {
 	switch {
 	case c.early == detailNoInstances:

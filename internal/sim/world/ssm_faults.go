@@ -112,7 +112,7 @@ func (c *command) asOf(t time.Time) *command {
 }
 
 // ForgetCommands ends the retention of every command of a region: from now on their ids are invalid and
-// no list has them. Source: reliability F-23; aws-facts 2.5, about 30 days.
+// no list has them. Source: docs/faults.md F-23; docs/aws-semantics.md 2.5, about 30 days.
 func (w *World) ForgetCommands(account, region string) {
 	f := w.fleet(account, region)
 	for _, c := range f.commands {

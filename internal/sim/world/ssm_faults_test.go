@@ -33,7 +33,7 @@ func (o *oddities) PageSize(_ *Call, size int) int {
 	return o.size(size)
 }
 
-// Source: reliability F-10.
+// Source: docs/faults.md F-10.
 func TestFaults_ShortPages(t *testing.T) {
 	w, s, insts := newFleet(t, 1, FateOK, FateOK, FateOK, FateOK, FateOK)
 	id := send(t, s, patching(ids(insts)...))
@@ -80,7 +80,7 @@ func TestFaults_ShortPages(t *testing.T) {
 	}
 }
 
-// Source: reliability F-19, old status returned after a newer one.
+// Source: docs/faults.md F-19, old status returned after a newer one.
 func TestFaults_OldStatuses(t *testing.T) {
 	w, s, insts := newFleet(t, 1, FateOK)
 	id := send(t, s, patching(insts[0].ID))
@@ -98,7 +98,7 @@ func TestFaults_OldStatuses(t *testing.T) {
 	require.Empty(t, rows(t, s, id), "before the send there is nothing to see")
 }
 
-// Source: reliability F-22.
+// Source: docs/faults.md F-22.
 func TestFaults_LostCancel(t *testing.T) {
 	w, s, insts := newFleet(t, 1, FateOK)
 	id := send(t, s, patching(insts[0].ID))
@@ -109,7 +109,7 @@ func TestFaults_LostCancel(t *testing.T) {
 	require.Equal(t, "Success/Success", rows(t, s, id)[insts[0].ID])
 }
 
-// Source: reliability F-11.
+// Source: docs/faults.md F-11.
 func TestFaults_OddAnswers(t *testing.T) {
 	w, s, insts := newFleet(t, 1, FateOK)
 	id := send(t, s, patching(insts[0].ID))
@@ -121,7 +121,7 @@ func TestFaults_OddAnswers(t *testing.T) {
 	require.Nil(t, out.CommandInvocations[0].StatusDetails)
 }
 
-// Source: reliability F-23.
+// Source: docs/faults.md F-23.
 func TestForgetCommands(t *testing.T) {
 	w, s, insts := newFleet(t, 1, FateOK)
 	id := send(t, s, patching(insts[0].ID))
@@ -135,7 +135,7 @@ func TestForgetCommands(t *testing.T) {
 }
 
 // An answer lost after the effect makes the standard retryer send again; a client that never retries sends once.
-// Source: aws-facts 15, three requests on the wire.
+// Source: docs/aws-semantics.md 15, three requests on the wire.
 func TestFaults_LostAnswerOfSendCommand(t *testing.T) {
 	for attempts, commands := range map[int]int{1: 1, 3: 3} {
 		w, s, insts := newFleet(t, 1, FateOK)

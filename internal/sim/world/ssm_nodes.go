@@ -13,7 +13,7 @@ import (
 
 // DescribeInstanceInformation lists the registered nodes that are not stopped or
 // terminated. Tag filters cannot be combined with other filters.
-// Source: B:DescribeInstanceInformation; aws-facts 2.7.
+// Source: B:DescribeInstanceInformation; docs/aws-semantics.md 2.7.
 func (s *SSM) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeInstanceInformationInput, _ ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error) {
 	call := s.call("DescribeInstanceInformation", false, in)
 	return do(ctx, s.w, call, func() (*ssm.DescribeInstanceInformationOutput, error) {
@@ -143,7 +143,7 @@ func (i *Instance) isNode(key string, values []string) bool {
 }
 
 // DescribeInstancePatchStates returns the patch state records of up to 50 nodes.
-// Nodes without a record are missing from the answer. Source: B:DescribeInstancePatchStates; aws-facts 2.8.
+// Nodes without a record are missing from the answer. Source: B:DescribeInstancePatchStates; docs/aws-semantics.md 2.8.
 func (s *SSM) DescribeInstancePatchStates(ctx context.Context, in *ssm.DescribeInstancePatchStatesInput, _ ...func(*ssm.Options)) (*ssm.DescribeInstancePatchStatesOutput, error) {
 	call := s.call("DescribeInstancePatchStates", false, in)
 	return do(ctx, s.w, call, func() (*ssm.DescribeInstancePatchStatesOutput, error) {

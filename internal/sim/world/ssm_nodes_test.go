@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Source: B:DescribeInstanceInformation; aws-facts 2.7.
+// Source: B:DescribeInstanceInformation; docs/aws-semantics.md 2.7.
 func TestDescribeInstanceInformation(t *testing.T) {
 	w, s, insts := newFleet(t, 1, FateOK, FateOffline, FateStopped, FateUnmanaged, FateOldAgent)
 	_, err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "win", Platform: Windows, Tags: map[string]string{"Team": "b"}})
@@ -68,7 +68,7 @@ func TestDescribeInstanceInformation(t *testing.T) {
 	}
 }
 
-// Source: reliability F-32: Systems Manager knows nodes that EC2 does not.
+// Source: docs/faults.md F-32: Systems Manager knows nodes that EC2 does not.
 func TestDescribeInstanceInformation_Hybrid(t *testing.T) {
 	w, s, insts := newFleet(t, 1, FateHybrid)
 	n := node(t, s, insts[0].ID)
@@ -96,7 +96,7 @@ func TestDescribeInstanceInformation_Pages(t *testing.T) {
 	require.Equal(t, []int{10, 10, 3}, sizes)
 }
 
-// Source: B:DescribeInstancePatchStates; aws-facts 2.8.
+// Source: B:DescribeInstancePatchStates; docs/aws-semantics.md 2.8.
 func TestDescribeInstancePatchStates(t *testing.T) {
 	w, s, insts := newFleet(t, 1, slices.Repeat([]Fate{FateOK}, 12)...)
 	describe := func(in ssm.DescribeInstancePatchStatesInput) (*ssm.DescribeInstancePatchStatesOutput, error) {

@@ -20,7 +20,7 @@ const (
 )
 
 // ListCommands lists the commands of the region, newest first.
-// Source: B:ListCommands; aws-facts 2.5.
+// Source: B:ListCommands; docs/aws-semantics.md 2.5.
 func (s *SSM) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, _ ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error) {
 	call := s.call("ListCommands", false, in)
 	return do(ctx, s.w, call, func() (*ssm.ListCommandsOutput, error) {
@@ -83,7 +83,7 @@ func (s *SSM) listCommands(in *ssm.ListCommandsInput, match commandMatch, size, 
 }
 
 // ListCommandInvocations lists invocations, command by command, newest command first.
-// Rows of a fresh command appear late and one after the other. Source: B:ListCommandInvocations; aws-facts 2.5.
+// Rows of a fresh command appear late and one after the other. Source: B:ListCommandInvocations; docs/aws-semantics.md 2.5.
 func (s *SSM) ListCommandInvocations(ctx context.Context, in *ssm.ListCommandInvocationsInput, _ ...func(*ssm.Options)) (*ssm.ListCommandInvocationsOutput, error) {
 	call := s.call("ListCommandInvocations", false, in)
 	return do(ctx, s.w, call, func() (*ssm.ListCommandInvocationsOutput, error) {

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Source: B:GetCommandInvocation, eventual consistency; reliability D2, F-18.
+// Source: B:GetCommandInvocation, eventual consistency; docs/faults.md F-18.
 func TestReads_LateVisibility(t *testing.T) {
 	late, partial := 0, 0
 	for seed := range uint64(60) {
@@ -43,7 +43,7 @@ func TestReads_LateVisibility(t *testing.T) {
 	require.Positive(t, partial, "rows appear one after the other")
 }
 
-// Source: B:ListCommands, B:CommandFilter; aws-facts 2.5.
+// Source: B:ListCommands, B:CommandFilter; docs/aws-semantics.md 2.5.
 func TestListCommands_Filters(t *testing.T) {
 	w, s, insts := newFleet(t, 1, FateOK, FatePatchFails)
 	first := send(t, s, patching(insts[0].ID))

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Source: B:SendCommandRequest; aws-facts 2.1.
+// Source: B:SendCommandRequest; docs/aws-semantics.md 2.1.
 func TestSendCommand_Refuses(t *testing.T) {
 	tests := []struct {
 		name string
@@ -75,7 +75,7 @@ func TestSendCommand_Refuses(t *testing.T) {
 	}
 }
 
-// Source: B:SendCommand against field reports, aws-facts 2.1.
+// Source: B:SendCommand against field reports, docs/aws-semantics.md 2.1.
 func TestSendCommand_OfflineNodes(t *testing.T) {
 	for _, f := range []Fate{FateOffline, FateStopped} {
 		w, s, insts := newFleet(t, 1, f)
@@ -101,7 +101,7 @@ func TestSendCommand_Answer(t *testing.T) {
 	require.EqualValues(t, 1, c.TargetCount)
 }
 
-// No client token: the same request twice is two commands. Source: aws-facts 2.1.
+// No client token: the same request twice is two commands. Source: docs/aws-semantics.md 2.1.
 func TestSendCommand_NotIdempotent(t *testing.T) {
 	_, s, insts := newFleet(t, 1, FateOK)
 	require.NotEqual(t, send(t, s, patching(insts[0].ID)), send(t, s, patching(insts[0].ID)))
@@ -153,7 +153,7 @@ func TestSendCommand_Ramp(t *testing.T) {
 	}
 }
 
-// Source: D23:send-commands-multiple: sending stops when errors exceed MaxErrors; aws-facts 2.2 for what counts.
+// Source: D23:send-commands-multiple: sending stops when errors exceed MaxErrors; docs/aws-semantics.md 2.2 for what counts.
 func TestSendCommand_MaxErrors(t *testing.T) {
 	tests := []struct {
 		name      string
@@ -208,7 +208,7 @@ func TestSendCommand_InFlightRunsOn(t *testing.T) {
 	require.Empty(t, w.AgentLog(insts[3].ID))
 }
 
-// Source: B:SendCommandRequest TimeoutSeconds; D23:monitor-commands; aws-facts 15.
+// Source: B:SendCommandRequest TimeoutSeconds; D23:monitor-commands; docs/aws-semantics.md 15.
 func TestSendCommand_DeliveryTimeout(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -239,7 +239,7 @@ func TestSendCommand_DeliveryTimeout(t *testing.T) {
 	}
 }
 
-// Source: reliability F-29: started again inside the delivery timeout.
+// Source: docs/faults.md F-29: started again inside the delivery timeout.
 func TestSendCommand_RunsWhenTheAgentIsBack(t *testing.T) {
 	w, s, insts := newFleet(t, 1, FateStopped, FateOffline)
 	id := send(t, s, patching(ids(insts)...))
@@ -251,7 +251,7 @@ func TestSendCommand_RunsWhenTheAgentIsBack(t *testing.T) {
 	require.Equal(t, []string{"Success/Success", "Success/Success"}, []string{got[insts[0].ID], got[insts[1].ID]})
 }
 
-// Source: aws-facts 2.4, RateExceeded.
+// Source: docs/aws-semantics.md 2.4, RateExceeded.
 func TestSendCommand_RateExceeded(t *testing.T) {
 	w, s, insts := newFleet(t, 1, FateOK, FateOK)
 	w.SSMOptions.MaxPending = 1

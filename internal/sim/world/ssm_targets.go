@@ -8,7 +8,7 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
-// sendTargets finds the instances. Ids are all or nothing. Source: B:SendCommand, aws-facts 2.1.
+// sendTargets finds the instances. Ids are all or nothing. Source: B:SendCommand, docs/aws-semantics.md 2.1.
 func (s *SSM) sendTargets(req sendRequest) ([]*Instance, error) {
 	if len(req.targets) > 0 {
 		if err := checkTargets(req.targets); err != nil {

@@ -35,7 +35,7 @@ const (
 
 // AssumeRole opens a session of a role. Callers are sessions of roles, so this is always role chaining
 // and lasts an hour at most. The caller's policies and the role's trust policy must both allow it.
-// Source: B:sts/AssumeRole; aws-facts 4.
+// Source: B:sts/AssumeRole; docs/aws-semantics.md 4.
 func (s *STS) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput, _ ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
 	copied := *in
 	role := aws.ToString(in.RoleArn)

@@ -55,7 +55,7 @@ func assuming() *sts.AssumeRoleInput {
 	return &sts.AssumeRoleInput{RoleArn: aws.String(spokeRole), RoleSessionName: aws.String("run-1"), ExternalId: aws.String("secret-1")}
 }
 
-// Source: B:sts/AssumeRole; D23:id_roles_terms-and-concepts; aws-facts 4; reliability F-13, F-14.
+// Source: B:sts/AssumeRole; D23:id_roles_terms-and-concepts; docs/aws-semantics.md 4; docs/faults.md F-13, F-14.
 func TestAssumeRole_Refuses(t *testing.T) {
 	tests := []struct {
 		name string
