@@ -112,6 +112,11 @@ func ChildrenPrefix(run RunID, of string) string {
 	return Prefix(run) + "children/" + strings.TrimSuffix(of, "/")
 }
 
+// AccountCountersKey holds what the regions of one account add to in a wave.
+func AccountCountersKey(t Target) Key {
+	return Key{PK: "RUN#" + string(t.Run), SK: "WAVE#" + t.Wave + "#" + string(t.Account) + "#COUNTERS"}
+}
+
 // CountersKey holds the numbers that many targets add to, for a wave or, under
 // WholeRun, for the run.
 func CountersKey(run RunID, wave string) Key {

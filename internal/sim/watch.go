@@ -38,13 +38,14 @@ func (r *rehearsal) watch(l *lambda, payload, out []byte, failure *asl.Failure) 
 	case wire.Inventory:
 		r.watchInventory(payload, out)
 	case wire.SendCommand:
+		r.atWave(payload)
 		r.tell("patching")
 	case wire.Poll:
 		r.watchPoll(payload, out)
 	case wire.Verify:
 		r.watchVerify(payload, out)
 	case wire.ApprovalRequest:
-		r.tell("waiting for approval")
+		r.watchApproval(payload, out)
 	}
 }
 
@@ -100,7 +101,32 @@ func (r *rehearsal) watchPoll(payload, out []byte) {
 		r.delays = append(r.delays, r.world.Now().Sub(w.lastEnd))
 		w.lastEnd = time.Time{}
 	}
+	r.atWave(payload)
 	r.tell("patching")
+}
+
+// atWave notes which wave is at work.
+func (r *rehearsal) atWave(payload []byte) {
+	var in struct{ Wave string }
+	if json.Unmarshal(payload, &in) == nil && in.Wave != "" {
+		r.progress.Wave = in.Wave
+	}
+}
+
+// watchApproval tells that people are asked; an answer that settles it does not.
+func (r *rehearsal) watchApproval(payload, out []byte) {
+	var in task.ApprovalInput
+	var settled task.SettleOutput
+	if json.Unmarshal(payload, &in) != nil {
+		return
+	}
+	if wave := patch.ScopeWave(in.Scope); wave != "" {
+		r.progress.Wave = wave
+	}
+	if in.Task == "settle" && json.Unmarshal(out, &settled) == nil && settled.Status != patch.ApprovalPending {
+		return
+	}
+	r.tell("waiting for approval")
 }
 
 func (r *rehearsal) watchVerify(payload, out []byte) {
@@ -108,6 +134,7 @@ func (r *rehearsal) watchVerify(payload, out []byte) {
 	if json.Unmarshal(payload, &in) != nil {
 		return
 	}
+	r.atWave(payload)
 	switch in.Task {
 	case "verify":
 		var a task.Answer
@@ -125,6 +152,7 @@ func (r *rehearsal) watchVerify(payload, out []byte) {
 	case "judge":
 		r.watchJudge(in, out)
 	case "report", "close":
+		r.progress.Wave = ""
 		r.tell("reporting")
 	}
 }
@@ -142,8 +170,6 @@ func (r *rehearsal) watchJudge(in task.VerifyInput, out []byte) {
 		r.tell("soaking")
 	case j.Next == "wait":
 		r.tell("pause")
-	default:
-		r.tell("judging")
 	}
 }
 
@@ -192,8 +218,7 @@ func (r *rehearsal) tell(phase string) {
 	p.Waves = slices.Clone(p.Waves)
 	now, _ := r.world.InFlightAll()
 	for i := range p.Waves {
-		if done(p.Waves[i]) < p.Waves[i].Planned && p.Wave == "" && phase != "planning" {
-			p.Wave = p.Waves[i].Name
+		if p.Waves[i].Name == p.Wave {
 			p.Waves[i].InFlight = now
 		}
 	}
@@ -201,14 +226,6 @@ func (r *rehearsal) tell(phase string) {
 		p.Approval = r.human.said
 	}
 	r.options.Progress(p)
-}
-
-func done(w WaveProgress) int {
-	n := 0
-	for _, c := range w.Outcomes {
-		n += c
-	}
-	return n
 }
 
 // quantiles of delays, by the nearest rank.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"ec2patch/internal/patch"
@@ -56,7 +57,7 @@ func (v *Verify) abandon(ctx context.Context, run patch.RunID) error {
 
 // abandonTarget does it for one target: the audit entry first, then the cancels.
 func (v *Verify) abandonTarget(ctx context.Context, t patch.Target) error {
-	st, err := loadState(ctx, v.Table, t)
+	st, err := loadState(ctx, v.Table, t, math.MaxInt)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, 
 		if err := v.guard(ctx, &row, index, overGuards(input, rows, index, last)); err != nil {
 			return FreezeOutput{}, err
 		}
-		if err := v.freezeObjects(ctx, index); err != nil {
+		if err := v.freezeObjects(ctx, input, index); err != nil {
 			return FreezeOutput{}, err
 		}
 		if err := v.freezeRows(ctx, input, row, index); err != nil {
@@ -175,9 +175,17 @@ func (v *Inventory) guard(ctx context.Context, row *patch.RunRow, x patch.Index,
 }
 
 // freezeObjects writes the index and the waves' lists of accounts.
-func (v *Inventory) freezeObjects(ctx context.Context, x patch.Index) error {
+func (v *Inventory) freezeObjects(ctx context.Context, input patch.Input, x patch.Index) error {
+	limits := map[string]patch.Threshold{}
+	for _, w := range input.Waves {
+		limits[w.Name] = w.Budget.PerAccount
+	}
 	for _, w := range x.Waves {
-		data, err := patch.Canonical(itemsOf(w))
+		items := itemsOf(w)
+		for i := range items {
+			items[i].FailLimit = limits[w.Name].Limit(plannedIn(w, items[i].Account))
+		}
+		data, err := patch.Canonical(items)
 		if err != nil {
 			return err
 		}
@@ -190,6 +198,16 @@ func (v *Inventory) freezeObjects(ctx context.Context, x patch.Index) error {
 		return err
 	}
 	return v.Objects.Store(ctx, patch.IndexObject(x.Run), "application/json", data)
+}
+
+func plannedIn(w patch.IndexWave, account patch.AccountID) int {
+	n := 0
+	for _, t := range w.Targets {
+		if t.Account == account {
+			n += t.Planned
+		}
+	}
+	return n
 }
 
 // itemsOf lists the accounts and regions of a wave that have something to patch.

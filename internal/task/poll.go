@@ -20,8 +20,9 @@ type Poll struct {
 }
 
 // Handle carries out one look.
-func (p *Poll) Handle(ctx context.Context, t patch.Target) (Answer, error) {
-	st, err := loadState(ctx, p.Table, t)
+func (p *Poll) Handle(ctx context.Context, in TargetInput) (Answer, error) {
+	t := in.Target
+	st, err := loadState(ctx, p.Table, t, in.AccountLimit)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -287,6 +288,7 @@ func (k *look) stopping() bool {
 // judge closes the target if it may send no more.
 func (k *look) judge() {
 	k.row.Failures += k.failed
+	k.own.Failures += k.failed
 	k.counts.Failures += k.failed
 	k.total.Failures += k.failed
 	if k.row.Closed != "" {
@@ -340,9 +342,7 @@ func (p *Poll) save(ctx context.Context, k *look) error {
 		writes = append(writes, Write{How: Replace, Key: patch.SendKey(k.target, in.Batch), Item: *in, Was: was})
 	}
 	if k.failed > 0 {
-		for _, wave := range []string{k.target.Wave, patch.WholeRun} {
-			writes = append(writes, Write{How: Add, Key: patch.CountersKey(k.target.Run, wave), Add: map[string]int{"failures": k.failed}})
-		}
+		writes = append(writes, k.count(map[string]int{"failures": k.failed})...)
 	}
 	if k.holdsLease() && k.leaseIsOld(k.now) {
 		writes = append(writes, k.renewLease(k.now))

@@ -26,9 +26,16 @@ type Send struct {
 	approved map[string]bool // approvals that this process has verified, by id and digest
 }
 
+// TargetInput is the payload of Send and Poll: the target, and how many planned
+// instances of its account may fail in this wave.
+type TargetInput struct {
+	patch.Target
+	AccountLimit int `json:"accountLimit"`
+}
+
 // Handle carries out one step of the target.
-func (s *Send) Handle(ctx context.Context, t patch.Target) (Answer, error) {
-	st, err := loadState(ctx, s.Table, t)
+func (s *Send) Handle(ctx context.Context, in TargetInput) (Answer, error) {
+	st, err := loadState(ctx, s.Table, in.Target, in.AccountLimit)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -64,14 +71,16 @@ type state struct {
 	whole  patch.WaveRow
 	counts patch.Counters // of the wave
 	total  patch.Counters // of the run
+	own    patch.Counters // of the account in the wave
+	limit  int            // of the account's failures
 	abort  *patch.Abort
 
 	lease      patch.Lease
 	leaseFound bool
 }
 
-func loadState(ctx context.Context, table Table, t patch.Target) (*state, error) {
-	st := &state{target: t}
+func loadState(ctx context.Context, table Table, t patch.Target, accountLimit int) (*state, error) {
+	st := &state{target: t, limit: accountLimit}
 	var abort patch.Abort
 	target := &Row{Key: patch.TargetKey(t), Into: &st.row}
 	stop := &Row{Key: patch.AbortKey(t.Run), Into: &abort}
@@ -81,6 +90,7 @@ func loadState(ctx context.Context, table Table, t patch.Target) (*state, error)
 		&Row{Key: patch.WaveKey(t.Run, t.Wave), Into: &st.wave},
 		&Row{Key: patch.WaveKey(t.Run, patch.WholeRun), Into: &st.whole},
 		&Row{Key: patch.CountersKey(t.Run, t.Wave), Into: &st.counts},
+		&Row{Key: patch.AccountCountersKey(t), Into: &st.own},
 		&Row{Key: patch.CountersKey(t.Run, patch.WholeRun), Into: &st.total})
 	if err != nil {
 		return nil, err
@@ -102,7 +112,7 @@ func (st *state) mustStop(now time.Time) string {
 		return patch.ReasonAbort
 	case st.run.Status != patch.RunRunning:
 		return patch.ReasonStopped
-	case st.row.OverBudget(), st.counts.Failures > st.wave.FailLimit, st.total.Failures > st.whole.FailLimit:
+	case st.row.OverBudget(), st.own.Failures > st.limit, st.counts.Failures > st.wave.FailLimit, st.total.Failures > st.whole.FailLimit:
 		return patch.ReasonBudget
 	case !st.row.Busy.IsZero() && now.Sub(st.row.Busy) > leasePatience:
 		return patch.ReasonLease
@@ -116,6 +126,17 @@ func (st *state) save(ctx context.Context, table Table, more ...Write) error {
 	st.row.Version++
 	writes := append([]Write{{How: Replace, Key: patch.TargetKey(st.target), Item: st.row, Was: was}}, more...)
 	return table.Write(ctx, writes...)
+}
+
+// count adds to the counters of the account, the wave and the run.
+func (st *state) count(add map[string]int) []Write {
+	t := st.target
+	keys := []patch.Key{patch.AccountCountersKey(t), patch.CountersKey(t.Run, t.Wave), patch.CountersKey(t.Run, patch.WholeRun)}
+	writes := make([]Write, len(keys))
+	for i, k := range keys {
+		writes[i] = Write{How: Add, Key: k, Add: add}
+	}
+	return writes
 }
 
 // audit makes the next entry of the target's chain.
@@ -381,11 +402,9 @@ func (s *Send) lost(ctx context.Context, st *state, in patch.Intent, cause error
 	st.row.Pending = 0
 	st.row.Failures += len(in.IDs)
 	entry := st.audit("send", "SendLost", in.Marker, s.Now())
-	err := st.save(ctx, s.Table, entry,
-		Write{How: Replace, Key: patch.SendKey(st.target, in.Batch), Item: in, Was: was},
-		Write{How: Add, Key: patch.CountersKey(st.target.Run, st.target.Wave), Add: map[string]int{"failures": len(in.IDs)}},
-		Write{How: Add, Key: patch.CountersKey(st.target.Run, patch.WholeRun), Add: map[string]int{"failures": len(in.IDs)}})
-	return send(), err
+	writes := append(st.count(map[string]int{"failures": len(in.IDs)}), entry,
+		Write{How: Replace, Key: patch.SendKey(st.target, in.Batch), Item: in, Was: was})
+	return send(), st.save(ctx, s.Table, writes...)
 }
 
 // unreachable closes a target whose account no longer lets us in.

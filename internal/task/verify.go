@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -85,7 +86,7 @@ const (
 // verify compares before and after, and gives each instance its one outcome.
 // What may still get better is looked at again until the deadline.
 func (v *Verify) verify(ctx context.Context, t patch.Target) (Answer, error) {
-	st, err := loadState(ctx, v.Table, t)
+	st, err := loadState(ctx, v.Table, t, math.MaxInt) // nothing is sent here
 	if err != nil {
 		return Answer{}, err
 	}
@@ -344,10 +345,7 @@ func (v *Verify) finish(ctx context.Context, st *state, result TargetResult, has
 	if d := st.row.Bad - st.row.Failures; d != 0 {
 		diff["failures"] = d
 	}
-	writes := []Write{
-		{How: Add, Key: patch.CountersKey(st.target.Run, st.target.Wave), Add: diff},
-		{How: Add, Key: patch.CountersKey(st.target.Run, patch.WholeRun), Add: diff},
-	}
+	writes := st.count(diff)
 	if release, ok := st.releaseLease(); ok {
 		writes = append(writes, release)
 	}
