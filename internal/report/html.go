@@ -1,14 +1,10 @@
 package report
 
 import (
-	"bufio"
-	"crypto/sha256"
-	_ "embed"
-	"encoding/base64"
 	"fmt"
-	"html/template"
 	"io"
 
+	"ec2patch/internal/markup"
 	"ec2patch/internal/patch"
 )
 
@@ -20,32 +16,19 @@ const (
 	maxListed       = 1000
 )
 
-//go:embed page.css
-var pageCSS string
-
-//go:embed page.html.tmpl
-var pageTemplate string
-
 // HTML writes report.html: one file without scripts, fonts, pictures or links to
 // anywhere. Its content security policy forbids everything but its own style.
 func HTML(w io.Writer, r *patch.Report) error {
-	t, err := template.New("page").Funcs(template.FuncMap{
-		"count": count, "plural": plural, "look": lookOf, "duration": Duration,
-	}).Parse(pageTemplate)
-	if err != nil {
-		return fmt.Errorf("read the page's template: %w", err)
-	}
-	out := bufio.NewWriterSize(w, 64<<10)
-	if err := t.Execute(out, newPage(r)); err != nil {
+	if err := markup.Document(w, newPage(r).html()); err != nil {
 		return fmt.Errorf("write report.html: %w", err)
 	}
-	return out.Flush()
+	return nil
 }
 
-// page is what the template shows. Every text in it has been cleaned.
+// page is what report.html shows. Every text in it has been cleaned; it is
+// escaped where it is written.
 type page struct {
 	Policy   string
-	Style    template.CSS
 	Run      string
 	Status   patch.RunStatus
 	Tone     tone
@@ -91,8 +74,8 @@ func (l listing[T]) More() int { return l.Total - len(l.Rows) }
 func newPage(r *patch.Report) page {
 	open := problems(r)
 	p := page{
-		Policy: policy(pageCSS), Style: template.CSS(pageCSS),
-		Run: Line(string(r.Run)), Status: r.Status, Tone: statusTone(r.Status),
+		Policy: policy(markup.NewSheet(pageCSS)),
+		Run:    Line(string(r.Run)), Status: r.Status, Tone: statusTone(r.Status),
 		Sentence: statusSentence(r.Status, r.DryRun), Reason: Line(r.StatusReason), DryRun: r.DryRun,
 		Facts: facts(r), Tiles: tiles(r), Bar: bar(r.Totals.Outcomes, r.Totals.Planned),
 		Problems: open, Open: openTitle(r), Calm: calm(r, open), Warnings: warnings(r),
@@ -105,9 +88,8 @@ func newPage(r *patch.Report) page {
 }
 
 // policy allows the page's own style by its digest and nothing else.
-func policy(css string) string {
-	sum := sha256.Sum256([]byte(css))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'"
+func policy(style markup.Sheet) string {
+	return "default-src 'none'; style-src " + style.Source() + "; base-uri 'none'; form-action 'none'"
 }
 
 func facts(r *patch.Report) []fact {

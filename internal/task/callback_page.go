@@ -3,32 +3,16 @@ package task
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	_ "embed"
-	"encoding/base64"
 	"fmt"
-	"html/template"
 	"net/http"
-	"sync"
 
+	"ec2patch/internal/markup"
 	"ec2patch/internal/patch"
 )
 
-//go:embed callback_page.css
-var callbackCSS string
-
-//go:embed callback_page.html.tmpl
-var callbackHTML string
-
-// callbackPage parses the template once a process.
-var callbackPage = sync.OnceValues(func() (*template.Template, error) {
-	return template.New("callback").Parse(callbackHTML)
-})
-
-// pageView is everything that the template shows. Its texts are cleaned, and the
-// template escapes them again.
+// pageView is everything that the page shows. Its texts are cleaned, and escaped
+// where they are written.
 type pageView struct {
-	Style    template.CSS
 	Title    string
 	Tone     string // good, warn, bad or none
 	Sign     string
@@ -99,18 +83,12 @@ func (c *Callback) plan(ctx context.Context, q question) (shownPlan, error) {
 // render writes a page. The policy allows the page's own style by its digest,
 // the form to go to where the page came from, and nothing else.
 func render(status int, v pageView) (HTTPResponse, error) {
-	t, err := callbackPage()
-	if err != nil {
-		return HTTPResponse{}, fmt.Errorf("read the page's template: %w", err)
-	}
-	v.Style = template.CSS(callbackCSS)
 	var b bytes.Buffer
-	if err := t.Execute(&b, v); err != nil {
+	if err := markup.Document(&b, v.html()); err != nil {
 		return HTTPResponse{}, fmt.Errorf("write the page: %w", err)
 	}
-	sum := sha256.Sum256([]byte(callbackCSS))
-	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	policy := "default-src 'none'; style-src " + markup.NewSheet(callbackCSS).Source() +
+		"; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 	return HTTPResponse{Status: status, Header: safeHeader("text/html; charset=utf-8", policy), Body: b.Bytes()}, nil
 }
 

@@ -1,4 +1,7 @@
-:root{--bg:#f6f7f9;--card:#fff;--ink:#16202b;--dim:#5a6876;--line:#dde2e8;--good:#00735a;--good-bg:#dff3ec;--warn:#8a5200;--warn-bg:#fdf0d5;--bad:#b13c00;--bad-bg:#fde5d9;--none:#51606e;--none-bg:#e9edf1;--blue:#0072b2;--sky:#56b4e9;--green:#009e73;--orange:#e69f00;--red:#d55e00;--purple:#aa4499;--grey:#9aa7b3;--pale:#c3ccd4}
+package report
+
+// pageCSS is the style of report.html. The page's policy allows it by its digest.
+const pageCSS = `:root{--bg:#f6f7f9;--card:#fff;--ink:#16202b;--dim:#5a6876;--line:#dde2e8;--good:#00735a;--good-bg:#dff3ec;--warn:#8a5200;--warn-bg:#fdf0d5;--bad:#b13c00;--bad-bg:#fde5d9;--none:#51606e;--none-bg:#e9edf1;--blue:#0072b2;--sky:#56b4e9;--green:#009e73;--orange:#e69f00;--red:#d55e00;--purple:#aa4499;--grey:#9aa7b3;--pale:#c3ccd4}
 @media (prefers-color-scheme:dark){:root{--bg:#10161d;--card:#18212b;--ink:#e8edf2;--dim:#9fb0bf;--line:#2b3846;--good:#5fd3b0;--good-bg:#10362c;--warn:#f3bd5b;--warn-bg:#3a2c0f;--bad:#ff9a66;--bad-bg:#43210f;--none:#b3c1cd;--none-bg:#26323e;--blue:#3f9fdb;--green:#1fb589;--grey:#66757f;--pale:#43525f}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;overflow-wrap:anywhere}
@@ -121,3 +124,4 @@ section{break-inside:auto}
 .output pre{max-height:none}
 .group::details-content,.output::details-content,.wave details::details-content{content-visibility:visible;block-size:auto}
 }
+`

@@ -1,0 +1,156 @@
+package report
+
+import (
+	"strconv"
+
+	"ec2patch/internal/markup"
+	"ec2patch/internal/patch"
+)
+
+// html is the page from its first to its last element.
+func (p page) html() markup.Part {
+	return markup.El("html", markup.Fixed("lang", "en"), markup.Text("\n"), markup.Lines(p.head(), p.body()))
+}
+
+func (p page) head() markup.Part {
+	return markup.El("head", markup.Text("\n"), markup.Lines(
+		markup.El("meta", markup.Fixed("charset", "utf-8")),
+		markup.El("meta", markup.Fixed("http-equiv", "Content-Security-Policy"), markup.Attr("content", p.Policy)),
+		markup.Meta("viewport", "width=device-width, initial-scale=1"),
+		markup.Meta("color-scheme", "light dark"),
+		markup.Meta("referrer", "no-referrer"),
+		markup.Meta("robots", "noindex"),
+		markup.El("title", markup.Text(p.Status), markup.Text(" · "), markup.Text(p.Run), markup.Text(" · ec2patch")),
+		markup.NewSheet(pageCSS).Element(),
+	))
+}
+
+func (p page) body() markup.Part {
+	return markup.El("body", markup.Text("\n"), markup.Lines(
+		p.banner(),
+		markup.El("main", markup.Text("\n"), markup.Lines(
+			p.recap(),
+			nil,
+			p.attention(),
+			p.course(),
+			p.progress(),
+			p.approvals(),
+			p.goodOnes(),
+		)),
+		markup.El("footer", markup.Text("\n"), markup.Lines(
+			markup.If(p.Digest != "", markup.El("p", markup.Text("Plan digest (SHA-256) "), code(p.Digest))),
+			markup.El("p", markup.Text("The same facts for programs: "), bold("report.json"), markup.Text(", form "+strconv.Itoa(p.Schema)+", and "),
+				bold("report.csv"), markup.Text(", one row for each instance.")),
+		)),
+	))
+}
+
+// banner says how the run ended.
+func (p page) banner() markup.Part {
+	kind := "patch run"
+	if p.DryRun {
+		kind = "scan"
+	}
+	return markup.El("header", markup.Class(p.Tone), markup.Text("\n"), markup.Lines(
+		para("product", "ec2patch "+kind),
+		markup.El("h1", markup.Text(p.Run)),
+		markup.El("p", markup.Class("status "+p.Tone),
+			markup.El("span", markup.Class("sign"), unread(), markup.Text(p.Sign)),
+			markup.El("strong", markup.Text(p.Status)), markup.Text(" "),
+			markup.El("span", markup.Text(p.Sentence))),
+		markup.If(p.Reason != "", para("reason", p.Reason)),
+		markup.If(p.DryRun, para("reason", "This was a scan: commands ran on the instances, and nothing was installed.")),
+		markup.If(len(p.Facts) > 0, markup.El("dl", markup.Class("facts"), markup.Each(p.Facts, func(f fact) markup.Part {
+			return markup.El("div", markup.El("dt", markup.Text(f.Name)), markup.El("dd", markup.Text(f.Text)))
+		}))),
+	))
+}
+
+// recap is the few numbers that matter most.
+func (p page) recap() markup.Part {
+	return markup.El("section", markup.Fixed("aria-label", "Recap"), markup.Text("\n"), markup.Lines(
+		markup.El("div", markup.Class("tiles"), markup.Each(p.Tiles, func(t tile) markup.Part {
+			return markup.El("div", markup.Class("tile "+t.Tone),
+				markup.El("div", markup.Class("label"), mark(t.Sign), markup.Text(" "+t.Label)),
+				markup.El("div", markup.Class("number"), markup.Text(count(t.Number))),
+				markup.El("div", markup.Class("note"), markup.Text(t.Note)))
+		})),
+		markup.If(len(p.Bar) > 0, markup.El("div", markup.Class("total"), barMarkup(p.Bar),
+			markup.El("ul", markup.Class("legend"), markup.Each(p.Bar, legend)))),
+	))
+}
+
+func legend(s segment) markup.Part {
+	return markup.El("li",
+		markup.El("svg", markup.Fixed("width", "10"), markup.Fixed("height", "10"), unread(),
+			markup.El("rect", markup.Class("o-"+s.Outcome), markup.Fixed("width", "10"), markup.Fixed("height", "10"), markup.Fixed("rx", "2"))),
+		markup.Text(s.Outcome+" "), bold(count(s.Count)))
+}
+
+// attention is what somebody has to look at.
+func (p page) attention() markup.Part {
+	return section(
+		markup.El("h2", markup.Text(p.Open)),
+		markup.If(p.Calm != "", para("meaning", p.Calm)),
+		markup.Each(p.Problems, groupMarkup),
+		markup.If(len(p.Unreach.Rows) > 0,
+			markup.Lines(
+				markup.El("h3", markup.Text("Accounts and regions that could not be reached")),
+				para("meaning", "What runs there is not in any number on this page.")),
+			scroll(titles("Account", "Region", "Reason"), markup.El("tbody", markup.Each(p.Unreach.Rows, func(u patch.UnreachableAccount) markup.Part {
+				return markup.El("tr", cell(code(u.Account)), cell(markup.Text(u.Region)), cell(markup.Text(u.Reason)))
+			})))),
+		markup.If(p.Unreach.More() > 0, more(count(p.Unreach.More())+" more are in ", "report.json")),
+		markup.If(len(p.Warnings) > 0, markup.El("h3", markup.Text("Good, with a warning")), markup.Each(p.Warnings, groupMarkup)),
+	)
+}
+
+func groupMarkup(g group) markup.Part {
+	why := g.Why()
+	if why == "" {
+		why = g.Look().Meaning
+	}
+	return markup.Lines(markup.El("details", markup.Class("group"), markup.Text("\n"), markup.Lines(
+		markup.El("summary",
+			markup.El("span", markup.Class("n"), markup.Text(count(g.Count))), outcomeChip(g.Outcome),
+			markup.El("span", markup.Class("why"), markup.Text(why)),
+			markup.El("span", markup.Class("where"), markup.Text(plural(g.Accounts, "account")))),
+		markup.If(g.Reason != "", para("meaning", g.Look().Meaning)),
+		markup.El("ul", markup.Class("instances"), markup.Each(g.Rows, instance)),
+		markup.If(g.More() > 0, more(count(g.More())+" more of these are in ", "report.csv")),
+	)))
+}
+
+// instance is one instance of a group, with all that is known about it.
+func instance(r row) markup.Part {
+	return markup.Group(markup.Text("\n"), markup.El("li",
+		markup.El("div", markup.Class("id"), code(r.InstanceID), markup.If(r.Name != "", markup.Text(" "), bold(r.Name))),
+		markup.Text("\n"),
+		markup.El("div", markup.Class("facts"),
+			markup.El("span", markup.Text("account "), bold(r.Account)),
+			markup.El("span", markup.Text(r.Region)),
+			markup.If(r.Wave != "", markup.El("span", markup.Text("wave "), bold(r.Wave))),
+			optional("", string(r.Platform)), optional("SSM says ", r.Status), optional("before: ", r.Before), optional("after: ", r.After),
+			markup.If(r.CommandID != "", markup.El("span", markup.Text("command "), code(r.CommandID)))),
+		markup.If(r.Warning != "", markup.El("div", markup.Class("warning"), mark("!"), markup.Text(" "+r.Warning))),
+		markup.If(r.Output != "", markup.El("details", markup.Class("output"),
+			markup.El("summary", markup.Text("end of the command’s output")), markup.El("pre", markup.Text(r.Output)))),
+	))
+}
+
+// course is the timeline of the run.
+func (p page) course() markup.Part {
+	t := p.Timeline
+	if t == nil {
+		return nil
+	}
+	return block(
+		markup.El("h2", markup.Text("Timeline")),
+		markup.El("svg", markup.Class("timeline"), markup.Fixed("width", "100%"), markup.Attr("height", strconv.Itoa(t.Height)), markup.Fixed("role", "img"),
+			markup.Fixed("aria-label", "When each wave ran"), markup.Text("\n"), markup.Lines(
+				markup.Each(t.Ticks, t.grid),
+				markup.Group(markup.Each(t.Spans, spanMarkup), markup.Each(t.Ticks, t.label)),
+			)),
+		markup.If(t.More > 0, para("more", count(t.More)+" later waves are not drawn.")),
+	)
+}

@@ -1,0 +1,122 @@
+package report
+
+import (
+	"strconv"
+	"time"
+
+	"ec2patch/internal/markup"
+	"ec2patch/internal/patch"
+)
+
+func (t timeline) grid(at tick) markup.Part {
+	return markup.El("line", markup.Class("grid"), markup.Attr("x1", at.X), markup.Attr("x2", at.X), markup.Fixed("y1", "0"), markup.Attr("y2", strconv.Itoa(t.Foot)))
+}
+
+func (t timeline) label(at tick) markup.Part {
+	return markup.El("text", markup.Class("axis"), markup.Attr("x", at.X), markup.Attr("y", strconv.Itoa(t.Height)), markup.Fixed("dy", "-4"),
+		markup.If(at.Last, markup.Fixed("text-anchor", "end")), markup.Text(at.Label))
+}
+
+func spanMarkup(s span) markup.Part {
+	class := "t-" + string(s.Tone)
+	if s.Waiting {
+		class = "wait"
+	}
+	return markup.Lines(markup.El("g",
+		markup.El("title", markup.Text(s.Name+": "+s.Text)),
+		markup.El("text", markup.Attr("y", strconv.Itoa(s.Y)),
+			markup.El("tspan", markup.Class("name"), markup.Text(s.Name)), markup.Text(" "),
+			markup.El("tspan", markup.Class("dim"), markup.Text(s.Text))),
+		markup.El("rect", markup.Class(class), markup.Attr("x", s.X), markup.Attr("width", s.Width), markup.Attr("y", strconv.Itoa(s.BarY)),
+			markup.Fixed("height", "10"), markup.Fixed("rx", "3"))))
+}
+
+// progress is every wave and its accounts.
+func (p page) progress() markup.Part {
+	waves := markup.Each(p.Waves, waveMarkup)
+	if len(p.Waves) == 0 {
+		waves = para("meaning", "The run ended before its first wave was planned.")
+	}
+	return section(markup.El("h2", markup.Text("Waves and accounts")), waves)
+}
+
+func waveMarkup(w waveView) markup.Part {
+	verdict := markup.El("span", markup.Class("chip none"), markup.Text("not judged"))
+	if w.Verdict != "" {
+		verdict = markup.El("span", markup.Class("chip v-"+w.Verdict), markup.Text(w.Verdict))
+	}
+	return markup.Lines(markup.El("article", markup.Class("wave"), markup.Text("\n"), markup.Lines(
+		markup.El("h3", markup.Text(w.Name+" "), verdict,
+			markup.El("span", markup.Class("took"), markup.Text(count(w.Done)+" of "+count(w.Planned)+" done"),
+				markup.If(w.Took != "", markup.Text(" · "+w.Took)))),
+		markup.If(w.Reason != "", para("meaning", w.Reason)),
+		markup.If(len(w.Bar) > 0, barMarkup(w.Bar)),
+		markup.If(w.Planned == 0, para("meaning", "No instance matched this wave.")),
+		markup.If(len(w.Accounts.Rows) > 0, w.accounts()),
+	)))
+}
+
+func (w waveView) accounts() markup.Part {
+	head := markup.El("thead", markup.El("tr",
+		title("Account"), markup.El("th", markup.Class("num"), markup.Text("Planned")),
+		markup.Each(w.Columns, func(o patch.Outcome) markup.Part { return markup.El("th", markup.Class("num"), markup.Text(o)) }),
+		markup.El("th", markup.Class("wide"), markup.El("span", markup.Class("hide"), markup.Text("Share")))))
+	body := markup.El("tbody", markup.Each(w.Accounts.Rows, func(a accountView) markup.Part {
+		return markup.Lines(markup.El("tr", cell(code(a.Account)), numCell(markup.Text(count(a.Planned))), markup.Each(a.Cells, countCell),
+			markup.El("td", markup.Class("wide"), barMarkup(a.Bar))))
+	}))
+	return markup.El("details", markup.If(!w.Folded, markup.Flag("open")),
+		markup.El("summary", markup.Text(plural(w.Accounts.Total, "account"))), markup.Text("\n"),
+		scroll(head, markup.Text("\n"), body), markup.Text("\n"),
+		markup.If(w.Accounts.More() > 0, more(count(w.Accounts.More())+" more accounts, all in ", "report.json")))
+}
+
+func countCell(n int) markup.Part {
+	if n == 0 {
+		return numCell(markup.El("span", markup.Class("zero"), markup.Text("0")))
+	}
+	return numCell(markup.Text(count(n)))
+}
+
+// approvals is who was asked, and what they said.
+func (p page) approvals() markup.Part {
+	if len(p.Asked.Rows) == 0 {
+		return nil
+	}
+	head := markup.El("thead", markup.El("tr", title("Scope"), title("Answer"), title("By"), title("Asked"), title("Decided"),
+		markup.El("th", markup.Class("num"), markup.Text("Instances")), title("Reason")))
+	return block(markup.El("h2", markup.Text("Approvals")),
+		scroll(head, markup.El("tbody", markup.Each(p.Asked.Rows, approval))))
+}
+
+func approval(a patch.ApprovalReport) markup.Part {
+	return markup.El("tr",
+		cell(markup.Text(a.Scope)),
+		cell(markup.El("span", markup.Class("chip a-"+a.Status), markup.Text(a.Status))),
+		cell(markup.Text(a.Name), markup.If(a.Name != "" && a.Identity != "", markup.El("br")),
+			markup.El("span", markup.Class("dim"), markup.Text(a.Identity))),
+		cell(markup.Text(stamp(a.Asked))),
+		cell(markup.If(!a.Decided.IsZero(), markup.Text(stamp(a.Decided)))),
+		numCell(markup.Text(count(a.PlanCount))),
+		cell(markup.Text(a.Reason)))
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
+
+// goodOnes is the beginning of the list of instances that need nobody.
+func (p page) goodOnes() markup.Part {
+	h2 := markup.El("h2", markup.Text("Patched and compliant"))
+	if p.Good.Total == 0 {
+		return section(h2, para("meaning", "None."))
+	}
+	head := titles("Instance", "Name", "Account", "Region", "Wave", "Platform", "Outcome", "Before")
+	return section(h2, markup.El("details", markup.El("summary", markup.Text(plural(p.Good.Total, "instance"))), markup.Text("\n"),
+		scroll(head, markup.El("tbody", markup.Each(p.Good.Rows, goodRow))), markup.Text("\n"),
+		markup.If(p.Good.More() > 0, more(count(p.Good.More())+" more are in ", "report.csv"))))
+}
+
+func goodRow(r row) markup.Part {
+	return markup.Group(markup.Text("\n"), markup.El("tr",
+		cell(code(r.InstanceID)), cell(markup.Text(r.Name)), cell(code(r.Account)), cell(markup.Text(r.Region)), cell(markup.Text(r.Wave)),
+		cell(markup.Text(r.Platform)), cell(outcomeChip(r.Outcome)), cell(markup.Text(r.Before))))
+}
