@@ -1,0 +1,238 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/world"
+)
+
+// ends are the outcomes that a fate may have under Install and RebootIfNeeded;
+// nil means that the instance is not in the plan.
+func ends() map[world.Fate][]patch.Outcome {
+	only := func(o ...patch.Outcome) []patch.Outcome { return o }
+	return map[world.Fate][]patch.Outcome{
+		world.FateOffline: nil, world.FateStopped: nil, world.FateUnmanaged: nil, world.FateHybrid: nil,
+		world.FateStartsLater: nil, world.FateOldAgent: nil,
+
+		world.FateOK: only(patch.Patched), world.FateCompliant: only(patch.Compliant),
+		world.FateNoRebootNeeded: only(patch.Patched), world.FateRebootsAnyway: only(patch.Patched), world.FateDoubleReboot: only(patch.Patched),
+		world.FatePendingReboot: only(patch.PatchedPendingReboot),
+
+		world.FatePatchFails: only(patch.Failed), world.FatePartial: only(patch.Failed),
+		world.FateNothingInstalled: only(patch.Failed), world.FateFailedInstalled: only(patch.Failed),
+
+		world.FateStaleState: only(patch.Unknown), world.FateNoState: only(patch.Unknown), world.FateBadState: only(patch.Unknown),
+		// Its record is overwritten minutes after the end: seen before, it is ours.
+		world.FateForeignState: only(patch.Unknown, patch.Patched),
+
+		world.FateUndeliverable: only(patch.Undeliverable), world.FateAccessDenied: only(patch.Failed), world.FateInvalidPlatform: only(patch.Failed),
+		world.FateExecutionTimeout: only(patch.TimedOut), world.FateHangs: only(patch.TimedOut),
+
+		world.FateAgentDies:  only(patch.TimedOut, patch.Undeliverable, patch.Unhealthy),
+		world.FateKilled:     only(patch.TimedOut, patch.Undeliverable, patch.Unhealthy),
+		world.FateNoReturn:   only(patch.TimedOut, patch.Unhealthy),
+		world.FateSlowReturn: only(patch.Patched, patch.TimedOut, patch.Unhealthy),
+		// It dies after its success, perhaps before anybody looked.
+		world.FateDiesLater:   only(patch.Patched, patch.Unhealthy),
+		world.FateTerminates:  only(patch.Gone),
+		world.FateStops:       only(patch.TimedOut, patch.Undeliverable, patch.Unhealthy),
+		world.FateASGReplaced: only(patch.Gone),
+	}
+}
+
+// Whatever becomes of an instance, the run ends, keeps every rule, and reports
+// what happened.
+func TestRun_fates(t *testing.T) {
+	for _, fate := range world.Fates() {
+		t.Run(string(fate), func(t *testing.T) {
+			want, known := ends()[fate]
+			require.True(t, known, "no row for the fate")
+			for seed := range uint64(3) {
+				o := options(t, oneWave(generous))
+				o.Seed = seed + 1
+				o.Fleet = fleet(t, world.FleetInstance{Name: "good", Count: 2}, world.FleetInstance{Name: "odd", Fate: fate})
+				res := rehearse(t, o)
+				assert.Empty(t, res.Violations, "seed %d", o.Seed)
+				assert.Equal(t, map[patch.Outcome]int{patch.Patched: 1}, outcomes(res, "good-1"), "seed %d", o.Seed)
+				got := outcomes(res, "odd")
+				if want == nil {
+					assert.Empty(t, got, "it is not in the plan")
+					continue
+				}
+				require.Len(t, got, 1, "seed %d", o.Seed)
+				for outcome := range got {
+					assert.Contains(t, want, outcome, "seed %d", o.Seed)
+				}
+			}
+		})
+	}
+}
+
+// With the shipped budgets a patch that kills is stopped early: what was
+// touched when the first deaths show is all that it gets.
+func TestRun_killerPatch(t *testing.T) {
+	for seed := range uint64(5) {
+		o := options(t, oneWave(`,"ssm":{"maxConcurrency":"10%","maxErrors":"1"}`))
+		o.Seed = seed + 1
+		o.Fleet = fleet(t, world.FleetInstance{Name: "web", Count: 100})
+		r, err := prepare(o)
+		require.NoError(t, err)
+		r.world.KillerPatch(world.Linux, 1)
+		res, err := r.run()
+		require.NoError(t, err)
+		assert.Equal(t, patch.RunStopped, res.Status)
+		assert.Empty(t, res.Violations)
+		touched := 0
+		for _, i := range r.world.Instances() {
+			touched += len(r.world.Installs(i.ID))
+		}
+		assert.LessOrEqual(t, touched, 10+1, "concurrency and the tolerated errors")
+		// What was queued behind a dead one waits for it until the command's deadline.
+		assert.Equal(t, 100-touched, res.Outcomes[patch.NotSent]+res.Outcomes[patch.Undeliverable], "the others were left alone")
+		assert.GreaterOrEqual(t, res.Outcomes[patch.NotSent], 80)
+	}
+}
+
+// A zone that goes away in the middle is followed to the end; the run ends.
+func TestRun_zoneLost(t *testing.T) {
+	o := options(t, oneWave(`,"ssm":{"maxConcurrency":"50%","maxErrors":"10%"}`))
+	o.Fleet = fleet(t, world.FleetInstance{Name: "web", Count: 40, PatchSeconds: 1200})
+	r, err := prepare(o)
+	require.NoError(t, err)
+	zones := []string{}
+	for _, i := range r.world.Instances() {
+		if !slices.Contains(zones, i.Zone) {
+			zones = append(zones, i.Zone)
+		}
+	}
+	r.world.After(600e9, func() { r.world.LoseZone(first, region, zones[0]) })
+	res, err := r.run()
+	require.NoError(t, err)
+	assert.Empty(t, res.Violations)
+	assert.Equal(t, 40, res.Planned)
+	assert.NotEqual(t, patch.RunSucceeded, res.Status)
+	assert.Positive(t, res.Outcomes[patch.Patched]+res.Outcomes[patch.NotSent])
+}
+
+// An account that is closed in the middle of its wave is given up in bounded
+// time; nothing that it was sent is called a success.
+func TestRun_accountSuspended(t *testing.T) {
+	o := options(t, `{"waves":[{"name":"w","accounts":["`+first+`","`+second+`"],"regions":["`+region+`"]}],"approval":"none"}`)
+	some := map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Name: "web", Count: 6}}}}
+	o.Fleet = fleetFile(t, map[string]world.FleetAccount{first: {Regions: some}, second: {Regions: some}})
+	r, err := prepare(o)
+	require.NoError(t, err)
+	r.world.After(300e9, func() { r.world.SuspendAccount(first) })
+	res, err := r.run()
+	require.NoError(t, err)
+	assert.Empty(t, res.Violations)
+	assert.NotEqual(t, patch.RunSucceeded, res.Status)
+	in := map[patch.AccountID]map[patch.Outcome]int{}
+	for _, a := range res.Report.Waves[0].Accounts {
+		in[a.Account] = a.Outcomes
+	}
+	assert.Equal(t, map[patch.Outcome]int{patch.Patched: 6}, in[second], "the other account is not harmed")
+	assert.Zero(t, in[first][patch.Patched])
+	assert.Positive(t, in[first][patch.Unknown])
+}
+
+// An owner who opts out between plan and send is left alone, and so is an
+// instance that was stopped or terminated meanwhile.
+func TestRun_changesBetweenPlanAndSend(t *testing.T) {
+	o := options(t, `{"waves":[{"name":"w","accounts":["`+first+`"],"regions":["`+region+`"]`+generous+`}]}`)
+	o.Fleet = fleet(t, world.FleetInstance{Name: "good"}, world.FleetInstance{Name: "opts-out"}, world.FleetInstance{Name: "stops"}, world.FleetInstance{Name: "goes"})
+	r, err := prepare(o)
+	require.NoError(t, err)
+	named := map[string]string{}
+	for _, i := range r.world.Instances() {
+		named[i.Tags["Name"]] = i.ID
+	}
+	r.world.After(30e9, func() { // the plan is frozen, the mail is on its way
+		r.world.SetTags(named["opts-out"], map[string]string{"PatchGroup": "default", patch.ExclusionTag: "true", "Name": "opts-out"})
+		r.world.StopInstance(named["stops"])
+		r.world.TerminateInstance(named["goes"])
+	})
+	res, err := r.run()
+	require.NoError(t, err)
+	assert.Empty(t, res.Violations)
+	for name, want := range map[string]patch.Outcome{"good": patch.Patched, "opts-out": patch.NotSent, "stops": patch.NotSent, "goes": patch.Gone} {
+		assert.Equal(t, map[patch.Outcome]int{want: 1}, outcomes(res, name), name)
+	}
+	for _, name := range []string{"opts-out", "stops", "goes"} {
+		assert.Empty(t, r.world.Installs(named[name]), name)
+	}
+}
+
+// Instances under NoReboot are not rebooted, and a reboot that is due is good.
+func TestRun_noReboot(t *testing.T) {
+	o := options(t, oneWave(`,"ssm":{"rebootOption":"NoReboot"}`))
+	o.Fleet = fleet(t, world.FleetInstance{Name: "web", Count: 5})
+	r, err := prepare(o)
+	require.NoError(t, err)
+	res, err := r.run()
+	require.NoError(t, err)
+	assert.Equal(t, patch.RunSucceeded, res.Status)
+	assert.Empty(t, res.Violations)
+	assert.Equal(t, map[patch.Outcome]int{patch.PatchedPendingReboot: 5}, res.Outcomes)
+	for _, i := range r.world.Instances() {
+		for _, e := range r.world.AgentLog(i.ID) {
+			assert.NotEqual(t, world.AgentRebooting, e.Kind, i.ID)
+		}
+	}
+}
+
+// Under faults the run still ends and keeps every rule. Each class of fault strikes somewhere.
+func TestRun_faults(t *testing.T) {
+	struck := map[string]int{}
+	input := `{"waves":[{"name":"a","accounts":["` + first + `"],"regions":["` + region + `"],"ssm":{"maxConcurrency":"30%","maxErrors":"3"}},
+		{"name":"b","accounts":["` + second + `"],"regions":["` + region + `"],"ssm":{"maxConcurrency":"30%","maxErrors":"3"}}],"wavePauseSeconds":300}`
+	for _, faults := range []string{"light", "storm", "swarm"} {
+		for seed := uint64(1); seed <= 12; seed++ {
+			o := options(t, input)
+			o.Seed, o.Faults, o.Instances = seed, faults, 10
+			res, err := Run(o)
+			require.NoError(t, err, replay("<the input of this test>", o))
+			assert.Empty(t, res.Violations, replay("<the input of this test>", o))
+			total := 0
+			for _, n := range res.Outcomes {
+				total += n
+			}
+			assert.Equal(t, res.Planned, total, "%s, seed %d", faults, seed)
+			for id, n := range res.Faults {
+				struck[id] += n
+			}
+		}
+	}
+	for _, id := range faultNames() {
+		assert.Positive(t, struck[id], "%s never struck", id)
+	}
+}
+
+// Every fate at once, under faults: nothing is forgotten and nothing is called
+// good that is not.
+func TestRun_everyFateUnderFaults(t *testing.T) {
+	var all []world.FleetInstance
+	for _, f := range world.Fates() {
+		all = append(all, world.FleetInstance{Name: string(f), Fate: f})
+	}
+	for seed := uint64(1); seed <= 8; seed++ {
+		for _, faults := range []string{"calm", "light", "storm"} {
+			o := options(t, oneWave(generous))
+			o.Seed, o.Faults, o.Fleet = seed, faults, fleet(t, all...)
+			res, err := Run(o)
+			require.NoError(t, err, "seed %d, %s", seed, faults)
+			assert.Empty(t, res.Violations, "seed %d, %s", seed, faults)
+			for _, i := range res.Report.Instances {
+				good := i.Outcome == patch.Patched || i.Outcome == patch.Compliant
+				may := slices.Contains(ends()[world.Fate(i.Name)], i.Outcome)
+				assert.False(t, good && !may, fmt.Sprintf("seed %d, %s: %s is reported %s", seed, faults, i.Name, i.Outcome))
+			}
+		}
+	}
+}
