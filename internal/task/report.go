@@ -22,11 +22,12 @@ type ReportOutput struct {
 
 // AccountResult is one account's roll-up in one wave.
 type AccountResult struct {
-	Run       patch.RunID            `json:"run"`
-	Wave      string                 `json:"wave"`
-	Account   patch.AccountID        `json:"account"`
-	Regions   []patch.Region         `json:"regions"` // those whose results are in it
-	Instances []patch.InstanceReport `json:"instances"`
+	Run       patch.RunID              `json:"run"`
+	Wave      string                   `json:"wave"`
+	Account   patch.AccountID          `json:"account"`
+	Regions   []patch.Region           `json:"regions"` // those whose results are in it
+	Instances []patch.InstanceReport   `json:"instances"`
+	Excluded  []patch.ExcludedInstance `json:"excluded"` // of the wave, in all its regions
 }
 
 // rollUp folds the results of an account's regions into one object.
@@ -46,6 +47,9 @@ func (v *Verify) rollUp(ctx context.Context, in VerifyInput) (any, error) {
 			all.Instances = append(all.Instances, result.Instances...)
 		}
 	}
+	if all.Excluded, err = excludedIn(ctx, v.Objects, index, in.Wave, in.Account); err != nil {
+		return nil, err
+	}
 	data, err := patch.Canonical(all)
 	if err != nil {
 		return nil, err
@@ -53,6 +57,43 @@ func (v *Verify) rollUp(ctx context.Context, in VerifyInput) (any, error) {
 	return struct {
 		Account patch.AccountID `json:"account"`
 	}{in.Account}, v.Objects.Store(ctx, patch.RollUpObject(in.Run, in.Wave, in.Account), "application/json", data)
+}
+
+// excludedIn lists what a wave matched in an account and does not patch.
+func excludedIn(ctx context.Context, objects Objects, x patch.Index, wave string, account patch.AccountID) ([]patch.ExcludedInstance, error) {
+	excluded := []patch.ExcludedInstance{}
+	for _, w := range x.Waves {
+		if w.Name != wave {
+			continue
+		}
+		for _, t := range w.Targets {
+			if t.Account != account || t.Excluded == 0 {
+				continue
+			}
+			inv, err := loadInventory(ctx, objects, x.Run, t.Account, t.Region)
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range inv.Excluded {
+				if e.Wave == wave {
+					excluded = append(excluded, e)
+				}
+			}
+		}
+	}
+	return excluded, nil
+}
+
+func loadInventory(ctx context.Context, objects Objects, run patch.RunID, account patch.AccountID, region patch.Region) (patch.Inventory, error) {
+	var inv patch.Inventory
+	data, found, err := objects.Fetch(ctx, patch.InventoryObject(run, account, region))
+	if err != nil || !found {
+		return inv, err
+	}
+	if err := json.Unmarshal(data, &inv); err != nil {
+		return inv, fmt.Errorf("%w: inventory of %s/%s: %w", patch.ErrInternal, account, region, err)
+	}
+	return inv, nil
 }
 
 // targetsOf lists a wave's planned targets of one account, or of all.
@@ -202,9 +243,6 @@ func (f *folder) fold(ctx context.Context) (*patch.Report, error) {
 		}
 		r.Waves = append(r.Waves, wr)
 	}
-	if err := f.foldExcluded(ctx, r); err != nil {
-		return nil, err
-	}
 	if err := f.foldApprovals(ctx, r); err != nil {
 		return nil, err
 	}
@@ -224,10 +262,14 @@ func (f *folder) foldWave(ctx context.Context, r *patch.Report, w patch.IndexWav
 	if !row.Decided.IsZero() {
 		wr.Ended = &row.Decided
 	}
-	for _, item := range itemsOf(w) {
-		instances, err := f.account(ctx, w, item)
+	for _, item := range accountsIn(w) {
+		instances, excluded, err := f.account(ctx, w, item)
 		if err != nil {
 			return wr, err
+		}
+		r.Excluded = append(r.Excluded, excluded...)
+		if len(instances) == 0 {
+			continue
 		}
 		ar := patch.AccountReport{Account: item.Account, Outcomes: map[patch.Outcome]int{}}
 		for _, i := range instances {
@@ -256,17 +298,43 @@ func (f *folder) foldWave(ctx context.Context, r *patch.Report, w patch.IndexWav
 	return wr, nil
 }
 
+// accountsIn lists every account of a wave, with the regions that have something
+// planned.
+func accountsIn(w patch.IndexWave) []patch.AccountItem {
+	var items []patch.AccountItem
+	for _, t := range w.Targets {
+		if n := len(items); n == 0 || items[n-1].Account != t.Account {
+			items = append(items, patch.AccountItem{Account: t.Account})
+		}
+		if t.Planned > 0 {
+			last := &items[len(items)-1]
+			last.Regions = append(last.Regions, t.Region)
+		}
+	}
+	return items
+}
+
 // account reads an account's results: the roll-up, then what it lacks, and for
 // a target without a result what the plan and the intents tell.
-func (f *folder) account(ctx context.Context, w patch.IndexWave, item patch.AccountItem) ([]patch.InstanceReport, error) {
+func (f *folder) account(ctx context.Context, w patch.IndexWave, item patch.AccountItem) ([]patch.InstanceReport, []patch.ExcludedInstance, error) {
 	var up AccountResult
-	data, found, err := f.Objects.Fetch(ctx, patch.RollUpObject(f.in.Run, w.Name, item.Account))
-	if err != nil {
-		return nil, err
+	found := false
+	if len(item.Regions) > 0 {
+		var data []byte
+		var err error
+		if data, found, err = f.Objects.Fetch(ctx, patch.RollUpObject(f.in.Run, w.Name, item.Account)); err != nil {
+			return nil, nil, err
+		}
+		if found {
+			if err := json.Unmarshal(data, &up); err != nil {
+				return nil, nil, fmt.Errorf("%w: roll-up of %s: %w", patch.ErrInternal, item.Account, err)
+			}
+		}
 	}
-	if found {
-		if err := json.Unmarshal(data, &up); err != nil {
-			return nil, fmt.Errorf("%w: roll-up of %s: %w", patch.ErrInternal, item.Account, err)
+	if !found {
+		var err error
+		if up.Excluded, err = excludedIn(ctx, f.Objects, f.index, w.Name, item.Account); err != nil {
+			return nil, nil, err
 		}
 	}
 	have := map[patch.Region]bool{}
@@ -281,7 +349,7 @@ func (f *folder) account(ctx context.Context, w patch.IndexWave, item patch.Acco
 		t := patch.Target{Run: f.in.Run, Wave: w.Name, Account: item.Account, Region: region}
 		result, found, err := loadResult(ctx, f.Objects, t)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if found && result.Settled {
 			all = append(all, result.Instances...)
@@ -289,11 +357,11 @@ func (f *folder) account(ctx context.Context, w patch.IndexWave, item patch.Acco
 		}
 		rest, err := f.unjudged(ctx, t)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		all = append(all, rest...)
 	}
-	return all, nil
+	return all, up.Excluded, nil
 }
 
 // unjudged reports a target that was never verified: what was not sent is
@@ -343,33 +411,6 @@ func (f *folder) whyNotSent() string {
 		}
 	}
 	return patch.ReasonStopped
-}
-
-// foldExcluded lists what matched and is not in the plan.
-func (f *folder) foldExcluded(ctx context.Context, r *patch.Report) error {
-	seen := map[patch.Target]bool{}
-	for _, w := range f.index.Waves {
-		for _, t := range w.Targets {
-			at := patch.Target{Run: f.in.Run, Account: t.Account, Region: t.Region}
-			if t.Excluded == 0 || seen[at] {
-				continue
-			}
-			seen[at] = true
-			data, found, err := f.Objects.Fetch(ctx, patch.InventoryObject(f.in.Run, t.Account, t.Region))
-			if err != nil {
-				return err
-			}
-			if !found {
-				continue
-			}
-			var inv patch.Inventory
-			if err := json.Unmarshal(data, &inv); err != nil {
-				return fmt.Errorf("%w: inventory of %s/%s: %w", patch.ErrInternal, t.Account, t.Region, err)
-			}
-			r.Excluded = append(r.Excluded, inv.Excluded...)
-		}
-	}
-	return nil
 }
 
 // foldApprovals tells what people were asked, and what they said.
