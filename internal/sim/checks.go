@@ -63,6 +63,7 @@ func newChecks(s *stage) *checks {
 		busy: map[string]int{}, lastBusy: map[string]time.Time{}, audited: map[string]bool{},
 	}
 	s.engine.OnEvent = c.event
+	s.world.KeepInputs = true
 	return c
 }
 

@@ -68,7 +68,7 @@ type Crash struct{ Call string }
 type Ledger struct {
 	Calls    map[string]int // attempts by Call.Name
 	Denied   []string       // refusals by IAM, in order
-	Mutating []Entry        // calls that changed something, in order
+	Mutating []Entry        // calls that changed something, in order; of DynamoDB and S3 only with World.KeepInputs
 }
 
 // Entry is one accepted mutating call.
@@ -122,10 +122,7 @@ func once[T any](ctx context.Context, w *World, c *Call, effect func() (T, error
 		return zero, err
 	}
 	if c.Mutating {
-		w.Ledger.Mutating = append(w.Ledger.Mutating, Entry{
-			Time: w.Now(), Principal: c.Principal, Account: c.Account, Region: c.Region,
-			Name: c.Name(), Input: c.Input, Output: out,
-		})
+		w.enter(c, out)
 	}
 	if w.Faults != nil {
 		if err := w.Faults.After(c); err != nil {
@@ -133,6 +130,20 @@ func once[T any](ctx context.Context, w *World, c *Call, effect func() (T, error
 		}
 	}
 	return out, nil
+}
+
+// enter shows a call that changed something to the hook, and keeps it.
+func (w *World) enter(c *Call, out any) {
+	e := Entry{
+		Time: w.Now(), Principal: c.Principal, Account: c.Account, Region: c.Region,
+		Name: c.Name(), Input: c.Input, Output: out,
+	}
+	if w.OnMutating != nil {
+		w.OnMutating(e)
+	}
+	if w.KeepInputs || c.Service != "dynamodb" && c.Service != "s3" {
+		w.Ledger.Mutating = append(w.Ledger.Mutating, e)
+	}
 }
 
 // latency is the time that one call takes: a plausible round trip inside a region.

@@ -104,7 +104,7 @@ func (c *DynamoDB) carryOut(m *mutation) (old, to item, err error) {
 	if to, err = m.decide(old); err != nil {
 		return nil, nil, err
 	}
-	m.table.write(m.key, to, now)
+	m.table.write(m.key, to, now, c.w.staleReads())
 	return old, to, nil
 }
 

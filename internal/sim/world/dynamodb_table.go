@@ -284,7 +284,8 @@ func (t *table) row(k rowKey) *row {
 }
 
 // write puts an item in its place, or deletes it when the item is nil.
-func (t *table) write(k rowKey, to item, now time.Time) {
+// The item before it is kept only where somebody may still be shown it.
+func (t *table) write(k rowKey, to item, now time.Time, keepBefore bool) {
 	g := t.groups[k.hash]
 	if g == nil {
 		if to == nil {
@@ -302,7 +303,11 @@ func (t *table) write(k rowKey, to item, now time.Time) {
 		g.rows = slices.Insert(g.rows, i, &row{sortKey: k.sortKey})
 	}
 	r := g.rows[i]
-	r.before, r.item, r.size, r.written = r.item, to, 0, now
+	r.before = nil
+	if keepBefore {
+		r.before = r.item
+	}
+	r.item, r.size, r.written = to, 0, now
 	if to != nil {
 		r.size = itemSize(to)
 	}

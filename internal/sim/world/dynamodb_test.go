@@ -42,6 +42,7 @@ func merge(a, b attrs) attrs {
 // newTable is a client of a world with one table.
 func newTable() (*world.World, *world.DynamoDB) {
 	w, p := newHub()
+	w.KeepInputs = true
 	w.AddTable(world.TableSpec{Name: stateTable, ARN: stateARN, Account: hubAccount, Region: hubRegion, HashKey: "pk", RangeKey: "sk", TTLAttribute: "expires"})
 	return w, w.DynamoDB(p, hubRegion)
 }
@@ -395,14 +396,14 @@ func TestDynamoDB_TimeToLive(t *testing.T) {
 // F-50: an eventually consistent read returns the older item.
 func TestDynamoDB_StaleRead(t *testing.T) {
 	w, c := newTable()
+	faults := newScript()
+	w.Faults = faults
 	put(t, c, with("p", "s", attrs{"a": num(1)}))
 	w.After(time.Minute, func() {})
 	require.True(t, w.Step())
 	put(t, c, with("p", "s", attrs{"a": num(2)}))
 	put(t, c, place("p", "new"))
-	faults := newScript()
 	faults.stale = time.Second
-	w.Faults = faults
 	read := func(consistent bool) *dynamodb.QueryOutput {
 		out, err := c.Query(t.Context(), &dynamodb.QueryInput{
 			TableName: aws.String(stateTable), KeyConditionExpression: aws.String("pk = :p"), ExpressionAttributeValues: attrs{":p": str("p")},
@@ -511,4 +512,16 @@ func TestDynamoDB_OverlappingProjection(t *testing.T) {
 	_, c := newTable()
 	_, err := c.GetItem(t.Context(), &dynamodb.GetItemInput{TableName: aws.String(stateTable), Key: place("p", "s"), ProjectionExpression: aws.String("m.x, m")})
 	requireCode(t, "ValidationException", err)
+}
+
+// What was written to tables is shown to the hook, and kept only where a test asks.
+func TestWorld_OnMutating(t *testing.T) {
+	w, c := newTable()
+	w.KeepInputs = false
+	var seen []world.Entry
+	w.OnMutating = func(e world.Entry) { seen = append(seen, e) }
+	put(t, c, place("p", "s"))
+	require.Empty(t, w.Ledger.Mutating)
+	require.Len(t, seen, 1)
+	require.Equal(t, "dynamodb:PutItem", seen[0].Name)
 }

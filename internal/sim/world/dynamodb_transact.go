@@ -222,7 +222,7 @@ func (c *DynamoDB) transact(token string, items []ddb.TransactWriteItem, actions
 	}
 	for i, m := range actions {
 		if m.op != "ConditionCheckItem" {
-			m.table.write(m.key, after[i], now)
+			m.table.write(m.key, after[i], now, c.w.staleReads())
 		}
 	}
 	c.w.hub.transactions.add(id, transaction{now, sum})

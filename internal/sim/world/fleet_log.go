@@ -37,6 +37,17 @@ type AgentEvent struct {
 	Reboot     string // the reboot option of that operation
 	Count      int
 	ExitCode   int
+
+	// What the machine itself lacked at that moment, whatever its record says.
+	Missing, Failed, Pending int
+}
+
+// InvocationEnd is the end of one command on one instance as Run Command knows it.
+type InvocationEnd struct {
+	CommandID, InstanceID string
+	Account, Region       string
+	Status, Detail        string
+	Started               bool // the agent had received it
 }
 
 // peak counts what goes on at once.
@@ -50,6 +61,7 @@ func (p *peak) add(n int) {
 // note writes an event into the log of an instance and shows it to the hook.
 func (w *World) note(i *Instance, e AgentEvent) {
 	e.Time, e.InstanceID, e.Account, e.Region = w.Now(), i.ID, i.Account, i.Region
+	e.Missing, e.Failed, e.Pending = i.Missing, i.failed, i.Pending
 	i.log = append(i.log, e)
 	if w.OnAgentEvent != nil {
 		w.OnAgentEvent(e)

@@ -44,9 +44,16 @@ func newHubState() hubState {
 }
 
 // StaleReads is what Faults may also implement. It tells how far back an
-// eventually consistent read of DynamoDB sees; zero for the newest item.
+// eventually consistent read of DynamoDB sees; zero for the newest item. Only
+// writes made while such Faults are set can be seen as they were before.
 type StaleReads interface {
 	Stale(c *Call) time.Duration
+}
+
+// staleReads tells whether reads of DynamoDB may see what stood there before.
+func (w *World) staleReads() bool {
+	_, ok := w.Faults.(StaleReads)
+	return ok
 }
 
 // PartialBatches is what Faults may also implement. It tells how many of the n

@@ -21,6 +21,17 @@ type World struct {
 	// OnMail, when set, is called as each mail arrives.
 	OnMail func(Mail)
 
+	// OnMutating, when set, is called with each accepted mutating call, after its
+	// effect and before its answer. The entry's input must not be kept: a table's
+	// writes of a large run are hundreds of megabytes.
+	OnMutating func(Entry)
+
+	// OnInvocation, when set, is called as an invocation of Run Command ends.
+	OnInvocation func(InvocationEnd)
+
+	// KeepInputs keeps what was written to DynamoDB and S3 in Ledger.Mutating too.
+	KeepInputs bool
+
 	seed    uint64
 	clock   clock
 	streams map[string]*rand.Rand
