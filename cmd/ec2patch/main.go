@@ -1,8 +1,10 @@
-// Ec2patch is the command line: it checks run inputs and rehearses whole runs.
+// Ec2patch is the command line: it checks run inputs, rehearses whole runs,
+// and answers runs that wait for a decision.
 package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -10,10 +12,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/config"
 	"golang.org/x/term"
 
 	"ec2patch/cloudformation"
 	"ec2patch/internal/cli"
+	"ec2patch/internal/operator"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim"
 )
@@ -32,6 +36,8 @@ func main() {
 		Version:       version,
 		Commit:        commit,
 		Go:            goVersion,
+		Operator:      signedOperator,
+		Interactive:   interactive,
 		Terminal:      terminal,
 	}
 	os.Exit(cli.ExitCode(program.Run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)))
@@ -50,6 +56,21 @@ func built() (version, commit, goVersion string) {
 		}
 	}
 	return info.Main.Version, commit, info.GoVersion
+}
+
+// signedOperator speaks to a hub with the credentials that the AWS CLI would use.
+func signedOperator(ctx context.Context, url string) (cli.Operator, error) {
+	conf, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("AWS configuration: %w", err)
+	}
+	return &operator.Client{URL: url, Region: conf.Region, Credentials: conf.Credentials, Now: time.Now}, nil
+}
+
+// interactive tells whether a person types at a stream.
+func interactive(r io.Reader) bool {
+	f, isFile := r.(*os.File)
+	return isFile && term.IsTerminal(int(f.Fd()))
 }
 
 // terminal tells whether a stream is a terminal, and its columns: 80 where the

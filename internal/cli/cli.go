@@ -36,6 +36,10 @@ type Program struct {
 	Now func() time.Time
 	// Version, Commit and Go say what was built.
 	Version, Commit, Go string
+	// Operator signs requests to a hub's operator route with the credentials of this machine.
+	Operator func(ctx context.Context, url string) (Operator, error)
+	// Interactive tells whether somebody can be asked at a stream.
+	Interactive func(r io.Reader) bool
 	// Terminal tells whether a stream is a terminal and how many columns it has.
 	Terminal func(w io.Writer) (width int, ok bool)
 }
@@ -92,8 +96,9 @@ func (a *app) root() *cobra.Command {
 		Short: "Patch EC2 fleets across accounts, in waves, and rehearse it first",
 		Long: `ec2patch patches EC2 fleets across many AWS accounts, in waves, from one hub account.
 
-The commands here need no AWS account: they check run inputs and rehearse whole
-runs with the state machine and the task code that the templates deploy.`,
+validate and simulate need no AWS account: they check run inputs and rehearse
+whole runs with the state machine and the task code that the templates deploy.
+approve, reject and abort answer a run that waits or patches.`,
 		Example: `  ec2patch validate examples/run-inputs/*.json
   ec2patch simulate examples/run-inputs/multi-wave-staggered.json --seed 1`,
 		SilenceUsage: true, SilenceErrors: true,
@@ -112,7 +117,7 @@ runs with the state machine and the task code that the templates deploy.`,
 	flags.BoolVar(&a.noColour, "no-color", false, "no colours; the variable NO_COLOR does the same")
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.validateCommand(), a.simulateCommand(), a.versionCommand(), exitCodesTopic())
+	root.AddCommand(a.validateCommand(), a.simulateCommand(), a.approveCommand(), a.rejectCommand(), a.abortCommand(), a.versionCommand(), exitCodesTopic())
 	return root
 }
 

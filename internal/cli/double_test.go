@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -49,7 +50,11 @@ func program() cli.Program {
 			return at
 		},
 		Version: "v1.2.3", Commit: "0123456789ab", Go: "go1.26",
-		Terminal: func(io.Writer) (int, bool) { return 0, false },
+		Operator: func(context.Context, string) (cli.Operator, error) {
+			return nil, errors.New("this test has no hub")
+		},
+		Interactive: func(io.Reader) bool { return false },
+		Terminal:    func(io.Writer) (int, bool) { return 0, false },
 	}
 }
 

@@ -17,6 +17,7 @@ const (
 	ExitUnexpected  = 1
 	ExitUsage       = 2
 	ExitInvalid     = 3
+	ExitDenied      = 4
 	ExitNotPatched  = 5
 	ExitNotApproved = 6
 	ExitInterrupted = 130
@@ -103,9 +104,11 @@ func exitCodesTopic() *cobra.Command {
     1  failed unexpectedly
     2  called with wrong flags or arguments
     3  the input, the template or the plan is not valid; findings were printed
+    4  no AWS credentials, or access denied
     5  the run ended, but something is not patched or not compliant, an account
        was not reached, or a rule of the product was broken
-    6  the approval was rejected or nobody answered in time
+    6  the approval was rejected or nobody answered in time; for approve,
+       reject and abort: it was decided otherwise, or the time is over
   130  interrupted (Ctrl-C)
 
 A rehearsal whose fleet holds instances that cannot be patched ends with 5: it
