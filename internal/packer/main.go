@@ -17,6 +17,10 @@ import (
 	"time"
 )
 
+// tags leave out the part of aws-lambda-go for the retired go1.x runtime. It
+// links net/rpc, and with it html/template.
+const tags = "lambda.norpc"
+
 func names() []string {
 	return []string{"bootstrap", "inventory", "send-command", "poll", "approval-request", "approval-callback", "verify"}
 }
@@ -64,7 +68,7 @@ func run(arch, out string) (err error) {
 // build compiles all binaries in one call. No path, build id or version control
 // state gets into them.
 func build(arch, dir string) error {
-	args := []string{"build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc", "-ldflags", "-s -w -buildid=", "-o", dir + string(filepath.Separator)}
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-tags", tags, "-ldflags", "-s -w -buildid=", "-o", dir + string(filepath.Separator)}
 	for _, n := range names() {
 		args = append(args, "./cmd/"+n)
 	}
