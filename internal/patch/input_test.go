@@ -235,7 +235,7 @@ func FuzzParseInput(f *testing.F) {
 	for _, seed := range []string{run(""), wave(`,"ssm":{"maxErrors":"101%"}`), `{"accounts":["111111111111"],"regions":["us-east-1"],"tagFilters":{"K":"v"}}`, `{"waves":[{},null,[[]]]}`, `{"a":1,"a":2}`} {
 		f.Add([]byte(seed))
 	}
-	files, err := filepath.Glob("../../examples/*/*.json")
+	files, err := filepath.Glob("../../examples/*-inputs/*.json")
 	require.NoError(f, err)
 	for _, file := range append(files, "testdata/hostile.json") {
 		data, err := os.ReadFile(file)

@@ -29,7 +29,7 @@ func TestSchema_isVisibleASCII(t *testing.T) {
 }
 
 func TestExamples(t *testing.T) {
-	files, err := filepath.Glob("../../examples/*/*.json")
+	files, err := filepath.Glob("../../examples/*-inputs/*.json")
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(files), 7)
 	for _, file := range files {

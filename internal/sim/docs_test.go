@@ -1,0 +1,105 @@
+package sim
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/world"
+)
+
+// The fleet that we show ends as its names say.
+func TestExample_fleet(t *testing.T) {
+	o := options(t, string(read(t, "examples", "fleets", "notable-fates.input.json")))
+	o.Fleet = read(t, "examples", "fleets", "notable-fates.json")
+	res := rehearse(t, o)
+	require.NotNil(t, res.Report)
+	assert.Equal(t, patch.RunIncomplete, res.Status, res.Report.StatusReason)
+	assert.Empty(t, res.Violations)
+
+	require.Len(t, res.Report.Unreachable, 1)
+	assert.Equal(t, patch.AccountID("333333333333"), res.Report.Unreachable[0].Account)
+
+	s, err := newStage(o, mustParse(t, o.Input))
+	require.NoError(t, err)
+	outcomes := map[string]patch.Outcome{}
+	for _, i := range res.Report.Instances {
+		outcomes[nameOf(t, s, string(i.InstanceID))] = i.Outcome
+	}
+	for _, i := range res.Report.Excluded {
+		outcomes[nameOf(t, s, string(i.InstanceID))] = i.Outcome
+	}
+	assert.Equal(t, map[string]patch.Outcome{
+		"111111111111/web-1": patch.Patched, "111111111111/web-2": patch.Patched, "111111111111/win": patch.Patched,
+		"111111111111/compliant": patch.Compliant, "111111111111/patch-fails": patch.Failed, "111111111111/lies": patch.Failed,
+		"111111111111/stale": patch.Unknown, "111111111111/no-return": patch.TimedOut, "111111111111/hangs": patch.TimedOut,
+		"111111111111/terminates": patch.Gone, "111111111111/offline": patch.Offline, "111111111111/unmanaged": patch.Unmanaged,
+		"111111111111/excluded": patch.Excluded,
+		"222222222222/web-1":    patch.Patched, "222222222222/web-2": patch.Patched, "222222222222/web-3": patch.Patched,
+	}, outcomes, "other-group is not in the filter")
+}
+
+func mustParse(t *testing.T, input []byte) patch.Input {
+	t.Helper()
+	in, err := patch.ParseInput(input, patch.HubDefaults())
+	require.NoError(t, err)
+	return in
+}
+
+// nameOf is account and tag Name of an instance of a fresh stage: ids come out of the seed.
+func nameOf(t *testing.T, s *stage, id string) string {
+	t.Helper()
+	i, ok := s.world.Instance(id)
+	require.True(t, ok, id)
+	return i.Account + "/" + i.Tags["Name"]
+}
+
+// The catalogue says `--faults` of what --faults knows, and of nothing else.
+func TestDocs_faults(t *testing.T) {
+	var told []string
+	for _, row := range regexp.MustCompile("(?m)^\\| (F-\\d\\d) \\|[^|]*\\| `--faults`").FindAllStringSubmatch(string(read(t, "docs", "faults.md")), -1) {
+		told = append(told, row[1])
+	}
+	slices.Sort(told)
+	assert.Equal(t, slices.Sorted(slices.Values(faultNames())), told)
+}
+
+// Every fate, and every field of the object that --format json prints, is explained.
+func TestDocs_simulation(t *testing.T) {
+	page := string(read(t, "docs", "simulation.md"))
+	for _, f := range world.Fates() {
+		assert.Contains(t, page, "\n| `"+string(f)+"` |", "fate")
+	}
+	data, err := json.Marshal(Result{})
+	require.NoError(t, err)
+	var fields map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(data, &fields))
+	for _, f := range slices.Sorted(maps.Keys(fields)) {
+		assert.Contains(t, page, "\n| `"+f+"` |", "field of the result")
+	}
+	for _, v := range []any{world.FleetFile{}, world.FleetAccount{}, world.FleetRegion{}, world.FleetInstance{}, world.FleetAlarm{}, world.FleetAlarmStep{}} {
+		for _, f := range jsonNames(v) {
+			assert.Contains(t, page, "`"+f+"`", "field of the fleet file")
+		}
+	}
+	example := string(read(t, "examples", "fleets", "notable-fates.json"))
+	_, err = world.ParseFleet([]byte(example))
+	assert.NoError(t, err)
+}
+
+func jsonNames(v any) []string {
+	var names []string
+	for f := range reflect.TypeOf(v).Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}
