@@ -1,0 +1,170 @@
+package sim
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/world"
+	"ec2patch/internal/wire"
+)
+
+// unusedRights are the rights that no rehearsal needs, by the end of their
+// policy's name and Sid, and why they stand in the templates all the same.
+func unusedRights() map[string]string {
+	return map[string]string{
+		"logs/WriteOwnLogs":                          "the runtime writes the logs, the rehearsal has no runtime",
+		"logs/DeliverLogs":                           "Step Functions sets up its log delivery when the machine is created",
+		"key/EncryptExecutions":                      "Step Functions encrypts executions itself",
+		"key/EncryptLogDelivery":                     "Step Functions encrypts delivered logs itself",
+		"accounts/FollowAndStopChildren":             "Step Functions follows its children, and stops them with their parent",
+		"accounts/WriteResultsOfChildren":            "a large result is uploaded in parts, which may be given up",
+		"PollSsmCommandRole/key/DecryptOwnData":      "DynamoDB decrypts for its caller, which the simulated one does not ask for",
+		"PollSsmCommandRole/state/AppendAudit":       "needed where a command is cancelled",
+		"PostEC2VerifyRole/key/EncryptOwnData":       "needed where a report is stored",
+		"SendApprovalRequestRole/key/DecryptOwnData": "DynamoDB and S3 decrypt for their caller",
+	}
+}
+
+// excused finds the reason of a right that was not used.
+func excused(right string) bool {
+	for _, part := range slices.Sorted(maps.Keys(unusedRights())) {
+		if strings.Contains(right, part+" ") {
+			return true
+		}
+	}
+	return false
+}
+
+// corpus is every rehearsal whose calls are held against the policies.
+func corpus(t *testing.T) []*rehearsal {
+	t.Helper()
+	var all []*rehearsal
+	add := func(o Options, before func(*rehearsal)) {
+		r, err := prepare(o)
+		require.NoError(t, err)
+		if before != nil {
+			before(r)
+		}
+		_, err = r.run()
+		require.NoError(t, err)
+		all = append(all, r)
+	}
+	for _, file := range exampleFiles(t) {
+		for _, faults := range []string{"calm", "storm"} {
+			o := options(t, string(read(t, file)))
+			o.Faults = faults
+			add(o, nil)
+		}
+	}
+	add(alarmed(t), nil)
+	add(overBudget(t), nil)
+	o := options(t, oneWave(""))
+	add(o, func(r *rehearsal) { r.world.After(300e9, func() { r.abort(t) }) })
+	add(o, func(r *rehearsal) { r.forgetRun(t) })
+	return all
+}
+
+// alarmed is a run whose health gate has a red alarm in the hub and a green one in a spoke.
+func alarmed(t *testing.T) Options {
+	arn := func(account, name string) string {
+		return "arn:aws:cloudwatch:" + region + ":" + account + ":alarm:" + name
+	}
+	o := options(t, `{"waves":[{"name":"w","accounts":["`+first+`"],"regions":["`+region+`"],
+		"healthGate":{"alarms":["`+arn(first, "errors")+`","`+arn(hubAccount, "errors")+`"]}}]}`)
+	alarm := func(state string) []world.FleetAlarm {
+		return []world.FleetAlarm{{Name: "errors", Script: []world.FleetAlarmStep{{State: state}}}}
+	}
+	o.Fleet = fleetFile(t, map[string]world.FleetAccount{
+		first:      {Regions: map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Count: 2}}, Alarms: alarm("OK")}}},
+		hubAccount: {Regions: map[string]world.FleetRegion{region: {Alarms: alarm("ALARM")}}},
+	})
+	return o
+}
+
+// overBudget is a run that stops itself while instances are queued.
+func overBudget(t *testing.T) Options {
+	o := options(t, oneWave(`,"ssm":{"maxConcurrency":"10%","maxErrors":"0"}`))
+	o.Fleet = fleet(t, world.FleetInstance{Name: "bad", Count: 3, Fate: world.FatePatchFails, PatchSeconds: 60}, world.FleetInstance{Name: "web", Count: 60})
+	return o
+}
+
+// abort is an operator who stops the run and what is in flight.
+func (r *rehearsal) abort(t *testing.T) {
+	e := events.APIGatewayV2HTTPRequest{
+		Version: "2.0", RouteKey: "POST /operator", RawPath: "/operator",
+		Headers: map[string]string{"host": "api", "content-type": "application/json"},
+		Body:    `{"action":"abort","run":"` + string(r.options.RunID) + `","reason":"rehearsal","cancelInFlight":true}`,
+	}
+	e.RequestContext.RouteKey, e.RequestContext.Stage, e.RequestContext.DomainName = e.RouteKey, "$default", "api"
+	e.RequestContext.HTTP.Method, e.RequestContext.HTTP.Path = "POST", "/operator"
+	e.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{
+		IAM: &events.APIGatewayV2HTTPRequestContextAuthorizerIAMDescription{UserARN: "arn:aws:sts::" + hubAccount + ":assumed-role/Operators/ann", AccountID: hubAccount},
+	}
+	res := r.human.send(e)
+	assert.Equal(t, 200, res.StatusCode, res.Body)
+}
+
+// forgetRun leaves an open run behind whose execution is long gone.
+func (r *rehearsal) forgetRun(t *testing.T) {
+	payload, err := json.Marshal(map[string]any{
+		"task": "plan", "run": "forgotten", "executionArn": strings.Replace(r.machine.MachineARN, "stateMachine", "execution", 1) + ":forgotten",
+		"startedAt": r.start, "input": json.RawMessage(r.options.Input),
+	})
+	require.NoError(t, err)
+	for _, l := range r.lambdas {
+		if l.function.Handler == wire.Inventory {
+			_, _, failure := l.invoke(payload)
+			require.Nil(t, failure)
+		}
+	}
+}
+
+// Every right of the templates is used by some rehearsal, and no call of any
+// is denied but those that open sessions in accounts that let nobody in.
+func TestPolicies_noneUnused(t *testing.T) {
+	used, all := map[string]bool{}, map[string]bool{}
+	for _, r := range corpus(t) {
+		left := r.world.Coverage.Unused(r.policies...)
+		for _, p := range r.policies {
+			for _, u := range p.Uses() {
+				if !u.Statement.Allow {
+					continue
+				}
+				right := u.Statement.Label() + " " + u.Pattern
+				all[right] = true
+				if !slices.Contains(left, u) {
+					used[right] = true
+				}
+			}
+		}
+		for _, d := range r.world.Ledger.Denied {
+			expired := strings.Contains(d, "token included in the request is")
+			assert.True(t, expired || strings.Contains(d, "sts:AssumeRole"), "denied: %s", d)
+		}
+	}
+	require.NotEmpty(t, used)
+	for _, right := range slices.Sorted(maps.Keys(all)) {
+		assert.True(t, used[right] || excused(right), "no rehearsal needs %s: drop it or say why it stands", right)
+	}
+	for part := range unusedRights() {
+		stands := slices.ContainsFunc(slices.Collect(maps.Keys(all)), func(right string) bool { return strings.Contains(right, part+" ") })
+		assert.True(t, stands, "%s is excused and does not exist", part)
+	}
+}
+
+// A policy that lacks a right is noticed.
+func TestPolicies_missingRightIsNoticed(t *testing.T) {
+	o := options(t, oneWave(""))
+	o.Spoke = []byte(strings.Replace(string(o.Spoke), "                  - ssm:DescribeInstancePatchStates\n", "", 1))
+	res := rehearse(t, o)
+	assert.Contains(t, rules(res.Violations), "R-14")
+	assert.NotEqual(t, patch.RunSucceeded, res.Status)
+}
