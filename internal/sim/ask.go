@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+
+	"ec2patch/internal/patch"
 )
 
 // asking serves the approval page on this machine until somebody decides.
@@ -20,6 +21,7 @@ type asking struct {
 	server   *http.Server
 	origin   string // of the local server
 	requests chan localRequest
+	closed   chan struct{} // the server has ended
 }
 
 // localRequest is one request of the browser, answered by the rehearsal's one thread.
@@ -29,8 +31,14 @@ type localRequest struct {
 	reply chan events.APIGatewayV2HTTPResponse
 }
 
-// maxLocalBody bounds what a browser may send.
-const maxLocalBody = 64 << 10
+const (
+	// maxLocalBody bounds what a browser may send.
+	maxLocalBody = 64 << 10
+	// defaultLinger is how long the local page stays after the last request that follows a decision.
+	defaultLinger = 2 * time.Second
+	// maxLingering bounds the requests that are answered after the decision.
+	maxLingering = 1000
+)
 
 // ask begins to serve the page. A reminder finds it served already.
 func (h *human) ask(u *url.URL) {
@@ -44,12 +52,11 @@ func (h *human) ask(u *url.URL) {
 		h.does = ApproveTimeout
 		return
 	}
-	a := &asking{link: u, origin: "http://" + listener.Addr().String(), requests: make(chan localRequest)}
+	a := &asking{link: u, origin: "http://" + listener.Addr().String(), requests: make(chan localRequest), closed: make(chan struct{})}
 	a.server = &http.Server{Handler: a, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
-		if err := a.server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			close(a.requests)
-		}
+		_ = a.server.Serve(listener) // ends with an error always; wait tells that it did
+		close(a.closed)
 	}()
 	h.asking = a
 	h.said = "decide at " + a.origin + u.Path + "?" + u.RawQuery
@@ -83,25 +90,40 @@ func (h *human) waiting() bool { return h != nil && h.asking != nil }
 // wait answers the browser until a decision was taken; virtual time stands still.
 func (h *human) wait(r *rehearsal) error {
 	a := h.asking
-	for req := range a.requests {
-		res := h.local(a, req)
-		req.reply <- res
-		if req.r.Method == http.MethodPost && res.StatusCode == http.StatusSeeOther {
-			h.asking = nil
-			h.said = "decided at the local page"
-			// The browser still wants the page that it was sent to.
-			return a.last(h)
+	for {
+		var req localRequest
+		select {
+		case req = <-a.requests:
+		case <-a.closed:
+			return fmt.Errorf("the local approval page could not be served")
 		}
+		if !h.local(a, req) {
+			continue
+		}
+		h.asking = nil
+		h.said = "decided at the local page"
+		if r.input.RequireDistinct > 1 {
+			h.expectOperators(1) // the others are played
+		}
+		return a.last(h)
 	}
-	return fmt.Errorf("the local approval page could not be served")
 }
 
-// last serves the page after the decision for a moment, then closes the server.
+// last serves the pages after the decision for a moment: where the browser is
+// sent to, and other windows that have the page open.
 func (a *asking) last(h *human) error {
-	select {
-	case req := <-a.requests:
-		req.reply <- h.local(a, req)
-	case <-time.After(3 * time.Second):
+	linger := h.r.options.AskLinger
+	if linger == 0 {
+		linger = defaultLinger
+	}
+	for range maxLingering {
+		select {
+		case req := <-a.requests:
+			h.local(a, req)
+			continue
+		case <-time.After(linger):
+		}
+		break
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -111,12 +133,11 @@ func (a *asking) last(h *human) error {
 	return nil
 }
 
-// local turns a local request into the one that the API would pass on.
-func (h *human) local(a *asking, req localRequest) events.APIGatewayV2HTTPResponse {
-	e := events.APIGatewayV2HTTPRequest{
-		Version: "2.0", RouteKey: req.r.Method + " " + req.r.URL.Path, RawPath: req.r.URL.Path, RawQueryString: req.r.URL.RawQuery,
-		Headers: map[string]string{}, Body: string(req.body),
-	}
+// local answers a local request as the API would, and tells whether it decided.
+func (h *human) local(a *asking, req localRequest) (decided bool) {
+	e := event(req.r.Method, req.r.URL.Path, req.r.URL.RawQuery, a.link.Host)
+	e.Body = string(req.body)
+	e.RequestContext.HTTP.SourceIP = "127.0.0.1"
 	for name := range req.r.Header {
 		e.Headers[strings.ToLower(name)] = req.r.Header.Get(name)
 	}
@@ -124,7 +145,14 @@ func (h *human) local(a *asking, req localRequest) events.APIGatewayV2HTTPRespon
 	if e.Headers["origin"] == a.origin {
 		e.Headers["origin"] = "https://" + a.link.Host
 	}
-	e.RequestContext.RouteKey, e.RequestContext.Stage, e.RequestContext.DomainName = e.RouteKey, "$default", a.link.Host
-	e.RequestContext.HTTP.Method, e.RequestContext.HTTP.Path, e.RequestContext.HTTP.SourceIP = req.r.Method, req.r.URL.Path, "127.0.0.1"
-	return h.send(e)
+	res := h.send(e)
+	req.reply <- res
+	if req.r.Method != http.MethodPost || res.StatusCode != http.StatusSeeOther {
+		return false
+	}
+	form, err := url.ParseQuery(string(req.body))
+	if err == nil && (h.r.input.RequireDistinct <= 1 || form.Get("decision") == patch.Reject) {
+		h.r.checks.decided(form.Get("decision") == patch.Approve)
+	}
+	return true
 }

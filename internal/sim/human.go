@@ -75,9 +75,17 @@ func (h *human) mail(m world.Mail) {
 		h.ask(u)
 		return
 	}
-	wait := time.Duration(60+h.r.world.Rand("human").IntN(540)) * time.Second
 	h.said = fmt.Sprintf("mail sent to %s", m.Endpoint)
-	h.r.world.After(wait, func() { h.answer(u) })
+	if h.r.input.RequireDistinct > 1 {
+		h.expectOperators(0)
+		return
+	}
+	h.r.world.After(h.patience(), func() { h.answer(u) })
+}
+
+// patience is how long somebody takes to answer a mail.
+func (h *human) patience() time.Duration {
+	return time.Duration(60+h.r.world.Rand("human").IntN(540)) * time.Second
 }
 
 // code finds what a person must type: it stands in the page's one kbd element.
@@ -115,19 +123,26 @@ func (h *human) answer(u *url.URL) {
 	h.said = fmt.Sprintf("the decision was answered with %d", res.StatusCode)
 }
 
-// request is what API Gateway hands to the function. Source: HTTP API payload format 2.0, read 2026-11.
+// request asks for the page, or sends its form.
 func (h *human) request(u *url.URL, method, form string) events.APIGatewayV2HTTPResponse {
-	e := events.APIGatewayV2HTTPRequest{
-		Version: "2.0", RouteKey: method + " " + u.Path, RawPath: u.Path, RawQueryString: u.RawQuery,
-		Headers: map[string]string{"host": u.Host, "user-agent": "rehearsal"}, Body: form,
-	}
-	e.RequestContext.RouteKey, e.RequestContext.Stage, e.RequestContext.DomainName = e.RouteKey, "$default", u.Host
-	e.RequestContext.HTTP.Method, e.RequestContext.HTTP.Path, e.RequestContext.HTTP.SourceIP = method, u.Path, "192.0.2.1"
+	e := event(method, u.Path, u.RawQuery, u.Host)
+	e.Body = form
 	if form != "" {
 		e.Headers["content-type"] = "application/x-www-form-urlencoded"
 		e.Headers["origin"] = "https://" + u.Host
 	}
 	return h.send(e)
+}
+
+// event is what API Gateway hands to the function. Source: HTTP API payload format 2.0, read 2026-11.
+func event(method, path, query, host string) events.APIGatewayV2HTTPRequest {
+	e := events.APIGatewayV2HTTPRequest{
+		Version: "2.0", RouteKey: method + " " + path, RawPath: path, RawQueryString: query,
+		Headers: map[string]string{"host": host, "user-agent": "rehearsal"},
+	}
+	e.RequestContext.RouteKey, e.RequestContext.Stage, e.RequestContext.DomainName = e.RouteKey, "$default", host
+	e.RequestContext.HTTP.Method, e.RequestContext.HTTP.Path, e.RequestContext.HTTP.SourceIP = method, path, "192.0.2.1"
+	return e
 }
 
 // send invokes the function as the API does.

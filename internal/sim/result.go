@@ -15,6 +15,8 @@ type Options struct {
 	Fleet     []byte // a fleet file, or nil
 	Faults    string // calm, light, storm, swarm or NAME=RATE,...; empty: calm
 	Approve   Approve
+	// AskLinger is how long the local page of ApproveAsk stays after the last request that follows a decision. 0: 2 s.
+	AskLinger time.Duration
 	Hub       []byte // cloudformation/hub-cfn.yaml
 	Spoke     []byte // cloudformation/spoke-cfn.yaml
 	// Progress, if set, is told whenever something changed that a person would look at.

@@ -1,0 +1,246 @@
+package sim
+
+import (
+	"encoding/json"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/world"
+	"ec2patch/internal/task"
+)
+
+// asks is an input of one wave that asks for approval.
+func asks(more string) string {
+	return `{"waves":[{"name":"only","accounts":["` + first + `"],"regions":["` + region + `"]` + generous + `}]` + more + `}`
+}
+
+func prepared(t *testing.T, input string, approve Approve) *rehearsal {
+	t.Helper()
+	o := options(t, input)
+	o.Approve, o.Instances = approve, 4
+	r, err := prepare(o)
+	require.NoError(t, err)
+	return r
+}
+
+func finish(t *testing.T, r *rehearsal) *Result {
+	t.Helper()
+	res, err := r.run()
+	require.NoError(t, err)
+	require.NotNil(t, res.Report)
+	assert.Empty(t, res.Violations)
+	return res
+}
+
+// requests are the mails that carry a link.
+func requests(r *rehearsal) []world.Mail {
+	var all []world.Mail
+	for _, m := range r.world.Mailbox(approver) {
+		if _, ok := link(m.Body); ok {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+func TestApproval_Reminders(t *testing.T) {
+	r := prepared(t, asks(`,"approvalTimeoutSeconds":3600`), ApproveTimeout)
+	res := finish(t, r)
+	assert.Equal(t, patch.RunExpired, res.Status)
+	assert.Zero(t, res.APICalls["ssm:SendCommand"])
+	assert.InDelta(t, 3600, res.VirtualSeconds, 60)
+
+	mails := requests(r)
+	require.Len(t, mails, 4, "one request and three reminders in an hour")
+	first, _ := link(mails[0].Body)
+	for i, m := range mails {
+		u, _ := link(m.Body)
+		assert.Equal(t, first.String(), u.String(), "the same link in each mail")
+		assert.Less(t, len(u.String()), 200)
+		assert.Less(t, len(m.Subject), 100)
+		assert.Equal(t, i > 0, strings.HasPrefix(m.Subject, "Reminder: "), m.Subject)
+		assert.Contains(t, m.Body, "\n    ec2patch approve rehearsal-1\n")
+		if i > 0 {
+			assert.InDelta(t, 15*time.Minute, m.Sent.Sub(mails[i-1].Sent), float64(10*time.Second))
+		}
+	}
+	page := r.human.request(first, "GET", "")
+	assert.Equal(t, 410, page.StatusCode)
+	assert.Contains(t, page.Body, "over")
+}
+
+// The page is opened at the first mail, and the form that was found there sent after a reminder.
+func TestApproval_OldPageDecides(t *testing.T) {
+	for _, decision := range []string{patch.Approve, patch.Reject} {
+		t.Run(decision, func(t *testing.T) {
+			r := prepared(t, asks(""), ApproveTimeout)
+			var typed string
+			n := 0
+			r.world.OnMail = func(m world.Mail) {
+				u, ok := link(m.Body)
+				if !ok {
+					return
+				}
+				n++
+				switch n {
+				case 1:
+					var found bool
+					typed, found = code(r.human.request(u, "GET", "").Body)
+					require.True(t, found)
+				case 3:
+					form := url.Values{"decision": {decision}, "name": {"Ann"}, "reason": {"slow reader"}, "code": {typed}}
+					r.checks.decided(decision == patch.Approve)
+					res := r.human.request(u, "POST", form.Encode())
+					assert.Equal(t, 303, res.StatusCode, res.Body)
+				}
+			}
+			res := finish(t, r)
+			assert.Equal(t, 3, n, "the decision ends the round at once")
+			assert.Equal(t, decision == patch.Reject, res.Status == patch.RunRejected, string(res.Status))
+			assert.Equal(t, decision == patch.Approve, res.APICalls["ssm:SendCommand"] > 0)
+		})
+	}
+}
+
+// An abort ends the wait at once, not at the end of the round.
+func TestApproval_Abort(t *testing.T) {
+	for _, after := range []time.Duration{time.Minute, 20 * time.Minute} {
+		t.Run(after.String(), func(t *testing.T) {
+			r := prepared(t, asks(""), ApproveTimeout)
+			var aborted time.Duration
+			r.world.After(after, func() {
+				aborted = r.virtual()
+				res := r.human.post(operatorName(0), task.OperatorRequest{Run: r.options.RunID, Action: "abort", Reason: "fire"})
+				require.Equal(t, 200, res.StatusCode, res.Body)
+				var state task.OperatorAnswer
+				require.NoError(t, json.Unmarshal([]byte(res.Body), &state))
+				assert.True(t, state.Recorded)
+				assert.False(t, state.Delayed)
+				assert.Equal(t, patch.ApprovalPending, question(t, r).Status)
+			})
+			res := finish(t, r)
+			assert.Equal(t, patch.RunAborted, res.Status, res.Report.StatusReason)
+			assert.Contains(t, res.Report.StatusReason, "fire")
+			assert.Zero(t, res.APICalls["ssm:SendCommand"])
+			assert.Less(t, r.virtual()-aborted, time.Minute)
+			for _, i := range res.Report.Instances {
+				assert.Equal(t, patch.NotSent, i.Outcome)
+			}
+		})
+	}
+}
+
+// question is the run's question as a status says it.
+func question(t *testing.T, r *rehearsal) task.OperatorApproval {
+	t.Helper()
+	res := r.human.post(operatorName(9), task.OperatorRequest{Run: r.options.RunID, Action: "status"})
+	require.Equal(t, 200, res.StatusCode, res.Body)
+	var state task.OperatorAnswer
+	require.NoError(t, json.Unmarshal([]byte(res.Body), &state))
+	require.Len(t, state.Approvals, 1)
+	return state.Approvals[0]
+}
+
+func TestApproval_Distinct(t *testing.T) {
+	const requester = "arn:aws:sts::" + hubAccount + ":assumed-role/Operators/requester"
+	input := asks(`,"requireDistinct":2,"requestedBy":"` + requester + `"`)
+	t.Run("two operators approve", func(t *testing.T) {
+		r := prepared(t, input, ApproveAuto)
+		res := finish(t, r)
+		assert.NotContains(t, []patch.RunStatus{patch.RunRejected, patch.RunExpired}, res.Status)
+		assert.Positive(t, res.APICalls["ssm:SendCommand"])
+		q := question(t, r)
+		require.Len(t, q.Decisions, 2)
+		assert.Equal(t, patch.ApprovalApproved, q.Status)
+		for _, d := range q.Decisions {
+			assert.Contains(t, []string{operatorName(0), operatorName(1)}, d.Identity)
+		}
+	})
+	t.Run("the second rejects", func(t *testing.T) {
+		res := finish(t, prepared(t, input, ApproveReject))
+		assert.Equal(t, patch.RunRejected, res.Status)
+		assert.Zero(t, res.APICalls["ssm:SendCommand"])
+	})
+	t.Run("one and the requester are not two", func(t *testing.T) {
+		r := prepared(t, input, ApproveTimeout)
+		statuses := map[string]int{}
+		answer := func(who string) {
+			q := question(t, r)
+			res := r.human.post(who, task.OperatorRequest{Run: r.options.RunID, Action: patch.Approve, Code: q.Code})
+			statuses[who] = res.StatusCode
+		}
+		r.world.After(time.Minute, func() { answer(requester) })
+		r.world.After(2*time.Minute, func() { answer(operatorName(0)) })
+		r.world.After(20*time.Minute, func() { answer(requester) })
+		r.world.After(21*time.Minute, func() { // the same person once more
+			q := question(t, r)
+			assert.Equal(t, 409, r.human.post(operatorName(0), task.OperatorRequest{Run: r.options.RunID, Action: patch.Approve, Code: q.Code}).StatusCode)
+			assert.Equal(t, patch.ApprovalPending, q.Status)
+		})
+		res := finish(t, r)
+		assert.Equal(t, map[string]int{requester: 403, operatorName(0): 200}, statuses)
+		assert.Equal(t, patch.RunExpired, res.Status)
+		assert.Zero(t, res.APICalls["ssm:SendCommand"])
+	})
+	t.Run("the bearer of the link and an operator are two", func(t *testing.T) {
+		r := prepared(t, input, ApproveTimeout)
+		r.world.OnMail = func(m world.Mail) {
+			u, ok := link(m.Body)
+			if !ok {
+				return
+			}
+			r.human.does = ApproveAuto
+			r.world.OnMail = nil
+			typed, _ := code(r.human.request(u, "GET", "").Body)
+			form := url.Values{"decision": {"approve"}, "name": {"Ann"}, "code": {typed}}
+			assert.Equal(t, 303, r.human.request(u, "POST", form.Encode()).StatusCode)
+			assert.Equal(t, patch.ApprovalPending, question(t, r).Status)
+			r.human.expectOperators(1)
+		}
+		assert.Positive(t, finish(t, r).APICalls["ssm:SendCommand"])
+	})
+}
+
+// With no confirmed subscriber the run waits all the same, and says that nobody was told.
+func TestApproval_NobodyTold(t *testing.T) {
+	t.Run("nobody answers", func(t *testing.T) {
+		r := prepared(t, asks(`,"approvalTimeoutSeconds":3600`), ApproveAuto)
+		unsubscribe(r)
+		r.world.After(5*time.Minute, func() { assert.False(t, question(t, r).Told) })
+		res := finish(t, r)
+		assert.Equal(t, patch.RunExpired, res.Status)
+		assert.Zero(t, res.APICalls["ssm:SendCommand"])
+		assert.Equal(t, 4.0, r.metrics.sums["ApprovalUnheard"], "each round counts")
+	})
+	t.Run("somebody subscribes before a reminder", func(t *testing.T) {
+		r := prepared(t, asks(""), ApproveAuto)
+		unsubscribe(r)
+		r.world.After(5*time.Minute, func() {
+			for _, topic := range r.hub.OfType("AWS::SNS::Topic") {
+				r.world.Subscribe(topic.ARN, approver, true)
+			}
+		})
+		res := finish(t, r)
+		assert.Positive(t, res.APICalls["ssm:SendCommand"])
+		assert.Equal(t, 1.0, r.metrics.sums["ApprovalUnheard"])
+		assert.True(t, question(t, r).Told)
+	})
+	t.Run("by command", func(t *testing.T) {
+		r := prepared(t, asks(""), ApproveAuto)
+		unsubscribe(r)
+		r.world.After(5*time.Minute, func() { r.human.operate(operatorName(0), patch.Approve) })
+		assert.Positive(t, finish(t, r).APICalls["ssm:SendCommand"])
+	})
+}
+
+func unsubscribe(r *rehearsal) {
+	for _, topic := range r.hub.OfType("AWS::SNS::Topic") {
+		r.world.Unsubscribe(topic.ARN, approver)
+	}
+}

@@ -1,0 +1,73 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/task"
+)
+
+// operatorName is the IAM identity of the nth person who may decide by command.
+func operatorName(n int) string {
+	return fmt.Sprintf("arn:aws:sts::%s:assumed-role/Operators/operator-%d", hubAccount, n+1)
+}
+
+// expectOperators lets as many people answer by command as the run wants. The
+// one who asked for the run tries too, and must not count. present is how many
+// have answered by other means.
+func (h *human) expectOperators(present int) {
+	if by := h.r.input.RequestedBy; strings.HasPrefix(by, "arn:") {
+		h.r.world.After(h.patience(), func() { h.operate(by, patch.Approve) })
+	}
+	for n := present; n < h.r.input.RequireDistinct; n++ {
+		decision := patch.Approve
+		if h.does == ApproveReject && n == h.r.input.RequireDistinct-1 {
+			decision = patch.Reject // the last one does not agree
+		}
+		h.r.world.After(h.patience(), func() { h.operate(operatorName(n), decision) })
+	}
+}
+
+// operate does what `ec2patch approve` does: it asks how the run stands, and
+// decides about the plan that it was shown.
+func (h *human) operate(who, decision string) {
+	var state task.OperatorAnswer
+	request := task.OperatorRequest{Run: h.r.options.RunID, Action: "status"}
+	if res := h.post(who, request); res.StatusCode != 200 || json.Unmarshal([]byte(res.Body), &state) != nil {
+		h.said = fmt.Sprintf("the status was answered with %d", res.StatusCode)
+		return
+	}
+	for _, q := range state.Approvals {
+		if q.Status != patch.ApprovalPending {
+			continue
+		}
+		request = task.OperatorRequest{Run: h.r.options.RunID, Action: decision, Scope: q.Scope, Code: q.Code, Reason: "rehearsal"}
+		// Whoever watches must count the decision from the moment it is on its way.
+		switch {
+		case decision == patch.Reject:
+			h.r.checks.decided(false)
+		case len(q.Decisions)+1 >= q.Needed && who != h.r.input.RequestedBy:
+			h.r.checks.decided(true)
+		}
+		h.said = fmt.Sprintf("%s by %s: %d", decision, who, h.post(who, request).StatusCode)
+	}
+}
+
+// post is a signed request to the operator's route: API Gateway has proven who sends it.
+func (h *human) post(who string, in task.OperatorRequest) events.APIGatewayV2HTTPResponse {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return events.APIGatewayV2HTTPResponse{StatusCode: 400}
+	}
+	e := event("POST", "/operator", "", "operator.rehearsal.invalid")
+	e.Headers["content-type"] = "application/json"
+	e.Body = string(body)
+	e.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{
+		IAM: &events.APIGatewayV2HTTPRequestContextAuthorizerIAMDescription{UserARN: who, AccountID: hubAccount},
+	}
+	return h.send(e)
+}
