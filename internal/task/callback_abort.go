@@ -39,9 +39,9 @@ func (c *Callback) abort(ctx context.Context, in OperatorRequest, caller string)
 		if err != nil {
 			return OperatorAnswer{}, err
 		}
-		c.tellAbort(ctx, in.Run, flag)
 		out := operatorAnswer(run, &flag)
 		out.Recorded, out.Delayed = true, c.wake(ctx, in.Run)
+		c.tellAbort(ctx, in.Run, flag)
 		return out, nil
 	}
 	return OperatorAnswer{}, pageBusy

@@ -148,6 +148,10 @@ func TestOperator_Abort(t *testing.T) {
 	require.Len(t, chain, 1)
 	assert.Contains(t, chain[0].Detail, `reason "fire", cancel in flight true`)
 	require.Len(t, s.mail.sent, 1)
+	assert.Equal(t, []string{"the-task-token"}, s.waiter.tokens, "the wait ends at once")
+	assert.Equal(t, []string{"Asked", "Release"}, s.actions(t), "and that it does stands in the audit first")
+	assert.Equal(t, patch.ApprovalPending, s.stored(t).Status)
+	assert.Empty(t, s.stored(t).Token)
 
 	s.unchanged(t, func() {
 		body["reason"] = "flood"
@@ -165,6 +169,26 @@ func TestOperator_Abort(t *testing.T) {
 		wait.Wait()
 		assert.Len(t, s.table.chain(t, patch.ApprovalChain(patch.ApprovalID(standRun, "abort"))), 1)
 		assert.Len(t, s.mail.sent, 1)
+	})
+	t.Run("the run cannot be told", func(t *testing.T) {
+		s := newStand(t)
+		s.waiter.err = patch.ErrUnavailable
+		_, out := s.operate(t, operator, body)
+		assert.Equal(t, true, out["recorded"])
+		assert.Equal(t, true, out["delayed"])
+		assert.Equal(t, "the-task-token", s.stored(t).Token)
+
+		s.waiter.err = nil
+		_, out = s.operate(t, operator, body)
+		assert.NotContains(t, out, "delayed", "the next abort tells it")
+		assert.Empty(t, s.stored(t).Token)
+	})
+	t.Run("after a decision", func(t *testing.T) {
+		s := newStand(t)
+		s.do(t, s.form("approve"))
+		_, out := s.operate(t, operator, body)
+		assert.Equal(t, true, out["recorded"])
+		assert.Len(t, s.waiter.tokens, 1, "only the decision told the run")
 	})
 	t.Run("after the end", func(t *testing.T) {
 		s := newStand(t, func(_ *patch.Approval, run *patch.RunRow, _ *patch.Index) { run.Ended = run.Ended.AddDate(1, 0, 0) })

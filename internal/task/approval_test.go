@@ -1,0 +1,192 @@
+package task_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/task"
+)
+
+// asker is SendApprovalRequest on the same table as the page.
+type asker struct {
+	*task.Approvals
+	*stand
+	mails     *localMail
+	listeners int
+	deaf      error // SNS does not say how many listen
+	counted   map[string][]float64
+}
+
+func (a *asker) Listeners(context.Context) (int, error) { return a.listeners, a.deaf }
+
+func (a *asker) Count(name, _ string, value float64, _ map[string]string) {
+	a.counted[name] = append(a.counted[name], value)
+}
+
+func newAsker(t *testing.T, change ...func(*patch.Approval, *patch.RunRow, *patch.Index)) *asker {
+	t.Helper()
+	a := &asker{stand: newStand(t, change...), mails: &localMail{}, listeners: 1, counted: map[string][]float64{}}
+	a.Approvals = &task.Approvals{
+		Table: a.table, Objects: a.objects, Mail: a.mails, Audience: a, Links: a.links, Decisions: a.signer, Metrics: a,
+		Now: func() time.Time { return a.now }, HubAccount: standHub, CallbackURL: "https://" + standHost + "/callback",
+	}
+	return a
+}
+
+func (a *asker) settle(t *testing.T) (task.SettleOutput, error) {
+	t.Helper()
+	out, err := a.Approvals.Handle(t.Context(), task.ApprovalInput{Task: "settle", Run: standRun, Scope: "run"})
+	settled, _ := out.(task.SettleOutput)
+	return settled, err
+}
+
+func (a *asker) ask(t *testing.T, token string) error {
+	t.Helper()
+	_, err := a.Approvals.Handle(t.Context(), task.ApprovalInput{Task: "request", Run: standRun, Scope: "run", Token: token})
+	return err
+}
+
+// sign puts a decision that bears a right seal into the table.
+func (a *asker) sign(t *testing.T, d patch.Decision) {
+	t.Helper()
+	d.Approval = a.rec.ID
+	mac, err := a.signer.MAC(t.Context(), a.rec.DecisionMessage(d))
+	require.NoError(t, err)
+	d.MAC = mac
+	a.table.put(patch.DecisionKey(a.rec.ID, d.Identity), d)
+}
+
+func TestApprovals_Settle(t *testing.T) {
+	approve := patch.Decision{Decision: patch.Approve, Identity: "link", Name: "Ann"}
+	abort := func(t *testing.T, a *asker) {
+		a.table.put(patch.AbortKey(standRun), patch.Abort{By: operator, Reason: "fire"})
+	}
+	tests := []struct {
+		name string
+		set  func(t *testing.T, a *asker)
+		want string
+	}{
+		{"nobody answered yet", func(*testing.T, *asker) {}, patch.ApprovalPending},
+		{"approved", func(t *testing.T, a *asker) { approve := approve; approve.At = a.now; a.sign(t, approve) }, patch.ApprovalApproved},
+		{"approved at the last moment", func(t *testing.T, a *asker) {
+			approve := approve
+			approve.At = a.rec.Expires.Add(-time.Millisecond)
+			a.sign(t, approve)
+		}, patch.ApprovalApproved},
+		{"aborted while it was open", abort, patch.ApprovalRejected},
+		{"aborted after the approval", func(t *testing.T, a *asker) {
+			approve := approve
+			approve.At = a.now
+			a.sign(t, approve)
+			abort(t, a)
+		}, patch.ApprovalRejected},
+		{"past its deadline", func(_ *testing.T, a *asker) { a.now = a.rec.Expires }, patch.ApprovalExpired},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newAsker(t)
+			tt.set(t, a)
+			out, err := a.settle(t)
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, out.Status)
+			again, err := a.settle(t)
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, again.Status, "settling twice says the same")
+		})
+	}
+}
+
+// A seal does not make up for a time at which nobody could decide.
+func TestT29_SignedAfterTheDeadline(t *testing.T) {
+	for _, late := range []time.Duration{0, time.Millisecond, 24 * time.Hour} {
+		a := newAsker(t)
+		a.sign(t, patch.Decision{Decision: patch.Approve, Identity: "link", At: a.rec.Expires.Add(late)})
+		_, err := a.settle(t)
+		assert.ErrorIs(t, err, patch.ErrTampered, late)
+		a.unchanged(t, func() {
+			assert.Equal(t, 409, a.get(t, a.query()).Status)
+			assert.Equal(t, 409, a.do(t, a.form("approve")).Status)
+		})
+	}
+}
+
+// Nothing that goes wrong is ever "approved".
+func TestApprovals_SettleFails(t *testing.T) {
+	tests := []struct {
+		name string
+		set  func(t *testing.T, a *asker)
+		kind error
+	}{
+		{"table down", func(_ *testing.T, a *asker) { a.table.down = patch.ErrUnavailable }, patch.ErrUnavailable},
+		{"key down", func(t *testing.T, a *asker) {
+			a.sign(t, patch.Decision{Decision: patch.Approve, Identity: "link", At: a.now})
+			a.signer.err = patch.ErrUnavailable
+		}, patch.ErrUnavailable},
+		{"another plan", func(_ *testing.T, a *asker) {
+			rec := a.rec
+			rec.Digest = strings.Repeat("0", 64)
+			a.table.put(patch.ApprovalKey(rec.ID), rec)
+		}, patch.ErrTampered},
+		{"a seal of another key", func(t *testing.T, a *asker) {
+			a.table.put(patch.DecisionKey(a.rec.ID, "link"), patch.Decision{Approval: a.rec.ID, Decision: patch.Approve, Identity: "link", At: a.now, MAC: make([]byte, 32)})
+		}, patch.ErrTampered},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newAsker(t)
+			tt.set(t, a)
+			out, err := a.settle(t)
+			assert.ErrorIs(t, err, tt.kind)
+			assert.NotEqual(t, patch.ApprovalApproved, out.Status)
+		})
+	}
+}
+
+func TestApprovals_Request(t *testing.T) {
+	a := newAsker(t)
+	require.NoError(t, a.ask(t, "token-2"))
+	rec := a.stored(t)
+	assert.Equal(t, 2, rec.Round)
+	assert.Equal(t, "token-2", rec.Token)
+	assert.False(t, rec.Unheard)
+	require.Len(t, a.mails.sent, 1)
+	assert.Contains(t, a.mails.sent[0], "\nhttps://"+standHost+"/callback?"+a.query()+"\n", "the same link, on a line of its own")
+	assert.NotContains(t, a.mails.sent[0], "token")
+	assert.Equal(t, []float64{0}, a.counted["ApprovalUnheard"])
+
+	t.Run("after a decision nobody is asked", func(t *testing.T) {
+		a.do(t, a.form("approve"))
+		assert.ErrorIs(t, a.ask(t, "token-3"), patch.ErrConflict)
+		assert.Len(t, a.mails.sent, 1)
+	})
+}
+
+func TestApprovals_NobodyListens(t *testing.T) {
+	a := newAsker(t)
+	a.listeners = 0
+	require.NoError(t, a.ask(t, "token-2"), "the run waits all the same")
+	assert.True(t, a.stored(t).Unheard)
+	assert.Equal(t, []float64{1}, a.counted["ApprovalUnheard"])
+	chain := a.table.chain(t, patch.ApprovalChain(a.rec.ID))
+	assert.Contains(t, chain[len(chain)-1].Detail, "nobody is told")
+	_, out := a.operate(t, operator, map[string]any{"run": standRun, "action": "status"})
+	assert.Equal(t, false, out["approvals"].([]any)[0].(map[string]any)["told"])
+
+	a.deaf = errors.New("throttled")
+	require.NoError(t, a.ask(t, "token-3"))
+	assert.True(t, a.stored(t).Unheard, "what is not known is as it was")
+	assert.Equal(t, []float64{1}, a.counted["ApprovalUnheard"], "and is not counted")
+
+	a.deaf, a.listeners = nil, 2
+	require.NoError(t, a.ask(t, "token-4"))
+	assert.False(t, a.stored(t).Unheard)
+	_, out = a.operate(t, operator, map[string]any{"run": standRun, "action": "status"})
+	assert.Equal(t, true, out["approvals"].([]any)[0].(map[string]any)["told"])
+}
