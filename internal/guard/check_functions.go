@@ -1,0 +1,170 @@
+package guard
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// functionChecks are about the Lambda functions, their versions, log groups and permissions.
+func functionChecks() []Check {
+	return []Check{
+		{"H-33", "Functions run on the operating system's runtime, built for a parameter's architecture.", []string{Hub}, runtimes},
+		{"H-34", "Send, poll and callback can reserve concurrency, by parameter.", []string{Hub}, reservations},
+		{"H-35", "The environment is encrypted with our key and holds no secret but the external id.", []string{Hub}, environments},
+		{"H-36", "Every function has its own log group with retention and key, which it is told to use.", []string{Hub}, logGroups},
+		{"H-38", "Timeout and memory are written out, as documented.", []string{Hub}, timeouts},
+		{"H-41", "A function is invoked by one service for one route or rule.", []string{Hub}, permissions},
+		{"H-42", "No function has an address of its own.", nil, addresses},
+		{"H-43", "Versions are published, kept, and named to whoever calls.", []string{Hub}, versions},
+		{"H-44", "The code is pinned by key, object version and hash.", []string{Hub}, artifacts},
+	}
+}
+
+func runtimes(t *Template, tell say) {
+	for _, r := range t.ofType("AWS::Lambda::Function") {
+		if show(r.property("Runtime")) != "provided.al2023" || !only(r.property("Architectures"), "${LambdaArchitecture}") {
+			tell(r.Node, "%s must run on provided.al2023, for LambdaArchitecture", r.ID)
+		}
+		if show(r.property("TracingConfig", "Mode")) == "Active" {
+			tell(r.Node, "%s must not be traced", r.ID)
+		}
+	}
+}
+
+func reservations(t *Template, tell say) {
+	for _, want := range []struct{ function, condition, parameter string }{
+		{"SendFunction", "ReservesSend", "SendReservedConcurrency"}, {"PollFunction", "ReservesPoll", "PollReservedConcurrency"},
+		{"ApprovalCallbackFunction", "ReservesApproval", "ApprovalReservedConcurrency"},
+	} {
+		r, _ := t.resource(want.function)
+		n := r.property("ReservedConcurrentExecutions")
+		if n == nil || !only(n, want.condition, "${"+want.parameter+"}", "${AWS::NoValue}") {
+			tell(r.Node, "%s must reserve %s, and nothing when it is 0", want.function, want.parameter)
+		}
+	}
+}
+
+func environments(t *Template, tell say) {
+	for _, r := range t.ofType("AWS::Lambda::Function") {
+		if show(r.property("KmsKeyArn")) != "${DataKey.Arn}" {
+			tell(r.Node, "the environment of %s is not encrypted with our key", r.ID)
+		}
+		for _, p := range pairs(r.property("Environment", "Variables")) {
+			if secretName.MatchString(show(p.value)) && p.key != "EXTERNAL_ID" {
+				tell(p.at, "%s of %s shows a secret", p.key, r.ID)
+			}
+			if slices.ContainsFunc([]string{"SECRET", "PASSWORD", "TOKEN"}, func(word string) bool { return strings.Contains(p.key, word) }) {
+				tell(p.at, "%s of %s sounds like a secret", p.key, r.ID)
+			}
+		}
+	}
+}
+
+func logGroups(t *Template, tell say) {
+	for _, r := range t.ofType("AWS::Logs::LogGroup") {
+		if show(r.property("RetentionInDays")) != "${LogRetentionDays}" {
+			tell(r.Node, "%s must keep LogRetentionDays", r.ID)
+		}
+		if show(r.property("KmsKeyId")) != "${DataKey.Arn}" {
+			tell(r.Node, "%s is not encrypted with our key", r.ID)
+		}
+	}
+	for _, f := range functionNames() {
+		function, _ := t.resource(f.stem + "Function")
+		if show(function.property("LoggingConfig", "LogGroup")) != "${"+f.stem+"LogGroup}" || show(function.property("LoggingConfig", "LogFormat")) != "JSON" {
+			tell(function.Node, "%sFunction must log JSON to %sLogGroup", f.stem, f.stem)
+		}
+		group, _ := t.resource(f.stem + "LogGroup")
+		if show(group.property("LogGroupName")) != "/aws/lambda/${NamePrefix}-"+f.name {
+			tell(group.Node, "%sLogGroup must be /aws/lambda/${NamePrefix}-%s", f.stem, f.name)
+		}
+	}
+}
+
+// functionTimeouts are the documented timeouts of the functions, in seconds.
+func functionTimeouts() map[string]int {
+	return map[string]int{"Inventory": 300, "Send": 120, "Poll": 600, "ApprovalRequest": 60, "ApprovalCallback": 60, "Verify": 300}
+}
+
+func timeouts(t *Template, tell say) {
+	for _, f := range functionNames() {
+		r, ok := t.resource(f.stem + "Function")
+		if !ok {
+			tell(nil, "%sFunction is missing", f.stem)
+			continue
+		}
+		if show(r.property("FunctionName")) != "${NamePrefix}-"+f.name {
+			tell(r.Node, "%s must be named ${NamePrefix}-%s", r.ID, f.name)
+		}
+		if show(r.property("Timeout")) != strconv.Itoa(functionTimeouts()[f.stem]) {
+			tell(r.Node, "the timeout of %s must be %d", r.ID, functionTimeouts()[f.stem])
+		}
+		if memory, err := strconv.Atoi(show(r.property("MemorySize"))); err != nil || memory < 128 || memory > 3008 {
+			tell(r.Node, "%s must say its memory, 128 to 3008 MB", r.ID)
+		}
+	}
+}
+
+func permissions(t *Template, tell say) {
+	for _, r := range t.ofType("AWS::Lambda::Permission") {
+		if show(r.property("Action")) != "lambda:InvokeFunction" {
+			tell(r.Node, "%s allows more than to invoke", r.ID)
+		}
+		if !strings.HasSuffix(show(r.property("Principal")), ".amazonaws.com") {
+			tell(r.Node, "%s must be for one service", r.ID)
+		}
+		if !strings.HasSuffix(show(r.property("FunctionName")), "Alias}") {
+			tell(r.Node, "%s must be on an alias", r.ID)
+		}
+		source := show(r.property("SourceArn"))
+		route := strings.HasPrefix(source, "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${ApprovalApi}/*/") && strings.Count(source, "*") == 1
+		rule := strings.HasPrefix(source, "${") && strings.HasSuffix(source, "Rule.Arn}")
+		if !route && !rule {
+			tell(r.Node, "%s must name its route or rule, not %q", r.ID, source)
+		}
+	}
+}
+
+func addresses(t *Template, tell say) {
+	for _, r := range t.ofType("AWS::Lambda::Url") {
+		tell(r.Node, "%s makes a function public", r.ID)
+	}
+}
+
+func versions(t *Template, tell say) {
+	for _, f := range functionNames() {
+		v, ok := t.resource(f.stem + "Version")
+		if !ok || v.Type != "AWS::Lambda::Version" || show(v.property("FunctionName")) != "${"+f.stem+"Function}" {
+			tell(v.Node, "%sFunction must be published as %sVersion", f.stem, f.stem)
+			continue
+		}
+		if !only(v.property("CodeSha256"), "HasArtifactSha256", "${ArtifactSha256}", "${AWS::NoValue}") {
+			tell(v.Node, "%s must take ArtifactSha256", v.ID)
+		}
+		if !mentions(v.property("Description"), "ReleaseId") || !mentions(v.property("Description"), "ArtifactKey") {
+			tell(v.Node, "%s must change with ReleaseId and ArtifactKey", v.ID)
+		}
+		function, _ := t.resource(f.stem + "Function")
+		for _, variable := range pairs(function.property("Environment", "Variables")) {
+			p := strings.Trim(show(variable.value), "${}")
+			if child(child(t.root, "Parameters"), p) != nil && !slices.Contains([]string{"CrossAccountExternalId", "SpokeRoleName"}, p) && !mentions(v.property("Description"), p) {
+				tell(v.Node, "%s does not change with %s, which its function reads", v.ID, p)
+			}
+		}
+	}
+	for _, r := range t.ofType("AWS::Lambda::Alias") {
+		if !strings.HasSuffix(show(r.property("FunctionVersion")), "Version.Version}") {
+			tell(r.Node, "%s must mean a published version", r.ID)
+		}
+	}
+}
+
+func artifacts(t *Template, tell say) {
+	for _, r := range t.ofType("AWS::Lambda::Function") {
+		if show(r.property("Code", "S3Bucket")) != "${ArtifactBucket}" || show(r.property("Code", "S3Key")) != "${ArtifactKey}" ||
+			!only(r.property("Code", "S3ObjectVersion"), "HasArtifactObjectVersion", "${ArtifactObjectVersion}", "${AWS::NoValue}") {
+			tell(r.Node, "the code of %s must be the artifact, with its object version", r.ID)
+		}
+	}
+}

@@ -1,0 +1,311 @@
+package guard
+
+import (
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// roleChecks are about what roles may do and who may take them.
+func roleChecks() []Check {
+	return []Check{
+		{"H-09", "Each function and the state machine has a role of its own, with the name that others know.", []string{Hub}, ownRoles},
+		{"H-10", "No action is a wildcard.", nil, wildcardActions},
+		{"H-12", "Only a listed action is allowed on everything, and the line says why.", nil, wildcardResources},
+		{"H-13", "Nothing is allowed by exception.", nil, exceptions},
+		{"H-14", "Only the fixed role of other accounts is assumed.", []string{Hub}, assumedRoles},
+		{"H-15", "Nothing that widens rights is allowed; a role is passed to CloudFormation only.", nil, escalations},
+		{"H-16", "No role has a policy that this template does not show.", nil, foreignPolicies},
+		{"H-17", "Every role takes the permissions boundary.", nil, boundaries},
+		{"H-18", "A service that acts for others assumes a role for this account and its own resource only.", nil, serviceTrust},
+		{"H-19", "Only the callback ends a waiting task, and only of our machine.", []string{Hub}, taskAnswers},
+		{"H-20", "A function writes its own log group, and creates none.", []string{Hub}, logRights},
+		{"H-21", "Every use of a key names the key, and the data key also the service or context.", nil, keyRights},
+		{"H-22", "The audit table is put to and queried, and nothing else.", []string{Hub}, auditRights},
+		{"H-26", "A session lasts an hour.", nil, sessions},
+		{"state-keys", "Every right on the state table is limited to key prefixes.", []string{Hub}, leadingKeys},
+	}
+}
+
+// functionNames gives the names of the functions, without prefix, by the logical id's stem.
+func functionNames() []struct{ stem, name string } {
+	return []struct{ stem, name string }{
+		{"Inventory", "PreEC2Inventory"}, {"Send", "SendSsmCommand"}, {"Poll", "PollSsmCommand"},
+		{"ApprovalRequest", "SendApprovalRequest"}, {"ApprovalCallback", "ApprovalCallback"}, {"Verify", "PostEC2Verify"},
+	}
+}
+
+func ownRoles(t *Template, tell say) {
+	var used []string
+	for _, r := range append(t.ofType("AWS::Lambda::Function"), t.ofType("AWS::StepFunctions::StateMachine")...) {
+		at := r.property("Role")
+		if at == nil {
+			at = r.property("RoleArn")
+		}
+		role := show(at)
+		if slices.Contains(used, role) || !strings.HasSuffix(role, "Role.Arn}") {
+			tell(r.Node, "%s needs a role of its own, not %q", r.ID, role)
+		}
+		used = append(used, role)
+	}
+	for _, f := range functionNames() {
+		role, _ := t.resource(f.stem + "Role")
+		if show(role.property("RoleName")) != "${NamePrefix}-"+f.name+"Role" {
+			tell(role.Node, "%sRole must be named ${NamePrefix}-%sRole, as spokes and keys know it", f.stem, f.name)
+		}
+		function, _ := t.resource(f.stem + "Function")
+		if show(function.property("Role")) != "${"+f.stem+"Role.Arn}" {
+			tell(function.Node, "%sFunction must have %sRole", f.stem, f.stem)
+		}
+	}
+}
+
+func wildcardActions(t *Template, tell say) {
+	for _, s := range t.allStatements() {
+		if !s.allows() {
+			continue
+		}
+		for _, action := range s.actions() {
+			// The account administers the data key; logs and services re-encrypt with any of KMS's variants of two calls.
+			keyPolicy := s.resource.ID == "DataKey" && (action == "kms:*" || strings.HasPrefix(action, "kms:GenerateDataKey") || strings.HasPrefix(action, "kms:ReEncrypt"))
+			if strings.Contains(action, "*") && !keyPolicy {
+				tell(s.node, "%s of %s allows %s", s.sid(), s.resource.ID, action)
+			}
+		}
+	}
+}
+
+// anyResource lists the actions that may be allowed on *: they know no resource, or AWS asks for * (composite alarms).
+func anyResource() []string {
+	return []string{
+		"cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData",
+		"logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery", "logs:ListLogDeliveries",
+		"logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups",
+		"ssm:CancelCommand", "ssm:ListCommands", "ssm:ListCommandInvocations", "ssm:GetCommandInvocation",
+		"ssm:DescribeInstanceInformation", "ssm:DescribeInstancePatchStates",
+		"ec2:DescribeInstances", "ec2:DescribeInstanceStatus",
+		"cloudformation:GetTemplateSummary",
+	}
+}
+
+func wildcardResources(t *Template, tell say) {
+	for _, s := range t.allStatements() {
+		on := child(s.node, "Resource")
+		if on == nil || !slices.Contains(s.on(), "*") {
+			continue
+		}
+		if on.LineComment == "" {
+			tell(on, "%s of %s is on * and does not say why", s.sid(), s.resource.ID)
+		}
+		if !s.allows() || s.resource.Type == "AWS::KMS::Key" {
+			continue
+		}
+		for _, action := range s.actions() {
+			if !slices.Contains(anyResource(), action) {
+				tell(on, "%s of %s allows %s on *", s.sid(), s.resource.ID, action)
+			}
+		}
+	}
+}
+
+func exceptions(t *Template, tell say) {
+	for _, s := range t.allStatements() {
+		for _, p := range pairs(s.node) {
+			if slices.Contains([]string{"NotAction", "NotResource", "NotPrincipal"}, p.key) {
+				tell(p.at, "%s of %s has %s", s.sid(), s.resource.ID, p.key)
+			}
+		}
+		principal := child(s.node, "Principal")
+		if s.allows() && (show(principal) == "*" || slices.Contains(shown(child(principal, "AWS")), "*") || slices.Contains(shown(child(principal, "Service")), "*")) {
+			tell(s.node, "%s of %s allows everybody", s.sid(), s.resource.ID)
+		}
+	}
+}
+
+func assumedRoles(t *Template, tell say) {
+	for _, s := range t.identityStatements() {
+		if !s.allows() || !s.does("sts:") {
+			continue
+		}
+		if !slices.Equal(s.actions(), []string{"sts:AssumeRole"}) || !slices.Equal(s.on(), []string{"arn:${AWS::Partition}:iam::*:role/${SpokeRoleName}"}) {
+			tell(s.node, "%s of %s: only sts:AssumeRole on the spokes' role", s.sid(), s.resource.ID)
+		}
+	}
+}
+
+// escalating lists beginnings of actions with which a role gives itself or others more rights, or reads secrets.
+func escalating() []string {
+	return []string{"iam:", "lambda:Update", "lambda:Create", "lambda:Add", "lambda:Put", "states:Update", "states:Create", "states:TagResource",
+		"kms:Put", "kms:CreateGrant", "kms:ScheduleKeyDeletion", "secretsmanager:", "ssm:GetParameter", "ssm:PutParameter", "ssm:StartSession",
+		"ssm:StartAutomation", "organizations:", "cloudtrail:", "ec2:Run", "ec2:Terminate", "ec2:Stop", "ec2:Reboot", "s3:PutBucket", "s3:Delete",
+		"dynamodb:DeleteTable", "dynamodb:UpdateTable", "dynamodb:PutResourcePolicy", "logs:Delete", "sns:Subscribe", "sns:SetTopic"}
+}
+
+func escalations(t *Template, tell say) {
+	for _, s := range t.identityStatements() {
+		if !s.allows() {
+			continue
+		}
+		for _, action := range s.actions() {
+			if action == "iam:PassRole" && t.Name == GitHub && !slices.Contains(s.on(), "*") &&
+				slices.Equal(s.condition("StringEquals", "iam:PassedToService"), []string{"cloudformation.amazonaws.com"}) {
+				continue
+			}
+			if action == "logs:DeleteLogDelivery" { // vended logs: Step Functions asks for it
+				continue
+			}
+			if slices.ContainsFunc(escalating(), func(prefix string) bool { return strings.HasPrefix(action, prefix) }) {
+				tell(s.node, "%s of %s allows %s", s.sid(), s.resource.ID, action)
+			}
+		}
+	}
+}
+
+func foreignPolicies(t *Template, tell say) {
+	for _, r := range t.ofType("AWS::IAM::Role") {
+		for _, arn := range items(r.property("ManagedPolicyArns")) {
+			id := strings.Trim(show(arn), "${}")
+			if policy, ok := t.resource(id); !ok || policy.Type != "AWS::IAM::ManagedPolicy" {
+				tell(arn, "%s has the policy %s, which is not of this template", r.ID, show(arn))
+			}
+		}
+	}
+}
+
+func boundaries(t *Template, tell say) {
+	for _, r := range t.ofType("AWS::IAM::Role") {
+		n := r.property("PermissionsBoundary")
+		if n == nil || n.Tag != "!If" || !slices.Equal(shown(n), []string{"HasPermissionsBoundary", "${PermissionsBoundaryArn}", "${AWS::NoValue}"}) {
+			tell(r.Node, "%s must take PermissionsBoundaryArn", r.ID)
+		}
+	}
+}
+
+// serviceTrust leaves Lambda out: it assumes a role only for functions of the role's account.
+func serviceTrust(t *Template, tell say) {
+	for _, s := range t.allStatements() {
+		if !s.trust {
+			continue
+		}
+		for _, service := range shown(dig(s.node, "Principal", "Service")) {
+			if service == "lambda.amazonaws.com" {
+				continue
+			}
+			if !slices.Equal(s.condition("StringEquals", "aws:SourceAccount"), []string{"${AWS::AccountId}"}) {
+				tell(s.node, "%s lets %s in for any account", s.resource.ID, service)
+			}
+			source := append(s.condition("ArnLike", "aws:SourceArn"), s.condition("ArnEquals", "aws:SourceArn")...)
+			if len(source) == 0 || slices.ContainsFunc(source, func(arn string) bool { return !strings.Contains(arn, ":${AWS::AccountId}:") }) {
+				tell(s.node, "%s lets %s in for any resource", s.resource.ID, service)
+			}
+		}
+	}
+}
+
+func taskAnswers(t *Template, tell say) {
+	machine := "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${NamePrefix}-orchestrator"
+	for _, s := range t.identityStatements() {
+		if !s.allows() || !s.does("states:SendTask") {
+			continue
+		}
+		if s.resource.ID != "ApprovalCallbackRole" {
+			tell(s.node, "%s may answer waiting tasks", s.resource.ID)
+		}
+		if !slices.Equal(s.actions(), []string{"states:SendTaskSuccess"}) || !slices.Equal(s.on(), []string{machine}) {
+			tell(s.node, "%s of %s: only SendTaskSuccess on the machine", s.sid(), s.resource.ID)
+		}
+	}
+}
+
+func logRights(t *Template, tell say) {
+	for _, s := range t.identityStatements() {
+		if !s.allows() || !s.does("logs:") || s.resource.ID == "OrchestratorRole" {
+			continue
+		}
+		own := "${" + strings.TrimSuffix(s.resource.ID, "Role") + "LogGroup.Arn}"
+		if !slices.Equal(s.actions(), []string{"logs:CreateLogStream", "logs:PutLogEvents"}) || !slices.Equal(s.on(), []string{own}) {
+			tell(s.node, "%s of %s: only streams and events of %s", s.sid(), s.resource.ID, own)
+		}
+	}
+}
+
+func keyRights(t *Template, tell say) {
+	for _, s := range t.identityStatements() {
+		if !s.allows() || !s.does("kms:") {
+			continue
+		}
+		for _, on := range s.on() {
+			if !slices.Contains([]string{"${DataKey.Arn}", "${LinkKey.Arn}", "${DecisionKey.Arn}", "${DataKeyArn}"}, on) {
+				tell(s.node, "%s of %s is on %s", s.sid(), s.resource.ID, on)
+			}
+			if strings.Contains(on, "DataKey") && !bound(s) {
+				tell(s.node, "%s of %s is bound to no service and no context", s.sid(), s.resource.ID)
+			}
+			if !strings.Contains(on, "DataKey") && !slices.Equal(s.actions(), []string{"kms:GenerateMac"}) && !slices.Equal(s.actions(), []string{"kms:VerifyMac"}) {
+				tell(s.node, "%s of %s: one role makes codes, another checks them", s.sid(), s.resource.ID)
+			}
+		}
+	}
+}
+
+// bound says whether use of a key is limited to calls through named services or for a named context.
+func bound(s statement) bool {
+	for _, operator := range []string{"StringEquals", "StringLike"} {
+		for _, p := range pairs(dig(s.node, "Condition", operator)) {
+			named := !slices.ContainsFunc(shown(p.value), func(v string) bool { return v == "" || strings.HasPrefix(v, "*") })
+			if named && (p.key == "kms:ViaService" || strings.HasPrefix(p.key, "kms:EncryptionContext:")) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func auditRights(t *Template, tell say) {
+	for _, s := range t.identityStatements() {
+		if !s.allows() || !s.does("dynamodb:") {
+			continue
+		}
+		table := child(s.node, "Resource")
+		if !mentions(table, "AuditTable") && !strings.Contains(show(table), "*") && !strings.Contains(show(table), "-audit") {
+			continue
+		}
+		for _, action := range s.actions() {
+			if action != "dynamodb:PutItem" && action != "dynamodb:Query" {
+				tell(s.node, "%s of %s may %s in the audit table", s.sid(), s.resource.ID, action)
+			}
+		}
+	}
+}
+
+func sessions(t *Template, tell say) {
+	for _, r := range t.ofType("AWS::IAM::Role") {
+		if show(r.property("MaxSessionDuration")) != "3600" {
+			tell(r.Node, "%s: MaxSessionDuration must be 3600", r.ID)
+		}
+	}
+}
+
+func leadingKeys(t *Template, tell say) {
+	for _, s := range t.identityStatements() {
+		if !s.allows() || !s.does("dynamodb:") || !mentions(child(s.node, "Resource"), "StateTable") {
+			continue
+		}
+		keys := s.condition("ForAllValues:StringLike", "dynamodb:LeadingKeys")
+		if len(keys) == 0 || slices.ContainsFunc(keys, func(k string) bool { return !keyPrefix(k) }) {
+			tell(child(s.node, "Resource"), "%s of %s reaches every row", s.sid(), s.resource.ID)
+		}
+		if slices.Contains(s.actions(), "dynamodb:Scan") {
+			tell(s.node, "%s of %s may scan, which knows no keys", s.sid(), s.resource.ID)
+		}
+	}
+}
+
+// keyPrefix says whether a pattern of partition keys names one kind of rows.
+func keyPrefix(pattern string) bool {
+	return slices.Contains([]string{"RUN#*", "LEASE#*", "APPROVAL#*", "OPEN", "SERIES#*"}, pattern)
+}
+
+// only says whether a list node holds exactly these texts.
+func only(n *yaml.Node, want ...string) bool { return slices.Equal(shown(n), want) }

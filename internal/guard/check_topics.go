@@ -1,0 +1,178 @@
+package guard
+
+import (
+	"slices"
+	"strings"
+)
+
+// topicChecks are about topics, queues and keys.
+func topicChecks() []Check {
+	hub := []string{Hub}
+	return []Check{
+		{"H-78", "Topics are encrypted with our key.", hub, topicKeys},
+		{"H-79", "Topics refuse plain transport.", hub, topicTransport},
+		{"H-80", "Topics name who may publish.", hub, publishers},
+		{"H-81", "Requests for approval have a topic of their own.", hub, separateTopics},
+		{"H-83", "The data key is rotated.", hub, rotation},
+		{"H-84", "A key's policy names whom it lets in.", hub, keyPrincipals},
+		{"H-85", "A deleted key can be called back for 30 days, and lives in one region.", hub, keyDeletion},
+		{"H-86", "Links and decisions have keys of their own; who makes codes cannot check them.", hub, codeKeys},
+		{"H-92", "Queues are encrypted, refuse plain transport and keep messages for two weeks.", nil, queues},
+	}
+}
+
+func topicKeys(t *Template, tell say) {
+	for _, r := range t.ofType("AWS::SNS::Topic") {
+		if show(r.property("KmsMasterKeyId")) != "${DataKey.Arn}" {
+			tell(r.Node, "%s is not encrypted with our key", r.ID)
+		}
+	}
+}
+
+func topicTransport(t *Template, tell say) {
+	policies := t.ofType("AWS::SNS::TopicPolicy")
+	if len(policies) != len(t.ofType("AWS::SNS::Topic")) {
+		tell(nil, "every topic needs a policy")
+	}
+	for _, r := range policies {
+		if !refusesPlainTransport(r, "sns:Publish", "${"+strings.TrimSuffix(r.ID, "Policy")+"}") {
+			tell(r.Node, "%s must refuse plain transport", r.ID)
+		}
+	}
+}
+
+func publishers(t *Template, tell say) {
+	for _, r := range t.ofType("AWS::SNS::TopicPolicy") {
+		for _, s := range statements(r) {
+			if !s.allows() {
+				continue
+			}
+			if len(shown(dig(s.node, "Principal", "Service"))) > 0 &&
+				(len(s.condition("StringEquals", "aws:SourceAccount")) != 1 || len(s.condition("ArnLike", "aws:SourceArn")) != 1) {
+				tell(s.node, "%s of %s lets a service publish for anybody", s.sid(), r.ID)
+			}
+			for _, principal := range shown(dig(s.node, "Principal", "AWS")) {
+				if principal != "arn:${AWS::Partition}:iam::${AWS::AccountId}:root" {
+					tell(s.node, "%s of %s lets %s in", s.sid(), r.ID, principal)
+				}
+			}
+		}
+	}
+	approvals, _ := t.resource("ApprovalsTopicPolicy")
+	requester := "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${NamePrefix}-SendApprovalRequestRole"
+	if !slices.ContainsFunc(statements(approvals), func(s statement) bool {
+		return show(child(s.node, "Effect")) == "Deny" && show(child(s.node, "Principal")) == "*" && slices.Equal(s.actions(), []string{"sns:Publish"}) &&
+			slices.Equal(s.condition("ArnNotEquals", "aws:PrincipalArn"), []string{requester})
+	}) {
+		tell(approvals.Node, "only SendApprovalRequest may publish requests for approval")
+	}
+}
+
+func separateTopics(t *Template, tell say) {
+	for _, id := range []string{"ApprovalsTopic", "NoticesTopic"} {
+		if r, ok := t.resource(id); !ok || r.Type != "AWS::SNS::Topic" {
+			tell(nil, "%s is missing", id)
+		}
+	}
+	for _, r := range t.ofType("AWS::CloudWatch::Alarm") {
+		if mentions(r.property("AlarmActions"), "ApprovalsTopic") {
+			tell(r.Node, "%s must not tell those who approve", r.ID)
+		}
+	}
+	for _, want := range []struct{ function, variable, topic string }{
+		{"ApprovalRequestFunction", "APPROVAL_TOPIC_ARN", "ApprovalsTopic"}, {"ApprovalCallbackFunction", "NOTICE_TOPIC_ARN", "NoticesTopic"},
+		{"VerifyFunction", "NOTICE_TOPIC_ARN", "NoticesTopic"},
+	} {
+		r, _ := t.resource(want.function)
+		if show(r.property("Environment", "Variables", want.variable)) != "${"+want.topic+"}" {
+			tell(r.Node, "%s of %s must be %s", want.variable, want.function, want.topic)
+		}
+	}
+	for _, s := range t.identityStatements() {
+		if s.allows() && s.does("sns:") && slices.Contains(s.on(), "${ApprovalsTopic}") && s.resource.ID != "ApprovalRequestRole" {
+			tell(s.node, "%s may send requests for approval", s.resource.ID)
+		}
+	}
+}
+
+func rotation(t *Template, tell say) {
+	for _, r := range t.ofType("AWS::KMS::Key") {
+		codes := show(r.property("KeyUsage")) == "GENERATE_VERIFY_MAC" // KMS cannot rotate these
+		if !codes && show(r.property("EnableKeyRotation")) != "true" {
+			tell(r.Node, "%s must be rotated", r.ID)
+		}
+	}
+}
+
+func keyPrincipals(t *Template, tell say) {
+	for _, r := range t.ofType("AWS::KMS::Key") {
+		for _, s := range statements(r) {
+			principal := child(s.node, "Principal")
+			if principal == nil || slices.Contains(append(shown(principal), shown(child(principal, "AWS"))...), "*") {
+				tell(s.node, "%s of %s lets everybody in", s.sid(), r.ID)
+			}
+		}
+	}
+}
+
+func keyDeletion(t *Template, tell say) {
+	for _, r := range t.ofType("AWS::KMS::Key") {
+		if show(r.property("PendingWindowInDays")) != "30" {
+			tell(r.Node, "%s must wait 30 days before it goes", r.ID)
+		}
+		if show(r.property("MultiRegion")) == "true" {
+			tell(r.Node, "%s must stay in its region", r.ID)
+		}
+	}
+}
+
+// codeRights says which functions may make and check the codes of a key.
+func codeRights() map[string]map[string][]string {
+	return map[string]map[string][]string{
+		"LinkKey":     {"kms:GenerateMac": {"SendApprovalRequest"}, "kms:VerifyMac": {"ApprovalCallback"}},
+		"DecisionKey": {"kms:GenerateMac": {"ApprovalCallback"}, "kms:VerifyMac": {"SendApprovalRequest", "SendSsmCommand", "PostEC2Verify"}},
+	}
+}
+
+func codeKeys(t *Template, tell say) {
+	for _, id := range []string{"LinkKey", "DecisionKey"} {
+		r, ok := t.resource(id)
+		if !ok || show(r.property("KeyUsage")) != "GENERATE_VERIFY_MAC" || show(r.property("KeySpec")) != "HMAC_256" {
+			tell(r.Node, "%s must be an HMAC key", id)
+			continue
+		}
+		for _, s := range statements(r) {
+			for _, action := range s.actions() {
+				if action == "kms:*" || action == "kms:CreateGrant" {
+					tell(s.node, "%s of %s lets IAM policies give codes away", s.sid(), id)
+				}
+				names, code := codeRights()[id][action]
+				if !code {
+					continue
+				}
+				var want []string
+				for _, name := range names {
+					want = append(want, "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${NamePrefix}-"+name+"Role")
+				}
+				if !slices.Equal(s.condition("ArnEquals", "aws:PrincipalArn"), want) {
+					tell(s.node, "%s of %s: %s is for %s", s.sid(), id, action, strings.Join(names, ", "))
+				}
+			}
+		}
+	}
+}
+
+func queues(t *Template, tell say) {
+	policies := t.ofType("AWS::SQS::QueuePolicy")
+	for _, r := range t.ofType("AWS::SQS::Queue") {
+		if show(r.property("KmsMasterKeyId")) != "${DataKey.Arn}" && show(r.property("SqsManagedSseEnabled")) != "true" {
+			tell(r.Node, "%s is not encrypted", r.ID)
+		}
+		if show(r.property("MessageRetentionPeriod")) != "1209600" {
+			tell(r.Node, "%s must keep messages for two weeks", r.ID)
+		}
+		if !slices.ContainsFunc(policies, func(p Resource) bool { return refusesPlainTransport(p, "sqs:*", "${"+r.ID+".Arn}") }) {
+			tell(r.Node, "%s must refuse plain transport", r.ID)
+		}
+	}
+}
