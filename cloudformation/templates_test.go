@@ -1,5 +1,5 @@
-// Package cloudformation_test holds the templates to the rules that no linter knows: what is documented, in what order it
-// stands, and that whatever is allowed on everything has its reason beside it.
+// Package cloudformation_test compares the templates with what is written about them: the documentation and the files of
+// parameters. What they must hold by themselves is checked in internal/guard.
 package cloudformation_test
 
 import (
@@ -40,98 +40,6 @@ func TestStatements_documented(t *testing.T) {
 	}
 	for _, s := range inDocs {
 		assert.Contains(t, inTemplates, s, "docs/security.md explains a statement that is in no template")
-	}
-}
-
-func TestStatements_reasonForEverything(t *testing.T) {
-	for _, file := range templates(t) {
-		for _, resource := range pairs(child(load(t, file), "Resources")) {
-			for _, s := range statements(resource.value) {
-				on := child(s, "Resource")
-				if text(on) == "*" {
-					assert.NotEmpty(t, on.LineComment, "%s:%d: %s is on * and does not say why", file, on.Line, text(child(s, "Sid")))
-				}
-				if text(child(s, "Effect")) != "Allow" {
-					continue
-				}
-				for _, forbidden := range []string{"NotAction", "NotResource", "NotPrincipal"} {
-					assert.Nil(t, child(s, forbidden), "%s:%d: %s", file, s.Line, forbidden)
-				}
-				assert.NotEqual(t, "*", text(child(s, "Principal")), "%s:%d: allows everybody", file, s.Line)
-				for _, action := range texts(child(s, "Action")) {
-					assert.True(t, !strings.Contains(action, "*") || resource.key == "DataKey",
-						"%s:%d: %s: only the key's own policy may use a wildcard in an action", file, s.Line, action)
-				}
-			}
-		}
-	}
-}
-
-func TestRoles_named(t *testing.T) {
-	for _, function := range []string{"PreEC2Inventory", "SendSsmCommand", "PollSsmCommand", "SendApprovalRequest", "ApprovalCallback", "PostEC2Verify"} {
-		var holders []string
-		for _, resource := range pairs(child(load(t, "hub-cfn.yaml"), "Resources")) {
-			if name := text(child(child(resource.value, "Properties"), "RoleName")); name == "${NamePrefix}-"+function+"Role" {
-				holders = append(holders, resource.key)
-			}
-		}
-		assert.Len(t, holders, 1, "one role for %s, named as the spokes know it", function)
-	}
-}
-
-func TestAlarms_act(t *testing.T) {
-	for _, file := range templates(t) {
-		for _, resource := range pairs(child(load(t, file), "Resources")) {
-			if text(child(resource.value, "Type")) != "AWS::CloudWatch::Alarm" {
-				continue
-			}
-			properties := child(resource.value, "Properties")
-			assert.NotEmpty(t, texts(child(properties, "AlarmActions")), "%s: %s tells nobody", file, resource.key)
-			assert.NotEmpty(t, text(child(properties, "AlarmDescription")), "%s: %s says nothing", file, resource.key)
-			assert.NotEmpty(t, text(child(properties, "TreatMissingData")), "%s: %s does not say what silence means", file, resource.key)
-		}
-	}
-}
-
-func TestData_kept(t *testing.T) {
-	stateful := []string{"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::Lambda::Version"}
-	kept := map[string]int{}
-	for _, resource := range pairs(child(load(t, "hub-cfn.yaml"), "Resources")) {
-		kind := text(child(resource.value, "Type"))
-		if !slices.Contains(stateful, kind) {
-			continue
-		}
-		kept[kind]++
-		assert.Equal(t, "Retain", text(child(resource.value, "DeletionPolicy")), resource.key)
-		assert.Equal(t, "Retain", text(child(resource.value, "UpdateReplacePolicy")), resource.key)
-	}
-	for _, kind := range stateful {
-		assert.Positive(t, kept[kind], "the hub has no %s", kind)
-	}
-}
-
-func TestTemplates_order(t *testing.T) {
-	orders := []struct {
-		section string // "" for the template itself
-		keys    []string
-	}{
-		{"", []string{"AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Rules", "Mappings", "Conditions", "Resources", "Outputs"}},
-		{"Parameters", []string{"Description", "Type", "AllowedPattern", "AllowedValues", "MinLength", "MaxLength", "MinValue", "MaxValue",
-			"ConstraintDescription", "NoEcho", "Default"}},
-		{"Resources", []string{"Type", "Condition", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Properties"}},
-		{"Outputs", []string{"Description", "Condition", "Value"}},
-	}
-	for _, file := range templates(t) {
-		root := load(t, file)
-		for _, order := range orders {
-			if order.section == "" {
-				assertOrder(t, file, root, order.keys)
-				continue
-			}
-			for _, entry := range pairs(child(root, order.section)) {
-				assertOrder(t, file+" "+entry.key, entry.value, order.keys)
-			}
-		}
 	}
 }
 
@@ -236,19 +144,6 @@ func statements(n *yaml.Node) []*yaml.Node {
 	return out
 }
 
-func assertOrder(t *testing.T, where string, n *yaml.Node, want []string) {
-	t.Helper()
-	last := -1
-	for _, p := range pairs(n) {
-		at := slices.Index(want, p.key)
-		if !assert.GreaterOrEqual(t, at, 0, "%s: %s has no place", where, p.key) {
-			continue
-		}
-		assert.Greater(t, at, last, "%s: %s stands too late", where, p.key)
-		last = at
-	}
-}
-
 func templates(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("*.yaml")
@@ -300,19 +195,4 @@ func text(n *yaml.Node) string {
 		return ""
 	}
 	return n.Value
-}
-
-// texts are the scalars of a list, or the one scalar that stands for a list.
-func texts(n *yaml.Node) []string {
-	if n == nil {
-		return nil
-	}
-	if n.Kind == yaml.ScalarNode {
-		return []string{n.Value}
-	}
-	var out []string
-	for _, c := range n.Content {
-		out = append(out, text(c))
-	}
-	return out
 }
