@@ -116,7 +116,7 @@ func (e Evidence) judgeFailed() Finding {
 	if e.fresh() == "" && e.After.Clean() {
 		f.Warning = "status and evidence disagree: the command failed, but nothing is missing or failed on the instance"
 	} else if e.fresh() == "" && count(e.After.Failed) > 0 {
-		f.Reason = fmt.Sprintf("%s: %d patches failed", f.Reason, count(e.After.Failed))
+		f.Reason = f.Reason + ": " + patches(e.After.Failed, "failed")
 	}
 	return f
 }
@@ -141,7 +141,7 @@ func (e Evidence) judgeSuccess() Finding {
 	}
 	after := e.After
 	if count(after.Failed) > 0 {
-		return settled(Failed, fmt.Sprintf("%d patches failed although the command succeeded", count(after.Failed)))
+		return settled(Failed, patches(after.Failed, "failed although the command succeeded"))
 	}
 	if e.Operation == Scan {
 		if after.Clean() {
@@ -150,7 +150,7 @@ func (e Evidence) judgeSuccess() Finding {
 		return settled(NonCompliant, after.open())
 	}
 	if count(after.Missing) > 0 {
-		return settled(Failed, fmt.Sprintf("%d patches still missing", count(after.Missing)))
+		return settled(Failed, patches(after.Missing, "still missing"))
 	}
 	f := e.judgeHealth()
 	if f.Outcome != Patched {
@@ -228,6 +228,14 @@ func (s *PatchState) open() string {
 
 func settled(o Outcome, reason string) Finding {
 	return Finding{Outcome: o, Reason: reason, Settled: true}
+}
+
+// patches counts them in words.
+func patches(n *int, what string) string {
+	if count(n) == 1 {
+		return "1 patch " + what
+	}
+	return fmt.Sprintf("%d patches %s", count(n), what)
 }
 
 func count(n *int) int {

@@ -111,7 +111,7 @@ func TestJudge_success(t *testing.T) {
 		{"scan, a reboot is due: NonCompliant", with{scanned, pendingReboot}, patch.NonCompliant, true, "2 waiting for a reboot", ""},
 		{"scan, a rejected patch is installed: NonCompliant", with{scanned, func(e *patch.Evidence) { e.After.InstalledRejected = num(1) }}, patch.NonCompliant, true, "1 rejected", ""},
 		{"scan of an instance that is off: the scan did its work", with{scanned, func(e *patch.Evidence) { e.Presence.Running, e.Presence.Online = false, false }}, patch.Compliant, true, "", ""},
-		{"success, but patches failed: Failed", with{func(e *patch.Evidence) { e.After.Failed = num(1) }}, patch.Failed, true, "1 patches failed", ""},
+		{"success, but patches failed: Failed", with{func(e *patch.Evidence) { e.After.Failed = num(1) }}, patch.Failed, true, "1 patch failed", ""},
 		{"success, but patches are still missing: Failed", with{func(e *patch.Evidence) { e.After.Missing = num(2) }}, patch.Failed, true, "2 patches still missing", ""},
 	} {
 		t.Run(test.name, test.check)
@@ -203,7 +203,7 @@ func TestJudge_lostOrNotSent(t *testing.T) {
 		{"lost, stale evidence: Unknown", with{lost, func(e *patch.Evidence) { e.After.Started = sentAt().Add(-time.Hour) }}, patch.Unknown, false, "no answer to the send", ""},
 		{"lost, but the host shows our result: Patched", with{lost}, patch.Patched, true, "", "status is not known"},
 		{"lost, host shows our result but a reboot is due", with{lost, pendingReboot}, patch.PatchedPendingReboot, false, "a reboot is due", "status is not known"},
-		{"lost, and patches failed", with{lost, func(e *patch.Evidence) { e.After.Failed = num(1) }}, patch.Failed, true, "1 patches failed", "status is not known"},
+		{"lost, and patches failed", with{lost, func(e *patch.Evidence) { e.After.Failed = num(1) }}, patch.Failed, true, "1 patch failed", "status is not known"},
 		{"lost and initializing: both warnings", with{lost, func(e *patch.Evidence) { e.Presence.Settling = true }}, patch.Patched, false, "", "initializing; the command's own status"},
 		{"never listed by SSM", with{status("", "", false), noEvidence}, patch.Unknown, false, "no answer", ""},
 		{"lost and terminated: Gone", with{lost, gone}, patch.Gone, true, "after the command", ""},
