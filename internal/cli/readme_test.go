@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -9,20 +10,40 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/cloudformation"
+	"ec2patch/internal/cli"
+	"ec2patch/internal/golden"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/sim"
 )
 
 const root = "../../"
 
-func readme(t *testing.T) string {
+func page(t *testing.T, name string) string {
 	t.Helper()
-	data, err := os.ReadFile(root + "README.md")
+	data, err := os.ReadFile(root + name)
 	require.NoError(t, err)
 	return string(data)
 }
 
+// pages are all texts for people, by their paths.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, pattern := range []string{"*.md", "docs/*.md", "examples/*.md"} {
+		files, err := filepath.Glob(root + pattern)
+		require.NoError(t, err)
+		require.NotEmpty(t, files, pattern)
+		for _, f := range files {
+			name := strings.TrimPrefix(filepath.ToSlash(f), root)
+			all[name] = page(t, name)
+		}
+	}
+	return all
+}
+
 func TestReadme_InputIsValid(t *testing.T) {
-	_, rest, found := strings.Cut(readme(t), "```json\n")
+	_, rest, found := strings.Cut(page(t, "README.md"), "```json\n")
 	require.True(t, found)
 	input, _, found := strings.Cut(rest, "```")
 	require.True(t, found)
@@ -30,25 +51,77 @@ func TestReadme_InputIsValid(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-func TestReadme_FilesAndTargetsExist(t *testing.T) {
-	text := readme(t)
-	makefile, err := os.ReadFile(root + "Makefile")
-	require.NoError(t, err)
-	targets := regexp.MustCompile(`\bmake ([a-z]+)`).FindAllStringSubmatch(text, -1)
-	require.NotEmpty(t, targets)
-	for _, m := range targets {
-		assert.Contains(t, string(makefile), "\n"+m[1]+":", "make %s", m[1])
+func TestReadme_length(t *testing.T) {
+	assert.Less(t, strings.Count(page(t, "README.md"), "\n"), 200)
+}
+
+func TestPages_MakeTargetsExist(t *testing.T) {
+	makefile := page(t, "Makefile")
+	target := regexp.MustCompile("(?m)(?:^|`)make ([a-z]+)\\b")
+	found := 0
+	for name, text := range pages(t) {
+		for _, m := range target.FindAllStringSubmatch(text, -1) {
+			found++
+			assert.Contains(t, makefile, "\n"+m[1]+":", "%s: make %s", name, m[1])
+		}
 	}
-	paths := regexp.MustCompile(`(?:\]\(|file://|\b)((?:docs|examples|cloudformation|params|internal)/[A-Za-z0-9_./-]*[A-Za-z0-9/])`).FindAllStringSubmatch(text, -1)
-	require.NotEmpty(t, paths)
-	for _, m := range paths {
-		_, err := os.Stat(root + m[1])
-		assert.NoError(t, err)
+	assert.Greater(t, found, 5)
+}
+
+func TestPages_PathsExist(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	path := regexp.MustCompile("(?:file://|[`\\s(])((?:docs|examples|cloudformation|params|internal|cmd)/[A-Za-z0-9_./-]*[A-Za-z0-9/])[`\\s),.;:]")
+	for name, text := range pages(t) {
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			assert.FileExists(t, filepath.Join(root, filepath.Dir(name), m[1]), "link in %s", name)
+		}
+		for _, m := range path.FindAllStringSubmatch(text, -1) {
+			_, err := os.Stat(root + m[1])
+			assert.NoError(t, err, "path in %s", name)
+		}
 	}
 }
 
+// Every command line of ec2patch that a page shows has a command and flags that exist.
+func TestPages_CommandsAreUnderstood(t *testing.T) {
+	found := 0
+	for name, text := range pages(t) {
+		for _, line := range commands(text) {
+			found++
+			args := strings.Fields(line)
+			if args[0] == "help" {
+				c := run(t.Context(), program(), nil, "", args...)
+				assert.Zero(t, c.code, "%s: ec2patch %s: %s", name, line, c.stderr)
+				continue
+			}
+			c := run(t.Context(), program(), nil, "", append(args, "--help")...)
+			assert.Zero(t, c.code, "%s: ec2patch %s: %s", name, line, c.stderr)
+			if !strings.Contains(c.stdout, "\n  ec2patch "+args[0]) || strings.Contains(c.stdout, "Available Commands:") {
+				t.Errorf("%s: ec2patch %s: there is no command %s", name, line, args[0])
+			}
+		}
+	}
+	assert.Greater(t, found, 10)
+}
+
+// commands are the arguments of ec2patch in shell blocks, in indented lines and in `...`.
+func commands(text string) []string {
+	var all []string
+	add := func(shown string, line *regexp.Regexp) {
+		for _, m := range line.FindAllStringSubmatch(shown, -1) {
+			all = append(all, m[1])
+		}
+	}
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(text, -1) {
+		add(block[1], regexp.MustCompile(`(?m)^ *(?:\./)?ec2patch ([^#\n]+)`))
+	}
+	add(text, regexp.MustCompile(`(?m)^    ec2patch ([^#\n]+)`))
+	add(text, regexp.MustCompile("`(?:\\./)?ec2patch ([a-z][^`\n]*)`"))
+	return all
+}
+
 func TestReadme_SimulateCommandsAreUnderstood(t *testing.T) {
-	lines := regexp.MustCompile(`(?m)^\./ec2patch (simulate [^#\n]*)`).FindAllStringSubmatch(readme(t), -1)
+	lines := regexp.MustCompile(`(?m)^\./ec2patch (simulate [^#\n]*)`).FindAllStringSubmatch(page(t, "README.md"), -1)
 	require.NotEmpty(t, lines)
 	p := program()
 	t.Chdir(root)
@@ -57,4 +130,53 @@ func TestReadme_SimulateCommandsAreUnderstood(t *testing.T) {
 		c := run(t.Context(), p, nil, "", args...)
 		assert.Contains(t, []int{0, 5}, c.code, "%s: %s", m[1], c.stderr)
 	}
+}
+
+// What the pages show of the demo is what the demo prints. `make golden` writes it.
+func TestPages_demo(t *testing.T) {
+	p := program()
+	p.Rehearse, p.Hub, p.Spoke = sim.Run, cloudformation.Hub, cloudformation.Spoke
+	demo := regexp.MustCompile(`(?m)^INPUT +\?= (.*)$`).FindStringSubmatch(page(t, "Makefile"))
+	require.NotNil(t, demo)
+	out := t.TempDir()
+	c := run(t.Context(), p, nil, "", "simulate", root+demo[1], "--progress", "quiet", "--out", out)
+	require.Equal(t, cli.ExitNotPatched, c.code, c.stderr)
+
+	var summary, cost []string
+	part := ""
+	for line := range strings.Lines(c.stdout) {
+		switch {
+		case strings.HasPrefix(line, "Run "), strings.HasPrefix(line, "On AWS"), strings.HasPrefix(line, "Time:"), strings.HasPrefix(line, "Approvals"), strings.HasPrefix(line, "Files in"):
+			part = line
+		}
+		switch {
+		case strings.HasPrefix(part, "On AWS"):
+			if !strings.HasPrefix(line, "    ") && !strings.Contains(line, "API calls") && strings.TrimSpace(line) != "" {
+				cost = append(cost, line)
+			}
+		case strings.HasPrefix(line, "RECAP"), strings.HasPrefix(line, "Rules"), strings.HasPrefix(line, "Time:"):
+			summary = append(summary, line)
+		case strings.HasPrefix(part, "Run ") && !strings.HasPrefix(line, "        i-"):
+			summary = append(summary, line)
+		}
+	}
+	require.NotEmpty(t, summary)
+	require.NotEmpty(t, cost)
+	excerpt(t, "README.md", "demo:summary", strings.Join(summary, ""))
+	excerpt(t, "docs/cost.md", "demo:cost", strings.Join(cost, ""))
+}
+
+// excerpt compares the fenced block after a comment that begins with a marker, or writes it under -update.
+func excerpt(t *testing.T, name, marker, want string) {
+	t.Helper()
+	text := page(t, name)
+	block := regexp.MustCompile("(?s)(<!-- " + marker + "[^\n]*-->\n```\n)(.*?)(```\n)")
+	m := block.FindStringSubmatch(text)
+	require.NotNil(t, m, "%s has no block %s", name, marker)
+	if golden.Updating() {
+		text = block.ReplaceAllStringFunc(text, func(string) string { return m[1] + want + m[3] })
+		require.NoError(t, os.WriteFile(root+name, []byte(text), 0o644))
+		return
+	}
+	assert.Equal(t, want, m[2], "%s: what the demo prints has changed; `make golden` writes it", name)
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"reflect"
 	"regexp"
@@ -102,4 +103,20 @@ func jsonNames(v any) []string {
 		names = append(names, name)
 	}
 	return names
+}
+
+// The prices that we tell are those that we count with.
+func TestDocs_prices(t *testing.T) {
+	page := string(read(t, "docs", "cost.md"))
+	const million = 1_000_000
+	for _, want := range []string{
+		fmt.Sprintf("| %.3f for 1,000 transitions", perTransition*1000),
+		fmt.Sprintf("| %.2f for 1,000,000 requests; %.10f for a GB-second", perInvocation*million, perGBSecond),
+		fmt.Sprintf("| %.3f for 1,000,000 write units, %.3f for 1,000,000 read units", perWriteUnit*million, perReadUnit*million),
+		fmt.Sprintf("| %.3f for 1,000 writes, %.4f for 1,000 reads", perS3Put*1000, perS3Get*1000),
+		fmt.Sprintf("| %.2f for 10,000 requests", perKMSRequest*10_000),
+		fmt.Sprintf("| %.2f for 100,000 mails", perMail*100_000),
+	} {
+		assert.Contains(t, page, want)
+	}
 }
