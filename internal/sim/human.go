@@ -111,7 +111,7 @@ func (h *human) answer(u *url.URL) {
 	}
 	form := url.Values{"decision": {decision}, "name": {"Rehearsal"}, "reason": {"rehearsal"}, "code": {typed}}
 	// Whoever watches must count the decision from the moment it is on its way.
-	h.r.checks.decided(decision == "approve")
+	h.r.checks.decidedOn(u.Query().Get("a"), decision == "approve")
 	res := h.request(u, "POST", form.Encode())
 	if res.StatusCode == 303 || res.StatusCode == 200 {
 		h.said = decision + "d by Rehearsal"
@@ -152,7 +152,9 @@ func (h *human) send(e events.APIGatewayV2HTTPRequest) events.APIGatewayV2HTTPRe
 	if err != nil {
 		return failed
 	}
+	before := h.r.checks.writes
 	out, _, failure := h.callback.invoke(payload)
+	h.r.checks.harmless(e.RequestContext.HTTP.Method, before)
 	var res events.APIGatewayV2HTTPResponse
 	if failure != nil || json.Unmarshal(out, &res) != nil {
 		return failed

@@ -1,0 +1,216 @@
+package sim
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"ec2patch/internal/patch"
+)
+
+// auditLine is one line of an audit chain in the form over which its hash goes.
+type auditLine struct {
+	Chain  string    `json:"chain"`
+	Seq    int       `json:"seq"`
+	At     time.Time `json:"at"`
+	Actor  string    `json:"actor"`
+	Action string    `json:"action"`
+	Detail string    `json:"detail"`
+	Prev   string    `json:"prev"`
+	Hash   string    `json:"hash"`
+}
+
+func lineOf(row item) auditLine {
+	return auditLine{
+		Chain: attribute(row, "pk"), Seq: number(row, "seq"), At: moment(row, "at"), Actor: attribute(row, "actor"),
+		Action: attribute(row, "action"), Detail: attribute(row, "detail"), Prev: attribute(row, "prev"), Hash: attribute(row, "hash"),
+	}
+}
+
+// sum is the hash that the line should have.
+func (l auditLine) sum() string {
+	l.Hash = ""
+	data, err := json.Marshal(l)
+	if err != nil {
+		return err.Error()
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// auditKey finds a line again: by what was done, to what, and for whom (a run,
+// an approval or an account/region).
+func auditKey(action, what, whom string) string { return action + "|" + what + "|" + whom }
+
+// line checks a new audit line: appended, never written over, the next of its
+// chain, with the hash of the one before: I-45.
+func (c *checks) line(condition string, row item) {
+	l := lineOf(row)
+	if condition != "attribute_not_exists(pk)" {
+		c.violate("I-45", "line %d of %s was written without the condition that none stands there", l.Seq, l.Chain)
+	}
+	end := c.tables.chains[l.Chain]
+	if l.Seq != end.seq+1 || l.Prev != end.hash || l.Hash != l.sum() {
+		c.violate("I-45", "line %d of %s does not follow line %d", l.Seq, l.Chain, end.seq)
+	}
+	c.tables.chains[l.Chain] = chainEnd{l.Seq, l.Hash}
+	what, _, _ := strings.Cut(l.Detail, ",")
+	whom := l.Chain
+	switch parts := strings.Split(l.Chain, "#"); l.Action {
+	case "SendCommand", "CancelCommand":
+		whom = ""
+		if l.Action == "SendCommand" {
+			c.tables.audited[auditKey("ids", what, "")] = true
+			c.named(what, l.Detail)
+		}
+	case "LeaseTaken", "LeaseTakenOver":
+		what = ""
+		if len(parts) == 4 {
+			whom = parts[2] + "/" + parts[3]
+		}
+		l.Action = "LeaseTaken"
+	case "Verdict":
+		what, _, _ = strings.Cut(l.Detail, ";")
+		whom = parts[1]
+	case "Decided", "Release", "Aborted":
+		what = ""
+		if len(parts) > 1 {
+			whom = parts[1]
+		}
+	}
+	c.tables.audited[auditKey(l.Action, what, whom)] = true
+}
+
+// named keeps which instances an audit line of a send names.
+func (c *checks) named(marker, detail string) {
+	_, ids, _ := strings.Cut(detail, "[")
+	for id := range strings.FieldsSeq(strings.TrimSuffix(ids, "]")) {
+		c.tables.audited[auditKey("named", marker, id)] = true
+	}
+}
+
+// foretold checks that an intent and an audit line that name the very instances
+// stood before a command was accepted, and that no other command used them:
+// rule 10, I-44, I-46.
+func (c *checks) foretold(s *sending, in *intentRow) bool {
+	if in == nil {
+		c.violate("R-10", "%s was sent to %v without an intent", s.command, s.ids)
+		return false
+	}
+	if in.account != s.account || in.region != s.region || !slices.Equal(in.ids, s.ids) {
+		c.violate("R-10", "%s was sent to %v in %s, its intent names %v in %s/%s", s.command, s.ids, s.place, in.ids, in.account, in.region)
+	}
+	if in.used != "" {
+		c.violate("R-01", "the intent of %s was sent twice: %s after %s", s.marker, s.command, in.used)
+	}
+	if in.rejected || in.lost {
+		c.violate("R-01", "%s was sent for an intent that was given up", s.command)
+	}
+	in.used = s.command
+	for _, id := range s.ids {
+		if !c.tables.audited[auditKey("named", s.marker, id)] {
+			c.violate("R-10", "no audit entry named %s before %s was sent to it", id, s.command)
+			break
+		}
+	}
+	s.run = c.runs[patch.RunID(in.run)]
+	return s.run != nil
+}
+
+// cancelled checks that an audit line stood before a cancel, and notes that the
+// instances no longer count as at work: I-44.
+func (c *checks) cancelled(command string, ids []string) {
+	if !c.tables.audited[auditKey("CancelCommand", command, "")] {
+		c.violate("R-10", "%s was cancelled without an audit entry", command)
+	}
+	s := c.commands[command]
+	if s == nil {
+		return
+	}
+	if len(ids) == 0 {
+		ids = s.ids
+	}
+	for _, id := range ids {
+		if c.atWork[id] == s {
+			c.rests(id)
+		}
+	}
+}
+
+// head takes over the end of a chain as the state table binds it.
+func (c *checks) head(kind, pk, sk string, row item) {
+	m, ok := row["audit"].(*types.AttributeValueMemberM)
+	if !ok {
+		return
+	}
+	end := chainEnd{number(m.Value, "seq"), attribute(m.Value, "hash")}
+	chain := pk
+	if parts := strings.Split(sk, "#"); kind == "RUN" && parts[0] == "TARGET" && len(parts) == 4 {
+		chain = pk + "#" + parts[2] + "#" + parts[3]
+	}
+	if end.seq > c.tables.heads[chain].seq {
+		c.tables.heads[chain] = end
+	}
+}
+
+// chains checks every audit chain as it stands in the table at the end, and that
+// the loss of any one line would be noticed: I-43, I-45.
+func (c *checks) chains() {
+	all := map[string][]auditLine{}
+	var order []string
+	for _, r := range c.s.hub.OfType("AWS::DynamoDB::Table") {
+		if !strings.HasSuffix(r.Name, "-audit") {
+			continue
+		}
+		for _, row := range c.s.world.Items(r.ARN) {
+			l := lineOf(row)
+			if all[l.Chain] == nil {
+				order = append(order, l.Chain)
+			}
+			all[l.Chain] = append(all[l.Chain], l)
+		}
+	}
+	for _, chain := range order {
+		lines := all[chain]
+		head, bound := c.tables.heads[chain]
+		if !bound { // one that stands alone: the row that it speaks of binds it
+			head = chainEnd{len(lines), lines[len(lines)-1].Hash}
+			if len(lines) > 1 {
+				c.violate("I-43", "nothing binds the end of chain %s", chain)
+			}
+		}
+		if why := broken(lines, head); why != "" {
+			c.violate("I-45", "audit chain %s: %s", chain, why)
+			continue
+		}
+		for _, i := range []int{0, len(lines) / 2, len(lines) - 1} {
+			if broken(slices.Delete(slices.Clone(lines), i, i+1), head) == "" {
+				c.violate("I-43", "line %d of audit chain %s can be removed unseen", i+1, chain)
+			}
+		}
+	}
+}
+
+// broken says what is wrong with a chain, or nothing.
+func broken(lines []auditLine, head chainEnd) string {
+	var end chainEnd
+	for _, l := range lines {
+		switch {
+		case l.Seq != end.seq+1:
+			return fmt.Sprintf("line %d follows line %d", l.Seq, end.seq)
+		case l.Prev != end.hash || l.Hash != l.sum():
+			return fmt.Sprintf("line %d does not have its hash", l.Seq)
+		}
+		end = chainEnd{l.Seq, l.Hash}
+	}
+	if end != head {
+		return fmt.Sprintf("it ends with line %d, the state table binds line %d", end.seq, head.seq)
+	}
+	return ""
+}

@@ -1,0 +1,272 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/world"
+)
+
+// report checks the report of a run: it exists (rule 12, I-40), it has every
+// planned instance exactly once and adds up (rule 5, I-34, I-35), and what it
+// says of each is what the world saw (rule 7, I-36 to I-39).
+func (c *checks) report(r *runFacts) *patch.Report {
+	data, ok := c.s.world.Object(c.s.bucket(), patch.ReportObject(r.id, "json"))
+	var rep patch.Report
+	if !ok || json.Unmarshal(data, &rep) != nil {
+		c.violate("R-12", "run %s ended without a report", r.id)
+		return nil
+	}
+	if rep.Run != r.id || rep.Status == "" || rep.Status == patch.RunRunning {
+		c.violate("R-12", "the report of %s is of run %q, which is %q", r.id, rep.Run, rep.Status)
+	}
+	c.everyone(r, &rep)
+	c.addsUp(&rep)
+	c.forms(r, &rep)
+	c.digests(r, &rep)
+	for _, i := range rep.Instances {
+		c.truth(r, i)
+	}
+	return &rep
+}
+
+// everyone checks that the plan's instances and the report's are the same.
+func (c *checks) everyone(r *runFacts, rep *patch.Report) {
+	seen := map[string]int{}
+	for _, i := range rep.Instances {
+		seen[string(i.InstanceID)]++
+		if w := r.plan[string(i.InstanceID)]; w == nil || w.input.Name != i.Wave {
+			c.violate("R-05", "%s is in the report in wave %s, and was not planned there", i.InstanceID, i.Wave)
+		}
+	}
+	for _, leaf := range r.leaves() {
+		for _, p := range leaf.Instances {
+			if seen[string(p.ID)] != 1 {
+				c.violate("R-05", "%s is planned and %d times in the report", p.ID, seen[string(p.ID)])
+			}
+		}
+	}
+}
+
+// leaves are the targets' plans, in the input's order.
+func (r *runFacts) leaves() []patch.Leaf {
+	var all []patch.Leaf
+	for _, w := range r.waves {
+		for _, a := range w.input.Accounts {
+			for _, region := range w.input.Regions {
+				if leaf, ok := r.targets[patch.Target{Run: r.id, Wave: w.input.Name, Account: a, Region: region}]; ok {
+					all = append(all, leaf)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// addsUp counts the report again.
+func (c *checks) addsUp(rep *patch.Report) {
+	total, waves := map[patch.Outcome]int{}, map[string]map[patch.Outcome]int{}
+	for _, i := range rep.Instances {
+		if !contains(outcomeSet(), string(i.Outcome)) {
+			c.violate("I-35", "%s is reported %q", i.InstanceID, i.Outcome)
+		}
+		total[i.Outcome]++
+		if waves[i.Wave] == nil {
+			waves[i.Wave] = map[patch.Outcome]int{}
+		}
+		waves[i.Wave][i.Outcome]++
+	}
+	t := rep.Totals
+	sum := 0
+	for _, o := range outcomeSet() {
+		sum += t.Outcomes[patch.Outcome(o)]
+		if t.Outcomes[patch.Outcome(o)] != total[patch.Outcome(o)] {
+			c.violate("R-05", "the report counts %d %s, it lists %d", t.Outcomes[patch.Outcome(o)], o, total[patch.Outcome(o)])
+		}
+		for _, w := range rep.Waves {
+			if w.Outcomes[patch.Outcome(o)] != waves[w.Name][patch.Outcome(o)] {
+				c.violate("R-05", "the report counts %d %s in wave %s, it lists %d", w.Outcomes[patch.Outcome(o)], o, w.Name, waves[w.Name][patch.Outcome(o)])
+			}
+		}
+	}
+	if sum != len(rep.Instances) || t.Planned != sum || t.Good+t.Failures+t.Neutral != sum {
+		c.violate("R-05", "the report lists %d instances; planned %d, good %d, failures %d, neutral %d", len(rep.Instances), t.Planned, t.Good, t.Failures, t.Neutral)
+	}
+}
+
+// outcomeSet is the closed set of what a planned instance can be.
+func outcomeSet() []string {
+	return []string{"Patched", "Compliant", "PatchedPendingReboot", "NonCompliant", "Failed", "TimedOut", "Undeliverable", "Unhealthy", "Unknown", "Gone", "NotSent"}
+}
+
+// forms checks that the table that people open has the same instances.
+func (c *checks) forms(r *runFacts, rep *patch.Report) {
+	data, ok := c.s.world.Object(c.s.bucket(), patch.ReportObject(r.id, "csv"))
+	rows, err := csv.NewReader(bytes.NewReader(data)).ReadAll()
+	if !ok || err != nil {
+		c.violate("R-12", "run %s has no report.csv that can be read", r.id)
+		return
+	}
+	listed := map[string]bool{}
+	for _, row := range rows {
+		for _, cell := range row {
+			if strings.HasPrefix(cell, "i-") {
+				listed[cell] = true
+			}
+		}
+	}
+	for _, i := range rep.Instances {
+		if !listed[string(i.InstanceID)] {
+			c.violate("R-05", "%s is not in report.csv", i.InstanceID)
+		}
+	}
+}
+
+// digests checks that the report is about the plan that people were asked
+// about: I-30, I-33.
+func (c *checks) digests(r *runFacts, rep *patch.Report) {
+	for _, m := range c.s.world.Mailbox(approver) {
+		if _, ok := link(m.Body); !ok || !strings.Contains(m.Body, string(r.id)) {
+			continue
+		}
+		if rep.PlanDigest == "" || !strings.Contains(m.Body, rep.PlanDigest) {
+			c.violate("I-33", "the report is about plan %q, the mail %q about another", rep.PlanDigest, m.Subject)
+		}
+	}
+}
+
+// truth holds one outcome against what the agent of the instance saw.
+func (c *checks) truth(r *runFacts, i patch.InstanceReport) {
+	saw := c.sawOf(r, string(i.InstanceID))
+	switch i.Outcome {
+	case patch.Patched, patch.PatchedPendingReboot, patch.Compliant, patch.NonCompliant:
+		c.success(r, i, saw)
+		return
+	case patch.NotSent:
+		if saw.started {
+			c.violate("R-05", "%s is reported NotSent (%s), and its agent began", i.InstanceID, i.Reason)
+		}
+	case patch.Undeliverable:
+		if saw.started {
+			c.violate("R-07", "%s is reported Undeliverable, and its agent began", i.InstanceID)
+		}
+	case patch.Gone:
+		if m, ok := c.s.world.Instance(string(i.InstanceID)); ok && m.State != "terminated" && m.State != "shutting-down" {
+			c.violate("R-07", "%s is reported Gone, and is %s", i.InstanceID, m.State)
+		}
+	case patch.Failed:
+		c.disagreement(i, saw)
+	}
+	if i.Reason == "" {
+		c.violate("I-39", "%s is reported %s without a reason", i.InstanceID, i.Outcome)
+	}
+}
+
+// saw is what the world knows of an instance's part in a run.
+type saw struct {
+	started  bool
+	finish   *world.AgentEvent // the last end of an operation of ours
+	record   *world.AgentEvent // the last patch state record that was written
+	ours     bool              // by our command
+	away     int               // reboots without return, at the end of the run
+	recorded bool              // our command wrote a record at all
+}
+
+func (c *checks) sawOf(r *runFacts, id string) saw {
+	var s saw
+	sent := r.sentTo[id]
+	for _, e := range c.s.world.AgentLog(id) {
+		ours := sent != nil && e.CommandID == sent.command
+		switch {
+		case e.Kind == world.AgentRecorded:
+			s.record, s.ours = &e, ours
+			s.recorded = s.recorded || ours
+		case !ours:
+		case e.Kind == world.AgentStarted:
+			s.started = true
+		case e.Kind == world.AgentFinished:
+			s.finish = &e
+		case e.Kind == world.AgentRebooting:
+			s.away++
+		case e.Kind == world.AgentReturned:
+			s.away--
+		}
+	}
+	return s
+}
+
+// success checks that an operation of ours ended well on the instance, wrote
+// its record, left what the outcome says, and the machine came back.
+func (c *checks) success(r *runFacts, i patch.InstanceReport, s saw) {
+	w := r.plan[string(i.InstanceID)]
+	if w == nil {
+		return // said already
+	}
+	op, _ := r.operation(w)
+	switch {
+	case s.finish == nil || s.finish.ExitCode != 0 || s.finish.Operation != string(op):
+		c.violate("R-07", "%s is reported %s, and its agent finished no %s of ours well", i.InstanceID, i.Outcome, op)
+		return
+	case !s.recorded:
+		c.violate("R-07", "%s is reported %s, and no record of our %s was ever written", i.InstanceID, i.Outcome, op)
+	case s.away > 0:
+		c.violate("R-07", "%s is reported %s, and has not come back from its reboot", i.InstanceID, i.Outcome)
+	case i.After == nil || i.After.Operation != op || i.After.Started.Before(r.sentTo[string(i.InstanceID)].at.Add(-maxSkew)):
+		c.violate("R-07", "%s is reported %s, and the evidence in the report is not of our command", i.InstanceID, i.Outcome)
+	}
+	open := s.finish.Missing + s.finish.Failed
+	wrong := false
+	switch i.Outcome {
+	case patch.Patched:
+		wrong = open+s.finish.Pending > 0 || op != patch.Install
+	case patch.Compliant:
+		wrong = open+s.finish.Pending > 0
+	case patch.PatchedPendingReboot:
+		wrong = open > 0 || s.finish.Pending == 0 || op != patch.Install
+	case patch.NonCompliant:
+		wrong = open+s.finish.Pending == 0 || op != patch.Scan
+	}
+	if wrong {
+		c.violate("R-07", "%s is reported %s, and after its %s %d patches were missing, %d failed, %d waited for a reboot", i.InstanceID, i.Outcome, op, s.finish.Missing, s.finish.Failed, s.finish.Pending)
+	}
+}
+
+// maxSkew is how far the clock of a machine may be off.
+const maxSkew = 5 * time.Minute
+
+// disagreement checks that a command that failed although nothing is missing is
+// reported with both: I-38.
+func (c *checks) disagreement(i patch.InstanceReport, s saw) {
+	if s.finish == nil || s.finish.ExitCode == 0 || s.record == nil || !s.ours {
+		return
+	}
+	if s.finish.Missing+s.finish.Failed+s.finish.Pending == 0 && !strings.Contains(i.Warning, "disagree") {
+		c.violate("I-38", "%s is reported %s, nothing is missing on it, and the report does not say that they disagree", i.InstanceID, i.Outcome)
+	}
+}
+
+// intents checks that every command that was accepted has an intent, and that
+// every intent ended: with its command, with a refusal, given up, or with its
+// instances reported as unknown: I-46.
+func (c *checks) intents(r *runFacts, rep *patch.Report) {
+	unknown := map[string]bool{}
+	if rep != nil {
+		for _, i := range rep.Instances {
+			unknown[string(i.InstanceID)] = i.Outcome == patch.Unknown || i.Outcome == patch.Gone
+		}
+	}
+	for _, key := range sortedKeys(c.tables.byKey) {
+		in := c.tables.byKey[key]
+		if in.run != string(r.id) || len(in.ids) == 0 || in.command != "" || in.rejected || in.lost {
+			continue
+		}
+		if i := slices.IndexFunc(in.ids, func(id string) bool { return !unknown[id] }); i >= 0 {
+			c.violate("I-46", "the intent of %s has no outcome, and %s is not reported Unknown", in.marker, in.ids[i])
+		}
+	}
+}

@@ -1,0 +1,287 @@
+package sim
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/world"
+)
+
+// sending is one accepted SendCommand.
+type sending struct {
+	at              time.Time
+	run             *runFacts
+	wave            *waveFacts
+	account, region string
+	place           string // account/region
+	ids             []string
+	command, marker string
+	install         bool
+}
+
+// allowed are the calls that may change anything anywhere: I-12.
+func allowed() []string {
+	return []string{
+		"ssm:SendCommand", "ssm:CancelCommand", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:TransactWriteItems",
+		"s3:PutObject", "sns:Publish", "states:SendTaskSuccess", "states:StartExecution",
+	}
+}
+
+// caller checks who changes what: only the listed calls (I-12), what belongs to
+// the hub from the hub, and an instance only through the role of its own account
+// in a session that is limited and short (I-11, I-60).
+func (c *checks) caller(e world.Entry) {
+	if !contains(allowed(), e.Name) {
+		c.violate("I-12", "%s was called, and nothing of ours may", e.Name)
+	}
+	if !strings.HasPrefix(e.Name, "ssm:") {
+		if e.Account != hubAccount {
+			c.violate("I-11", "%s landed in account %s, not in the hub", e.Name, e.Account)
+		}
+		return
+	}
+	if e.Account == hubAccount || !strings.Contains(e.Principal.RoleARN, ":"+e.Account+":role/") {
+		c.violate("I-11", "%s landed in account %s as %s", e.Name, e.Account, e.Principal.RoleARN)
+	}
+	if len(e.Principal.Session) == 0 || e.Principal.Expires.IsZero() || e.Principal.Expires.Sub(e.Time) > time.Hour {
+		c.violate("I-60", "%s was called in a session without a policy, or longer than an hour", e.Name)
+	}
+}
+
+// ssm looks at what is asked of Run Command.
+func (c *checks) ssm(e world.Entry, operation string) {
+	switch in := e.Input.(type) {
+	case *ssm.SendCommandInput:
+		c.sent(e, in)
+	case *ssm.CancelCommandInput:
+		c.cancelled(aws.ToString(in.CommandId), in.InstanceIds)
+	default:
+		c.violate("I-12", "ssm:%s cannot be judged", operation)
+	}
+}
+
+// sent checks one accepted command.
+func (c *checks) sent(e world.Entry, in *ssm.SendCommandInput) {
+	s := &sending{
+		at: e.Time, account: e.Account, region: e.Region, place: e.Account + "/" + e.Region, ids: slices.Clone(in.InstanceIds),
+		marker: aws.ToString(in.Comment), install: contains(in.Parameters["Operation"], "Install"),
+	}
+	if out, ok := e.Output.(*ssm.SendCommandOutput); ok && out.Command != nil {
+		s.command = aws.ToString(out.Command.CommandId)
+	}
+	intent := c.tables.intents[s.marker]
+	if !c.foretold(s, intent) || len(s.ids) == 0 {
+		return
+	}
+	c.loadPlan(s.run)
+	s.wave = s.run.byName[intent.wave]
+	if s.wave == nil {
+		c.violate("R-02", "a command was sent for wave %q, which the input does not have", intent.wave)
+		return
+	}
+	c.commands[s.command] = s
+	c.inPlan(s)
+	c.twice(s)
+	c.parameters(s, in)
+	c.permitted(s)
+	c.stopped(s)
+	c.leased(s, intent)
+	c.waveOrder(s)
+	if s.wave.first.IsZero() {
+		s.wave.first = s.at
+	}
+}
+
+// inPlan checks that a command names instances of the approved plan alone, each
+// where and in the wave in which it is planned, and none that its owner has taken
+// out or that does not run: rule 2, I-04, I-06, I-07.
+func (c *checks) inPlan(s *sending) {
+	for _, id := range s.ids {
+		if s.run.plan[id] != s.wave {
+			c.violate("R-02", "%s was sent to in wave %s, and is not in that wave's plan", id, s.wave.input.Name)
+		}
+		i, ok := c.s.world.Instance(id)
+		switch {
+		case !ok || i.Account != s.account || i.Region != s.region:
+			c.violate("I-11", "%s was sent to in %s, where it is not", id, s.place)
+		case optedOut(i):
+			c.violate("R-02", "%s was sent to although its owner has taken it out", id)
+		case i.State != "running":
+			c.violate("R-02", "%s was sent to although it is %s", id, i.State)
+		}
+	}
+}
+
+// twice checks that no instance is in two accepted commands of a run: rule 1, I-02.
+func (c *checks) twice(s *sending) {
+	for _, id := range s.ids {
+		if former := s.run.sentTo[id]; former != nil {
+			c.violate("R-01", "%s was sent a second command, %s after %s", id, s.command, former.command)
+		}
+		s.run.sentTo[id] = s
+	}
+}
+
+// once checks that an agent begins one Install in a run at most, and none that
+// nobody asked for: rule 1, I-01, I-10.
+func (c *checks) once(s *sending, e world.AgentEvent) {
+	if e.Operation != "Install" {
+		return
+	}
+	s.run.installs[e.InstanceID]++
+	if n := s.run.installs[e.InstanceID]; n > 1 {
+		c.violate("R-01", "%s began Install number %d", e.InstanceID, n)
+	}
+	if op, _ := s.run.operation(s.wave); op != patch.Install {
+		c.violate("I-10", "%s began an Install in a wave that only scans", e.InstanceID)
+	}
+}
+
+const (
+	// longestCommand is the time that a command may take as a whole. Source: the design, section "Deadlines".
+	longestCommand = 5 * 3600
+	// maxNamed is how many instances a command may name. Source: SSM SendCommand InstanceIds, read 2026-11.
+	maxNamed = 50
+)
+
+// parameters checks every field of a command against the input: I-05.
+func (c *checks) parameters(s *sending, in *ssm.SendCommandInput) {
+	op, reboot := s.run.operation(s.wave)
+	for _, name := range slices.Sorted(maps.Keys(in.Parameters)) {
+		values := in.Parameters[name]
+		want := map[string]string{"Operation": string(op), "RebootOption": string(reboot)}[name]
+		switch {
+		case name == "SnapshotId" && len(values) == 1 && len(values[0]) == 36:
+			c.snapshot(s, values[0])
+		case want == "" || len(values) != 1 || values[0] != want:
+			c.violate("I-05", "%s was sent with %s %q, the input means %q", s.command, name, values, want)
+		}
+	}
+	if len(in.Parameters) != 3 {
+		c.violate("I-05", "%s was sent with %d parameters, not 3", s.command, len(in.Parameters))
+	}
+	other := in.DocumentVersion != nil || in.DocumentHash != nil || len(in.Targets) > 0 || in.AlarmConfiguration != nil ||
+		in.NotificationConfig != nil || in.ServiceRoleArn != nil || in.OutputS3BucketName != nil || in.CloudWatchOutputConfig != nil
+	if aws.ToString(in.DocumentName) != "AWS-RunPatchBaseline" || other {
+		c.violate("I-05", "%s was sent with another document, or with fields that the plan does not have", s.command)
+	}
+	concurrency, err1 := strconv.Atoi(aws.ToString(in.MaxConcurrency))
+	_, err2 := strconv.Atoi(aws.ToString(in.MaxErrors))
+	if err1 != nil || err2 != nil || concurrency < 1 || concurrency > c.limit(s) || len(s.ids) > maxNamed {
+		c.violate("I-05", "%s was sent to %d instances with MaxConcurrency %q and MaxErrors %q", s.command, len(s.ids), aws.ToString(in.MaxConcurrency), aws.ToString(in.MaxErrors))
+		return
+	}
+	rounds := (len(s.ids) + concurrency - 1) / concurrency
+	seconds := int(aws.ToInt32(in.TimeoutSeconds))
+	if seconds != rounds*s.wave.input.CommandTimeoutSeconds || rounds > 1 && seconds > longestCommand {
+		c.violate("I-05", "%s has %d rounds and TimeoutSeconds %d, an instance may take %d", s.command, rounds, seconds, s.wave.input.CommandTimeoutSeconds)
+	}
+}
+
+// snapshot checks that a target has one snapshot, and no other target has it.
+func (c *checks) snapshot(s *sending, id string) {
+	t := patch.Target{Run: s.run.id, Wave: s.wave.input.Name, Account: patch.AccountID(s.account), Region: patch.Region(s.region)}
+	if other, ok := s.run.snapshots[id]; ok && other != t {
+		c.violate("I-05", "%s was sent with the snapshot of %v", s.command, other)
+	}
+	s.run.snapshots[id] = t
+}
+
+// permitted checks that a person approved the wave before, in time, and nobody
+// has rejected: rules 2 and 8, I-03, I-28, I-29, I-31.
+func (c *checks) permitted(s *sending) {
+	r := s.run
+	if !r.rejected.IsZero() {
+		c.violate("R-08", "a command was sent after a rejection")
+	}
+	if r.input.Approval == patch.ApproveNone || !s.install {
+		return
+	}
+	scope := "run"
+	if r.input.Approval == patch.ApprovePerWave {
+		scope = "wave:" + s.wave.input.Name
+	}
+	id := patch.ApprovalID(r.id, scope)
+	at, ok := r.approved[id]
+	timeout := time.Duration(r.input.ApprovalTimeoutSeconds) * time.Second
+	switch {
+	case !ok:
+		c.violate("R-02", "a command was sent before anybody approved %s", scope)
+	case at.After(r.asked[id].Add(timeout)):
+		c.violate("R-08", "a command was sent on an approval that came after its time")
+	}
+	if n := len(c.tables.approvals[id]); n < max(r.input.RequireDistinct, 1) {
+		c.violate("I-31", "a command was sent when %d people had approved %s, %d must", n, scope, r.input.RequireDistinct)
+	}
+}
+
+// decided is told by the one who decides on the open question, from the moment
+// the decision is on its way.
+func (c *checks) decided(approve bool) {
+	for _, r := range c.order {
+		for _, id := range sortedKeys(r.asked) {
+			if c.tables.states["approval "+id] == "pending" {
+				c.decidedOn(id, approve)
+			}
+		}
+	}
+}
+
+// decidedOn is decided for one question out of several.
+func (c *checks) decidedOn(approval string, approve bool) {
+	for _, r := range c.order {
+		if _, mine := r.asked[approval]; !mine {
+			continue
+		}
+		c.loadPlan(r)
+		_, before := r.approved[approval]
+		switch {
+		case approve && !before:
+			r.approved[approval] = c.now()
+		case !approve && !before:
+			r.rejected = c.now()
+		}
+	}
+}
+
+// harmless checks that no request but the one that decides writes anything:
+// rule 8, I-26.
+func (c *checks) harmless(method string, before int) {
+	if method != "POST" && c.writes != before {
+		c.violate("R-08", "a %s of the approval page wrote %d times to the tables", method, c.writes-before)
+	}
+}
+
+// limit resolves the concurrency of a command's target.
+func (c *checks) limit(s *sending) int {
+	t := patch.Target{Run: s.run.id, Wave: s.wave.input.Name, Account: patch.AccountID(s.account), Region: patch.Region(s.region)}
+	n := len(s.run.targets[t].Instances)
+	return max(min(resolve(s.wave.input.SSM.MaxConcurrency, n), n), 1)
+}
+
+// concurrency checks that no more instances of an account-region are out of
+// service at once than the input allows. One that ended badly counts until its
+// agent is back: rule 3, I-13.
+func (c *checks) concurrency(s *sending, e world.AgentEvent) {
+	out := c.down[s.place]
+	if out == nil {
+		out = map[string]bool{}
+		c.down[s.place] = out
+	}
+	out[e.InstanceID] = true
+	for id := range out {
+		if i, ok := c.s.world.Instance(id); ok && c.atWork[id] == nil && i.Online() && i.State == "running" {
+			delete(out, id)
+		}
+	}
+	if limit := c.limit(s); len(out) > limit {
+		c.violate("R-03", "%d instances out of service in %s, %d allowed", len(out), s.place, limit)
+	}
+}

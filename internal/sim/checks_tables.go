@@ -1,0 +1,303 @@
+package sim
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/world"
+)
+
+// tables is what the API side of DynamoDB has accepted, as far as rules are about it.
+type tables struct {
+	chains    map[string]chainEnd
+	heads     map[string]chainEnd        // of chains, as the state table binds them
+	audited   map[string]bool            // see auditKey
+	leases    map[string]leaseRow        // by account/region
+	intents   map[string]*intentRow      // by marker
+	byKey     map[string]*intentRow      // by place in the table
+	approvals map[string]map[string]bool // identities that approved, by approval
+	states    map[string]string          // of approvals and verdicts, by place in the table
+	tokens    map[string]string          // task token to approval
+	open      map[string]bool            // runs in the list of open ones
+	codes     map[string]string          // what a person types, by approval
+	token     string                     // of the last transaction
+}
+
+// chainEnd is the last line of an audit chain.
+type chainEnd struct {
+	seq  int
+	hash string
+}
+
+// intentRow is one intent as DynamoDB has it.
+type intentRow struct {
+	run, wave, account, region string
+	marker, command            string
+	ids                        []string
+	fence                      int
+	rejected, lost             bool
+	used                       string // the command that the API side accepted for it
+}
+
+func newTables() tables {
+	return tables{
+		chains: map[string]chainEnd{}, heads: map[string]chainEnd{}, audited: map[string]bool{}, leases: map[string]leaseRow{},
+		intents: map[string]*intentRow{}, byKey: map[string]*intentRow{}, approvals: map[string]map[string]bool{},
+		codes: map[string]string{}, states: map[string]string{}, tokens: map[string]string{}, open: map[string]bool{},
+	}
+}
+
+type item = map[string]types.AttributeValue
+
+// wrote takes over what one call wrote. Audit lines come first: what is written
+// together takes effect together.
+func (c *checks) wrote(e world.Entry) {
+	switch in := e.Input.(type) {
+	case *dynamodb.PutItemInput:
+		c.put(aws.ToString(in.TableName), aws.ToString(in.ConditionExpression), in.Item)
+	case *dynamodb.UpdateItemInput:
+		c.changed(aws.ToString(in.TableName), in.Key)
+	case *dynamodb.TransactWriteItemsInput:
+		c.transactItems += len(in.TransactItems)
+		if again := aws.ToString(in.ClientRequestToken); again == c.tables.token {
+			return // tried again after a lost answer: it took effect the first time
+		}
+		c.tables.token = aws.ToString(in.ClientRequestToken)
+		for _, audit := range []bool{true, false} {
+			for _, a := range in.TransactItems {
+				c.action(a, audit)
+			}
+		}
+	}
+}
+
+// action takes over one action of a transaction: of the audit table, or of the other.
+func (c *checks) action(a types.TransactWriteItem, audit bool) {
+	switch {
+	case a.Put != nil && isAudit(a.Put.TableName) == audit:
+		c.put(*a.Put.TableName, aws.ToString(a.Put.ConditionExpression), a.Put.Item)
+	case a.Update != nil && isAudit(a.Update.TableName) == audit:
+		c.changed(*a.Update.TableName, a.Update.Key)
+	case a.Delete != nil && isAudit(a.Delete.TableName) == audit:
+		c.changed(*a.Delete.TableName, a.Delete.Key)
+		if attribute(a.Delete.Key, "pk") == "OPEN" {
+			delete(c.tables.open, attribute(a.Delete.Key, "sk"))
+		}
+	}
+}
+
+func isAudit(table *string) bool { return strings.HasSuffix(aws.ToString(table), "-audit") }
+
+// changed checks that nothing changes or deletes an audit line: I-45.
+func (c *checks) changed(table string, key item) {
+	if isAudit(&table) {
+		c.violate("I-45", "the audit line %s %s was changed or deleted", attribute(key, "pk"), attribute(key, "sk"))
+	}
+}
+
+// put takes over a row as it stands now.
+func (c *checks) put(table, condition string, row item) {
+	pk, sk := attribute(row, "pk"), attribute(row, "sk")
+	c.expires(table, row)
+	if isAudit(&table) {
+		c.line(condition, row)
+		return
+	}
+	kind, rest, _ := strings.Cut(pk, "#")
+	c.head(kind, pk, sk, row)
+	switch {
+	case kind == "LEASE":
+		place := strings.Replace(rest, "#", "/", 1)
+		is := leaseRow{run: attribute(row, "run"), fence: number(row, "fence"), expires: moment(row, "leaseExpires")}
+		c.leaseWritten(place, c.tables.leases[place], is)
+		c.tables.leases[place] = is
+	case kind == "OPEN" && strings.HasPrefix(sk, "RUN#"):
+		c.tables.open[sk] = true
+	case kind == "APPROVAL" && sk == "META":
+		c.approval(rest, row)
+	case kind == "APPROVAL" && strings.HasPrefix(sk, "DECISION#"):
+		c.decision(rest, row)
+	case kind == "RUN" && sk == "ABORT":
+		c.abort(rest)
+	case kind == "RUN" && strings.HasPrefix(sk, "SEND#"):
+		c.intent(rest, sk, row)
+	case kind == "RUN" && strings.HasPrefix(sk, "WAVE#"):
+		c.verdict(rest, sk, row)
+	}
+}
+
+// expires checks that nothing which a run needs can be removed before 30 days
+// are past, and no lease or audit line ever: I-50.
+func (c *checks) expires(table string, row item) {
+	n, ok := row["expires"].(*types.AttributeValueMemberN)
+	if !ok {
+		return
+	}
+	at, err := strconv.ParseInt(n.Value, 10, 64)
+	if err != nil || time.Unix(at, 0).Sub(c.now()) < 30*24*time.Hour || isAudit(&table) || strings.HasPrefix(attribute(row, "pk"), "LEASE#") {
+		c.violate("I-50", "row %s %s expires at %s", attribute(row, "pk"), attribute(row, "sk"), n.Value)
+	}
+}
+
+// intent takes over a send that is foretold, or what became of it.
+func (c *checks) intent(run, sk string, row item) {
+	parts := strings.Split(sk, "#")
+	if len(parts) != 5 {
+		c.violate("R-10", "%s names no batch", sk)
+		return
+	}
+	key := run + " " + sk
+	in := c.tables.byKey[key]
+	if in == nil {
+		in = &intentRow{run: run, wave: parts[1], account: parts[2], region: parts[3], marker: attribute(row, "marker"), ids: list(row, "ids"), fence: number(row, "fence")}
+		c.tables.byKey[key] = in
+		if former := c.tables.intents[in.marker]; former != nil && in.marker != "" {
+			c.violate("R-10", "two intents have the marker %q", in.marker)
+		}
+		c.tables.intents[in.marker] = in
+	}
+	in.command, in.rejected, in.lost = attribute(row, "commandId"), attribute(row, "rejected") != "", boolean(row, "lost")
+	if in.rejected && in.used != "" {
+		c.violate("R-10", "the intent of %s is written down as rejected, and the API side had accepted %s", in.marker, in.used)
+	}
+	if in.command != "" && in.command != in.used {
+		c.violate("R-10", "the intent of %s adopted %s, the API side had accepted %q for it", in.marker, in.command, in.used)
+	}
+}
+
+// approval takes over a question to people. Once it is decided it stays so: I-25, I-48.
+func (c *checks) approval(id string, row item) {
+	if r := c.runs[patch.RunID(attribute(row, "run"))]; r != nil && r.asked[id].IsZero() {
+		r.asked[id] = c.now()
+	}
+	c.tables.codes[id] = fmt.Sprintf("%d-%.4s", number(row, "instances"), attribute(row, "digest"))
+	if token := attribute(row, "taskToken"); token != "" {
+		c.tables.tokens[token] = id
+	}
+	c.settles("approval "+id, attribute(row, "approvalStatus"), "pending")
+}
+
+// settles notes a state that is final but for its first.
+func (c *checks) settles(what, is, first string) {
+	was := c.tables.states[what]
+	if was != "" && was != first && was != is {
+		c.violate("I-48", "%s went from %s to %s", what, was, is)
+	}
+	c.tables.states[what] = is
+}
+
+// decision takes over a person's answer, which must be in the audit by now: I-44.
+func (c *checks) decision(id string, row item) {
+	identity := attribute(row, "identity")
+	if !c.tables.audited[auditKey("Decided", "", id)] {
+		c.violate("R-10", "%s decided on approval %s without an audit entry", identity, id)
+	}
+	if state := c.tables.states["approval "+id]; state != "" && state != "pending" && state != "approved" && state != "rejected" {
+		c.violate("R-08", "a decision was recorded for an approval that was %s", state)
+	}
+	if attribute(row, "decision") != "approve" {
+		return
+	}
+	if c.tables.approvals[id] == nil {
+		c.tables.approvals[id] = map[string]bool{}
+	}
+	c.tables.approvals[id][identity] = true
+}
+
+// abort takes over the flag that stops a run.
+func (c *checks) abort(run string) {
+	if !c.tables.audited[auditKey("Aborted", "", patch.ApprovalID(patch.RunID(run), "abort"))] {
+		c.violate("R-10", "run %s was aborted without an audit entry", run)
+	}
+	if r := c.runs[patch.RunID(run)]; r != nil && r.aborted.IsZero() {
+		r.aborted = c.now()
+	}
+}
+
+// verdict takes over what was judged of a wave; it does not change any more: I-48.
+func (c *checks) verdict(run, sk string, row item) {
+	is := attribute(row, "verdict")
+	wave, _ := strings.CutPrefix(sk, "WAVE#")
+	if is == "" {
+		if was := c.tables.states["verdict "+run+" "+wave]; was != "" {
+			c.violate("I-48", "the verdict %s on wave %s was taken back", was, wave)
+		}
+		return
+	}
+	if !c.tables.audited[auditKey("Verdict", "wave "+wave+": "+is, run)] {
+		c.violate("R-10", "wave %s was judged %s without an audit entry", wave, is)
+	}
+	c.settles("verdict "+run+" "+wave, is, "")
+}
+
+// answered checks what Step Functions is told: a waiting run goes on only when
+// that is in the audit: I-44.
+func (c *checks) answered(e world.Entry, operation string) {
+	in, ok := e.Input.(*sfn.SendTaskSuccessInput)
+	if !ok {
+		if operation != "StartExecution" {
+			c.violate("I-12", "states:%s was called", operation)
+		}
+		return
+	}
+	id := c.tables.tokens[aws.ToString(in.TaskToken)]
+	if id == "" || !c.tables.audited[auditKey("Release", "", id)] {
+		c.violate("R-10", "a waiting task was answered for approval %q without an audit entry", id)
+	}
+}
+
+// attribute is a text attribute of an item.
+func attribute(row item, name string) string {
+	v, ok := row[name].(*types.AttributeValueMemberS)
+	if !ok {
+		return ""
+	}
+	return v.Value
+}
+
+func number(row item, name string) int {
+	v, ok := row[name].(*types.AttributeValueMemberN)
+	if !ok {
+		return 0
+	}
+	n, err := strconv.Atoi(v.Value)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func boolean(row item, name string) bool {
+	v, ok := row[name].(*types.AttributeValueMemberBOOL)
+	return ok && v.Value
+}
+
+func moment(row item, name string) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, attribute(row, name))
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+func list(row item, name string) []string {
+	v, ok := row[name].(*types.AttributeValueMemberL)
+	if !ok {
+		return nil
+	}
+	var all []string
+	for _, one := range v.Value {
+		if s, ok := one.(*types.AttributeValueMemberS); ok {
+			all = append(all, s.Value)
+		}
+	}
+	return all
+}
