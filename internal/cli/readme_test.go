@@ -55,6 +55,16 @@ func TestReadme_length(t *testing.T) {
 	assert.Less(t, strings.Count(page(t, "README.md"), "\n"), 200)
 }
 
+func TestExamples_areListed(t *testing.T) {
+	list := page(t, "examples/README.md")
+	files, err := filepath.Glob(root + "examples/*/*.json")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, f := range files {
+		assert.Contains(t, list, "| `"+strings.TrimPrefix(filepath.ToSlash(f), root+"examples/")+"` |")
+	}
+}
+
 func TestPages_MakeTargetsExist(t *testing.T) {
 	makefile := page(t, "Makefile")
 	target := regexp.MustCompile("(?m)(?:^|`)make ([a-z]+)\\b")
