@@ -1,0 +1,443 @@
+package task_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/task"
+)
+
+// stateTable is the callback's table with the writes that only the other tasks
+// need. A transaction happens as a whole or not at all.
+type stateTable struct {
+	*callbackTable
+	fail func(writes []task.Write) error // before the effect
+	lose func(writes []task.Write) error // after the effect
+}
+
+func newStateTable() *stateTable {
+	return &stateTable{callbackTable: &callbackTable{rows: map[patch.Key]json.RawMessage{}, audits: map[patch.Key]patch.AuditEntry{}}}
+}
+
+func (t *stateTable) Write(_ context.Context, writes ...task.Write) error {
+	if t.fail != nil {
+		if err := t.fail(writes); err != nil {
+			return err
+		}
+	}
+	if err := t.apply(writes); err != nil {
+		return err
+	}
+	if t.lose != nil {
+		return t.lose(writes)
+	}
+	return nil
+}
+
+func (t *stateTable) apply(writes []task.Write) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(writes) > 100 {
+		return fmt.Errorf("%d writes in one transaction", len(writes))
+	}
+	seen := map[patch.Key]bool{}
+	for _, w := range writes {
+		if w.How != task.Audit && seen[w.Key] {
+			return fmt.Errorf("two writes of one transaction touch %v", w.Key)
+		}
+		seen[w.Key] = true
+		if w.How == task.Create || w.How == task.Replace || w.How == task.Audit {
+			if err := t.holds(w); err != nil {
+				return err
+			}
+		}
+	}
+	for _, w := range writes {
+		if err := t.effect(w); err != nil {
+			return err
+		}
+	}
+	t.writes++
+	return nil
+}
+
+func (t *stateTable) effect(w task.Write) error {
+	switch w.How {
+	case task.Audit:
+		t.audits[w.Key] = w.Item.(patch.AuditEntry)
+		return nil
+	case task.Delete:
+		delete(t.rows, w.Key)
+		return nil
+	case task.Add:
+		counters := map[string]int{}
+		if data, ok := t.rows[w.Key]; ok {
+			if err := json.Unmarshal(data, &counters); err != nil {
+				return err
+			}
+		}
+		for k, n := range w.Add {
+			counters[k] += n
+		}
+		w.Item = counters
+	}
+	data, err := json.Marshal(w.Item)
+	t.rows[w.Key] = data
+	return err
+}
+
+func (t *stateTable) LastAudit(_ context.Context, chain string) (patch.ChainHead, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var head patch.ChainHead
+	for _, e := range t.audits {
+		if e.Chain == chain && e.Seq > head.Seq {
+			head = patch.ChainHead{Seq: e.Seq, Hash: e.Hash}
+		}
+	}
+	return head, nil
+}
+
+// bucket keeps objects in memory.
+type bucket struct {
+	localObjects
+	stored []string
+}
+
+func (b *bucket) Store(_ context.Context, key, _ string, data []byte) error {
+	b.localObjects[key] = slices.Clone(data)
+	b.stored = append(b.stored, key)
+	return nil
+}
+
+// spoke is one account and region as the test says it is. A call that is not
+// planned here panics on the embedded interface.
+type spoke struct {
+	task.Spoke
+	machines    map[patch.InstanceID]task.Machine
+	agents      map[patch.InstanceID]task.Agent
+	checks      map[patch.InstanceID]task.Checks
+	states      map[patch.InstanceID]patch.PatchState
+	progress    map[patch.CommandID]task.Progress
+	invocations map[patch.CommandID][]patch.Invocation
+	markers     map[string]patch.CommandID
+	cancels     []string
+	onCancel    func()
+	lists       int
+}
+
+func (s *spoke) Machines(_ context.Context, ids []patch.InstanceID) (map[patch.InstanceID]task.Machine, error) {
+	return only(s.machines, ids), nil
+}
+
+func (s *spoke) Agents(_ context.Context, ids []patch.InstanceID) (map[patch.InstanceID]task.Agent, error) {
+	return only(s.agents, ids), nil
+}
+
+func (s *spoke) Statuses(_ context.Context, ids []patch.InstanceID) (map[patch.InstanceID]task.Checks, error) {
+	return only(s.checks, ids), nil
+}
+
+func (s *spoke) PatchStates(_ context.Context, ids []patch.InstanceID) (map[patch.InstanceID]patch.PatchState, error) {
+	return only(s.states, ids), nil
+}
+
+func only[V any](all map[patch.InstanceID]V, ids []patch.InstanceID) map[patch.InstanceID]V {
+	some := map[patch.InstanceID]V{}
+	for _, id := range ids {
+		if v, ok := all[id]; ok {
+			some[id] = v
+		}
+	}
+	return some
+}
+
+func (s *spoke) Progress(_ context.Context, _ time.Time, ids []patch.CommandID) (map[patch.CommandID]task.Progress, error) {
+	some := map[patch.CommandID]task.Progress{}
+	for _, id := range ids {
+		if p, ok := s.progress[id]; ok {
+			some[id] = p
+		}
+	}
+	return some, nil
+}
+
+func (s *spoke) Invocations(_ context.Context, id patch.CommandID) ([]patch.Invocation, error) {
+	s.lists++
+	return s.invocations[id], nil
+}
+
+func (s *spoke) ByMarker(_ context.Context, marker string, _ time.Time) (patch.CommandID, bool, error) {
+	id, ok := s.markers[marker]
+	return id, ok, nil
+}
+
+func (s *spoke) Output(context.Context, patch.CommandID, patch.InstanceID, patch.Platform, int) (string, error) {
+	return "error\x1b[31m: disk full\n", nil
+}
+
+func (s *spoke) Cancel(_ context.Context, id patch.CommandID, ids []patch.InstanceID) error {
+	if s.onCancel != nil {
+		s.onCancel()
+	}
+	s.cancels = append(s.cancels, fmt.Sprint(id, " ", ids))
+	return nil
+}
+
+// site is a hub with a running run of one wave and one target, and everything
+// that its tasks see of AWS.
+type site struct {
+	t       *testing.T
+	table   *stateTable
+	bucket  *bucket
+	spoke   *spoke
+	locked  error // the account's answer to whoever wants in
+	key     *localKey
+	mail    *localMail
+	now     time.Time
+	target  patch.Target
+	leaf    patch.Leaf
+	index   patch.Index
+	sent    []task.Command
+	answers []answer // of the next sends; then success
+	limit   int
+	metrics metrics
+	green   error // nil: alarms are green
+	alarms  int
+}
+
+// answer is what the next send gets.
+type answer struct {
+	id  patch.CommandID
+	err error
+}
+
+type metrics map[string]float64
+
+func (m metrics) Count(name, _ string, value float64, _ map[string]string) { m[name] += value }
+
+func (s *site) Spoke(_ context.Context, at patch.Target) (task.Spoke, error) {
+	require.Equal(s.t, s.target.Account, at.Account)
+	require.Equal(s.t, s.target.Region, at.Region)
+	return s.spoke, s.locked
+}
+
+// Send takes a command as SSM does.
+func (s *site) Send(_ context.Context, _ patch.Target, c task.Command) (patch.CommandID, error) {
+	s.sent = append(s.sent, c)
+	id := patch.CommandID("cmd-" + strconv.Itoa(len(s.sent)))
+	if len(s.answers) > 0 {
+		a := s.answers[0]
+		s.answers = s.answers[1:]
+		if a.id == "" && a.err != nil {
+			return "", a.err
+		}
+		s.spoke.markers[c.Marker] = a.id
+		return a.id, a.err
+	}
+	s.spoke.markers[c.Marker] = id
+	return id, nil
+}
+
+func (s *site) Green(context.Context, patch.RunID, []string) (bool, string, error) {
+	s.alarms++
+	if s.green != nil {
+		return false, s.green.Error(), nil
+	}
+	return true, "", nil
+}
+
+const siteRun = patch.RunID("run-1")
+
+// newSite freezes a plan of n instances that may be sent to.
+func newSite(t *testing.T, n int, change ...func(*patch.Leaf, *patch.TargetRow, *patch.WaveRow, *patch.RunRow)) *site {
+	t.Helper()
+	s := &site{
+		t: t, table: newStateTable(), bucket: &bucket{localObjects: localObjects{}}, key: &localKey{secret: "decisions"}, mail: &localMail{},
+		now: time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC), metrics: metrics{}, limit: n,
+		target: patch.Target{Run: siteRun, Wave: "w", Account: "111111111111", Region: "us-east-1"},
+	}
+	s.spoke = &spoke{
+		machines: map[patch.InstanceID]task.Machine{}, agents: map[patch.InstanceID]task.Agent{}, checks: map[patch.InstanceID]task.Checks{},
+		states: map[patch.InstanceID]patch.PatchState{}, progress: map[patch.CommandID]task.Progress{},
+		invocations: map[patch.CommandID][]patch.Invocation{}, markers: map[string]patch.CommandID{},
+	}
+	s.leaf = patch.Leaf{
+		Target: s.target, Document: patch.Document, Operation: patch.Install, RebootOption: patch.RebootIfNeeded,
+		SnapshotID: patch.SnapshotID(s.target), CommandTimeoutSeconds: 7200, Concurrency: n, ErrorLimit: n, OptOutTag: patch.ExclusionTag,
+	}
+	for i := range n {
+		id := instance(i)
+		s.leaf.Instances = append(s.leaf.Instances, patch.PlannedInstance{ID: id, Wave: "w", Platform: patch.Linux})
+		s.spoke.machines[id] = task.Machine{ID: id, State: "running"}
+		s.spoke.agents[id] = task.Agent{Platform: patch.Linux, Online: true, LastPing: s.now}
+	}
+	row := patch.TargetRow{Status: patch.TargetPlanned, Planned: n, MaxPolls: 100}
+	wave := patch.WaveRow{Wave: "w", Planned: n, Targets: 1, Accounts: 1, FailLimit: n, AccountsMax: 1, PerAccount: patch.Threshold{Value: 100, Percent: true}, AskScope: "none"}
+	run := patch.RunRow{Run: siteRun, Status: patch.RunRunning, Planned: n, Approval: patch.ApproveNone, Started: s.now}
+	for _, f := range change {
+		f(&s.leaf, &row, &wave, &run)
+	}
+	row.Concurrency, row.ErrorLimit = s.leaf.Concurrency, s.leaf.ErrorLimit
+	data, err := patch.Canonical(s.leaf)
+	require.NoError(t, err)
+	row.LeafDigest = patch.Digest(data)
+	s.bucket.localObjects[patch.LeafObject(s.target)] = data
+	s.index = patch.Index{Run: siteRun, Waves: []patch.IndexWave{{
+		Name: "w", Operation: s.leaf.Operation, RebootOption: s.leaf.RebootOption, Planned: n,
+		Targets: []patch.IndexTarget{{Account: s.target.Account, Region: s.target.Region, Planned: n, Digest: row.LeafDigest}},
+	}}}
+	s.index.Seal()
+	run.Digest = s.index.Digest
+	index, err := patch.Canonical(s.index)
+	require.NoError(t, err)
+	s.bucket.localObjects[patch.IndexObject(siteRun)] = index
+	s.table.put(patch.RunKey(siteRun), run)
+	s.table.put(patch.TargetKey(s.target), row)
+	s.table.put(patch.WaveKey(siteRun, "w"), wave)
+	s.table.put(patch.WaveKey(siteRun, patch.WholeRun), patch.WaveRow{Wave: patch.WholeRun, Planned: n, FailLimit: wave.FailLimit})
+	return s
+}
+
+func instance(i int) patch.InstanceID { return patch.InstanceID(fmt.Sprintf("i-%017x", i+1)) }
+
+func (s *site) clock() time.Time { return s.now }
+
+func (s *site) sender() *task.Send {
+	return &task.Send{Table: s.table, Objects: s.bucket, Spokes: s, Sender: s, Decisions: s.key, Now: s.clock, HubAccount: standHub, PollInterval: 15 * time.Second}
+}
+
+func (s *site) send() (task.Answer, error) {
+	return s.sender().Handle(s.t.Context(), task.TargetInput{Target: s.target, AccountLimit: s.limit})
+}
+
+func (s *site) poll() (task.Answer, error) {
+	p := &task.Poll{Table: s.table, Spokes: s, Now: s.clock, PollInterval: 15 * time.Second}
+	return p.Handle(s.t.Context(), task.TargetInput{Target: s.target, AccountLimit: s.limit})
+}
+
+func (s *site) verifier() *task.Verify {
+	return &task.Verify{Table: s.table, Objects: s.bucket, Spokes: s, Alarms: s, Decisions: s.key, Notices: s.mail, Metrics: s.metrics, Now: s.clock}
+}
+
+// verify carries out one step of the verifier on the target.
+func (s *site) verify(what string) (any, error) {
+	return s.verifier().Handle(s.t.Context(), task.VerifyInput{
+		Task: what, Run: siteRun, Wave: "w", Account: s.target.Account, Region: s.target.Region,
+	})
+}
+
+// must takes an answer and no error.
+func (s *site) must(a task.Answer, err error) task.Answer {
+	s.t.Helper()
+	require.NoError(s.t, err)
+	return a
+}
+
+// row is the target as it is now.
+func (s *site) row() *patch.TargetRow {
+	s.t.Helper()
+	var row patch.TargetRow
+	s.load(patch.TargetKey(s.target), &row)
+	return &row
+}
+
+func (s *site) load(key patch.Key, into any) {
+	s.t.Helper()
+	require.NoError(s.t, s.table.Load(s.t.Context(), &task.Row{Key: key, Into: into}))
+}
+
+// edit rewrites a row as another task might.
+func edit[T any](s *site, key patch.Key, f func(*T)) {
+	s.t.Helper()
+	var row T
+	s.load(key, &row)
+	f(&row)
+	s.table.put(key, row)
+}
+
+// sendAll sends until nothing more is sent now.
+func (s *site) sendAll() task.Answer {
+	s.t.Helper()
+	for range 500 {
+		if a := s.must(s.send()); a.Next != "send" {
+			return a
+		}
+	}
+	s.t.Fatal("sending does not end")
+	return task.Answer{}
+}
+
+// ended makes a command end with these statuses, by position of its instances.
+func (s *site) ended(command int, statuses ...string) {
+	s.t.Helper()
+	id := patch.CommandID("cmd-" + strconv.Itoa(command))
+	var all []patch.Invocation
+	for i, status := range statuses {
+		all = append(all, patch.Invocation{InstanceID: s.sent[command-1].IDs[i], Status: status, Details: status})
+	}
+	s.spoke.invocations[id] = all
+	s.spoke.progress[id] = task.Progress{Ended: true, Targets: len(all), Completed: len(all)}
+}
+
+// patched gives instances the evidence of a good patch.
+func (s *site) patched(ids ...patch.InstanceID) {
+	zero, some := 0, 12
+	for _, id := range ids {
+		s.spoke.states[id] = patch.PatchState{
+			Operation: patch.Install, SnapshotID: s.leaf.SnapshotID, Started: s.now, Ended: s.now.Add(10 * time.Minute),
+			Missing: &zero, Failed: &zero, InstalledPendingReboot: &zero, Installed: &some,
+		}
+		s.spoke.agents[id] = task.Agent{Platform: patch.Linux, Online: true, LastPing: s.now.Add(11 * time.Minute)}
+	}
+}
+
+// actions lists what the target's audit chain says was done.
+func (s *site) actions() []string {
+	s.t.Helper()
+	var all []string
+	for _, e := range s.table.chain(s.t, patch.TargetChain(s.target)) {
+		all = append(all, e.Action)
+	}
+	return all
+}
+
+// sentTimes counts the sends that name an instance.
+func (s *site) sentTimes() map[patch.InstanceID]int {
+	n := map[patch.InstanceID]int{}
+	for _, c := range s.sent {
+		for _, id := range c.IDs {
+			n[id]++
+		}
+	}
+	return n
+}
+
+// counters are those of the wave.
+func (s *site) counters() patch.Counters {
+	var c patch.Counters
+	s.load(patch.CountersKey(siteRun, "w"), &c)
+	return c
+}
+
+// intents are the target's intents by their batch.
+func (s *site) intents() []patch.Intent {
+	s.t.Helper()
+	var all []patch.Intent
+	err := s.table.Scan(s.t.Context(), patch.RunKey(siteRun).PK, patch.SendPrefix(s.target), func(_ string, decode func(any) error) error {
+		var in patch.Intent
+		err := decode(&in)
+		all = append(all, in)
+		return err
+	})
+	require.NoError(s.t, err)
+	return all
+}
