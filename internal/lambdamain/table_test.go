@@ -1,0 +1,52 @@
+package lambdamain
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/cloud"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/task"
+)
+
+// TestTable_LostAnswer loses the answer of a transaction. DynamoDB carries a
+// transaction out once for each token, so what the client tries again must bear
+// the token of the first attempt: else a counter would be added to twice, and an
+// intent to send that was written would look like another's.
+func TestTable_LostAnswer(t *testing.T) {
+	var tokens []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, "DynamoDB_20120810.TransactWriteItems", r.Header.Get("X-Amz-Target"))
+		var body struct{ ClientRequestToken string }
+		assert.NoError(t, json.NewDecoder(r.Body).Decode(&body))
+		tokens = append(tokens, body.ClientRequestToken)
+		if len(tokens)%2 == 1 {
+			drop(w, r)
+		}
+		says(200, "{}")(w, r)
+	}))
+	t.Cleanup(server.Close)
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+	} {
+		t.Setenv(name, value)
+	}
+	clients, err := AWS(t.Context())
+	require.NoError(t, err)
+	table := &cloud.Table{DynamoDB: clients.DynamoDB, State: "state", Audit: "audit"}
+	for range 2 {
+		require.NoError(t, table.Write(t.Context(),
+			task.Write{How: task.Create, Key: patch.Key{PK: "RUN#a", SK: "SEND#1"}, Item: stored{Version: 1}},
+			task.Write{How: task.Add, Key: patch.Key{PK: "RUN#a", SK: "COUNT"}, Add: map[string]int{"sent": 1}}))
+	}
+	require.Len(t, tokens, 4, "each write is tried again once")
+	assert.NotEmpty(t, tokens[0])
+	assert.Equal(t, tokens[0], tokens[1])
+	assert.Equal(t, tokens[2], tokens[3])
+	assert.NotEqual(t, tokens[0], tokens[2], "another write, another token")
+}
