@@ -1,0 +1,259 @@
+package task_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/task"
+)
+
+func (s *site) judge() task.JudgeOutput {
+	s.t.Helper()
+	out, err := s.verify("judge")
+	require.NoError(s.t, err)
+	return out.(task.JudgeOutput)
+}
+
+func (s *site) wave() patch.WaveRow {
+	var w patch.WaveRow
+	s.load(patch.WaveKey(siteRun, "w"), &w)
+	return w
+}
+
+// done is a site of ten whose target was verified with bad failures.
+func done(t *testing.T, bad int, change ...func(*patch.Leaf, *patch.TargetRow, *patch.WaveRow, *patch.RunRow)) *site {
+	t.Helper()
+	verified := func(_ *patch.Leaf, r *patch.TargetRow, _ *patch.WaveRow, _ *patch.RunRow) {
+		r.Status, r.Bad = patch.TargetVerified, bad
+		r.Outcomes = map[patch.Outcome]int{patch.Failed: bad, patch.Patched: 10 - bad}
+	}
+	s := newSite(t, 10, append(change, verified)...)
+	s.table.put(patch.CountersKey(siteRun, patch.WholeRun), patch.Counters{Done: 1, Failures: bad})
+	return s
+}
+
+func TestJudge_budgets(t *testing.T) {
+	limits := func(instances, accounts int, perAccount string) func(*patch.Leaf, *patch.TargetRow, *patch.WaveRow, *patch.RunRow) {
+		return func(_ *patch.Leaf, _ *patch.TargetRow, w *patch.WaveRow, _ *patch.RunRow) {
+			share, err := patch.ParseThreshold(perAccount)
+			require.NoError(t, err)
+			w.FailLimit, w.AccountsMax, w.PerAccount = instances, accounts, share
+		}
+	}
+	run := func(f func(*patch.RunRow)) func(*patch.Leaf, *patch.TargetRow, *patch.WaveRow, *patch.RunRow) {
+		return func(_ *patch.Leaf, _ *patch.TargetRow, _ *patch.WaveRow, r *patch.RunRow) { f(r) }
+	}
+	tests := []struct {
+		name   string
+		bad    int
+		change func(*patch.Leaf, *patch.TargetRow, *patch.WaveRow, *patch.RunRow)
+		next   string
+		why    string
+	}{
+		{"all good", 0, limits(1, 1, "10%"), "next", ""},
+		{"at the budget", 1, limits(1, 1, "10%"), "next", ""},
+		{"over the wave's budget", 2, limits(1, 1, "100%"), "stop", "wave's budget is 1"},
+		{"an account over its share", 2, limits(10, 0, "10%"), "stop", "1 accounts"},
+		{"an account over its share, one is tolerated", 2, limits(10, 1, "10%"), "next", ""},
+		{"one failure, abortOnIssues", 1, run(func(r *patch.RunRow) { r.AbortOnIssues = true }), "stop", "abortOnIssues"},
+		{"no failure, abortOnIssues", 0, run(func(r *patch.RunRow) { r.AbortOnIssues = true }), "next", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := done(t, test.bad, test.change)
+			out := s.judge()
+			assert.Equal(t, test.next, out.Next)
+			if test.why != "" {
+				assert.Contains(t, s.wave().Reason, test.why)
+			}
+			before := s.table.snapshot()
+			again := s.judge()
+			assert.Equal(t, out.Next, again.Next, "a verdict does not change")
+			assert.Equal(t, before, s.table.snapshot())
+		})
+	}
+}
+
+func TestJudge_runBudgetAndAbort(t *testing.T) {
+	s := done(t, 0)
+	s.table.put(patch.CountersKey(siteRun, patch.WholeRun), patch.Counters{Failures: 11})
+	assert.Equal(t, "stop", s.judge().Next)
+	assert.Contains(t, s.wave().Reason, "of the run failed")
+
+	s = done(t, 0)
+	s.table.put(patch.AbortKey(siteRun), patch.Abort{By: "ann"})
+	assert.Equal(t, "stop", s.judge().Next)
+	assert.Contains(t, s.wave().Reason, "aborted")
+}
+
+// A target without a result is bad with all its instances: the judge starts
+// from the plan, not from the rows that happen to exist.
+func TestJudge_targetWithoutResult(t *testing.T) {
+	s := done(t, 0, func(_ *patch.Leaf, _ *patch.TargetRow, w *patch.WaveRow, _ *patch.RunRow) { w.FailLimit = 9 })
+	edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) { r.Status = patch.TargetPatching })
+	assert.Equal(t, "stop", s.judge().Next)
+	assert.Contains(t, s.wave().Reason, "10 instances failed")
+
+	s = done(t, 0, func(_ *patch.Leaf, _ *patch.TargetRow, w *patch.WaveRow, _ *patch.RunRow) { w.FailLimit = 9 })
+	delete(s.table.rows, patch.TargetKey(s.target))
+	assert.Equal(t, "stop", s.judge().Next)
+}
+
+func cutShort(approval patch.ApprovalMode, operation patch.Operation) func(*patch.Leaf, *patch.TargetRow, *patch.WaveRow, *patch.RunRow) {
+	return func(l *patch.Leaf, _ *patch.TargetRow, _ *patch.WaveRow, r *patch.RunRow) {
+		l.Operation, r.Approval = operation, approval
+	}
+}
+
+func shorten(s *site) {
+	edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) {
+		r.Closed, r.Outcomes = patch.ReasonAccount, map[patch.Outcome]int{patch.Patched: 4, patch.NotSent: 6}
+	})
+}
+
+// Instances that were not sent because their target was cut short make a doubt:
+// a person decides, and with nobody to ask it stops the run.
+func TestJudge_doubt(t *testing.T) {
+	t.Run("nobody to ask", func(t *testing.T) {
+		s := done(t, 0, cutShort(patch.ApproveNone, patch.Install))
+		shorten(s)
+		assert.Equal(t, "stop", s.judge().Next)
+		assert.Contains(t, s.wave().Reason, "6 instances were not sent")
+	})
+	t.Run("a scan harms nobody", func(t *testing.T) {
+		s := done(t, 0, cutShort(patch.ApproveNone, patch.Scan))
+		shorten(s)
+		assert.Equal(t, "next", s.judge().Next)
+	})
+	t.Run("merely offline is no doubt", func(t *testing.T) {
+		s := done(t, 0, cutShort(patch.ApproveNone, patch.Install))
+		edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) { r.Outcomes = map[patch.Outcome]int{patch.Patched: 4, patch.NotSent: 6} })
+		assert.Equal(t, "next", s.judge().Next)
+	})
+	for _, test := range []struct{ decision, status, next string }{
+		{"", patch.ApprovalPending, "ask"},
+		{patch.Approve, patch.ApprovalApproved, "next"},
+		{patch.Reject, patch.ApprovalRejected, "stop"},
+		{"", patch.ApprovalExpired, "stop"},
+	} {
+		t.Run("asked, "+test.status, func(t *testing.T) {
+			s := done(t, 0, cutShort(patch.ApproveOnce, patch.Install))
+			shorten(s)
+			out := s.judge()
+			require.Equal(t, "ask", out.Next)
+			assert.Equal(t, "soak:w", out.Ask.Scope)
+			assert.Empty(t, s.wave().Verdict, "a doubt is no verdict")
+			rec := patch.Approval{ID: patch.ApprovalID(siteRun, "soak:w"), Run: siteRun, Scope: "soak:w", Digest: s.index.Digest, HubAccount: standHub, RequireDistinct: 1, Status: test.status, Expires: s.now.Add(time.Hour)}
+			s.table.put(patch.ApprovalKey(rec.ID), rec)
+			if test.decision != "" {
+				d := patch.Decision{Approval: rec.ID, Decision: test.decision, Identity: "link", At: s.now}
+				mac, err := s.key.MAC(t.Context(), rec.DecisionMessage(d))
+				require.NoError(t, err)
+				d.MAC = mac
+				s.table.put(patch.DecisionKey(rec.ID, "link"), d)
+			}
+			assert.Equal(t, test.next, s.judge().Next)
+		})
+	}
+	t.Run("a forged answer", func(t *testing.T) {
+		s := done(t, 0, cutShort(patch.ApproveOnce, patch.Install))
+		shorten(s)
+		rec := patch.Approval{ID: patch.ApprovalID(siteRun, "soak:w"), Run: siteRun, Scope: "soak:w", Digest: s.index.Digest, Expires: s.now.Add(time.Hour)}
+		s.table.put(patch.ApprovalKey(rec.ID), rec)
+		s.table.put(patch.DecisionKey(rec.ID, "link"), patch.Decision{Decision: patch.Approve, Identity: "link", At: s.now, MAC: []byte("forged")})
+		_, err := s.verify("judge")
+		assert.Equal(t, patch.ErrTampered, patch.KindOf(err))
+		assert.Empty(t, s.wave().Verdict)
+	})
+}
+
+func gate(seconds int, alarms ...string) func(*patch.Leaf, *patch.TargetRow, *patch.WaveRow, *patch.RunRow) {
+	return func(_ *patch.Leaf, _ *patch.TargetRow, w *patch.WaveRow, _ *patch.RunRow) {
+		w.SoakSeconds, w.Alarms = seconds, alarms
+	}
+}
+
+func TestJudge_soaks(t *testing.T) {
+	s := done(t, 0, gate(600))
+	assert.Equal(t, 600, s.judge().Seconds)
+	s.now = s.now.Add(9 * time.Minute)
+	assert.Equal(t, 60, s.judge().Seconds, "the soak began at the first look")
+	s.now = s.now.Add(time.Minute)
+	assert.Equal(t, "next", s.judge().Next)
+	assert.Zero(t, s.alarms)
+}
+
+func TestJudge_alarms(t *testing.T) {
+	s := done(t, 0, gate(600, "arn"))
+	assert.Equal(t, 120, s.judge().Seconds, "alarms are looked at now and then")
+	s.green = errors.New("alarm arn is ALARM")
+	s.now = s.now.Add(2 * time.Minute)
+	assert.Equal(t, "stop", s.judge().Next, "with nobody to ask")
+	assert.Contains(t, s.wave().Reason, "is ALARM")
+
+	bad := done(t, 11, gate(600, "arn"))
+	assert.Equal(t, "stop", bad.judge().Next)
+	assert.Zero(t, bad.alarms, "a bad wave is not soaked")
+}
+
+// The pause stands between two waves, not after the last.
+func TestJudge_pause(t *testing.T) {
+	pause := func(_ *patch.Leaf, _ *patch.TargetRow, _ *patch.WaveRow, r *patch.RunRow) { r.WavePauseSeconds = 900 }
+	last := done(t, 0, pause)
+	assert.Equal(t, "next", last.judge().Next)
+
+	s := done(t, 0, pause)
+	s.addWave()
+	out := s.judge()
+	assert.Equal(t, "wait", out.Next)
+	assert.Equal(t, 900, out.Seconds)
+	assert.Equal(t, patch.VerdictGood, s.wave().Verdict)
+	s.now = s.now.Add(900 * time.Second)
+	assert.Equal(t, "next", s.judge().Next)
+
+	asked := done(t, 0, pause, func(_ *patch.Leaf, _ *patch.TargetRow, _ *patch.WaveRow, r *patch.RunRow) {
+		r.Approval = patch.ApprovePerWave
+	})
+	asked.addWave()
+	assert.Equal(t, "next", asked.judge().Next, "people are asked during the pause, and their approval waits for its end")
+}
+
+// addWave puts a second wave into the plan.
+func (s *site) addWave() {
+	s.index.Waves = append(s.index.Waves, patch.IndexWave{Name: "next", Operation: patch.Install, Planned: 1, Targets: []patch.IndexTarget{{Account: "222222222222", Region: "us-east-1", Planned: 1}}})
+	s.index.Seal()
+	data, err := patch.Canonical(s.index)
+	require.NoError(s.t, err)
+	s.bucket.localObjects[patch.IndexObject(siteRun)] = data
+	edit(s, patch.RunKey(siteRun), func(r *patch.RunRow) { r.Digest = s.index.Digest })
+}
+
+// A verdict binds the heads of the targets' chains into the run's chain.
+func TestJudge_bindsTheChains(t *testing.T) {
+	heads := map[string]bool{}
+	for _, hash := range []string{"", "aa", "bb"} {
+		s := done(t, 0)
+		edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) { r.Audit = patch.ChainHead{Seq: 3, Hash: hash} })
+		s.judge()
+		chain := s.table.chain(t, patch.RunChain(siteRun))
+		require.Len(t, chain, 1)
+		assert.Equal(t, "Verdict", chain[0].Action)
+		heads[chain[0].Detail] = true
+	}
+	assert.Len(t, heads, 3)
+}
+
+func TestJudge_tamperedPlan(t *testing.T) {
+	s := done(t, 0)
+	s.index.Waves[0].Planned, s.index.Waves[0].Targets[0].Digest = 1, "x"
+	data, err := patch.Canonical(s.index)
+	require.NoError(t, err)
+	s.bucket.localObjects[patch.IndexObject(siteRun)] = data
+	_, err = s.verify("judge")
+	assert.Equal(t, patch.ErrTampered, patch.KindOf(err))
+}

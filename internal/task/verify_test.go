@@ -1,0 +1,208 @@
+package task_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/task"
+)
+
+// through is a site whose commands have all ended with success.
+func through(t *testing.T, n int, change ...func(*patch.Leaf, *patch.TargetRow, *patch.WaveRow, *patch.RunRow)) *site {
+	t.Helper()
+	s := newSite(t, n, change...)
+	s.sendAll()
+	for i, c := range s.sent {
+		all := make([]string, len(c.IDs))
+		for j := range all {
+			all[j] = "Success"
+		}
+		s.ended(i+1, all...)
+	}
+	s.now = s.now.Add(20 * time.Minute)
+	for range 5 {
+		if s.must(s.poll()).Next == "verify" {
+			break
+		}
+	}
+	require.Empty(t, s.row().Open)
+	s.now = s.now.Add(-20 * time.Minute)
+	return s
+}
+
+// verified calls the verifier until the target is done, at most until its deadline.
+func (s *site) verified() {
+	s.t.Helper()
+	for range 20 {
+		out, err := s.verify("verify")
+		require.NoError(s.t, err)
+		a := out.(task.Answer)
+		if a.Next == "done" {
+			return
+		}
+		require.Equal(s.t, "wait", a.Next)
+		s.now = s.now.Add(time.Duration(a.Seconds) * time.Second)
+	}
+	s.t.Fatal("verifying does not end")
+}
+
+// outcome is an instance's in the stored result.
+func (s *site) outcome(id patch.InstanceID) patch.InstanceReport {
+	s.t.Helper()
+	var result task.TargetResult
+	require.NoError(s.t, json.Unmarshal(s.bucket.localObjects[patch.ResultObject(s.target)], &result))
+	var found []patch.InstanceReport
+	for _, r := range result.Instances {
+		if r.InstanceID == id {
+			found = append(found, r)
+		}
+	}
+	require.Len(s.t, found, 1, "each instance has one outcome")
+	return found[0]
+}
+
+func TestVerify_good(t *testing.T) {
+	s := through(t, 2)
+	s.patched(instance(0), instance(1))
+	s.now = s.now.Add(20 * time.Minute)
+	s.verified()
+	row := s.row()
+	assert.Equal(t, patch.TargetVerified, row.Status)
+	assert.Equal(t, map[patch.Outcome]int{patch.Patched: 2}, row.Outcomes)
+	assert.Equal(t, patch.Digest(s.bucket.localObjects[patch.ResultObject(s.target)]), row.ResultHash)
+	assert.Equal(t, 1, s.counters().Done)
+	assert.Zero(t, s.counters().Failures)
+	assert.InDelta(t, 100, s.metrics["PatchSuccessRate"], 0.01)
+	var lease patch.Lease
+	s.load(patch.LeaseKey(s.target.Account, s.target.Region), &lease)
+	assert.Empty(t, lease.Run, "the lease is free again")
+	assert.Equal(t, 1, lease.Fence, "and its fence stays")
+	metricsBefore := s.metrics["PatchSuccessRate"]
+	s.verified()
+	assert.Equal(t, 1, s.counters().Done, "a second attempt counts nothing")
+	assert.InDelta(t, metricsBefore, s.metrics["PatchSuccessRate"], 0.01)
+}
+
+// What may still come right is looked at again until the deadline; what has
+// settled is not.
+func TestVerify_settles(t *testing.T) {
+	s := through(t, 2)
+	s.patched(instance(0))
+	s.now = s.now.Add(20 * time.Minute)
+	begin := s.now
+	out, err := s.verify("verify")
+	require.NoError(t, err)
+	assert.Equal(t, task.Answer{Next: "wait", Seconds: 150}, out)
+	assert.Equal(t, patch.TargetPatching, s.row().Status)
+
+	delete(s.spoke.machines, instance(0)) // it is settled: nobody looks any more
+	s.now = begin.Add(5 * time.Minute)
+	late := s.spoke.agents[instance(1)]
+	s.now = s.now.Add(-25 * time.Minute)
+	s.patched(instance(1))
+	s.now = begin.Add(5 * time.Minute)
+	assert.NotEqual(t, late, s.spoke.agents[instance(1)])
+	s.verified()
+	assert.Equal(t, patch.Patched, s.outcome(instance(0)).Outcome)
+	assert.Equal(t, patch.Patched, s.outcome(instance(1)).Outcome)
+}
+
+func TestVerify_deadline(t *testing.T) {
+	s := through(t, 2)
+	s.patched(instance(0))
+	s.now = s.now.Add(20 * time.Minute)
+	begin := s.now
+	s.verified()
+	assert.Equal(t, begin.Add(15*time.Minute), s.now, "it waits for three pings, not longer")
+	r := s.outcome(instance(1))
+	assert.Equal(t, patch.Unknown, r.Outcome, "success without evidence is never success")
+	assert.NotContains(t, r.Output, "\x1b")
+	assert.Contains(t, r.Output, "disk full")
+	assert.Empty(t, s.outcome(instance(0)).Output, "a good instance needs no output")
+	assert.Equal(t, 1, s.row().Bad)
+	assert.Equal(t, 1, s.counters().Failures)
+}
+
+// The counters hold what the poll saw and what only the host shows, each once.
+func TestVerify_correctsTheCounters(t *testing.T) {
+	s := newSite(t, 2, serial)
+	s.sendAll()
+	s.ended(1, "Failed", "Success")
+	s.now = s.now.Add(20 * time.Minute)
+	s.must(s.poll())
+	require.Equal(t, 1, s.counters().Failures)
+	delete(s.spoke.machines, s.sent[0].IDs[1]) // terminated after it was sent
+	s.verified()
+	assert.Equal(t, 2, s.counters().Failures)
+	assert.Equal(t, map[patch.Outcome]int{patch.Failed: 1, patch.Gone: 1}, s.row().Outcomes)
+}
+
+// The process dies at each write: the target counts once.
+func TestVerify_diesAnywhere(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		s := through(t, 1)
+		s.patched(instance(0))
+		s.now = s.now.Add(20 * time.Minute)
+		died := false
+		strike := func([]task.Write) error {
+			if died {
+				return nil
+			}
+			died = true
+			return patch.ErrUnavailable
+		}
+		if after {
+			s.table.lose = strike
+		} else {
+			s.table.fail = strike
+		}
+		_, err := s.verify("verify")
+		require.Error(t, err)
+		s.verified()
+		assert.Equal(t, 1, s.counters().Done)
+	}
+}
+
+func TestVerify_lockedAccount(t *testing.T) {
+	s := through(t, 1)
+	s.locked = kind(patch.ErrAccessDenied)
+	s.verified()
+	assert.Equal(t, patch.Unknown, s.outcome(instance(0)).Outcome)
+	assert.Contains(t, s.outcome(instance(0)).Reason, "no more")
+}
+
+func TestVerify_neverSent(t *testing.T) {
+	s := newSite(t, 3)
+	s.table.put(patch.AbortKey(siteRun), patch.Abort{By: "ann"})
+	s.must(s.send())
+	delete(s.spoke.machines, instance(2))
+	s.verified()
+	assert.Equal(t, map[patch.Outcome]int{patch.NotSent: 2, patch.Gone: 1}, s.row().Outcomes)
+	assert.Equal(t, patch.ReasonAbort, s.outcome(instance(0)).Reason)
+	assert.Zero(t, s.counters().Failures, "nothing was sent, nothing failed")
+}
+
+func TestVerify_skippedAndRefused(t *testing.T) {
+	s := newSite(t, 2, serial)
+	s.spoke.machines[instance(0)] = task.Machine{State: "running", Tags: map[string]string{patch.ExclusionTag: ""}}
+	s.answers = []answer{{err: kind(patch.ErrInvalidInstance)}}
+	s.sendAll()
+	s.verified()
+	assert.Equal(t, patch.ReasonOptedOut, s.outcome(instance(0)).Reason)
+	r := s.outcome(instance(1))
+	assert.Equal(t, patch.NotSent, r.Outcome)
+	assert.Equal(t, patch.ReasonOffline, r.Reason, "SSM takes no command for what it cannot reach")
+}
+
+func TestVerify_badPayload(t *testing.T) {
+	s := newSite(t, 1)
+	_, err := s.verify("guess")
+	assert.Equal(t, patch.ErrInvalidInput, patch.KindOf(err))
+	_, err = s.verifier().Handle(t.Context(), task.VerifyInput{Task: "judge", Run: "../x"})
+	assert.Equal(t, patch.ErrInvalidInput, patch.KindOf(err))
+}
