@@ -152,7 +152,7 @@ func (h *human) local(a *asking, req localRequest) (decided bool) {
 	}
 	form, err := url.ParseQuery(string(req.body))
 	if err == nil && (h.r.input.RequireDistinct <= 1 || form.Get("decision") == patch.Reject) {
-		h.r.checks.decided(form.Get("decision") == patch.Approve)
+		h.r.checks.decidedOn(a.link.Query().Get("a"), form.Get("decision") == patch.Approve)
 	}
 	return true
 }
