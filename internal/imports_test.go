@@ -1,0 +1,122 @@
+// Package internal_test holds the packages below internal to the rules of docs/architecture.md.
+package internal_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	sdk    = "github.com/aws/"
+	lambda = "github.com/aws/aws-lambda-go/"
+)
+
+// allowed says what a package may import besides the standard library. Packages without an entry may import nothing
+// else: whoever adds one decides it here and in docs/architecture.md.
+func allowed() map[string][]string {
+	return map[string][]string{
+		"cfn":        {"asl", "go.yaml.in/yaml/v3"},
+		"cli":        {"operator", "patch", "report", "sim", "github.com/spf13/"},
+		"cloud":      {"patch", "task", sdk},
+		"guard":      {"asl", "cfn", "iam", "patch", "go.yaml.in/yaml/v3"},
+		"lambdamain": {"cloud", "patch", "task", "wire", sdk},
+		"operator":   {"patch", sdk},
+		"report":     {"markup", "patch"},
+		"sim":        {"asl", "cfn", "cloud", "iam", "lambdamain", "patch", "sim/world", "task", "wire", sdk},
+		"sim/world":  {"asl", "iam", sdk},
+		"task":       {"markup", "patch", "report", lambda + "events"},
+		"wire":       {"cloud", "patch", "task", sdk},
+	}
+}
+
+// source is one Go file that is no test.
+type source struct {
+	name, folder string // "task/send.go", "task"
+	ast          *ast.File
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		name = filepath.ToSlash(name)
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || strings.Contains(name, "testdata/") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		all = append(all, source{name, path.Dir(name), file})
+		return err
+	})
+	require.NoError(t, err)
+	require.Greater(t, len(all), 100)
+	return all
+}
+
+func TestImports(t *testing.T) {
+	rules := allowed()
+	for _, s := range sources(t) {
+		for _, spec := range s.ast.Imports {
+			target, err := strconv.Unquote(spec.Path.Value)
+			require.NoError(t, err)
+			target, ours := strings.CutPrefix(target, "ec2patch/internal/")
+			if !ours && !strings.Contains(strings.Split(target, "/")[0], ".") && !strings.HasPrefix(target, "ec2patch") {
+				continue // the standard library
+			}
+			ok := slices.ContainsFunc(rules[s.folder], func(may string) bool {
+				return target == may || strings.HasSuffix(may, "/") && strings.HasPrefix(target, may)
+			})
+			assert.True(t, ok, "%s imports %s, which is against the rules", s.name, target)
+		}
+	}
+}
+
+// realTime are the places that may use real time. Everything else is told what time it is.
+func realTime() []string {
+	return []string{
+		"lambdamain/metrics.go uses time.Now", // the clock of the functions
+		"sim/ask.go uses time.After",          // a browser that shows the page of a rehearsal to a person
+	}
+}
+
+// The same seed gives the same bytes only if nothing reads the wall clock, waits, or draws from the global source.
+func TestDeterminism(t *testing.T) {
+	forbidden := map[string][]string{
+		"time": {"Now", "Since", "Until", "Sleep", "After", "Tick", "NewTimer", "NewTicker", "AfterFunc"},
+		"rand": {"Int", "IntN", "Intn", "Int64", "Int64N", "Uint32", "Uint64", "Float64", "Perm", "Shuffle", "Seed", "Read", "N"},
+	}
+	var found []string
+	for _, s := range sources(t) {
+		ast.Inspect(s.ast, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			pkg, ok := sel.X.(*ast.Ident)
+			if !ok || !slices.Contains(forbidden[pkg.Name], sel.Sel.Name) || !imports(s.ast, pkg.Name) {
+				return true
+			}
+			found = append(found, s.name+" uses "+pkg.Name+"."+sel.Sel.Name)
+			return true
+		})
+	}
+	assert.Equal(t, realTime(), found)
+}
+
+// imports tells whether the name is one of a package of the standard library in this file.
+func imports(f *ast.File, name string) bool {
+	return slices.ContainsFunc(f.Imports, func(spec *ast.ImportSpec) bool {
+		p, err := strconv.Unquote(spec.Path.Value)
+		return err == nil && spec.Name == nil && (p == name || p == "math/rand/v2" && name == "rand" || p == "math/rand" && name == "rand")
+	})
+}
