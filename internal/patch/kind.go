@@ -21,7 +21,7 @@ const (
 	ErrInvalidInput Kind = "Patch.InvalidInput"
 	// ErrRefused means that a guard refused the plan. Nothing was sent; the caller looks at the plan. Fatal.
 	ErrRefused Kind = "Patch.Refused"
-	// ErrAccessDenied means that a role may not do what it must. Retrying does not help; an administrator acts.
+	// ErrAccessDenied means that a role may not do what it must. Retrying does not help; an administrator acts. Fatal where a task lets it out.
 	ErrAccessDenied Kind = "Patch.AccessDenied"
 	// ErrInvalidInstance means that SSM refused a whole command because of one of its instances. Nothing was sent. It never leaves the send task.
 	ErrInvalidInstance Kind = "Patch.InvalidInstance"
