@@ -51,6 +51,27 @@ func TestReadme_InputIsValid(t *testing.T) {
 	assert.NoError(t, err)
 }
 
+// The table of promises names the rules that the checkers know.
+func TestReadme_rules(t *testing.T) {
+	rule := regexp.MustCompile(`R-\d\d`)
+	known := map[string]bool{}
+	files, err := filepath.Glob(root + "internal/sim/checks*.go")
+	require.NoError(t, err)
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile(`"(R-\d\d)"`).FindAllSubmatch(data, -1) {
+			known[string(m[1])] = true
+		}
+	}
+	require.NotEmpty(t, known)
+	told := map[string]bool{}
+	for _, id := range rule.FindAllString(page(t, "README.md"), -1) {
+		told[id] = true
+	}
+	assert.Equal(t, known, told)
+}
+
 func TestReadme_length(t *testing.T) {
 	assert.Less(t, strings.Count(page(t, "README.md"), "\n"), 200)
 }
