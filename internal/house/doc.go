@@ -1,4 +1,4 @@
-// Package house holds the house rules that are tests: which package may import
-// which, where the clock is read, and what the state machine must say of every
-// error. It has no code of its own.
+// Package house holds the house rules that are tests: what no Lambda may
+// contain, where there may be threads, and what the state machine must say of
+// every state and error. It has no code of its own.
 package house

@@ -63,37 +63,6 @@ func (s source) called(f func(pkg, name string, line int)) {
 	})
 }
 
-// The wall clock is read in one place of internal, outside of simulator and
-// interpreter, and handed down. The page that waits for a person's browser, and
-// the command that measures itself, need it too.
-func TestClock(t *testing.T) {
-	reads := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
-	allowed := []string{"internal/lambdamain/metrics.go", "internal/sim/ask.go"}
-	for _, s := range sources(t, "./internal/...") {
-		s.called(func(pkg, name string, line int) {
-			if pkg == "time" && slices.Contains(reads, name) && !slices.Contains(allowed, s.name) {
-				t.Errorf("%s:%d reads the wall clock: time.%s", s.name, line, name)
-			}
-		})
-	}
-}
-
-// Whatever is random comes from the seed.
-func TestRandom(t *testing.T) {
-	makers := []string{"New", "NewPCG", "NewChaCha8", "Rand", "Source", "PCG"}
-	for _, s := range sources(t, "./internal/...", "./cmd/...") {
-		s.called(func(pkg, name string, line int) {
-			assert.NotEqual(t, "math/rand", pkg, "%s:%d", s.name, line)
-			if pkg == "math/rand/v2" {
-				assert.Contains(t, makers, name, "%s:%d draws from the global source", s.name, line)
-			}
-			if pkg == "crypto/rand" {
-				t.Errorf("%s:%d: crypto/rand has no seed", s.name, line)
-			}
-		})
-	}
-}
-
 // Where a rehearsal runs there is one thread, and the environment is read by mains only.
 func TestOneThread(t *testing.T) {
 	threads := []string{"internal/sim/ask.go"} // serves the page to a browser
