@@ -9,12 +9,12 @@ SEED     ?= 1
 SEEDS    ?=
 ARCH     ?= arm64
 FUZZTIME ?= 10s
-TEMPLATES := cloudformation/hub-cfn.yaml cloudformation/spoke-cfn.yaml
+TEMPLATES := $(wildcard cloudformation/*.yaml)
 
-.PHONY: help demo build test check lint fmt vet templates shell golden fuzz bench sim package clean
+.PHONY: help demo build test check lint fmt vet templates shell workflows golden fuzz bench sim package deploy-hub deploy-spoke clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  variables: INPUT=$(INPUT) SEED=$(SEED) SEEDS=A-B ARCH=arm64|amd64 FUZZTIME=$(FUZZTIME)"
 
@@ -34,7 +34,7 @@ test: ## run all tests with the race detector
 
 check: test lint ## what CI runs: tests, formatting, vet, templates, shell
 
-lint: fmt vet templates shell ## every check that is no test
+lint: fmt vet templates shell workflows ## every check that is no test
 
 fmt: ## fail if a file is not formatted
 	@files=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -48,9 +48,13 @@ templates: ## cfn-lint on the templates, where it is installed
 	else echo "********** skipped: cfn-lint not found, the templates were not linted **********"; fi
 
 shell: ## shellcheck on the scripts, where it is installed
-	@bash -n .ci/run; \
-	if command -v shellcheck >/dev/null; then shellcheck .ci/run && echo "shellcheck: ok"; \
-	else echo "********** skipped: shellcheck not found, .ci/run was only parsed **********"; fi
+	@for script in .ci/*; do bash -n $$script; done; \
+	if command -v shellcheck >/dev/null; then shellcheck .ci/* && echo "shellcheck: ok"; \
+	else echo "********** skipped: shellcheck not found, the scripts were only parsed **********"; fi
+
+workflows: ## actionlint on the workflows, where it is installed
+	@if command -v actionlint >/dev/null; then actionlint && echo "actionlint: ok"; \
+	else echo "********** skipped: actionlint not found, the workflows were only checked by our own tests **********"; fi
 
 golden: ## rewrite the golden files; read the difference before you commit
 	go test $$(go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | awk '/ec2patch\/internal\/golden/ {print $$1}') -update
@@ -71,6 +75,12 @@ sim: build ## rehearse INPUT with SEED, or with all SEEDS=A-B
 
 package: ## build dist/lambda.zip for ARCH
 	go run ./internal/packer -arch $(ARCH) -out dist/lambda.zip
+
+deploy-hub: package ## deploy the hub with params/hub.ENV.json, after asking
+	.ci/deploy hub $(ENV)
+
+deploy-spoke: ## deploy the spoke with params/spoke.ACCOUNT.json, after asking
+	.ci/deploy spoke $(ACCOUNT)
 
 clean: ## remove what was built and rehearsed
 	rm -rf ec2patch dist ec2patch-out

@@ -1,0 +1,165 @@
+package guard_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// fakeAWS answers as the AWS CLI does for a new stack and for executions, and writes down how it was called, with the
+// parameters that it was given.
+const fakeAWS = `#!/usr/bin/env bash
+echo "aws $*" >>"$CALLS"
+for word in "$@"; do case $word in file://*) cat "${word#file://}" >>"$CALLS" ;; esac; done
+case "$1 $2" in
+"cloudformation describe-stacks") [ "${STACK_EXISTS:-}" = 1 ] ;;
+"sts get-caller-identity") echo 999999999999 ;;
+"stepfunctions start-execution") echo arn:aws:states:us-east-1:999999999999:execution:ec2patch-orchestrator:x ;;
+"stepfunctions describe-execution") echo "${STATUS:-SUCCEEDED}" ;;
+esac
+`
+
+// script runs one of the scripts with a fake AWS CLI; it returns what was printed, what the CLI was asked, and how it ended.
+func script(t *testing.T, stdin string, env []string, args ...string) (printed, calls string, err error) {
+	t.Helper()
+	for _, tool := range []string{"bash", "jq", "openssl", "git"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("********** skipped: %s not found, the scripts were not tried **********", tool)
+		}
+	}
+	folder := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "aws"), []byte(fakeAWS), 0o755))
+	log := filepath.Join(folder, "calls")
+	require.NoError(t, os.WriteFile(log, nil, 0o600))
+	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+	cmd.Dir = "../.."
+	cmd.Env = append([]string{"PATH=" + folder + ":" + os.Getenv("PATH"), "HOME=" + folder, "CALLS=" + log}, env...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	called, readErr := os.ReadFile(log)
+	require.NoError(t, readErr)
+	return string(out), string(called), err
+}
+
+const machineARN = "STATE_MACHINE_ARN=arn:aws:states:us-east-1:999999999999:stateMachine:ec2patch-orchestrator"
+
+func TestPatchScript(t *testing.T) {
+	tests := []struct {
+		name string
+		env  []string
+		args []string
+		want string // is printed
+		call string // is asked of AWS
+		fail bool
+	}{
+		{name: "a list is read and sorted", args: []string{"list", "scan-no-reboot, canary-small", "examples/run-inputs"}, want: `["canary-small","scan-no-reboot"]`},
+		{name: "any folder will do", args: []string{"list", "wave-canary-east", "examples/custom-inputs"}, want: `["wave-canary-east"]`},
+		{name: "an unknown scenario", args: []string{"list", "canary-small,nothing", "examples/run-inputs"}, want: "there is no", fail: true},
+		{name: "no scenario", args: []string{"list", "", "examples/run-inputs"}, want: "name at least one", fail: true},
+		{name: "a scenario that is a command", args: []string{"list", "$(id)", "examples/run-inputs"}, want: "is not the name", fail: true},
+		{name: "a scenario that climbs", args: []string{"list", "../../go", "examples/run-inputs"}, want: "is not the name", fail: true},
+		{name: "a folder that climbs", args: []string{"list", "canary-small", "examples/../../.."}, want: "is not a folder", fail: true},
+		{name: "a folder elsewhere", args: []string{"list", "canary-small", "/etc"}, want: "is not a folder", fail: true},
+		{name: "a run is started", env: []string{machineARN}, args: []string{"start", "examples/run-inputs/canary-small.json", "ec2patch-1-1"},
+			want: "execution:ec2patch-orchestrator:x", call: "start-execution --state-machine-arn arn:aws:states:us-east-1:999999999999:stateMachine:ec2patch-orchestrator --name ec2patch-1-1 --input file://examples"},
+		{name: "not without a machine", args: []string{"start", "examples/run-inputs/canary-small.json", "ec2patch-1-1"}, want: "is not the ARN", fail: true},
+		{name: "not with any name", env: []string{machineARN}, args: []string{"start", "examples/run-inputs/canary-small.json", "a b"}, want: "is no name", fail: true},
+		{name: "a run that succeeded", args: []string{"watch", "arn:x"}, want: "The run succeeded", call: "describe-execution --execution-arn arn:x"},
+		{name: "a run that failed", env: []string{"STATUS=FAILED"}, args: []string{"watch", "arn:x"}, want: "ended FAILED", fail: true},
+		{name: "a run that goes on", env: []string{"STATUS=RUNNING", "WATCH_MINUTES=0"}, args: []string{"watch", "arn:x"}, want: "goes on"},
+		{name: "a run is stopped", args: []string{"stop", "arn:x"}, call: "stop-execution --execution-arn arn:x"},
+		{name: "another word", args: []string{"restart"}, want: "usage", fail: true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			printed, calls, err := script(t, "", test.env, append([]string{".ci/patch"}, test.args...)...)
+			assert.Equal(t, test.fail, err != nil, printed)
+			assert.Contains(t, printed, test.want)
+			assert.Contains(t, calls, test.call)
+		})
+	}
+}
+
+func TestDeployScript(t *testing.T) {
+	id := "EXTERNAL_ID=0123456789abcdef0123456789abcdef"
+	zip := filepath.Join(t.TempDir(), "lambda.zip")
+	require.NoError(t, os.WriteFile(zip, []byte("not a zip"), 0o600))
+	t.Run("a spoke of another account", func(t *testing.T) {
+		printed, calls, err := script(t, "", []string{id, "YES=1"}, ".ci/deploy", "spoke", "111111111111")
+		require.Error(t, err)
+		assert.Contains(t, printed, "credentials of 999999999999, not of 111111111111")
+		assert.NotContains(t, calls, "cloudformation deploy")
+	})
+	t.Run("nothing without an answer", func(t *testing.T) {
+		printed, calls, err := script(t, "", []string{id, "ARTIFACT=" + zip}, ".ci/deploy", "hub", "dev")
+		require.Error(t, err)
+		assert.Contains(t, printed, "no terminal to ask at")
+		assert.Contains(t, printed, "ArtifactBucket=ec2patch-artifacts-dev", "it must say what it would do")
+		assert.NotContains(t, calls, "s3 cp")
+	})
+	t.Run("a new hub needs its external id", func(t *testing.T) {
+		printed, _, err := script(t, "", []string{"YES=1"}, ".ci/deploy", "hub", "dev")
+		require.Error(t, err)
+		assert.Contains(t, printed, "set EXTERNAL_ID")
+	})
+	t.Run("a hub", func(t *testing.T) {
+		printed, calls, err := script(t, "", []string{id, "ARTIFACT=" + zip, "YES=1", "RELEASE=7.1", "STACK_EXISTS=1", "SERVICE_ROLE_ARN=arn:aws:iam::999999999999:role/deploy"}, ".ci/deploy", "hub", "dev")
+		require.NoError(t, err, printed)
+		assert.Contains(t, calls, "aws s3 cp "+zip+" s3://ec2patch-artifacts-dev/ec2patch/7.1/lambda.zip")
+		assert.Contains(t, calls, "--s3-bucket ec2patch-artifacts-dev")
+		assert.Contains(t, calls, "--role-arn arn:aws:iam::999999999999:role/deploy")
+		assert.Contains(t, calls, `"CrossAccountExternalId=0123456789abcdef0123456789abcdef"`)
+		assert.Contains(t, calls, `"ReleaseId=7.1"`)
+		assert.Regexp(t, `"ArtifactSha256=[A-Za-z0-9+/]{43}="`, calls)
+		assert.NotContains(t, printed, "0123456789abcdef0123456789abcdef", "the external id must not be shown")
+	})
+	t.Run("an update keeps its external id", func(t *testing.T) {
+		_, calls, err := script(t, "", []string{"ARTIFACT=" + zip, "YES=1", "STACK_EXISTS=1", "EXTERNAL_ID="}, ".ci/deploy", "hub", "prod")
+		require.NoError(t, err)
+		assert.NotContains(t, calls, "ExternalId")
+	})
+	for _, args := range [][]string{{"hub"}, {"hub", "../x"}, {"all", "dev"}, {"hub", "nowhere"}} {
+		_, calls, err := script(t, "", []string{id, "YES=1"}, append([]string{".ci/deploy"}, args...)...)
+		require.Error(t, err, args)
+		assert.NotContains(t, calls, "deploy", args)
+	}
+}
+
+var templateFile = regexp.MustCompile(`--template-file (\S+\.yaml)|deploy (cloudformation/\S+\.yaml)`)
+
+// inline is the size above which CloudFormation takes a template from a bucket only. Source: CloudFormation quotas, read 2026-11.
+const inline = 51_200
+
+// TestCommands_upload looks at every documented and scripted deployment: a large template has to be uploaded first.
+func TestCommands_upload(t *testing.T) {
+	var files []string
+	for _, pattern := range []string{"../../docs/*.md", "../../README.md", "../../.ci/*", "../../.github/workflows/*.yml", "../../Makefile"} {
+		found, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		files = append(files, found...)
+	}
+	commands := 0
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for line := range strings.Lines(strings.ReplaceAll(string(data), "\\\n", " ")) {
+			m := templateFile.FindStringSubmatch(line)
+			if m == nil {
+				continue
+			}
+			commands++
+			info, err := os.Stat("../../" + m[1] + m[2])
+			require.NoError(t, err, "%s deploys a template that is not there", file)
+			if info.Size() > inline {
+				assert.Contains(t, line, "--s3-bucket", "%s: %s has %d bytes and must be uploaded", file, m[1]+m[2], info.Size())
+			}
+		}
+	}
+	assert.GreaterOrEqual(t, commands, 4)
+}
