@@ -76,6 +76,20 @@ func TestReadme_length(t *testing.T) {
 	assert.Less(t, strings.Count(page(t, "README.md"), "\n"), 200)
 }
 
+// The picture of the state machine has states that exist.
+func TestArchitecture_statesExist(t *testing.T) {
+	_, rest, found := strings.Cut(page(t, "docs/architecture.md"), "```mermaid\n")
+	require.True(t, found)
+	picture, _, _ := strings.Cut(rest, "```")
+	names := regexp.MustCompile(`\b[A-Z][a-z]+(?:[A-Z][a-z]+)+\b`).FindAllString(picture, -1)
+	require.Greater(t, len(names), 20)
+	for _, name := range names {
+		if name != "StartExecution" {
+			assert.Regexp(t, `(?m)^ {10,}`+name+`:$`, string(cloudformation.Hub))
+		}
+	}
+}
+
 func TestExamples_areListed(t *testing.T) {
 	list := page(t, "examples/README.md")
 	files, err := filepath.Glob(root + "examples/*/*.json")
