@@ -278,11 +278,17 @@ func (s *stage) clients(roleARN, name string) (wire.AWS, error) {
 	}, nil
 }
 
-// metrics keeps the last value and the sum of each metric.
-type metrics struct{ sums map[string]float64 }
+// metrics keeps the sum of each metric.
+type metrics struct {
+	sums map[string]float64
+	seen func(name, unit string, value float64, dimensions map[string]string) // nil: nobody looks
+}
 
 // Count takes one number.
-func (m *metrics) Count(name, _ string, value float64, _ map[string]string) {
+func (m *metrics) Count(name, unit string, value float64, dimensions map[string]string) {
+	if m.seen != nil {
+		m.seen(name, unit, value, dimensions)
+	}
 	if m.sums == nil {
 		m.sums = map[string]float64{}
 	}
