@@ -1,0 +1,248 @@
+package sim
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/world"
+	"ec2patch/internal/wire"
+)
+
+// bug is a mistake that is put into a rehearsal; the checks must see it.
+type bug struct {
+	name, rule string
+	approve    Approve
+	plant      func(*planted)
+}
+
+// planted is a rehearsal with a bug in it.
+type planted struct {
+	*rehearsal
+	t *testing.T
+}
+
+// send is a command that the product never decided on.
+func (p *planted) send(account, comment string, ids ...string) {
+	_, err := p.world.SSM(p.insider(account), region).SendCommand(context.Background(), &ssm.SendCommandInput{
+		DocumentName: aws.String(patch.Document), InstanceIds: ids, Comment: aws.String(comment), TimeoutSeconds: aws.Int32(3600),
+		MaxConcurrency: aws.String("50"), MaxErrors: aws.String("50"),
+		Parameters: map[string][]string{"Operation": {"Install"}, "RebootOption": {"RebootIfNeeded"}, "SnapshotId": {patch.SnapshotID(patch.Target{})}},
+	})
+	require.NoError(p.t, err)
+}
+
+// insider is a session of the spoke's role that nobody asked for.
+func (p *planted) insider(account string) *world.Principal {
+	s, err := p.world.Session("arn:aws:iam::"+account+":role/PatchExecRole", "insider")
+	require.NoError(p.t, err)
+	return s
+}
+
+// planned lists a wave's planned instances, those of the first n that match.
+func (p *planted) planned(wave, account string) []string {
+	leaf, ok := p.leaf(patch.Target{Run: p.options.RunID, Wave: wave, Account: patch.AccountID(account), Region: region})
+	require.True(p.t, ok, "the plan is not frozen yet")
+	var ids []string
+	for _, i := range leaf.Instances {
+		ids = append(ids, string(i.ID))
+	}
+	return ids
+}
+
+// after runs f some seconds into the rehearsal.
+func (p *planted) after(seconds int, f func()) {
+	p.world.After(time.Duration(seconds)*time.Second, f)
+}
+
+// onFirstSend runs f a moment after the product's first command was accepted.
+func (p *planted) onFirstSend(f func(in *ssm.SendCommandInput)) {
+	watch, done := p.world.OnMutating, false
+	p.world.OnMutating = func(e world.Entry) {
+		watch(e)
+		if in, ok := e.Input.(*ssm.SendCommandInput); ok && !done {
+			done = true
+			p.after(1, func() { f(in) })
+		}
+	}
+}
+
+// wrap puts f between a function and whoever calls it.
+func (p *planted) wrap(handler string, f func(payload []byte, next wire.Handler) ([]byte, error)) {
+	for _, l := range p.lambdas {
+		if l.function.Handler == handler {
+			next := l.handle
+			l.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
+				return f(payload, func(_ context.Context, payload []byte) ([]byte, error) { return next(ctx, payload) })
+			}
+		}
+	}
+}
+
+// believe lets the product read the input with one text replaced by another;
+// the checks know the real one.
+func (p *planted) believe(real, false string) {
+	require.Contains(p.t, string(p.options.Input), real)
+	p.wrap(wire.Inventory, func(payload []byte, next wire.Handler) ([]byte, error) {
+		return next(context.Background(), []byte(strings.Replace(string(payload), real, false, 1)))
+	})
+}
+
+// rewrite changes the state table behind everybody's back.
+func (p *planted) rewrite(items ...types.TransactWriteItem) {
+	p.world.IgnoreIAM = true
+	defer func() { p.world.IgnoreIAM = false }()
+	_, err := p.world.DynamoDB(p.machinePrincipal(), hubRegion).TransactWriteItems(context.Background(), &dynamodb.TransactWriteItemsInput{TransactItems: items})
+	require.NoError(p.t, err)
+}
+
+func (p *planted) machinePrincipal() *world.Principal { return host{p.stage}.machinePrincipal() }
+
+// table is the name of the state table.
+func (p *planted) table() *string {
+	for _, f := range p.hub.Functions() {
+		if name := f.Environment["STATE_TABLE"]; name != "" {
+			return &name
+		}
+	}
+	p.t.Fatal("no function knows the state table")
+	return nil
+}
+
+func rowKey(k patch.Key) map[string]types.AttributeValue {
+	return map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: k.PK}, "sk": &types.AttributeValueMemberS{Value: k.SK}}
+}
+
+// report changes the report right after it was written.
+func (p *planted) report(change func(*patch.Report)) {
+	p.wrap(wire.Verify, func(payload []byte, next wire.Handler) ([]byte, error) {
+		out, err := next(context.Background(), payload)
+		key := patch.ReportObject(p.options.RunID, "json")
+		data, ok := p.world.Object(p.bucket(), key)
+		if !ok || err != nil {
+			return out, err
+		}
+		var r patch.Report
+		require.NoError(p.t, json.Unmarshal(data, &r))
+		change(&r)
+		data, err = json.Marshal(r)
+		require.NoError(p.t, err)
+		p.world.PlaceObject(p.bucket(), key, data)
+		return out, nil
+	})
+}
+
+const twoWaves = `{"waves":[
+	{"name":"a","accounts":["` + first + `"],"regions":["` + region + `"],"ssm":{"maxConcurrency":"2","maxErrors":"5"}},
+	{"name":"b","accounts":["` + second + `"],"regions":["` + region + `"]}],
+	"budget":{"maxFailedInstances":"100%"},"wavePauseSeconds":900,"approval":"once"}`
+
+func bugs() []bug {
+	marker := "ec2patch " + strings.Repeat("0", 40) + " b1"
+	return []bug{
+		{"a command is sent twice", "R-01", ApproveAuto, func(p *planted) {
+			p.onFirstSend(func(in *ssm.SendCommandInput) { p.send(first, *in.Comment, in.InstanceIds...) })
+		}},
+		{"an instance outside of the wave's plan", "R-02", ApproveAuto, func(p *planted) {
+			p.onFirstSend(func(in *ssm.SendCommandInput) { p.send(second, *in.Comment, p.planned("b", second)[0]) })
+		}},
+		{"nobody is asked", "R-02", ApproveAuto, func(p *planted) { p.believe(`"approval":"once"`, `"approval":"none"`) }},
+		{"too many at once", "R-03", ApproveAuto, func(p *planted) {
+			p.onFirstSend(func(in *ssm.SendCommandInput) { p.send(first, *in.Comment, p.planned("a", first)[4:]...) })
+		}},
+		{"the abort is forgotten", "R-04", ApproveAuto, func(p *planted) {
+			p.onFirstSend(func(*ssm.SendCommandInput) {
+				p.abort(p.t)
+				p.rewrite(types.TransactWriteItem{Delete: &types.Delete{TableName: p.table(), Key: rowKey(patch.AbortKey(p.options.RunID))}})
+			})
+		}},
+		{"the report lacks a line", "R-05", ApproveAuto, func(p *planted) {
+			p.report(func(r *patch.Report) { r.Instances = slices.Delete(r.Instances, 1, 2) })
+		}},
+		{"the report has a line twice", "R-05", ApproveAuto, func(p *planted) {
+			p.report(func(r *patch.Report) { r.Instances = append(r.Instances, r.Instances[0]) })
+		}},
+		{"the pause is left out", "R-06", ApproveAuto, func(p *planted) { p.believe(`"wavePauseSeconds":900`, `"wavePauseSeconds":0`) }},
+		{"a failure is called a success", "R-07", ApproveAuto, func(p *planted) {
+			p.report(func(r *patch.Report) {
+				for i := range r.Instances {
+					if r.Instances[i].Outcome == patch.Failed {
+						r.Instances[i].Outcome = patch.Patched
+					}
+				}
+			})
+		}},
+		{"opening the page writes", "R-08", ApproveAuto, func(p *planted) {
+			p.wrap(wire.ApprovalCallback, func(payload []byte, next wire.Handler) ([]byte, error) {
+				if strings.Contains(string(payload), `"GET /callback"`) {
+					p.rewrite(types.TransactWriteItem{Put: &types.Put{TableName: p.table(), Item: rowKey(patch.Key{PK: "APPROVAL#opened", SK: "NOTE"})}})
+				}
+				return next(context.Background(), payload)
+			})
+		}},
+		{"the fence of a lease shrinks", "R-09", ApproveAuto, func(p *planted) {
+			p.onFirstSend(func(*ssm.SendCommandInput) {
+				row := rowKey(patch.LeaseKey(first, region))
+				row["fence"], row["version"] = &types.AttributeValueMemberN{Value: "0"}, &types.AttributeValueMemberN{Value: "9"}
+				p.rewrite(types.TransactWriteItem{Put: &types.Put{TableName: p.table(), Item: row}})
+			})
+		}},
+		{"a command without intent and audit", "R-10", ApproveAuto, func(p *planted) {
+			p.onFirstSend(func(*ssm.SendCommandInput) { p.send(first, marker, p.planned("a", first)[6]) })
+		}},
+		{"no report is written", "R-12", ApproveAuto, func(p *planted) {
+			p.wrap(wire.Verify, func(payload []byte, next wire.Handler) ([]byte, error) {
+				if strings.Contains(string(payload), `"report"`) {
+					return []byte(`{"next":"done","status":"Succeeded","cause":"","cursor":0}`), nil
+				}
+				return next(context.Background(), payload)
+			})
+		}},
+		{"a payload that grows", "R-13", ApproveAuto, func(p *planted) {
+			p.wrap(wire.Poll, func(payload []byte, next wire.Handler) ([]byte, error) {
+				out, err := next(context.Background(), payload)
+				return []byte(strings.Replace(string(out), "{", `{"list":"`+strings.Repeat("x", 17<<10)+`",`, 1)), err
+			})
+		}},
+	}
+}
+
+// Each rule has a bug that breaks it, and the checks see it. Rules 11 and 15
+// are held by tests of their own, rule 14 by that of the policies.
+func TestChecks_seeEachBug(t *testing.T) {
+	seen := map[string]bool{}
+	for _, b := range bugs() {
+		t.Run(b.rule+" "+b.name, func(t *testing.T) {
+			o := options(t, twoWaves)
+			o.Approve = b.approve
+			r, err := prepare(o)
+			require.NoError(t, err)
+			b.plant(&planted{r, t})
+			res, err := r.run()
+			require.NoError(t, err)
+			assert.Contains(t, rules(res.Violations), b.rule, "%v", res.Violations)
+		})
+		seen[b.rule] = true
+	}
+	assert.Len(t, seen, 12)
+}
+
+// Without a bug the same rehearsal breaks nothing.
+func TestChecks_calm(t *testing.T) {
+	for _, b := range []Approve{ApproveAuto, ApproveReject} {
+		o := options(t, twoWaves)
+		o.Approve = b
+		assert.Empty(t, rehearse(t, o).Violations)
+	}
+}
