@@ -41,7 +41,7 @@ func (v *Verify) abandon(ctx context.Context, run patch.RunID) error {
 	}
 	targets := make([]patch.Target, 0, len(rows))
 	for t, row := range rows {
-		if row.Status == patch.TargetPatching || row.Fence != 0 && row.Status != patch.TargetVerified {
+		if abandoned(row) {
 			targets = append(targets, t)
 		}
 	}
@@ -54,6 +54,11 @@ func (v *Verify) abandon(ctx context.Context, run patch.RunID) error {
 		}
 	}
 	return nil
+}
+
+// abandoned tells whether a target was begun and not brought to its end.
+func abandoned(row patch.TargetRow) bool {
+	return row.Status == patch.TargetPatching || row.Fence != 0 && row.Status != patch.TargetVerified
 }
 
 // abandonTarget does it for one target: the audit entry first, then the cancels.

@@ -123,6 +123,9 @@ func (v *Verify) report(ctx context.Context, in VerifyInput) (ReportOutput, erro
 	if !f.run.Ended.IsZero() {
 		return ReportOutput{Next: "done", Status: f.run.Status, Cause: f.cause()}, nil
 	}
+	if err := f.giveUp(ctx); err != nil {
+		return ReportOutput{}, err
+	}
 	r, err := f.fold(ctx)
 	if err != nil {
 		return ReportOutput{}, err
@@ -138,6 +141,20 @@ func (v *Verify) report(ctx context.Context, in VerifyInput) (ReportOutput, erro
 		return ReportOutput{}, err
 	}
 	return ReportOutput{Next: "done", Status: r.Status, Cause: f.cause()}, nil
+}
+
+// giveUp frees what the machine could not bring to an end: no lease outlives
+// its run, however the run ends.
+func (f *folder) giveUp(ctx context.Context) error {
+	for _, row := range f.targets {
+		if abandoned(row) {
+			if err := f.abandon(ctx, f.in.Run); err != nil {
+				return err
+			}
+			return f.load(ctx)
+		}
+	}
+	return nil
 }
 
 // folder makes one report.
@@ -369,6 +386,9 @@ func (f *folder) account(ctx context.Context, w patch.IndexWave, item patch.Acco
 func (f *folder) unjudged(ctx context.Context, t patch.Target) ([]patch.InstanceReport, error) {
 	row := f.targets[t]
 	leaf, err := loadLeaf(ctx, f.Objects, t, row.LeafDigest)
+	if errors.Is(err, patch.ErrTampered) {
+		leaf, err = f.discovered(ctx, t)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -395,6 +415,26 @@ func (f *folder) unjudged(ctx context.Context, t patch.Target) ([]patch.Instance
 		all = append(all, r)
 	}
 	return all, nil
+}
+
+// discovered makes up for a plan that somebody has edited or removed: a run has
+// a report whatever became of its files. Nothing is ever sent by it.
+func (f *folder) discovered(ctx context.Context, t patch.Target) (patch.Leaf, error) {
+	leaf := patch.Leaf{Target: t}
+	data, found, err := f.Objects.Fetch(ctx, patch.InventoryObject(t.Run, t.Account, t.Region))
+	if err != nil || !found {
+		return leaf, err
+	}
+	var inv patch.Inventory
+	if err := json.Unmarshal(data, &inv); err != nil {
+		return leaf, fmt.Errorf("%w: inventory of %s/%s: %w", patch.ErrInternal, t.Account, t.Region, err)
+	}
+	for _, p := range inv.Planned {
+		if p.Wave == t.Wave {
+			leaf.Instances = append(leaf.Instances, p)
+		}
+	}
+	return leaf, nil
 }
 
 // whyNotSent is the reason of instances whose turn never came.
