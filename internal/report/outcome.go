@@ -120,7 +120,7 @@ func statusSentence(s patch.RunStatus, dryRun bool) string {
 		}
 		return "Every wave was judged good."
 	case patch.RunIncomplete:
-		return "Some account could not be reached. Everything else is good."
+		return "Some account could not be reached. Every wave was judged good."
 	case patch.RunStopped:
 		return "A wave was judged stop. No later wave was started."
 	case patch.RunRejected:

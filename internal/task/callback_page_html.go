@@ -112,6 +112,7 @@ func column(class, name string) markup.Part {
 func (w waveView) row() markup.Part {
 	instances := markup.El("span", markup.El("b", markup.Text(w.Instances)),
 		markup.If(w.Platforms != "", markup.Text(" "), markup.El("small", markup.Text(w.Platforms))),
+		markup.If(w.Changes != "", markup.Text(" "), markup.El("small", markup.Class("flag"), markup.Text(w.Changes))),
 		markup.If(w.All, markup.Text(" "), markup.El("small", markup.Class("flag"), markup.Text("every instance: the filter names no tag"))))
 	return markup.Lines(markup.El("tr", markup.Fixed("role", "row"),
 		markup.El("th", markup.Fixed("role", "rowheader"), markup.Fixed("scope", "row"), markup.Text(w.Name)),

@@ -43,7 +43,7 @@ type decisionView struct{ Tone, Sign, Word, Name, Identity, Reason, At string }
 type waveView struct {
 	Name, Operation, Reboot               string
 	Instances, Accounts, Regions, Missing string
-	Platforms                             string
+	Platforms, Changes                    string
 	All, Scan                             bool
 	Places                                []placeView
 	MorePlaces                            int
@@ -203,7 +203,7 @@ func newWaveView(w patch.IndexWave, limit int, accounts map[patch.AccountID]bool
 			platforms = append(platforms, number(n)+" "+string(p))
 		}
 	}
-	v.Platforms = strings.Join(platforms, ", ")
+	v.Platforms, v.Changes = strings.Join(platforms, ", "), changes(w)
 	folds, here := map[patch.AccountID]*placeFold{}, map[patch.Region]bool{}
 	for _, t := range w.Targets {
 		if t.Planned == 0 {
@@ -218,6 +218,21 @@ func newWaveView(w patch.IndexWave, limit int, accounts map[patch.AccountID]bool
 	v.Accounts, v.Regions = number(len(folds)), number(len(here))
 	v.Places, v.MorePlaces = places(folds, limit)
 	return v
+}
+
+// changes is what is notable about a wave's instances: since the last run of the
+// same waves, and by EC2's own checks.
+func changes(w patch.IndexWave) string {
+	var parts []string
+	for _, c := range []struct {
+		n    int
+		what string
+	}{{w.New, "new since the last run"}, {w.Vanished, "gone since the last run"}, {w.Impaired, "already failing status checks"}} {
+		if c.n > 0 {
+			parts = append(parts, number(c.n)+" "+c.what)
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 type placeFold struct {
