@@ -156,9 +156,19 @@ func (c *checks) invocationEnded(e world.InvocationEnd) {
 	}
 }
 
+// executionEnded is called as the execution of a run ends.
+func (c *checks) executionEnded(x *asl.Execution) {
+	if r := c.runs[patch.RunID(x.Name)]; r != nil && x.Parent == nil {
+		r.ended = true
+	}
+}
+
 // atEnd checks what can only be judged when everything is over.
 func (c *checks) atEnd(r *rehearsal, res *Result) []Violation {
 	for _, run := range c.order {
+		if run.abandoned {
+			continue
+		}
 		c.loadPlan(run)
 		c.waves(run)
 		c.leftovers(r.human, run)

@@ -101,7 +101,7 @@ func (c *checks) named(marker, detail string) {
 func (c *checks) foretold(s *sending, in *intentRow) bool {
 	if in == nil {
 		c.violate("R-10", "%s was sent to %v without an intent", s.command, s.ids)
-		return false
+		return c.guess(s)
 	}
 	if in.account != s.account || in.region != s.region || !slices.Equal(in.ids, s.ids) {
 		c.violate("R-10", "%s was sent to %v in %s, its intent names %v in %s/%s", s.command, s.ids, s.place, in.ids, in.account, in.region)
@@ -119,8 +119,28 @@ func (c *checks) foretold(s *sending, in *intentRow) bool {
 			break
 		}
 	}
-	s.run = c.runs[patch.RunID(in.run)]
-	return s.run != nil
+	if s.run = c.runs[patch.RunID(in.run)]; s.run == nil {
+		return false
+	}
+	if s.wave = s.run.byName[in.wave]; s.wave == nil {
+		c.violate("R-02", "a command was sent for wave %q, which the input does not have", in.wave)
+	}
+	return s.wave != nil
+}
+
+// guess finds the run and the wave of a command that nobody foretold, by the
+// plan, so that the other rules can judge it too.
+func (c *checks) guess(s *sending) bool {
+	for _, r := range c.order {
+		c.loadPlan(r)
+		for _, id := range s.ids {
+			if w := r.plan[id]; w != nil {
+				s.run, s.wave = r, w
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // cancelled checks that an audit line stood before a cancel, and notes that the
@@ -137,9 +157,13 @@ func (c *checks) cancelled(command string, ids []string) {
 		ids = s.ids
 	}
 	for _, id := range ids {
-		if c.atWork[id] == s {
-			c.rests(id)
+		if c.atWork[id] != s {
+			continue
 		}
+		if c.now().Before(s.at.Add(s.timeout)) && !s.run.cancels && !s.run.ended {
+			c.violate("R-04", "%s was cancelled on %s, which was at work and within its time", command, id)
+		}
+		c.rests(id)
 	}
 }
 

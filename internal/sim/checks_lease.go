@@ -48,7 +48,7 @@ func (c *checks) leased(s *sending, in *intentRow) {
 		c.violate("R-09", "%s was sent by %s while the lease of %s was held by %q", s.command, s.run.id, s.place, l.run)
 	case !c.now().Before(l.expires):
 		c.violate("R-09", "%s was sent under a lease of %s that had run out", s.command, s.place)
-	case l.fence != in.fence:
+	case in != nil && l.fence != in.fence:
 		c.violate("R-09", "%s was sent under fence %d, the lease of %s has %d", s.command, in.fence, s.place, l.fence)
 	}
 }

@@ -31,6 +31,9 @@ type runFacts struct {
 	approved  map[string]time.Time // by id: when a person approved
 	rejected  time.Time
 	aborted   time.Time
+	cancels   bool                    // the abort takes back what is at work too
+	ended     bool                    // its execution has ended
+	abandoned bool                    // its execution ended, and nobody was told
 	snapshots map[string]patch.Target // snapshot ids in use
 }
 

@@ -24,6 +24,7 @@ type sending struct {
 	ids             []string
 	command, marker string
 	install         bool
+	timeout         time.Duration
 }
 
 // allowed are the calls that may change anything anywhere: I-12.
@@ -80,12 +81,8 @@ func (c *checks) sent(e world.Entry, in *ssm.SendCommandInput) {
 	if !c.foretold(s, intent) || len(s.ids) == 0 {
 		return
 	}
+	s.timeout = time.Duration(aws.ToInt32(in.TimeoutSeconds)) * time.Second
 	c.loadPlan(s.run)
-	s.wave = s.run.byName[intent.wave]
-	if s.wave == nil {
-		c.violate("R-02", "a command was sent for wave %q, which the input does not have", intent.wave)
-		return
-	}
 	c.commands[s.command] = s
 	c.inPlan(s)
 	c.twice(s)

@@ -126,7 +126,7 @@ func (c *checks) put(table, condition string, row item) {
 	case kind == "APPROVAL" && strings.HasPrefix(sk, "DECISION#"):
 		c.decision(rest, row)
 	case kind == "RUN" && sk == "ABORT":
-		c.abort(rest)
+		c.abort(rest, boolean(row, "cancelInFlight"))
 	case kind == "RUN" && strings.HasPrefix(sk, "SEND#"):
 		c.intent(rest, sk, row)
 	case kind == "RUN" && strings.HasPrefix(sk, "WAVE#"):
@@ -213,12 +213,12 @@ func (c *checks) decision(id string, row item) {
 }
 
 // abort takes over the flag that stops a run.
-func (c *checks) abort(run string) {
+func (c *checks) abort(run string, cancels bool) {
 	if !c.tables.audited[auditKey("Aborted", "", patch.ApprovalID(patch.RunID(run), "abort"))] {
 		c.violate("R-10", "run %s was aborted without an audit entry", run)
 	}
 	if r := c.runs[patch.RunID(run)]; r != nil && r.aborted.IsZero() {
-		r.aborted = c.now()
+		r.aborted, r.cancels = c.now(), cancels
 	}
 }
 

@@ -70,7 +70,7 @@ type rehearsal struct {
 	progress  Progress
 	places    map[string][]*watched // by account/region
 	delays    []time.Duration
-	closed    bool
+	open      int // executions of ours that have not been closed
 }
 
 const (
@@ -82,15 +82,13 @@ const (
 
 // run starts the execution and moves the world until everything has ended.
 func (r *rehearsal) run() (*Result, error) {
-	in := r.machine
-	in.Name, in.Input = string(r.options.RunID), json.RawMessage(r.options.Input)
 	r.engine.OnEnd = r.ended
-	x, err := r.engine.Start(in)
+	x, err := r.startRun(r.options.RunID)
 	if err != nil {
-		return nil, fmt.Errorf("start the execution: %w", err)
+		return nil, err
 	}
 	r.execution = x
-	for n := 0; x.Status == asl.Running || !r.closed; n++ {
+	for n := 0; r.open > 0; n++ {
 		if r.human.waiting() {
 			if err := r.human.wait(r); err != nil {
 				return nil, err
@@ -107,6 +105,18 @@ func (r *rehearsal) run() (*Result, error) {
 	return r.result()
 }
 
+// startRun starts an execution of the machine with the rehearsal's input.
+func (r *rehearsal) startRun(id patch.RunID) (*asl.Execution, error) {
+	in := r.machine
+	in.Name, in.Input = string(id), json.RawMessage(r.options.Input)
+	r.open++
+	x, err := r.engine.Start(in)
+	if err != nil {
+		return nil, fmt.Errorf("start the execution: %w", err)
+	}
+	return x, nil
+}
+
 func (r *rehearsal) virtual() time.Duration { return r.world.Now().Sub(r.start) }
 
 // ended plays EventBridge: the end of a run fires the rules that match it.
@@ -114,9 +124,10 @@ func (r *rehearsal) ended(x *asl.Execution) {
 	if x.Parent != nil {
 		return
 	}
+	r.checks.executionEnded(x)
 	rule, ok := r.endedRule(string(x.Status))
 	if !ok {
-		r.closed = true
+		r.open--
 		return
 	}
 	r.world.After(2*time.Second, func() { r.fire(rule, x, 0) })
@@ -137,7 +148,7 @@ func (r *rehearsal) fire(rule endedRule, x *asl.Execution, attempt int) {
 		r.world.After(time.Minute<<attempt, func() { r.fire(rule, x, attempt+1) })
 		return
 	}
-	r.closed = true
+	r.open--
 }
 
 // result gathers everything that a person or a test wants to know.

@@ -1,0 +1,370 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/asl"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/world"
+	"ec2patch/internal/task"
+	"ec2patch/internal/wire"
+)
+
+// trouble is one kind of world in which every rule must hold. The planted bugs
+// of testdata/mutants.txt are run in them, each in the one that it names.
+type trouble struct {
+	name  string
+	seeds uint64
+	make  func(t *testing.T, seed uint64) *rehearsal
+}
+
+const third = "333333333333"
+
+// canaryAndMain is a small input of two waves over three accounts and two regions.
+func canaryAndMain(canary, main, run string) string {
+	return `{"waves":[{"name":"canary","accounts":["` + first + `"],"regions":["us-east-1","us-west-2"]` + canary + `},
+{"name":"main","accounts":["` + second + `","` + third + `"],"regions":["us-east-1","us-west-2"]` + main + `}]` + run + `}`
+}
+
+// room lets half of everything fail.
+const room = `,"ssm":{"maxConcurrency":"50%","maxErrors":"50%"},"budget":{"maxFailedInstances":"50%","maxFailedAccounts":"100%","perAccount":"50%"}`
+
+// inTrouble prepares a rehearsal of an input with the fleet everywhere alike.
+func inTrouble(t *testing.T, input string, seed uint64, faults string, alike ...world.FleetInstance) *rehearsal {
+	t.Helper()
+	o := options(t, input)
+	o.Seed, o.Faults = seed, faults
+	if len(alike) > 0 {
+		here := world.FleetRegion{Instances: alike}
+		accounts := map[string]world.FleetAccount{}
+		for _, a := range []string{first, second, third} {
+			accounts[a] = world.FleetAccount{Regions: map[string]world.FleetRegion{"us-east-1": here, "us-west-2": here}}
+		}
+		o.Fleet = fleetFile(t, accounts)
+	}
+	r, err := prepare(o)
+	require.NoError(t, err)
+	return r
+}
+
+func some(n int, fate world.Fate) world.FleetInstance {
+	return world.FleetInstance{Name: string(fate), Fate: fate, Count: n}
+}
+
+// lambdaOf is the function of a binary.
+func (r *rehearsal) lambdaOf(name string) *lambda {
+	for _, l := range r.lambdas {
+		if l.function.Handler == name {
+			return l
+		}
+	}
+	return nil
+}
+
+// abortAfter lets an operator abort the run.
+func (r *rehearsal) abortAfter(d time.Duration, cancel bool) {
+	r.world.After(d, func() {
+		r.human.post(operatorName(0), task.OperatorRequest{Run: r.options.RunID, Action: "abort", Reason: "fire", CancelInFlight: cancel})
+	})
+}
+
+func troubles() []trouble {
+	ok := func(n int) world.FleetInstance { return some(n, world.FateOK) }
+	return []trouble{
+		{"calm", 2, func(t *testing.T, seed uint64) *rehearsal {
+			return inTrouble(t, canaryAndMain(`,"healthGate":{"soakSeconds":600}`+room, room, `,"wavePauseSeconds":900`), seed, "", ok(4))
+		}},
+		{"wave by wave", 2, func(t *testing.T, seed uint64) *rehearsal {
+			return inTrouble(t, canaryAndMain(`,"healthGate":{"soakSeconds":600}`+room, room, `,"wavePauseSeconds":3600,"approval":"perWave"`), seed, "", ok(4))
+		}},
+		{"storm", 8, func(t *testing.T, seed uint64) *rehearsal {
+			return inTrouble(t, canaryAndMain(room, room, ""), seed, "storm", ok(5), some(1, world.FatePatchFails))
+		}},
+		{"lost answers to sends", 6, func(t *testing.T, seed uint64) *rehearsal {
+			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(6))
+			r.world.Faults = &targeted{faults: r.faults, name: "ssm:SendCommand", after: 0.5}
+			return r
+		}},
+		{"lost sends", 6, func(t *testing.T, seed uint64) *rehearsal {
+			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(6))
+			r.world.Faults = &targeted{faults: r.faults, name: "ssm:SendCommand", before: 0.5}
+			return r
+		}},
+		{"everything twice", 3, func(t *testing.T, seed uint64) *rehearsal {
+			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(4), some(1, world.FatePatchFails))
+			r.twice()
+			return r
+		}},
+		{"every fate", 4, func(t *testing.T, seed uint64) *rehearsal {
+			var all []world.FleetInstance
+			for _, f := range world.Fates() {
+				all = append(all, some(1, f))
+			}
+			return inTrouble(t, oneWave(generous), seed, "", append(all, world.FleetInstance{Name: "spare", Count: 2})...)
+		}},
+		{"every fate, one after the other", 4, func(t *testing.T, seed uint64) *rehearsal {
+			var all []world.FleetInstance
+			for _, f := range world.Fates() {
+				all = append(all, some(1, f))
+			}
+			in := `,"ssm":{"maxConcurrency":"3","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
+			return inTrouble(t, oneWave(in), seed, "", append(all, world.FleetInstance{Name: "spare", Count: 2})...)
+		}},
+		{"scan", 2, func(t *testing.T, seed uint64) *rehearsal {
+			return inTrouble(t, oneWave(`,"ssm":{"operation":"Scan"}`), seed, "light", ok(4), some(2, world.FateStaleState), some(2, world.FateCompliant))
+		}},
+		{"target over its budget", 3, func(t *testing.T, seed uint64) *rehearsal {
+			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"1"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
+			return inTrouble(t, oneWave(in), seed, "", some(40, world.FatePatchFails))
+		}},
+		{"account over its budget", 3, func(t *testing.T, seed uint64) *rehearsal {
+			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"2"}`
+			return inTrouble(t, oneWave(in), seed, "", some(40, world.FatePatchFails))
+		}},
+		{"wave over its budget", 3, func(t *testing.T, seed uint64) *rehearsal {
+			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"100%"},"budget":{"maxFailedInstances":"2","maxFailedAccounts":"100%","perAccount":"100%"}`
+			return inTrouble(t, canaryAndMain(in, in, `,"budget":{"maxFailedInstances":"100%"},"approval":"none"`), seed, "", some(25, world.FatePatchFails))
+		}},
+		{"run over its budget", 3, func(t *testing.T, seed uint64) *rehearsal {
+			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
+			return inTrouble(t, canaryAndMain(in, in, `,"budget":{"maxFailedInstances":"3"},"approval":"none"`), seed, "", some(25, world.FatePatchFails))
+		}},
+		{"one issue too many", 2, func(t *testing.T, seed uint64) *rehearsal {
+			return inTrouble(t, canaryAndMain(generous, generous, `,"budget":{"maxFailedInstances":"100%"},"abortOnIssues":true`), seed, "", ok(3), some(1, world.FatePatchFails))
+		}},
+		{"killer patch", 4, func(t *testing.T, seed uint64) *rehearsal {
+			in := `,"ssm":{"maxConcurrency":"10%","maxErrors":"5"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
+			r := inTrouble(t, oneWave(in), seed, "", ok(60))
+			r.world.KillerPatch(world.Linux, 0.5)
+			return r
+		}},
+		{"slow patches", 2, func(t *testing.T, seed uint64) *rehearsal {
+			return inTrouble(t, oneWave(`,"ssm":{"maxConcurrency":"2","maxErrors":"3"}`), seed, "", world.FleetInstance{Name: "slow", Count: 6, PatchSeconds: 6000})
+		}},
+		{"abort", 3, func(t *testing.T, seed uint64) *rehearsal {
+			in := `,"ssm":{"maxConcurrency":"10%","maxErrors":"50%"}`
+			r := inTrouble(t, oneWave(in), seed, "", ok(60))
+			r.abortAfter(time.Duration(10+7*seed)*time.Minute, false)
+			return r
+		}},
+		{"abort of what is at work", 6, func(t *testing.T, seed uint64) *rehearsal {
+			r := inTrouble(t, oneWave(`,"ssm":{"maxConcurrency":"50%","maxErrors":"50%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 20, PatchSeconds: 1800})
+			r.abortAfter(time.Duration(50+15*seed)*time.Second, true)
+			return r
+		}},
+		{"stopped by hand", 6, func(t *testing.T, seed uint64) *rehearsal {
+			r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, "", ok(4))
+			r.world.After(time.Duration(seed*seed)*time.Minute, func() {
+				require.NoError(t, r.engine.Stop(r.execution.ARN, "", "by hand"))
+			})
+			return r
+		}},
+		{"owner opts out", 2, func(t *testing.T, seed uint64) *rehearsal {
+			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(4))
+			r.world.After(30*time.Second, func() {
+				for n, i := range r.world.Instances() {
+					switch n % 4 {
+					case 0:
+						r.world.SetTags(i.ID, map[string]string{"PatchGroup": "default", patch.ExclusionTag: "yes"})
+					case 1:
+						r.world.StopInstance(i.ID)
+					}
+				}
+			})
+			return r
+		}},
+		{"gate without data", 2, func(t *testing.T, seed uint64) *rehearsal {
+			gate := `,"healthGate":{"soakSeconds":600,"alarms":["arn:aws:cloudwatch:us-east-1:` + first + `:alarm:errors"]}`
+			r := inTrouble(t, canaryAndMain(gate+room, room, `,"approval":"none"`), seed, "", ok(3))
+			require.NoError(t, r.world.AddAlarm(first, "us-east-1", "errors", world.AlarmStep{State: "INSUFFICIENT_DATA"}))
+			return r
+		}},
+		{"gate turns red", 2, func(t *testing.T, seed uint64) *rehearsal {
+			gate := `,"healthGate":{"soakSeconds":28800,"alarms":["arn:aws:cloudwatch:us-east-1:` + first + `:alarm:errors"]}`
+			r := inTrouble(t, canaryAndMain(gate+room, room, `,"approval":"none"`), seed, "", ok(3))
+			require.NoError(t, r.world.AddAlarm(first, "us-east-1", "errors", world.AlarmStep{State: "OK"}, world.AlarmStep{After: 5 * time.Hour, State: "ALARM"}, world.AlarmStep{After: 6 * time.Hour, State: "OK"}))
+			return r
+		}},
+		{"forged decision", 1, forgedDecision},
+		{"edited plan", 1, editedPlan},
+		{"sent by hand", 1, sentByHand},
+		{"nobody answers", 1, func(t *testing.T, seed uint64) *rehearsal {
+			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(3))
+			r.human.does = ApproveTimeout
+			return r
+		}},
+		{"rejected", 1, func(t *testing.T, seed uint64) *rehearsal {
+			r := inTrouble(t, canaryAndMain(room, room, `,"approval":"perWave"`), seed, "", ok(3))
+			r.human.does = ApproveReject
+			return r
+		}},
+		{"two runs", 4, twoRuns},
+		{"dead run", 3, deadRun},
+	}
+}
+
+// Every rule holds in every kind of trouble.
+func TestWorlds(t *testing.T) {
+	for _, w := range troubles() {
+		t.Run(w.name, func(t *testing.T) {
+			for seed := range w.seeds {
+				res, err := w.make(t, seed+1).run()
+				require.NoError(t, err)
+				for _, v := range res.Violations {
+					t.Errorf("seed %d, rule %s at %s: %s", seed+1, v.Rule, v.At, v.Detail)
+				}
+			}
+		})
+	}
+}
+
+// targeted loses one kind of call at a rate of its own.
+type targeted struct {
+	*faults
+	name          string
+	before, after float64
+}
+
+func (f *targeted) Before(c *world.Call) error {
+	if c.Name() == f.name && f.rand.Float64() < f.before {
+		return &world.ConnectionError{Call: c.Name()}
+	}
+	return f.faults.Before(c)
+}
+
+func (f *targeted) After(c *world.Call) error {
+	if c.Name() == f.name && f.rand.Float64() < f.after {
+		return &world.ConnectionError{Call: c.Name()}
+	}
+	return f.faults.After(c)
+}
+
+// twice hands every event to its function two times: F-40.
+func (r *rehearsal) twice() {
+	for _, name := range sortedKeys(r.lambdas) {
+		l := r.lambdas[name]
+		handle := l.handle
+		l.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
+			_, _ = handle(ctx, payload) // its answer is lost
+			return handle(ctx, payload)
+		}
+	}
+}
+
+// forgedDecision: nobody answers the mail, but somebody who can write to the
+// table writes an approval into it, and ends the wait. T-35, T-63.
+func forgedDecision(t *testing.T, seed uint64) *rehearsal {
+	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, world.FateOK))
+	r.human.does = ApproveTimeout
+	r.world.After(20*time.Minute, func() {
+		id := patch.ApprovalID(r.options.RunID, "run")
+		s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
+		p := &world.Principal{Account: hubAccount, RoleARN: r.lambdaOf(wire.ApprovalCallback).function.RoleARN, SessionName: "intruder"}
+		r.world.IgnoreIAM = true
+		_, err := r.world.DynamoDB(p, hubRegion).PutItem(context.Background(), &dynamodb.PutItemInput{
+			TableName: aws.String(r.lambdaOf(wire.ApprovalCallback).function.Environment["STATE_TABLE"]),
+			Item: map[string]types.AttributeValue{
+				"pk": s("APPROVAL#" + id), "sk": s("DECISION#intruder"), "approval": s(id), "decision": s("approve"), "identity": s("intruder"),
+				"at": s(r.world.Now().UTC().Format(time.RFC3339Nano)), "mac": &types.AttributeValueMemberB{Value: make([]byte, 32)},
+			},
+		})
+		r.world.IgnoreIAM = false
+		require.NoError(t, err)
+		r.checks.found = nil // the intruder's own write
+	})
+	return r
+}
+
+// editedPlan: after the approval somebody adds an instance to a target's plan. T-65.
+func editedPlan(t *testing.T, seed uint64) *rehearsal {
+	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, world.FateOK), world.FleetInstance{Name: "stranger", Tags: map[string]string{"PatchGroup": "other"}})
+	edited := false
+	send := r.lambdaOf(wire.SendCommand)
+	handle := send.handle
+	send.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
+		if !edited {
+			edited = true
+			r.checks.loadPlan(r.checks.order[0])
+			at := patch.LeafObject(patch.Target{Run: r.options.RunID, Wave: "canary", Account: first, Region: region})
+			data, ok := r.world.Object(r.bucket(), at)
+			require.True(t, ok)
+			for _, i := range r.world.Instances() {
+				if i.Tags["PatchGroup"] == "other" && i.Account == first && i.Region == region {
+					for _, p := range r.checks.order[0].targets[patch.Target{Run: r.options.RunID, Wave: "canary", Account: first, Region: region}].Instances[:1] {
+						data = []byte(replaceOnce(string(data), string(p.ID), i.ID))
+					}
+				}
+			}
+			r.world.PlaceObject(r.bucket(), at, data)
+		}
+		return handle(ctx, payload)
+	}
+	return r
+}
+
+func replaceOnce(s, old, with string) string {
+	for i := 0; i+len(old) <= len(s); i++ {
+		if s[i:i+len(old)] == old {
+			return s[:i] + with + s[i+len(old):]
+		}
+	}
+	return s
+}
+
+// sentByHand: somebody invokes the sender before anybody approved.
+func sentByHand(t *testing.T, seed uint64) *rehearsal {
+	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, world.FateOK))
+	r.human.does = ApproveTimeout
+	r.world.After(20*time.Minute, func() {
+		payload := fmt.Sprintf(`{"run":%q,"wave":"canary","account":%q,"region":%q}`, r.options.RunID, first, region)
+		_, _, failure := r.lambdaOf(wire.SendCommand).invoke([]byte(payload))
+		_ = failure // refused, as it should be: the rules say whether it did anything
+	})
+	return r
+}
+
+// twoRuns: a second run over the same accounts begins a minute after the first.
+func twoRuns(t *testing.T, seed uint64) *rehearsal {
+	r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, map[bool]string{true: "light"}[seed%2 == 0], some(3, world.FateOK))
+	r.another(t, time.Minute)
+	return r
+}
+
+// another starts a second run of the same input.
+func (r *rehearsal) another(t *testing.T, after time.Duration) {
+	id := r.options.RunID + "-again"
+	r.checks.expect(id, r.input)
+	r.world.After(after, func() {
+		_, err := r.startRun(id)
+		require.NoError(t, err)
+	})
+	r.open++ // it is awaited from the beginning
+	r.world.After(after, func() { r.open-- })
+}
+
+// deadRun: an execution ends and nobody is told, its agents still at work. The
+// next run over the same accounts comes when its leases have run out.
+func deadRun(t *testing.T, seed uint64) *rehearsal {
+	r := inTrouble(t, oneWave(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 4, PatchSeconds: 4000})
+	r.another(t, 40*time.Minute)
+	r.world.After(5*time.Minute, func() {
+		r.checks.order[0].abandoned, r.checks.order[0].ended = true, true
+		onEnd := r.engine.OnEnd
+		r.engine.OnEnd = func(x *asl.Execution) {
+			if x.Parent == nil {
+				r.open--
+			}
+		}
+		require.NoError(t, r.engine.Stop(r.execution.ARN, "", "nobody is told"))
+		r.engine.OnEnd = onEnd
+	})
+	return r
+}
