@@ -87,6 +87,7 @@ func catalogue() []entry {
 
 		{"cloudwatch", "DescribeAlarms DescribeAlarmHistory", "* alarm", "aws:ResourceTag/"},
 		{"cloudwatch", "PutMetricAlarm DeleteAlarms SetAlarmState DisableAlarmActions EnableAlarmActions", "alarm", "aws:ResourceTag/"},
+		{"cloudwatch", "GetDashboard PutDashboard DeleteDashboards", "dashboard", "aws:ResourceTag/"},
 		{"cloudwatch", "PutMetricData", "", "cloudwatch:namespace"},
 		{"cloudwatch", "GetMetricData GetMetricStatistics ListMetrics ListDashboards", "", ""},
 
@@ -124,6 +125,10 @@ func catalogue() []entry {
 		{"organizations", "ListParents DescribeAccount", "organization-account organizational-unit", "aws:ResourceTag/"},
 
 		{"execute-api", "Invoke InvalidateCache ManageConnections", "api", ""},
+
+		{"cloudformation", "CreateChangeSet DescribeChangeSet ExecuteChangeSet DeleteChangeSet CreateStack UpdateStack DeleteStack DescribeStackEvents", "stack",
+			"aws:ResourceTag/ cloudformation:ChangeSetName cloudformation:RoleArn cloudformation:TemplateUrl cloudformation:ResourceTypes"},
+		{"cloudformation", "DescribeStacks GetTemplateSummary", "* stack", "aws:ResourceTag/"},
 
 		{"iam", "PassRole", "role", "iam:PassedToService iam:AssociatedResourceArn iam:ResourceTag/ aws:ResourceTag/"},
 		{"iam", "CreateRole GetRole UpdateRole DeleteRole UpdateAssumeRolePolicy PutRolePolicy DeleteRolePolicy AttachRolePolicy DetachRolePolicy " +
@@ -164,7 +169,8 @@ var resourceTypes = map[string]resourceType{
 	"bucket": {service: "s3", without: "/"}, "object": {service: "s3", needs: "/"},
 	"topic": {service: "sns"}, "queue": {service: "sqs"},
 	"key": {service: "kms", prefix: "key/"}, "alias": {service: "kms", prefix: "alias/"},
-	"alarm":     {service: "cloudwatch", prefix: "alarm:"},
+	"alarm": {service: "cloudwatch", prefix: "alarm:"}, "dashboard": {service: "cloudwatch", prefix: "dashboard/"},
+	"stack":     {service: "cloudformation", prefix: "stack/"},
 	"log-group": {service: "logs", prefix: "log-group:"}, "log-stream": {service: "logs", prefix: "log-group:", needs: ":log-stream:"},
 	"state-machine": {service: "states", prefix: "stateMachine:"}, "execution": {service: "states", prefix: "execution:"},
 	"map-run":  {service: "states", prefix: "mapRun:"},

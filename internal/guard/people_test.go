@@ -1,0 +1,153 @@
+package guard_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/cfn"
+	"ec2patch/internal/guard"
+	"ec2patch/internal/iam"
+)
+
+const (
+	hubAccount = "999999999999"
+	machine    = "arn:aws:states:us-east-1:" + hubAccount + ":stateMachine:ec2patch-orchestrator"
+	execution  = "arn:aws:states:us-east-1:" + hubAccount + ":execution:ec2patch-orchestrator"
+	mapRun     = "arn:aws:states:us-east-1:" + hubAccount + ":mapRun:ec2patch-orchestrator/Accounts:1"
+	dataKey    = "arn:aws:kms:us-east-1:" + hubAccount + ":key/00000000-0000-0000-0000-000000000000"
+	hubStack   = "arn:aws:cloudformation:us-east-1:" + hubAccount + ":stack/ec2patch-hub/1"
+	deployRole = "arn:aws:iam::" + hubAccount + ":role/cloudformation-deploys-ec2patch"
+)
+
+func deployed(t *testing.T, file string) *cfn.Stack {
+	t.Helper()
+	parameters := map[string]map[string]string{
+		guard.Hub:      {"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": "0123456789abcdef0123456789abcdef"},
+		guard.Schedule: {"DataKeyArn": dataKey},
+		guard.GitHub: {"RunSubjects": "repo:org/repo:environment:patching", "DeploySubjects": "repo:org/repo:environment:prod", "DataBucketName": "data",
+			"DataKeyArn": dataKey, "ArtifactBucket": "artifacts", "DeployServiceRoleArn": deployRole},
+	}
+	template, err := cfn.Load(file, read(t, file))
+	require.NoError(t, err)
+	stack, err := template.Deploy(cfn.Deployment{StackName: "ec2patch", Account: hubAccount, Region: "us-east-1", Parameters: parameters[file]})
+	require.NoError(t, err)
+	return stack
+}
+
+// policiesOf gives what a role, or whoever has a managed policy attached, may do.
+func policiesOf(t *testing.T, stack *cfn.Stack, id string) []*iam.Policy {
+	t.Helper()
+	documents := map[string][]byte{}
+	for _, role := range stack.Roles() {
+		for _, d := range role.Policies {
+			if role.LogicalID == id {
+				documents[id+"/"+d.Name] = d.JSON
+			}
+		}
+	}
+	if r := stack.Resources[id]; r != nil && r.Type == "AWS::IAM::ManagedPolicy" {
+		data, err := json.Marshal(r.Properties["PolicyDocument"])
+		require.NoError(t, err)
+		documents[id] = data
+	}
+	require.NotEmpty(t, documents, id)
+	var out []*iam.Policy
+	for name, data := range documents {
+		p, err := iam.ParsePolicy(name, data)
+		require.NoError(t, err)
+		out = append(out, p)
+	}
+	return out
+}
+
+// TestPolicies_people holds the policies of people, schedules and workflows against what they do, both ways: each call is
+// allowed, no right is without a call, and what they must not do is refused. Functions are held against rehearsals.
+func TestPolicies_people(t *testing.T) {
+	hub := deployed(t, guard.Hub)
+	bucket, key := hub.Resources["DataBucket"].ARN, hub.Resources["DataKey"].ARN
+	api := "arn:aws:execute-api:us-east-1:" + hubAccount + ":" + hub.Resources["ApprovalApi"].PhysicalID + "/$default/POST/"
+	via := func(services ...string) map[string][]string {
+		for i := range services {
+			services[i] += ".us-east-1.amazonaws.com"
+		}
+		return map[string][]string{"kms:ViaService": services}
+	}
+	type call struct {
+		action, on string
+		context    map[string][]string
+	}
+	tests := []struct {
+		file, id string
+		allowed  []call
+		refused  []call
+	}{
+		{guard.Hub, "ViewerPolicy", []call{
+			{"states:ListExecutions", machine, nil}, {"states:DescribeStateMachine", machine, nil}, {"states:DescribeExecution", execution + ":run", nil},
+			{"states:GetExecutionHistory", execution + "/Accounts:child", nil}, {"states:ListMapRuns", execution + ":run", nil}, {"states:DescribeMapRun", mapRun, nil},
+			{"s3:GetObject", bucket + "/runs/run/report.json", nil}, {"kms:Decrypt", key, via("s3")}, {"kms:Decrypt", key, via("states")},
+			{"cloudwatch:GetDashboard", hub.Resources["Dashboard"].ARN, nil}, {"cloudwatch:DescribeAlarms", hub.Resources["PatchFailuresAlarm"].ARN, nil},
+			{"cloudwatch:GetMetricData", "*", nil},
+		}, []call{
+			{"states:StartExecution", machine, nil}, {"states:StopExecution", execution + ":run", nil}, {"s3:GetObject", bucket + "/runs/run/plan/index.json", nil},
+			{"s3:PutObject", bucket + "/runs/run/report.json", nil}, {"kms:Decrypt", key, via("dynamodb")}, {"execute-api:Invoke", api + "operator", nil},
+		}},
+		{guard.Hub, "OperatorPolicy", []call{{"execute-api:Invoke", api + "operator", nil}},
+			[]call{{"execute-api:Invoke", api + "callback", nil}, {"states:StartExecution", machine, nil}}},
+		{guard.Schedule, "ScheduleRole", []call{
+			{"states:StartExecution", machine, nil}, {"kms:GenerateDataKey", dataKey, via("states")}, {"kms:Decrypt", dataKey, via("states")},
+			{"sqs:SendMessage", "arn:aws:sqs:us-east-1:" + hubAccount + ":ec2patch-monthly-undelivered", nil},
+		}, []call{{"states:StartExecution", machine + "2", nil}, {"states:StopExecution", execution + ":run", nil}, {"kms:Decrypt", dataKey, nil}}},
+		{guard.GitHub, "RunRole", []call{
+			{"states:StartExecution", machine, nil}, {"states:DescribeExecution", execution + ":ec2patch-1-1", nil}, {"states:StopExecution", execution + ":ec2patch-1-1", nil},
+			{"s3:GetObject", "arn:aws:s3:::data/runs/run/report.html", nil}, {"kms:Decrypt", dataKey, via("s3")}, {"kms:GenerateDataKey", dataKey, via("states")},
+		}, []call{
+			{"states:SendTaskSuccess", machine, nil}, {"execute-api:Invoke", api + "operator", nil}, {"s3:GetObject", "arn:aws:s3:::data/runs/run/plan/index.json", nil},
+			{"cloudformation:CreateChangeSet", hubStack, nil}, {"iam:PassRole", deployRole, map[string][]string{"iam:PassedToService": {"cloudformation.amazonaws.com"}}},
+		}},
+		{guard.GitHub, "DeployRole", []call{
+			{"cloudformation:CreateChangeSet", hubStack, nil}, {"cloudformation:DescribeChangeSet", hubStack, nil}, {"cloudformation:ExecuteChangeSet", hubStack, nil},
+			{"cloudformation:DeleteChangeSet", hubStack, nil}, {"cloudformation:DescribeStacks", hubStack, nil}, {"cloudformation:DescribeStackEvents", hubStack, nil},
+			{"cloudformation:GetTemplateSummary", "*", nil}, {"iam:PassRole", deployRole, map[string][]string{"iam:PassedToService": {"cloudformation.amazonaws.com"}}},
+			{"s3:GetObject", "arn:aws:s3:::artifacts/ec2patch/1/lambda.zip", nil}, {"s3:GetObjectVersion", "arn:aws:s3:::artifacts/ec2patch/1/lambda.zip", nil},
+			{"s3:PutObject", "arn:aws:s3:::artifacts/ec2patch/1/lambda.zip", nil},
+		}, []call{
+			{"states:StartExecution", machine, nil}, {"cloudformation:ExecuteChangeSet", hubStack[:len(hubStack)-2] + "2/1", nil},
+			{"iam:PassRole", deployRole, map[string][]string{"iam:PassedToService": {"ec2.amazonaws.com"}}}, {"iam:PassRole", "arn:aws:iam::" + hubAccount + ":role/admin", nil},
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.id, func(t *testing.T) {
+			policies := policiesOf(t, deployed(t, test.file), test.id)
+			var coverage iam.Coverage
+			judge := func(c call) iam.Decision {
+				return iam.Evaluate(iam.Request{Principal: iam.Session("arn:aws:iam::"+hubAccount+":role/somebody", "test"), Action: c.action,
+					Resources: []string{c.on}, ResourceAccount: hubAccount, Context: c.context}, iam.Policies{Identity: policies, Resource: delegating(t, c.on)})
+			}
+			for _, c := range test.allowed {
+				d := judge(c)
+				assert.True(t, d.Allowed, "%s on %s: %s", c.action, c.on, d.Reason)
+				coverage.Record(d)
+			}
+			for _, c := range test.refused {
+				assert.False(t, judge(c).Allowed, "%s on %s", c.action, c.on)
+			}
+			for _, use := range coverage.Unused(policies...) {
+				assert.Fail(t, "nobody needs "+use.Statement.Label()+" "+use.Pattern)
+			}
+		})
+	}
+}
+
+// delegating is the policy of a key that leaves the decision to the account's IAM policies, as the data key's does.
+func delegating(t *testing.T, on string) []*iam.Policy {
+	t.Helper()
+	if len(on) < 11 || on[:11] != "arn:aws:kms" {
+		return nil
+	}
+	p, err := iam.ParsePolicy("key", []byte(`{"Version":"2012-10-17","Statement":[{"Sid":"Account","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::`+hubAccount+`:root"},"Action":"kms:*","Resource":"*"}]}`))
+	require.NoError(t, err)
+	return []*iam.Policy{p}
+}
