@@ -160,7 +160,8 @@ func (c *checks) cancelled(command string, ids []string) {
 		if c.atWork[id] != s {
 			continue
 		}
-		if c.now().Before(s.at.Add(s.timeout)) && !s.run.cancels && !s.run.ended {
+		expired := !c.now().Before(c.tables.leases[s.place].expires) // who takes it over stops what it finds
+		if c.now().Before(s.at.Add(s.timeout)) && !s.run.cancels && !s.run.ended && !expired {
 			c.violate("R-04", "%s was cancelled on %s, which was at work and within its time", command, id)
 		}
 		c.rests(id)

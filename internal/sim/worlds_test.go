@@ -3,9 +3,11 @@ package sim
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambda/messages"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -208,6 +210,7 @@ func troubles() []trouble {
 		}},
 		{"two runs", 4, twoRuns},
 		{"dead run", 3, deadRun},
+		{"stuck run", 3, stuckRun},
 	}
 }
 
@@ -366,5 +369,24 @@ func deadRun(t *testing.T, seed uint64) *rehearsal {
 		require.NoError(t, r.engine.Stop(r.execution.ARN, "", "nobody is told"))
 		r.engine.OnEnd = onEnd
 	})
+	return r
+}
+
+// stuckRun: for a while none of a run's functions works, and its leases run out
+// while its agents are at work. Another run over the same accounts is waiting.
+func stuckRun(t *testing.T, seed uint64) *rehearsal {
+	r := inTrouble(t, oneWave(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 4, PatchSeconds: 7000})
+	r.another(t, 20*time.Minute)
+	r.checks.order[0].abandoned = true // what becomes of its report is not the point
+	for _, name := range sortedKeys(r.lambdas) {
+		l := r.lambdas[name]
+		handle := l.handle
+		l.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
+			if v := r.virtual(); strings.Contains(string(payload), `"`+string(r.options.RunID)+`"`) && v > 5*time.Minute && v < 3*time.Hour {
+				return nil, messages.InvokeResponse_Error{Type: string(patch.ErrUnavailable), Message: "nothing works"}
+			}
+			return handle(ctx, payload)
+		}
+	}
 	return r
 }

@@ -20,13 +20,13 @@ func (v *Verify) closeRun(ctx context.Context, in VerifyInput) (any, error) {
 	if err := v.Table.Load(ctx, row); err != nil {
 		return nil, err
 	}
-	if run.Digest != "" {
-		// A run that reported itself may still have given up a target with commands at work.
-		if err := v.abandon(ctx, in.Run); err != nil {
-			return nil, err
-		}
-	}
 	if row.Found && !run.Ended.IsZero() {
+		if run.Digest != "" {
+			// A run that reported itself may still have given up a target with commands at work.
+			if err := v.abandon(ctx, in.Run); err != nil {
+				return nil, err
+			}
+		}
 		return ReportOutput{Next: "done", Status: run.Status}, nil
 	}
 	return v.report(ctx, in)

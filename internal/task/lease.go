@@ -40,13 +40,13 @@ func (s *Send) takeLease(ctx context.Context, st *state) (held bool, err error) 
 	if foreign && now.Before(st.lease.Expires) {
 		return false, nil
 	}
-	if foreign {
-		if still, err := s.followOld(ctx, st); err != nil || still {
+	if st.row.Audit.Seq == 0 {
+		if st.row.Audit, err = s.Table.LastAudit(ctx, patch.TargetChain(st.target)); err != nil {
 			return false, err
 		}
 	}
-	if st.row.Audit.Seq == 0 {
-		if st.row.Audit, err = s.Table.LastAudit(ctx, patch.TargetChain(st.target)); err != nil {
+	if foreign {
+		if still, err := s.followOld(ctx, st); err != nil || still {
 			return false, err
 		}
 	}
@@ -81,16 +81,27 @@ func (s *Send) followOld(ctx context.Context, st *state) (still bool, err error)
 	if err != nil {
 		return false, err
 	}
+	var left []patch.CommandID
+	var entries []Write
 	for _, id := range st.lease.Commands {
 		if p, found := progress[id]; !found || p.Ended {
 			continue
 		}
-		still = true
+		left = append(left, id)
+		entries = append(entries, st.audit("send", "CancelCommand", fmt.Sprintf("%s, left by run %s, whose lease has run out", id, st.lease.Run), s.Now()))
+	}
+	if len(left) == 0 {
+		return false, nil
+	}
+	if err := st.save(ctx, s.Table, entries...); err != nil {
+		return false, err
+	}
+	for _, id := range left {
 		if err := spoke.Cancel(ctx, id, nil); err != nil {
 			return false, err
 		}
 	}
-	return still, nil
+	return true, nil
 }
 
 // releaseLease frees the account-region if it is still this run's. The fence stays and only grows.
