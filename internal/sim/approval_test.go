@@ -13,6 +13,7 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/world"
 	"ec2patch/internal/task"
+	"ec2patch/internal/wire"
 )
 
 // asks is an input of one wave that asks for approval.
@@ -237,6 +238,37 @@ func TestApproval_NobodyTold(t *testing.T) {
 		r.world.After(5*time.Minute, func() { r.human.operate(operatorName(0), patch.Approve) })
 		assert.Positive(t, finish(t, r).APICalls["ssm:SendCommand"])
 	})
+}
+
+// A scanner clicks on "unsubscribe" in the first mail: the next round notices.
+func TestT17_Unsubscribed(t *testing.T) {
+	r := prepared(t, asks(`,"approvalTimeoutSeconds":3600`), ApproveTimeout)
+	r.world.OnMail = func(world.Mail) { unsubscribe(r) }
+	told := map[time.Duration]bool{}
+	for _, at := range []time.Duration{10 * time.Minute, 20 * time.Minute} {
+		r.world.After(at, func() { told[at] = question(t, r).Told })
+	}
+	res := finish(t, r)
+	assert.Equal(t, map[time.Duration]bool{10 * time.Minute: true, 20 * time.Minute: false}, told)
+	assert.Equal(t, 3.0, r.metrics.sums["ApprovalUnheard"])
+	assert.Equal(t, patch.RunExpired, res.Status)
+}
+
+// The link in a mail leads to the address that the template gives, and to no other.
+func TestT15_LinkOfTheTemplate(t *testing.T) {
+	r := prepared(t, asks(""), ApproveReject)
+	finish(t, r)
+	want := ""
+	for _, f := range r.hub.Functions() {
+		if f.Handler == wire.ApprovalRequest {
+			want = f.Environment["CALLBACK_URL"]
+		}
+	}
+	require.NotEmpty(t, want)
+	for _, m := range requests(r) {
+		u, _ := link(m.Body)
+		assert.Equal(t, want, u.Scheme+"://"+u.Host+u.Path)
+	}
 }
 
 func unsubscribe(r *rehearsal) {
