@@ -58,11 +58,12 @@ func corpus(t *testing.T) []*rehearsal {
 		all = append(all, r)
 	}
 	for _, file := range exampleFiles(t) {
-		for _, faults := range []string{"calm", "storm"} {
-			o := options(t, string(read(t, file)))
-			o.Faults = faults
-			add(o, nil)
+		o := options(t, string(read(t, file)))
+		if strings.Contains(string(o.Input), "perWave") {
+			add(o, nil) // under a storm it may not come as far as its second wave
 		}
+		o.Faults = "storm" // what is done only after trouble is needed too
+		add(o, nil)
 	}
 	add(alarmed(t), nil)
 	add(overBudget(t), nil)
