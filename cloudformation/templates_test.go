@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
+
+	"ec2patch/internal/guard"
 )
 
 // statement is a policy statement of a template: where it stands and what it is called.
@@ -42,6 +44,37 @@ func TestStatements_documented(t *testing.T) {
 		assert.Contains(t, inTemplates, s, "docs/security.md explains a statement that is in no template")
 	}
 }
+
+// TestStatements_tested looks for the test or the check that the documentation names beside each statement.
+func TestStatements_tested(t *testing.T) {
+	known := map[string]bool{}
+	for _, c := range guard.Checks() {
+		known[c.ID] = true
+	}
+	for _, folder := range []string{"../internal/sim", "../internal/guard"} {
+		files, err := filepath.Glob(folder + "/*_test.go")
+		require.NoError(t, err)
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			require.NoError(t, err)
+			for _, m := range testFunction.FindAllStringSubmatch(string(data), -1) {
+				known[m[1]] = true
+			}
+		}
+	}
+	doc, err := os.ReadFile("../docs/security.md")
+	require.NoError(t, err)
+	rows := 0
+	for line := range strings.Lines(string(doc)) {
+		if m := row.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
+			rows++
+			assert.True(t, known[m[3]], "%s of %s: there is no test %s", m[2], m[1], m[3])
+		}
+	}
+	assert.Positive(t, rows)
+}
+
+var testFunction = regexp.MustCompile(`(?m)^func (Test[A-Za-z_]+)\(`)
 
 func TestParams_fit(t *testing.T) {
 	// What no file may hold, and what is given at deployment instead.
@@ -95,7 +128,7 @@ func snake(name string) string { return strings.ToLower(capital.ReplaceAllString
 
 var (
 	heading = regexp.MustCompile("^### .*`([a-z-]+\\.yaml)`$")
-	row     = regexp.MustCompile("^\\| `([A-Za-z0-9]+)` \\| `([A-Za-z0-9]+)` \\| [^|]{10,} \\| [^|]{10,} \\|$")
+	row     = regexp.MustCompile("^\\| `([A-Za-z0-9]+)` \\| `([A-Za-z0-9]+)` \\| [^|]{10,} \\| [^|]{10,} \\| `([A-Za-z0-9_-]+)` \\|$")
 )
 
 // documented reads the rows of the tables that stand below a heading with a template's name.

@@ -78,6 +78,12 @@ func calls(stack *cfn.Stack) []call {
 		context := "arn:aws:logs:" + region + ":" + account + ":log-group:" + group.Name
 		out = append(out, call{group.LogicalID + " encrypts", logs, "kms:GenerateDataKey", key, map[string][]string{"kms:EncryptionContext:aws:logs:arn": {context}}, false})
 	}
+	delivery := func(from string) map[string][]string {
+		return map[string][]string{"kms:EncryptionContext:SourceArn": {"arn:aws:logs:" + region + ":" + from + ":*"}}
+	}
+	out = append(out,
+		call{"log delivery reads what the machine logs", "delivery.logs.amazonaws.com", "kms:Decrypt", key, delivery(account), false},
+		call{"log delivery of another account", "delivery.logs.amazonaws.com", "kms:Decrypt", key, delivery(other), true})
 	return append(out, call{"a foreign log group", logs, "kms:Decrypt", key,
 		map[string][]string{"kms:EncryptionContext:aws:logs:arn": {"arn:aws:logs:" + region + ":" + account + ":log-group:/aws/lambda/else"}}, true})
 }

@@ -188,6 +188,9 @@ func serviceTrust(t *Template, tell say) {
 		if !s.trust {
 			continue
 		}
+		if t.Name == Hub && len(shown(dig(s.node, "Principal", "Service"))) != 1 || t.Name == Hub && len(pairs(child(s.node, "Principal"))) != 1 {
+			tell(s.node, "%s is for one service", s.resource.ID)
+		}
 		for _, service := range shown(dig(s.node, "Principal", "Service")) {
 			if service == "lambda.amazonaws.com" {
 				continue
@@ -219,6 +222,12 @@ func taskAnswers(t *Template, tell say) {
 }
 
 func logRights(t *Template, tell say) {
+	for _, f := range functionNames() {
+		role, _ := t.resource(f.stem + "Role")
+		if !slices.ContainsFunc(statements(role), func(s statement) bool { return s.allows() && s.does("logs:PutLogEvents") }) {
+			tell(role.Node, "%sRole cannot write its log", f.stem)
+		}
+	}
 	for _, s := range t.identityStatements() {
 		if !s.allows() || !s.does("logs:") || s.resource.ID == "OrchestratorRole" {
 			continue

@@ -103,6 +103,7 @@ func watchMutants() []mutant {
 		{check: "H-90", file: guard.Hub, in: []string{"DataKey"}, old: "Service: cloudwatch.amazonaws.com", new: "Service: events.amazonaws.com"},
 		{check: "H-90", file: guard.Hub, in: []string{"DataKey"}, old: "log-group:/aws/vendedlogs/states/${NamePrefix}-*", new: "log-group:/aws/states/${NamePrefix}-*"},
 		{check: "H-90", file: guard.Hub, in: []string{"DataKey"}, old: "Service: events.amazonaws.com", new: "Service: scheduler.amazonaws.com"},
+		{check: "H-90", file: guard.Hub, in: []string{"DataKey"}, old: "Service: delivery.logs.amazonaws.com", new: "Service: delivery.amazonaws.com"},
 		{check: "H-90", file: guard.Hub, in: []string{"NoticesTopicPolicy"}, old: "Service: cloudwatch.amazonaws.com", new: "Service: events.amazonaws.com"},
 		{check: "H-90", file: guard.Hub, in: []string{"NoticesTopicPolicy"}, old: "              StringEquals:\n                aws:SourceAccount: !Ref AWS::AccountId\n              ArnLike:\n                aws:SourceArn: !Sub \"arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:${NamePrefix}-*\"", new: "              ArnLike:\n                aws:SourceArn: !Sub \"arn:${AWS::Partition}:cloudwatch:*:*:alarm:*\""},
 		{check: "H-90", file: guard.Hub, in: []string{"RunEndedQueuePolicy"}, old: "!GetAtt RunEndedRule.Arn", new: "!Sub \"arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/else\""},

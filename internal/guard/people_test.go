@@ -63,8 +63,8 @@ func policiesOf(t *testing.T, stack *cfn.Stack, id string) []*iam.Policy {
 	return out
 }
 
-// TestPolicies_people holds the policies of people, schedules and workflows against what they do, both ways: each call is
-// allowed, no right is without a call, and what they must not do is refused. Functions are held against rehearsals.
+// TestPolicies_people holds the policies of people, schedules, workflows and of the machine against what they do, both ways:
+// each call is allowed, no right is without a call, and what they must not do is refused. Functions are held against rehearsals.
 func TestPolicies_people(t *testing.T) {
 	hub := deployed(t, guard.Hub)
 	bucket, key := hub.Resources["DataBucket"].ARN, hub.Resources["DataKey"].ARN
@@ -74,10 +74,6 @@ func TestPolicies_people(t *testing.T) {
 			services[i] += ".us-east-1.amazonaws.com"
 		}
 		return map[string][]string{"kms:ViaService": services}
-	}
-	type call struct {
-		action, on string
-		context    map[string][]string
 	}
 	tests := []struct {
 		file, id string
@@ -96,6 +92,11 @@ func TestPolicies_people(t *testing.T) {
 		}},
 		{guard.Hub, "OperatorPolicy", []call{{"execute-api:Invoke", api + "operator", nil}},
 			[]call{{"execute-api:Invoke", api + "callback", nil}, {"states:StartExecution", machine, nil}}},
+		{guard.Hub, "OrchestratorRole", machineCalls(hub), []call{
+			{"lambda:InvokeFunction", hub.Resources["ApprovalCallbackVersion"].ARN, nil}, {"lambda:InvokeFunction", hub.Resources["SendFunction"].ARN, nil},
+			{"s3:PutObject", bucket + "/runs/run/plan/index.json", nil}, {"states:SendTaskSuccess", machine, nil}, {"sts:AssumeRole", "arn:aws:iam::111111111111:role/PatchExecRole", nil},
+			{"kms:Decrypt", key, via("dynamodb")},
+		}},
 		{guard.Schedule, "ScheduleRole", []call{
 			{"states:StartExecution", machine, nil}, {"kms:GenerateDataKey", dataKey, via("states")}, {"kms:Decrypt", dataKey, via("states")},
 			{"sqs:SendMessage", "arn:aws:sqs:us-east-1:" + hubAccount + ":ec2patch-monthly-undelivered", nil},
@@ -139,6 +140,34 @@ func TestPolicies_people(t *testing.T) {
 			}
 		})
 	}
+}
+
+// call is an API call: what, on what, with which condition keys.
+type call struct {
+	action, on string
+	context    map[string][]string
+}
+
+// machineCalls are those that Step Functions makes with the machine's role, its children's and its logs' among them.
+func machineCalls(hub *cfn.Stack) []call {
+	bucket, key := hub.Resources["DataBucket"].ARN, hub.Resources["DataKey"].ARN
+	own := map[string][]string{"kms:EncryptionContext:aws:states:stateMachineArn": {machine}}
+	logs := map[string][]string{"kms:EncryptionContext:SourceArn": {"arn:aws:logs:us-east-1:" + hubAccount + ":*"}}
+	s3 := map[string][]string{"kms:ViaService": {"s3.us-east-1.amazonaws.com"}}
+	out := []call{
+		{"states:StartExecution", machine, nil}, {"states:DescribeExecution", execution + "/Accounts:child", nil}, {"states:StopExecution", execution + "/Accounts:child", nil},
+		{"s3:GetObject", bucket + "/runs/run/plan/canary/accounts.json", nil}, {"s3:PutObject", bucket + "/runs/run/children/canary/1/manifest.json", nil},
+		{"s3:ListMultipartUploadParts", bucket + "/runs/run/children/canary/1/x", nil}, {"s3:AbortMultipartUpload", bucket + "/runs/run/children/canary/1/x", nil},
+		{"kms:GenerateDataKey", key, own}, {"kms:Decrypt", key, own}, {"kms:GenerateDataKey", key, logs}, {"kms:GenerateDataKey", key, s3}, {"kms:Decrypt", key, s3},
+	}
+	for _, function := range []string{"Inventory", "Send", "Poll", "ApprovalRequest", "Verify"} {
+		out = append(out, call{"lambda:InvokeFunction", hub.Resources[function+"Version"].ARN, nil})
+	}
+	for _, action := range []string{"CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
+		"PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups"} {
+		out = append(out, call{"logs:" + action, "*", nil})
+	}
+	return out
 }
 
 // delegating is the policy of a key that leaves the decision to the account's IAM policies, as the data key's does.
