@@ -32,8 +32,19 @@ const third = "333333333333"
 
 // canaryAndMain is a small input of two waves over three accounts and two regions.
 func canaryAndMain(canary, main, run string) string {
+	if !strings.Contains(run, `"budget"`) {
+		run += tolerant
+	}
 	return `{"waves":[{"name":"canary","accounts":["` + first + `"],"regions":["us-east-1","us-west-2"]` + canary + `},
 {"name":"main","accounts":["` + second + `","` + third + `"],"regions":["us-east-1","us-west-2"]` + main + `}]` + run + `}`
+}
+
+// tolerant lets the whole run fail: what stops it is the wave's own budgets.
+const tolerant = `,"budget":{"maxFailedInstances":"100%"}`
+
+// alone is a wave of one account and region, without a budget of the run.
+func alone(more string) string {
+	return strings.TrimSuffix(oneWave(more), "}") + tolerant + "}"
 }
 
 // room lets half of everything fail.
@@ -110,7 +121,7 @@ func troubles() []trouble {
 			for _, f := range world.Fates() {
 				all = append(all, some(1, f))
 			}
-			return inTrouble(t, oneWave(generous), seed, "", append(all, world.FleetInstance{Name: "spare", Count: 2})...)
+			return inTrouble(t, alone(generous), seed, "", append(all, world.FleetInstance{Name: "spare", Count: 2})...)
 		}},
 		{"every fate, one after the other", 4, func(t *testing.T, seed uint64) *rehearsal {
 			var all []world.FleetInstance
@@ -118,18 +129,18 @@ func troubles() []trouble {
 				all = append(all, some(1, f))
 			}
 			in := `,"ssm":{"maxConcurrency":"3","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
-			return inTrouble(t, oneWave(in), seed, "", append(all, world.FleetInstance{Name: "spare", Count: 2})...)
+			return inTrouble(t, alone(in), seed, "", append(all, world.FleetInstance{Name: "spare", Count: 2})...)
 		}},
 		{"scan", 2, func(t *testing.T, seed uint64) *rehearsal {
-			return inTrouble(t, oneWave(`,"ssm":{"operation":"Scan"}`), seed, "light", ok(4), some(2, world.FateStaleState), some(2, world.FateCompliant))
+			return inTrouble(t, alone(`,"ssm":{"operation":"Scan"}`), seed, "light", ok(4), some(2, world.FateStaleState), some(2, world.FateCompliant))
 		}},
 		{"target over its budget", 3, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"1"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
-			return inTrouble(t, oneWave(in), seed, "", some(40, world.FatePatchFails))
+			return inTrouble(t, alone(in), seed, "", some(40, world.FatePatchFails))
 		}},
 		{"account over its budget", 3, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"2"}`
-			return inTrouble(t, oneWave(in), seed, "", some(40, world.FatePatchFails))
+			return inTrouble(t, alone(in), seed, "", some(40, world.FatePatchFails))
 		}},
 		{"wave over its budget", 3, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"100%"},"budget":{"maxFailedInstances":"2","maxFailedAccounts":"100%","perAccount":"100%"}`
@@ -144,21 +155,21 @@ func troubles() []trouble {
 		}},
 		{"killer patch", 4, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"10%","maxErrors":"5"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
-			r := inTrouble(t, oneWave(in), seed, "", ok(60))
+			r := inTrouble(t, alone(in), seed, "", ok(60))
 			r.world.KillerPatch(world.Linux, 0.5)
 			return r
 		}},
 		{"slow patches", 2, func(t *testing.T, seed uint64) *rehearsal {
-			return inTrouble(t, oneWave(`,"ssm":{"maxConcurrency":"2","maxErrors":"3"}`), seed, "", world.FleetInstance{Name: "slow", Count: 6, PatchSeconds: 6000})
+			return inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"3"}`), seed, "", world.FleetInstance{Name: "slow", Count: 6, PatchSeconds: 6000})
 		}},
 		{"abort", 3, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"10%","maxErrors":"50%"}`
-			r := inTrouble(t, oneWave(in), seed, "", ok(60))
+			r := inTrouble(t, alone(in), seed, "", ok(60))
 			r.abortAfter(time.Duration(10+7*seed)*time.Minute, false)
 			return r
 		}},
 		{"abort of what is at work", 6, func(t *testing.T, seed uint64) *rehearsal {
-			r := inTrouble(t, oneWave(`,"ssm":{"maxConcurrency":"50%","maxErrors":"50%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 20, PatchSeconds: 1800})
+			r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"50%","maxErrors":"50%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 20, PatchSeconds: 1800})
 			r.abortAfter(time.Duration(50+15*seed)*time.Second, true)
 			return r
 		}},
@@ -356,7 +367,7 @@ func (r *rehearsal) another(t *testing.T, after time.Duration) {
 // deadRun: an execution ends and nobody is told, its agents still at work. The
 // next run over the same accounts comes when its leases have run out.
 func deadRun(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, oneWave(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 4, PatchSeconds: 4000})
+	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 4, PatchSeconds: 4000})
 	r.another(t, 40*time.Minute)
 	r.world.After(5*time.Minute, func() {
 		r.checks.order[0].abandoned, r.checks.order[0].ended = true, true
@@ -375,7 +386,7 @@ func deadRun(t *testing.T, seed uint64) *rehearsal {
 // stuckRun: for a while none of a run's functions works, and its leases run out
 // while its agents are at work. Another run over the same accounts is waiting.
 func stuckRun(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, oneWave(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 4, PatchSeconds: 7000})
+	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 4, PatchSeconds: 7000})
 	r.another(t, 20*time.Minute)
 	r.checks.order[0].abandoned = true // what becomes of its report is not the point
 	for _, name := range sortedKeys(r.lambdas) {
