@@ -102,7 +102,7 @@ func TestExamples_areListed(t *testing.T) {
 
 func TestPages_MakeTargetsExist(t *testing.T) {
 	makefile := page(t, "Makefile")
-	target := regexp.MustCompile("(?m)(?:^|`)make ([a-z]+)\\b")
+	target := regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)\\b")
 	found := 0
 	for name, text := range pages(t) {
 		for _, m := range target.FindAllStringSubmatch(text, -1) {

@@ -31,3 +31,24 @@ func TestChecks_documented(t *testing.T) {
 	}
 	assert.Equal(t, strings.Join(want, "\n"), strings.Join(have, "\n"), "docs/security.md must list every check")
 }
+
+// TestOperations_documented looks for every alarm and every saved query in docs/operations.md: whoever is woken by one reads
+// there what to do.
+func TestOperations_documented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	hub := deployed(t, guard.Hub)
+	for _, r := range append(hub.OfType("AWS::CloudWatch::Alarm"), deployed(t, guard.Schedule).OfType("AWS::CloudWatch::Alarm")...) {
+		name := strings.TrimPrefix(strings.TrimPrefix(r.Name, "ec2patch-"), "monthly-")
+		if strings.HasSuffix(r.LogicalID, "ErrorsAlarm") {
+			continue // one row for all six functions
+		}
+		assert.Contains(t, string(doc), "`"+name+"`", "docs/operations.md must explain the alarm %s", name)
+	}
+	queries := hub.OfType("AWS::Logs::QueryDefinition")
+	require.NotEmpty(t, queries)
+	for _, r := range queries {
+		name, _ := r.Properties["Name"].(string)
+		assert.Contains(t, string(doc), "`"+strings.TrimPrefix(name, "ec2patch/")+"`", "docs/operations.md must explain the query %s", name)
+	}
+}
