@@ -253,6 +253,7 @@ func (p *tab) text(t *testing.T) string {
 // click presses and releases the mouse on the middle of an element.
 func (p *tab) click(t *testing.T, selector string) {
 	t.Helper()
+	p.front(t)
 	var at struct{ X, Y float64 }
 	p.eval(t, fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.scrollIntoView({block: "center", behavior: "instant"});
 		const r = e.getBoundingClientRect(); return {x: r.x + r.width / 2, y: r.y + r.height / 2}; })()`, selector), &at)
@@ -270,15 +271,24 @@ func (p *tab) write(t *testing.T, selector, text string) {
 	}
 }
 
+// front shows a tab: Chromium neither paints the others nor sends them clicks in time.
+func (p *tab) front(t *testing.T) {
+	t.Helper()
+	p.call(t, p.session, "Page.bringToFront", object{}, nil)
+}
+
 // shoot keeps a picture if EC2PATCH_SCREENSHOTS names a folder.
 func (p *tab) shoot(t *testing.T, name string) {
 	t.Helper()
+	dir := os.Getenv("EC2PATCH_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	p.front(t)
 	var out struct{ Data string }
 	p.call(t, p.session, "Page.captureScreenshot", object{"format": "png", "captureBeyondViewport": true}, &out)
 	picture, err := base64.StdEncoding.DecodeString(out.Data)
 	require.NoError(t, err)
 	require.NotEmpty(t, picture)
-	if dir := os.Getenv("EC2PATCH_SCREENSHOTS"); dir != "" {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644))
-	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644))
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"ec2patch/internal/patch"
@@ -138,7 +139,8 @@ func (v *Verify) report(ctx context.Context, in VerifyInput) (ReportOutput, erro
 	}
 	subject, body := noticeMail(r)
 	if err := v.Notices.Send(ctx, subject, body); err != nil {
-		return ReportOutput{}, err
+		// The run is closed and its report written. A notice that is lost must not undo that.
+		slog.ErrorContext(ctx, "notice not sent", "run", in.Run, "err", err)
 	}
 	return ReportOutput{Next: "done", Status: r.Status, Cause: f.cause()}, nil
 }
@@ -217,6 +219,7 @@ func (f *folder) loadWaves(ctx context.Context) error {
 
 // loadApprovals reads every question that this run may have asked.
 func (f *folder) loadApprovals(ctx context.Context) error {
+	f.asked = nil // a report may be loaded twice
 	scopes := []string{"run"}
 	for _, w := range f.index.Waves {
 		scopes = append(scopes, "wave:"+w.Name, "soak:"+w.Name)
@@ -276,8 +279,8 @@ func (f *folder) foldWave(ctx context.Context, r *patch.Report, w patch.IndexWav
 		Name: w.Name, Verdict: row.Verdict, Reason: row.Reason, Planned: w.Planned,
 		Outcomes: map[patch.Outcome]int{}, Accounts: []patch.AccountReport{},
 	}
-	if !row.Decided.IsZero() {
-		wr.Ended = &row.Decided
+	if row.Decided.Set() {
+		wr.Ended = &row.Decided.At
 	}
 	for _, item := range accountsIn(w) {
 		instances, excluded, err := f.account(ctx, w, item)
