@@ -148,6 +148,29 @@ func question(t *testing.T, r *rehearsal) task.OperatorApproval {
 	return state.Approvals[0]
 }
 
+// A wave is asked about when the pause before it begins, and waits for the rest of the pause.
+func TestApproval_PerWaveBeginsThePause(t *testing.T) {
+	r := prepared(t, `{"waves":[
+		{"name":"a","accounts":["`+first+`"],"regions":["`+region+`"]`+generous+`},
+		{"name":"b","accounts":["`+second+`"],"regions":["`+region+`"]`+generous+`}],"approval":"perWave","wavePauseSeconds":7200}`, ApproveAuto)
+	var sends []time.Time
+	inner := r.world.OnMutating
+	r.world.OnMutating = func(e world.Entry) {
+		if inner != nil {
+			inner(e)
+		}
+		if e.Name == "ssm:SendCommand" {
+			sends = append(sends, e.Time)
+		}
+	}
+	finish(t, r)
+	mails := requests(r)
+	require.Len(t, mails, 2, "each answer came before its reminder")
+	require.NotEmpty(t, sends)
+	assert.Contains(t, mails[1].Subject, "wave b")
+	assert.GreaterOrEqual(t, sends[len(sends)-1].Sub(mails[1].Sent), 110*time.Minute, "the answer came early, the pause goes on")
+}
+
 func TestApproval_Distinct(t *testing.T) {
 	const requester = "arn:aws:sts::" + hubAccount + ":assumed-role/Operators/requester"
 	input := asks(`,"requireDistinct":2,"requestedBy":"` + requester + `"`)
@@ -167,6 +190,15 @@ func TestApproval_Distinct(t *testing.T) {
 		res := finish(t, prepared(t, input, ApproveReject))
 		assert.Equal(t, patch.RunRejected, res.Status)
 		assert.Zero(t, res.APICalls["ssm:SendCommand"])
+	})
+	t.Run("the report names who settled it", func(t *testing.T) {
+		r := prepared(t, input, ApproveTimeout)
+		r.world.After(time.Minute, func() { r.human.operate(operatorName(1), patch.Approve) })
+		r.world.After(2*time.Minute, func() { r.human.operate(operatorName(0), patch.Reject) })
+		res := finish(t, r)
+		require.Len(t, res.Report.Approvals, 1)
+		assert.Equal(t, patch.ApprovalRejected, res.Report.Approvals[0].Status)
+		assert.Equal(t, operatorName(0), res.Report.Approvals[0].Identity, "not the last by name")
 	})
 	t.Run("one and the requester are not two", func(t *testing.T) {
 		r := prepared(t, input, ApproveTimeout)

@@ -460,16 +460,19 @@ func (f *folder) whyNotSent() string {
 func (f *folder) foldApprovals(ctx context.Context, r *patch.Report) error {
 	for _, a := range f.asked {
 		ar := patch.ApprovalReport{Scope: a.Scope, Status: a.Status, Asked: a.Asked, Decided: a.Decided, PlanCount: a.Instances}
+		q := question{rec: a, status: a.Status}
 		err := f.Table.Scan(ctx, patch.ApprovalKey(a.ID).PK, "DECISION#", func(_ string, decode func(any) error) error {
 			var d patch.Decision
-			if err := decode(&d); err != nil {
-				return err
-			}
-			ar.Identity, ar.Name, ar.Reason = d.Identity, d.Name, d.Reason
-			return nil
+			err := decode(&d)
+			q.decisions = append(q.decisions, d)
+			return err
 		})
 		if err != nil {
 			return err
+		}
+		sortDecisions(q.decisions) // they stand by identity; who settled it is told
+		if d, ok := q.settledBy(); ok {
+			ar.Identity, ar.Name, ar.Reason = d.Identity, d.Name, d.Reason
 		}
 		r.Approvals = append(r.Approvals, ar)
 	}
