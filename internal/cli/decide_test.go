@@ -189,6 +189,16 @@ func TestDecisions_NoCredentials(t *testing.T) {
 	assert.Empty(t, c.stdout)
 }
 
+func TestDecisions_NoRegion(t *testing.T) {
+	p := program()
+	p.Operator = func(context.Context, string) (cli.Operator, error) {
+		return &operator.Client{URL: "https://patching.example.com/operator", Now: time.Now}, nil
+	}
+	c := run(t.Context(), p, []string{operatorEnv}, "", "approve", "october", "--yes")
+	assert.Equal(t, cli.ExitUsage, c.code)
+	assert.Contains(t, c.stderr, "set AWS_REGION")
+}
+
 // hangUp loses the answer of what decides.
 type hangUp struct{ state operator.State }
 

@@ -157,6 +157,8 @@ func (a *app) refused(ctx context.Context, d *decision, err error, acting bool) 
 		return &ExitError{Code: ExitInterrupted, Err: fmt.Errorf("interrupted: whether it was recorded is not known, run the command again to see")}
 	case ctx.Err() != nil:
 		return &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted: nothing was decided")}
+	case errors.Is(err, operator.ErrNoRegion):
+		return &ExitError{Code: ExitUsage, Err: errors.New(text)}
 	case errors.Is(err, operator.ErrNoCredentials):
 		return &ExitError{Code: ExitDenied, Err: errors.New(text)}
 	case acting:

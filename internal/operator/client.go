@@ -22,6 +22,10 @@ import (
 // ErrNoCredentials means that nothing was sent: there is nobody to sign.
 var ErrNoCredentials = errors.New("no AWS credentials")
 
+// ErrNoRegion means that nothing was sent: a signature names the hub's region,
+// and neither the URL nor the configuration says which it is.
+var ErrNoRegion = errors.New("the hub's region is not known, set AWS_REGION")
+
 const (
 	// service is the name that IAM has for an HTTP API.
 	service = "execute-api"
@@ -41,8 +45,8 @@ type Client struct {
 	Now         func() time.Time
 }
 
-// Do sends one request, once. Its error is ErrNoCredentials, a *Refusal, or
-// something that says nothing about whether the request took effect.
+// Do sends one request, once. Its error is ErrNoCredentials, ErrNoRegion,
+// a *Refusal, or something that says nothing about whether the request took effect.
 func (c *Client) Do(ctx context.Context, in Request) (State, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -80,7 +84,7 @@ func (c *Client) request(ctx context.Context, in Request) (*http.Request, error)
 		region = at
 	}
 	if region == "" {
-		return nil, fmt.Errorf("the region of %s is not known: set AWS_REGION", u.Host)
+		return nil, fmt.Errorf("%s: %w", u.Host, ErrNoRegion)
 	}
 	creds, err := c.Credentials.Retrieve(ctx)
 	if err != nil {
