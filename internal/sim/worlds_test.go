@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,11 @@ type trouble struct {
 	name  string
 	seeds uint64
 	make  func(t *testing.T, seed uint64) *rehearsal
+}
+
+// silent are the worlds in which nothing may be sent at all.
+func silent() []string {
+	return []string{"forged decision", "sent by hand", "nobody answers", "rejected"}
 }
 
 const third = "333333333333"
@@ -232,6 +238,9 @@ func TestWorlds(t *testing.T) {
 			for seed := range w.seeds {
 				res, err := w.make(t, seed+1).run()
 				require.NoError(t, err)
+				if sent := res.APICalls["ssm:SendCommand"]; slices.Contains(silent(), w.name) != (sent == 0) {
+					t.Errorf("seed %d: %d commands were sent, the run ended %s", seed+1, sent, res.Status)
+				}
 				for _, v := range res.Violations {
 					t.Errorf("seed %d, rule %s at %s: %s", seed+1, v.Rule, v.At, v.Detail)
 				}

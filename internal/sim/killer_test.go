@@ -1,0 +1,115 @@
+package sim
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/sim/world"
+)
+
+// The knobs of the killer's world: the same for a run and for one command of
+// Run Command by tag in each account-region.
+const (
+	killerCanary = 5  // instances of the canary wave
+	killerEach   = 30 // instances of each account-region of the main wave
+	killerKnobs  = `,"ssm":{"maxConcurrency":"10%","maxErrors":"2"},"budget":{"maxFailedInstances":"5%","maxFailedAccounts":"0","perAccount":"5%"}`
+)
+
+// killerWorld is a fleet whose Linux patches kill one in five, one in two, or
+// every machine that installs them.
+func killerWorld(t *testing.T, seed uint64) *rehearsal {
+	t.Helper()
+	o := options(t, `{"waves":[{"name":"canary","accounts":["`+first+`"],"regions":["us-east-1"]`+killerKnobs+`},
+{"name":"main","accounts":["`+second+`","`+third+`"],"regions":["us-east-1","us-west-2"]`+killerKnobs+`}],"approval":"none","budget":{"maxFailedInstances":"5%"}}`)
+	o.Seed = seed
+	many := world.FleetRegion{Instances: []world.FleetInstance{{Name: "web", Count: killerEach}}}
+	o.Fleet = fleetFile(t, map[string]world.FleetAccount{
+		first:  {Regions: map[string]world.FleetRegion{"us-east-1": {Instances: []world.FleetInstance{{Name: "web", Count: killerCanary}}}}},
+		second: {Regions: map[string]world.FleetRegion{"us-east-1": many, "us-west-2": many}},
+		third:  {Regions: map[string]world.FleetRegion{"us-east-1": many, "us-west-2": many}},
+	})
+	r, err := prepare(o)
+	require.NoError(t, err)
+	r.world.KillerPatch(world.Linux, []float64{0.2, 0.5, 1}[seed%3])
+	return r
+}
+
+// killedIn counts the machines that were lost, in all and by wave.
+func killedIn(w *world.World) (all, canary int, perTarget map[string]int) {
+	perTarget = map[string]int{}
+	for _, i := range w.Instances() {
+		for _, e := range w.AgentLog(i.ID) {
+			if e.Kind != world.AgentLost {
+				continue
+			}
+			all++
+			if i.Account == first {
+				canary++
+			}
+			perTarget[i.Account+"/"+i.Region]++
+			break
+		}
+	}
+	return all, canary, perTarget
+}
+
+// byTag loses machines the way that people do without us: one command by tag
+// in each account-region, with the same MaxConcurrency and MaxErrors.
+func byTag(t *testing.T, seed uint64) int {
+	t.Helper()
+	r := killerWorld(t, seed)
+	r.world.IgnoreIAM = true
+	for _, place := range [][2]string{{first, "us-east-1"}, {second, "us-east-1"}, {second, "us-west-2"}, {third, "us-east-1"}, {third, "us-west-2"}} {
+		p := &world.Principal{Account: place[0], RoleARN: "arn:aws:iam::" + place[0] + ":role/Admin", SessionName: "admin"}
+		r.world.OnMutating = nil // this is not our command
+		_, err := r.world.SSM(p, place[1]).SendCommand(context.Background(), &ssm.SendCommandInput{
+			DocumentName: aws.String("AWS-RunPatchBaseline"), MaxConcurrency: aws.String("10%"), MaxErrors: aws.String("2"),
+			TimeoutSeconds: aws.Int32(10 * 7200), // so that each instance gets its turn
+			Targets:        []ssmtypes.Target{{Key: aws.String("tag:PatchGroup"), Values: []string{"default"}}},
+			Parameters:     map[string][]string{"Operation": {"Install"}, "RebootOption": {"RebootIfNeeded"}},
+		})
+		require.NoError(t, err)
+	}
+	for n := 0; r.world.Step(); n++ {
+		require.Less(t, n, 1_000_000)
+	}
+	all, _, _ := killedIn(r.world)
+	return all
+}
+
+// A patch that kills what it touches costs at most the canary wave, the error
+// budget and what is in flight: I-24. KILLER (`make killer`) asks for 1,000 seeds.
+func TestKillerPatch(t *testing.T) {
+	seeds := 12
+	if os.Getenv("KILLER") != "" {
+		seeds = 1000
+	}
+	const (
+		concurrency = killerEach / 10            // of an account-region
+		budget      = (4 * killerEach) * 5 / 100 // of the main wave
+		bound       = killerCanary + budget + 4*concurrency
+		target      = 2 + concurrency // MaxErrors and what is in flight
+	)
+	worst, sum, worstTag, sumTag := 0, 0, 0, 0
+	for seed := range seeds {
+		r := killerWorld(t, uint64(seed)+1)
+		res, err := r.run()
+		require.NoError(t, err)
+		require.Empty(t, res.Violations, "seed %d", seed+1)
+		lost, canary, perTarget := killedIn(r.world)
+		require.LessOrEqual(t, lost, bound, "seed %d lost %d machines, %d of them in the canary wave", seed+1, lost, canary)
+		for place, n := range perTarget {
+			require.LessOrEqual(t, n, target, "seed %d lost %d machines in %s", seed+1, n, place)
+		}
+		tag := byTag(t, uint64(seed)+1)
+		worst, sum, worstTag, sumTag = max(worst, lost), sum+lost, max(worstTag, tag), sumTag+tag
+	}
+	t.Logf("%d seeds, %d instances: ec2patch lost %.1f on average and %d at most (bound %d); one command by tag in each account-region with the same knobs lost %.1f and %d",
+		seeds, killerCanary+4*killerEach, float64(sum)/float64(seeds), worst, bound, float64(sumTag)/float64(seeds), worstTag)
+}
