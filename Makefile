@@ -11,7 +11,7 @@ ARCH     ?= arm64
 FUZZTIME ?= 10s
 TEMPLATES := $(wildcard cloudformation/*.yaml)
 
-.PHONY: help demo build test check lint fmt vet templates shell workflows golden fuzz bench sim package deploy-hub deploy-spoke clean
+.PHONY: help demo build test check lint fmt vet templates shell workflows golden fuzz bench sim crash killer mutants package deploy-hub deploy-spoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,15 @@ bench: ## run the benchmarks
 sim: build ## rehearse INPUT with SEED, or with all SEEDS=A-B
 	@code=0; ./ec2patch simulate $(INPUT) $(if $(SEEDS),--seeds $(SEEDS) --faults swarm,--seed $(SEED)) || code=$$?; \
 	echo "exit code $$code"; exit $$code
+
+crash: ## rehearse a crash, a lost answer and a repeat at every single call
+	CRASH=1 go test ./internal/sim -count=1 -timeout 60m -v -run '^TestCrashPoints$$'
+
+killer: ## count what a killer patch costs, over 1,000 seeds
+	KILLER=1 go test ./internal/sim -count=1 -timeout 60m -v -run '^TestKillerPatch$$'
+
+mutants: ## plant each bug of internal/sim/testdata/mutants.txt; the rules must see it
+	MUTANTS=1 go test ./internal/sim -count=1 -timeout 60m -v -run '^TestMutants$$'
 
 package: ## build dist/lambda.zip for ARCH
 	go run ./internal/packer -arch $(ARCH) -out dist/lambda.zip
