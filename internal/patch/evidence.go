@@ -45,6 +45,16 @@ func (i Invocation) Running() bool {
 // Started tells whether the agent began to work, as far as SSM knows.
 func (i Invocation) Started() bool { return i.Ran || i.Running() }
 
+// Disrupts tells whether an invocation that ended badly may have touched its
+// instance. One that never reached the agent did not.
+func (i Invocation) Disrupts() bool {
+	switch i.Details {
+	case "Undeliverable", "InvalidPlatform", "AccessDenied", "DeliveryTimedOut":
+		return i.Ran
+	}
+	return true
+}
+
 // Bad tells whether a final status counts as a failure: everything but success
 // and what ended before it began. The details come first: which status goes with
 // some of them is nowhere documented.

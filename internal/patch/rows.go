@@ -2,6 +2,23 @@ package patch
 
 import "time"
 
+// Mark is a moment of a target or a wave: the time, and how many seconds the
+// state machine had waited there by then.
+type Mark struct {
+	At     time.Time `json:"at"`
+	Waited int       `json:"waited"`
+}
+
+// Set tells whether the mark was made.
+func (m Mark) Set() bool { return !m.At.IsZero() }
+
+// Since is how long ago the mark was made: by the clock, or by the waits since
+// then where these are longer. Only a machine whose waits are shortened, as an
+// emulator's are, waits longer than its clock tells.
+func (m Mark) Since(now time.Time, waited int) time.Duration {
+	return max(now.Sub(m.At), time.Duration(waited-m.Waited)*time.Second)
+}
+
 // Versioned is embedded in every row that is rewritten: a write names the
 // version that it read, and only one of two writers of the same version wins.
 type Versioned struct {
@@ -47,13 +64,13 @@ type WaveRow struct {
 	PerAccount  Threshold `json:"perAccount"`  // of one account's planned instances
 	AskScope    string    `json:"askScope"`    // "none", "run" or "wave:<name>"
 
-	Judged      time.Time `json:"judged,omitzero"` // first look of the judge
-	Verdict     Verdict   `json:"verdict,omitempty"`
-	Reason      string    `json:"verdictReason,omitempty"`
-	Decided     time.Time `json:"decided,omitzero"`
-	PauseUntil  time.Time `json:"pauseUntil,omitzero"`
-	SoakSeconds int       `json:"soakSeconds"`
-	Alarms      []string  `json:"alarms,omitempty"`
+	Judged       Mark     `json:"judged"` // first look of the judge
+	Verdict      Verdict  `json:"verdict,omitempty"`
+	Reason       string   `json:"verdictReason,omitempty"`
+	Decided      Mark     `json:"decided"`
+	PauseSeconds int      `json:"pauseSeconds"` // after the decision, before the next wave
+	SoakSeconds  int      `json:"soakSeconds"`
+	Alarms       []string `json:"alarms,omitempty"`
 }
 
 // Counters are kept apart from WaveRow's other fields, in a row that is only
@@ -109,11 +126,12 @@ type TargetRow struct {
 	Busy     time.Time     `json:"busy,omitzero"`    // since when the lease is held by another run
 	Fence    int           `json:"fence"`            // of the lease, 0 before it is held
 
-	TookSeconds int             `json:"tookSeconds"`    // what an instance needs, averaged
-	Healed      int             `json:"healed"`         // failures whose agent was heard of again
-	Stuck       time.Time       `json:"stuck,omitzero"` // since when failures hold every slot
+	TookSeconds int             `json:"tookSeconds"` // what an instance needs, averaged
+	Held        int             `json:"held"`        // failures that keep their slot: the command may have begun
+	Healed      int             `json:"healed"`      // failures whose agent was heard of again
+	Stuck       Mark            `json:"stuck"`       // since when failures hold every slot
 	FirstSent   time.Time       `json:"firstSent,omitzero"`
-	Verifying   time.Time       `json:"verifying,omitzero"`
+	Verifying   Mark            `json:"verifying"` // the first look of verify
 	Ended       time.Time       `json:"ended,omitzero"`
 	Outcomes    map[Outcome]int `json:"outcomes,omitempty"`
 	Bad         int             `json:"bad"` // outcomes that count as failures
@@ -151,6 +169,7 @@ type Intent struct {
 	TimeoutSeconds int          `json:"timeoutSeconds"`
 	Fence          int          `json:"fence"`
 	Written        time.Time    `json:"written"`
+	Waited         int          `json:"waited"` // by the state machine until then
 	CommandID      CommandID    `json:"commandId,omitempty"`
 	Sent           time.Time    `json:"sent,omitzero"`
 	Rejected       string       `json:"rejected,omitempty"` // the definite refusal

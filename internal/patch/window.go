@@ -45,9 +45,9 @@ func NextBatch(waiting, free, concurrency, commandTimeoutSeconds int) Batch {
 }
 
 // Free is how many more instances of the target may be disrupted. Instances
-// whose invocation ended badly keep their place until their agent is heard of again.
+// that failed after they began keep their place until their agent is heard of again.
 func (t *TargetRow) Free() int {
-	used := t.Failures - t.Healed
+	used := t.Held - t.Healed
 	for _, c := range t.Open {
 		used += min(c.Slots, c.Instances-c.Done)
 	}

@@ -92,9 +92,9 @@ func TestTargetRow_Free(t *testing.T) {
 		{"nothing open", patch.TargetRow{Concurrency: 5}, 5},
 		{"an open command takes its slots", patch.TargetRow{Concurrency: 5, Open: []patch.OpenCommand{{Slots: 2, Instances: 8, Done: 3}}}, 3},
 		{"its last instances take fewer", patch.TargetRow{Concurrency: 5, Open: []patch.OpenCommand{{Slots: 2, Instances: 8, Done: 7}}}, 4},
-		{"a failure keeps its slot", patch.TargetRow{Concurrency: 5, Failures: 2}, 3},
-		{"until its agent is heard of", patch.TargetRow{Concurrency: 5, Failures: 2, Healed: 1}, 4},
-		{"never less than none", patch.TargetRow{Concurrency: 1, Failures: 3}, 0},
+		{"a failure keeps its slot", patch.TargetRow{Concurrency: 5, Held: 2}, 3},
+		{"until its agent is heard of", patch.TargetRow{Concurrency: 5, Held: 2, Healed: 1}, 4},
+		{"never less than none", patch.TargetRow{Concurrency: 1, Held: 3}, 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) { assert.Equal(t, test.want, test.row.Free()) })
@@ -114,9 +114,9 @@ func TestTargetRow_WorthSending(t *testing.T) {
 	}{
 		{"all waits, all is free", patch.TargetRow{Planned: 100, Concurrency: 20}, true},
 		{"nothing waits", patch.TargetRow{Planned: 100, Next: 100, Concurrency: 20}, false},
-		{"failures hold everything", patch.TargetRow{Planned: 100, Concurrency: 2, Failures: 2}, false},
+		{"failures hold everything", patch.TargetRow{Planned: 100, Concurrency: 2, Held: 2}, false},
 		{"less than a lane is free and something is open", patch.TargetRow{Planned: 100, Next: 19, Concurrency: 20, Open: []patch.OpenCommand{{Slots: 19, Instances: 19}}}, false},
-		{"less than a lane is free and nothing is open", patch.TargetRow{Planned: 100, Concurrency: 20, Failures: 19}, true},
+		{"less than a lane is free and nothing is open", patch.TargetRow{Planned: 100, Concurrency: 20, Held: 19}, true},
 		{"less than a lane is free, as much waits", patch.TargetRow{Planned: 20, Next: 19, Concurrency: 20, Open: []patch.OpenCommand{{Slots: 19, Instances: 19}}}, true},
 	}
 	for _, test := range tests {

@@ -236,7 +236,8 @@ func (a *Approvals) pauseLeft(ctx context.Context, in ApprovalInput, now time.Ti
 		if err := a.Table.Load(ctx, &Row{Key: patch.WaveKey(in.Run, index.Waves[i-1].Name), Into: &former}); err != nil {
 			return 0, err
 		}
-		return max(seconds(former.PauseUntil.Sub(now)), 0), nil
+		pause := time.Duration(former.PauseSeconds) * time.Second
+		return max(seconds(pause-now.Sub(former.Decided.At)), 0), nil
 	}
 	return 0, nil
 }

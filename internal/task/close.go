@@ -63,7 +63,7 @@ func abandoned(row patch.TargetRow) bool {
 
 // abandonTarget does it for one target: the audit entry first, then the cancels.
 func (v *Verify) abandonTarget(ctx context.Context, t patch.Target) error {
-	st, err := loadState(ctx, v.Table, t, math.MaxInt)
+	st, err := loadState(ctx, v.Table, TargetInput{Target: t, AccountLimit: math.MaxInt})
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 type JudgeOutput struct {
 	Next    string      `json:"next"` // wait, next, ask or stop
 	Seconds int         `json:"seconds"`
+	Waited  int         `json:"waited"` // by the wave's judge so far, this wait included
 	Ask     Ask         `json:"ask"`
 	Verdict string      `json:"verdict"`
 	Run     patch.RunID `json:"run"`
@@ -23,14 +24,24 @@ const alarmGap = 2 * time.Minute
 
 // judge looks at a wave whose targets are through. It is called again after
 // each of its own waits, and its verdict does not change.
-func (v *Verify) judge(ctx context.Context, run patch.RunID, wave string) (JudgeOutput, error) {
+func (v *Verify) judge(ctx context.Context, in VerifyInput) (JudgeOutput, error) {
+	out, err := v.weigh(ctx, in.Run, in.Wave, in.Waited)
+	out.Waited = in.Waited
+	if out.Next == "wait" {
+		out.Waited += out.Seconds
+	}
+	return out, err
+}
+
+func (v *Verify) weigh(ctx context.Context, run patch.RunID, wave string, waited int) (JudgeOutput, error) {
 	w, err := v.loadWave(ctx, run, wave)
 	if err != nil {
 		return JudgeOutput{}, err
 	}
 	now := v.Now().UTC()
-	if w.row.Judged.IsZero() {
-		w.row.Judged = now
+	w.waited = waited
+	if !w.row.Judged.Set() {
+		w.row.Judged = patch.Mark{At: now, Waited: waited}
 	}
 	out := JudgeOutput{Run: run, Ask: Ask{Scope: "soak:" + wave, RoundSeconds: roundSeconds}}
 	switch w.row.Verdict {
@@ -41,7 +52,7 @@ func (v *Verify) judge(ctx context.Context, run patch.RunID, wave string) (Judge
 	}
 	verdict, why := w.consider()
 	if verdict == patch.VerdictGood {
-		soak := w.row.Judged.Add(time.Duration(w.row.SoakSeconds) * time.Second)
+		soak := time.Duration(w.row.SoakSeconds)*time.Second - w.row.Judged.Since(now, waited)
 		green, red, err := v.green(ctx, run, w.row.Alarms)
 		if err != nil {
 			return out, err
@@ -49,8 +60,8 @@ func (v *Verify) judge(ctx context.Context, run patch.RunID, wave string) (Judge
 		switch {
 		case !green:
 			verdict, why = patch.VerdictAsk, red
-		case now.Before(soak):
-			return v.soak(ctx, out, w, soak.Sub(now))
+		case soak > 0:
+			return v.soak(ctx, out, w, soak)
 		}
 	}
 	if verdict == patch.VerdictAsk {
@@ -81,6 +92,7 @@ type judged struct {
 	abort   bool
 	targets map[patch.Target]patch.TargetRow
 	index   patch.Index
+	waited  int // seconds, by the state machine
 }
 
 func (v *Verify) loadWave(ctx context.Context, run patch.RunID, wave string) (*judged, error) {
@@ -258,10 +270,10 @@ func (v *Verify) keep(ctx context.Context, w *judged, why string, now time.Time)
 	w.row.Reason = why
 	writes := []Write{}
 	if w.row.Verdict != "" {
-		w.row.Decided = now
-		w.row.PauseUntil = now.Add(time.Duration(w.run.WavePauseSeconds) * time.Second)
+		w.row.Decided = patch.Mark{At: now, Waited: w.waited}
+		w.row.PauseSeconds = w.run.WavePauseSeconds
 		if w.last() {
-			w.row.PauseUntil = now
+			w.row.PauseSeconds = 0
 		}
 		entry, head := w.run.Audit.Append(patch.RunChain(w.run.Run), "judge", "Verdict",
 			fmt.Sprintf("wave %s: %s; %s; heads %s", w.row.Wave, w.row.Verdict, why, w.heads()), now)
@@ -292,7 +304,8 @@ func (w *judged) last() bool { return w.row.Position == len(w.index.Waves)-1 }
 // about the next wave, they are asked now, and the approval waits for the pause.
 func (v *Verify) pause(out JudgeOutput, w *judged, now time.Time) JudgeOutput {
 	out.Verdict = string(patch.VerdictGood)
-	if left := w.row.PauseUntil.Sub(now); left > 0 && !w.nextIsAsked() {
+	pause := time.Duration(w.row.PauseSeconds) * time.Second
+	if left := pause - w.row.Decided.Since(now, w.waited); left > 0 && !w.nextIsAsked() {
 		out.Next, out.Seconds = "wait", max(seconds(left), 1)
 		return out
 	}

@@ -21,8 +21,13 @@ type Poll struct {
 
 // Handle carries out one look.
 func (p *Poll) Handle(ctx context.Context, in TargetInput) (Answer, error) {
+	answer, err := p.step(ctx, in)
+	return answer.after(in.Waited), err
+}
+
+func (p *Poll) step(ctx context.Context, in TargetInput) (Answer, error) {
 	t := in.Target
-	st, err := loadState(ctx, p.Table, t, in.AccountLimit)
+	st, err := loadState(ctx, p.Table, in)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -32,12 +37,12 @@ func (p *Poll) Handle(ctx context.Context, in TargetInput) (Answer, error) {
 	now := p.Now().UTC()
 	st.row.Polls++
 	look := &look{state: st, now: now}
-	if len(st.row.Open) > 0 || look.held() {
+	if len(st.row.Open) > 0 || look.holding() {
 		spoke, err := p.Spokes.Spoke(ctx, t)
 		if err == nil {
 			err = p.follow(ctx, spoke, look)
 		}
-		if err == nil && look.held() {
+		if err == nil && look.holding() {
 			err = p.heal(ctx, spoke, look)
 		}
 		if err != nil {
@@ -63,6 +68,7 @@ type look struct {
 	intents []*patch.Intent // those that changed
 	writes  []Write
 	failed  int // new failures
+	held    int // of them, those that keep their slot
 	cancels []cancellation
 }
 
@@ -158,9 +164,9 @@ const (
 	healPatience = 15 * time.Minute
 )
 
-// held tells whether failures keep slots that waiting instances could use.
-func (k *look) held() bool {
-	return k.row.Closed == "" && k.row.Waiting() > 0 && k.row.Failures+k.failed > k.row.Healed
+// holding tells whether failures keep slots that waiting instances could use.
+func (k *look) holding() bool {
+	return k.row.Closed == "" && k.row.Waiting() > 0 && k.row.Held+k.held > k.row.Healed
 }
 
 // heal gives back the slots of instances whose command failed while their agent
@@ -222,6 +228,9 @@ func (k *look) merge(in *patch.Intent, listed []patch.Invocation) (changed bool)
 		if v.Terminal() && v.Bad() {
 			k.failed++
 			v.Seen = k.now
+			if v.Disrupts() {
+				k.held++
+			}
 		}
 		in.Invocations[i] = v
 		changed = true
@@ -238,6 +247,7 @@ func (k *look) lose(in *patch.Intent) {
 		}
 	}
 	k.failed += len(in.IDs) - ended
+	k.held += len(in.IDs) - ended
 }
 
 // consider decides whether the command, or a part of it, must be cancelled.
@@ -288,6 +298,7 @@ func (k *look) stopping() bool {
 // judge closes the target if it may send no more.
 func (k *look) judge() {
 	k.row.Failures += k.failed
+	k.row.Held += k.held
 	k.own.Failures += k.failed
 	k.counts.Failures += k.failed
 	k.total.Failures += k.failed
@@ -296,12 +307,12 @@ func (k *look) judge() {
 	}
 	stuck := len(k.row.Open) == 0 && k.row.Waiting() > 0 && k.row.Free() == 0
 	if !stuck {
-		k.row.Stuck = time.Time{}
-	} else if k.row.Stuck.IsZero() {
-		k.row.Stuck = k.now
+		k.row.Stuck = patch.Mark{}
+	} else if !k.row.Stuck.Set() {
+		k.row.Stuck = patch.Mark{At: k.now, Waited: k.waited}
 	}
 	switch {
-	case stuck && k.now.Sub(k.row.Stuck) >= healPatience:
+	case stuck && k.row.Stuck.Since(k.now, k.waited) >= healPatience:
 		k.row.Closed, k.row.Reason = patch.ReasonBudget, "instances that failed and are not back hold the whole concurrency"
 	case k.row.Fence != 0 && !k.holdsLease():
 		k.row.Closed = patch.ReasonLease
@@ -327,6 +338,7 @@ func (k *look) locked(err error) error {
 		if late, _ := c.Overdue(k.now); late {
 			c.Ended = true
 			k.failed += c.Instances - c.Done
+			k.held += c.Instances - c.Done
 		}
 	}
 	k.row.Open = slices.DeleteFunc(k.row.Open, func(c patch.OpenCommand) bool { return c.Ended })

@@ -122,7 +122,7 @@ func TestPoll_abortCancelsInFlight(t *testing.T) {
 	s.table.put(patch.AbortKey(siteRun), patch.Abort{By: "ann", CancelInFlight: true})
 	s.ended(1, "InProgress", "Pending")
 	s.spoke.progress["cmd-1"] = task.Progress{Targets: 2}
-	assert.Equal(t, task.Answer{Next: "wait", Seconds: 15}, s.must(s.poll()))
+	assert.Equal(t, task.Answer{Next: "wait", Seconds: 15, Waited: 15}, s.must(s.poll()))
 	require.Len(t, s.spoke.cancels, 1)
 	assert.Contains(t, s.spoke.cancels[0], string(s.sent[0].IDs[0]))
 	assert.False(t, s.row().Open[0].Cancelled.IsZero())
@@ -177,7 +177,7 @@ func TestPoll_heals(t *testing.T) {
 	s.sendAll()
 	s.ended(1, "Failed", "Failed")
 	a := s.must(s.poll())
-	assert.Equal(t, task.Answer{Next: "wait", Seconds: 120}, a, "failures hold the whole concurrency")
+	assert.Equal(t, task.Answer{Next: "wait", Seconds: 120, Waited: 120}, a, "failures hold the whole concurrency")
 	s.now = s.now.Add(6 * time.Minute)
 	for _, id := range s.sent[0].IDs {
 		s.spoke.agents[id] = task.Agent{Online: true, LastPing: s.now}

@@ -197,6 +197,16 @@ type Metrics interface {
 type Answer struct {
 	Next    string `json:"next"` // send, wait, verify or done
 	Seconds int    `json:"seconds"`
+	Waited  int    `json:"waited"` // by the target so far, this wait included
+}
+
+// after adds the answer's own wait to what the target has waited.
+func (a Answer) after(waited int) Answer {
+	a.Waited = waited
+	if a.Next == "wait" {
+		a.Waited += a.Seconds
+	}
+	return a
 }
 
 func send() Answer   { return Answer{Next: "send"} }

@@ -31,11 +31,17 @@ type Send struct {
 type TargetInput struct {
 	patch.Target
 	AccountLimit int `json:"accountLimit"`
+	Waited       int `json:"waited"` // seconds that the state machine has waited on this target
 }
 
 // Handle carries out one step of the target.
 func (s *Send) Handle(ctx context.Context, in TargetInput) (Answer, error) {
-	st, err := loadState(ctx, s.Table, in.Target, in.AccountLimit)
+	answer, err := s.step(ctx, in)
+	return answer.after(in.Waited), err
+}
+
+func (s *Send) step(ctx context.Context, in TargetInput) (Answer, error) {
+	st, err := loadState(ctx, s.Table, in)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -73,14 +79,16 @@ type state struct {
 	total  patch.Counters // of the run
 	own    patch.Counters // of the account in the wave
 	limit  int            // of the account's failures
+	waited int            // seconds, by the state machine
 	abort  *patch.Abort
 
 	lease      patch.Lease
 	leaseFound bool
 }
 
-func loadState(ctx context.Context, table Table, t patch.Target, accountLimit int) (*state, error) {
-	st := &state{target: t, limit: accountLimit}
+func loadState(ctx context.Context, table Table, in TargetInput) (*state, error) {
+	t := in.Target
+	st := &state{target: t, limit: in.AccountLimit, waited: in.Waited}
 	var abort patch.Abort
 	target := &Row{Key: patch.TargetKey(t), Into: &st.row}
 	stop := &Row{Key: patch.AbortKey(t.Run), Into: &abort}
@@ -178,7 +186,7 @@ func (s *Send) sendNext(ctx context.Context, st *state) (Answer, error) {
 	ids := remaining(chosen, skips)
 	in := patch.Intent{
 		Batch: st.row.Batches + 1, IDs: ids, Skipped: skips, Slots: min(batch.Slots, max(len(ids), 1)),
-		Fence: st.row.Fence, Written: s.Now().UTC(), Ended: len(ids) == 0,
+		Fence: st.row.Fence, Written: s.Now().UTC(), Waited: st.waited, Ended: len(ids) == 0,
 	}
 	in.Marker = patch.Marker(st.target, in.Batch)
 	in.TimeoutSeconds = max((len(ids)+in.Slots-1)/in.Slots, 1) * leaf.CommandTimeoutSeconds
@@ -373,7 +381,7 @@ func (s *Send) reconcile(ctx context.Context, st *state) (Answer, error) {
 	if !row.Found {
 		return Answer{}, fmt.Errorf("%w: batch %d has no intent", patch.ErrTampered, st.row.Pending)
 	}
-	if left := in.Written.Add(visibility).Sub(s.Now()); left > 0 {
+	if left := visibility - (patch.Mark{At: in.Written, Waited: in.Waited}).Since(s.Now(), st.waited); left > 0 {
 		return wait(left), nil
 	}
 	spoke, err := s.Spokes.Spoke(ctx, st.target)
@@ -401,6 +409,7 @@ func (s *Send) lost(ctx context.Context, st *state, in patch.Intent, cause error
 	in.Lost, in.Ended = true, true
 	st.row.Pending = 0
 	st.row.Failures += len(in.IDs)
+	st.row.Held += len(in.IDs)
 	entry := st.audit("send", "SendLost", in.Marker, s.Now())
 	writes := append(st.count(map[string]int{"failures": len(in.IDs)}), entry,
 		Write{How: Replace, Key: patch.SendKey(st.target, in.Batch), Item: in, Was: was})

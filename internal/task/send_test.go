@@ -129,7 +129,7 @@ func TestSend_throttledIsQueuedAgain(t *testing.T) {
 	s := newSite(t, 1)
 	s.answers = []answer{{err: kind(patch.ErrThrottled)}}
 	a := s.must(s.send())
-	assert.Equal(t, task.Answer{Next: "wait", Seconds: 30}, a)
+	assert.Equal(t, task.Answer{Next: "wait", Seconds: 30, Waited: 30}, a)
 	assert.Equal(t, 1, s.row().Waiting())
 	assert.Equal(t, string(patch.ErrThrottled), s.intents()[0].Rejected)
 	s.now = s.now.Add(30 * time.Second)
@@ -169,11 +169,11 @@ func TestSend_noAnswer(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSite(t, 1)
 			s.answers = []answer{test.answer}
-			assert.Equal(t, task.Answer{Next: "wait", Seconds: 90}, s.must(s.send()))
+			assert.Equal(t, task.Answer{Next: "wait", Seconds: 90, Waited: 90}, s.must(s.send()))
 			assert.Equal(t, 1, s.row().Pending)
 
 			s.now = s.now.Add(30 * time.Second)
-			assert.Equal(t, task.Answer{Next: "wait", Seconds: 60}, s.must(s.send()), "SSM may need a while to show it")
+			assert.Equal(t, task.Answer{Next: "wait", Seconds: 60, Waited: 60}, s.must(s.send()), "SSM may need a while to show it")
 			assert.Equal(t, task.Answer{Next: "send"}, s.must(s.poll()), "only the sender may look for what it sent")
 
 			s.now = s.now.Add(60 * time.Second)
@@ -419,7 +419,7 @@ func TestSend_lease(t *testing.T) {
 		s := newSite(t, 2)
 		other(s, time.Hour)
 		for range 16 {
-			assert.Equal(t, task.Answer{Next: "wait", Seconds: 120}, s.must(s.send()))
+			assert.Equal(t, task.Answer{Next: "wait", Seconds: 120, Waited: 120}, s.must(s.send()))
 			s.now = s.now.Add(2 * time.Minute)
 		}
 		assert.Equal(t, "verify", s.must(s.send()).Next)

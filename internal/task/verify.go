@@ -33,6 +33,7 @@ type VerifyInput struct {
 	Wave    string          `json:"wave"`
 	Account patch.AccountID `json:"account"`
 	Region  patch.Region    `json:"region"`
+	Waited  int             `json:"waited"` // seconds that the state machine has waited here
 	Cursor  int             `json:"cursor"`
 	Failure Failure         `json:"failure"`
 	Status  string          `json:"status"` // of an execution that ended, for close
@@ -51,11 +52,15 @@ func (v *Verify) Handle(ctx context.Context, in VerifyInput) (any, error) {
 	}
 	switch in.Task {
 	case "verify":
-		return v.verify(ctx, patch.Target{Run: in.Run, Wave: in.Wave, Account: in.Account, Region: in.Region})
+		answer, err := v.verify(ctx, TargetInput{
+			Target: patch.Target{Run: in.Run, Wave: in.Wave, Account: in.Account, Region: in.Region},
+			Waited: in.Waited, AccountLimit: math.MaxInt, // nothing is sent here
+		})
+		return answer.after(in.Waited), err
 	case "rollup":
 		return v.rollUp(ctx, in)
 	case "judge":
-		return v.judge(ctx, in.Run, in.Wave)
+		return v.judge(ctx, in)
 	case "report":
 		return v.report(ctx, in)
 	case "close":
@@ -85,8 +90,9 @@ const (
 
 // verify compares before and after, and gives each instance its one outcome.
 // What may still get better is looked at again until the deadline.
-func (v *Verify) verify(ctx context.Context, t patch.Target) (Answer, error) {
-	st, err := loadState(ctx, v.Table, t, math.MaxInt) // nothing is sent here
+func (v *Verify) verify(ctx context.Context, in TargetInput) (Answer, error) {
+	t := in.Target
+	st, err := loadState(ctx, v.Table, in)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -97,11 +103,13 @@ func (v *Verify) verify(ctx context.Context, t patch.Target) (Answer, error) {
 		return wait(visibility), nil // unreachable by the machine's own paths; a redrive may come here
 	}
 	now := v.Now().UTC()
-	if st.row.Verifying.IsZero() {
-		st.row.Verifying = now
+	first := !st.row.Verifying.Set()
+	if first {
+		st.row.Verifying = patch.Mark{At: now, Waited: in.Waited}
 	}
-	final := !now.Before(st.row.Verifying.Add(verifyDeadline))
-	result, err := v.look(ctx, st, final)
+	left := verifyDeadline - st.row.Verifying.Since(now, in.Waited)
+	final := left <= 0
+	result, err := v.look(ctx, st, first, final)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -117,19 +125,18 @@ func (v *Verify) verify(ctx context.Context, t patch.Target) (Answer, error) {
 		if err := st.save(ctx, v.Table); err != nil {
 			return Answer{}, err
 		}
-		left := st.row.Verifying.Add(verifyDeadline).Sub(now)
 		return wait(min(verifyGap, max(left, time.Second))), nil
 	}
 	return done(), v.finish(ctx, st, result, patch.Digest(data))
 }
 
 // look judges the instances that are not settled yet.
-func (v *Verify) look(ctx context.Context, st *state, final bool) (TargetResult, error) {
+func (v *Verify) look(ctx context.Context, st *state, first, final bool) (TargetResult, error) {
 	leaf, err := loadLeaf(ctx, v.Objects, st.target, st.row.LeafDigest)
 	if err != nil {
 		return TargetResult{}, err
 	}
-	former, err := v.former(ctx, st)
+	former, err := v.former(ctx, st, first)
 	if err != nil {
 		return TargetResult{}, err
 	}
@@ -166,9 +173,9 @@ func (v *Verify) look(ctx context.Context, st *state, final bool) (TargetResult,
 }
 
 // former is what an earlier look has settled.
-func (v *Verify) former(ctx context.Context, st *state) (map[patch.InstanceID]patch.InstanceReport, error) {
+func (v *Verify) former(ctx context.Context, st *state, first bool) (map[patch.InstanceID]patch.InstanceReport, error) {
 	settled := map[patch.InstanceID]patch.InstanceReport{}
-	if st.row.Verifying.Equal(v.Now().UTC()) {
+	if first {
 		return settled, nil
 	}
 	result, found, err := loadResult(ctx, v.Objects, st.target)
@@ -199,7 +206,7 @@ type fact struct {
 
 // factsOf turns intents into one fact an instance. What no intent names was not sent.
 func factsOf(intents []patch.Intent, leaf patch.Leaf, st *state) map[patch.InstanceID]fact {
-	closed := orElse(st.row.Closed, orElse(st.mustStop(st.row.Verifying), patch.ReasonBudget))
+	closed := orElse(st.row.Closed, orElse(st.mustStop(st.row.Verifying.At), patch.ReasonBudget))
 	facts := map[patch.InstanceID]fact{}
 	for _, p := range leaf.Instances {
 		facts[p.ID] = fact{notSent: closed}

@@ -97,7 +97,7 @@ func TestVerify_settles(t *testing.T) {
 	begin := s.now
 	out, err := s.verify("verify")
 	require.NoError(t, err)
-	assert.Equal(t, task.Answer{Next: "wait", Seconds: 150}, out)
+	assert.Equal(t, task.Answer{Next: "wait", Seconds: 150, Waited: 150}, out)
 	assert.Equal(t, patch.TargetPatching, s.row().Status)
 
 	delete(s.spoke.machines, instance(0)) // it is settled: nobody looks any more

@@ -1,0 +1,41 @@
+package patch_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"ec2patch/internal/patch"
+)
+
+func TestMark_Since(t *testing.T) {
+	at := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	m := patch.Mark{At: at, Waited: 100}
+	tests := []struct {
+		name   string
+		now    time.Time
+		waited int
+		want   time.Duration
+	}{
+		{"the clock is ahead of the waits", at.Add(time.Hour), 160, time.Hour},
+		{"shortened waits count in full", at.Add(time.Second), 700, 10 * time.Minute},
+		{"a retry of the same moment", at, 100, 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			assert.Equal(t, test.want, m.Since(test.now, test.waited))
+		})
+	}
+	assert.True(t, m.Set())
+	assert.False(t, patch.Mark{Waited: 5}.Set())
+}
+
+func TestInvocation_Disrupts(t *testing.T) {
+	for _, details := range []string{"Undeliverable", "InvalidPlatform", "AccessDenied", "DeliveryTimedOut"} {
+		assert.False(t, patch.Invocation{Status: "Failed", Details: details}.Disrupts(), "%s: the agent never had it", details)
+		assert.True(t, patch.Invocation{Status: "Failed", Details: details, Ran: true}.Disrupts(), "%s: it was seen running", details)
+	}
+	assert.True(t, patch.Invocation{Status: "Failed", Details: "Failed"}.Disrupts())
+	assert.True(t, patch.Invocation{Status: "TimedOut", Details: "ExecutionTimedOut"}.Disrupts())
+}
