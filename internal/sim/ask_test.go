@@ -1,0 +1,89 @@
+package sim
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/patch"
+)
+
+// person answers each question that is asked at a local page, once.
+func person(t *testing.T, decision string) func(Progress) {
+	seen := ""
+	return func(p Progress) {
+		_, at, ok := strings.Cut(p.Approval, "decide at ")
+		if !ok || at == seen {
+			return
+		}
+		seen = at
+		go func() {
+			u, err := url.Parse(at)
+			if !assert.NoError(t, err) {
+				return
+			}
+			typed, ok := code(fetch(t, http.MethodGet, at, nil))
+			assert.True(t, ok)
+			form := url.Values{"a": u.Query()["a"], "c": u.Query()["c"], "decision": {decision}, "name": {"Ann"}, "reason": {"tested"}, "code": {typed}}
+			u.RawQuery = ""
+			page := fetch(t, http.MethodPost, u.String(), form)
+			assert.Contains(t, page, "Ann")
+		}()
+	}
+}
+
+func fetch(t *testing.T, method, at string, form url.Values) string {
+	req, err := http.NewRequest(method, at, strings.NewReader(form.Encode()))
+	if !assert.NoError(t, err) {
+		return ""
+	}
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	res, err := http.DefaultClient.Do(req)
+	if !assert.NoError(t, err) {
+		return ""
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	assert.NoError(t, err)
+	return string(body)
+}
+
+func TestAsk(t *testing.T) {
+	perWave := `{"waves":[
+		{"name":"a","accounts":["` + first + `"],"regions":["` + region + `"]` + generous + `},
+		{"name":"b","accounts":["` + second + `"],"regions":["` + region + `"]` + generous + `}],"approval":"perWave"}`
+	tests := []struct {
+		name, input, decision string
+		questions             int
+		sends                 bool
+		settledBy             string
+	}{
+		{"one question", asks(""), patch.Approve, 1, true, "link"},
+		{"rejected", asks(""), patch.Reject, 1, false, "link"},
+		{"each wave has a page", perWave, patch.Approve, 2, true, "link"},
+		{"the second of two is played", asks(`,"requireDistinct":2`), patch.Approve, 1, true, operatorName(1)},
+		{"one rejection is enough", asks(`,"requireDistinct":2`), patch.Reject, 1, false, "link"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o := options(t, tt.input)
+			o.Instances, o.Approve, o.AskLinger, o.Progress = 3, ApproveAsk, 50*time.Millisecond, person(t, tt.decision)
+			res := rehearse(t, o)
+			assert.Empty(t, res.Violations)
+			require.Len(t, res.Report.Approvals, tt.questions)
+			assert.Equal(t, tt.sends, res.APICalls["ssm:SendCommand"] > 0)
+			assert.Equal(t, tt.decision == patch.Reject, res.Status == patch.RunRejected, string(res.Status))
+			for _, a := range res.Report.Approvals {
+				assert.Equal(t, tt.settledBy, a.Identity)
+			}
+		})
+	}
+}
