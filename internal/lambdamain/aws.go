@@ -3,6 +3,7 @@ package lambdamain
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 
 	"ec2patch/internal/cloud"
 	"ec2patch/internal/wire"
@@ -24,7 +26,7 @@ import (
 // AWS makes the real clients from the standard environment, AWS_ENDPOINT_URL
 // included. Reads are tried three times, as the SDK's standard retryer does.
 func AWS(ctx context.Context) (wire.AWS, error) {
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.LoggerFunc(logSDK)))
 	if err != nil {
 		return wire.AWS{}, fmt.Errorf("load the AWS configuration: %w", err)
 	}
@@ -40,6 +42,15 @@ func AWS(ctx context.Context) (wire.AWS, error) {
 		Metrics:    Metrics{Out: os.Stdout, Now: Wall},
 		Now:        Wall,
 	}, nil
+}
+
+// logSDK writes what the SDK has to say as lines of our own log.
+func logSDK(level logging.Classification, format string, args ...any) {
+	at := slog.LevelDebug
+	if level == logging.Warn {
+		at = slog.LevelWarn
+	}
+	slog.Log(context.Background(), at, "AWS SDK", "text", fmt.Sprintf(format, args...))
 }
 
 // connect opens clients in a spoke. The one that sends never retries: the

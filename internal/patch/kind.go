@@ -37,6 +37,8 @@ const (
 const (
 	// ErrWaveStopped ends a wave whose verdict forbids the next one.
 	ErrWaveStopped Kind = "Patch.WaveStopped"
+	// ErrWaveFailed ends a wave that could not be asked about or judged. The map catches it with everything else; fatal.
+	ErrWaveFailed Kind = "Patch.WaveFailed"
 	// ErrRunFailed ends a run that is not good, after its report was written.
 	ErrRunFailed Kind = "Patch.RunFailed"
 )
