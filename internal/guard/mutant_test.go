@@ -33,11 +33,14 @@ func TestChecks_refuseMutants(t *testing.T) {
 	for _, c := range guard.Checks() {
 		checks[c.ID] = c
 	}
-	sources := map[string]string{}
+	sources, whole := map[string]string{}, map[string]*guard.Template{}
 	total := 0
 	for _, m := range slices.Concat(templateMutants(), roleMutants(), functionMutants(), machineMutants(), dataMutants(), watchMutants()) {
 		if sources[m.file] == "" {
 			sources[m.file] = string(read(t, m.file))
+			template, err := guard.Parse(m.file, read(t, m.file))
+			require.NoError(t, err)
+			whole[m.file] = template
 		}
 		places := m.in
 		if len(places) == 0 {
@@ -51,7 +54,7 @@ func TestChecks_refuseMutants(t *testing.T) {
 				require.True(t, known, "no check is called %s", m.check)
 				changed, err := m.apply(sources[m.file], place)
 				require.NoError(t, err)
-				template, err := guard.Parse(m.file, []byte(changed))
+				template, err := whole[m.file].Changed(changed)
 				require.NoError(t, err, "a mutant must still be YAML")
 				assert.NotEmpty(t, c.Findings(template), "%s does not see it", m.check)
 				proven[m.check]++
@@ -63,6 +66,39 @@ func TestChecks_refuseMutants(t *testing.T) {
 		assert.Positive(t, proven[c.ID], "no mutant proves %s", c.ID)
 	}
 	t.Logf("%d mutants, %d checks", total, len(checks))
+}
+
+// TestTemplate_Changed compares what is read of one entry with what is read of the whole text.
+func TestTemplate_Changed(t *testing.T) {
+	original, err := guard.Parse(guard.Hub, read(t, guard.Hub))
+	require.NoError(t, err)
+	checks := map[string]guard.Check{}
+	for _, c := range guard.Checks() {
+		checks[c.ID] = c
+	}
+	for _, m := range []mutant{
+		{check: "H-26", in: []string{"SendRole"}, old: "MaxSessionDuration: 3600", new: "MaxSessionDuration: 43200"},
+		{check: "H-73", in: []string{"DataBucket"}, drop: "BucketEncryption"},
+		{check: "H-79", in: []string{"Resources"}, drop: "NoticesTopicPolicy"},
+		{check: "H-55", in: []string{"SendCommand"}, drop: "Retry"},
+		{check: "outputs", in: []string{"Outputs"}, drop: "StateMachineArn"},
+		{check: "order", in: []string{""}, old: "\nMappings:", new: "\nTransform: x\n\nMappings:"},
+	} {
+		text, err := m.apply(string(read(t, guard.Hub)), m.in[0])
+		require.NoError(t, err)
+		quick, err := original.Changed(text)
+		require.NoError(t, err)
+		slow, err := guard.Parse(guard.Hub, []byte(text))
+		require.NoError(t, err)
+		said := func(template *guard.Template) (out []string) {
+			for _, f := range checks[m.check].Findings(template) {
+				out = append(out, f.Text)
+			}
+			return out
+		}
+		assert.NotEmpty(t, said(slow), m.check)
+		assert.Equal(t, said(slow), said(quick), m.check)
+	}
 }
 
 // apply makes the edit below a key, or in the whole text.

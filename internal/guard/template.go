@@ -31,7 +31,11 @@ func Parse(name string, data []byte) (*Template, error) {
 	if len(document.Content) == 0 {
 		return nil, fmt.Errorf("%s: is empty", name)
 	}
-	t := &Template{Name: name, root: document.Content[0], data: data}
+	return newTemplate(name, data, document.Content[0])
+}
+
+func newTemplate(name string, data []byte, root *yaml.Node) (*Template, error) {
+	t := &Template{Name: name, root: root, data: data}
 	for _, p := range pairs(child(t.root, "Resources")) {
 		t.Resources = append(t.Resources, Resource{ID: p.key, Type: show(child(p.value, "Type")), Node: p.value})
 	}
