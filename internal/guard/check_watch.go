@@ -16,7 +16,7 @@ func watchChecks() []Check {
 	return []Check{
 		{"H-88", "Every alarm tells somebody, says what it means, and what silence means.", nil, alarms},
 		{"H-89", "Silence for days is an alarm.", hub, deadMan},
-		{"H-91", "What a rule or schedule could not start is kept, and bounded in age.", []string{Hub, Schedule}, undelivered},
+		{"H-91", "What a rule or schedule could not start is kept, and bounded in age.", []string{Hub, Schedule, Rule}, undelivered},
 		{"alarms", "The documented alarms exist, with their metrics.", hub, wantedAlarms},
 		{"dashboard", "The dashboard shows what operators ask for, and every alarm.", hub, dashboard},
 		{"queries", "The questions of an incident are saved as queries.", hub, queries},

@@ -18,7 +18,7 @@ func given(file string) map[string]string {
 		return map[string]string{"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": secret, "NotificationEmail": "a@example.com"}
 	case Spoke:
 		return map[string]string{"HubAccountId": account, "ExternalId": secret}
-	case Schedule:
+	case Schedule, Rule:
 		return map[string]string{"DataKeyArn": key}
 	}
 	return nil

@@ -37,6 +37,7 @@ const (
 	Spoke    = "spoke-cfn.yaml"
 	StackSet = "spoke-stackset.yaml"
 	Schedule = "scheduler-example.yaml"
+	Rule     = "rule-example.yaml"
 	GitHub   = "github-oidc.yaml"
 )
 

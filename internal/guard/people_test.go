@@ -27,6 +27,7 @@ func deployed(t *testing.T, file string) *cfn.Stack {
 	parameters := map[string]map[string]string{
 		guard.Hub:      {"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": "0123456789abcdef0123456789abcdef"},
 		guard.Schedule: {"DataKeyArn": dataKey},
+		guard.Rule:     {"DataKeyArn": dataKey},
 		guard.GitHub: {"RunSubjects": "repo:org/repo:environment:patching", "DeploySubjects": "repo:org/repo:environment:prod", "DataBucketName": "data",
 			"DataKeyArn": dataKey, "ArtifactBucket": "artifacts", "DeployServiceRoleArn": deployRole},
 	}
@@ -101,6 +102,8 @@ func TestPolicies_people(t *testing.T) {
 			{"states:StartExecution", machine, nil}, {"kms:GenerateDataKey", dataKey, via("states")}, {"kms:Decrypt", dataKey, via("states")},
 			{"sqs:SendMessage", "arn:aws:sqs:us-east-1:" + hubAccount + ":ec2patch-monthly-undelivered", nil},
 		}, []call{{"states:StartExecution", machine + "2", nil}, {"states:StopExecution", execution + ":run", nil}, {"kms:Decrypt", dataKey, nil}}},
+		{guard.Rule, "RuleRole", []call{{"states:StartExecution", machine, nil}, {"kms:GenerateDataKey", dataKey, via("states")}, {"kms:Decrypt", dataKey, via("states")}},
+			[]call{{"states:StopExecution", execution + ":run", nil}, {"kms:Decrypt", dataKey, via("s3")}}},
 		{guard.GitHub, "RunRole", []call{
 			{"states:StartExecution", machine, nil}, {"states:DescribeExecution", execution + ":ec2patch-1-1", nil}, {"states:StopExecution", execution + ":ec2patch-1-1", nil},
 			{"s3:GetObject", "arn:aws:s3:::data/runs/run/report.html", nil}, {"kms:Decrypt", dataKey, via("s3")}, {"kms:GenerateDataKey", dataKey, via("states")},
