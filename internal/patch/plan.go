@@ -79,17 +79,18 @@ type Index struct {
 
 // IndexWave is one wave of the frozen plan.
 type IndexWave struct {
-	Name         string           `json:"name"`
-	Operation    Operation        `json:"operation"`
-	RebootOption RebootOption     `json:"rebootOption"`
-	Planned      int              `json:"planned"`
-	Excluded     int              `json:"excluded"`
-	Platforms    map[Platform]int `json:"platforms"`
-	New          int              `json:"new"`          // not in the plan of the previous run
-	Vanished     int              `json:"vanished"`     // in the plan of the previous run only
-	Impaired     int              `json:"impaired"`     // EC2's status checks fail already
-	AllInstances bool             `json:"allInstances"` // the wave's filter names no tag: every instance
-	Targets      []IndexTarget    `json:"targets"`
+	Name            string           `json:"name"`
+	Operation       Operation        `json:"operation"`
+	RebootOption    RebootOption     `json:"rebootOption"`
+	Planned         int              `json:"planned"`
+	Excluded        int              `json:"excluded"`
+	Platforms       map[Platform]int `json:"platforms"`
+	New             int              `json:"new"`             // not in the plan of the previous run
+	Vanished        int              `json:"vanished"`        // in the plan of the previous run only
+	Impaired        int              `json:"impaired"`        // EC2's status checks fail already
+	ExpectedMinutes int              `json:"expectedMinutes"` // typically, with the soak; 0 if there is nothing to do
+	AllInstances    bool             `json:"allInstances"`    // the wave's filter names no tag: every instance
+	Targets         []IndexTarget    `json:"targets"`
 }
 
 // IndexTarget is one target of the frozen plan.

@@ -220,10 +220,13 @@ func newWaveView(w patch.IndexWave, limit int, accounts map[patch.AccountID]bool
 	return v
 }
 
-// changes is what is notable about a wave's instances: since the last run of the
-// same waves, and by EC2's own checks.
+// changes is what is notable about a wave: how long it takes, what changed since
+// the last run of the same waves, and what EC2's own checks say.
 func changes(w patch.IndexWave) string {
 	var parts []string
+	if w.ExpectedMinutes > 0 {
+		parts = append(parts, "typically "+minutesText(w.ExpectedMinutes))
+	}
 	for _, c := range []struct {
 		n    int
 		what string

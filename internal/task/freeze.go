@@ -56,6 +56,7 @@ func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, 
 	}
 	index := makeIndex(input, run, rows)
 	index.Previous = last.Run
+	v.estimate(input, &index, rows)
 	index.InputDigest, index.DryRun = inputDigest, input.DryRun
 	index.Frozen = v.Now().UTC()
 	index.Seal()

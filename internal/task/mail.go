@@ -64,6 +64,9 @@ func describeWave(w patch.IndexWave) string {
 			line += fmt.Sprintf(", %d %s", n, p)
 		}
 	}
+	if w.ExpectedMinutes > 0 {
+		line += "; typically " + minutesText(w.ExpectedMinutes)
+	}
 	if w.Excluded > 0 {
 		line += fmt.Sprintf("; %d more matched and are left out", w.Excluded)
 	}
