@@ -23,7 +23,7 @@ func TestCallback_ShowsThePlan(t *testing.T) {
 	page := string(res.Body)
 	for _, want := range []string{
 		"Approve 412 instances?", "2026-12-patch", "platform-team", "monthly patches", "3 h 42 min", "Tue 1 December 2026, 14:00 UTC",
-		"canary", "fleet", "250 Linux, 150 Windows", "9 new since the last run, 2 gone since the last run, 1 already failing status checks", "every instance: the filter names no tag", "444444444444", "role cannot be assumed",
+		"canary", "fleet", "12 Linux, typically 1 h 35 min", "250 Linux, 150 Windows", "9 new since the last run, 2 gone since the last run, 1 already failing status checks", "every instance: the filter names no tag", "444444444444", "role cannot be assumed",
 		s.rec.Digest, "<kbd>" + s.rec.Code() + "</kbd>", `action="callback"`, `lang="en"`, "222222222222", "The first answer decides",
 	} {
 		assert.Contains(t, page, want)

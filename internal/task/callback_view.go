@@ -203,6 +203,9 @@ func newWaveView(w patch.IndexWave, limit int, accounts map[patch.AccountID]bool
 			platforms = append(platforms, number(n)+" "+string(p))
 		}
 	}
+	if w.ExpectedMinutes > 0 {
+		platforms = append(platforms, "typically "+minutesText(w.ExpectedMinutes))
+	}
 	v.Platforms, v.Changes = strings.Join(platforms, ", "), changes(w)
 	folds, here := map[patch.AccountID]*placeFold{}, map[patch.Region]bool{}
 	for _, t := range w.Targets {
@@ -220,13 +223,10 @@ func newWaveView(w patch.IndexWave, limit int, accounts map[patch.AccountID]bool
 	return v
 }
 
-// changes is what is notable about a wave: how long it takes, what changed since
-// the last run of the same waves, and what EC2's own checks say.
+// changes is what is notable about a wave's instances: since the last run of the
+// same waves, and by EC2's own checks.
 func changes(w patch.IndexWave) string {
 	var parts []string
-	if w.ExpectedMinutes > 0 {
-		parts = append(parts, "typically "+minutesText(w.ExpectedMinutes))
-	}
 	for _, c := range []struct {
 		n    int
 		what string

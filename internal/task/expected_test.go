@@ -56,5 +56,4 @@ func TestMinutesText(t *testing.T) {
 	assert.Equal(t, "3 h 05 min", minutesText(185))
 	assert.False(t, strings.Contains(describeWave(patch.IndexWave{}), "typically"))
 	assert.Contains(t, describeWave(patch.IndexWave{ExpectedMinutes: 185}), "; typically 3 h 05 min")
-	assert.Equal(t, "typically 12 min, 1 new since the last run", changes(patch.IndexWave{ExpectedMinutes: 12, New: 1}))
 }
