@@ -289,7 +289,7 @@ func newStand(tb testing.TB, change ...func(*patch.Approval, *patch.RunRow, *pat
 	s.index = patch.Index{Run: standRun, InputDigest: patch.Digest([]byte("input")), Waves: []patch.IndexWave{
 		{Name: "canary", Operation: patch.Install, RebootOption: patch.RebootIfNeeded, Planned: 12, Excluded: 1,
 			Platforms: map[patch.Platform]int{patch.Linux: 12}, ExpectedMinutes: 95,
-			Targets:   []patch.IndexTarget{{Account: "111111111111", Region: "us-east-1", Planned: 12, Excluded: 1, Digest: patch.Digest([]byte("leaf 1"))}}},
+			Targets: []patch.IndexTarget{{Account: "111111111111", Region: "us-east-1", Planned: 12, Excluded: 1, Digest: patch.Digest([]byte("leaf 1"))}}},
 		{Name: "fleet", Operation: patch.Install, RebootOption: patch.NoReboot, Planned: 400, Excluded: 7, AllInstances: true, New: 9, Vanished: 2, Impaired: 1,
 			Platforms: map[patch.Platform]int{patch.Linux: 250, patch.Windows: 150},
 			Targets: []patch.IndexTarget{
