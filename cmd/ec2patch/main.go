@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -25,6 +26,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // what the functions of a rehearsal log is not for who watches it
 	version, commit, goVersion := built()
 	program := cli.Program{
 		Parse:         func(data []byte) (patch.Input, error) { return patch.ParseInput(data, patch.HubDefaults()) },
