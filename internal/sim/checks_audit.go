@@ -112,7 +112,7 @@ func (c *checks) foretold(s *sending, in *intentRow) bool {
 	if in.rejected || in.lost {
 		c.violate("R-01", "%s was sent for an intent that was given up", s.command)
 	}
-	in.used = s.command
+	in.used, in.accepted = s.command, c.now()
 	for _, id := range s.ids {
 		if !c.tables.audited[auditKey("named", s.marker, id)] {
 			c.violate("R-10", "no audit entry named %s before %s was sent to it", id, s.command)

@@ -57,7 +57,7 @@ func (c *checks) leased(s *sending, in *intentRow) {
 // was given up on, by a cancel, no longer counts as at work.
 func (c *checks) leaseHolds(s *sending) {
 	l := c.tables.leases[s.place]
-	if s.run.busy[s.place] == 0 {
+	if s.run.busy[s.place] == 0 || c.handedOver {
 		return
 	}
 	switch {

@@ -45,6 +45,7 @@ type intentRow struct {
 	fence                      int
 	rejected, lost             bool
 	used                       string // the command that the API side accepted for it
+	accepted                   time.Time
 }
 
 func newTables() tables {
@@ -147,6 +148,10 @@ func (c *checks) expires(table string, row item) {
 	}
 }
 
+// maxReadLag is how long Run Command may take to list what it accepted.
+// Source: GetCommandInvocation says eventually; field reports say up to a minute.
+const maxReadLag = time.Minute
+
 // intent takes over a send that is foretold, or what became of it.
 func (c *checks) intent(run, sk string, row item) {
 	parts := strings.Split(sk, "#")
@@ -167,6 +172,9 @@ func (c *checks) intent(run, sk string, row item) {
 	in.command, in.rejected, in.lost = attribute(row, "commandId"), attribute(row, "rejected") != "", boolean(row, "lost")
 	if in.rejected && in.used != "" {
 		c.violate("R-10", "the intent of %s is written down as rejected, and the API side had accepted %s", in.marker, in.used)
+	}
+	if in.lost && in.used != "" && c.now().Sub(in.accepted) < maxReadLag {
+		c.violate("I-02", "the send of %s was given up %s after %s was accepted, when SSM need not list it yet", in.marker, c.now().Sub(in.accepted), in.used)
 	}
 	if in.command != "" && in.command != in.used {
 		c.violate("R-10", "the intent of %s adopted %s, the API side had accepted %q for it", in.marker, in.command, in.used)

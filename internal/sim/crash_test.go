@@ -60,7 +60,7 @@ func (s *struck) After(c *world.Call) error {
 // waves, twelve instances, one approval.
 func small(t *testing.T, s *struck) *rehearsal {
 	t.Helper()
-	r := inTrouble(t, canaryAndMain(room, generous, ""), 1, "", some(1, world.FateOK), some(1, world.FatePatchFails))
+	r := inTrouble(t, canaryAndMain(generous, generous, ""), 1, "", some(1, world.FateOK), some(1, world.FatePatchFails))
 	r.world.Faults = s
 	r.world.OnMail = func(m world.Mail) {
 		r.human.mail(m)

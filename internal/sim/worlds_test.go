@@ -156,6 +156,18 @@ func troubles() []trouble {
 			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
 			return inTrouble(t, canaryAndMain(in, in, `,"budget":{"maxFailedInstances":"3"},"approval":"none"`), seed, "", some(25, world.FatePatchFails))
 		}},
+		{"bad wave", 2, func(t *testing.T, seed uint64) *rehearsal {
+			in := `,"ssm":{"maxConcurrency":"100%","maxErrors":"100%"},"budget":{"maxFailedInstances":"2","maxFailedAccounts":"100%","perAccount":"100%"}`
+			return inTrouble(t, canaryAndMain(in, in, `,"approval":"none"`), seed, "", some(4, world.FatePatchFails))
+		}},
+		{"lost answers, forgotten commands", 4, func(t *testing.T, seed uint64) *rehearsal {
+			r := inTrouble(t, canaryAndMain(generous, generous, `,"approval":"none"`), seed, "", world.FleetInstance{Name: "fast", PatchSeconds: 200, RebootSeconds: 60})
+			r.world.Faults = &targeted{faults: r.faults, name: "ssm:SendCommand", after: 0.7, lost: func(c *world.Call) {
+				r.world.After(time.Second, func() { r.world.ForgetCommands(c.Account, c.Region) })
+			}}
+			return r
+		}},
+		{"lease taken by hand", 2, leaseByHand},
 		{"one issue too many", 2, func(t *testing.T, seed uint64) *rehearsal {
 			return inTrouble(t, canaryAndMain(generous, generous, `,"budget":{"maxFailedInstances":"100%"},"abortOnIssues":true`), seed, "", ok(3), some(1, world.FatePatchFails))
 		}},
@@ -254,6 +266,7 @@ type targeted struct {
 	*faults
 	name          string
 	before, after float64
+	lost          func(c *world.Call) // told of each answer that is lost, if set
 }
 
 func (f *targeted) Before(c *world.Call) error {
@@ -265,6 +278,9 @@ func (f *targeted) Before(c *world.Call) error {
 
 func (f *targeted) After(c *world.Call) error {
 	if c.Name() == f.name && f.rand.Float64() < f.after {
+		if f.lost != nil {
+			f.lost(c)
+		}
 		return &world.ConnectionError{Call: c.Name()}
 	}
 	return f.faults.After(c)
@@ -408,5 +424,29 @@ func stuckRun(t *testing.T, seed uint64) *rehearsal {
 			return handle(ctx, payload)
 		}
 	}
+	return r
+}
+
+// leaseByHand: an operator gives the account-region to somebody else while
+// agents are at work. What runs may end; nothing more may be sent.
+func leaseByHand(t *testing.T, seed uint64) *rehearsal {
+	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", some(20, world.FateOK))
+	r.world.After(time.Duration(9+seed)*time.Minute, func() {
+		s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
+		n := func(v int) types.AttributeValue { return &types.AttributeValueMemberN{Value: fmt.Sprint(v)} }
+		l := r.checks.tables.leases[first+"/"+region]
+		r.checks.handedOver = true
+		r.world.IgnoreIAM = true
+		_, err := r.world.DynamoDB(&world.Principal{Account: hubAccount, RoleARN: "arn:aws:iam::" + hubAccount + ":role/Admin", SessionName: "admin"}, hubRegion).PutItem(context.Background(), &dynamodb.PutItemInput{
+			TableName: aws.String(r.lambdaOf(wire.SendCommand).function.Environment["STATE_TABLE"]),
+			Item: map[string]types.AttributeValue{
+				"pk": s("LEASE#" + first + "#" + region), "sk": s("LEASE"), "run": s("somebody-else"), "fence": n(l.fence + 1), "version": n(1000),
+				"leaseExpires": s(r.world.Now().Add(100 * time.Hour).UTC().Format(time.RFC3339Nano)),
+			},
+		})
+		r.world.IgnoreIAM = false
+		require.NoError(t, err)
+		r.checks.found = nil // what the operator did
+	})
 	return r
 }
