@@ -72,6 +72,12 @@ func (t *TargetRow) WorthSending() bool {
 // OverBudget tells whether the target's own errors exceed what SSM's MaxErrors allows.
 func (t *TargetRow) OverBudget() bool { return t.Failures > t.ErrorLimit }
 
+// Stalled tells whether what is at work has had its time: whatever runs began
+// when the last instance ended, or before.
+func (c OpenCommand) Stalled(now time.Time) bool {
+	return c.Each > 0 && !now.Before(c.Moved.Add(time.Duration(c.Each)*time.Second))
+}
+
 // Overdue tells whether the command is past its deadline, and whether it is past
 // the grace that its cancellation was given.
 func (c OpenCommand) Overdue(now time.Time) (late, lost bool) {
@@ -128,7 +134,7 @@ func (t *TargetRow) NextPoll(interval time.Duration, now time.Time) time.Duratio
 // Moved takes over that a command has come further: done of its instances have
 // ended. What a round took is averaged, so that one slow instance tells little.
 func (t *TargetRow) Moved(c *OpenCommand, done int, now time.Time) {
-	c.Done = done
+	c.Done, c.Moved = done, now
 	rounds := max((done+c.Slots-1)/c.Slots, 1)
 	took := int(now.Sub(c.Sent).Seconds()) / rounds
 	if t.TookSeconds > 0 {

@@ -90,7 +90,7 @@ func (p *Poll) follow(ctx context.Context, spoke Spoke, k *look) error {
 		progress, found := all[c.ID]
 		late, lost := c.Overdue(k.now)
 		stop := k.stopping() && !c.Cut
-		if !(found && (progress.Ended || progress.Completed > c.Done)) && !late && !lost && !stop {
+		if !(found && (progress.Ended || progress.Completed > c.Done)) && !late && !lost && !stop && !c.Stalled(k.now) {
 			continue
 		}
 		invocations, err := spoke.Invocations(ctx, c.ID)
@@ -270,6 +270,12 @@ func (k *look) consider(c *patch.OpenCommand, in *patch.Intent) {
 		}
 		k.note(c, ids, "not started: "+orDash(k.stop()))
 		k.cancels = append(k.cancels, cancellation{id: c.ID, ids: ids})
+	case c.Stalled(k.now):
+		// An agent that died would keep its slot, and what is queued behind it, until the whole command is late.
+		if ids := unfinished(in, patch.Invocation.Running); len(ids) > 0 {
+			k.note(c, ids, "past the command timeout")
+			k.cancels = append(k.cancels, cancellation{id: c.ID, ids: ids})
+		}
 	}
 }
 

@@ -155,6 +155,29 @@ func TestPoll_deadline(t *testing.T) {
 	assert.Empty(t, s.row().Open)
 }
 
+// What runs is cancelled at its own time limit, not at that of the whole
+// command; what is queued behind it gets its turn.
+func TestPoll_stalled(t *testing.T) {
+	s := newSite(t, 2, serial)
+	s.sendAll()
+	open := s.row().Open[0]
+	require.Less(t, open.Each, int(open.Deadline.Sub(open.Sent).Seconds()), "two rounds")
+	s.ended(1, "InProgress", "Pending")
+	s.spoke.progress["cmd-1"] = task.Progress{Targets: 2}
+	s.now = open.Sent.Add(time.Duration(open.Each)*time.Second - time.Second)
+	s.must(s.poll())
+	assert.Empty(t, s.spoke.cancels)
+	s.now = s.now.Add(time.Second)
+	s.must(s.poll())
+	assert.Equal(t, []string{"cmd-1 [" + string(s.sent[0].IDs[0]) + "]"}, s.spoke.cancels)
+	assert.True(t, s.row().Open[0].Cancelled.IsZero(), "the command itself goes on")
+	s.ended(1, "Cancelled", "InProgress")
+	s.spoke.progress["cmd-1"] = task.Progress{Targets: 2, Completed: 1}
+	s.must(s.poll())
+	assert.Len(t, s.spoke.cancels, 1, "the next one has its own time")
+	assert.Equal(t, 1, s.counters().Failures)
+}
+
 // The cancel that fails is asked for again: it is written down already.
 func TestPoll_cancelLost(t *testing.T) {
 	s := newSite(t, 1)

@@ -316,7 +316,8 @@ func (s *Send) adopt(ctx context.Context, st *state, in patch.Intent, id patch.C
 		st.row.FirstSent = now
 	}
 	st.row.Open = append(st.row.Open, patch.OpenCommand{
-		Batch: in.Batch, ID: id, Sent: in.Written, Instances: len(in.IDs), Slots: in.Slots,
+		Batch: in.Batch, ID: id, Sent: in.Written, Moved: in.Written, Instances: len(in.IDs), Slots: in.Slots,
+		Each:     in.TimeoutSeconds / max((len(in.IDs)+in.Slots-1)/in.Slots, 1),
 		Deadline: in.Written.Add(time.Duration(in.TimeoutSeconds) * time.Second),
 	})
 	writes := []Write{
