@@ -48,7 +48,7 @@ func deadMan(t *Template, tell say) {
 	r, ok := t.resource("NoRunEndedAlarm")
 	if !ok || show(r.property("TreatMissingData")) != "breaching" || show(r.property("ComparisonOperator")) != "LessThanThreshold" ||
 		show(r.property("Threshold")) != "1" || show(r.property("Period")) != "86400" || show(r.property("EvaluationPeriods")) != "${DeadManDays}" ||
-		show(r.property("Statistic")) != "SampleCount" || show(r.property("MetricName")) != "ExecutionDuration" {
+		show(r.property("Statistic")) != "SampleCount" || show(r.property("MetricName")) != "RunsEnded" {
 		tell(r.Node, "NoRunEndedAlarm must go off when no run has ended for DeadManDays")
 	}
 }

@@ -62,6 +62,9 @@ func SeriesKey(in Input) Key {
 	return Key{PK: "SERIES#" + Digest([]byte(b.String()))[:32], SK: "LAST"}
 }
 
+// RunKeyKey tells which run has a runKey.
+func RunKeyKey(key string) Key { return Key{PK: "SERIES#KEY#" + key, SK: "RUN"} }
+
 // OpenRunKey lists a run that has not been closed.
 func OpenRunKey(run RunID) Key { return Key{PK: "OPEN", SK: "RUN#" + string(run)} }
 

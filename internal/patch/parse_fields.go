@@ -14,7 +14,7 @@ func runShape(d Defaults) shape {
 		field{name: "$schema", shape: text(schemaPattern, "not the address of a schema", "leave it out, or name the schema file"),
 			doc: "For editors; ignored."},
 		field{name: "runKey", shape: text(runKeyPattern, "not a run key", fmt.Sprintf("use at most %d letters, digits, - and _", MaxRunKeyLength)),
-			doc: "A name of your own for what this run is about, as 2026-12-patch.", def: `""`},
+			doc: "A name of your own for what this run is about, as 2026-12-patch. A second run with the same one is refused while the first is open, and for a day after it started.", def: `""`},
 		field{name: "requestedBy", shape: text(requestedByPattern, "not a name to show",
 			fmt.Sprintf("write one line of at most %d characters, %s", MaxRequestedByLength, noControls)),
 			doc: "Who asked for the run; shown to the approvers.", def: `""`},

@@ -257,6 +257,13 @@ type Series struct {
 	Ended   time.Time `json:"ended"`
 }
 
+// KeyHolder is the run that has a runKey.
+type KeyHolder struct {
+	Versioned
+	Run     RunID     `json:"run"`
+	Started time.Time `json:"started"`
+}
+
 // Abort stops all sending of a run.
 type Abort struct {
 	By             string    `json:"by"`

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"ec2patch/internal/patch"
 )
@@ -43,7 +44,11 @@ func (v *Inventory) plan(ctx context.Context, in InventoryInput) (PlanOutput, er
 			return PlanOutput{}, v.refuseInput(ctx, in, err)
 		}
 	}
-	if err := v.checkResume(ctx, input); err != nil {
+	claim, err := v.claimKey(ctx, in, input.RunKey)
+	if err == nil {
+		err = v.checkResume(ctx, input)
+	}
+	if err != nil {
 		if patch.KindOf(err) != patch.ErrInvalidInput {
 			return PlanOutput{}, err
 		}
@@ -71,7 +76,7 @@ func (v *Inventory) plan(ctx context.Context, in InventoryInput) (PlanOutput, er
 	if err := v.Objects.Store(ctx, patch.AccountsObject(in.Run), "application/json", accounts); err != nil {
 		return PlanOutput{}, err
 	}
-	if err := v.open(ctx, in, input, patch.Digest(normal)); err != nil {
+	if err := v.open(ctx, in, input, patch.Digest(normal), claim); err != nil {
 		return PlanOutput{}, err
 	}
 	return PlanOutput{
@@ -87,7 +92,7 @@ func (v *Inventory) plan(ctx context.Context, in InventoryInput) (PlanOutput, er
 
 // open writes the run's row, its counters and its place in the list of open
 // runs. A second attempt finds them and changes nothing.
-func (v *Inventory) open(ctx context.Context, in InventoryInput, input patch.Input, inputDigest string) error {
+func (v *Inventory) open(ctx context.Context, in InventoryInput, input patch.Input, inputDigest string, claim []Write) error {
 	row := patch.RunRow{
 		Run: in.Run, Status: patch.RunRunning, ExecutionARN: in.ExecutionARN, Started: in.StartedAt,
 		DryRun: input.DryRun, Approval: input.Approval, ApprovalSeconds: input.ApprovalTimeoutSeconds,
@@ -97,19 +102,68 @@ func (v *Inventory) open(ctx context.Context, in InventoryInput, input patch.Inp
 	}
 	entry, head := row.Audit.Append(patch.RunChain(in.Run), "plan", "RunOpened", "input "+inputDigest, v.Now())
 	row.Audit = head
-	err := v.Table.Write(ctx,
+	err := v.Table.Write(ctx, append(claim,
 		Write{How: Audit, Key: entry.Key(), Item: entry},
 		Write{How: Create, Key: patch.RunKey(in.Run), Item: row},
 		Write{How: Put, Key: patch.OpenRunKey(in.Run), Item: patch.OpenRun{Run: in.Run, ExecutionARN: in.ExecutionARN, Since: v.Now()}},
-	)
-	if errors.Is(err, patch.ErrConflict) {
-		return nil
+	)...)
+	if !errors.Is(err, patch.ErrConflict) {
+		return err
+	}
+	// Either this run was opened before, or another took the key a moment ago.
+	again := &Row{Key: patch.RunKey(in.Run), Into: &patch.RunRow{}}
+	if loadErr := v.Table.Load(ctx, again); loadErr != nil || again.Found {
+		return loadErr
 	}
 	return err
 }
 
+// maxRefusal bounds the text of a refusal, which becomes part of rows and payloads.
+const maxRefusal = 4000
+
+// keyHolds is how long a runKey keeps other runs out after its run started:
+// EventBridge Scheduler delivers at least once, and tries for a day at most.
+// Source: EventBridge Scheduler RetryPolicy, read 2026-11.
+const keyHolds = 24 * time.Hour
+
+// claimKey makes the write by which this run takes its runKey. It refuses a key
+// that another run has that is open, or that started less than a day ago.
+func (v *Inventory) claimKey(ctx context.Context, in InventoryInput, key string) ([]Write, error) {
+	if key == "" {
+		return nil, nil
+	}
+	var held patch.KeyHolder
+	row := &Row{Key: patch.RunKeyKey(key), Into: &held}
+	if err := v.Table.Load(ctx, row); err != nil {
+		return nil, err
+	}
+	if row.Found && held.Run == in.Run {
+		return nil, nil
+	}
+	if row.Found {
+		var run patch.RunRow
+		if err := v.Table.Load(ctx, &Row{Key: patch.RunKey(held.Run), Into: &run}); err != nil {
+			return nil, err
+		}
+		if run.Status == patch.RunRunning || v.Now().Sub(held.Started) < keyHolds {
+			return nil, fmt.Errorf("%w: runKey: run %s has the key %q since %s; give another key to start a second run",
+				patch.ErrInvalidInput, held.Run, key, held.Started.UTC().Format(time.RFC3339))
+		}
+	}
+	was := held.Version
+	held = patch.KeyHolder{Versioned: patch.Versioned{Version: was + 1}, Run: in.Run, Started: v.Now().UTC()}
+	claim := Write{How: Replace, Key: patch.RunKeyKey(key), Item: held, Was: was}
+	if !row.Found {
+		claim.How = Create
+	}
+	return []Write{claim}, nil
+}
+
 // refuseInput keeps the reason where the report will look for it.
 func (v *Inventory) refuseInput(ctx context.Context, in InventoryInput, problem error) error {
+	if all, ok := errors.AsType[patch.Problems](problem); ok {
+		problem = errors.New(all.Summary(maxRefusal))
+	}
 	row := patch.RunRow{
 		Run: in.Run, Status: patch.RunFailed, StatusReason: problem.Error(), ExecutionARN: in.ExecutionARN, Started: in.StartedAt,
 	}

@@ -137,6 +137,7 @@ func (v *Verify) report(ctx context.Context, in VerifyInput) (ReportOutput, erro
 	if err := f.close(ctx, r); err != nil {
 		return ReportOutput{}, err
 	}
+	v.Metrics.Count("RunsEnded", "Count", 1, nil)
 	subject, body := noticeMail(r)
 	if err := v.Notices.Send(ctx, subject, body); err != nil {
 		// The run is closed and its report written. A notice that is lost must not undo that.
