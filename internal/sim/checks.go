@@ -23,8 +23,9 @@ type checks struct {
 	order []*runFacts
 
 	tables   tables
-	commands map[string]*sending // accepted, by id
-	atWork   map[string]*sending // by instance: its agent is at work for that command
+	commands map[string]*sending  // accepted, by id
+	atWork   map[string]*sending  // by instance: its agent is at work for that command
+	begun    map[string]time.Time // by instance: when its agent last began
 	down     map[string]map[string]bool
 	writes   int // to DynamoDB
 
@@ -46,7 +47,7 @@ const (
 func newChecks(s *stage) *checks {
 	c := &checks{
 		s: s, runs: map[patch.RunID]*runFacts{}, tables: newTables(), commands: map[string]*sending{},
-		atWork: map[string]*sending{}, down: map[string]map[string]bool{},
+		atWork: map[string]*sending{}, begun: map[string]time.Time{}, down: map[string]map[string]bool{},
 	}
 	c.expect(s.options.RunID, s.input)
 	s.engine.OnEvent = c.event
@@ -116,7 +117,7 @@ func (c *checks) agentEvent(e world.AgentEvent) {
 		if s == nil {
 			return // somebody else's command
 		}
-		c.atWork[e.InstanceID] = s
+		c.atWork[e.InstanceID], c.begun[e.InstanceID] = s, c.now()
 		s.wave.busy++
 		s.run.busy[s.place]++
 		c.once(s, e)

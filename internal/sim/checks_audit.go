@@ -161,7 +161,8 @@ func (c *checks) cancelled(command string, ids []string) {
 			continue
 		}
 		expired := !c.now().Before(c.tables.leases[s.place].expires) // who takes it over stops what it finds
-		if c.now().Before(s.at.Add(s.timeout)) && !s.run.cancels && !s.run.ended && !expired {
+		own := c.begun[id].Add(time.Duration(s.wave.input.CommandTimeoutSeconds) * time.Second)
+		if c.now().Before(s.at.Add(s.timeout)) && c.now().Before(own) && !s.run.cancels && !s.run.ended && !expired {
 			c.violate("R-04", "%s was cancelled on %s, which was at work and within its time", command, id)
 		}
 		c.rests(id)
