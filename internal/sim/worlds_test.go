@@ -112,6 +112,12 @@ func troubles() []trouble {
 			r.world.Faults = &targeted{faults: r.faults, name: "ssm:SendCommand", after: 0.5}
 			return r
 		}},
+		{"lost answers to sends, everything twice", 3, func(t *testing.T, seed uint64) *rehearsal {
+			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(6))
+			r.world.Faults = &targeted{faults: r.faults, name: "ssm:SendCommand", after: 0.5}
+			r.twice()
+			return r
+		}},
 		{"lost sends", 6, func(t *testing.T, seed uint64) *rehearsal {
 			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(6))
 			r.world.Faults = &targeted{faults: r.faults, name: "ssm:SendCommand", before: 0.5}
