@@ -149,6 +149,7 @@ type OpenCommand struct {
 	Batch     int       `json:"batch"`
 	ID        CommandID `json:"id"`
 	Sent      time.Time `json:"sent"`
+	Waited    int       `json:"waited"` // by the state machine until it was sent
 	Deadline  time.Time `json:"deadline"`
 	Instances int       `json:"instances"`
 	Slots     int       `json:"slots"`

@@ -72,6 +72,12 @@ func (t *TargetRow) WorthSending() bool {
 // OverBudget tells whether the target's own errors exceed what SSM's MaxErrors allows.
 func (t *TargetRow) OverBudget() bool { return t.Failures > t.ErrorLimit }
 
+// Time is the time as the command sees it: its times are compared with this one
+// and not with the clock, so that a machine with shortened waits meets them, too.
+func (c OpenCommand) Time(now time.Time, waited int) time.Time {
+	return c.Sent.Add(Mark{At: c.Sent, Waited: c.Waited}.Since(now, waited))
+}
+
 // Stalled tells whether what is at work has had its time: whatever runs began
 // when the last instance ended, or before.
 func (c OpenCommand) Stalled(now time.Time) bool {
@@ -105,7 +111,7 @@ const (
 // NextPoll foresees when a look at the target is worth its cost: when the first
 // of its commands should be through, and after that in steps of a quarter of what
 // an instance needs. Near the end, when nothing waits any more, it looks oftener.
-func (t *TargetRow) NextPoll(interval time.Duration, now time.Time) time.Duration {
+func (t *TargetRow) NextPoll(interval time.Duration, now time.Time, waited int) time.Duration {
 	low, high := max(interval, minPollGap), maxPollGap
 	switch {
 	case len(t.Open) == 0:
@@ -117,12 +123,12 @@ func (t *TargetRow) NextPoll(interval time.Duration, now time.Time) time.Duratio
 	}
 	took := time.Duration(t.TookSeconds) * time.Second
 	if took == 0 {
-		return clamp(now.Sub(t.Open[0].Sent)/2, max(interval, firstPoll), high)
+		return clamp(t.Open[0].Time(now, waited).Sub(t.Open[0].Sent)/2, max(interval, firstPoll), high)
 	}
 	next := maxPollGap
 	for _, c := range t.Open {
 		rounds := time.Duration((c.Instances + c.Slots - 1) / c.Slots)
-		left := c.Sent.Add(rounds * took).Sub(now)
+		left := c.Sent.Add(rounds * took).Sub(c.Time(now, waited))
 		if left <= 0 {
 			left = took / 4
 		}

@@ -130,6 +130,12 @@ func TestTargetRow_OverBudget(t *testing.T) {
 	assert.True(t, (&patch.TargetRow{Failures: 1}).OverBudget(), "none is tolerated")
 }
 
+func TestOpenCommand_Time(t *testing.T) {
+	c := patch.OpenCommand{Sent: sentAt(), Waited: 100}
+	assert.Equal(t, sentAt().Add(time.Hour), c.Time(sentAt().Add(time.Hour), 160), "by the clock")
+	assert.Equal(t, sentAt().Add(time.Hour), c.Time(sentAt().Add(time.Minute), 3700), "by shortened waits")
+}
+
 func TestOpenCommand_Overdue(t *testing.T) {
 	deadline := sentAt().Add(time.Hour)
 	tests := []struct {
@@ -171,8 +177,17 @@ func TestTargetRow_NextPoll(t *testing.T) {
 		{"half of the polls are used up", patch.TargetRow{Planned: 10, Next: 10, MaxPolls: 100, Polls: 51, Open: open(0)}, patch.LongestPollGap},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) { assert.Equal(t, test.want, test.row.NextPoll(15*time.Second, sentAt())) })
+		t.Run(test.name, func(t *testing.T) { assert.Equal(t, test.want, test.row.NextPoll(15*time.Second, sentAt(), 0)) })
 	}
+}
+
+// What is foreseen is met by shortened waits as by the clock.
+func TestTargetRow_NextPoll_waited(t *testing.T) {
+	row := patch.TargetRow{
+		Planned: 20, Next: 10, MaxPolls: 100, TookSeconds: 240,
+		Open: []patch.OpenCommand{{Sent: sentAt(), Waited: 30, Instances: 10, Slots: 5}},
+	}
+	assert.Equal(t, 3*time.Minute, row.NextPoll(15*time.Second, sentAt().Add(time.Second), 330))
 }
 
 // No gap is shorter than a minute or long enough to lose the lease.
@@ -189,7 +204,7 @@ func TestTargetRow_NextPoll_bounds(t *testing.T) {
 				Sent: sentAt().Add(-time.Duration(rapid.IntRange(0, 40000).Draw(rt, "ago")) * time.Second),
 			})
 		}
-		gap := row.NextPoll(time.Duration(rapid.IntRange(1, 60).Draw(rt, "interval"))*time.Second, sentAt())
+		gap := row.NextPoll(time.Duration(rapid.IntRange(1, 60).Draw(rt, "interval"))*time.Second, sentAt(), 0)
 		assert.GreaterOrEqual(rt, gap, time.Minute)
 		assert.LessOrEqual(rt, gap, patch.LongestPollGap)
 		assert.Less(rt, gap, patch.LeaseTerm-10*time.Minute, "the lease would not outlast the gap")

@@ -88,9 +88,10 @@ func (p *Poll) follow(ctx context.Context, spoke Spoke, k *look) error {
 	for i := range k.row.Open {
 		c := &k.row.Open[i]
 		progress, found := all[c.ID]
-		late, lost := c.Overdue(k.now)
+		now := c.Time(k.now, k.waited)
+		late, lost := c.Overdue(now)
 		stop := k.stopping() && !c.Cut
-		if !(found && (progress.Ended || progress.Completed > c.Done)) && !late && !lost && !stop && !c.Stalled(k.now) {
+		if !(found && (progress.Ended || progress.Completed > c.Done)) && !late && !lost && !stop && !c.Stalled(now) {
 			continue
 		}
 		invocations, err := spoke.Invocations(ctx, c.ID)
@@ -140,7 +141,7 @@ func (p *Poll) fold(ctx context.Context, k *look, c *patch.OpenCommand, listed [
 		}
 	}
 	if done > c.Done {
-		k.row.Moved(c, done, k.now)
+		k.row.Moved(c, done, c.Time(k.now, k.waited))
 	}
 	switch {
 	case done == c.Instances && ended, lost:
@@ -252,13 +253,14 @@ func (k *look) lose(in *patch.Intent) {
 
 // consider decides whether the command, or a part of it, must be cancelled.
 func (k *look) consider(c *patch.OpenCommand, in *patch.Intent) {
-	late, _ := c.Overdue(k.now)
+	now := c.Time(k.now, k.waited)
+	late, _ := c.Overdue(now)
 	all := late || !c.Cancelled.IsZero() || (k.abort != nil && k.abort.CancelInFlight)
 	switch {
 	case all:
 		ids := unfinished(in, func(patch.Invocation) bool { return true })
 		if c.Cancelled.IsZero() {
-			c.Cancelled = k.now
+			c.Cancelled = now
 			k.note(c, ids, "past its deadline or aborted")
 		}
 		k.cancels = append(k.cancels, cancellation{id: c.ID, ids: ids})
@@ -270,7 +272,7 @@ func (k *look) consider(c *patch.OpenCommand, in *patch.Intent) {
 		}
 		k.note(c, ids, "not started: "+orDash(k.stop()))
 		k.cancels = append(k.cancels, cancellation{id: c.ID, ids: ids})
-	case c.Stalled(k.now):
+	case c.Stalled(now):
 		// An agent that died would keep its slot, and what is queued behind it, until the whole command is late.
 		if ids := unfinished(in, patch.Invocation.Running); len(ids) > 0 {
 			k.note(c, ids, "past the command timeout")
@@ -341,7 +343,7 @@ func (k *look) locked(err error) error {
 	k.row.Reason = err.Error()
 	for i := range k.row.Open {
 		c := &k.row.Open[i]
-		if late, _ := c.Overdue(k.now); late {
+		if late, _ := c.Overdue(c.Time(k.now, k.waited)); late {
 			c.Ended = true
 			k.failed += c.Instances - c.Done
 			k.held += c.Instances - c.Done
@@ -400,7 +402,7 @@ func (p *Poll) next(k *look) Answer {
 	if len(k.cancels) > 0 {
 		return wait(p.PollInterval)
 	}
-	return wait(k.row.NextPoll(p.PollInterval, k.now))
+	return wait(k.row.NextPoll(p.PollInterval, k.now, k.waited))
 }
 
 // unfinished lists the instances of a batch that have not ended and are wanted.

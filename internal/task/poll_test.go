@@ -155,6 +155,31 @@ func TestPoll_deadline(t *testing.T) {
 	assert.Empty(t, s.row().Open)
 }
 
+// A machine whose waits are shortened has waited for the deadline long before
+// the clock comes to it; the grace of the cancellation goes the same way.
+func TestPoll_deadlineWaited(t *testing.T) {
+	s := newSite(t, 1)
+	s.sendAll()
+	s.ended(1, "InProgress")
+	s.spoke.progress["cmd-1"] = task.Progress{Targets: 1}
+	open := s.row().Open[0]
+	limit := int(open.Deadline.Sub(open.Sent).Seconds())
+	p := &task.Poll{Table: s.table, Spokes: s, Now: s.clock, PollInterval: 15 * time.Second}
+	after := func(waited int) string {
+		s.now = s.now.Add(time.Second)
+		a, err := p.Handle(t.Context(), task.TargetInput{Target: s.target, AccountLimit: s.limit, Waited: waited})
+		require.NoError(t, err)
+		return a.Next
+	}
+	after(limit - 1)
+	assert.Empty(t, s.spoke.cancels)
+	assert.Equal(t, "wait", after(limit))
+	assert.Len(t, s.spoke.cancels, 1)
+	assert.Equal(t, "wait", after(limit+299), "SSM may take its time")
+	assert.Equal(t, "verify", after(limit+300))
+	assert.Equal(t, 1, s.counters().Failures)
+}
+
 // What runs is cancelled at its own time limit, not at that of the whole
 // command; what is queued behind it gets its turn.
 func TestPoll_stalled(t *testing.T) {

@@ -169,7 +169,7 @@ func (s *Send) rest(st *state) Answer {
 	if len(st.row.Open) == 0 && (st.row.Closed != "" || st.row.Waiting() == 0) {
 		return verify()
 	}
-	return wait(st.row.NextPoll(s.PollInterval, s.Now()))
+	return wait(st.row.NextPoll(s.PollInterval, s.Now(), st.waited))
 }
 
 // sendNext cuts a batch, writes its intent, sends it and keeps its id.
@@ -316,7 +316,7 @@ func (s *Send) adopt(ctx context.Context, st *state, in patch.Intent, id patch.C
 		st.row.FirstSent = now
 	}
 	st.row.Open = append(st.row.Open, patch.OpenCommand{
-		Batch: in.Batch, ID: id, Sent: in.Written, Moved: in.Written, Instances: len(in.IDs), Slots: in.Slots,
+		Batch: in.Batch, ID: id, Sent: in.Written, Waited: in.Waited, Moved: in.Written, Instances: len(in.IDs), Slots: in.Slots,
 		Each:     in.TimeoutSeconds / max((len(in.IDs)+in.Slots-1)/in.Slots, 1),
 		Deadline: in.Written.Add(time.Duration(in.TimeoutSeconds) * time.Second),
 	})
@@ -333,7 +333,7 @@ func (s *Send) adopt(ctx context.Context, st *state, in patch.Intent, id patch.C
 	if st.row.WorthSending() {
 		return send(), nil
 	}
-	return wait(st.row.NextPoll(s.PollInterval, s.Now())), nil
+	return wait(st.row.NextPoll(s.PollInterval, s.Now(), st.waited)), nil
 }
 
 // rejected writes a definite refusal down; only then may its instances be sent again.
