@@ -155,9 +155,10 @@ type OpenCommand struct {
 	Slots     int       `json:"slots"`
 	Done      int       `json:"done"`
 	Cancelled time.Time `json:"cancelled,omitzero"`
-	Moved     time.Time `json:"moved"`         // when an instance of it was last seen to end, at first Sent
-	Each      int       `json:"each"`          // seconds that one instance may take
-	Cut       bool      `json:"cut,omitempty"` // nothing of it is queued any more
+	Asked     time.Time `json:"asked,omitzero"` // when a cancel of what runs was last asked for
+	Moved     time.Time `json:"moved"`          // when an instance of it was last seen to end, at first Sent
+	Each      int       `json:"each"`           // seconds that one instance may take
+	Cut       bool      `json:"cut,omitempty"`  // nothing of it is queued any more
 	Ended     bool      `json:"-"`
 }
 

@@ -69,6 +69,10 @@ func (t *TargetRow) WorthSending() bool {
 	return free > 0 && waiting > 0 && (free >= min(lane(t.Concurrency), waiting) || len(t.Open) == 0)
 }
 
+// Steps is how many polls, and sends, which take about as much room in the
+// execution's history, the target has taken.
+func (t *TargetRow) Steps() int { return t.Polls + t.Batches }
+
 // OverBudget tells whether the target's own errors exceed what SSM's MaxErrors allows.
 func (t *TargetRow) OverBudget() bool { return t.Failures > t.ErrorLimit }
 
@@ -116,7 +120,7 @@ func (t *TargetRow) NextPoll(interval time.Duration, now time.Time, waited int) 
 	switch {
 	case len(t.Open) == 0:
 		return low
-	case t.Polls > t.MaxPolls/2:
+	case t.Steps() > t.MaxPolls/2:
 		return LongestPollGap
 	case t.Waiting() == 0:
 		high = lastPollGap
@@ -140,6 +144,7 @@ func (t *TargetRow) NextPoll(interval time.Duration, now time.Time, waited int) 
 // Moved takes over that a command has come further: done of its instances have
 // ended. What a round took is averaged, so that one slow instance tells little.
 func (t *TargetRow) Moved(c *OpenCommand, done int, now time.Time) {
+	c.Asked = time.Time{}
 	c.Done, c.Moved = done, now
 	rounds := max((done+c.Slots-1)/c.Slots, 1)
 	took := int(now.Sub(c.Sent).Seconds()) / rounds

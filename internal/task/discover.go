@@ -299,10 +299,11 @@ func (v *Inventory) row(ctx context.Context, w patch.Wave, t patch.Target, inv p
 	return row, v.Objects.Store(ctx, patch.LeafObject(t), "application/json", data)
 }
 
-// maxPolls keeps an account's execution below half of the 25,000 events that a
-// history may have: a poll costs nine, and the account's regions share one history.
+// maxPolls bounds the polls and sends of a target. It keeps an account's
+// execution below half of the 25,000 events that a history may have: a poll costs
+// nine, the account's regions share one history, and verifying needs the rest.
 // Source: Step Functions quotas, read 2026-11.
-func maxPolls(regions int) int { return 12000 / max(regions, 1) / 9 }
+func maxPolls(regions int) int { return 11000 / max(regions, 1) / 9 }
 
 // wavesOf lists the waves that want the account and region.
 func wavesOf(in patch.Input, at patch.Target) []patch.Wave {

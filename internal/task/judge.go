@@ -121,12 +121,15 @@ func (v *Verify) loadWave(ctx context.Context, run patch.RunID, wave string) (*j
 // consider weighs the outcomes. A target that never got through counts with all its instances.
 func (w *judged) consider() (patch.Verdict, string) {
 	var why []string
-	bad, badAccounts := w.failures()
+	bad, badAccounts, lost := w.failures()
 	if w.abort {
 		return patch.VerdictStop, "the run was aborted"
 	}
 	if bad > 0 && w.run.AbortOnIssues {
 		return patch.VerdictStop, fmt.Sprintf("%d instances failed and abortOnIssues is set", bad)
+	}
+	if lost > 0 {
+		why = append(why, fmt.Sprintf("%d account-regions could not be brought to an end", lost))
 	}
 	if bad > w.row.FailLimit {
 		why = append(why, fmt.Sprintf("%d instances failed, the wave's budget is %d", bad, w.row.FailLimit))
@@ -150,9 +153,9 @@ func (w *judged) consider() (patch.Verdict, string) {
 	return patch.VerdictGood, ""
 }
 
-// failures counts the wave's bad instances, and the accounts that have more of
-// them than their share allows.
-func (w *judged) failures() (bad, badAccounts int) {
+// failures counts the wave's bad instances, the accounts that have more of them
+// than their share allows, and the targets that were never verified.
+func (w *judged) failures() (bad, badAccounts, lost int) {
 	perAccount := map[patch.AccountID]int{}
 	planned := map[patch.AccountID]int{}
 	for _, t := range w.planned() {
@@ -160,6 +163,7 @@ func (w *judged) failures() (bad, badAccounts int) {
 		n := row.Bad
 		if !ok || row.Status != patch.TargetVerified {
 			n = w.plannedOf(t)
+			lost++
 		}
 		bad += n
 		perAccount[t.Account] += n
@@ -170,7 +174,7 @@ func (w *judged) failures() (bad, badAccounts int) {
 			badAccounts++
 		}
 	}
-	return bad, badAccounts
+	return bad, badAccounts, lost
 }
 
 // planned lists the wave's targets that have something planned, from the index

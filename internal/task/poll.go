@@ -158,7 +158,12 @@ func (p *Poll) fold(ctx context.Context, k *look, c *patch.OpenCommand, listed [
 	return nil
 }
 
+// noRoom is why a target that took too many steps is closed.
+const noRoom = "the history of the account's execution has no room for more commands and polls"
+
 const (
+	// askGap is how long a cancel of what runs may take before it is asked for again.
+	askGap = 10 * time.Minute
 	// healGap is how often instances that failed are looked at while they hold every slot.
 	healGap = 2 * time.Minute
 	// healPatience is how long that goes on: three pings of an agent.
@@ -274,10 +279,13 @@ func (k *look) consider(c *patch.OpenCommand, in *patch.Intent) {
 		k.cancels = append(k.cancels, cancellation{id: c.ID, ids: ids})
 	case c.Stalled(now):
 		// An agent that died would keep its slot, and what is queued behind it, until the whole command is late.
-		if ids := unfinished(in, patch.Invocation.Running); len(ids) > 0 {
-			k.note(c, ids, "past the command timeout")
-			k.cancels = append(k.cancels, cancellation{id: c.ID, ids: ids})
+		ids := unfinished(in, patch.Invocation.Running)
+		if len(ids) == 0 || now.Sub(c.Asked) < askGap {
+			return
 		}
+		c.Asked = now
+		k.note(c, ids, "past the command timeout")
+		k.cancels = append(k.cancels, cancellation{id: c.ID, ids: ids})
 	}
 }
 
@@ -324,8 +332,8 @@ func (k *look) judge() {
 		k.row.Closed, k.row.Reason = patch.ReasonBudget, "instances that failed and are not back hold the whole concurrency"
 	case k.row.Fence != 0 && !k.holdsLease():
 		k.row.Closed = patch.ReasonLease
-	case k.row.Polls >= k.row.MaxPolls:
-		k.row.Closed, k.row.Reason = patch.ReasonBudget, "the history of the account's execution has no room for more polls"
+	case k.row.Steps() >= k.row.MaxPolls:
+		k.row.Closed, k.row.Reason = patch.ReasonBudget, noRoom
 	default:
 		k.row.Closed = k.mustStop(k.now)
 	}

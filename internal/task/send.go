@@ -120,7 +120,7 @@ func (st *state) mustStop(now time.Time) string {
 		return patch.ReasonAbort
 	case st.run.Status != patch.RunRunning:
 		return patch.ReasonStopped
-	case st.row.OverBudget(), st.own.Failures > st.limit, st.counts.Failures > st.wave.FailLimit, st.total.Failures > st.whole.FailLimit:
+	case st.row.Steps() >= st.row.MaxPolls, st.row.OverBudget(), st.own.Failures > st.limit, st.counts.Failures > st.wave.FailLimit, st.total.Failures > st.whole.FailLimit:
 		return patch.ReasonBudget
 	case !st.row.Busy.IsZero() && now.Sub(st.row.Busy) > leasePatience:
 		return patch.ReasonLease
