@@ -20,7 +20,7 @@ import (
 )
 
 // Program is what the commands need from the rest of ec2patch. All fields but
-// Faults must be set.
+// Name must be set.
 type Program struct {
 	// Parse checks a run input. Its error is patch.Problems if the input is not valid.
 	Parse func(data []byte) (patch.Input, error)
@@ -30,10 +30,13 @@ type Program struct {
 	RehearseSeeds func(o sim.Options, from, to uint64, progress func(done int)) (*sim.SeedsResult, error)
 	// Hub and Spoke are the templates that are rehearsed unless the caller names another.
 	Hub, Spoke []byte
-	// Faults are the names that --faults NAME=RATE knows. Empty: any name is passed on.
+	// Faults are the names that --faults NAME=RATE knows, at least one.
 	Faults []string
 	// Now is the wall clock. It times redraws and the real time of a rehearsal, and is never printed on stdout as text.
 	Now func() time.Time
+	// Name is how the program was called, as a shell finds it again: the first word of the command lines that it prints.
+	// Empty: ec2patch.
+	Name string
 	// Version, Commit and Go say what was built.
 	Version, Commit, Go string
 	// Operator signs requests to a hub's operator route with the credentials of this machine.

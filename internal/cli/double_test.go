@@ -49,6 +49,7 @@ func program() cli.Program {
 			at = at.Add(40 * time.Millisecond)
 			return at
 		},
+		Faults:  []string{"F-04", "F-38"},
 		Version: "v1.2.3", Commit: "0123456789ab", Go: "go1.26",
 		Operator: func(context.Context, string) (cli.Operator, error) {
 			return nil, errors.New("this test has no hub")
@@ -149,7 +150,7 @@ func run(ctx context.Context, p cli.Program, env []string, stdin string, args ..
 func enter(t *testing.T) {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	for name, text := range map[string]string{"good.json": goodInput, "bad.json": badInput, "fleet.json": "{}", "other-hub.yaml": "other hub"} {
+	for name, text := range map[string]string{"good.json": goodInput, "bad.json": badInput, "fleet.json": "{}", "empty.json": "\n", "other-hub.yaml": "other hub"} {
 		require.NoError(t, os.WriteFile(name, []byte(text), 0o644))
 	}
 }

@@ -53,6 +53,19 @@ func writeSeeds(dir string, res *sim.SeedsResult) error {
 	return writeFile(filepath.Join(dir, "seeds.json"), append(data, '\n'))
 }
 
+// writable makes a folder and tells whether files can be written in it.
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	probe, err := os.CreateTemp(dir, ".ec2patch-*")
+	if err != nil {
+		return err
+	}
+	probe.Close()
+	return os.Remove(probe.Name())
+}
+
 // writeFile replaces a file as a whole: whoever reads it sees the old bytes or
 // the new ones.
 func writeFile(path string, data []byte) (err error) {

@@ -58,7 +58,17 @@ func TestScripts(t *testing.T) {
 		{name: "simulate-missing-template", args: "simulate good.json --template nowhere.yaml"},
 		{name: "simulate-bad-faults", args: "simulate good.json --faults strom"},
 		{name: "simulate-bad-fault-rate", args: "simulate good.json --faults F-04=2"},
-		{name: "simulate-unknown-fault", args: "simulate good.json --faults F-99=0.1", with: func(p *cli.Program) { p.Faults = []string{"F-04", "F-13"} }},
+		{name: "simulate-unknown-fault", args: "simulate good.json --faults F-99=2"},
+		{name: "simulate-empty-fleet", args: "simulate good.json --fleet empty.json"},
+		{name: "simulate-empty-fleet-json", args: "simulate good.json --fleet empty.json --format json"},
+		{name: "simulate-no-fleet", args: "simulate good.json --fleet="},
+		{name: "simulate-bad-fleet", args: "simulate good.json --fleet fleet.json --progress quiet", with: badFile("fleet file", "accounts.1: is no account id\naccounts.2.regions: is missing")},
+		{name: "simulate-bad-template", args: "simulate good.json --template other-hub.yaml --progress quiet", with: badFile("hub template", "line 1: no resources")},
+		{name: "simulate-bad-built-in", args: "simulate good.json --progress quiet", with: badFile("spoke template", "line 1: no resources")},
+		{name: "simulate-out-taken", args: "simulate good.json --out good.json", with: func(p *cli.Program) {
+			p.Rehearse = func(sim.Options) (*sim.Result, error) { return nil, errors.New("this must not start") }
+		}},
+		{name: "simulate-repeat", args: "simulate good.json --seed 4 --fleet fleet.json --out kept --progress quiet", with: func(p *cli.Program) { p.Name = "./ec2patch" }},
 		{name: "simulate-rejected", args: "simulate good.json --approve reject --progress quiet", with: ends(func(r *sim.Result) {
 			r.Status, r.Report.Status = patch.RunRejected, patch.RunRejected
 		})},
@@ -86,6 +96,8 @@ func TestScripts(t *testing.T) {
 				return res, err
 			}
 		}},
+		{name: "seeds-out-taken", args: "simulate good.json --seeds 1-3 --out good.json"},
+		{name: "seeds-empty", args: "simulate good.json --seeds="},
 		{name: "seeds-bad-range", args: "simulate good.json --seeds 9-1"},
 		{name: "seeds-and-seed", args: "simulate good.json --seeds 1-9 --seed 4"},
 		{name: "seeds-ask", args: "simulate good.json --seeds 1-9 --approve ask"},
@@ -124,6 +136,15 @@ func ends(change func(*sim.Result)) func(*cli.Program) {
 			res := result(o, 0)
 			change(res)
 			return res, nil
+		}
+	}
+}
+
+// badFile makes the rehearsal find a file that cannot be used.
+func badFile(what, text string) func(*cli.Program) {
+	return func(p *cli.Program) {
+		p.Rehearse = func(sim.Options) (*sim.Result, error) {
+			return nil, fmt.Errorf("rehearse: %w", &sim.FileError{What: what, Err: errors.New(text)})
 		}
 	}
 }

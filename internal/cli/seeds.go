@@ -21,18 +21,23 @@ func (a *app) simulateSeeds(cmd *cobra.Command, file string, f *simulateFlags, o
 	if o.Approve == sim.ApproveAsk {
 		return usage(cmd, "--approve ask waits for a person; with --seeds allowed are auto, reject and timeout")
 	}
+	if f.out != "" {
+		if err := writable(f.out); err != nil {
+			return usage(cmd, fmt.Sprintf("no file can be written for --out: %v", err))
+		}
+	}
 	shown := a.newSeedsView(int(to - from + 1))
 	started := a.Now()
 	res, err := interruptible(cmd.Context(), func() (*sim.SeedsResult, error) { return a.RehearseSeeds(o, from, to, shown.show) })
 	if err != nil {
-		return a.rehearsalError(file, err)
+		return a.rehearsalError(file, f, err)
 	}
 	res.WallSeconds = a.Now().Sub(started).Seconds()
 	if res.WallSeconds > 0 {
 		res.SeedsPerSecond = float64(res.Seeds) / res.WallSeconds
 	}
 	for i := range res.Failed {
-		res.Failed[i].Replay = replay(file, f, res.Failed[i].Seed)
+		res.Failed[i].Replay = a.replay(file, f, res.Failed[i].Seed)
 	}
 	if res.Failed == nil {
 		res.Failed = []sim.FailedSeed{}
@@ -94,7 +99,10 @@ func (a *app) printSeeds(file string, res *sim.SeedsResult) error {
 		fmt.Fprintf(&b, "\nSEEDS THAT BROKE A RULE: %d\n", len(res.Failed))
 	}
 	for _, f := range res.Failed {
-		fmt.Fprintf(&b, "  seed %d broke %s: %s\n    repeat it: %s\n", f.Seed, f.Rule, report.Line(f.Detail), f.Replay)
+		fmt.Fprintf(&b, "  seed %d broke %s: %s\n", f.Seed, f.Rule, report.Line(f.Detail))
+		if f.Replay != "" {
+			fmt.Fprintf(&b, "    repeat it: %s\n", f.Replay)
+		}
 	}
 	if _, err := a.stdout.Write(b.Bytes()); err != nil {
 		return failed(fmt.Errorf("write the result: %w", err))

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,7 +64,7 @@ read from a file (--fleet). Files of the rehearsal are written to --out.`,
 	flags.StringVar(&f.seeds, "seeds", "", "rehearse every seed from A to B, as `A-B`; exits with 5 if one of them breaks a rule")
 	flags.IntVar(&f.instances, "instances", 25, "instances drawn for each account and region")
 	flags.StringVar(&f.fleet, "fleet", "", "read the fleet from a `file`")
-	flags.StringVar(&f.faults, "faults", "calm", "faults to inject: calm, light, storm, swarm or `NAME=RATE,...`")
+	flags.StringVar(&f.faults, "faults", "calm", "faults to inject: calm, light, storm, swarm or `NAME=RATE,...`\nwith a rate from 0 to 1 for each name of "+strings.Join(a.Faults, " "))
 	flags.StringVar(&f.approve, "approve", "auto", "who answers the approval: auto, ask (you, on a local page), reject or timeout")
 	flags.StringVar(&f.out, "out", "", "`folder` for the files (default ec2patch-out/<run>; with --seeds none)")
 	flags.StringVar(&f.template, "template", "", "rehearse another hub template, a `file`")
@@ -77,10 +79,10 @@ func (a *app) simulate(cmd *cobra.Command, file string, f *simulateFlags) error 
 	if found, err := a.problems(file, o.Input); err != nil || len(found) > 0 {
 		return a.refuse(found, err)
 	}
-	if f.seeds != "" {
+	if cmd.Flags().Changed("seeds") {
 		return a.simulateSeeds(cmd, file, f, o)
 	}
-	return a.simulateOne(cmd.Context(), file, f, o)
+	return a.simulateOne(cmd, file, f, o)
 }
 
 // options reads the flags and files into what a rehearsal takes.
@@ -88,6 +90,11 @@ func (a *app) options(cmd *cobra.Command, file string, f *simulateFlags) (sim.Op
 	for _, pair := range [][2]string{{"seed", "seeds"}, {"instances", "fleet"}} {
 		if cmd.Flags().Changed(pair[0]) && cmd.Flags().Changed(pair[1]) {
 			return sim.Options{}, usage(cmd, fmt.Sprintf("--%s and --%s exclude each other: give one of them", pair[0], pair[1]))
+		}
+	}
+	for _, name := range []string{"fleet", "template", "out"} {
+		if cmd.Flags().Changed(name) && cmd.Flag(name).Value.String() == "" {
+			return sim.Options{}, usage(cmd, fmt.Sprintf("--%s is empty; give a name or leave it out", name))
 		}
 	}
 	o := sim.Options{Seed: f.seed, Instances: f.instances, Faults: f.faults, Approve: sim.Approve(f.approve), Hub: a.Hub, Spoke: a.Spoke}
@@ -101,9 +108,9 @@ func (a *app) options(cmd *cobra.Command, file string, f *simulateFlags) (sim.Op
 		return o, err
 	}
 	for _, in := range []struct {
-		name string
-		to   *[]byte
-	}{{file, &o.Input}, {f.fleet, &o.Fleet}, {f.template, &o.Hub}} {
+		name, what string
+		to         *[]byte
+	}{{file, "", &o.Input}, {f.fleet, fleetFile, &o.Fleet}, {f.template, hubTemplate, &o.Hub}} {
 		if in.name == "" {
 			continue
 		}
@@ -111,10 +118,19 @@ func (a *app) options(cmd *cobra.Command, file string, f *simulateFlags) (sim.Op
 		if err != nil {
 			return o, err
 		}
+		if in.what != "" && len(bytes.TrimSpace(data)) == 0 {
+			return o, a.refuse([]finding{{File: name(in.name), Message: "the " + in.what + " is empty"}}, nil)
+		}
 		*in.to = data
 	}
 	return o, nil
 }
+
+// What sim.FileError calls the files that a person can name.
+const (
+	fleetFile   = "fleet file"
+	hubTemplate = "hub template"
+)
 
 // checkFaults accepts a profile, or names with rates from 0 to 1.
 func (a *app) checkFaults(cmd *cobra.Command, text string) error {
@@ -125,15 +141,13 @@ func (a *app) checkFaults(cmd *cobra.Command, text string) error {
 	for part := range strings.SplitSeq(text, ",") {
 		name, rate, found := strings.Cut(part, "=")
 		if !found {
-			return usage(cmd, fmt.Sprintf("--faults is %q; allowed are calm, light, storm, swarm, or names with rates, as F-04=0.01,F-13=0.1", text))
+			return usage(cmd, fmt.Sprintf("--faults is %q; allowed are calm, light, storm, swarm, or names with rates, as F-04=0.01,F-38=0.001", text))
+		}
+		if err := oneOf(cmd, "the fault", name, a.Faults...); err != nil {
+			return err
 		}
 		if r, err := strconv.ParseFloat(rate, 64); err != nil || !(r >= 0 && r <= 1) {
 			return usage(cmd, fmt.Sprintf("--faults gives %s the rate %q; allowed is a number from 0 to 1", name, rate))
-		}
-		if len(a.Faults) > 0 {
-			if err := oneOf(cmd, "the fault", name, a.Faults...); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
@@ -154,22 +168,25 @@ func (a *app) refuse(found []finding, err error) error {
 	return &ExitError{Code: ExitInvalid, Err: fmt.Errorf("nothing was rehearsed: %s in what was given", plural(len(found), "error"))}
 }
 
-func (a *app) simulateOne(ctx context.Context, file string, f *simulateFlags, o sim.Options) error {
+func (a *app) simulateOne(cmd *cobra.Command, file string, f *simulateFlags, o sim.Options) error {
 	run := "rehearsal-" + strconv.FormatUint(o.Seed, 10)
 	o.RunID = patch.RunID(run)
+	dir := f.out
+	if dir == "" {
+		dir = filepath.Join("ec2patch-out", run)
+	}
+	if err := writable(dir); err != nil {
+		return usage(cmd, fmt.Sprintf("no file can be written for --out: %v", err))
+	}
 	shown := &once{v: a.newView(run)}
 	o.Progress = shown.show
 	started := a.Now()
-	res, err := interruptible(ctx, func() (*sim.Result, error) { return a.Rehearse(o) })
+	res, err := interruptible(cmd.Context(), func() (*sim.Result, error) { return a.Rehearse(o) })
 	shown.stop()
 	if err != nil {
-		return a.rehearsalError(file, err)
+		return a.rehearsalError(file, f, err)
 	}
 	res.WallSeconds = a.Now().Sub(started).Seconds()
-	dir := f.out
-	if dir == "" {
-		dir = filepath.Join("ec2patch-out", string(res.Run))
-	}
 	files, err := writeResult(dir, res)
 	if err != nil {
 		return failed(err)
@@ -177,7 +194,7 @@ func (a *app) simulateOne(ctx context.Context, file string, f *simulateFlags, o 
 	if a.format == "json" {
 		err = a.printJSON(res)
 	} else {
-		err = a.printResult(summary{file: file, res: res, dir: dir, files: files, replay: replay(file, f, o.Seed)})
+		err = a.printResult(summary{file: file, res: res, dir: dir, files: files, replay: a.replay(file, f, o.Seed)})
 	}
 	if err != nil {
 		return err
@@ -211,10 +228,14 @@ func interruptible[T any](ctx context.Context, f func() (T, error)) (T, error) {
 }
 
 // rehearsalError sorts what kept a rehearsal from its end.
-func (a *app) rehearsalError(file string, err error) error {
+func (a *app) rehearsalError(file string, f *simulateFlags, err error) error {
 	var exit *ExitError
 	if errors.As(err, &exit) {
 		return exit
+	}
+	var bad *sim.FileError
+	if errors.As(err, &bad) {
+		return a.refuse(fileFindings(f, bad), nil)
 	}
 	var ps patch.Problems
 	if errors.As(err, &ps) {
@@ -223,9 +244,28 @@ func (a *app) rehearsalError(file string, err error) error {
 	return failed(fmt.Errorf("the rehearsal failed: %s", report.Block(err.Error())))
 }
 
-// replay is the command that repeats one seed.
-func replay(file string, f *simulateFlags, seed uint64) string {
-	words := []string{"ec2patch", "simulate", quote(file), "--seed", strconv.FormatUint(seed, 10)}
+// fileFindings are the problems of a file beside the input, one for each line of the error.
+func fileFindings(f *simulateFlags, bad *sim.FileError) []finding {
+	file := "built-in " + bad.What
+	if given := map[string]string{fleetFile: f.fleet, hubTemplate: f.template}[bad.What]; given != "" {
+		file = name(given)
+	}
+	var out []finding
+	for line := range strings.Lines(bad.Err.Error()) {
+		if line = report.Line(line); line != "" {
+			out = append(out, finding{File: file, Message: line})
+		}
+	}
+	return out
+}
+
+// replay is the command that repeats one seed; "" if something was read from
+// stdin, which holds it no more.
+func (a *app) replay(file string, f *simulateFlags, seed uint64) string {
+	if file == "-" || f.fleet == "-" || f.template == "-" {
+		return ""
+	}
+	words := []string{quote(cmp.Or(a.Name, "ec2patch")), "simulate", quote(file), "--seed", strconv.FormatUint(seed, 10)}
 	add := func(flag, value, normal string) {
 		if value != normal {
 			words = append(words, flag, quote(value))
@@ -238,6 +278,7 @@ func replay(file string, f *simulateFlags, seed uint64) string {
 	add("--faults", f.faults, "calm")
 	add("--approve", f.approve, "auto")
 	add("--template", f.template, "")
+	add("--out", f.out, "")
 	return strings.Join(words, " ")
 }
 

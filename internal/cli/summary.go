@@ -45,7 +45,9 @@ func (a *app) printResult(s summary) error {
 	for _, f := range s.files {
 		fmt.Fprintf(&b, "  %s\n", filepath.Join(s.dir, f))
 	}
-	fmt.Fprintf(&b, "Repeat: %s\n", s.replay)
+	if s.replay != "" {
+		fmt.Fprintf(&b, "Repeat: %s\n", s.replay)
+	}
 	if _, err := a.stdout.Write(b.Bytes()); err != nil {
 		return failed(fmt.Errorf("write the result: %w", err))
 	}
@@ -107,7 +109,9 @@ func printViolations(b *bytes.Buffer, res *sim.Result, replay string) {
 	for _, v := range res.Violations {
 		fmt.Fprintf(b, "  %s at %s: %s\n", v.Rule, report.Line(v.At), report.Line(v.Detail))
 	}
-	fmt.Fprintf(b, "  repeat it: %s\n", replay)
+	if replay != "" {
+		fmt.Fprintf(b, "  repeat it: %s\n", replay)
+	}
 }
 
 // tallies is "name n" for each entry, in order of name.

@@ -38,7 +38,7 @@ value that is wrong, and what to write instead. "-" reads stdin.`,
 // finding is one problem in one file, as `validate --format json` prints it.
 type finding struct {
 	File    string `json:"file"`
-	Line    int    `json:"line"`
+	Line    int    `json:"line"` // 0: the place is not known
 	Column  int    `json:"column"`
 	Path    string `json:"path"`
 	Value   string `json:"value,omitempty"`
@@ -115,7 +115,11 @@ func printFindings(w io.Writer, list []finding) {
 		if f.Value != "" {
 			text = f.Value + " " + text
 		}
-		fmt.Fprintf(w, "%s:%d:%d %s: %s\n", f.File, f.Line, f.Column, f.Path, text)
+		if f.Line == 0 {
+			fmt.Fprintf(w, "%s: %s\n", f.File, strings.TrimPrefix(f.Path+": "+text, ": "))
+		} else {
+			fmt.Fprintf(w, "%s:%d:%d %s: %s\n", f.File, f.Line, f.Column, f.Path, text)
+		}
 		if f.Remedy != "" {
 			fmt.Fprintf(w, "    %s\n", f.Remedy)
 		}
