@@ -150,7 +150,7 @@ func run(ctx context.Context, p cli.Program, env []string, stdin string, args ..
 func enter(t *testing.T) {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	for name, text := range map[string]string{"good.json": goodInput, "bad.json": badInput, "fleet.json": "{}", "empty.json": "\n", "other-hub.yaml": "other hub"} {
+	for name, text := range map[string]string{"good.json": goodInput, "bad.json": badInput, "fleet.json": "{}", "real-fleet.json": `{"accounts": {"111111111111": {"regions": {}}}}`, "empty.json": "\n", "other-hub.yaml": "other hub"} {
 		require.NoError(t, os.WriteFile(name, []byte(text), 0o644))
 	}
 }

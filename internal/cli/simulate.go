@@ -114,9 +114,9 @@ func (a *app) options(cmd *cobra.Command, file string, f *simulateFlags) (sim.Op
 		if in.name == "" {
 			continue
 		}
-		data, err := a.read(cmd, in.name)
+		data, err := a.read(in.name)
 		if err != nil {
-			return o, err
+			return o, usage(cmd, err.Error())
 		}
 		if in.what != "" && len(bytes.TrimSpace(data)) == 0 {
 			return o, a.refuse([]finding{{File: name(in.name), Message: "the " + in.what + " is empty"}}, nil)

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,6 +42,7 @@ type finding struct {
 	File    string `json:"file"`
 	Line    int    `json:"line"` // 0: the place is not known
 	Column  int    `json:"column"`
+	Rule    string `json:"rule,omitempty"` // as docs/run-input.md names it
 	Path    string `json:"path"`
 	Value   string `json:"value,omitempty"`
 	Message string `json:"message"`
@@ -54,32 +57,43 @@ type validation struct {
 	Files         int       `json:"files"`
 	Errors        int       `json:"errors"`
 	Findings      []finding `json:"findings"`
+	Unreadable    []string  `json:"unreadable,omitempty"` // files that were not checked
 }
 
 func (a *app) validate(cmd *cobra.Command, files []string) error {
 	v := validation{SchemaVersion: 1, Kind: "validation", Files: len(files), Findings: []finding{}}
+	var unread error
 	for _, f := range files {
-		data, err := a.read(cmd, f)
+		data, err := a.read(f)
 		if err != nil {
-			return err
+			v.Unreadable = append(v.Unreadable, name(f))
+			unread = errors.Join(unread, err)
+			continue
 		}
 		found, err := a.problems(f, data)
 		if err != nil {
 			return err
 		}
 		v.Findings = append(v.Findings, found...)
+		if a.format == "text" && len(found) == 0 {
+			fmt.Fprintf(a.stdout, "%s: ok\n", name(f))
+		} else if a.format == "text" {
+			printFindings(a.stdout, found)
+		}
 	}
 	v.Errors = len(v.Findings)
-	v.Valid = v.Errors == 0
+	v.Valid = v.Errors == 0 && unread == nil
 	if a.format == "json" {
 		if err := a.printJSON(v); err != nil {
 			return err
 		}
 	} else {
-		printFindings(a.stdout, v.Findings)
-		fmt.Fprintf(a.stdout, "%s in %s\n", plural(v.Errors, "error"), plural(v.Files, "file"))
+		fmt.Fprintf(a.stdout, "%s in %s\n", plural(v.Errors, "error"), plural(v.Files-len(v.Unreadable), "file"))
 	}
-	if !v.Valid {
+	switch {
+	case unread != nil:
+		return usage(cmd, unread.Error())
+	case !v.Valid:
 		return &ExitError{Code: ExitInvalid}
 	}
 	return nil
@@ -95,14 +109,28 @@ func (a *app) problems(file string, data []byte) ([]finding, error) {
 	if !errors.As(err, &ps) {
 		return nil, failed(fmt.Errorf("%s: %w", name(file), err))
 	}
-	return findings(file, ps), nil
+	found := findings(file, ps)
+	if isFleet(data) {
+		at := max(slices.IndexFunc(found, func(f finding) bool { return f.Path == "accounts" }), 0)
+		found[at].Remedy = "this looks like a fleet file: give it to simulate with --fleet, beside a run input"
+	}
+	return found, nil
+}
+
+// isFleet tells whether a file has the form of a fleet: its accounts are an
+// object, where those of an input are a list.
+func isFleet(data []byte) bool {
+	var top struct {
+		Accounts map[string]json.RawMessage `json:"accounts"`
+	}
+	return json.Unmarshal(data, &top) == nil && top.Accounts != nil
 }
 
 func findings(file string, ps patch.Problems) []finding {
 	out := make([]finding, 0, len(ps))
 	for _, p := range ps {
 		out = append(out, finding{
-			File: name(file), Line: p.Line, Column: p.Column, Path: report.Line(p.Path),
+			File: name(file), Line: p.Line, Column: p.Column, Rule: report.Line(p.Rule), Path: report.Line(p.Path),
 			Value: report.Line(p.Value), Message: report.Line(p.Message), Remedy: report.Line(p.Remedy),
 		})
 	}
@@ -118,7 +146,7 @@ func printFindings(w io.Writer, list []finding) {
 		if f.Line == 0 {
 			fmt.Fprintf(w, "%s: %s\n", f.File, strings.TrimPrefix(f.Path+": "+text, ": "))
 		} else {
-			fmt.Fprintf(w, "%s:%d:%d %s: %s\n", f.File, f.Line, f.Column, f.Path, text)
+			fmt.Fprintf(w, "%s:%d:%d %s: %s\n", f.File, f.Line, f.Column, strings.TrimSpace(f.Rule+" "+f.Path), text)
 		}
 		if f.Remedy != "" {
 			fmt.Fprintf(w, "    %s\n", f.Remedy)
@@ -136,22 +164,22 @@ func name(file string) string {
 
 // read reads a file, or stdin for "-". A file:// in front is tolerated, since
 // the AWS CLI wants it there.
-func (a *app) read(cmd *cobra.Command, file string) ([]byte, error) {
+func (a *app) read(file string) ([]byte, error) {
 	if file == "-" {
 		data, err := bounded(a.stdin)
 		if err != nil {
-			return nil, failed(fmt.Errorf("read stdin: %w", err))
+			return nil, fmt.Errorf("read stdin: %w", err)
 		}
 		return data, nil
 	}
 	f, err := os.Open(strings.TrimPrefix(file, "file://"))
 	if err != nil {
-		return nil, usage(cmd, err.Error())
+		return nil, err
 	}
 	defer f.Close()
 	data, err := bounded(f)
 	if err != nil {
-		return nil, usage(cmd, fmt.Sprintf("read %s: %v", name(file), err))
+		return nil, fmt.Errorf("read %s: %w", name(file), err)
 	}
 	return data, nil
 }
