@@ -119,6 +119,9 @@ approve, reject and abort answer a run that waits or patches.`,
 	flags.StringVar(&a.progress, "progress", "auto", "how progress is told on stderr: auto, tty, plain, json or quiet")
 	flags.BoolVar(&a.noColour, "no-color", false, "no colours; the variable NO_COLOR does the same")
 	root.SetFlagErrorFunc(flagError)
+	root.Version = a.built()
+	root.SetVersionTemplate("{{.Version}}")
+	root.SetHelpCommand(helpCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(a.validateCommand(), a.simulateCommand(), a.approveCommand(), a.rejectCommand(), a.abortCommand(), a.versionCommand(), exitCodesTopic())
 	return root
@@ -141,9 +144,31 @@ func flagError(cmd *cobra.Command, err error) error {
 func unknownCommand(root *cobra.Command, name string) error {
 	text := fmt.Sprintf("there is no command %q", name)
 	if s := root.SuggestionsFor(name); len(s) > 0 {
-		text += fmt.Sprintf(", did you mean %q?", s[0])
+		return usage(root, text+fmt.Sprintf(", did you mean %q?", s[0]))
 	}
-	return usage(root, text)
+	var all []string
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() {
+			all = append(all, c.Name())
+		}
+	}
+	return usage(root, text+"; there are "+strings.Join(all, ", "))
+}
+
+// helpCommand is cobra's, but for a topic that does not exist it fails.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Help about any command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			topic, _, err := cmd.Root().Find(args)
+			if err != nil || topic == cmd.Root() && len(args) > 0 {
+				return unknownCommand(cmd.Root(), args[0])
+			}
+			topic.InitDefaultHelpFlag()
+			return topic.Help()
+		},
+	}
 }
 
 func (a *app) checkGlobals(cmd *cobra.Command) error {

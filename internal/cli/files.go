@@ -8,13 +8,51 @@ import (
 	"path/filepath"
 	"slices"
 
+	"ec2patch/internal/patch"
 	"ec2patch/internal/sim"
 )
+
+// printed is a result as --format json prints it: the rehearsal's own fields,
+// and what scripts ask of the run's report.
+type printed struct {
+	SchemaVersion int `json:"schemaVersion"`
+	*sim.Result
+	StatusReason string                     `json:"statusReason"`
+	Excluded     map[patch.Outcome]int      `json:"excluded"`
+	Unreachable  []patch.UnreachableAccount `json:"unreachable"`
+	Approvals    []patch.ApprovalReport     `json:"approvals"`
+	Cost         []costItem                 `json:"cost"`
+	Files        []string                   `json:"files,omitempty"` // paths; not in result.json
+}
+
+type costItem struct {
+	Name     string  `json:"name"`
+	Quantity float64 `json:"quantity"`
+	Unit     string  `json:"unit"`
+	USD      float64 `json:"usd"`
+}
+
+// newPrinted has no lists that are null.
+func newPrinted(res *sim.Result) printed {
+	r := reportOf(res)
+	p := printed{
+		SchemaVersion: 1, Result: res, StatusReason: r.StatusReason, Excluded: map[patch.Outcome]int{},
+		Unreachable: append([]patch.UnreachableAccount{}, r.Unreachable...), Approvals: append([]patch.ApprovalReport{}, r.Approvals...),
+		Cost: []costItem{},
+	}
+	for _, e := range r.Excluded {
+		p.Excluded[e.Outcome]++
+	}
+	for _, c := range res.Cost {
+		p.Cost = append(p.Cost, costItem(c))
+	}
+	return p
+}
 
 // stable is a result without its real time, so that the files of one seed are
 // the same bytes whenever they are written.
 type stable struct {
-	*sim.Result
+	printed
 	WallSeconds *float64 `json:"wallSeconds,omitempty"`
 }
 
@@ -27,7 +65,7 @@ type stableSeeds struct {
 // writeResult writes the run's files and result.json to dir and returns their
 // names in order.
 func writeResult(dir string, res *sim.Result) ([]string, error) {
-	data, err := json.MarshalIndent(stable{Result: res}, "", "  ")
+	data, err := json.MarshalIndent(stable{printed: newPrinted(res)}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("write the result: %w", err)
 	}

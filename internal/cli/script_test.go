@@ -31,6 +31,10 @@ func TestScripts(t *testing.T) {
 		{name: "version", args: "version"},
 		{name: "version-json", args: "version --format json"},
 		{name: "unknown-command", args: "simulat good.json"},
+		{name: "unknown-command-far", args: "status"},
+		{name: "help-unknown", args: "help nosuch"},
+		{name: "help-unknown-near", args: "help simulat"},
+		{name: "version-flag", args: "--version"},
 		{name: "unknown-flag", args: "simulate good.json --sed 1"},
 		{name: "unknown-format", args: "version --format yaml"},
 		{name: "unknown-progress", args: "version --progress loud"},
@@ -88,6 +92,17 @@ func TestScripts(t *testing.T) {
 				return nil, fmt.Errorf("rehearse: %w", patch.Problems{{Path: "fleet.accounts[0]", Value: `"x"`, Message: "is no account", Remedy: "write twelve digits", Line: 2, Column: 5}})
 			}
 		}},
+		{name: "simulate-json-report", args: "simulate good.json --format json --progress quiet", with: ends(func(r *sim.Result) {
+			r.Status, r.Report.StatusReason = patch.RunIncomplete, "one could not be reached"
+			r.Report.Excluded = []patch.ExcludedInstance{{InstanceID: "i-1", Outcome: patch.Offline}, {InstanceID: "i-2", Outcome: patch.Offline}, {InstanceID: "i-3", Outcome: patch.Excluded}}
+			r.Report.Unreachable = []patch.UnreachableAccount{{Account: "222222222222", Region: "us-east-1", Reason: "access denied"}}
+			r.Report.Approvals = []patch.ApprovalReport{{Scope: "run", Status: "approved", Name: "Ann", PlanCount: 6}}
+		})},
+		{name: "simulate-cost", args: "simulate good.json --progress quiet", with: costs()},
+		{name: "terminal-40-cost", args: "simulate good.json --progress quiet", env: []string{"TERM=dumb"}, with: func(p *cli.Program) {
+			costs()(p)
+			onTerminal(40)(p)
+		}},
 		{name: "simulate-approve-ask-quiet", args: "simulate good.json --approve ask --progress quiet", with: asks()},
 		{name: "simulate-approve-ask", args: "simulate good.json --approve ask", with: asks()},
 		{name: "seeds", args: "simulate good.json --seeds 1-20"},
@@ -96,7 +111,7 @@ func TestScripts(t *testing.T) {
 			inner := p.RehearseSeeds
 			p.RehearseSeeds = func(o sim.Options, from, to uint64, f func(int)) (*sim.SeedsResult, error) {
 				res, err := inner(o, from, to, f)
-				res.Failed = []sim.FailedSeed{{Seed: 2, Rule: "R-04", Detail: "sent after the budget was exceeded"}}
+				res.Failed = []sim.FailedSeed{{Seed: 2, Rule: "R-04", Detail: "sent after the budget was exceeded"}, {Seed: 3, Rule: "error", Detail: "the rehearsal stands still"}}
 				return res, err
 			}
 		}},
@@ -142,6 +157,18 @@ func ends(change func(*sim.Result)) func(*cli.Program) {
 			return res, nil
 		}
 	}
+}
+
+// costs makes a bill with long units, single ones and nothing, for a run in which no command ended.
+func costs() func(*cli.Program) {
+	return ends(func(r *sim.Result) {
+		r.DetectionDelaySeconds = sim.Quantiles{}
+		r.Cost = []sim.CostItem{
+			{Name: "Step Functions", Quantity: 644, Unit: "state transitions", USD: 0.0161},
+			{Name: "SNS mail", Quantity: 1, Unit: "mails", USD: 0.0001},
+			{Name: "KMS", Quantity: 6, Unit: "requests", USD: 0.00002},
+		}
+	})
 }
 
 // badFile makes the rehearsal find a file that cannot be used.

@@ -96,10 +96,14 @@ func (a *app) printSeeds(file string, res *sim.SeedsResult) error {
 	if len(res.Failed) == 0 {
 		fmt.Fprintln(&b, "Rules:     none was broken")
 	} else {
-		fmt.Fprintf(&b, "\nSEEDS THAT BROKE A RULE: %d\n", len(res.Failed))
+		fmt.Fprintf(&b, "\nSEEDS THAT BROKE A RULE OR FAILED: %d\n", len(res.Failed))
 	}
 	for _, f := range res.Failed {
-		fmt.Fprintf(&b, "  seed %d broke %s: %s\n", f.Seed, f.Rule, report.Line(f.Detail))
+		how := "broke " + f.Rule
+		if f.Rule == "error" {
+			how = "was not rehearsed"
+		}
+		fmt.Fprintf(&b, "  seed %d %s: %s\n", f.Seed, how, report.Line(f.Detail))
 		if f.Replay != "" {
 			fmt.Fprintf(&b, "    repeat it: %s\n", f.Replay)
 		}

@@ -192,7 +192,11 @@ func (a *app) simulateOne(cmd *cobra.Command, file string, f *simulateFlags, o s
 		return failed(err)
 	}
 	if a.format == "json" {
-		err = a.printJSON(res)
+		out := newPrinted(res)
+		for _, n := range files {
+			out.Files = append(out.Files, filepath.Join(dir, n))
+		}
+		err = a.printJSON(out)
 	} else {
 		err = a.printResult(summary{file: file, res: res, dir: dir, files: files, replay: a.replay(file, f, o.Seed)})
 	}

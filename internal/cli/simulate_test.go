@@ -75,6 +75,7 @@ func TestSimulate_JSONIsTheContract(t *testing.T) {
 	for _, key := range []string{
 		"run", "status", "seed", "planned", "outcomes", "waves", "violations", "virtualSeconds", "idealSeconds", "wallSeconds", "executions",
 		"maxHistoryEvents", "maxPayloadBytes", "stateTransitions", "lambdaInvocations", "apiCalls", "faults", "detectionDelaySeconds", "estimatedCostUSD",
+		"schemaVersion", "statusReason", "excluded", "unreachable", "approvals", "cost", "files",
 	} {
 		assert.Contains(t, got, key)
 	}

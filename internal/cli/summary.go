@@ -38,8 +38,7 @@ func (a *app) printResult(s summary) error {
 	if err := report.Text(&b, reportOf(s.res), a.width(a.stdout), a.colour(a.stdout)); err != nil {
 		return failed(err)
 	}
-	printCost(&b, s.res)
-	printMeasures(&b, s.res)
+	fmt.Fprintln(&b)
 	printViolations(&b, s.res, s.replay)
 	fmt.Fprintf(&b, "\nFiles in %s:\n", s.dir)
 	for _, f := range s.files {
@@ -48,6 +47,9 @@ func (a *app) printResult(s summary) error {
 	if s.replay != "" {
 		fmt.Fprintf(&b, "Repeat: %s\n", s.replay)
 	}
+	printTime(&b, s.res)
+	printCost(&b, s.res, a.width(a.stdout))
+	printCalls(&b, s.res)
 	if _, err := a.stdout.Write(b.Bytes()); err != nil {
 		return failed(fmt.Errorf("write the result: %w", err))
 	}
@@ -66,11 +68,39 @@ func reportOf(res *sim.Result) *patch.Report {
 	}
 }
 
-func printCost(b *bytes.Buffer, res *sim.Result) {
+// printCost lists what costs something. The columns are as wide as they must
+// be; where the terminal is narrow, names and then units give way.
+func printCost(b *bytes.Buffer, res *sim.Result, width int) {
 	fmt.Fprintf(b, "\nOn AWS this run would cost about USD %.4f\n", res.EstimatedCostUSD)
+	const shortest = 8
+	var rows [][4]string
+	var wide [4]int
 	for _, c := range res.Cost {
-		fmt.Fprintf(b, "  %-34s %14s %-14s USD %.4f\n", cut(c.Name, 34), quantity(c.Quantity), cut(c.Unit, 14), c.USD)
+		row := [4]string{c.Name, quantity(c.Quantity), unit(c), fmt.Sprintf("USD %.4f", c.USD)}
+		if row[3] == "USD 0.0000" {
+			continue
+		}
+		rows = append(rows, row)
+		for i, cell := range row {
+			wide[i] = max(wide[i], len(cell))
+		}
 	}
+	for _, i := range []int{0, 2} {
+		over := max(2+wide[0]+2+wide[1]+1+wide[2]+2+wide[3]-width, 0)
+		wide[i] = min(wide[i], max(wide[i]-over, shortest))
+	}
+	for _, r := range rows {
+		line := fmt.Sprintf("  %-*s  %*s %-*s  %*s", wide[0], cut(r[0], wide[0]), wide[1], r[1], wide[2], cut(r[2], wide[2]), wide[3], r[3])
+		fmt.Fprintln(b, line)
+	}
+}
+
+// unit is the unit of an item, in the singular for one.
+func unit(c sim.CostItem) string {
+	if quantity(c.Quantity) == "1" {
+		return strings.TrimSuffix(c.Unit, "s")
+	}
+	return c.Unit
 }
 
 func quantity(q float64) string {
@@ -80,7 +110,7 @@ func quantity(q float64) string {
 	return fmt.Sprintf("%.2f", q)
 }
 
-func printMeasures(b *bytes.Buffer, res *sim.Result) {
+func printCalls(b *bytes.Buffer, res *sim.Result) {
 	total := 0
 	for _, n := range res.APICalls {
 		total += n
@@ -90,9 +120,13 @@ func printMeasures(b *bytes.Buffer, res *sim.Result) {
 	for _, line := range wrapped(tallies(res.APICalls), pipeWidth-4) {
 		fmt.Fprintf(b, "    %s\n", line)
 	}
+}
+
+func printTime(b *bytes.Buffer, res *sim.Result) {
 	fmt.Fprintf(b, "\nTime: %s virtual, %s ideal\n", seconds(res.VirtualSeconds), seconds(res.IdealSeconds))
-	d := res.DetectionDelaySeconds
-	fmt.Fprintf(b, "  an ended command was noticed after %.0f s in the median, %.0f s at the 95th percentile, %.0f s at most\n", d.P50, d.P95, d.Max)
+	if d := res.DetectionDelaySeconds; d != (sim.Quantiles{}) { // all zero: no command ended
+		fmt.Fprintf(b, "  an ended command was noticed after %.0f s in the median, %.0f s at the 95th percentile, %.0f s at most\n", d.P50, d.P95, d.Max)
+	}
 	fmt.Fprintf(b, "Limits: the longest history has %d of %d events, the largest payload %d of %d bytes\n",
 		res.MaxHistoryEvents, historyLimit, res.MaxPayloadBytes, payloadLimit)
 	if len(res.Faults) > 0 {
@@ -105,7 +139,7 @@ func printViolations(b *bytes.Buffer, res *sim.Result, replay string) {
 		fmt.Fprintln(b, "Rules: none was broken")
 		return
 	}
-	fmt.Fprintf(b, "\nRULES BROKEN: %d\n", len(res.Violations))
+	fmt.Fprintf(b, "RULES BROKEN: %d\n", len(res.Violations))
 	for _, v := range res.Violations {
 		fmt.Fprintf(b, "  %s at %s: %s\n", v.Rule, report.Line(v.At), report.Line(v.Detail))
 	}

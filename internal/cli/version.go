@@ -16,10 +16,15 @@ func (a *app) versionCommand() *cobra.Command {
 			if a.format == "json" {
 				return a.printJSON(map[string]string{"version": a.Version, "commit": a.Commit, "go": a.Go})
 			}
-			fmt.Fprintf(a.stdout, "ec2patch %s\ncommit %s\nbuilt with %s\n", a.Version, a.Commit, a.Go)
+			fmt.Fprint(a.stdout, a.built())
 			return nil
 		},
 	}
+}
+
+// built says as text what was built.
+func (a *app) built() string {
+	return fmt.Sprintf("ec2patch %s\ncommit %s\nbuilt with %s\n", a.Version, a.Commit, a.Go)
 }
 
 func noArgs(cmd *cobra.Command, args []string) error {
