@@ -71,7 +71,7 @@ func TestScripts(t *testing.T) {
 		{name: "simulate-empty-fleet-json", args: "simulate good.json --fleet empty.json --format json"},
 		{name: "simulate-no-fleet", args: "simulate good.json --fleet="},
 		{name: "simulate-bad-fleet", args: "simulate good.json --fleet fleet.json --progress quiet", with: badFile("fleet file", "accounts.1: is no account id\naccounts.2.regions: is missing")},
-		{name: "simulate-bad-template", args: "simulate good.json --template other-hub.yaml --progress quiet", with: badFile("hub template", "line 1: no resources")},
+		{name: "simulate-bad-template", args: "simulate good.json --template other-hub.yaml --progress quiet", with: badFile("hub template", "hub-cfn.yaml:1: no resources\nhub-cfn.yaml: no state machine")},
 		{name: "simulate-bad-built-in", args: "simulate good.json --progress quiet", with: badFile("spoke template", "line 1: no resources")},
 		{name: "simulate-out-taken", args: "simulate good.json --out good.json", with: func(p *cli.Program) {
 			p.Rehearse = func(sim.Options) (*sim.Result, error) { return nil, errors.New("this must not start") }

@@ -257,10 +257,24 @@ func fileFindings(f *simulateFlags, bad *sim.FileError) []finding {
 	var out []finding
 	for line := range strings.Lines(bad.Err.Error()) {
 		if line = report.Line(line); line != "" {
-			out = append(out, finding{File: file, Message: line})
+			n, text := lineNumber(line)
+			out = append(out, finding{File: file, Line: n, Message: text})
 		}
 	}
 	return out
+}
+
+// lineNumber takes the place off a problem of a template, which calls the file
+// by the name that ec2patch gives it.
+func lineNumber(problem string) (line int, text string) {
+	for _, own := range []string{"hub-cfn.yaml:", "spoke-cfn.yaml:"} {
+		rest, found := strings.CutPrefix(problem, own)
+		number, text, hasText := strings.Cut(rest, ": ")
+		if n, err := strconv.Atoi(number); found && hasText && err == nil && n > 0 {
+			return n, text
+		}
+	}
+	return 0, problem
 }
 
 // replay is the command that repeats one seed; "" if something was read from

@@ -143,15 +143,31 @@ func printFindings(w io.Writer, list []finding) {
 		if f.Value != "" {
 			text = f.Value + " " + text
 		}
-		if f.Line == 0 {
-			fmt.Fprintf(w, "%s: %s\n", f.File, strings.TrimPrefix(f.Path+": "+text, ": "))
-		} else {
-			fmt.Fprintf(w, "%s:%d:%d %s: %s\n", f.File, f.Line, f.Column, strings.TrimSpace(f.Rule+" "+f.Path), text)
-		}
+		fmt.Fprintf(w, "%s%s\n", f.place(), text)
 		if f.Remedy != "" {
 			fmt.Fprintf(w, "    %s\n", f.Remedy)
 		}
 	}
+}
+
+// place is where a problem is and which, as far as it is known: "run.json:3:19
+// wrong-text waves[0].accounts[0]: ".
+func (f finding) place() string {
+	at := f.File
+	if f.Line > 0 {
+		at += fmt.Sprintf(":%d", f.Line)
+	}
+	if f.Column > 0 {
+		at += fmt.Sprintf(":%d", f.Column)
+	}
+	what := strings.TrimSpace(f.Rule + " " + f.Path)
+	switch {
+	case what == "":
+		return at + ": "
+	case f.Line == 0:
+		at += ":"
+	}
+	return at + " " + what + ": "
 }
 
 // name is how a file is called in messages.
