@@ -97,6 +97,8 @@ func openTitle(r *patch.Report) string {
 // are none, or the report names fewer instances than it counts.
 func calm(r *patch.Report, open []group) string {
 	switch {
+	case unnamed(r) == 1:
+		return "1 of the planned instances is counted and not named in the report."
 	case unnamed(r) > 0:
 		return count(unnamed(r)) + " of the planned instances are counted and not named in the report."
 	case len(open) > 0:

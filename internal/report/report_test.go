@@ -158,3 +158,10 @@ func BenchmarkReport(b *testing.B) {
 		})
 	}
 }
+
+func TestText_OfInstancesThatAreCountedAndNotNamed(t *testing.T) {
+	for planned, want := range map[int]string{1: "1 of the planned instances is counted", 2: "2 of the planned instances are counted"} {
+		r := &patch.Report{Run: "lost", Status: patch.RunFailed, Totals: patch.Totals{Planned: planned}}
+		assert.Contains(t, render(t, text(100, false), r), want)
+	}
+}
