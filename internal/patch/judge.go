@@ -87,7 +87,7 @@ func (e Evidence) judgeUnsent() Finding {
 
 // judgeLost knows nothing from SSM. Only the host's own evidence can tell.
 func (e Evidence) judgeLost() Finding {
-	if e.fresh() == "" {
+	if e.fresh() == "" && e.After.SnapshotID == e.SnapshotID {
 		f := e.judgeSuccess()
 		f.Warning = join(f.Warning, "the command's own status is not known")
 		return f

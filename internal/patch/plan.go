@@ -89,6 +89,7 @@ type IndexWave struct {
 	Vanished        int              `json:"vanished"`        // in the plan of the previous run only
 	Impaired        int              `json:"impaired"`        // EC2's status checks fail already
 	ExpectedMinutes int              `json:"expectedMinutes"` // typically, with the soak; 0 if there is nothing to do
+	AskScope        string           `json:"askScope"`        // the question that must be answered before it: none, run or wave:<name>
 	AllInstances    bool             `json:"allInstances"`    // the wave's filter names no tag: every instance
 	Targets         []IndexTarget    `json:"targets"`
 }
@@ -102,23 +103,43 @@ type IndexTarget struct {
 	Digest   string    `json:"digest,omitempty"`
 }
 
-// Seal computes the plan's digest: a hash over the run, the input and, wave by
-// wave, the digests of all leaves, each part with its length before it.
-func (x *Index) Seal() {
-	h := sha256.New()
-	part := func(s string) { fmt.Fprintf(h, "%d:%s,", len(s), s) }
-	part("ec2patch-plan-1")
-	part(string(x.Run))
-	part(x.InputDigest)
+// Seal computes the plan's digest: a hash over the whole index but its digest and
+// the time of freezing. The index holds the digest of every leaf, so the digest
+// covers every instance, and every number that people see.
+func (x *Index) Seal() error {
+	plain := *x
+	plain.Digest, plain.Frozen = "", time.Time{}
+	data, err := Canonical(plain)
+	if err != nil {
+		return err
+	}
+	x.Digest = Digest(append([]byte("ec2patch-plan-2\n"), data...))
+	return nil
+}
+
+// Leaf is the digest of a target's leaf, empty if the plan has none.
+func (x *Index) Leaf(t Target) string {
 	for _, w := range x.Waves {
-		part(w.Name)
-		part(fmt.Sprint(len(w.Targets)))
-		for _, t := range w.Targets {
-			part(string(t.Account) + "/" + string(t.Region))
-			part(t.Digest)
+		if w.Name != t.Wave {
+			continue
+		}
+		for _, it := range w.Targets {
+			if it.Account == t.Account && it.Region == t.Region {
+				return it.Digest
+			}
 		}
 	}
-	x.Digest = hex.EncodeToString(h.Sum(nil))
+	return ""
+}
+
+// Wave finds a wave of the plan.
+func (x *Index) Wave(name string) (IndexWave, bool) {
+	for _, w := range x.Waves {
+		if w.Name == name {
+			return w, true
+		}
+	}
+	return IndexWave{}, false
 }
 
 // Planned counts the instances of the plan.

@@ -29,7 +29,9 @@ func index() patch.Index {
 func sealed(change func(*patch.Index)) string {
 	x := index()
 	change(&x)
-	x.Seal()
+	if err := x.Seal(); err != nil {
+		panic(err)
+	}
 	return x.Digest
 }
 
@@ -40,19 +42,21 @@ func TestIndex_Seal_anyChangeChangesTheDigest(t *testing.T) {
 	assert.Equal(t, same, sealed(func(x *patch.Index) { x.Frozen = time.Now() }), "the same plan frozen later is the same plan")
 
 	changes := map[string]func(*patch.Index){
-		"another run":               func(x *patch.Index) { x.Run = "run-2" },
-		"another input":             func(x *patch.Index) { x.InputDigest = patch.Digest([]byte("other")) },
-		"a wave less":               func(x *patch.Index) { x.Waves = x.Waves[:1] },
-		"waves swapped":             func(x *patch.Index) { x.Waves[0], x.Waves[1] = x.Waves[1], x.Waves[0] },
-		"a wave renamed":            func(x *patch.Index) { x.Waves[0].Name = "canary2" },
-		"a target less":             func(x *patch.Index) { x.Waves[1].Targets = x.Waves[1].Targets[:1] },
-		"targets swapped":           func(x *patch.Index) { t := x.Waves[1].Targets; t[0], t[1] = t[1], t[0] },
-		"another account":           func(x *patch.Index) { x.Waves[0].Targets[0].Account = "111111111112" },
-		"another region":            func(x *patch.Index) { x.Waves[0].Targets[0].Region = "us-east-2" },
-		"another leaf":              func(x *patch.Index) { x.Waves[0].Targets[0].Digest = patch.Digest([]byte("z")) },
-		"no leaf":                   func(x *patch.Index) { x.Waves[0].Targets[0].Digest = "" },
-		"a target in another wave":  func(x *patch.Index) { moveTarget(x) },
-		"two waves of the same two": func(x *patch.Index) { x.Waves = append(x.Waves, x.Waves[1]) },
+		"another run":                    func(x *patch.Index) { x.Run = "run-2" },
+		"another input":                  func(x *patch.Index) { x.InputDigest = patch.Digest([]byte("other")) },
+		"a wave less":                    func(x *patch.Index) { x.Waves = x.Waves[:1] },
+		"waves swapped":                  func(x *patch.Index) { x.Waves[0], x.Waves[1] = x.Waves[1], x.Waves[0] },
+		"a wave renamed":                 func(x *patch.Index) { x.Waves[0].Name = "canary2" },
+		"a target less":                  func(x *patch.Index) { x.Waves[1].Targets = x.Waves[1].Targets[:1] },
+		"targets swapped":                func(x *patch.Index) { t := x.Waves[1].Targets; t[0], t[1] = t[1], t[0] },
+		"another account":                func(x *patch.Index) { x.Waves[0].Targets[0].Account = "111111111112" },
+		"another region":                 func(x *patch.Index) { x.Waves[0].Targets[0].Region = "us-east-2" },
+		"another leaf":                   func(x *patch.Index) { x.Waves[0].Targets[0].Digest = patch.Digest([]byte("z")) },
+		"no leaf":                        func(x *patch.Index) { x.Waves[0].Targets[0].Digest = "" },
+		"a target in another wave":       func(x *patch.Index) { moveTarget(x) },
+		"fewer instances than there are": func(x *patch.Index) { x.Waves[0].Planned = 1 },
+		"nobody is asked":                func(x *patch.Index) { x.Waves[0].AskScope = "none" },
+		"two waves of the same two":      func(x *patch.Index) { x.Waves = append(x.Waves, x.Waves[1]) },
 	}
 	seen := map[string]string{same: "no change"}
 	for name, change := range changes {

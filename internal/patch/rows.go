@@ -62,7 +62,7 @@ type WaveRow struct {
 	FailLimit   int       `json:"failLimit"`
 	AccountsMax int       `json:"accountsMax"` // accounts that may fail
 	PerAccount  Threshold `json:"perAccount"`  // of one account's planned instances
-	AskScope    string    `json:"askScope"`    // "none", "run" or "wave:<name>"
+	AskScope    string    `json:"askScope"`    // for people who look; senders read the sealed plan
 
 	Judged       Mark     `json:"judged"` // first look of the judge
 	Verdict      Verdict  `json:"verdict,omitempty"`
@@ -196,6 +196,8 @@ type Lease struct {
 	Fence    int         `json:"fence"`
 	Expires  time.Time   `json:"leaseExpires"`
 	Commands []CommandID `json:"commands,omitempty"`
+	Marker   string      `json:"marker,omitempty"` // of a send whose command is not known yet
+	MarkedAt time.Time   `json:"markedAt,omitzero"`
 }
 
 // Approval is one question put to people.

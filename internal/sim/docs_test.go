@@ -70,7 +70,7 @@ func TestDocs_faults(t *testing.T) {
 		told = append(told, row[1])
 	}
 	slices.Sort(told)
-	assert.Equal(t, slices.Sorted(slices.Values(faultNames())), told)
+	assert.Equal(t, slices.Sorted(slices.Values(FaultNames())), told)
 }
 
 // Every fate, and every field of the object that --format json prints, is explained.

@@ -209,7 +209,7 @@ func TestRun_faults(t *testing.T) {
 			}
 		}
 	}
-	for _, id := range faultNames() {
+	for _, id := range FaultNames() {
 		assert.Positive(t, struck[id], "%s never struck", id)
 	}
 }

@@ -71,7 +71,7 @@ func parseFaults(s string, r *rand.Rand) (*faults, error) {
 		value, err := strconv.ParseFloat(rate, 64)
 		switch {
 		case !ok || !known:
-			problems = append(problems, fmt.Errorf("faults: %q is none of calm, light, storm, swarm, and no NAME=RATE with a name of %s", part, strings.Join(faultNames(), ", ")))
+			problems = append(problems, fmt.Errorf("faults: %q is none of calm, light, storm, swarm, and no NAME=RATE with a name of %s", part, strings.Join(FaultNames(), ", ")))
 		case err != nil || value < 0 || value > 1:
 			problems = append(problems, fmt.Errorf("faults: the rate of %s must be a number from 0 to 1, not %q", name, rate))
 		default:
@@ -81,7 +81,8 @@ func parseFaults(s string, r *rand.Rand) (*faults, error) {
 	return f, errors.Join(problems...)
 }
 
-func faultNames() []string {
+// FaultNames lists the names that --faults knows.
+func FaultNames() []string {
 	var names []string
 	for _, c := range classes() {
 		names = append(names, c.id)

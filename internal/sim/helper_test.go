@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,13 +22,25 @@ func read(tb testing.TB, elem ...string) []byte {
 	return data
 }
 
+// shipped reads the templates once for all tests: nothing writes to them.
+func shipped(hub, spoke string) (*templates, error) {
+	sharedOnce.Do(func() { shared, errShared = loadTemplates([]byte(hub), []byte(spoke)) })
+	return shared, errShared
+}
+
+var (
+	sharedOnce sync.Once
+	shared     *templates
+	errShared  error
+)
+
 // options are those of a rehearsal of an input with the shipped templates.
 func options(tb testing.TB, input string) Options {
 	tb.Helper()
-	return Options{
-		Input: []byte(input), Seed: 1, Instances: 12,
-		Hub: read(tb, "cloudformation", "hub-cfn.yaml"), Spoke: read(tb, "cloudformation", "spoke-cfn.yaml"),
-	}
+	hub, spoke := read(tb, "cloudformation", "hub-cfn.yaml"), read(tb, "cloudformation", "spoke-cfn.yaml")
+	shipped, err := shipped(string(hub), string(spoke))
+	require.NoError(tb, err)
+	return Options{Input: []byte(input), Seed: 1, Instances: 12, Hub: hub, Spoke: spoke, templates: shipped}
 }
 
 // rehearse runs and fails on anything but a result.

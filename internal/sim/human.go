@@ -19,6 +19,7 @@ import (
 type human struct {
 	r        *rehearsal
 	does     Approve
+	doubts   bool // the last question was about a wave that was not good
 	callback *lambda
 	said     string // one line for the progress
 	asking   *asking
@@ -61,6 +62,10 @@ func link(body string) (*url.URL, bool) {
 	return nil, false
 }
 
+// rejects tells how the person decides: a plan as the rehearsal was told, and a
+// doubtful wave never goes on by itself.
+func (h *human) rejects() bool { return h.does == ApproveReject || h.doubts }
+
 // mail is read some minutes after it arrived.
 func (h *human) mail(m world.Mail) {
 	u, ok := link(m.Body)
@@ -75,6 +80,7 @@ func (h *human) mail(m world.Mail) {
 		h.ask(u)
 		return
 	}
+	h.doubts = strings.Contains(m.Subject, "doubtful wave")
 	h.said = fmt.Sprintf("mail sent to %s", m.Endpoint)
 	if h.r.input.RequireDistinct > 1 {
 		h.expectOperators(0)
@@ -106,21 +112,17 @@ func (h *human) answer(u *url.URL) {
 		return
 	}
 	decision := "approve"
-	if h.does == ApproveReject {
+	if h.rejects() {
 		decision = "reject"
 	}
 	form := url.Values{"decision": {decision}, "name": {"Rehearsal"}, "reason": {"rehearsal"}, "code": {typed}}
 	// Whoever watches must count the decision from the moment it is on its way.
 	h.r.checks.decidedOn(u.Query().Get("a"), decision == "approve")
-	res := h.request(u, "POST", form.Encode())
-	if res.StatusCode == 303 || res.StatusCode == 200 {
-		h.said = decision + "d by Rehearsal"
-		if decision == "reject" {
-			h.said = "rejected by Rehearsal"
-		}
-		return
+	// The run goes on while the answer is under way, so it is said first.
+	h.said = map[string]string{"approve": "approved by Rehearsal", "reject": "rejected by Rehearsal"}[decision]
+	if res := h.request(u, "POST", form.Encode()); res.StatusCode != 303 && res.StatusCode != 200 {
+		h.said = fmt.Sprintf("the decision was answered with %d", res.StatusCode)
 	}
-	h.said = fmt.Sprintf("the decision was answered with %d", res.StatusCode)
 }
 
 // request asks for the page, or sends its form.

@@ -66,10 +66,21 @@ func corpus(t *testing.T) []*rehearsal {
 		add(o, nil)
 	}
 	add(alarmed(t), nil)
+	add(alarmed(t), func(r *rehearsal) {
+		r.world.OnMail = func(m world.Mail) { // somebody goes on all the same
+			r.human.mail(m)
+			r.human.doubts = false
+		}
+	})
 	add(overBudget(t), nil)
 	o := options(t, oneWave(""))
 	add(o, func(r *rehearsal) { r.world.After(300e9, func() { r.abort(t) }) })
 	add(o, func(r *rehearsal) { r.forgetRun(t) })
+	add(o, func(r *rehearsal) { // reported without results
+		r.world.After(20*60e9, func() {
+			require.NoError(t, r.engine.Stop(r.execution.ARN, "", "by hand"))
+		})
+	})
 	return all
 }
 
@@ -164,7 +175,7 @@ func TestPolicies_noneUnused(t *testing.T) {
 // A policy that lacks a right is noticed.
 func TestPolicies_missingRightIsNoticed(t *testing.T) {
 	o := options(t, oneWave(""))
-	o.Spoke = []byte(strings.Replace(string(o.Spoke), "                  - ssm:DescribeInstancePatchStates\n", "", 1))
+	o.Spoke, o.templates = []byte(strings.Replace(string(o.Spoke), "                  - ssm:DescribeInstancePatchStates\n", "", 1)), nil
 	res := rehearse(t, o)
 	assert.Contains(t, rules(res.Violations), "R-14")
 	assert.NotEqual(t, patch.RunSucceeded, res.Status)

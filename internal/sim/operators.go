@@ -25,7 +25,7 @@ func (h *human) expectOperators(present int) {
 	}
 	for n := present; n < h.r.input.RequireDistinct; n++ {
 		decision := patch.Approve
-		if h.does == ApproveReject && n == h.r.input.RequireDistinct-1 {
+		if h.rejects() && n == h.r.input.RequireDistinct-1 {
 			decision = patch.Reject // the last one does not agree
 		}
 		h.r.world.After(h.patience(), func() { h.operate(operatorName(n), decision) })

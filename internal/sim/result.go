@@ -21,6 +21,8 @@ type Options struct {
 	Spoke     []byte // cloudformation/spoke-cfn.yaml
 	// Progress, if set, is told whenever something changed that a person would look at.
 	Progress func(Progress)
+
+	templates *templates // read already; nil: Hub and Spoke are read
 }
 
 // Approve is who answers the approval mail.

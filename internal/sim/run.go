@@ -13,8 +13,8 @@ import (
 )
 
 // Run rehearses one run from StartExecution to its report. Its error is
-// patch.Problems for an input, a fleet file or a template that is not valid, and
-// anything else for a rehearsal that does not work.
+// patch.Problems for an input or a flag that is not valid, a FileError for a fleet
+// file or a template, and anything else for a rehearsal that does not work.
 func Run(o Options) (*Result, error) {
 	r, err := prepare(o)
 	if err != nil {
@@ -32,13 +32,18 @@ func prepare(o Options) (*rehearsal, error) {
 	if o.RunID == "" {
 		o.RunID = patch.RunID(fmt.Sprintf("rehearsal-%d", o.Seed))
 	}
+	for i, w := range in.Waves {
+		if len(w.OrganizationalUnits) > 0 {
+			return nil, notValid(fmt.Sprintf("waves[%d].organizationalUnits", i), errors.New("a rehearsal resolves no organizational units"), "list the accounts")
+		}
+	}
 	s, err := newStage(o, in)
 	if err != nil {
-		return nil, notValid("", err)
+		return nil, err
 	}
 	faults, err := parseFaults(o.Faults, s.world.Rand("faults"))
 	if err != nil {
-		return nil, notValid("--faults", err)
+		return nil, notValid("--faults", err, "correct the flag")
 	}
 	r := &rehearsal{stage: s, faults: faults, targets: map[patch.Target]*watched{}, places: map[string][]*watched{}}
 	s.watcher = r
@@ -54,9 +59,9 @@ func CheckFaults(s string) error {
 	return err
 }
 
-// notValid makes a problem of the given files out of an error.
-func notValid(path string, err error) error {
-	return patch.Problems{{Rule: "rehearsal", Path: path, Message: err.Error(), Remedy: "correct the file or the flag"}}
+// notValid makes a problem out of an error.
+func notValid(path string, err error, remedy string) error {
+	return patch.Problems{{Rule: "rehearsal", Path: path, Message: err.Error(), Remedy: remedy}}
 }
 
 // rehearsal is one run in progress.
@@ -239,6 +244,10 @@ func RunSeeds(o Options, from, to uint64, progress func(done int)) (*SeedsResult
 	sum := &SeedsResult{
 		From: from, To: to, Statuses: map[patch.RunStatus]int{}, Outcomes: map[patch.Outcome]int{},
 		APICalls: map[string]int{}, Faults: map[string]int{}, Failed: []FailedSeed{},
+	}
+	var err error
+	if o.templates, err = loadTemplates(o.Hub, o.Spoke); err != nil {
+		return nil, err
 	}
 	for seed := from; ; seed++ {
 		one := o

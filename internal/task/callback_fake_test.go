@@ -310,7 +310,9 @@ func newStand(tb testing.TB, change ...func(*patch.Approval, *patch.RunRow, *pat
 	for _, f := range change {
 		f(&s.rec, &run, &s.index)
 	}
-	s.index.Seal()
+	if err := s.index.Seal(); err != nil {
+		panic(err)
+	}
 	s.rec.ID, s.rec.Digest, run.Digest = patch.ApprovalID(s.rec.Run, s.rec.Scope), s.index.Digest, s.index.Digest
 	run.Planned = s.index.Planned()
 	entry, head := patch.ChainHead{}.Append(patch.ApprovalChain(s.rec.ID), "approval-request", "Asked", "round 1", s.rec.Asked)

@@ -276,7 +276,7 @@ func TestCallback_FailuresOfAWS(t *testing.T) {
 		s := newStand(t)
 		other := s.index
 		other.InputDigest = "x"
-		other.Seal()
+		require.NoError(t, other.Seal())
 		data, err := patch.Canonical(other)
 		require.NoError(t, err)
 		s.objects[patch.IndexObject(standRun)] = data

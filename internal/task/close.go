@@ -29,7 +29,28 @@ func (v *Verify) closeRun(ctx context.Context, in VerifyInput) (any, error) {
 		}
 		return ReportOutput{Next: "done", Status: run.Status}, nil
 	}
+	if row.Found && run.Status == patch.RunRunning {
+		if err := v.markEnded(ctx, &run, in.Status); err != nil {
+			return nil, err
+		}
+	}
 	return v.report(ctx, in)
+}
+
+// markEnded makes it durable that the run goes on no more, before anything is
+// folded: from here on every sender refuses.
+func (v *Verify) markEnded(ctx context.Context, run *patch.RunRow, status string) error {
+	was := run.Version
+	run.Version++
+	run.Status, run.StatusReason = patch.RunFailed, "the execution ended "+status
+	if status == "ABORTED" {
+		run.Status, run.StatusReason = patch.RunAborted, "the execution was stopped by hand"
+	}
+	entry, head := run.Audit.Append(patch.RunChain(run.Run), "close", "RunClosing", run.StatusReason, v.Now())
+	run.Audit = head
+	return v.Table.Write(ctx,
+		Write{How: Audit, Key: entry.Key(), Item: entry},
+		Write{How: Replace, Key: patch.RunKey(run.Run), Item: *run, Was: was})
 }
 
 // abandon cancels what is at work and releases the leases of every target that
@@ -68,18 +89,15 @@ func (v *Verify) abandonTarget(ctx context.Context, t patch.Target) error {
 		return err
 	}
 	st.row.Closed = orElse(st.row.Closed, patch.ReasonAbort)
-	var writes []Write
-	for _, c := range st.row.Open {
-		writes = append(writes, st.audit("close", "CancelCommand", fmt.Sprintf("%s, the execution has ended", c.ID), v.Now()))
+	if len(st.row.Open) == 0 && st.row.Pending == 0 {
+		var writes []Write
+		if release, ok := st.releaseLease(); ok {
+			writes = append(writes, release)
+		}
+		return st.save(ctx, v.Table, writes...)
 	}
-	if release, ok := st.releaseLease(); ok {
-		writes = append(writes, release)
-	}
-	if err := st.save(ctx, v.Table, writes...); err != nil {
+	if err := v.letGo(ctx, st); err != nil {
 		return err
-	}
-	if len(st.row.Open) == 0 {
-		return nil
 	}
 	spoke, err := v.Spokes.Spoke(ctx, t)
 	if err != nil {
@@ -89,6 +107,35 @@ func (v *Verify) abandonTarget(ctx context.Context, t patch.Target) error {
 		if err := spoke.Cancel(ctx, c.ID, nil); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// maxCancels bounds the commands that one transaction tells of.
+const maxCancels = 40
+
+// letGo writes down what is cancelled, and lets the lease run out at once. It is
+// not free: whoever takes it over first follows the commands that it lists.
+func (v *Verify) letGo(ctx context.Context, st *state) error {
+	now := v.Now()
+	if st.holdsLease() {
+		expire := st.renewLease(now)
+		st.lease.Expires = now.UTC()
+		expire.Item = st.lease
+		if err := st.save(ctx, v.Table, expire); err != nil {
+			return err
+		}
+	}
+	for open := st.row.Open; len(open) > 0; {
+		n := min(len(open), maxCancels)
+		var entries []Write
+		for _, c := range open[:n] {
+			entries = append(entries, st.audit("close", "CancelCommand", fmt.Sprintf("%s, the execution has ended", c.ID), now))
+		}
+		if err := st.save(ctx, v.Table, entries...); err != nil {
+			return err
+		}
+		open = open[n:]
 	}
 	return nil
 }

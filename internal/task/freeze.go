@@ -59,7 +59,12 @@ func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, 
 	v.estimate(input, &index, rows)
 	index.InputDigest, index.DryRun = inputDigest, input.DryRun
 	index.Frozen = v.Now().UTC()
-	index.Seal()
+	for i := range index.Waves {
+		index.Waves[i].AskScope = askScope(input, i, index)
+	}
+	if err := index.Seal(); err != nil {
+		return FreezeOutput{}, err
+	}
 	if row.Digest == "" {
 		if err := v.guard(ctx, &row, index, overGuards(input, rows, index, last)); err != nil {
 			return FreezeOutput{}, err

@@ -111,7 +111,7 @@ func (v *Verify) loadWave(ctx context.Context, run patch.RunID, wave string) (*j
 		return nil, fmt.Errorf("%w: run %s has no wave %q", patch.ErrInternal, run, wave)
 	}
 	w.abort = stop.Found
-	if w.index, err = loadIndex(ctx, v.Objects, run); err != nil {
+	if w.index, err = loadPlan(ctx, v.Objects, run, w.run.Digest); err != nil {
 		return nil, err
 	}
 	w.targets, err = loadTargets(ctx, v.Table, run, wave)
@@ -121,6 +121,9 @@ func (v *Verify) loadWave(ctx context.Context, run patch.RunID, wave string) (*j
 // consider weighs the outcomes. A target that never got through counts with all its instances.
 func (w *judged) consider() (patch.Verdict, string) {
 	var why []string
+	if w.row.Planned == 0 {
+		return patch.VerdictGood, "no instance was matched that can be patched"
+	}
 	bad, badAccounts, lost := w.failures()
 	if w.abort {
 		return patch.VerdictStop, "the run was aborted"

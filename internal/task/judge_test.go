@@ -226,7 +226,7 @@ func TestJudge_pause(t *testing.T) {
 // addWave puts a second wave into the plan.
 func (s *site) addWave() {
 	s.index.Waves = append(s.index.Waves, patch.IndexWave{Name: "next", Operation: patch.Install, Planned: 1, Targets: []patch.IndexTarget{{Account: "222222222222", Region: "us-east-1", Planned: 1}}})
-	s.index.Seal()
+	require.NoError(s.t, s.index.Seal())
 	data, err := patch.Canonical(s.index)
 	require.NoError(s.t, err)
 	s.bucket.localObjects[patch.IndexObject(siteRun)] = data

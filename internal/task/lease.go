@@ -3,6 +3,7 @@ package task
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"ec2patch/internal/patch"
@@ -26,7 +27,7 @@ func (st *state) renewLease(now time.Time) Write {
 	was := st.lease.Version
 	st.lease.Version++
 	st.lease.Expires = now.Add(patch.LeaseTerm).UTC()
-	st.lease.Commands = nil
+	st.lease.Commands, st.lease.Marker = nil, ""
 	for _, c := range st.row.Open {
 		st.lease.Commands = append(st.lease.Commands, c.ID)
 	}
@@ -36,9 +37,9 @@ func (st *state) renewLease(now time.Time) Write {
 // takeLease takes the account-region for this run. held is false while another run has it.
 func (s *Send) takeLease(ctx context.Context, st *state) (held bool, err error) {
 	now := s.Now()
-	foreign := st.lease.Run != "" && st.lease.Run != st.target.Run
-	if foreign && now.Before(st.lease.Expires) {
-		return false, nil
+	foreign := st.lease.Run != "" && (st.lease.Run != st.target.Run || st.lease.Wave != st.target.Wave)
+	if st.lease.Run != st.target.Run && foreign && now.Before(st.lease.Expires) {
+		return false, nil // an earlier wave of this run is over: what it gave up is followed at once
 	}
 	if st.row.Audit.Seq == 0 {
 		if st.row.Audit, err = s.Table.LastAudit(ctx, patch.TargetChain(st.target)); err != nil {
@@ -81,9 +82,22 @@ func (s *Send) followOld(ctx context.Context, st *state) (still bool, err error)
 	if err != nil {
 		return false, err
 	}
+	if progress == nil {
+		progress = map[patch.CommandID]Progress{}
+	}
+	commands, err := s.markedToo(ctx, spoke, st, progress)
+	if err != nil {
+		return false, err
+	}
+	if commands == nil && st.lease.Marker != "" && s.Now().Before(st.lease.MarkedAt.Add(visibility)) {
+		return true, nil // what was sent last may still appear
+	}
+	if commands == nil {
+		commands = st.lease.Commands
+	}
 	var left []patch.CommandID
 	var entries []Write
-	for _, id := range st.lease.Commands {
+	for _, id := range commands {
 		if p, found := progress[id]; !found || p.Ended {
 			continue
 		}
@@ -102,6 +116,27 @@ func (s *Send) followOld(ctx context.Context, st *state) (still bool, err error)
 		}
 	}
 	return true, nil
+}
+
+// markedToo lists the lease's commands, and the one that was sent last if nobody
+// kept its id. It is nil while that one cannot be found.
+func (s *Send) markedToo(ctx context.Context, spoke Spoke, st *state, progress map[patch.CommandID]Progress) ([]patch.CommandID, error) {
+	if st.lease.Marker == "" {
+		return st.lease.Commands, nil
+	}
+	since := st.lease.MarkedAt.Add(-patch.ClockSkew)
+	id, found, err := spoke.ByMarker(ctx, st.lease.Marker, since)
+	if err != nil || !found {
+		return nil, err
+	}
+	marked, err := spoke.Progress(ctx, since, []patch.CommandID{id})
+	if err != nil {
+		return nil, err
+	}
+	if p, ok := marked[id]; ok {
+		progress[id] = p
+	}
+	return append(slices.Clone(st.lease.Commands), id), nil
 }
 
 // releaseLease frees the account-region if it is still this run's. The fence stays and only grows.

@@ -70,13 +70,13 @@ func (v *Inventory) plan(ctx context.Context, in InventoryInput) (PlanOutput, er
 	if err != nil {
 		return PlanOutput{}, err
 	}
+	if err := v.open(ctx, in, input, patch.Digest(normal), claim); err != nil {
+		return PlanOutput{}, err
+	}
 	if err := v.Objects.Store(ctx, patch.InputObject(in.Run), "application/json", normal); err != nil {
 		return PlanOutput{}, err
 	}
 	if err := v.Objects.Store(ctx, patch.AccountsObject(in.Run), "application/json", accounts); err != nil {
-		return PlanOutput{}, err
-	}
-	if err := v.open(ctx, in, input, patch.Digest(normal), claim); err != nil {
 		return PlanOutput{}, err
 	}
 	return PlanOutput{
@@ -111,9 +111,17 @@ func (v *Inventory) open(ctx context.Context, in InventoryInput, input patch.Inp
 		return err
 	}
 	// Either this run was opened before, or another took the key a moment ago.
-	again := &Row{Key: patch.RunKey(in.Run), Into: &patch.RunRow{}}
-	if loadErr := v.Table.Load(ctx, again); loadErr != nil || again.Found {
+	var old patch.RunRow
+	again := &Row{Key: patch.RunKey(in.Run), Into: &old}
+	if loadErr := v.Table.Load(ctx, again); loadErr != nil {
 		return loadErr
+	}
+	if again.Found && !old.Started.Equal(in.StartedAt) {
+		// Step Functions frees a name after 90 days; our rows, and what was approved under it, stay.
+		return fmt.Errorf("%w: a run of the name %s started at %s; give this one another name", patch.ErrInvalidInput, in.Run, old.Started.UTC().Format(time.RFC3339))
+	}
+	if again.Found {
+		return nil
 	}
 	return err
 }

@@ -70,6 +70,8 @@ type look struct {
 	failed  int // new failures
 	held    int // of them, those that keep their slot
 	cancels []cancellation
+	folded  int  // commands whose invocations were read
+	more    bool // some were left to the next look
 }
 
 // cancellation is asked for after it was written down.
@@ -86,6 +88,10 @@ func (p *Poll) follow(ctx context.Context, spoke Spoke, k *look) error {
 		return err
 	}
 	for i := range k.row.Open {
+		if k.folded == maxFolded {
+			k.more = true
+			break
+		}
 		c := &k.row.Open[i]
 		progress, found := all[c.ID]
 		now := c.Time(k.now, k.waited)
@@ -122,8 +128,13 @@ func progressOf(ctx context.Context, spoke Spoke, open []patch.OpenCommand) (map
 	return spoke.Progress(ctx, since.Add(-patch.ClockSkew), ids)
 }
 
+// maxFolded bounds the commands that one look writes down: each is an intent and
+// perhaps an audit entry, and a transaction takes a hundred.
+const maxFolded = 40
+
 // fold takes over what the invocations say, and decides on cancelling.
 func (p *Poll) fold(ctx context.Context, k *look, c *patch.OpenCommand, listed []patch.Invocation, ended, lost bool) error {
+	k.folded++
 	in := &patch.Intent{}
 	row := &Row{Key: patch.SendKey(k.target, c.Batch), Into: in}
 	if err := p.Table.Load(ctx, row); err != nil {
@@ -407,7 +418,7 @@ func (p *Poll) next(k *look) Answer {
 		}
 		return verify()
 	}
-	if len(k.cancels) > 0 {
+	if len(k.cancels) > 0 || k.more {
 		return wait(p.PollInterval)
 	}
 	return wait(k.row.NextPoll(p.PollInterval, k.now, k.waited))

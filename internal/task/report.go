@@ -121,6 +121,10 @@ func (v *Verify) report(ctx context.Context, in VerifyInput) (ReportOutput, erro
 	if err := f.load(ctx); err != nil {
 		return ReportOutput{}, err
 	}
+	if !f.run.Ended.IsZero() && f.in.Failure.Error == string(patch.ErrInvalidInput) {
+		// Another run of this name has ended long ago. Its report is not this one's.
+		return ReportOutput{Next: "done", Status: patch.RunFailed, Cause: short(f.in.Failure.Error + ": " + f.in.Failure.Cause)}, nil
+	}
 	if !f.run.Ended.IsZero() {
 		return ReportOutput{Next: "done", Status: f.run.Status, Cause: f.cause()}, nil
 	}
@@ -191,7 +195,7 @@ func (f *folder) load(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	if f.index, err = loadIndex(ctx, f.Objects, f.in.Run); err != nil {
+	if f.index, err = loadPlan(ctx, f.Objects, f.in.Run, f.run.Digest); err != nil {
 		return err
 	}
 	if f.targets, err = loadTargets(ctx, f.Table, f.in.Run, ""); err != nil {
@@ -495,6 +499,12 @@ func (f *folder) status(r *patch.Report) (patch.RunStatus, string) {
 		return patch.RunFailed, "the execution ended " + f.in.Status
 	}
 	for _, a := range f.asked {
+		if patch.ScopeThen(a.Scope) == "judge" {
+			if why, ok := f.doubtUpheld(r, a); ok {
+				return patch.RunStopped, why
+			}
+			continue
+		}
 		switch a.Status {
 		case patch.ApprovalRejected:
 			return patch.RunRejected, "the approval of " + a.Scope + " was rejected"
@@ -514,6 +524,23 @@ func (f *folder) status(r *patch.Report) (patch.RunStatus, string) {
 		return patch.RunIncomplete, fmt.Sprintf("%d account-regions could not be reached", len(r.Unreachable))
 	}
 	return patch.RunSucceeded, ""
+}
+
+// doubtUpheld tells whether people did not let the run go on after a doubtful
+// wave. The state machine stops there, so the wave's verdict is written here.
+func (f *folder) doubtUpheld(r *patch.Report, a patch.Approval) (string, bool) {
+	if a.Status != patch.ApprovalRejected && a.Status != patch.ApprovalExpired {
+		return "", false
+	}
+	for i := range r.Waves {
+		w := &r.Waves[i]
+		if w.Name == patch.ScopeWave(a.Scope) && w.Verdict == "" {
+			w.Verdict = patch.VerdictStop
+			w.Reason = orElse(w.Reason, "doubtful") + "; going on was " + a.Status
+			return "wave " + w.Name + " was doubtful: " + w.Reason, true
+		}
+	}
+	return "going on after a doubtful wave was " + a.Status, true
 }
 
 // maxCause keeps an error's text small enough for every payload that carries it.

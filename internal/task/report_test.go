@@ -113,8 +113,8 @@ func TestReport_unjudged(t *testing.T) {
 	assert.Equal(t, 4, r.Totals.Neutral)
 }
 
-// Closing a run that was stopped by hand cancels what is at work, frees its
-// lease, and sends nothing more.
+// Closing a run that was stopped by hand cancels what is at work, lets its lease
+// run out with the commands in it, and sends nothing more.
 func TestClose(t *testing.T) {
 	s := newSite(t, 6, serial)
 	s.must(s.send())
@@ -123,7 +123,8 @@ func TestClose(t *testing.T) {
 	assert.Equal(t, []string{"cmd-1 []"}, s.spoke.cancels)
 	var lease patch.Lease
 	s.load(patch.LeaseKey(s.target.Account, s.target.Region), &lease)
-	assert.Empty(t, lease.Run)
+	assert.Equal(t, []patch.CommandID{"cmd-1"}, lease.Commands, "whoever takes it over follows them first")
+	assert.False(t, s.now.Before(lease.Expires), "nobody has to wait for it")
 	s.sendAll()
 	assert.Len(t, s.sent, 1)
 }

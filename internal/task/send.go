@@ -23,7 +23,8 @@ type Send struct {
 	HubAccount   patch.AccountID
 	PollInterval time.Duration
 
-	approved map[string]bool // approvals that this process has verified, by id and digest
+	approved map[string]bool         // approvals that this process has verified, by id and digest
+	plans    map[string]*patch.Index // the plan that this process has read, by digest
 }
 
 // TargetInput is the payload of Send and Poll: the target, and how many planned
@@ -280,7 +281,10 @@ func (s *Send) intend(ctx context.Context, st *state, in *patch.Intent, group in
 	st.row.Batches = in.Batch
 	st.row.Skipped += len(in.Skipped)
 	st.row.Status = patch.TargetPatching
-	writes := []Write{st.renewLease(s.Now()), {How: Create, Key: patch.SendKey(st.target, in.Batch), Item: *in}}
+	renew := st.renewLease(s.Now())
+	st.lease.Marker, st.lease.MarkedAt = in.Marker, in.Written
+	renew.Item = st.lease
+	writes := []Write{renew, {How: Create, Key: patch.SendKey(st.target, in.Batch), Item: *in}}
 	if len(in.IDs) > 0 {
 		st.row.Pending = in.Batch
 		writes = append(writes, st.audit("send", "SendCommand", fmt.Sprintf("%s, %d instances, fence %d: %v", in.Marker, len(in.IDs), in.Fence, in.IDs), s.Now()))
@@ -290,7 +294,9 @@ func (s *Send) intend(ctx context.Context, st *state, in *patch.Intent, group in
 
 // sendIntent is the one place that sends.
 func (s *Send) sendIntent(ctx context.Context, st *state, leaf patch.Leaf, in patch.Intent) (Answer, error) {
-	id, err := s.Sender.Send(ctx, st.target, Command{
+	limited, cancel := context.WithTimeout(ctx, sendLimit)
+	defer cancel()
+	id, err := s.Sender.Send(limited, st.target, Command{
 		IDs: in.IDs, Operation: leaf.Operation, RebootOption: leaf.RebootOption, SnapshotID: leaf.SnapshotID, Marker: in.Marker,
 		MaxConcurrency: in.Slots, MaxErrors: max(st.row.ErrorLimit-st.row.Failures, 0), TimeoutSeconds: in.TimeoutSeconds,
 	})
@@ -361,9 +367,12 @@ func (s *Send) rejected(ctx context.Context, st *state, in patch.Intent, kind pa
 }
 
 const (
-	// visibility is how long SSM may take to list a command that it accepted.
-	// Source: field reports; no figure is published, read 2026-11.
-	visibility = 90 * time.Second
+	// sendLimit bounds a send, so that none can come after it was looked for.
+	sendLimit = 45 * time.Second
+	// visibility is how long after its intent a command may appear: the time that
+	// the function may run, and how long SSM may take to list what it accepted.
+	// Source: field reports of up to a minute; no figure is published, read 2026-11.
+	visibility = (120 + 90) * time.Second
 	// throttlePause lets a throttled account breathe.
 	throttlePause = 30 * time.Second
 	// leasePatience is how long a target waits for another run.

@@ -169,14 +169,14 @@ func TestSend_noAnswer(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSite(t, 1)
 			s.answers = []answer{test.answer}
-			assert.Equal(t, task.Answer{Next: "wait", Seconds: 90, Waited: 90}, s.must(s.send()))
+			assert.Equal(t, task.Answer{Next: "wait", Seconds: 210, Waited: 210}, s.must(s.send()))
 			assert.Equal(t, 1, s.row().Pending)
 
 			s.now = s.now.Add(30 * time.Second)
-			assert.Equal(t, task.Answer{Next: "wait", Seconds: 60, Waited: 60}, s.must(s.send()), "SSM may need a while to show it")
+			assert.Equal(t, task.Answer{Next: "wait", Seconds: 180, Waited: 180}, s.must(s.send()), "SSM may need a while to show it")
 			assert.Equal(t, task.Answer{Next: "send"}, s.must(s.poll()), "only the sender may look for what it sent")
 
-			s.now = s.now.Add(60 * time.Second)
+			s.now = s.now.Add(180 * time.Second)
 			s.sendAll()
 			assert.Len(t, s.sent, 1, "sent twice")
 			row := s.row()
@@ -353,8 +353,16 @@ func TestSend_approval(t *testing.T) {
 			decide(s, record(s), none)
 			s.key.err = patch.ErrUnavailable
 		}, patch.ErrUnavailable},
-		{"the wave does not say what was asked", func(s *site) {
-			edit(s, patch.WaveKey(siteRun, "w"), func(w *patch.WaveRow) { w.AskScope = "" })
+		{"the leaf and its row were changed together", func(s *site) {
+			decide(s, record(s), none)
+			s.leaf.Instances[0].ID = "i-0000000000000eeee"
+			data, err := patch.Canonical(s.leaf)
+			require.NoError(s.t, err)
+			s.bucket.localObjects[patch.LeafObject(s.target)] = data
+			edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) { r.LeafDigest = patch.Digest(data) })
+		}, patch.ErrTampered},
+		{"the wave's row says that nobody is asked", func(s *site) {
+			edit(s, patch.WaveKey(siteRun, "w"), func(w *patch.WaveRow) { w.AskScope = "none" })
 		}, patch.ErrTampered},
 	}
 	for _, test := range tests {
@@ -435,6 +443,34 @@ func TestSend_lease(t *testing.T) {
 		assert.Equal(t, "LeaseTakenOver", s.actions()[0])
 		assert.Equal(t, 8, s.row().Fence, "the fence only grows")
 		assert.Empty(t, s.spoke.cancels)
+	})
+	t.Run("left with a send that nobody adopted: followed first", func(t *testing.T) {
+		s := newSite(t, 2)
+		s.table.put(key, patch.Lease{Versioned: patch.Versioned{Version: 4}, Run: "other", Fence: 7, Expires: s.now.Add(-time.Second), Marker: "old b3", MarkedAt: s.now.Add(-time.Minute)})
+		s.must(s.send())
+		assert.Empty(t, s.sent, "it may still appear")
+		s.spoke.markers["old b3"] = "old-3"
+		s.spoke.progress["old-3"] = task.Progress{Targets: 2}
+		s.must(s.send())
+		assert.Empty(t, s.sent)
+		assert.Equal(t, []string{"old-3 []"}, s.spoke.cancels)
+		s.spoke.progress["old-3"] = task.Progress{Ended: true, Targets: 2}
+		s.sendAll()
+		assert.NotEmpty(t, s.sent)
+	})
+	t.Run("left with a send that never came to anything: taken over when it can appear no more", func(t *testing.T) {
+		s := newSite(t, 2)
+		s.table.put(key, patch.Lease{Versioned: patch.Versioned{Version: 4}, Run: "other", Fence: 7, Expires: s.now.Add(-time.Second), Marker: "old b3", MarkedAt: s.now.Add(-4 * time.Minute)})
+		s.sendAll()
+		assert.NotEmpty(t, s.sent)
+	})
+	t.Run("left by a former wave of this run: followed first", func(t *testing.T) {
+		s := newSite(t, 2)
+		s.table.put(key, patch.Lease{Versioned: patch.Versioned{Version: 4}, Run: siteRun, Wave: "former", Fence: 7, Expires: s.now.Add(time.Hour), Commands: []patch.CommandID{"old-1"}})
+		s.spoke.progress["old-1"] = task.Progress{Targets: 1}
+		s.must(s.send())
+		assert.Empty(t, s.sent)
+		assert.Equal(t, []string{"old-1 []"}, s.spoke.cancels)
 	})
 	t.Run("left with a command at work: cancelled first", func(t *testing.T) {
 		s := newSite(t, 2)

@@ -292,10 +292,10 @@ func newSite(t *testing.T, n int, change ...func(*patch.Leaf, *patch.TargetRow, 
 	row.LeafDigest = patch.Digest(data)
 	s.bucket.localObjects[patch.LeafObject(s.target)] = data
 	s.index = patch.Index{Run: siteRun, Waves: []patch.IndexWave{{
-		Name: "w", Operation: s.leaf.Operation, RebootOption: s.leaf.RebootOption, Planned: n,
+		Name: "w", Operation: s.leaf.Operation, RebootOption: s.leaf.RebootOption, Planned: n, AskScope: wave.AskScope,
 		Targets: []patch.IndexTarget{{Account: s.target.Account, Region: s.target.Region, Planned: n, Digest: row.LeafDigest}},
 	}}}
-	s.index.Seal()
+	require.NoError(t, s.index.Seal())
 	run.Digest = s.index.Digest
 	index, err := patch.Canonical(s.index)
 	require.NoError(t, err)
