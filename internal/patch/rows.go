@@ -67,6 +67,7 @@ type WaveRow struct {
 	Judged       Mark     `json:"judged"` // first look of the judge
 	Verdict      Verdict  `json:"verdict,omitempty"`
 	Reason       string   `json:"verdictReason,omitempty"`
+	Asked        string   `json:"asked,omitempty"` // the doubt that people were asked about
 	Decided      Mark     `json:"decided"`
 	PauseSeconds int      `json:"pauseSeconds"` // after the decision, before the next wave
 	SoakSeconds  int      `json:"soakSeconds"`

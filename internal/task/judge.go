@@ -51,26 +51,29 @@ func (v *Verify) weigh(ctx context.Context, run patch.RunID, wave string, waited
 		return stopped(out), nil
 	}
 	verdict, why := w.consider()
-	if verdict == patch.VerdictGood {
-		soak := time.Duration(w.row.SoakSeconds)*time.Second - w.row.Judged.Since(now, waited)
+	soak := time.Duration(w.row.SoakSeconds)*time.Second - w.row.Judged.Since(now, waited)
+	if verdict != patch.VerdictStop {
 		green, red, err := v.green(ctx, run, w.row.Alarms)
 		if err != nil {
 			return out, err
 		}
-		switch {
-		case !green:
-			verdict, why = patch.VerdictAsk, red
-		case soak > 0:
-			return v.soak(ctx, out, w, soak)
+		if green && soak > 0 {
+			return v.soak(ctx, out, w, soak) // a doubt of another kind is asked about after it
+		}
+		if !green {
+			verdict, why = patch.VerdictAsk, strings.TrimPrefix(why+"; "+red, "; ")
 		}
 	}
 	if verdict == patch.VerdictAsk {
 		if verdict, why, err = v.asked(ctx, w, why); err != nil {
 			return out, err
 		}
-		if verdict == patch.VerdictAsk {
+		switch {
+		case verdict == patch.VerdictAsk:
 			out.Next = "ask"
 			return out, v.keep(ctx, w, why, now)
+		case verdict == patch.VerdictGood && soak > 0:
+			return v.soak(ctx, out, w, soak) // going on does not shorten the soak
 		}
 	}
 	w.row.Verdict = verdict
@@ -237,6 +240,7 @@ func (v *Verify) asked(ctx context.Context, w *judged, why string) (patch.Verdic
 		return "", "", err
 	}
 	if !row.Found {
+		w.row.Asked = why
 		return patch.VerdictAsk, why, nil
 	}
 	status, err := verifyApproval(ctx, v.Table, v.Decisions, rec, w.run.Digest)
@@ -245,6 +249,9 @@ func (v *Verify) asked(ctx context.Context, w *judged, why string) (patch.Verdic
 	}
 	switch status {
 	case patch.ApprovalApproved:
+		if !strings.Contains(w.row.Asked, why) {
+			return patch.VerdictStop, why + "; people were asked about: " + w.row.Asked, nil
+		}
 		return patch.VerdictGood, why + "; approved", nil
 	case patch.ApprovalPending:
 		return patch.VerdictAsk, why, nil

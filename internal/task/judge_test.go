@@ -202,6 +202,30 @@ func TestJudge_alarms(t *testing.T) {
 }
 
 // The pause stands between two waves, not after the last.
+// approveDoubt lets the run go on after the wave.
+func (s *site) approveDoubt() {
+	rec := patch.Approval{ID: patch.ApprovalID(siteRun, "soak:w"), Run: siteRun, Scope: "soak:w", Digest: s.index.Digest, HubAccount: standHub, RequireDistinct: 1, Status: patch.ApprovalApproved, Expires: s.now.Add(time.Hour)}
+	s.table.put(patch.ApprovalKey(rec.ID), rec)
+	d := patch.Decision{Approval: rec.ID, Decision: patch.Approve, Identity: "link", At: s.now}
+	mac, err := s.key.MAC(s.t.Context(), rec.DecisionMessage(d))
+	require.NoError(s.t, err)
+	d.MAC = mac
+	s.table.put(patch.DecisionKey(rec.ID, "link"), d)
+}
+
+// People who let the run go on after one doubt have not been asked about the next.
+func TestJudge_anotherDoubt(t *testing.T) {
+	s := done(t, 0, gate(600, "arn"), func(_ *patch.Leaf, _ *patch.TargetRow, _ *patch.WaveRow, r *patch.RunRow) { r.Approval = patch.ApproveOnce })
+	s.green = errors.New("alarm one is ALARM")
+	assert.Equal(t, "ask", s.judge().Next)
+	s.approveDoubt()
+	out := s.judge()
+	assert.Equal(t, "wait", out.Next, "going on does not shorten the soak")
+	s.green = errors.New("alarm two is ALARM")
+	assert.Equal(t, "stop", s.judge().Next)
+	assert.Contains(t, s.wave().Reason, "people were asked about: alarm one")
+}
+
 func TestJudge_pause(t *testing.T) {
 	pause := func(_ *patch.Leaf, _ *patch.TargetRow, _ *patch.WaveRow, r *patch.RunRow) { r.WavePauseSeconds = 900 }
 	last := done(t, 0, pause)
