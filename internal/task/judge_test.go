@@ -215,7 +215,9 @@ func (s *site) approveDoubt() {
 
 // People who let the run go on after one doubt have not been asked about the next.
 func TestJudge_anotherDoubt(t *testing.T) {
-	s := done(t, 0, gate(600, "arn"), func(_ *patch.Leaf, _ *patch.TargetRow, _ *patch.WaveRow, r *patch.RunRow) { r.Approval = patch.ApproveOnce })
+	s := done(t, 0, gate(600, "arn"), func(_ *patch.Leaf, _ *patch.TargetRow, _ *patch.WaveRow, r *patch.RunRow) {
+		r.Approval = patch.ApproveOnce
+	})
 	s.green = errors.New("alarm one is ALARM")
 	assert.Equal(t, "ask", s.judge().Next)
 	s.approveDoubt()
