@@ -97,6 +97,9 @@ func LeafObject(t Target) string {
 // IndexObject is the plan's index, which carries its digest.
 func IndexObject(run RunID) string { return Prefix(run) + "plan/index.json" }
 
+// RefusedObject is a plan that was refused. Nothing is ever sent from it.
+func RefusedObject(run RunID) string { return Prefix(run) + "plan/refused.json" }
+
 // ResultObject holds the outcomes of one target.
 func ResultObject(t Target) string {
 	return Prefix(t.Run) + "results/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + ".json"

@@ -183,6 +183,8 @@ func TestRun_unreachableStops(t *testing.T) {
 	res := rehearse(t, o)
 	assert.Equal(t, patch.RunFailed, res.Status)
 	assert.Contains(t, res.Report.StatusReason, "onUnreachable")
+	require.Len(t, res.Report.Unreachable, 1, "the report says which account")
+	assert.Empty(t, res.Report.Instances)
 	assert.Zero(t, res.APICalls["ssm:SendCommand"])
 }
 

@@ -165,13 +165,21 @@ func (v *Inventory) guard(ctx context.Context, row *patch.RunRow, x patch.Index,
 	if len(why) == 0 {
 		return nil
 	}
+	data, err := patch.Canonical(x)
+	if err != nil {
+		return err
+	}
+	// The report of a refused plan tells what could not be reached.
+	if err := v.Objects.Store(ctx, patch.RefusedObject(x.Run), "application/json", data); err != nil {
+		return err
+	}
 	reason := strings.Join(why, "; ")
 	was := row.Version
 	row.Status, row.StatusReason = patch.RunFailed, reason
 	row.Version++
 	entry, head := row.Audit.Append(patch.RunChain(x.Run), "freeze", "PlanRefused", reason, v.Now())
 	row.Audit = head
-	err := v.Table.Write(ctx,
+	err = v.Table.Write(ctx,
 		Write{How: Audit, Key: entry.Key(), Item: entry},
 		Write{How: Replace, Key: patch.RunKey(x.Run), Item: *row, Was: was})
 	if err != nil {

@@ -191,8 +191,11 @@ func (f *folder) load(ctx context.Context) error {
 	if stop.Found {
 		f.abort = &abort
 	}
-	if f.run.Digest == "" || !f.run.Ended.IsZero() {
+	if !f.run.Ended.IsZero() {
 		return nil
+	}
+	if f.run.Digest == "" {
+		return f.loadRefused(ctx)
 	}
 	var err error
 	if f.index, err = loadPlan(ctx, f.Objects, f.in.Run, f.run.Digest); err != nil {
@@ -205,6 +208,24 @@ func (f *folder) load(ctx context.Context) error {
 		return err
 	}
 	return f.loadApprovals(ctx)
+}
+
+// loadRefused reads what a plan that was refused could not reach. Nothing else of
+// it counts: there is no run to report.
+func (f *folder) loadRefused(ctx context.Context) error {
+	if f.run.StatusReason == "" {
+		return nil
+	}
+	data, found, err := f.Objects.Fetch(ctx, patch.RefusedObject(f.in.Run))
+	if err != nil || !found {
+		return err
+	}
+	var refused patch.Index
+	if err := json.Unmarshal(data, &refused); err != nil {
+		return fmt.Errorf("%w: plan of run %s: %w", patch.ErrInternal, f.in.Run, err)
+	}
+	f.index.Unreachable = refused.Unreachable
+	return nil
 }
 
 func (f *folder) loadWaves(ctx context.Context) error {
