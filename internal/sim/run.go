@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"ec2patch/internal/asl"
@@ -51,12 +50,6 @@ func prepare(o Options) (*rehearsal, error) {
 	s.world.Faults = faults
 	s.world.OnAgentEvent = r.agentEvent
 	return r, r.expectApprover()
-}
-
-// CheckFaults tells whether a --faults can be used.
-func CheckFaults(s string) error {
-	_, err := parseFaults(s, rand.New(rand.NewPCG(0, 0)))
-	return err
 }
 
 // notValid makes a problem out of an error.

@@ -35,7 +35,7 @@ func large(tb testing.TB, accounts int) string {
 // of a history and a payload that does not grow.
 func TestRun_large(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes seconds")
+		t.Skip("takes seconds; make test and CI run it")
 	}
 	small, big := options(t, large(t, 10)), options(t, large(t, 90))
 	small.Instances, big.Instances = 9, 9 // so few hold none that cannot be patched

@@ -210,10 +210,10 @@ func tooOld(version string) bool {
 			return false
 		}
 		h, err := strconv.Atoi(have[i])
-		if err != nil {
+		w, wrong := strconv.Atoi(want[i])
+		if err != nil || wrong != nil {
 			return false
 		}
-		w, _ := strconv.Atoi(want[i]) //nolint:errcheck // oldestAgent is a constant of numbers
 		if h != w {
 			return h < w
 		}
