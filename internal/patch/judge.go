@@ -216,7 +216,7 @@ func (s *PatchState) Clean() bool {
 
 // open says what keeps the state from being clean.
 func (s *PatchState) open() string {
-	text := fmt.Sprintf("%d patches missing", count(s.Missing))
+	text := Count(count(s.Missing), "patch") + " missing"
 	if n := count(s.InstalledPendingReboot); n > 0 {
 		text += fmt.Sprintf(", %d waiting for a reboot", n)
 	}
@@ -231,12 +231,7 @@ func settled(o Outcome, reason string) Finding {
 }
 
 // patches counts them in words.
-func patches(n *int, what string) string {
-	if count(n) == 1 {
-		return "1 patch " + what
-	}
-	return fmt.Sprintf("%d patches %s", count(n), what)
-}
+func patches(n *int, what string) string { return Count(count(n), "patch") + " " + what }
 
 func count(n *int) int {
 	if n == nil {
