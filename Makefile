@@ -11,7 +11,7 @@ ARCH     ?= arm64
 FUZZTIME ?= 10s
 TEMPLATES := $(wildcard cloudformation/*.yaml)
 
-.PHONY: help demo build test check lint fmt vet templates shell workflows golden fuzz bench sim crash killer mutants package deploy-hub deploy-spoke clean
+.PHONY: help demo build test check lint fmt vet templates shell workflows golden fuzz bench sim crash killer mutants attack package deploy-hub deploy-spoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ killer: ## count what a killer patch costs, over 1,000 seeds
 
 mutants: ## plant each bug of internal/sim/testdata/mutants.txt; the rules must see it
 	MUTANTS=1 go test ./internal/sim -count=1 -timeout 60m -v -run '^TestMutants$$'
+
+attack: ## guess a million approval links; about 20 s
+	ATTACK=1 go test ./internal/task -count=1 -v -run '^TestT28_Guessing$$'
 
 package: ## build dist/lambda.zip for ARCH
 	go run ./internal/packer -arch $(ARCH) -out dist/lambda.zip

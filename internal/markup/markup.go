@@ -39,7 +39,7 @@ type Part interface{ write(*writer) }
 // Document writes a page: the document type, the root element and a line break.
 // It fails if w does, or if a part is not what this package takes to be safe.
 func Document(w io.Writer, root Part) error {
-	out := &writer{Writer: bufio.NewWriterSize(w, 64<<10)}
+	out := &writer{Writer: bufio.NewWriter(w)}
 	out.raw("<!doctype html>\n")
 	out.part(root)
 	out.raw("\n")

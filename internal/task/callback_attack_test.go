@@ -10,7 +10,6 @@ import (
 	"go/parser"
 	"go/token"
 	"log/slog"
-	"math/rand"
 	"net/url"
 	"strings"
 	"sync"
@@ -392,35 +391,6 @@ func TestT27_LengthExtension(t *testing.T) {
 	assert.Equal(t, 404, s.get(t, s.queryFor(longer)).Status)
 }
 
-func TestT28_Guessing(t *testing.T) {
-	s := newStand(t)
-	want := s.get(t, "")
-	same := func(res task.HTTPResponse, what string) {
-		assert.Equal(t, want, res, "%s can be told from a damaged link", what)
-	}
-	rng := rand.New(rand.NewSource(28))
-	mac := make([]byte, 32)
-	s.unchanged(t, func() {
-		for i := range 10_000 {
-			rng.Read(mac)
-			id := s.rec.ID
-			if i%2 == 0 {
-				id = fmt.Sprintf("%016x%016x", rng.Uint64(), rng.Uint64())
-			}
-			res := s.get(t, "a="+id+"&c="+patch.Capability(mac))
-			if res.Status != want.Status || !bytes.Equal(res.Body, want.Body) {
-				t.Fatalf("guess %d was answered with %d", i, res.Status)
-			}
-		}
-	})
-	same(s.get(t, "a="+s.rec.ID), "a link without MAC")
-	s.now = s.rec.Expires.Add(time.Hour)
-	same(s.get(t, "a="+s.rec.ID+"&c="+patch.Capability(mac)), "an expired question, to a guesser,")
-	s.now = s.rec.Asked
-	same(s.do(t, s.form("approve", "c", patch.Capability(mac))), "a forged post")
-	same(s.do(t, s.form("approve", "c", patch.Capability(mac), "code", "1")), "a forged post with a wrong code")
-}
-
 func TestT29_Expiry(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -774,46 +744,4 @@ func TestT46_ErrorProbing(t *testing.T) {
 			assert.NotContains(t, string(res.Body), never)
 		}
 	}
-}
-
-func TestCallback_FloodOfOtherRequests(t *testing.T) {
-	s := newStand(t)
-	rng := rand.New(rand.NewSource(26))
-	pick := func(from ...string) string { return from[rng.Intn(len(from))] }
-	query, code := s.query(), s.rec.Code()
-	_, capability, _ := strings.Cut(query, "&c=")
-	var bodies [][]byte
-	for _, decision := range []string{"approve", "reject", ""} {
-		bodies = append(bodies, s.form(decision).Body, s.form(decision, "code", "").Body, s.form(decision, "name", "").Body)
-	}
-	n := 100_000
-	if testing.Short() {
-		n = 5_000
-	}
-	r := s.form("approve")
-	s.unchanged(t, func() {
-		for i := range n {
-			r.Body = bodies[rng.Intn(len(bodies))]
-			r.Method = pick("GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "get", "TRACE", "POST")
-			r.Path = pick("/callback", "/operator", "/", "/callback/", "/callback")
-			r.RawQuery = pick("", query, "a="+s.rec.ID, "c="+capability, query+"&decision=approve&code="+code)
-			r.Header["x-http-method-override"] = "POST"
-			r.Header["content-type"] = pick("application/x-www-form-urlencoded", "application/json", "text/html")
-			if r.Method == "POST" {
-				// The one thing left out is a decision: a byte of the link is changed.
-				damaged := []byte(capability)
-				at := rng.Intn(len(damaged))
-				damaged[at] = pick("A", "b", "-", "%", "=", "\x00")[0]
-				if string(damaged) == capability {
-					continue
-				}
-				r.RawQuery = ""
-				r.Body = []byte("a=" + s.rec.ID + "&c=" + url.QueryEscape(string(damaged)) + "&decision=approve&name=x&code=" + code)
-			}
-			if _, err := s.Handle(t.Context(), r); err != nil {
-				t.Fatalf("request %d: %v", i, err)
-			}
-		}
-	})
-	assert.Equal(t, 303, s.do(t, s.form("approve")).Status)
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ type callbackTable struct {
 	rows   map[patch.Key]json.RawMessage
 	audits map[patch.Key]patch.AuditEntry
 	writes int
+	loads  int // calls of Load and Scan
 
 	before func() error // before a write: an error strikes before the effect
 	after  func() error // after a write: the reply is lost
@@ -37,6 +39,7 @@ type callbackTable struct {
 func (t *callbackTable) Load(_ context.Context, rows ...*task.Row) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.loads++
 	if t.down != nil {
 		return t.down
 	}
@@ -57,6 +60,7 @@ func (t *callbackTable) Load(_ context.Context, rows ...*task.Row) error {
 
 func (t *callbackTable) Scan(_ context.Context, pk, prefix string, each func(string, func(any) error) error) error {
 	t.mu.Lock()
+	t.loads++
 	found := map[string]json.RawMessage{}
 	for key, data := range t.rows {
 		if key.PK == pk && strings.HasPrefix(key.SK, prefix) {
@@ -195,9 +199,11 @@ func (t *callbackTable) chain(tb testing.TB, name string) []patch.AuditEntry {
 type localKey struct {
 	secret string
 	err    error
+	calls  atomic.Int64
 }
 
 func (k *localKey) MAC(_ context.Context, message []byte) ([]byte, error) {
+	k.calls.Add(1)
 	if k.err != nil {
 		return nil, k.err
 	}
