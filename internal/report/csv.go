@@ -22,26 +22,38 @@ func Columns() []string {
 	}
 }
 
-// CSV writes one row for each instance: those of the plan first, then those that
-// matched a wave and were left out ("planned" says no). A count that was not
-// reported is an empty cell. Command output stands in report.json only.
-func CSV(w io.Writer, r *patch.Report) error {
-	out := csv.NewWriter(w)
-	if err := out.Write(Columns()); err != nil {
+// csvForm is report.csv under way.
+type csvForm struct {
+	out *csv.Writer
+	run patch.RunID
+}
+
+// NewCSV begins report.csv: one row for each instance, those of the plan first,
+// then those that matched a wave and were left out ("planned" says no). A count
+// that was not reported is an empty cell. Command output stands in report.json only.
+func NewCSV(w io.Writer, r *patch.Report) (Form, error) {
+	f := &csvForm{out: csv.NewWriter(w), run: r.Run}
+	return f, f.row(Columns())
+}
+
+func (f *csvForm) Instance(i patch.InstanceReport) error {
+	return f.row(cells(planned(f.run, inert(i))))
+}
+
+func (f *csvForm) Excluded(e patch.ExcludedInstance) error {
+	return f.row(cells(excluded(f.run, inertExcluded(e))))
+}
+
+func (f *csvForm) row(cells []string) error {
+	if err := f.out.Write(cells); err != nil {
 		return fmt.Errorf("write report.csv: %w", err)
 	}
-	for _, i := range r.Instances {
-		if err := out.Write(cells(planned(r.Run, inert(i)))); err != nil {
-			return fmt.Errorf("write report.csv: %w", err)
-		}
-	}
-	for _, e := range r.Excluded {
-		if err := out.Write(cells(excluded(r.Run, inertExcluded(e)))); err != nil {
-			return fmt.Errorf("write report.csv: %w", err)
-		}
-	}
-	out.Flush()
-	return out.Error()
+	return nil
+}
+
+func (f *csvForm) Close() error {
+	f.out.Flush()
+	return f.out.Error()
 }
 
 func planned(run patch.RunID, i patch.InstanceReport) []string {

@@ -62,28 +62,54 @@ type groups struct {
 	keys  []groupKey
 }
 
-// problems groups every instance that needs attention, the most urgent first.
-func problems(r *patch.Report) []group {
-	gs := groups{byKey: map[groupKey]*group{}}
+// gathered is what the long lists of a report come to on a page or a screen.
+type gathered struct {
+	attention groups // what somebody has to look at
+	warned    groups // good, with a warning: by its text
+	good      listing[row]
+	named     int // planned instances that the report lists
+}
+
+func newGathered() *gathered {
+	return &gathered{attention: groups{byKey: map[groupKey]*group{}}, warned: groups{byKey: map[groupKey]*group{}}}
+}
+
+// gather goes through a report that is in memory.
+func gather(r *patch.Report) *gathered {
+	g := newGathered()
 	for _, i := range r.Instances {
-		if isDone(i.Outcome) {
-			continue
-		}
-		if g := gs.of(i.Outcome, Line(i.Reason)).count(i.Account); len(g.Rows) < maxPerGroup {
-			g.Rows = append(g.Rows, plannedRow(inert(i)))
-		}
+		g.instance(i)
 	}
 	for _, e := range r.Excluded {
-		if g := gs.of(e.Outcome, Line(e.Reason)).count(e.Account); len(g.Rows) < maxPerGroup {
-			g.Rows = append(g.Rows, excludedRow(inertExcluded(e)))
-		}
+		g.excluded(e)
 	}
-	return gs.sorted()
+	return g
+}
+
+func (g *gathered) instance(i patch.InstanceReport) {
+	g.named++
+	if !isDone(i.Outcome) {
+		g.attention.add(i.Outcome, i.Reason, i)
+		return
+	}
+	if i.Warning != "" {
+		g.warned.add(i.Outcome, i.Warning, i)
+	}
+	g.good.Total++
+	if len(g.good.Rows) < maxGoodRows {
+		g.good.Rows = append(g.good.Rows, plannedRow(inert(i)))
+	}
+}
+
+func (g *gathered) excluded(e patch.ExcludedInstance) {
+	if in := g.attention.of(e.Outcome, Line(e.Reason)).count(e.Account); len(in.Rows) < maxPerGroup {
+		in.Rows = append(in.Rows, excludedRow(inertExcluded(e)))
+	}
 }
 
 // unnamed is how many planned instances the report counts and does not list. It
 // is zero for every report that a run wrote to its end.
-func unnamed(r *patch.Report) int { return max(r.Totals.Planned-len(r.Instances), 0) }
+func (g *gathered) unnamed(r *patch.Report) int { return max(r.Totals.Planned-g.named, 0) }
 
 // openTitle is the heading above the instances that need attention.
 func openTitle(r *patch.Report) string {
@@ -95,13 +121,13 @@ func openTitle(r *patch.Report) string {
 
 // calm is the sentence under that heading where the groups do not say all: there
 // are none, or the report names fewer instances than it counts.
-func calm(r *patch.Report, open []group) string {
+func (g *gathered) calm(r *patch.Report) string {
 	switch {
-	case unnamed(r) == 1:
+	case g.unnamed(r) == 1:
 		return "1 of the planned instances is counted and not named in the report."
-	case unnamed(r) > 0:
-		return count(unnamed(r)) + " of the planned instances are counted and not named in the report."
-	case len(open) > 0:
+	case g.unnamed(r) > 0:
+		return count(g.unnamed(r)) + " of the planned instances are counted and not named in the report."
+	case len(g.attention.keys) > 0:
 		return ""
 	case r.Totals.Planned == 0:
 		return "No instance was planned."
@@ -111,18 +137,11 @@ func calm(r *patch.Report, open []group) string {
 	return "Every planned instance is patched or compliant."
 }
 
-// warnings groups the good instances that carry a warning by its text.
-func warnings(r *patch.Report) []group {
-	gs := groups{byKey: map[groupKey]*group{}}
-	for _, i := range r.Instances {
-		if !isDone(i.Outcome) || i.Warning == "" {
-			continue
-		}
-		if g := gs.of(i.Outcome, Line(i.Warning)).count(i.Account); len(g.Rows) < maxPerGroup {
-			g.Rows = append(g.Rows, plannedRow(inert(i)))
-		}
+// add puts a planned instance into its group.
+func (gs *groups) add(o patch.Outcome, reason string, i patch.InstanceReport) {
+	if g := gs.of(o, Line(reason)).count(i.Account); len(g.Rows) < maxPerGroup {
+		g.Rows = append(g.Rows, plannedRow(inert(i)))
 	}
-	return gs.sorted()
 }
 
 // of finds or makes a group. Past maxGroups an outcome's new reasons share one.
@@ -150,6 +169,7 @@ func (g *group) count(a patch.AccountID) *group {
 	return g
 }
 
+// sorted is all groups, the most urgent first.
 func (gs *groups) sorted() []group {
 	rank := map[patch.Outcome]int{}
 	for i, o := range notDone() {

@@ -16,10 +16,32 @@ const (
 	maxListed       = 1000
 )
 
-// HTML writes report.html: one file without scripts, fonts, pictures or links to
-// anywhere. Its content security policy forbids everything but its own style.
-func HTML(w io.Writer, r *patch.Report) error {
-	if err := markup.Document(w, newPage(r).html()); err != nil {
+// htmlForm is report.html under way.
+type htmlForm struct {
+	out  io.Writer
+	head *patch.Report
+	seen *gathered
+}
+
+// NewHTML begins report.html: one file without scripts, fonts, pictures or links
+// to anywhere. Its content security policy forbids everything but its own style.
+// It is written when it is closed, from r and what was seen until then.
+func NewHTML(w io.Writer, r *patch.Report) Form {
+	return &htmlForm{out: w, head: r, seen: newGathered()}
+}
+
+func (f *htmlForm) Instance(i patch.InstanceReport) error {
+	f.seen.instance(i)
+	return nil
+}
+
+func (f *htmlForm) Excluded(e patch.ExcludedInstance) error {
+	f.seen.excluded(e)
+	return nil
+}
+
+func (f *htmlForm) Close() error {
+	if err := markup.Document(f.out, newPage(f.head, f.seen).html()); err != nil {
 		return fmt.Errorf("write report.html: %w", err)
 	}
 	return nil
@@ -71,16 +93,15 @@ type listing[T any] struct {
 // More is how many are not listed.
 func (l listing[T]) More() int { return l.Total - len(l.Rows) }
 
-func newPage(r *patch.Report) page {
-	open := problems(r)
+func newPage(r *patch.Report, seen *gathered) page {
 	p := page{
 		Policy: policy(markup.NewSheet(pageCSS)),
 		Run:    Line(string(r.Run)), Status: r.Status, Tone: statusTone(r.Status),
 		Sentence: statusSentence(r.Status, r.DryRun), Reason: Line(r.StatusReason), DryRun: r.DryRun,
 		Facts: facts(r), Tiles: tiles(r), Bar: bar(r.Totals.Outcomes, r.Totals.Planned),
-		Problems: open, Open: openTitle(r), Calm: calm(r, open), Warnings: warnings(r),
+		Problems: seen.attention.sorted(), Open: openTitle(r), Calm: seen.calm(r), Warnings: seen.warned.sorted(),
 		Unreach: first(r.Unreachable, maxListed, inertUnreachable), Asked: first(r.Approvals, maxListed, inertApproval),
-		Timeline: newTimeline(r), Waves: waveViews(r.Waves), Good: goodRows(r),
+		Timeline: newTimeline(r), Waves: waveViews(r.Waves), Good: seen.good,
 		Digest: Line(r.PlanDigest), Schema: r.SchemaVersion,
 	}
 	p.Sign = map[tone]string{toneGood: "✓", toneWarn: "!", toneBad: "✗"}[p.Tone]
@@ -129,7 +150,7 @@ func tiles(r *patch.Report) []tile {
 	return append(out,
 		tile{Number: r.Totals.Failures, Label: "failures", Tone: loud(r.Totals.Failures, toneBad), Sign: "✗", Note: "of every kind"},
 		tile{Number: o[patch.NotSent], Label: "not sent", Tone: loud(o[patch.NotSent], toneWarn), Sign: "–", Note: "planned, untouched"},
-		tile{Number: len(r.Excluded), Label: "outside the plan", Tone: loud(len(r.Excluded), toneWarn), Sign: "○", Note: "matched, left out"},
+		tile{Number: r.Totals.Excluded, Label: "outside the plan", Tone: loud(r.Totals.Excluded, toneWarn), Sign: "○", Note: "matched, left out"},
 		tile{Number: len(r.Unreachable), Label: "unreachable", Tone: loud(len(r.Unreachable), toneBad), Sign: "⊘", Note: "accounts and regions"},
 	)
 }
@@ -240,20 +261,6 @@ func verdictTone(v patch.Verdict) tone {
 		return toneBad
 	}
 	return toneNone
-}
-
-func goodRows(r *patch.Report) listing[row] {
-	var l listing[row]
-	for _, i := range r.Instances {
-		if !isDone(i.Outcome) {
-			continue
-		}
-		l.Total++
-		if len(l.Rows) < maxGoodRows {
-			l.Rows = append(l.Rows, plannedRow(inert(i)))
-		}
-	}
-	return l
 }
 
 func first[T any](in []T, limit int, f func(T) T) listing[T] {

@@ -10,25 +10,68 @@ import (
 	"ec2patch/internal/patch"
 )
 
-// JSON writes report.json: one object, one line for each instance, so that
-// line tools can read it too. Lists that are empty are [], never null.
-func JSON(w io.Writer, r *patch.Report) error {
-	out := bufio.NewWriter(w)
+// jsonForm is report.json under way.
+type jsonForm struct {
+	out  *bufio.Writer
+	rest []byte // what follows the lists
+	list int    // 0: instances, 1: excluded
+	n    int    // items of that list so far
+}
+
+// NewJSON begins report.json: one object, one line for each instance, so that
+// line tools can read it too. Lists that are empty are [], never null. The lists
+// of r itself are not looked at.
+func NewJSON(w io.Writer, r *patch.Report) (Form, error) {
 	head, rest, err := frame(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	out.Write(head)
-	if err := list(out, "instances", r.Instances, inert); err != nil {
-		return err
+	f := &jsonForm{out: bufio.NewWriter(w), rest: rest}
+	f.out.Write(head)
+	f.out.WriteString(`"instances":[`)
+	return f, nil
+}
+
+func (f *jsonForm) Instance(i patch.InstanceReport) error {
+	if f.list != 0 {
+		return fmt.Errorf("encode the report: instance %s comes after the excluded ones", i.InstanceID)
 	}
-	out.WriteByte(',')
-	if err := list(out, "excluded", r.Excluded, inertExcluded); err != nil {
-		return err
+	return f.item(inert(i))
+}
+
+func (f *jsonForm) Excluded(e patch.ExcludedInstance) error {
+	f.excluded()
+	return f.item(inertExcluded(e))
+}
+
+// excluded begins the second list.
+func (f *jsonForm) excluded() {
+	if f.list == 0 {
+		f.out.WriteString(`],"excluded":[`)
+		f.list, f.n = 1, 0
 	}
-	out.Write(rest)
-	out.WriteByte('\n')
-	return out.Flush()
+}
+
+func (f *jsonForm) item(v any) error {
+	data, err := marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode the report: %w", err)
+	}
+	if f.n > 0 {
+		f.out.WriteByte(',')
+	}
+	f.n++
+	f.out.WriteByte('\n')
+	_, err = f.out.Write(data)
+	return err
+}
+
+func (f *jsonForm) Close() error {
+	f.excluded()
+	f.out.WriteByte(']')
+	f.out.Write(f.rest)
+	f.out.WriteByte('\n')
+	return f.out.Flush()
 }
 
 // frame is the report without its long lists, in two parts: before and after
@@ -78,23 +121,6 @@ func each[T any](in []T, f func(T) T) []T {
 		out[i] = f(v)
 	}
 	return out
-}
-
-func list[T any](out *bufio.Writer, key string, items []T, f func(T) T) error {
-	fmt.Fprintf(out, "%q:[", key)
-	for i, item := range items {
-		if i > 0 {
-			out.WriteByte(',')
-		}
-		out.WriteByte('\n')
-		data, err := marshal(f(item))
-		if err != nil {
-			return fmt.Errorf("encode %s[%d]: %w", key, i, err)
-		}
-		out.Write(data)
-	}
-	out.WriteByte(']')
-	return nil
 }
 
 // marshal keeps <, > and & readable; the report is a file, not part of a page.

@@ -165,3 +165,18 @@ func TestText_OfInstancesThatAreCountedAndNotNamed(t *testing.T) {
 		assert.Contains(t, render(t, text(100, false), r), want)
 	}
 }
+
+// A form takes instances before those that were left out; report.json would else
+// list one among the others.
+func TestNewJSON_TakesTheListsInOrder(t *testing.T) {
+	var b bytes.Buffer
+	f, err := report.NewJSON(&b, sample())
+	require.NoError(t, err)
+	require.NoError(t, f.Excluded(sample().Excluded[0]))
+	assert.ErrorContains(t, f.Instance(sample().Instances[0]), "comes after")
+	require.NoError(t, f.Close())
+	var got patch.Report
+	require.NoError(t, json.Unmarshal(b.Bytes(), &got))
+	assert.Empty(t, got.Instances)
+	assert.Len(t, got.Excluded, 1)
+}

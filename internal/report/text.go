@@ -28,7 +28,7 @@ func Text(w io.Writer, r *patch.Report, width int, colour bool) error {
 	t := textWriter{out: bufio.NewWriter(w), width: max(width, minTextWidth), colour: colour}
 	t.head(r)
 	t.waves(r.Waves)
-	t.problems(r, problems(r), warnings(r))
+	t.problems(r, gather(r))
 	t.unreachable(r.Unreachable)
 	t.approvals(r.Approvals)
 	t.recap(r)
@@ -197,9 +197,10 @@ func tableWidth(rows [][]string) int {
 	return total
 }
 
-func (t *textWriter) problems(r *patch.Report, open, warned []group) {
+func (t *textWriter) problems(r *patch.Report, seen *gathered) {
+	open, warned := seen.attention.sorted(), seen.warned.sorted()
 	fmt.Fprintf(t.out, "\n%s\n", t.bold(openTitle(r)))
-	t.wrap("  ", calm(r, open))
+	t.wrap("  ", seen.calm(r))
 	for _, g := range open[:min(len(open), maxTextGroups)] {
 		t.group(g)
 	}
