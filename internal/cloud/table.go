@@ -170,6 +170,8 @@ func (t *Table) one(ctx context.Context, a types.TransactWriteItem) error {
 // action is one write in DynamoDB's words.
 func (t *Table) action(w task.Write) (types.TransactWriteItem, error) {
 	switch w.How {
+	case task.Require:
+		return types.TransactWriteItem{ConditionCheck: t.require(w)}, nil
 	case task.Add:
 		return t.add(w), nil
 	case task.Delete:
@@ -191,6 +193,19 @@ func (t *Table) action(w task.Write) (types.TransactWriteItem, error) {
 		put.ExpressionAttributeValues = item{":was": number(w.Was)}
 	}
 	return types.TransactWriteItem{Put: put}, nil
+}
+
+// require is a condition on a row that the transaction does not write.
+func (t *Table) require(w task.Write) *types.ConditionCheck {
+	check := &types.ConditionCheck{
+		TableName: &t.State, Key: keyItem(w.Key), ConditionExpression: aws.String("attribute_not_exists(#f)"),
+		ExpressionAttributeNames: map[string]string{"#f": w.Field},
+	}
+	if w.Value != "" {
+		check.ConditionExpression = aws.String("#f = :v")
+		check.ExpressionAttributeValues = item{":v": text(w.Value)}
+	}
+	return check
 }
 
 func (t *Table) add(w task.Write) types.TransactWriteItem {

@@ -246,6 +246,7 @@ func troubles() []trouble {
 		{"two runs", 4, twoRuns},
 		{"dead run", 3, deadRun},
 		{"stuck run", 3, stuckRun},
+		{"abort as it sends", 3, abortAsItSends},
 	}
 }
 

@@ -63,7 +63,7 @@ func (s *Send) takeLease(ctx context.Context, st *state) (held bool, err error) 
 	}
 	st.row.Fence, st.row.Busy = st.lease.Fence, time.Time{}
 	entry := st.audit("send", action, fmt.Sprintf("fence %d", st.lease.Fence), now)
-	if err := st.save(ctx, s.Table, take, entry); err != nil {
+	if err := st.save(ctx, s.Table, append(st.goesOn(), take, entry)...); err != nil {
 		return false, err
 	}
 	return true, nil

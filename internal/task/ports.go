@@ -38,6 +38,9 @@ type Write struct {
 	Item any            // for Create, Replace, Put and Audit
 	Was  int            // for Replace: the version that was read
 	Add  map[string]int // for Add
+
+	Field string // for Require: the field that is looked at
+	Value string // for Require: what it must be; empty: it must be missing
 }
 
 // How says what a write does and under which condition.
@@ -51,6 +54,7 @@ const (
 	Add                // add to counters; the row may be missing
 	Delete             // the row may be missing
 	Audit              // as Create, in the audit table
+	Require            // nothing is written: the row's Field must be Value, or missing. A row that is not there has no fields
 )
 
 // Objects is the data bucket.

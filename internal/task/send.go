@@ -119,7 +119,7 @@ func (st *state) mustStop(now time.Time) string {
 	switch {
 	case st.abort != nil:
 		return patch.ReasonAbort
-	case st.run.Status != patch.RunRunning:
+	case st.run.Status != patch.RunRunning, st.wave.Verdict != "":
 		return patch.ReasonStopped
 	case st.row.Steps() >= st.row.MaxPolls, st.row.OverBudget(), st.own.Failures > st.limit, st.counts.Failures > st.wave.FailLimit, st.total.Failures > st.whole.FailLimit:
 		return patch.ReasonBudget
@@ -127,6 +127,16 @@ func (st *state) mustStop(now time.Time) string {
 		return patch.ReasonLease
 	}
 	return ""
+}
+
+// goesOn makes conditions of what mustStop reads of the run and the wave: whoever
+// read them before they changed writes nothing, and so sends nothing.
+func (st *state) goesOn() []Write {
+	return []Write{
+		{How: Require, Key: patch.RunKey(st.target.Run), Field: "runStatus", Value: string(patch.RunRunning)},
+		{How: Require, Key: patch.AbortKey(st.target.Run), Field: "pk"},
+		{How: Require, Key: patch.WaveKey(st.target.Run, st.target.Wave), Field: "verdict"},
+	}
 }
 
 // save writes the target's row, and with it whatever must not happen without it.
@@ -268,7 +278,8 @@ func whyNot(m Machine, a Agent) string {
 	return ""
 }
 
-// intend makes the send durable before it happens: audit, intent and row, all or none.
+// intend makes the send durable before it happens: audit, intent and row, all or
+// none. It holds only while the run goes on.
 func (s *Send) intend(ctx context.Context, st *state, in *patch.Intent, group int) error {
 	if group == 0 {
 		st.row.Next += len(in.IDs) + len(in.Skipped)
@@ -284,7 +295,7 @@ func (s *Send) intend(ctx context.Context, st *state, in *patch.Intent, group in
 	renew := st.renewLease(s.Now())
 	st.lease.Marker, st.lease.MarkedAt = in.Marker, in.Written
 	renew.Item = st.lease
-	writes := []Write{renew, {How: Create, Key: patch.SendKey(st.target, in.Batch), Item: *in}}
+	writes := append(st.goesOn(), renew, Write{How: Create, Key: patch.SendKey(st.target, in.Batch), Item: *in})
 	if len(in.IDs) > 0 {
 		st.row.Pending = in.Batch
 		writes = append(writes, st.audit("send", "SendCommand", fmt.Sprintf("%s, %d instances, fence %d: %v", in.Marker, len(in.IDs), in.Fence, in.IDs), s.Now()))

@@ -530,3 +530,48 @@ func TestSend_unknownTarget(t *testing.T) {
 	_, err := s.sender().Handle(t.Context(), task.TargetInput{Target: at})
 	assert.Equal(t, patch.ErrInternal, patch.KindOf(err))
 }
+
+// A sender that read that the run goes on, and writes after it was ended, sends
+// nothing: the transaction carries what it read as a condition.
+func TestSend_lateSenderSendsNothing(t *testing.T) {
+	ends := []struct {
+		name   string
+		end    func(s *site)
+		closed string
+	}{
+		{"the run was closed", func(s *site) {
+			edit(s, patch.RunKey(siteRun), func(r *patch.RunRow) { r.Status = patch.RunFailed })
+		}, patch.ReasonStopped},
+		{"the run was aborted", func(s *site) { s.table.put(patch.AbortKey(siteRun), patch.Abort{Reason: "enough"}) }, patch.ReasonAbort},
+		{"the wave was judged", func(s *site) {
+			edit(s, patch.WaveKey(siteRun, "w"), func(w *patch.WaveRow) { w.Verdict = patch.VerdictStop })
+		}, patch.ReasonStopped},
+	}
+	for _, end := range ends {
+		for i, name := range []string{"before the lease", "before the intent"} {
+			t.Run(end.name+" "+name, func(t *testing.T) {
+				s := newSite(t, 2)
+				writes := 0
+				s.table.fail = func([]task.Write) error {
+					if writes++; writes == i+1 {
+						end.end(s)
+					}
+					return nil
+				}
+				a, err := s.send()
+				if i == 0 {
+					require.NoError(t, err)
+					assert.Equal(t, "wait", a.Next, "as if another run were in the way")
+				} else {
+					assert.ErrorIs(t, err, patch.ErrConflict, "the state machine tries again")
+				}
+				assert.Empty(t, s.sent)
+				assert.Empty(t, s.intents())
+				assert.NotContains(t, s.actions(), "SendCommand")
+				assert.Equal(t, "verify", s.sendAll().Next)
+				assert.Empty(t, s.sent)
+				assert.Equal(t, end.closed, s.row().Closed)
+			})
+		}
+	}
+}

@@ -54,6 +54,11 @@ func (t *stateTable) apply(writes []task.Write) error {
 			return fmt.Errorf("two writes of one transaction touch %v", w.Key)
 		}
 		seen[w.Key] = true
+		if w.How == task.Require {
+			if err := t.requires(w); err != nil {
+				return err
+			}
+		}
 		if w.How == task.Create || w.How == task.Replace || w.How == task.Audit {
 			if err := t.holds(w); err != nil {
 				return err
@@ -69,8 +74,26 @@ func (t *stateTable) apply(writes []task.Write) error {
 	return nil
 }
 
+// requires holds the condition on a row that is not written.
+func (t *stateTable) requires(w task.Write) error {
+	fields := map[string]any{}
+	if data, ok := t.rows[w.Key]; ok {
+		if err := json.Unmarshal(data, &fields); err != nil {
+			return err
+		}
+		fields["pk"] = w.Key.PK
+	}
+	value, there := fields[w.Field]
+	if there == (w.Value == "") || there && value != w.Value {
+		return fmt.Errorf("row %v: %s is %v: %w", w.Key, w.Field, value, patch.ErrConflict)
+	}
+	return nil
+}
+
 func (t *stateTable) effect(w task.Write) error {
 	switch w.How {
+	case task.Require:
+		return nil
 	case task.Audit:
 		t.audits[w.Key] = w.Item.(patch.AuditEntry)
 		return nil

@@ -1,0 +1,58 @@
+package sim
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"ec2patch/internal/sim/world"
+	"ec2patch/internal/task"
+)
+
+// between lets something happen while a sender is between its last look at the
+// run and the write of an intent.
+type between struct {
+	*faults
+	intents int // left until it happens
+	then    func()
+}
+
+func (f *between) Before(c *world.Call) error {
+	if writesIntent(c) {
+		if f.intents--; f.intents == 0 {
+			f.then()
+		}
+	}
+	return f.faults.Before(c)
+}
+
+// writesIntent tells whether a call announces a send.
+func writesIntent(c *world.Call) bool {
+	in, ok := c.Input.(*dynamodb.TransactWriteItemsInput)
+	if !ok {
+		return false
+	}
+	for _, a := range in.TransactItems {
+		if a.Put != nil && strings.HasPrefix(attribute(a.Put.Item, "sk"), "SEND#") && attribute(a.Put.Item, "commandId") == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// abortAsItSends: the run is aborted when a sender has read that it goes on, and
+// has not written its intent yet.
+func abortAsItSends(t *testing.T, seed uint64) *rehearsal {
+	t.Helper()
+	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", some(8, world.FateOK))
+	r.world.Faults = &between{faults: r.faults, intents: int(seed) + 1, then: func() {
+		r.human.post(operatorName(0), task.OperatorRequest{Run: r.options.RunID, Action: "abort", Reason: "fire"})
+		if r.checks.order[0].aborted.IsZero() {
+			t.Error("nothing was aborted")
+		}
+	}}
+	return r
+}
+
+var _ world.Faults = (*between)(nil)
