@@ -20,6 +20,9 @@ import (
 type S3 interface {
 	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
 	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
+	CreateMultipartUpload(context.Context, *s3.CreateMultipartUploadInput, ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error)
+	UploadPart(context.Context, *s3.UploadPartInput, ...func(*s3.Options)) (*s3.UploadPartOutput, error)
+	CompleteMultipartUpload(context.Context, *s3.CompleteMultipartUploadInput, ...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput, error)
 }
 
 // Objects is the data bucket.
@@ -30,12 +33,15 @@ type Objects struct {
 
 // Store writes an object. S3 checks what arrives against our own hash.
 func (o *Objects) Store(ctx context.Context, key, contentType string, data []byte) error {
-	sum := sha256.Sum256(data)
 	_, err := o.S3.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: &o.Bucket, Key: &key, Body: bytes.NewReader(data), ContentType: &contentType,
-		ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum[:])),
+		Bucket: &o.Bucket, Key: &key, Body: bytes.NewReader(data), ContentType: &contentType, ChecksumSHA256: checksum(data),
 	})
 	return wrap(err, "write object %s", key)
+}
+
+func checksum(data []byte) *string {
+	sum := sha256.Sum256(data)
+	return aws.String(base64.StdEncoding.EncodeToString(sum[:]))
 }
 
 // maxObject bounds what is read into memory: more than the largest plan of one account.

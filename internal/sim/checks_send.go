@@ -31,7 +31,7 @@ type sending struct {
 func allowed() []string {
 	return []string{
 		"ssm:SendCommand", "ssm:CancelCommand", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:TransactWriteItems",
-		"s3:PutObject", "sns:Publish", "states:SendTaskSuccess", "states:StartExecution",
+		"s3:PutObject", "s3:CreateMultipartUpload", "s3:UploadPart", "s3:CompleteMultipartUpload", "sns:Publish", "states:SendTaskSuccess", "states:StartExecution",
 	}
 }
 
