@@ -27,8 +27,9 @@ const (
 func allowed() map[string][]string {
 	return map[string][]string{
 		"cfn":        {"asl", "go.yaml.in/yaml/v3"},
-		"cli":        {"operator", "patch", "report", "sim", "github.com/spf13/"},
+		"cli":        {"hub", "operator", "patch", "report", "sim", "github.com/spf13/"},
 		"cloud":      {"patch", "task", sdk},
+		"hub":        {"patch", sdk},
 		"guard":      {"asl", "cfn", "iam", "patch", "go.yaml.in/yaml/v3"},
 		"lambdamain": {"cloud", "patch", "task", "wire", sdk},
 		"operator":   {"patch", sdk},

@@ -14,10 +14,14 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"golang.org/x/term"
 
 	"ec2patch/cloudformation"
 	"ec2patch/internal/cli"
+	"ec2patch/internal/hub"
 	"ec2patch/internal/operator"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim"
@@ -41,6 +45,7 @@ func main() {
 		Commit:        commit,
 		Go:            goVersion,
 		Operator:      signedOperator,
+		Runs:          hubRuns,
 		Interactive:   interactive,
 		Terminal:      terminal,
 	}
@@ -69,6 +74,18 @@ func signedOperator(ctx context.Context, url string) (cli.Operator, error) {
 		return nil, fmt.Errorf("AWS configuration: %w", err)
 	}
 	return &operator.Client{URL: url, Region: conf.Region, Credentials: conf.Credentials, Now: time.Now}, nil
+}
+
+// hubRuns speaks to a hub's account in the hub's region, with the credentials that the AWS CLI would use.
+func hubRuns(ctx context.Context, m hub.Machine) (cli.Runs, error) {
+	conf, err := config.LoadDefaultConfig(ctx, config.WithRegion(m.Region))
+	if err != nil {
+		return nil, fmt.Errorf("AWS configuration: %w", err)
+	}
+	if _, err := conf.Credentials.Retrieve(ctx); err != nil {
+		return nil, fmt.Errorf("%w: %w", hub.ErrDenied, err)
+	}
+	return &hub.Client{Machine: m, States: sfn.NewFromConfig(conf), Bucket: s3.NewFromConfig(conf), Callers: sts.NewFromConfig(conf)}, nil
 }
 
 // interactive tells whether a person types at a stream.

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"ec2patch/internal/hub"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim"
 )
@@ -41,6 +42,8 @@ type Program struct {
 	Version, Commit, Go string
 	// Operator signs requests to a hub's operator route with the credentials of this machine.
 	Operator func(ctx context.Context, url string) (Operator, error)
+	// Runs speaks to the account of a hub with the credentials of this machine.
+	Runs func(ctx context.Context, m hub.Machine) (Runs, error)
 	// Interactive tells whether somebody can be asked at a stream.
 	Interactive func(r io.Reader) bool
 	// Terminal tells whether a stream is a terminal and how many columns it has.
@@ -101,7 +104,7 @@ func (a *app) root() *cobra.Command {
 
 validate and simulate need no AWS account: they check run inputs and rehearse
 whole runs with the state machine and the task code that the templates deploy.
-approve, reject and abort answer a run that waits or patches.`,
+run starts one on a hub; approve, reject and abort answer it while it waits or patches.`,
 		Example: `  ec2patch validate examples/run-inputs/*.json
   ec2patch simulate examples/run-inputs/multi-wave-staggered.json --seed 1`,
 		SilenceUsage: true, SilenceErrors: true,
@@ -123,7 +126,7 @@ approve, reject and abort answer a run that waits or patches.`,
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetHelpCommand(helpCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.validateCommand(), a.simulateCommand(), a.approveCommand(), a.rejectCommand(), a.abortCommand(), a.versionCommand(), exitCodesTopic())
+	root.AddCommand(a.validateCommand(), a.simulateCommand(), a.runCommand(), a.approveCommand(), a.rejectCommand(), a.abortCommand(), a.versionCommand(), exitCodesTopic())
 	return root
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/cli"
+	"ec2patch/internal/hub"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
@@ -52,6 +53,9 @@ func program() cli.Program {
 		Faults:  []string{"F-04", "F-38"},
 		Version: "v1.2.3", Commit: "0123456789ab", Go: "go1.26",
 		Operator: func(context.Context, string) (cli.Operator, error) {
+			return nil, errors.New("this test has no hub")
+		},
+		Runs: func(context.Context, hub.Machine) (cli.Runs, error) {
 			return nil, errors.New("this test has no hub")
 		},
 		Interactive: func(io.Reader) bool { return false },

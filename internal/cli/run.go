@@ -1,0 +1,228 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ec2patch/internal/hub"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
+)
+
+// runFlags are the flags of `ec2patch run` as they were typed.
+type runFlags struct {
+	machine string
+	name    string
+	yes     bool
+}
+
+func (a *app) runCommand() *cobra.Command {
+	f := &runFlags{}
+	cmd := &cobra.Command{
+		Use:   "run INPUT.json",
+		Short: "Start a run on a hub",
+		Long: `Checks an input, shows what the run would do, asks, and starts it in your name.
+
+Your identity stands in the run as requestedBy, whatever the input says: where
+two people must approve, you are none of them.
+
+A run is named after the input's runKey or file, the date in UTC and its content,
+unless --name says otherwise. The same command repeated finds the run that it
+started before; it never starts a second one. A name is free again 90 days after
+its run.`,
+		Example: `  ec2patch run october.json
+  ec2patch run october.json --name 2026-10-patch --yes`,
+		Args: takesOne("one input, a file or - for stdin"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.start(cmd, args[0], f) },
+	}
+	machineFlag(cmd, &f.machine)
+	cmd.Flags().StringVar(&f.name, "name", "", "name of the run (default from the input and the date)")
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask; required where stdin is no terminal")
+	return cmd
+}
+
+// started is what `run --format json` prints.
+type started struct {
+	SchemaVersion int    `json:"schemaVersion"`
+	Kind          string `json:"kind"`
+	hub.Execution
+	RequestedBy string `json:"requestedBy"`
+	Console     string `json:"console,omitempty"`
+}
+
+func (a *app) start(cmd *cobra.Command, file string, f *runFlags) error {
+	machine, err := a.checkRun(cmd, file, f)
+	if err != nil {
+		return err
+	}
+	data, err := a.read(file)
+	if err != nil {
+		return usage(cmd, err.Error())
+	}
+	if found, err := a.problems(file, data); err != nil || len(found) > 0 {
+		return a.notStarted(found, err)
+	}
+	ctx := cmd.Context()
+	runs, err := a.Runs(ctx, machine)
+	if err != nil {
+		return asked(ctx, err)
+	}
+	caller, err := runs.Caller(ctx)
+	if err != nil {
+		return asked(ctx, err)
+	}
+	mine, err := inNameOf(data, caller)
+	if err != nil {
+		return failed(err)
+	}
+	if found, err := a.problems(file, mine); err != nil || len(found) > 0 {
+		return a.notStarted(found, err)
+	}
+	in, err := a.Parse(mine)
+	if err != nil {
+		return failed(err)
+	}
+	name := cmp.Or(f.name, runName(file, in, mine, a.Now()))
+	a.showRun(machine, name, in, requestedBy(data))
+	if !f.yes {
+		typed, err := a.typed(ctx, "Type yes to start it: ")
+		switch {
+		case ctx.Err() != nil:
+			return &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted: nothing was started")}
+		case err != nil:
+			return err
+		}
+		if !strings.EqualFold(typed, "yes") {
+			return &ExitError{Code: ExitUsage, Err: errors.New("not a yes; nothing was started")}
+		}
+	}
+	x, err := runs.Start(ctx, name, mine)
+	if err != nil {
+		return a.startFailed(ctx, runs, name, err)
+	}
+	return a.printStarted(machine, x, in)
+}
+
+// checkRun finds everything that is wrong with the command line.
+func (a *app) checkRun(cmd *cobra.Command, file string, f *runFlags) (hub.Machine, error) {
+	machine, err := a.machine(cmd, f.machine)
+	switch {
+	case err != nil:
+		return machine, err
+	case cmd.Flags().Changed("name") && !hub.IsRun(f.name):
+		return machine, usage(cmd, fmt.Sprintf("--name is %q; allowed are 1 to 80 letters, digits, - and _", f.name))
+	case !f.yes && file == "-":
+		return machine, usage(cmd, "the input comes from stdin, so that nobody can be asked there; give --yes")
+	case !f.yes && !a.Interactive(a.stdin):
+		return machine, usage(cmd, "run asks before it starts anything, and stdin is no terminal; give --yes if nobody is there to be asked")
+	}
+	return machine, nil
+}
+
+// notStarted tells that an input cannot be run.
+func (a *app) notStarted(found []finding, err error) error {
+	if err != nil {
+		return err
+	}
+	if a.format == "json" {
+		if err := a.printJSON(validation{SchemaVersion: 1, Kind: "validation", Files: 1, Errors: len(found), Findings: found}); err != nil {
+			return err
+		}
+	} else {
+		printFindings(a.stdout, found)
+	}
+	return &ExitError{Code: ExitInvalid, Err: fmt.Errorf("nothing was started: %s in the input", plural(len(found), "error"))}
+}
+
+// inNameOf is an input with its requestedBy set. All else stays as it is
+// written: what it leaves out, the hub fills in from its own parameters.
+func inNameOf(data []byte, caller string) ([]byte, error) {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(data, &all); err != nil {
+		return nil, fmt.Errorf("read the input: %w", err)
+	}
+	by, err := json.Marshal(caller)
+	if err != nil {
+		return nil, fmt.Errorf("write the input: %w", err)
+	}
+	all["requestedBy"] = by
+	return json.Marshal(all)
+}
+
+// requestedBy is what an input itself says.
+func requestedBy(data []byte) string {
+	var in struct{ RequestedBy string }
+	if json.Unmarshal(data, &in) != nil {
+		return ""
+	}
+	return in.RequestedBy
+}
+
+// longestBase leaves room for date and digest: a name has 80 characters at most.
+const longestBase = 60
+
+// runName is the same for the same person, input and day, so that a command that
+// is repeated does not start a second run.
+func runName(file string, in patch.Input, data []byte, now time.Time) string {
+	base := in.RunKey
+	if base == "" && file != "-" {
+		base = strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+	}
+	base = strings.Trim(strings.Map(func(r rune) rune {
+		if r < 0x80 && hub.IsRun(string(r)) {
+			return r
+		}
+		return '-'
+	}, base), "-")
+	base = cmp.Or(base[:min(len(base), longestBase)], "run")
+	sum := sha256.Sum256(data)
+	return base + "-" + now.UTC().Format("20060102") + "-" + hex.EncodeToString(sum[:4])
+}
+
+// startFailed says what came of a start that AWS refused, or did not answer.
+func (a *app) startFailed(ctx context.Context, runs Runs, name string, err error) error {
+	again := "; run the same command again: it finds the run if it was started"
+	switch {
+	case errors.Is(err, hub.ErrNameTaken):
+		text := fmt.Sprintf("a run %s exists already, with another input or at its end; nothing was started. Give another --name", name)
+		if x, err := runs.Describe(ctx, name); err == nil {
+			text = fmt.Sprintf("a run %s exists already: started %s, %s; nothing was started. Give another --name to start one more", name, stamp(x.Started), strings.ToLower(x.Status))
+		}
+		return &ExitError{Code: ExitUsage, Err: errors.New(text)}
+	case ctx.Err() != nil:
+		return &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted: whether the run was started is not known" + again)}
+	case errors.Is(err, hub.ErrDenied), errors.Is(err, hub.ErrNotFound):
+		return asked(ctx, err)
+	}
+	return failed(errors.New(report.Block(err.Error()) + again))
+}
+
+func (a *app) printStarted(m hub.Machine, x hub.Execution, in patch.Input) error {
+	if a.format == "json" {
+		return a.printJSON(started{SchemaVersion: 1, Kind: "started", Execution: x, RequestedBy: in.RequestedBy, Console: m.Console(x.Run)})
+	}
+	me := quote(cmp.Or(a.Name, "ec2patch"))
+	var b strings.Builder
+	fmt.Fprintf(&b, "Run %s started at %s\n", x.Run, stamp(x.Started))
+	if url := m.Console(x.Run); url != "" {
+		fmt.Fprintf(&b, "  %s\n", url)
+	}
+	if in.Installs() && in.Approval != patch.ApproveNone {
+		fmt.Fprintf(&b, "Decide: %s approve %s\n", me, x.Run)
+	}
+	fmt.Fprintf(&b, "Stop:   %s abort %s --reason \"...\"\n", me, x.Run)
+	if _, err := fmt.Fprint(a.stdout, b.String()); err != nil {
+		return failed(fmt.Errorf("write the result: %w", err))
+	}
+	return nil
+}

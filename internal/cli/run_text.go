@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"ec2patch/internal/hub"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
+)
+
+// showRun says on stderr what is about to be started.
+func (a *app) showRun(m hub.Machine, name string, in patch.Input, said string) {
+	line := func(indent, format string, args ...any) {
+		fmt.Fprintln(a.stderr, fold(fmt.Sprintf(format, args...), indent, a.width(a.stderr)))
+	}
+	line("  ", "Run %s on hub %s of account %s in %s:", name, m.Name, m.Account, m.Region)
+	for _, w := range in.Waves {
+		line("    ", "- wave %s: %s", report.Line(w.Name), waveText(w))
+	}
+	line("  ", "%s", approvalText(in))
+	if in.WavePauseSeconds > 0 && len(in.Waves) > 1 {
+		line("  ", "Pause after each wave but the last: %s.", report.Duration(time.Duration(in.WavePauseSeconds)*time.Second))
+	}
+	line("  ", "%s", stopText(in))
+	line("  ", "You are %s; the run is started in your name.", report.Line(in.RequestedBy))
+	if said != "" && said != in.RequestedBy {
+		line("  ", "The input says requestedBy %q, which is not kept.", report.Line(said))
+	}
+}
+
+func waveText(w patch.Wave) string {
+	do := "install patches, reboot if needed"
+	switch {
+	case w.SSM.Operation == patch.Scan:
+		do = "scan, install nothing"
+	case w.SSM.RebootOption == patch.NoReboot:
+		do = "install patches, never reboot"
+	}
+	var where []string
+	if n := len(w.Accounts); n > 0 {
+		where = append(where, plural(n, "account"))
+	}
+	if n := len(w.OrganizationalUnits); n > 0 {
+		where = append(where, plural(n, "organizational unit"))
+	}
+	text := fmt.Sprintf("%s, on %s of %s in %s", do, matched(w.Filters), strings.Join(where, " and "), plural(len(w.Regions), "region"))
+	if n := len(w.HealthGate.Alarms); n > 0 || w.HealthGate.SoakSeconds > 0 {
+		text += fmt.Sprintf("; then a soak of %s under %s", report.Duration(time.Duration(w.HealthGate.SoakSeconds)*time.Second), plural(n, "alarm"))
+	}
+	return text + fmt.Sprintf("; stops when failures exceed %s of instances, %s of one account's or %s of accounts",
+		w.Budget.MaxFailedInstances, w.Budget.PerAccount, w.Budget.MaxFailedAccounts)
+}
+
+// matched says which instances a wave's filters mean.
+func matched(f patch.Filters) string {
+	if n := len(f.InstanceIDs); n > 0 {
+		return plural(n, "named instance")
+	}
+	var names []string
+	for _, p := range f.Platforms {
+		names = append(names, string(p))
+	}
+	what := strings.Join(names, " and ") + " instances"
+	if len(f.Tags) == 0 {
+		return "ALL " + what + " whatever their tags"
+	}
+	var tags []string
+	for _, key := range slices.Sorted(maps.Keys(f.Tags)) {
+		tags = append(tags, report.Line(key+"="+strings.Join(f.Tags[key], "|")))
+	}
+	return what + " with " + strings.Join(tags, " and ")
+}
+
+func approvalText(in patch.Input) string {
+	open := fmt.Sprintf("open for %s", report.Duration(time.Duration(in.ApprovalTimeoutSeconds)*time.Second))
+	switch {
+	case !in.Installs():
+		return "Approval: none is asked for a scan. The scan does run on the instances."
+	case in.Approval == patch.ApproveNone:
+		return "Approval: NONE, patching begins as soon as the plan is made."
+	case in.RequireDistinct > 1:
+		open += fmt.Sprintf(", by %d different people, you not among them", in.RequireDistinct)
+	}
+	if in.Approval == patch.ApprovePerWave {
+		return "Approval: before each wave, " + open + "."
+	}
+	return "Approval: once, of the whole plan, " + open + "."
+}
+
+// stopText is what ends the run as a whole.
+func stopText(in patch.Input) string {
+	text := fmt.Sprintf("The run stops when failures exceed %s of its instances", in.Budget.MaxFailedInstances)
+	if in.AbortOnIssues {
+		text += ", or after a wave with any failure"
+	}
+	if in.OnUnreachable == "stop" {
+		text += ", or where an account cannot be reached"
+	}
+	if n := in.Guards.MaxInstances; n > 0 {
+		text += fmt.Sprintf("; a plan of more than %s is refused", plural(n, "instance"))
+	}
+	return text + "."
+}

@@ -1,0 +1,162 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"ec2patch/internal/patch"
+)
+
+// States is what a Client uses of the SDK's Step Functions client.
+type States interface {
+	StartExecution(context.Context, *sfn.StartExecutionInput, ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error)
+	DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error)
+	ListExecutions(context.Context, *sfn.ListExecutionsInput, ...func(*sfn.Options)) (*sfn.ListExecutionsOutput, error)
+	GetExecutionHistory(context.Context, *sfn.GetExecutionHistoryInput, ...func(*sfn.Options)) (*sfn.GetExecutionHistoryOutput, error)
+	DescribeMapRun(context.Context, *sfn.DescribeMapRunInput, ...func(*sfn.Options)) (*sfn.DescribeMapRunOutput, error)
+}
+
+// Bucket is what a Client uses of the SDK's S3 client.
+type Bucket interface {
+	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
+}
+
+// Callers tells who signs. STS answers to anybody who has credentials.
+type Callers interface {
+	GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error)
+}
+
+// Client speaks to one hub in the name of whoever's credentials its SDK clients have.
+type Client struct {
+	Machine Machine
+	States  States
+	Bucket  Bucket
+	Callers Callers
+}
+
+// Execution is how Step Functions sees a run.
+type Execution struct {
+	Run     string    `json:"run"`
+	ARN     string    `json:"executionArn"`
+	Status  string    `json:"executionStatus"` // RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED, PENDING_REDRIVE
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended,omitzero"`
+	Error   string    `json:"error,omitempty"`
+	Cause   string    `json:"cause,omitempty"`
+}
+
+// Running tells whether the execution has not ended.
+func (x Execution) Running() bool {
+	return x.Status == string(sfntypes.ExecutionStatusRunning) || x.Status == string(sfntypes.ExecutionStatusPendingRedrive)
+}
+
+// Caller is the ARN of the identity that signs.
+func (c *Client) Caller(ctx context.Context) (string, error) {
+	out, err := c.Callers.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return "", wrap(err, "ask who signs")
+	}
+	return aws.ToString(out.Arn), nil
+}
+
+// Start starts a run. A second call with the same name and input finds the first
+// one's run while that runs. Its error is ErrNameTaken if a run of that name has
+// ended, or has another input. Source: StartExecution, read 2026-11.
+func (c *Client) Start(ctx context.Context, run string, input []byte) (Execution, error) {
+	out, err := c.States.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: &c.Machine.ARN, Name: &run, Input: aws.String(string(input))})
+	if err != nil {
+		return Execution{}, wrap(err, "start run %s", run)
+	}
+	return Execution{Run: run, ARN: aws.ToString(out.ExecutionArn), Status: string(sfntypes.ExecutionStatusRunning), Started: aws.ToTime(out.StartDate).UTC()}, nil
+}
+
+// Describe tells how a run's execution stands.
+func (c *Client) Describe(ctx context.Context, run string) (Execution, error) {
+	arn := c.Machine.Execution(run)
+	out, err := c.States.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &arn, IncludedData: sfntypes.IncludedDataMetadataOnly})
+	if err != nil {
+		return Execution{}, wrap(err, "look at run %s", run)
+	}
+	return Execution{
+		Run: run, ARN: arn, Status: string(out.Status), Started: aws.ToTime(out.StartDate).UTC(), Ended: utc(out.StopDate),
+		Error: aws.ToString(out.Error), Cause: aws.ToString(out.Cause),
+	}, nil
+}
+
+func utc(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// List gives the newest runs, newest first, at most as many as asked for (1 to 1,000).
+func (c *Client) List(ctx context.Context, atMost int) ([]Execution, error) {
+	out, err := c.States.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: &c.Machine.ARN, MaxResults: int32(atMost)})
+	if err != nil {
+		return nil, wrap(err, "list the runs")
+	}
+	all := []Execution{}
+	for _, x := range out.Executions {
+		all = append(all, Execution{
+			Run: aws.ToString(x.Name), ARN: aws.ToString(x.ExecutionArn), Status: string(x.Status), Started: aws.ToTime(x.StartDate).UTC(), Ended: utc(x.StopDate),
+		})
+	}
+	return all, nil
+}
+
+// Accounts counts the accounts of a wave by how far they are.
+type Accounts struct{ Total, Running, Done int }
+
+// Accounts counts the children of a map run.
+func (c *Client) Accounts(ctx context.Context, mapRun string) (Accounts, error) {
+	out, err := c.States.DescribeMapRun(ctx, &sfn.DescribeMapRunInput{MapRunArn: &mapRun})
+	if err != nil {
+		return Accounts{}, wrap(err, "look at the accounts of a wave")
+	}
+	n := out.ItemCounts
+	if n == nil {
+		return Accounts{}, nil
+	}
+	return Accounts{Total: int(n.Total), Running: int(n.Running), Done: int(n.Succeeded + n.Failed + n.TimedOut + n.Aborted)}, nil
+}
+
+// maxReport bounds what is read of a report: more than one of 100,000 instances has.
+const maxReport = 512 << 20
+
+// Report fetches a run's report in one form: json, csv or html. Its error is
+// ErrNotFound while there is none.
+func (c *Client) Report(ctx context.Context, bucket, run, form string) ([]byte, error) {
+	key := patch.ReportObject(patch.RunID(run), form)
+	out, err := c.Bucket.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key, ExpectedBucketOwner: &c.Machine.Account})
+	if err != nil {
+		return nil, c.noReport(wrap(err, "fetch s3://%s/%s", bucket, key))
+	}
+	defer out.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(out.Body, maxReport+1))
+	if err != nil {
+		return nil, fmt.Errorf("fetch s3://%s/%s: %w", bucket, key, err)
+	}
+	if len(data) > maxReport {
+		return nil, fmt.Errorf("s3://%s/%s is larger than %d bytes", bucket, key, maxReport)
+	}
+	return data, nil
+}
+
+// noReport says what a refusal may mean: whoever may not list a bucket is told
+// that he is denied, also of what does not exist. Source: S3 GetObject, read 2026-11.
+func (c *Client) noReport(err error) error {
+	if errors.Is(err, ErrDenied) {
+		return fmt.Errorf("%w (or there is no report yet)", err)
+	}
+	return err
+}

@@ -1,0 +1,181 @@
+package hub
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"ec2patch/internal/patch"
+)
+
+// The phases of a run, as a person names them.
+const (
+	Planning    = "planning"
+	Discovering = "looking at the accounts"
+	Waiting     = "waiting for approval"
+	Patching    = "patching"
+	Soaking     = "soaking"
+	Pausing     = "pause"
+	Judging     = "judging"
+	Reporting   = "reporting"
+	Done        = "done"
+)
+
+// Wave is how far a wave is.
+type Wave struct {
+	Name     string
+	MapRun   string // of its accounts, empty before it patches
+	Accounts Accounts
+	Verdict  patch.Verdict // empty before it was judged
+}
+
+// Question is what a run waits for.
+type Question struct {
+	Scope string // run, wave:<name> or soak:<name>; empty: nothing is asked
+	Since time.Time
+	Told  *bool // whether the mail can have reached anybody, nil where the hub does not say
+}
+
+// Progress is how a run stands.
+type Progress struct {
+	Started  time.Time
+	Ended    time.Time // zero while it runs
+	Phase    string
+	Wave     string // empty outside of one
+	Waves    []Wave // empty before the plan is frozen
+	Question Question
+	Bucket   string // with its report; empty if its input was refused
+	Error    string // of an execution that did not succeed
+	Cause    string
+}
+
+// Follower folds a run's history into how the run stands. The zero value has
+// seen nothing.
+type Follower struct {
+	Progress Progress
+	Last     int64 // newest event seen
+	state    string
+}
+
+// See takes the next events, oldest first.
+func (f *Follower) See(events []Event) {
+	for _, e := range events {
+		if e.ID > f.Last {
+			f.Last = e.ID
+			f.see(e)
+		}
+	}
+}
+
+// see takes one event. Whatever it does not know changes nothing, so that an
+// older command line follows a newer hub.
+func (f *Follower) see(e Event) {
+	p := &f.Progress
+	switch {
+	case e.Type == "ExecutionStarted":
+		p.Started, p.Phase = e.At, Planning
+	case strings.HasPrefix(e.Type, "Execution") && e.Type != "ExecutionRedriven":
+		p.Ended, p.Phase, p.Wave, p.Question = e.At, Done, "", Question{}
+		p.Error, p.Cause = e.Error, e.Cause
+	case strings.HasSuffix(e.Type, "StateEntered"):
+		f.state = e.State
+		f.enter(e)
+	case strings.HasSuffix(e.Type, "StateExited"):
+		f.leave(e)
+	case e.Type == "MapRunStarted" && f.state == "PatchAccounts":
+		f.wave().MapRun = e.MapRun
+	case e.Type == "TaskSucceeded" && f.state == "JudgeWave":
+		f.judged(e)
+	case e.Type == "TaskSubmitted" && f.state == "RequestApproval":
+		p.Question.Told = field[struct{ Told *bool }](e, "Payload").Told
+	}
+}
+
+// field reads a member of an event's data; the zero value if it has none.
+func field[T any](e Event, name string) T {
+	var all map[string]json.RawMessage
+	var out T
+	if json.Unmarshal([]byte(e.Data), &all) != nil || json.Unmarshal(all[name], &out) != nil {
+		var zero T
+		return zero
+	}
+	return out
+}
+
+func (f *Follower) enter(e Event) {
+	p := &f.Progress
+	switch e.State {
+	case "DiscoverAccounts":
+		p.Phase = Discovering
+	case "FreezePlan":
+		p.Phase = Planning
+	case "RequestApproval":
+		f.inWave(e, Waiting)
+		if scope := field[struct{ Scope string }](e, "ask").Scope; scope != p.Question.Scope {
+			p.Question = Question{Scope: scope, Since: e.At}
+		}
+	case "PatchAccounts":
+		f.inWave(e, Patching)
+	case "JudgeWave":
+		f.inWave(e, Judging)
+	case "WaitForPause":
+		p.Phase = Pausing
+	case "WriteReport":
+		p.Phase, p.Wave, p.Question = Reporting, "", Question{}
+	}
+}
+
+// inWave notes which wave is meant.
+func (f *Follower) inWave(e Event, phase string) {
+	f.Progress.Phase = phase
+	if name := field[struct{ Name string }](e, "wave").Name; name != "" {
+		f.Progress.Wave = name
+	}
+}
+
+// wave is the current wave; one that the plan did not name is added.
+func (f *Follower) wave() *Wave {
+	p := &f.Progress
+	for i := range p.Waves {
+		if p.Waves[i].Name == p.Wave {
+			return &p.Waves[i]
+		}
+	}
+	p.Waves = append(p.Waves, Wave{Name: p.Wave})
+	return &p.Waves[len(p.Waves)-1]
+}
+
+func (f *Follower) leave(e Event) {
+	p := &f.Progress
+	switch e.State {
+	case "PlanRun":
+		p.Bucket = field[string](e, "bucket")
+	case "FreezePlan":
+		p.Waves = field[[]Wave](e, "waves")
+	case "SettleApproval":
+		if field[struct{ Status string }](e, "ask").Status != patch.ApprovalPending {
+			p.Question = Question{}
+		}
+	}
+}
+
+// judged reads what the judge of the current wave said.
+func (f *Follower) judged(e Event) {
+	said := field[struct {
+		Next    string
+		Verdict patch.Verdict
+	}](e, "Payload")
+	if said.Next != "wait" && said.Verdict == "" {
+		said.Verdict = map[string]patch.Verdict{"next": patch.VerdictGood, "ask": patch.VerdictAsk, "stop": patch.VerdictStop}[said.Next]
+	}
+	w := f.wave()
+	if said.Verdict != "" {
+		w.Verdict = said.Verdict
+	}
+	if said.Next == "wait" {
+		f.Progress.Phase = Soaking
+		if w.Verdict == patch.VerdictGood {
+			f.Progress.Phase = Pausing
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package hub
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
+)
+
+const (
+	// historyPage is the most that one call returns. Source: GetExecutionHistory, read 2026-11.
+	historyPage = 1000
+	// newest is how many events a look at a run asks for: more than a minute brings.
+	newest = 60
+	// maxPages bounds a look: no history is longer. Source: Step Functions quotas, 25,000 events, read 2026-11.
+	maxPages = 25_000/newest + 1
+)
+
+// Event is what a follower reads of an event of a run's history.
+type Event struct {
+	ID     int64
+	At     time.Time
+	Type   string // as Step Functions names it
+	State  string // entered or left
+	Data   string // JSON: input of a state entered, output of a state left or of a task
+	MapRun string // started
+	Error  string // of an execution that failed
+	Cause  string
+}
+
+// Events gives the events of a run after one of them (0: all), oldest first.
+// The newest are asked for first, so that a look at a run costs one call.
+func (c *Client) Events(ctx context.Context, run string, after int64) ([]Event, error) {
+	in := &sfn.GetExecutionHistoryInput{
+		ExecutionArn: aws.String(c.Machine.Execution(run)), ReverseOrder: true, MaxResults: newest, IncludeExecutionData: aws.Bool(true),
+	}
+	if after == 0 {
+		in.MaxResults = historyPage
+	}
+	var all []Event
+	for range maxPages {
+		out, err := c.States.GetExecutionHistory(ctx, in)
+		if err != nil {
+			return nil, wrap(err, "read the history of run %s", run)
+		}
+		for _, e := range out.Events {
+			if e.Id <= after {
+				slices.Reverse(all)
+				return all, nil
+			}
+			all = append(all, event(e))
+		}
+		if out.NextToken == nil {
+			break
+		}
+		in.NextToken = out.NextToken
+	}
+	slices.Reverse(all)
+	return all, nil
+}
+
+// event keeps what a follower reads. A task's parameters are not among it: those
+// of an approval hold its token.
+func event(e sfntypes.HistoryEvent) Event {
+	out := Event{ID: e.Id, At: aws.ToTime(e.Timestamp).UTC(), Type: string(e.Type)}
+	switch {
+	case e.StateEnteredEventDetails != nil:
+		out.State, out.Data = aws.ToString(e.StateEnteredEventDetails.Name), aws.ToString(e.StateEnteredEventDetails.Input)
+	case e.StateExitedEventDetails != nil:
+		out.State, out.Data = aws.ToString(e.StateExitedEventDetails.Name), aws.ToString(e.StateExitedEventDetails.Output)
+	case e.TaskSucceededEventDetails != nil:
+		out.Data = aws.ToString(e.TaskSucceededEventDetails.Output)
+	case e.TaskSubmittedEventDetails != nil:
+		out.Data = aws.ToString(e.TaskSubmittedEventDetails.Output)
+	case e.MapRunStartedEventDetails != nil:
+		out.MapRun = aws.ToString(e.MapRunStartedEventDetails.MapRunArn)
+	case e.ExecutionFailedEventDetails != nil:
+		out.Error, out.Cause = aws.ToString(e.ExecutionFailedEventDetails.Error), aws.ToString(e.ExecutionFailedEventDetails.Cause)
+	case e.ExecutionAbortedEventDetails != nil:
+		out.Error, out.Cause = aws.ToString(e.ExecutionAbortedEventDetails.Error), aws.ToString(e.ExecutionAbortedEventDetails.Cause)
+	case e.ExecutionTimedOutEventDetails != nil:
+		out.Error, out.Cause = aws.ToString(e.ExecutionTimedOutEventDetails.Error), aws.ToString(e.ExecutionTimedOutEventDetails.Cause)
+	}
+	return out
+}
