@@ -63,6 +63,9 @@ func (a *Approvals) request(ctx context.Context, in ApprovalInput) error {
 	if err := a.Table.Load(ctx, recRow, &Row{Key: patch.RunKey(in.Run), Into: &run}); err != nil {
 		return err
 	}
+	if run.Status != patch.RunRunning {
+		return fmt.Errorf("%w: run %s goes on no more, nobody is asked", patch.ErrConflict, in.Run)
+	}
 	index, err := loadIndex(ctx, a.Objects, in.Run)
 	if err != nil {
 		return err
@@ -154,7 +157,8 @@ func scopeCount(x patch.Index, scope string) int {
 }
 
 // settle reads the record again. Nothing but signed decisions makes an approval,
-// and nothing at all makes one for a run that was aborted.
+// and nothing at all makes one for a run that was aborted, or closed while its
+// execution was away.
 func (a *Approvals) settle(ctx context.Context, in ApprovalInput) (SettleOutput, error) {
 	out := SettleOutput{Scope: in.Scope, Status: patch.ApprovalPending, Then: patch.ScopeThen(in.Scope), RoundSeconds: roundSeconds}
 	var run patch.RunRow
@@ -165,7 +169,7 @@ func (a *Approvals) settle(ctx context.Context, in ApprovalInput) (SettleOutput,
 	if err := a.Table.Load(ctx, row, stop, &Row{Key: patch.RunKey(in.Run), Into: &run}); err != nil {
 		return out, err
 	}
-	if stop.Found {
+	if stop.Found || run.Status != patch.RunRunning {
 		// The run goes no further, whatever was decided or will be. The record stays as it is.
 		out.Status = patch.ApprovalRejected
 		return out, nil

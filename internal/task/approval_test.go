@@ -87,6 +87,12 @@ func TestApprovals_Settle(t *testing.T) {
 			a.sign(t, approve)
 			abort(t, a)
 		}, patch.ApprovalRejected},
+		{"the run was closed after the approval", func(t *testing.T, a *asker) {
+			approve := approve
+			approve.At = a.now
+			a.sign(t, approve)
+			a.closeRun()
+		}, patch.ApprovalRejected},
 		{"past its deadline", func(_ *testing.T, a *asker) { a.now = a.rec.Expires }, patch.ApprovalExpired},
 	}
 	for _, tt := range tests {
@@ -101,6 +107,21 @@ func TestApprovals_Settle(t *testing.T) {
 			assert.Equal(t, tt.want, again.Status, "settling twice says the same")
 		})
 	}
+}
+
+// closeRun closes the run as the event of its execution's end does.
+func (a *asker) closeRun() {
+	a.table.put(patch.RunKey(standRun), patch.RunRow{Run: standRun, Status: patch.RunAborted, Digest: a.rec.Digest, Ended: a.now})
+}
+
+// A redrive that comes back to the question of a closed run mails nobody.
+func TestApprovals_RequestOfAClosedRun(t *testing.T) {
+	a := newAsker(t)
+	a.closeRun()
+	before := a.table.snapshot()
+	assert.ErrorIs(t, a.ask(t, "token"), patch.ErrConflict)
+	assert.Empty(t, a.mails.sent)
+	assert.Equal(t, before, a.table.snapshot())
 }
 
 // A seal does not make up for a time at which nobody could decide.

@@ -13,12 +13,17 @@ import (
 // closeRun ends a run whose execution ended without its report: stopped by
 // hand, timed out, or failed where nobody could catch it. Nothing more is sent,
 // what is still at work is cancelled, leases are released, and the report is
-// written. It is harmless for a run that closed itself.
+// written. It is harmless for a run that closed itself, and does nothing while
+// the execution goes on: the event of an end may come after a redrive, which
+// keeps the execution's name, and its own end will be told again.
 func (v *Verify) closeRun(ctx context.Context, in VerifyInput) (any, error) {
 	var run patch.RunRow
 	row := &Row{Key: patch.RunKey(in.Run), Into: &run}
 	if err := v.Table.Load(ctx, row); err != nil {
 		return nil, err
+	}
+	if running, err := v.goesOn(ctx, run); err != nil || running {
+		return ReportOutput{Next: "done", Status: run.Status}, err
 	}
 	if row.Found && !run.Ended.IsZero() {
 		if run.Digest != "" {
@@ -35,6 +40,15 @@ func (v *Verify) closeRun(ctx context.Context, in VerifyInput) (any, error) {
 		}
 	}
 	return v.report(ctx, in)
+}
+
+// goesOn tells whether the run's execution is running. A run that never wrote
+// down its execution cannot have been redriven past its plan.
+func (v *Verify) goesOn(ctx context.Context, run patch.RunRow) (bool, error) {
+	if run.ExecutionARN == "" {
+		return false, nil
+	}
+	return v.Runs.Running(ctx, run.ExecutionARN)
 }
 
 // markEnded makes it durable that the run goes on no more, before anything is
@@ -103,39 +117,77 @@ func (v *Verify) abandonTarget(ctx context.Context, t patch.Target) error {
 	if err != nil {
 		return accept(err, patch.ErrAccessDenied)
 	}
-	for _, c := range st.row.Open {
-		if err := spoke.Cancel(ctx, c.ID, nil); err != nil {
+	ids, err := v.atWork(ctx, st, spoke)
+	if err != nil {
+		return err
+	}
+	if err := v.tell(ctx, st, ids); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := spoke.Cancel(ctx, id, nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// atWork lists the target's open commands, and the one whose id nobody kept if
+// SSM lists it by now. One that appears later is found by whoever takes the
+// lease over.
+func (v *Verify) atWork(ctx context.Context, st *state, spoke Spoke) ([]patch.CommandID, error) {
+	ids := make([]patch.CommandID, 0, len(st.row.Open)+1)
+	for _, c := range st.row.Open {
+		ids = append(ids, c.ID)
+	}
+	if st.row.Pending == 0 {
+		return ids, nil
+	}
+	var in patch.Intent
+	row := &Row{Key: patch.SendKey(st.target, st.row.Pending), Into: &in}
+	if err := v.Table.Load(ctx, row); err != nil {
+		return nil, err
+	}
+	id, found, err := spoke.ByMarker(ctx, in.Marker, in.Written.Add(-patch.ClockSkew))
+	if err != nil {
+		return nil, err
+	}
+	if row.Found && found {
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
 // maxCancels bounds the commands that one transaction tells of.
 const maxCancels = 40
 
-// letGo writes down what is cancelled, and lets the lease run out at once. It is
-// not free: whoever takes it over first follows the commands that it lists.
+// letGo closes the target and lets its lease run out at once. The lease is not
+// free: whoever takes it over first follows the commands that it lists, and the
+// one that may still appear.
 func (v *Verify) letGo(ctx context.Context, st *state) error {
-	now := v.Now()
-	if st.holdsLease() {
-		expire := st.renewLease(now)
-		st.lease.Expires = now.UTC()
-		expire.Item = st.lease
-		if err := st.save(ctx, v.Table, expire); err != nil {
-			return err
-		}
+	if !st.holdsLease() {
+		return st.save(ctx, v.Table)
 	}
-	for open := st.row.Open; len(open) > 0; {
-		n := min(len(open), maxCancels)
+	marker, now := st.lease.Marker, v.Now()
+	expire := st.renewLease(now)
+	if st.row.Pending != 0 {
+		st.lease.Marker = marker
+	}
+	st.lease.Expires = now.UTC()
+	expire.Item = st.lease
+	return st.save(ctx, v.Table, expire)
+}
+
+// tell writes down what will be cancelled.
+func (v *Verify) tell(ctx context.Context, st *state, ids []patch.CommandID) error {
+	for some := range slices.Chunk(ids, maxCancels) {
 		var entries []Write
-		for _, c := range open[:n] {
-			entries = append(entries, st.audit("close", "CancelCommand", fmt.Sprintf("%s, the execution has ended", c.ID), now))
+		for _, id := range some {
+			entries = append(entries, st.audit("close", "CancelCommand", fmt.Sprintf("%s, the execution has ended", id), v.Now()))
 		}
 		if err := st.save(ctx, v.Table, entries...); err != nil {
 			return err
 		}
-		open = open[n:]
 	}
 	return nil
 }

@@ -46,6 +46,9 @@ func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, 
 	if err := v.Table.Load(ctx, &Row{Key: patch.RunKey(run), Into: &row}); err != nil {
 		return FreezeOutput{}, err
 	}
+	if row.Status != patch.RunRunning {
+		return FreezeOutput{}, fmt.Errorf("%w: run %s goes on no more: %s", patch.ErrRefused, run, row.StatusReason)
+	}
 	rows, err := loadTargets(ctx, v.Table, run, "")
 	if err != nil {
 		return FreezeOutput{}, err

@@ -44,6 +44,9 @@ func (v *Verify) weigh(ctx context.Context, run patch.RunID, wave string, waited
 		w.row.Judged = patch.Mark{At: now, Waited: waited}
 	}
 	out := JudgeOutput{Run: run, Ask: Ask{Scope: "soak:" + wave, RoundSeconds: roundSeconds}}
+	if w.run.Status != patch.RunRunning {
+		return stopped(out), nil // closed while its execution was away: a redrive goes straight to the report
+	}
 	switch w.row.Verdict {
 	case patch.VerdictGood:
 		return v.pause(out, w, now), nil

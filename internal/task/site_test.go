@@ -234,6 +234,7 @@ type site struct {
 	limit   int
 	metrics metrics
 	green   error // nil: alarms are green
+	running bool  // the execution, whatever the run's row says
 	alarms  int
 }
 
@@ -278,6 +279,14 @@ func (s *site) Green(context.Context, patch.RunID, []string) (bool, string, erro
 	return true, "", nil
 }
 
+// Running tells what Step Functions says of the execution.
+func (s *site) Running(_ context.Context, executionARN string) (bool, error) {
+	require.Equal(s.t, siteExecution, executionARN)
+	return s.running, nil
+}
+
+const siteExecution = "arn:aws:states:us-east-1:999999999999:execution:ec2patch-orchestrator:run-1"
+
 const siteRun = patch.RunID("run-1")
 
 // newSite freezes a plan of n instances that may be sent to.
@@ -305,7 +314,7 @@ func newSite(t *testing.T, n int, change ...func(*patch.Leaf, *patch.TargetRow, 
 	}
 	row := patch.TargetRow{Status: patch.TargetPlanned, Planned: n, MaxPolls: 100}
 	wave := patch.WaveRow{Wave: "w", Planned: n, Targets: 1, Accounts: 1, FailLimit: n, AccountsMax: 1, PerAccount: patch.Threshold{Value: 100, Percent: true}, AskScope: "none"}
-	run := patch.RunRow{Run: siteRun, Status: patch.RunRunning, Planned: n, Approval: patch.ApproveNone, Started: s.now}
+	run := patch.RunRow{Run: siteRun, Status: patch.RunRunning, Planned: n, ExecutionARN: siteExecution, Approval: patch.ApproveNone, Started: s.now}
 	for _, f := range change {
 		f(&s.leaf, &row, &wave, &run)
 	}
@@ -348,7 +357,7 @@ func (s *site) poll() (task.Answer, error) {
 }
 
 func (s *site) verifier() *task.Verify {
-	return &task.Verify{Table: s.table, Objects: s.bucket, Spokes: s, Alarms: s, Decisions: s.key, Notices: s.mail, Metrics: s.metrics, Now: s.clock}
+	return &task.Verify{Table: s.table, Objects: s.bucket, Spokes: s, Alarms: s, Decisions: s.key, Runs: s, Notices: s.mail, Metrics: s.metrics, Now: s.clock}
 }
 
 // verify carries out one step of the verifier on the target.

@@ -19,6 +19,7 @@ type Verify struct {
 	Spokes    Spokes
 	Alarms    Alarms
 	Decisions Verifier
+	Runs      Runs
 	Notices   Mail
 	Metrics   Metrics
 	Now       Clock

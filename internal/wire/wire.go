@@ -101,7 +101,7 @@ func NewVerify(env Getenv, a AWS) (*task.Verify, error) {
 	c := config{env: env}
 	spokes := c.spokes(a)
 	v := &task.Verify{
-		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Decisions: c.key(a, "DECISION_KEY_ID"),
+		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Decisions: c.key(a, "DECISION_KEY_ID"), Runs: &cloud.StepFunctions{SFN: a.SFN},
 		Alarms:  &cloud.Alarms{Hub: a.CloudWatch, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), Spokes: spokes},
 		Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Metrics: a.Metrics, Now: a.Now, DetailedMetrics: c.flag("DETAILED_METRICS"),
 	}

@@ -1,0 +1,109 @@
+package task_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/task"
+)
+
+// An event of an end that comes after a redrive changes nothing: the execution
+// goes on under the same name, and its own end will be told.
+func TestClose_executionGoesOn(t *testing.T) {
+	tests := []struct {
+		name  string
+		ended bool // the run was closed before
+	}{{"nobody closed the run", false}, {"the run was closed before the redrive", true}}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSite(t, 6, serial)
+			s.must(s.send())
+			if test.ended {
+				s.report(task.VerifyInput{Task: "close", Status: "FAILED"})
+			}
+			s.running = true
+			before, cancels := s.table.snapshot(), len(s.spoke.cancels)
+			out, err := s.verifier().Handle(t.Context(), task.VerifyInput{Task: "close", Run: siteRun, Status: "FAILED"})
+			require.NoError(t, err)
+			assert.Equal(t, "done", out.(task.ReportOutput).Next)
+			assert.Equal(t, before, s.table.snapshot())
+			assert.Len(t, s.spoke.cancels, cancels)
+		})
+	}
+}
+
+// A send whose answer was lost is cancelled too, if SSM lists it by now; if it
+// does not, the lease keeps its marker for whoever takes it over.
+func TestClose_pendingSend(t *testing.T) {
+	for _, listed := range []bool{true, false} {
+		s := newSite(t, 1)
+		s.answers = []answer{{id: "cmd-7", err: errNoAnswer}}
+		s.must(s.send())
+		marker := s.sent[0].Marker
+		if !listed {
+			delete(s.spoke.markers, marker)
+		}
+		s.report(task.VerifyInput{Task: "close", Status: "ABORTED"})
+		var lease patch.Lease
+		s.load(patch.LeaseKey(s.target.Account, s.target.Region), &lease)
+		assert.Equal(t, marker, lease.Marker)
+		assert.False(t, s.now.Before(lease.Expires), "nobody has to wait for it")
+		if listed {
+			assert.Equal(t, []string{"cmd-7 []"}, s.spoke.cancels)
+			assert.Contains(t, s.actions(), "CancelCommand")
+		} else {
+			assert.Empty(t, s.spoke.cancels)
+			assert.NotContains(t, s.actions(), "CancelCommand", "nothing was cancelled")
+		}
+	}
+}
+
+// A run that was closed and whose execution is redriven sends nothing more, asks
+// nobody, and goes straight to the report that stands.
+func TestClose_thenRedriven(t *testing.T) {
+	s := newSite(t, 6, serial)
+	s.must(s.send()) // two of six
+	_, written := s.report(task.VerifyInput{Task: "close", Status: "ABORTED"})
+	s.running = true
+	s.ended(1, "Success", "Success")
+	s.now = s.now.Add(20 * time.Minute)
+
+	next := "send"
+	for range 20 {
+		switch next {
+		case "send":
+			next = s.must(s.send()).Next
+		case "wait":
+			s.now = s.now.Add(5 * time.Minute)
+			next = s.must(s.poll()).Next
+		}
+	}
+	assert.Equal(t, "verify", next)
+	s.verified()
+	assert.Len(t, s.sent, 1, "nothing more is sent")
+	out := s.judge()
+	assert.Equal(t, "stop", out.Next)
+	assert.Empty(t, s.wave().Verdict, "nobody judges a closed run")
+	told, r := s.report(task.VerifyInput{Task: "report", Failure: task.Failure{Error: string(patch.ErrWaveStopped)}})
+	assert.Equal(t, "done", told.Next)
+	assert.Equal(t, patch.RunAborted, told.Status)
+	assert.Contains(t, told.Cause, "stopped by hand")
+	assert.Equal(t, written, r, "a report is written once")
+}
+
+// A closed run is not frozen by a redrive that comes back to its plan.
+func TestFreeze_closed(t *testing.T) {
+	s := discovered(t, "")
+	edit(s, patch.RunKey(siteRun), func(r *patch.RunRow) {
+		r.Status, r.StatusReason, r.Ended = patch.RunAborted, "the execution was stopped by hand", s.now
+	})
+	_, err := s.freeze()
+	require.ErrorIs(t, err, patch.ErrRefused)
+	assert.ErrorContains(t, err, "stopped by hand")
+	assert.Empty(t, s.run().Digest)
+	assert.NotContains(t, s.bucket.localObjects, patch.IndexObject(siteRun))
+}
