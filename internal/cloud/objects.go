@@ -39,6 +39,19 @@ func (o *Objects) Store(ctx context.Context, key, contentType string, data []byt
 	return wrap(err, "write object %s", key)
 }
 
+// Create writes an object if there is none. A second attempt after a lost answer
+// finds the first one's.
+func (o *Objects) Create(ctx context.Context, key, contentType string, data []byte) (bool, error) {
+	_, err := o.S3.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &o.Bucket, Key: &key, Body: bytes.NewReader(data), ContentType: &contentType, ChecksumSHA256: checksum(data),
+		IfNoneMatch: aws.String("*"),
+	})
+	if code(err) == "PreconditionFailed" {
+		return false, nil
+	}
+	return err == nil, wrap(err, "create object %s", key)
+}
+
 func checksum(data []byte) *string {
 	sum := sha256.Sum256(data)
 	return aws.String(base64.StdEncoding.EncodeToString(sum[:]))

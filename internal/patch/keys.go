@@ -100,7 +100,12 @@ func IndexObject(run RunID) string { return Prefix(run) + "plan/index.json" }
 // RefusedObject is a plan that was refused. Nothing is ever sent from it.
 func RefusedObject(run RunID) string { return Prefix(run) + "plan/refused.json" }
 
-// ResultObject holds the outcomes of one target.
+// LooksObject holds what verify has found of a target so far.
+func LooksObject(t Target) string {
+	return Prefix(t.Run) + "looks/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + ".json"
+}
+
+// ResultObject holds the outcomes of one target. It is written once.
 func ResultObject(t Target) string {
 	return Prefix(t.Run) + "results/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + ".json"
 }

@@ -223,6 +223,10 @@ func (o localObjects) Store(context.Context, string, string, []byte) error {
 	return errors.New("the callback stores nothing")
 }
 
+func (o localObjects) Create(context.Context, string, string, []byte) (bool, error) {
+	return false, errors.New("the callback stores nothing")
+}
+
 func (o localObjects) Fetch(_ context.Context, key string) ([]byte, bool, error) {
 	data, ok := o[key]
 	return data, ok, nil

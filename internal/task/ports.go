@@ -60,6 +60,9 @@ const (
 // Objects is the data bucket.
 type Objects interface {
 	Store(ctx context.Context, key, contentType string, data []byte) error
+	// Create writes an object that is never written again; created is false if
+	// there was one, which stays as it is.
+	Create(ctx context.Context, key, contentType string, data []byte) (created bool, err error)
 	// Fetch reads an object; found is false if there is none.
 	Fetch(ctx context.Context, key string) (data []byte, found bool, err error)
 }

@@ -141,6 +141,13 @@ func (b *bucket) Store(_ context.Context, key, _ string, data []byte) error {
 	return nil
 }
 
+func (b *bucket) Create(ctx context.Context, key, contentType string, data []byte) (bool, error) {
+	if _, there := b.localObjects[key]; there {
+		return false, nil
+	}
+	return true, b.Store(ctx, key, contentType, data)
+}
+
 // spoke is one account and region as the test says it is. A call that is not
 // planned here panics on the embedded interface.
 type spoke struct {

@@ -70,7 +70,8 @@ func (v *Verify) Handle(ctx context.Context, in VerifyInput) (any, error) {
 	return nil, fmt.Errorf("%w: task %q is none of verify, rollup, judge, report, close", patch.ErrInvalidInput, in.Task)
 }
 
-// TargetResult is what one target leaves in the bucket.
+// TargetResult is what one target leaves in the bucket. Once it is settled it is
+// never written again: the target's row has its hash.
 type TargetResult struct {
 	patch.Target
 	At        time.Time              `json:"at"`
@@ -119,16 +120,37 @@ func (v *Verify) verify(ctx context.Context, in TargetInput) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	if err := v.Objects.Store(ctx, patch.ResultObject(t), "application/json", data); err != nil {
+	if result.Settled {
+		return v.settle(ctx, st, result, data)
+	}
+	if err := v.Objects.Store(ctx, patch.LooksObject(t), "application/json", data); err != nil {
 		return Answer{}, err
 	}
-	if !result.Settled {
-		if err := st.save(ctx, v.Table); err != nil {
+	if err := st.save(ctx, v.Table); err != nil {
+		return Answer{}, err
+	}
+	return wait(min(verifyGap, max(left, time.Second))), nil
+}
+
+// settle writes the result and books it. The first result that is written stands,
+// whoever books it: another attempt, or an earlier one that died, may have been
+// faster.
+func (v *Verify) settle(ctx context.Context, st *state, result TargetResult, data []byte) (Answer, error) {
+	at, hash := patch.ResultObject(st.target), patch.Digest(data)
+	created, err := v.Objects.Create(ctx, at, "application/json", data)
+	if err != nil {
+		return Answer{}, err
+	}
+	if !created {
+		found := false
+		if result, hash, found, err = readResult(ctx, v.Objects, at); err != nil {
 			return Answer{}, err
 		}
-		return wait(min(verifyGap, max(left, time.Second))), nil
+		if !found || !result.Settled || result.Target != st.target {
+			return Answer{}, fmt.Errorf("%w: %s is no result of its target", patch.ErrTampered, at)
+		}
 	}
-	return done(), v.finish(ctx, st, result, patch.Digest(data))
+	return done(), v.finish(ctx, st, result, hash)
 }
 
 // look judges the instances that are not settled yet.
@@ -179,7 +201,7 @@ func (v *Verify) former(ctx context.Context, st *state, first bool) (map[patch.I
 	if first {
 		return settled, nil
 	}
-	result, found, err := loadResult(ctx, v.Objects, st.target)
+	result, _, found, err := readResult(ctx, v.Objects, patch.LooksObject(st.target))
 	if err != nil || !found {
 		return settled, err
 	}
@@ -421,15 +443,20 @@ func loadIntents(ctx context.Context, table Table, t patch.Target) ([]patch.Inte
 }
 
 func loadResult(ctx context.Context, objects Objects, t patch.Target) (TargetResult, bool, error) {
-	var result TargetResult
-	data, found, err := objects.Fetch(ctx, patch.ResultObject(t))
+	result, _, found, err := readResult(ctx, objects, patch.ResultObject(t))
+	return result, found, err
+}
+
+// readResult reads a target's result, or what was found of it so far, with its hash.
+func readResult(ctx context.Context, objects Objects, key string) (result TargetResult, hash string, found bool, err error) {
+	data, found, err := objects.Fetch(ctx, key)
 	if err != nil || !found {
-		return result, false, err
+		return result, "", false, err
 	}
 	if err := json.Unmarshal(data, &result); err != nil {
-		return result, false, fmt.Errorf("%w: result of %s/%s: %w", patch.ErrInternal, t.Account, t.Region, err)
+		return result, "", false, fmt.Errorf("%w: object %s: %w", patch.ErrInternal, key, err)
 	}
-	return result, true, nil
+	return result, patch.Digest(data), true, nil
 }
 
 func orElse(s, other string) string {

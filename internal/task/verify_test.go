@@ -206,3 +206,54 @@ func TestVerify_badPayload(t *testing.T) {
 	_, err = s.verifier().Handle(t.Context(), task.VerifyInput{Task: "judge", Run: "../x"})
 	assert.Equal(t, patch.ErrInvalidInput, patch.KindOf(err))
 }
+
+// Two attempts at once, and one after another that died: the first result that is
+// written stands, and the target's row has its hash, whoever books it.
+func TestVerify_firstResultStands(t *testing.T) {
+	tests := []struct {
+		name string
+		dies bool // the first attempt dies before it books; else the second one books meanwhile
+	}{{"two at once", false}, {"the first one dies", true}}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := through(t, 2)
+			s.patched(instance(0), instance(1))
+			s.now = s.now.Add(20 * time.Minute)
+			s.table.fail = func([]task.Write) error {
+				s.table.fail = nil
+				s.now = s.now.Add(time.Minute)
+				s.spoke.machines = map[patch.InstanceID]task.Machine{} // all are gone now
+				if test.dies {
+					return patch.ErrUnavailable
+				}
+				out, err := s.verify("verify")
+				require.NoError(t, err)
+				assert.Equal(t, "done", out.(task.Answer).Next)
+				return nil
+			}
+			_, err := s.verify("verify")
+			assert.Error(t, err, "it is not the one that books")
+			out, err := s.verify("verify")
+			require.NoError(t, err)
+			assert.Equal(t, "done", out.(task.Answer).Next)
+
+			row := s.row()
+			assert.Equal(t, map[patch.Outcome]int{patch.Patched: 2}, row.Outcomes)
+			assert.Equal(t, patch.Digest(s.bucket.localObjects[patch.ResultObject(s.target)]), row.ResultHash)
+			assert.Equal(t, 1, s.counters().Done, "counted once")
+		})
+	}
+}
+
+// What stands at the result's place and is no result of the target is not booked.
+func TestVerify_foreignResult(t *testing.T) {
+	for _, object := range []string{`{"run":"run-1","wave":"w","account":"222222222222","region":"us-east-1","settled":true}`, `{"run":"run-1","wave":"w","account":"111111111111","region":"us-east-1"}`} {
+		s := through(t, 2)
+		s.patched(instance(0), instance(1))
+		s.now = s.now.Add(20 * time.Minute)
+		s.bucket.localObjects[patch.ResultObject(s.target)] = []byte(object)
+		_, err := s.verify("verify")
+		assert.ErrorIs(t, err, patch.ErrTampered)
+		assert.NotEqual(t, patch.TargetVerified, s.row().Status)
+	}
+}
