@@ -34,6 +34,12 @@ type ApprovalInput struct {
 	Token string      `json:"token"`
 }
 
+// RequestOutput says of a round whether anybody can have got its mail. It is for
+// people who follow the run: no state acts on it.
+type RequestOutput struct {
+	Told bool `json:"told"`
+}
+
 // SettleOutput says how a question stands.
 type SettleOutput struct {
 	Scope        string `json:"scope"`
@@ -47,7 +53,7 @@ type SettleOutput struct {
 func (a *Approvals) Handle(ctx context.Context, in ApprovalInput) (any, error) {
 	switch in.Task {
 	case "request":
-		return struct{}{}, a.request(ctx, in)
+		return a.request(ctx, in)
 	case "settle":
 		return a.settle(ctx, in)
 	}
@@ -56,22 +62,22 @@ func (a *Approvals) Handle(ctx context.Context, in ApprovalInput) (any, error) {
 
 // request keeps the token, looks for a decision that came between rounds, and
 // mails the link.
-func (a *Approvals) request(ctx context.Context, in ApprovalInput) error {
+func (a *Approvals) request(ctx context.Context, in ApprovalInput) (RequestOutput, error) {
 	var run patch.RunRow
 	var rec patch.Approval
 	recRow := &Row{Key: patch.ApprovalKey(patch.ApprovalID(in.Run, in.Scope)), Into: &rec}
 	if err := a.Table.Load(ctx, recRow, &Row{Key: patch.RunKey(in.Run), Into: &run}); err != nil {
-		return err
+		return RequestOutput{}, err
 	}
 	if run.Status != patch.RunRunning {
-		return fmt.Errorf("%w: run %s goes on no more, nobody is asked", patch.ErrConflict, in.Run)
+		return RequestOutput{}, fmt.Errorf("%w: run %s goes on no more, nobody is asked", patch.ErrConflict, in.Run)
 	}
 	index, err := loadIndex(ctx, a.Objects, in.Run)
 	if err != nil {
-		return err
+		return RequestOutput{}, err
 	}
 	if run.Digest == "" || index.Digest != run.Digest {
-		return fmt.Errorf("%w: the plan of run %s does not have its digest", patch.ErrTampered, in.Run)
+		return RequestOutput{}, fmt.Errorf("%w: the plan of run %s does not have its digest", patch.ErrTampered, in.Run)
 	}
 	was, now := rec.Version, a.Now().UTC()
 	if !recRow.Found {
@@ -87,18 +93,18 @@ func (a *Approvals) request(ctx context.Context, in ApprovalInput) error {
 		write.How = Create
 	}
 	if err := a.Table.Write(ctx, write, Write{How: Audit, Key: entry.Key(), Item: entry}); err != nil {
-		return err
+		return RequestOutput{}, err
 	}
 	if rec.Status != patch.ApprovalPending {
 		// Decided between two rounds: the end of this round settles it, there is nobody to ask.
-		return fmt.Errorf("%w: %s is %s already", patch.ErrConflict, in.Scope, rec.Status)
+		return RequestOutput{}, fmt.Errorf("%w: %s is %s already", patch.ErrConflict, in.Scope, rec.Status)
 	}
 	mac, err := a.Links.MAC(ctx, rec.LinkMessage())
 	if err != nil {
-		return err
+		return RequestOutput{}, err
 	}
 	subject, body := approvalMail(rec, run, index, a.link(rec.ID, mac))
-	return a.Mail.Send(ctx, subject, body)
+	return RequestOutput{Told: !rec.Unheard}, a.Mail.Send(ctx, subject, body)
 }
 
 // asked is what the audit says of a round.
