@@ -46,6 +46,7 @@ func main() {
 		Go:            goVersion,
 		Operator:      signedOperator,
 		Runs:          hubRuns,
+		Wait:          wait,
 		Interactive:   interactive,
 		Terminal:      terminal,
 	}
@@ -86,6 +87,18 @@ func hubRuns(ctx context.Context, m hub.Machine) (cli.Runs, error) {
 		return nil, fmt.Errorf("%w: %w", hub.ErrDenied, err)
 	}
 	return &hub.Client{Machine: m, States: sfn.NewFromConfig(conf), Bucket: s3.NewFromConfig(conf), Callers: sts.NewFromConfig(conf)}, nil
+}
+
+// wait lets time pass, until the program is interrupted.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // interactive tells whether a person types at a stream.

@@ -40,6 +40,8 @@ type Program struct {
 	Name string
 	// Version, Commit and Go say what was built.
 	Version, Commit, Go string
+	// Wait lets time pass; its error is that of a context that ended before.
+	Wait func(ctx context.Context, d time.Duration) error
 	// Operator signs requests to a hub's operator route with the credentials of this machine.
 	Operator func(ctx context.Context, url string) (Operator, error)
 	// Runs speaks to the account of a hub with the credentials of this machine.
@@ -104,7 +106,8 @@ func (a *app) root() *cobra.Command {
 
 validate and simulate need no AWS account: they check run inputs and rehearse
 whole runs with the state machine and the task code that the templates deploy.
-run starts one on a hub; approve, reject and abort answer it while it waits or patches.`,
+run starts one on a hub, watch follows it; approve, reject and abort answer it
+while it waits or patches.`,
 		Example: `  ec2patch validate examples/run-inputs/*.json
   ec2patch simulate examples/run-inputs/multi-wave-staggered.json --seed 1`,
 		SilenceUsage: true, SilenceErrors: true,
@@ -126,7 +129,7 @@ run starts one on a hub; approve, reject and abort answer it while it waits or p
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetHelpCommand(helpCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.validateCommand(), a.simulateCommand(), a.runCommand(), a.approveCommand(), a.rejectCommand(), a.abortCommand(), a.versionCommand(), exitCodesTopic())
+	root.AddCommand(a.validateCommand(), a.simulateCommand(), a.runCommand(), a.watchCommand(), a.approveCommand(), a.rejectCommand(), a.abortCommand(), a.versionCommand(), exitCodesTopic())
 	return root
 }
 

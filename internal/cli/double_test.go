@@ -50,6 +50,10 @@ func program() cli.Program {
 			at = at.Add(40 * time.Millisecond)
 			return at
 		},
+		Wait: func(ctx context.Context, d time.Duration) error {
+			at = at.Add(d)
+			return ctx.Err()
+		},
 		Faults:  []string{"F-04", "F-38"},
 		Version: "v1.2.3", Commit: "0123456789ab", Go: "go1.26",
 		Operator: func(context.Context, string) (cli.Operator, error) {

@@ -20,6 +20,8 @@ const (
 	ExitDenied      = 4
 	ExitNotPatched  = 5
 	ExitNotApproved = 6
+	ExitGoesOn      = 7
+	ExitDoctor      = 8
 	ExitInterrupted = 130
 )
 
@@ -57,41 +59,49 @@ func usage(cmd *cobra.Command, text string) *ExitError {
 
 func failed(err error) *ExitError { return &ExitError{Code: ExitUnexpected, Err: err} }
 
-// exitOf judges one run. A broken rule of the product weighs more than how the
-// run ended. Instances that were left out on purpose, or that appeared after the
-// plan, are not asked for; those that are offline or unknown to SSM are.
+// exitOf judges one rehearsal. A broken rule of the product weighs more than how
+// the run ended.
 func exitOf(res *sim.Result) int {
-	switch {
-	case len(res.Violations) > 0:
+	if len(res.Violations) > 0 {
 		return ExitNotPatched
-	case res.Status == patch.RunRejected, res.Status == patch.RunExpired:
+	}
+	r := res.Report
+	if r == nil {
+		r = &patch.Report{Totals: patch.Totals{Outcomes: res.Outcomes, Failures: res.Outcomes[patch.PatchedPendingReboot]}}
+	}
+	return exitOfRun(res.Status, r)
+}
+
+// exitOfRun judges one run. Instances that were left out on purpose, or that
+// appeared after the plan, are not asked for; those that are offline or unknown
+// to SSM are.
+func exitOfRun(status patch.RunStatus, r *patch.Report) int {
+	switch {
+	case status == patch.RunRejected, status == patch.RunExpired:
 		return ExitNotApproved
-	case res.Status != patch.RunSucceeded, !allGood(res):
+	case status != patch.RunSucceeded, !allGood(r):
 		return ExitNotPatched
 	}
 	return ExitDone
 }
 
-func allGood(res *sim.Result) bool {
+func allGood(r *patch.Report) bool {
 	for _, o := range patch.Outcomes() {
 		switch o {
 		case patch.Patched, patch.Compliant:
 		case patch.PatchedPendingReboot: // good where the wave forbids reboots; a failure is in the totals
 		default:
-			if res.Outcomes[o] > 0 {
+			if r.Totals.Outcomes[o] > 0 {
 				return false
 			}
 		}
 	}
-	if res.Report == nil {
-		return res.Outcomes[patch.PatchedPendingReboot] == 0
-	}
-	for _, e := range res.Report.Excluded {
+	for _, e := range r.Excluded {
 		if e.Outcome == patch.Offline || e.Outcome == patch.Unmanaged {
 			return false
 		}
 	}
-	return res.Report.Totals.Failures == 0 && len(res.Report.Unreachable) == 0
+	return r.Totals.Failures == 0 && len(r.Unreachable) == 0
 }
 
 func exitCodesTopic() *cobra.Command {
@@ -109,7 +119,9 @@ func exitCodesTopic() *cobra.Command {
        was not reached, or a rule of the product was broken
     6  the approval was rejected or nobody answered in time; for approve,
        reject and abort: it was decided otherwise, or the time is over
-  130  interrupted (Ctrl-C)
+    7  the time of --timeout passed; the run goes on
+    8  doctor found something that would break a run
+  130  interrupted (Ctrl-C); a run that was started goes on
 
 A rehearsal whose fleet holds instances that cannot be patched ends with 5: it
 did its work, and it says that the run would not patch everything.`,

@@ -105,7 +105,8 @@ func asked(ctx context.Context, err error) error {
 // the first begin with indent.
 func fold(text, indent string, width int) string {
 	var b strings.Builder
-	used := 0
+	used := len(text) - len(strings.TrimLeft(text, " "))
+	b.WriteString(text[:used])
 	for i, word := range strings.Fields(text) {
 		n := len([]rune(word))
 		switch {

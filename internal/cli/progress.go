@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
@@ -43,14 +44,18 @@ func (a *app) newView(run string) view {
 
 // change is something that a log should hold a line about.
 type change struct {
-	Virtual  float64               `json:"virtualSeconds"`
-	Kind     string                `json:"kind"` // phase, wave, approval
+	Virtual  *float64              `json:"virtualSeconds,omitempty"` // of a rehearsal
+	Elapsed  *float64              `json:"elapsedSeconds,omitempty"` // of a run
+	Kind     string                `json:"kind"`                     // phase, wave, approval, progress
 	Phase    string                `json:"phase,omitempty"`
 	Wave     string                `json:"wave,omitempty"`
 	Verdict  patch.Verdict         `json:"verdict,omitempty"`
 	Planned  int                   `json:"planned,omitempty"`
 	Outcomes map[patch.Outcome]int `json:"outcomes,omitempty"`
 	Approval string                `json:"approval,omitempty"`
+
+	Accounts     int `json:"accounts,omitempty"`
+	AccountsDone int `json:"accountsDone,omitempty"`
 
 	text string
 	at   string
@@ -59,6 +64,7 @@ type change struct {
 // changeView emits one line for each notable change and nothing in between.
 type changeView struct {
 	emit     func(change)
+	real     bool // a run, no rehearsal
 	phase    string
 	wave     string
 	approval string
@@ -69,9 +75,20 @@ func (v *changeView) close() {}
 
 func (v *changeView) show(p sim.Progress) {
 	for _, c := range v.changes(p) {
-		c.Virtual, c.at = p.Virtual.Seconds(), report.Duration(p.Virtual)
-		v.emit(c)
+		v.tell(c, p.Virtual)
 	}
+}
+
+// tell emits one change with its time since the start.
+func (v *changeView) tell(c change, at time.Duration) {
+	seconds := at.Seconds()
+	if v.real {
+		c.Elapsed = &seconds
+	} else {
+		c.Virtual = &seconds
+	}
+	c.at = report.Duration(at)
+	v.emit(c)
 }
 
 func (v *changeView) changes(p sim.Progress) []change {
@@ -84,10 +101,14 @@ func (v *changeView) changes(p sim.Progress) []change {
 			continue
 		}
 		v.verdicts[w.Name] = w.Verdict
-		out = append(out, change{
+		c := change{
 			Kind: "wave", Wave: w.Name, Verdict: w.Verdict, Planned: w.Planned, Outcomes: w.Outcomes,
-			text: fmt.Sprintf("wave %s: judged %s, %s", w.Name, w.Verdict, outcomeWords(w)),
-		})
+			text: fmt.Sprintf("wave %s: judged %s", w.Name, w.Verdict),
+		}
+		if !v.real {
+			c.text += ", " + outcomeWords(w)
+		}
+		out = append(out, c)
 	}
 	if p.Phase != v.phase || p.Wave != v.wave {
 		text := p.Phase

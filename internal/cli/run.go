@@ -24,6 +24,8 @@ type runFlags struct {
 	machine string
 	name    string
 	yes     bool
+	wait    bool
+	timeout time.Duration
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -41,12 +43,14 @@ unless --name says otherwise. The same command repeated finds the run that it
 started before; it never starts a second one. A name is free again 90 days after
 its run.`,
 		Example: `  ec2patch run october.json
-  ec2patch run october.json --name 2026-10-patch --yes`,
+  ec2patch run october.json --name 2026-10-patch --yes --wait --timeout 50m`,
 		Args: takesOne("one input, a file or - for stdin"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.start(cmd, args[0], f) },
 	}
 	machineFlag(cmd, &f.machine)
 	cmd.Flags().StringVar(&f.name, "name", "", "name of the run (default from the input and the date)")
+	cmd.Flags().BoolVar(&f.wait, "wait", false, "follow the run to its end, as watch does")
+	timeoutFlag(cmd, &f.timeout)
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask; required where stdin is no terminal")
 	return cmd
 }
@@ -110,7 +114,14 @@ func (a *app) start(cmd *cobra.Command, file string, f *runFlags) error {
 	if err != nil {
 		return a.startFailed(ctx, runs, name, err)
 	}
-	return a.printStarted(machine, x, in)
+	if f.wait && a.format == "json" { // one object: the run as it ended
+		return a.watch(ctx, &watching{runs: runs, machine: machine, run: name, timeout: f.timeout})
+	}
+	if err := a.printStarted(machine, x, in); err != nil || !f.wait {
+		return err
+	}
+	fmt.Fprintln(a.stdout)
+	return a.watch(ctx, &watching{runs: runs, machine: machine, run: name, timeout: f.timeout})
 }
 
 // checkRun finds everything that is wrong with the command line.
@@ -119,6 +130,10 @@ func (a *app) checkRun(cmd *cobra.Command, file string, f *runFlags) (hub.Machin
 	switch {
 	case err != nil:
 		return machine, err
+	case f.timeout != 0 && !f.wait:
+		return machine, usage(cmd, "--timeout is for --wait, which was not given")
+	case f.timeout < 0:
+		return machine, usage(cmd, "--timeout is negative; 0 waits for ever")
 	case cmd.Flags().Changed("name") && !hub.IsRun(f.name):
 		return machine, usage(cmd, fmt.Sprintf("--name is %q; allowed are 1 to 80 letters, digits, - and _", f.name))
 	case !f.yes && file == "-":
@@ -220,6 +235,7 @@ func (a *app) printStarted(m hub.Machine, x hub.Execution, in patch.Input) error
 	if in.Installs() && in.Approval != patch.ApproveNone {
 		fmt.Fprintf(&b, "Decide: %s approve %s\n", me, x.Run)
 	}
+	fmt.Fprintf(&b, "Watch:  %s watch %s\n", me, x.Run)
 	fmt.Fprintf(&b, "Stop:   %s abort %s --reason \"...\"\n", me, x.Run)
 	if _, err := fmt.Fprint(a.stdout, b.String()); err != nil {
 		return failed(fmt.Errorf("write the result: %w", err))

@@ -15,6 +15,7 @@ const (
 	redrawEvery = 100 * time.Millisecond
 	shownWaves  = 10
 	minWidth    = 40
+	maxAsked    = 5 // lines about an approval
 )
 
 type screenOptions struct {
@@ -23,6 +24,7 @@ type screenOptions struct {
 	colour  bool
 	unicode bool
 	now     func() time.Time
+	real    bool // a run, no rehearsal: counts accounts, not instances
 }
 
 // screen draws the progress in place: state becomes lines, lines are compared
@@ -80,7 +82,10 @@ func (s *screen) redraw(lines []string) {
 
 // lines is what the terminal should show. None is wider than the terminal.
 func (s *screen) lines(p sim.Progress) []string {
-	head := fmt.Sprintf("%s  %s  %s (virtual)", s.run, p.Phase, report.Duration(p.Virtual))
+	head := fmt.Sprintf("%s  %s  %s", s.run, p.Phase, report.Duration(p.Virtual))
+	if !s.real {
+		head += " (virtual)"
+	}
 	lines := []string{s.paint("1", cut(report.Line(head), s.width))}
 	from, to := window(p)
 	if from > 0 {
@@ -93,7 +98,10 @@ func (s *screen) lines(p sim.Progress) []string {
 		lines = append(lines, s.paint("2", cut(fmt.Sprintf("  %s to come", plural(n, "more wave")), s.width)))
 	}
 	if p.Approval != "" {
-		lines = append(lines, cut("  approval: "+report.Line(p.Approval), s.width))
+		asked := strings.Split(fold("  approval: "+report.Line(p.Approval), "    ", s.width), "\n")
+		for _, line := range asked[:min(len(asked), maxAsked)] {
+			lines = append(lines, cut(line, s.width))
+		}
 	}
 	return lines
 }
@@ -137,8 +145,23 @@ func (s *screen) wave(w sim.WaveProgress) string {
 	if w.Accounts > 0 {
 		text += fmt.Sprintf(", accounts %d/%d", w.AccountsDone, w.Accounts)
 	}
+	if s.real {
+		text = runText(w)
+	}
 	room := s.width - len([]rune(left)) - barWidth
 	return left + s.bar(w, barWidth) + cut(text, room)
+}
+
+// runText is what is known of a wave of a run.
+func runText(w sim.WaveProgress) string {
+	text := ""
+	if w.Verdict != "" {
+		text = " " + string(w.Verdict)
+	}
+	if w.Accounts > 0 {
+		text += " " + accountWords(w)
+	}
+	return text
 }
 
 // bar shows the good, the others and what is left.
@@ -148,6 +171,9 @@ func (s *screen) bar(w sim.WaveProgress, width int) string {
 		other += n
 	}
 	other -= good
+	if s.real {
+		good, other, w.Planned = w.AccountsDone, 0, w.Accounts
+	}
 	g, o := share(good, w.Planned, width), share(other, w.Planned, width)
 	if o = min(o, width-g); w.Planned > 0 && good+other >= w.Planned && other > 0 {
 		o = width - g

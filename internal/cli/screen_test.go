@@ -28,7 +28,7 @@ func TestScreen_FitsEveryWidth(t *testing.T) {
 	for _, width := range []int{1, 40, 60, 80, 200} {
 		s := newScreen(&bytes.Buffer{}, screenOptions{run: "rehearsal-1", width: width, unicode: true})
 		lines := s.lines(busy(40))
-		assert.LessOrEqual(t, len(lines), shownWaves+4)
+		assert.LessOrEqual(t, len(lines), shownWaves+3+maxAsked)
 		for _, line := range lines {
 			assert.LessOrEqual(t, len([]rune(line)), max(width, minWidth), line)
 		}

@@ -40,6 +40,7 @@ type Question struct {
 type Progress struct {
 	Started  time.Time
 	Ended    time.Time // zero while it runs
+	Status   string    // of the execution, as Step Functions names it: RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED
 	Phase    string
 	Wave     string // empty outside of one
 	Waves    []Wave // empty before the plan is frozen
@@ -73,9 +74,11 @@ func (f *Follower) see(e Event) {
 	p := &f.Progress
 	switch {
 	case e.Type == "ExecutionStarted":
-		p.Started, p.Phase = e.At, Planning
-	case strings.HasPrefix(e.Type, "Execution") && e.Type != "ExecutionRedriven":
-		p.Ended, p.Phase, p.Wave, p.Question = e.At, Done, "", Question{}
+		p.Started, p.Status, p.Phase = e.At, "RUNNING", Planning
+	case e.Type == "ExecutionRedriven":
+		p.Ended, p.Status, p.Phase, p.Error, p.Cause = time.Time{}, "RUNNING", Planning, "", ""
+	case endings()[e.Type] != "":
+		p.Ended, p.Status, p.Phase, p.Wave, p.Question = e.At, endings()[e.Type], Done, "", Question{}
 		p.Error, p.Cause = e.Error, e.Cause
 	case strings.HasSuffix(e.Type, "StateEntered"):
 		f.state = e.State
@@ -89,6 +92,11 @@ func (f *Follower) see(e Event) {
 	case e.Type == "TaskSubmitted" && f.state == "RequestApproval":
 		p.Question.Told = field[struct{ Told *bool }](e, "Payload").Told
 	}
+}
+
+// endings are the events that end an execution, and the status that it has then.
+func endings() map[string]string {
+	return map[string]string{"ExecutionSucceeded": "SUCCEEDED", "ExecutionFailed": "FAILED", "ExecutionTimedOut": "TIMED_OUT", "ExecutionAborted": "ABORTED"}
 }
 
 // field reads a member of an event's data; the zero value if it has none.

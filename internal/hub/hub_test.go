@@ -163,5 +163,7 @@ func TestFollower_unknown(t *testing.T) {
 	f.See([]hub.Event{{ID: 6, Type: "MapRunStarted", MapRun: "arn:m"}, {ID: 7, Type: "TaskStateEntered", State: "JudgeWave"}, {ID: 8, Type: "TaskSucceeded", Data: `{"Payload":{"next":"stop"}}`}})
 	assert.Equal(t, []hub.Wave{{Name: "only", MapRun: "arn:m", Verdict: patch.VerdictStop}}, f.Progress.Waves)
 	f.See([]hub.Event{{ID: 9, Type: "ExecutionAborted", Error: "E", Cause: "c"}})
-	assert.Equal(t, []string{hub.Done, "E", "c"}, []string{f.Progress.Phase, f.Progress.Error, f.Progress.Cause})
+	assert.Equal(t, []string{hub.Done, "ABORTED", "E", "c"}, []string{f.Progress.Phase, f.Progress.Status, f.Progress.Error, f.Progress.Cause})
+	f.See([]hub.Event{{ID: 10, Type: "ExecutionRedriven"}})
+	assert.Equal(t, []string{hub.Planning, "RUNNING", "", ""}, []string{f.Progress.Phase, f.Progress.Status, f.Progress.Error, f.Progress.Cause})
 }

@@ -110,3 +110,24 @@ func TestFollow_viewer(t *testing.T) {
 	_, err = viewer.Describe(t.Context(), "nobody")
 	assert.ErrorIs(t, err, hub.ErrNotFound)
 }
+
+// Whoever follows a run sees that nobody was told of its question, and that somebody is after a subscription.
+func TestFollow_unheard(t *testing.T) {
+	for _, subscribed := range []bool{true, false} {
+		r := prepared(t, asks(`,"approvalTimeoutSeconds":1800`), ApproveTimeout)
+		if !subscribed {
+			unsubscribe(r)
+		}
+		viewer := visitor(t, r, "ViewerPolicy")
+		var f hub.Follower
+		r.world.After(10*time.Minute, func() {
+			events, err := viewer.Events(t.Context(), "rehearsal-1", 0)
+			require.NoError(t, err)
+			f.See(events)
+		})
+		finish(t, r)
+		require.NotNil(t, f.Progress.Question.Told)
+		assert.Equal(t, subscribed, *f.Progress.Question.Told)
+		assert.Equal(t, "run", f.Progress.Question.Scope)
+	}
+}

@@ -1,0 +1,254 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ec2patch/internal/hub"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
+)
+
+const (
+	// lookEvery is the time between two looks at a run. A look is one call, two while a wave patches.
+	lookEvery = 15 * time.Second
+	// maxMissed bounds the looks in a row that may fail before a watch gives up: it bridges ten minutes without network.
+	maxMissed = 40
+	// reportEvery and reportTries wait for the report of a run that was stopped: the rule for ended runs writes it within minutes.
+	reportEvery = 10 * time.Second
+	reportTries = 30
+)
+
+// watching is one call of watch, or of run with --wait.
+type watching struct {
+	runs    Runs
+	machine hub.Machine
+	run     string
+	bucket  string        // given by the caller, empty: as the run says
+	timeout time.Duration // 0: none
+}
+
+func (a *app) watchCommand() *cobra.Command {
+	w := &watching{}
+	var machine string
+	cmd := &cobra.Command{
+		Use:   "watch RUN",
+		Short: "Follow a run to its end",
+		Long: `Follows a run to its end, tells on stderr how it stands, and prints its report.
+RUN is its name or the ARN of its execution. It asks Step Functions every 15
+seconds, and needs nothing but the hub's policy <NamePrefix>-viewer.
+
+Ctrl-C and --timeout end the watch, never the run. The exit code tells how the
+run ended, see ec2patch help exit-codes.`,
+		Example: `  ec2patch watch 2026-12-patch
+  ec2patch watch 2026-12-patch --timeout 50m --format json`,
+		Args: takesOne("one run, its name or the ARN of its execution"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m, run, err := a.oneRun(cmd, args[0], machine)
+			if err != nil {
+				return err
+			}
+			w.machine, w.run = m, run
+			if w.timeout < 0 {
+				return usage(cmd, "--timeout is negative; 0 waits for ever")
+			}
+			if w.runs, err = a.Runs(cmd.Context(), m); err != nil {
+				return asked(cmd.Context(), err)
+			}
+			return a.watch(cmd.Context(), w)
+		},
+	}
+	machineFlag(cmd, &machine)
+	bucketFlag(cmd, &w.bucket)
+	timeoutFlag(cmd, &w.timeout)
+	return cmd
+}
+
+func timeoutFlag(cmd *cobra.Command, to *time.Duration) {
+	cmd.Flags().DurationVar(to, "timeout", 0, "stop watching after this time, as 50m; the run goes on (default: never)")
+}
+
+// bucketFlag is for runs whose history does not name their bucket.
+func bucketFlag(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVar(to, "bucket", "", "the hub's output DataBucketName (default as the run says)")
+}
+
+// watched is what `watch --format json` prints.
+type watched struct {
+	SchemaVersion   int                        `json:"schemaVersion"`
+	Kind            string                     `json:"kind"`
+	Run             string                     `json:"run"`
+	ExecutionARN    string                     `json:"executionArn"`
+	ExecutionStatus string                     `json:"executionStatus"`
+	Status          patch.RunStatus            `json:"status"` // empty if there is no report
+	StatusReason    string                     `json:"statusReason"`
+	PlanDigest      string                     `json:"planDigest"`
+	RequestedBy     string                     `json:"requestedBy"`
+	Started         time.Time                  `json:"started"`
+	Ended           time.Time                  `json:"ended"`
+	Totals          patch.Totals               `json:"totals"`
+	Waves           []patch.WaveReport         `json:"waves"`
+	Unreachable     []patch.UnreachableAccount `json:"unreachable"`
+	Approvals       []patch.ApprovalReport     `json:"approvals"`
+}
+
+// watch follows a run to its end and prints its report.
+func (a *app) watch(ctx context.Context, w *watching) error {
+	p, err := a.follow(ctx, w)
+	if err != nil {
+		return a.leftAlone(ctx, w, err)
+	}
+	r, err := a.waitForReport(ctx, w, p)
+	if err != nil {
+		return a.leftAlone(ctx, w, err)
+	}
+	if a.format == "json" {
+		err = a.printJSON(newWatched(w, p, r))
+	} else if r != nil {
+		err = failedOr(report.Text(a.stdout, r, a.width(a.stdout), a.colour(a.stdout)))
+	}
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		return &ExitError{Code: ExitNotPatched, Err: fmt.Errorf("run %s ended %s, and no report of it was found: %s", w.run, p.Status, report.Line(cmp.Or(p.Cause, p.Error, "no reason given")))}
+	}
+	if code := exitOfRun(r.Status, r); code != ExitDone {
+		return &ExitError{Code: code}
+	}
+	return nil
+}
+
+func failedOr(err error) error {
+	if err == nil {
+		return nil
+	}
+	return failed(fmt.Errorf("write the result: %w", err))
+}
+
+// newWatched has no lists that are null.
+func newWatched(w *watching, p hub.Progress, r *patch.Report) watched {
+	if r == nil {
+		r = &patch.Report{StatusReason: p.Cause}
+	}
+	return watched{
+		SchemaVersion: 1, Kind: "run", Run: w.run, ExecutionARN: w.machine.Execution(w.run), ExecutionStatus: p.Status,
+		Status: r.Status, StatusReason: r.StatusReason, PlanDigest: r.PlanDigest, RequestedBy: r.RequestedBy, Started: p.Started, Ended: p.Ended, Totals: r.Totals,
+		Waves: append([]patch.WaveReport{}, r.Waves...), Unreachable: append([]patch.UnreachableAccount{}, r.Unreachable...),
+		Approvals: append([]patch.ApprovalReport{}, r.Approvals...),
+	}
+}
+
+// errTimeout ends a watch whose time is over.
+var errTimeout = errors.New("the time of --timeout has passed")
+
+// leftAlone ends a watch of a run that goes on, or cannot be seen.
+func (a *app) leftAlone(ctx context.Context, w *watching, err error) error {
+	again := fmt.Sprintf("the run goes on; %s watch %s", quote(cmp.Or(a.Name, "ec2patch")), w.run)
+	switch {
+	case errors.Is(err, errTimeout):
+		return &ExitError{Code: ExitGoesOn, Err: fmt.Errorf("%w: %s", err, again)}
+	case ctx.Err() != nil:
+		return &ExitError{Code: ExitInterrupted, Err: fmt.Errorf("interrupted: %s", again)}
+	}
+	return asked(ctx, err)
+}
+
+// follow looks at a run until it has ended.
+func (a *app) follow(ctx context.Context, w *watching) (hub.Progress, error) {
+	v := a.newRunView(w.run)
+	defer v.close()
+	begun := a.Now()
+	var f hub.Follower
+	missed := 0
+	for {
+		err := look(ctx, w, &f, v, a.Now)
+		switch {
+		case err == nil:
+			missed = 0
+		case ctx.Err() != nil, errors.Is(err, hub.ErrDenied), missed >= maxMissed, errors.Is(err, hub.ErrNotFound) && missed >= 2:
+			return f.Progress, err // a run that was started a moment ago may not be seen yet
+		default:
+			missed++
+		}
+		if !f.Progress.Ended.IsZero() {
+			return f.Progress, nil
+		}
+		pause := lookEvery
+		if w.timeout > 0 {
+			left := w.timeout - a.Now().Sub(begun)
+			if left <= 0 {
+				return f.Progress, errTimeout
+			}
+			pause = min(pause, left)
+		}
+		if err := a.Wait(ctx, pause); err != nil {
+			return f.Progress, err
+		}
+	}
+}
+
+// look reads what is new of a run and shows it.
+func look(ctx context.Context, w *watching, f *hub.Follower, v view, now func() time.Time) error {
+	events, err := w.runs.Events(ctx, w.run, f.Last)
+	if err != nil {
+		return err
+	}
+	f.See(events)
+	p := &f.Progress
+	for i := range p.Waves {
+		one := &p.Waves[i]
+		// Accounts that are all through are not counted again.
+		if one.MapRun == "" || one.Accounts.Total > 0 && one.Accounts.Done == one.Accounts.Total {
+			continue
+		}
+		if n, err := w.runs.Accounts(ctx, one.MapRun); err == nil {
+			one.Accounts = n
+		}
+	}
+	v.show(shown(w.run, *p, now()))
+	return nil
+}
+
+// waitForReport fetches the report of a run that has ended. A run that ended by
+// itself wrote it before; one that was stopped gets it soon after. nil: there is none.
+func (a *app) waitForReport(ctx context.Context, w *watching, p hub.Progress) (*patch.Report, error) {
+	bucket := cmp.Or(w.bucket, p.Bucket)
+	if bucket == "" {
+		return nil, nil
+	}
+	tries := reportTries
+	if p.Status == "SUCCEEDED" || p.Error == "Patch.RunFailed" {
+		tries = 1
+	}
+	for n := 1; ; n++ {
+		data, err := w.runs.Report(ctx, bucket, w.run, "json")
+		if err == nil {
+			return readReport(data)
+		}
+		missing := errors.Is(err, hub.ErrNotFound) || errors.Is(err, hub.ErrDenied)
+		switch {
+		case missing && n >= tries && tries > 1:
+			return nil, nil
+		case ctx.Err() != nil, n >= tries:
+			return nil, err
+		}
+		if err := a.Wait(ctx, reportEvery); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func readReport(data []byte) (*patch.Report, error) {
+	var r patch.Report
+	if err := json.Unmarshal(data, &r); err != nil {
+		return nil, fmt.Errorf("read the report: %w", err)
+	}
+	return &r, nil
+}
