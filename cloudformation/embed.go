@@ -13,3 +13,9 @@ var Hub []byte
 //
 //go:embed spoke-cfn.yaml
 var Spoke []byte
+
+// Reader is organization-reader-cfn.yaml: the role that lists the accounts of
+// organizational units.
+//
+//go:embed organization-reader-cfn.yaml
+var Reader []byte

@@ -38,6 +38,7 @@ func main() {
 		RehearseSeeds: sim.RunSeeds,
 		Hub:           cloudformation.Hub,
 		Spoke:         cloudformation.Spoke,
+		Reader:        cloudformation.Reader,
 		Faults:        sim.FaultNames(),
 		Now:           time.Now,
 		Name:          os.Args[0],

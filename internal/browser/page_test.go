@@ -28,6 +28,7 @@ func rehearse(t *testing.T, input string) *rehearsed {
 	o := sim.Options{
 		Input: []byte(input), Seed: 7, Instances: 6, Approve: sim.ApproveAsk, AskLinger: 4 * time.Second,
 		Hub: read(t, "cloudformation", "hub-cfn.yaml"), Spoke: read(t, "cloudformation", "spoke-cfn.yaml"),
+		Reader: read(t, "cloudformation", "organization-reader-cfn.yaml"),
 		Progress: func(p sim.Progress) {
 			if _, at, ok := strings.Cut(p.Approval, "decide at "); ok {
 				select {

@@ -27,6 +27,11 @@ type Template struct {
 	outputs    []output
 }
 
+// Takes says whether the template has a parameter of that name.
+func (t *Template) Takes(name string) bool {
+	return slices.ContainsFunc(t.parameters, func(p *parameter) bool { return p.name == name })
+}
+
 // declaration is a resource as the template has it.
 type declaration struct {
 	id, kind  string

@@ -23,6 +23,7 @@ func TestTemplates(t *testing.T) {
 		machines   int
 	}{
 		{"hub-cfn.yaml", map[string]string{"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": secret}, 1},
+		{"organization-reader-cfn.yaml", map[string]string{"HubAccountId": "111111111111", "ExternalId": secret}, 0},
 		{"spoke-cfn.yaml", map[string]string{"HubAccountId": "111111111111", "ExternalId": secret}, 0},
 	}
 	for _, test := range tests {

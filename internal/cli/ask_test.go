@@ -56,7 +56,7 @@ func askPerson(t *testing.T) *asked {
 		o.AskLinger = 100 * time.Millisecond
 		return sim.Run(o)
 	}
-	p.Hub, p.Spoke, p.Now = cloudformation.Hub, cloudformation.Spoke, time.Now
+	p.Hub, p.Spoke, p.Reader, p.Now = cloudformation.Hub, cloudformation.Spoke, cloudformation.Reader, time.Now
 	a := &asked{t: t, stderr: &shared{}, ended: make(chan error, 1)}
 	args := []string{"simulate", "-", "--approve", "ask", "--instances", "3", "--out", t.TempDir(), "--progress", "plain"}
 	go func() { a.ended <- p.Run(t.Context(), args, nil, strings.NewReader(goodInput), &a.stdout, a.stderr) }()

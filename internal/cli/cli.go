@@ -29,8 +29,8 @@ type Program struct {
 	Rehearse func(sim.Options) (*sim.Result, error)
 	// RehearseSeeds runs one rehearsal for each seed from and to, both included, and says after each how many are done.
 	RehearseSeeds func(o sim.Options, from, to uint64, progress func(done int)) (*sim.SeedsResult, error)
-	// Hub and Spoke are the templates that are rehearsed unless the caller names another.
-	Hub, Spoke []byte
+	// Hub, Spoke and Reader (of organizations) are the templates that are rehearsed unless the caller names another hub.
+	Hub, Spoke, Reader []byte
 	// Faults are the names that --faults NAME=RATE knows, at least one.
 	Faults []string
 	// Now is the wall clock. It times redraws and the real time of a rehearsal, and is never printed on stdout as text.

@@ -180,7 +180,7 @@ func TestReadme_SimulateCommandsAreUnderstood(t *testing.T) {
 // What the pages show of the demo is what the demo prints. `make golden` writes it.
 func TestPages_demo(t *testing.T) {
 	p := program()
-	p.Rehearse, p.Hub, p.Spoke = sim.Run, cloudformation.Hub, cloudformation.Spoke
+	p.Rehearse, p.Hub, p.Spoke, p.Reader = sim.Run, cloudformation.Hub, cloudformation.Spoke, cloudformation.Reader
 	demo := regexp.MustCompile(`(?m)^INPUT +\?= (.*)$`).FindStringSubmatch(page(t, "Makefile"))
 	require.NotNil(t, demo)
 	out := t.TempDir()

@@ -97,7 +97,7 @@ func (a *app) options(cmd *cobra.Command, file string, f *simulateFlags) (sim.Op
 			return sim.Options{}, usage(cmd, fmt.Sprintf("--%s is empty; give a name or leave it out", name))
 		}
 	}
-	o := sim.Options{Seed: f.seed, Instances: f.instances, Faults: f.faults, Approve: sim.Approve(f.approve), Hub: a.Hub, Spoke: a.Spoke}
+	o := sim.Options{Seed: f.seed, Instances: f.instances, Faults: f.faults, Approve: sim.Approve(f.approve), Hub: a.Hub, Spoke: a.Spoke, Reader: a.Reader}
 	if err := oneOf(cmd, "--approve", f.approve, "auto", "ask", "reject", "timeout"); err != nil {
 		return o, err
 	}

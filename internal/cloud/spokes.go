@@ -92,27 +92,30 @@ func (s *Spokes) reader(ctx context.Context, run patch.RunID, account patch.Acco
 // maxReaders bounds the cache of one process.
 const maxReaders = 2000
 
-// assume opens a session of the spoke role. The run is in the session's name,
-// so that the account's own trail tells it.
+// assume opens a session of the spoke role.
 func (s *Spokes) assume(ctx context.Context, run patch.RunID, account patch.AccountID, policy string, duration int32) (aws.Credentials, error) {
-	name := "ec2patch-" + string(run)
-	out, err := s.STS.AssumeRole(ctx, &sts.AssumeRoleInput{
-		RoleArn:         aws.String(fmt.Sprintf("arn:%s:iam::%s:role/%s", s.Partition, account, s.RoleName)),
-		RoleSessionName: aws.String(name[:min(len(name), maxSessionName)]),
-		ExternalId:      &s.ExternalID,
-		DurationSeconds: &duration,
-		Policy:          &policy,
+	return assume(ctx, s.STS, run, fmt.Sprintf("assume role %s in account %s", s.RoleName, account), &sts.AssumeRoleInput{
+		RoleArn:    aws.String(fmt.Sprintf("arn:%s:iam::%s:role/%s", s.Partition, account, s.RoleName)),
+		ExternalId: &s.ExternalID, DurationSeconds: &duration, Policy: &policy,
 	})
+}
+
+// assume opens a session of a role. The run is in the session's name, so that
+// the account's own trail tells it; what begins every error.
+func assume(ctx context.Context, client STS, run patch.RunID, what string, in *sts.AssumeRoleInput) (aws.Credentials, error) {
+	name := "ec2patch-" + string(run)
+	in.RoleSessionName = aws.String(name[:min(len(name), maxSessionName)])
+	out, err := client.AssumeRole(ctx, in)
 	if err != nil {
-		return aws.Credentials{}, wrap(err, "assume role %s in account %s", s.RoleName, account)
+		return aws.Credentials{}, wrap(err, "%s", what)
 	}
 	c := out.Credentials
 	if c == nil || c.AccessKeyId == nil || c.SecretAccessKey == nil || c.SessionToken == nil || c.Expiration == nil {
-		return aws.Credentials{}, fmt.Errorf("assume role %s in account %s: %w: STS answered without credentials", s.RoleName, account, patch.ErrUnavailable)
+		return aws.Credentials{}, fmt.Errorf("%s: %w: STS answered without credentials", what, patch.ErrUnavailable)
 	}
 	return aws.Credentials{
 		AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: *c.SessionToken,
-		CanExpire: true, Expires: *c.Expiration, Source: "ec2patch spoke role",
+		CanExpire: true, Expires: *c.Expiration, Source: "ec2patch",
 	}, nil
 }
 

@@ -14,7 +14,7 @@ func roleChecks() []Check {
 		{"H-10", "No action is a wildcard.", nil, wildcardActions},
 		{"H-12", "Only a listed action is allowed on everything, and the line says why.", nil, wildcardResources},
 		{"H-13", "Nothing is allowed by exception.", nil, exceptions},
-		{"H-14", "Only the fixed role of other accounts is assumed.", []string{Hub}, assumedRoles},
+		{"H-14", "Only the spokes' role and the organization reader are assumed in other accounts.", []string{Hub}, assumedRoles},
 		{"H-15", "Nothing that widens rights is allowed; a role is passed to CloudFormation only.", nil, escalations},
 		{"H-16", "No role has a policy that this template does not show.", nil, foreignPolicies},
 		{"H-17", "Every role takes the permissions boundary.", nil, boundaries},
@@ -86,6 +86,7 @@ func anyResource() []string {
 		"ssm:DescribeInstanceInformation", "ssm:DescribeInstancePatchStates",
 		"ec2:DescribeInstances", "ec2:DescribeInstanceStatus",
 		"cloudformation:GetTemplateSummary",
+		"organizations:ListAccountsForParent", "organizations:ListOrganizationalUnitsForParent",
 	}
 }
 
@@ -128,8 +129,12 @@ func assumedRoles(t *Template, tell say) {
 		if !s.allows() || !s.does("sts:") {
 			continue
 		}
-		if !slices.Equal(s.actions(), []string{"sts:AssumeRole"}) || !slices.Equal(s.on(), []string{"arn:${AWS::Partition}:iam::*:role/${SpokeRoleName}"}) {
-			tell(s.node, "%s of %s: only sts:AssumeRole on the spokes' role", s.sid(), s.resource.ID)
+		want := []string{"arn:${AWS::Partition}:iam::*:role/${SpokeRoleName}"}
+		if s.resource.ID == "InventoryRole" && s.sid() == "AssumeOrganizationReader" {
+			want = []string{"${OrganizationReaderRoleArn}"}
+		}
+		if !slices.Equal(s.actions(), []string{"sts:AssumeRole"}) || !slices.Equal(s.on(), want) {
+			tell(s.node, "%s of %s: only sts:AssumeRole on %s", s.sid(), s.resource.ID, want[0])
 		}
 	}
 }
@@ -150,6 +155,9 @@ func escalations(t *Template, tell say) {
 		for _, action := range s.actions() {
 			if action == "iam:PassRole" && t.Name == GitHub && !slices.Contains(s.on(), "*") &&
 				slices.Equal(s.condition("StringEquals", "iam:PassedToService"), []string{"cloudformation.amazonaws.com"}) {
+				continue
+			}
+			if t.Name == Reader && strings.HasPrefix(action, "organizations:List") {
 				continue
 			}
 			if action == "logs:DeleteLogDelivery" { // vended logs: Step Functions asks for it

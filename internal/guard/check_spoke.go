@@ -10,13 +10,13 @@ import (
 // spokeChecks are about the role in the accounts to be patched, and how it is handed out.
 func spokeChecks() []Check {
 	return []Check{
-		{"H-23", "The spoke's template makes one role and nothing else.", []string{Spoke}, oneRole},
-		{"H-25", "The spoke trusts the hub's patching roles with the external id, and nobody else.", []string{Spoke}, spokeTrust},
+		{"H-23", "The templates of other accounts make one role and nothing else.", []string{Spoke, Reader}, oneRole},
+		{"H-25", "The spoke trusts the hub's patching roles with the external id, the organization reader one of them, and nobody else.", []string{Spoke, Reader}, spokeTrust},
 		{"H-27", "No session is tagged and no source identity is set.", nil, sessionTags},
 		{"H-28", "Commands go to instances of the account, with the one document of AWS.", []string{Spoke}, commands},
 		{"H-29", "No global condition key stands on SendCommand.", nil, globalKeys},
 		{"H-30", "What the role must never do is denied in so many words.", []string{Spoke}, denials},
-		{"H-31", "The role may call what patching needs, and nothing else.", []string{Spoke}, spokeActions},
+		{"H-31", "The role may call what patching, or listing accounts, needs, and nothing else.", []string{Spoke, Reader}, spokeActions},
 		{"stackset", "The stack set reaches accounts that join later, and gives the spoke all that it needs.", []string{StackSet}, stackSet},
 		{"oidc", "Workflows are named by repository, and their audience is STS.", []string{GitHub}, workflows},
 	}
@@ -31,7 +31,11 @@ func oneRole(t *Template, tell say) {
 }
 
 func spokeTrust(t *Template, tell say) {
-	role, ok := t.resource("SpokeRole")
+	id := "SpokeRole"
+	if t.Name == Reader {
+		id = "ReaderRole"
+	}
+	role, ok := t.resource(id)
 	trust := items(role.property("AssumeRolePolicyDocument", "Statement"))
 	if !ok || len(trust) != 1 {
 		tell(role.Node, "the trust policy must have one statement")
@@ -49,12 +53,12 @@ func spokeTrust(t *Template, tell say) {
 	}
 	var want []string
 	for _, f := range functionNames() {
-		if !strings.HasPrefix(f.stem, "Approval") {
+		if !strings.HasPrefix(f.stem, "Approval") && (t.Name == Spoke || f.stem == "Inventory") {
 			want = append(want, "arn:${AWS::Partition}:iam::${HubAccountId}:role/${HubNamePrefix}-"+f.name+"Role")
 		}
 	}
 	if !slices.Equal(s.condition("ArnEquals", "aws:PrincipalArn"), want) {
-		tell(s.node, "the trust policy must name exactly the four roles that patch")
+		tell(s.node, "the trust policy must name exactly %s", strings.Join(want, ", "))
 	}
 	if len(pairs(child(s.node, "Condition"))) != 2 {
 		tell(s.node, "the trust policy has conditions that nobody expects")
@@ -139,10 +143,13 @@ func denials(t *Template, tell say) {
 func spokeActions(t *Template, tell say) {
 	allowed := []string{"ssm:SendCommand", "ssm:CancelCommand", "ssm:ListCommands", "ssm:ListCommandInvocations", "ssm:GetCommandInvocation",
 		"ssm:DescribeInstanceInformation", "ssm:DescribeInstancePatchStates", "ec2:DescribeInstances", "ec2:DescribeInstanceStatus", "cloudwatch:DescribeAlarms"}
+	if t.Name == Reader {
+		allowed = []string{"organizations:ListAccountsForParent", "organizations:ListOrganizationalUnitsForParent"}
+	}
 	for _, s := range t.identityStatements() {
 		for _, action := range s.actions() {
 			if s.allows() && !slices.Contains(allowed, action) {
-				tell(s.node, "%s allows %s, which patching does not need", s.sid(), action)
+				tell(s.node, "%s allows %s, which nobody needs", s.sid(), action)
 			}
 		}
 	}

@@ -199,7 +199,7 @@ func wanted() map[string][]string {
 	return map[string][]string{
 		Hub: {"StateMachineArn", "CallbackUrl", "OperatorUrl", "OperatorRouteArn", "DataBucketName", "StateTableName", "AuditTableName",
 			"ApprovalsTopicArn", "NoticesTopicArn", "DataKeyArn", "DashboardUrl", "Version"},
-		Spoke: {"RoleArn"}, StackSet: {"StackSetId"}, Schedule: {"ScheduleArn", "UndeliveredQueueUrl"}, Rule: {"RuleArn", "UndeliveredQueueUrl"}, GitHub: {"RunRoleArn", "DeployRoleArn"},
+		Spoke: {"RoleArn"}, Reader: {"RoleArn"}, StackSet: {"StackSetId"}, Schedule: {"ScheduleArn", "UndeliveredQueueUrl"}, Rule: {"RuleArn", "UndeliveredQueueUrl"}, GitHub: {"RunRoleArn", "DeployRoleArn"},
 	}
 }
 

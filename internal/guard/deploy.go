@@ -15,8 +15,9 @@ func given(file string) map[string]string {
 	key := "arn:aws:kms:" + region + ":" + account + ":key/00000000-0000-0000-0000-000000000000"
 	switch file {
 	case Hub:
-		return map[string]string{"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": secret, "NotificationEmail": "a@example.com"}
-	case Spoke:
+		return map[string]string{"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": secret, "NotificationEmail": "a@example.com",
+			"OrganizationReaderRoleArn": "arn:aws:iam::" + other + ":role/PatchOrganizationReader"}
+	case Spoke, Reader:
 		return map[string]string{"HubAccountId": account, "ExternalId": secret}
 	case Schedule, Rule:
 		return map[string]string{"DataKeyArn": key}

@@ -35,6 +35,7 @@ func (f Finding) String() string {
 const (
 	Hub      = "hub-cfn.yaml"
 	Spoke    = "spoke-cfn.yaml"
+	Reader   = "organization-reader-cfn.yaml"
 	StackSet = "spoke-stackset.yaml"
 	Schedule = "scheduler-example.yaml"
 	Rule     = "rule-example.yaml"

@@ -24,7 +24,7 @@ func read(t *testing.T, file string) []byte {
 func TestTemplates(t *testing.T) {
 	files, err := filepath.Glob(folder + "/*.yaml")
 	require.NoError(t, err)
-	require.Len(t, files, 6)
+	require.Len(t, files, 7)
 	for _, path := range files {
 		template, err := guard.Parse(filepath.Base(path), read(t, filepath.Base(path)))
 		require.NoError(t, err)

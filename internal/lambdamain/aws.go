@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/organizations"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -38,6 +39,7 @@ func AWS(ctx context.Context) (wire.AWS, error) {
 		SFN:        sfn.NewFromConfig(cfg),
 		STS:        sts.NewFromConfig(cfg),
 		CloudWatch: func(region string) cloud.CloudWatch { return cloudwatch.NewFromConfig(in(cfg, region)) },
+		Units:      units(cfg),
 		Connect:    connect(cfg),
 		Metrics:    Metrics{Out: os.Stdout, Now: Wall},
 		Now:        Wall,
@@ -66,6 +68,16 @@ func connect(base aws.Config) cloud.Connect {
 			Sending:    ssm.NewFromConfig(cfg, func(o *ssm.Options) { o.Retryer = aws.NopRetryer{} }),
 			CloudWatch: cloudwatch.NewFromConfig(cfg),
 		}
+	}
+}
+
+// units opens a client of Organizations. The SDK finds the one endpoint of the
+// partition from any of its regions.
+func units(base aws.Config) func(aws.Credentials) cloud.Organizations {
+	return func(creds aws.Credentials) cloud.Organizations {
+		cfg := base.Copy()
+		cfg.Credentials = wire.Static(creds)
+		return organizations.NewFromConfig(cfg)
 	}
 }
 

@@ -157,7 +157,7 @@ func TestDocs_rules(t *testing.T) {
 	}
 	assert.Equal(t, []string{
 		RuleSyntax, RuleSize, RuleUnknown, RuleTwice, RuleType, RuleText,
-		RuleRange, RuleCount, RuleMissing, RuleRepeated, RulePartitions, RuleForms,
+		RuleRange, RuleCount, RuleMissing, RuleRepeated, RulePartitions, RuleForms, RuleUnits,
 	}, explained)
 }
 

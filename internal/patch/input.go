@@ -17,9 +17,21 @@ type Input struct {
 	Budget                 RunBudget    `json:"budget"`
 	Guards                 Guards       `json:"guards"`
 	Resume                 RunID        `json:"resume,omitempty"`
+
+	// Inactive is what a plan adds to its input: accounts of the waves' units that cannot be used.
+	Inactive []InactiveAccount `json:"inactive,omitempty"`
 }
 
-// Wave is an ordered group of targets that are patched together.
+// InactiveAccount is an account of an organizational unit that is not active:
+// suspended, closing or not yet set up. No wave has it.
+type InactiveAccount struct {
+	Account AccountID `json:"account"`
+	Wave    string    `json:"wave"`
+	State   string    `json:"state"` // as AWS Organizations names it, such as SUSPENDED
+}
+
+// Wave is an ordered group of targets that are patched together. A plan adds the
+// accounts of the units to Accounts.
 type Wave struct {
 	Name                  string      `json:"name"`
 	Accounts              []AccountID `json:"accounts"`

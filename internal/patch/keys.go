@@ -53,11 +53,16 @@ func DecisionKey(id, identity string) Key {
 }
 
 // SeriesKey is the last run of the same waves: the same accounts, regions and
-// filters under the same names, whatever else the input says.
+// filters under the same names, whatever else the input says. A wave of
+// organizational units stays the same when accounts join or leave them.
 func SeriesKey(in Input) Key {
 	var b strings.Builder
 	for _, w := range in.Waves {
-		fmt.Fprintf(&b, "%q %q %q %q %q %q\n", w.Name, w.Accounts, w.Regions, fmt.Sprint(w.Filters.Tags), w.Filters.Platforms, w.Filters.InstanceIDs)
+		of := fmt.Sprintf("%q", w.Accounts)
+		if len(w.OrganizationalUnits) > 0 {
+			of = fmt.Sprintf("units %q", w.OrganizationalUnits)
+		}
+		fmt.Fprintf(&b, "%q %s %q %q %q %q\n", w.Name, of, w.Regions, fmt.Sprint(w.Filters.Tags), w.Filters.Platforms, w.Filters.InstanceIDs)
 	}
 	return Key{PK: "SERIES#" + Digest([]byte(b.String()))[:32], SK: "LAST"}
 }

@@ -74,6 +74,7 @@ type Index struct {
 	DryRun      bool                 `json:"dryRun"`
 	Waves       []IndexWave          `json:"waves"`
 	Unreachable []UnreachableAccount `json:"unreachable"`
+	Inactive    []InactiveAccount    `json:"inactive,omitempty"` // of the waves' organizational units
 	Digest      string               `json:"digest"`
 }
 

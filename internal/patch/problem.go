@@ -30,6 +30,7 @@ const (
 	RuleRepeated   = "repeated"
 	RulePartitions = "mixed-partitions"
 	RuleForms      = "mixed-forms"
+	RuleUnits      = "units"
 )
 
 // String is one line without control characters, whatever the input held.

@@ -24,6 +24,7 @@ type Report struct {
 	Instances     []InstanceReport     `json:"instances"`
 	Excluded      []ExcludedInstance   `json:"excluded"`
 	Unreachable   []UnreachableAccount `json:"unreachable"`
+	Inactive      []InactiveAccount    `json:"inactive,omitempty"` // accounts of organizational units that no wave has
 	Approvals     []ApprovalReport     `json:"approvals"`
 }
 

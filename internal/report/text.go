@@ -30,6 +30,7 @@ func Text(w io.Writer, r *patch.Report, width int, colour bool) error {
 	t.waves(r.Waves)
 	t.problems(r, gather(r))
 	t.unreachable(r.Unreachable)
+	t.inactive(r.Inactive)
 	t.approvals(r.Approvals)
 	t.recap(r)
 	if err := t.out.Flush(); err != nil {
@@ -241,6 +242,20 @@ func (t *textWriter) unreachable(list []patch.UnreachableAccount) {
 	fmt.Fprintf(t.out, "\n%s\n", t.bold("Not reached (in no number above)"))
 	for _, u := range list[:min(len(list), maxTextGroups)] {
 		t.wrap("  ", strings.TrimSpace(string(u.Account)+" "+string(u.Region))+": "+Line(u.Reason))
+	}
+	if n := len(list) - maxTextGroups; n > 0 {
+		fmt.Fprintf(t.out, "  and %s more, see report.json\n", count(n))
+	}
+}
+
+// inactive lists what the organizational units hold and no wave has.
+func (t *textWriter) inactive(list []patch.InactiveAccount) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintf(t.out, "\n%s\n", t.bold("Not active in the organization, left out"))
+	for _, a := range list[:min(len(list), maxTextGroups)] {
+		t.wrap("  ", string(a.Account)+" "+Line(a.Wave)+": "+Line(a.State))
 	}
 	if n := len(list) - maxTextGroups; n > 0 {
 		fmt.Fprintf(t.out, "  and %s more, see report.json\n", count(n))

@@ -23,8 +23,8 @@ func read(tb testing.TB, elem ...string) []byte {
 }
 
 // shipped reads the templates once for all tests: nothing writes to them.
-func shipped(hub, spoke string) (*templates, error) {
-	sharedOnce.Do(func() { shared, errShared = loadTemplates([]byte(hub), []byte(spoke)) })
+func shipped(hub, spoke, reader []byte) (*templates, error) {
+	sharedOnce.Do(func() { shared, errShared = loadTemplates(hub, spoke, reader) })
 	return shared, errShared
 }
 
@@ -38,9 +38,10 @@ var (
 func options(tb testing.TB, input string) Options {
 	tb.Helper()
 	hub, spoke := read(tb, "cloudformation", "hub-cfn.yaml"), read(tb, "cloudformation", "spoke-cfn.yaml")
-	shipped, err := shipped(string(hub), string(spoke))
+	reader := read(tb, "cloudformation", "organization-reader-cfn.yaml")
+	shipped, err := shipped(hub, spoke, reader)
 	require.NoError(tb, err)
-	return Options{Input: []byte(input), Seed: 1, Instances: 12, Hub: hub, Spoke: spoke, templates: shipped}
+	return Options{Input: []byte(input), Seed: 1, Instances: 12, Hub: hub, Spoke: spoke, Reader: reader, templates: shipped}
 }
 
 // rehearse runs and fails on anything but a result.

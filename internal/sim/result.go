@@ -19,10 +19,11 @@ type Options struct {
 	AskLinger time.Duration
 	Hub       []byte // cloudformation/hub-cfn.yaml
 	Spoke     []byte // cloudformation/spoke-cfn.yaml
+	Reader    []byte // cloudformation/organization-reader-cfn.yaml
 	// Progress, if set, is told whenever something changed that a person would look at.
 	Progress func(Progress)
 
-	templates *templates // read already; nil: Hub and Spoke are read
+	templates *templates // read already; nil: Hub, Spoke and Reader are read
 }
 
 // Approve is who answers the approval mail.

@@ -31,11 +31,6 @@ func prepare(o Options) (*rehearsal, error) {
 	if o.RunID == "" {
 		o.RunID = patch.RunID(fmt.Sprintf("rehearsal-%d", o.Seed))
 	}
-	for i, w := range in.Waves {
-		if len(w.OrganizationalUnits) > 0 {
-			return nil, notValid(fmt.Sprintf("waves[%d].organizationalUnits", i), errors.New("a rehearsal resolves no organizational units"), "list the accounts")
-		}
-	}
 	s, err := newStage(o, in)
 	if err != nil {
 		return nil, err
@@ -239,7 +234,7 @@ func RunSeeds(o Options, from, to uint64, progress func(done int)) (*SeedsResult
 		APICalls: map[string]int{}, Faults: map[string]int{}, Failed: []FailedSeed{},
 	}
 	var err error
-	if o.templates, err = loadTemplates(o.Hub, o.Spoke); err != nil {
+	if o.templates, err = loadTemplates(o.Hub, o.Spoke, o.Reader); err != nil {
 		return nil, err
 	}
 	for seed := from; ; seed++ {

@@ -71,9 +71,6 @@ func TestRun_refusesWhatIsNotValid(t *testing.T) {
 	tests := map[string]Options{
 		"input":  change(func(o *Options) { o.Input = []byte(`{"waves":[]}`) }),
 		"faults": change(func(o *Options) { o.Faults = "F-99=1" }),
-		"organizational units": change(func(o *Options) {
-			o.Input = []byte(`{"waves":[{"organizationalUnits":["ou-abcd-12345678"],"regions":["us-east-1"]}]}`)
-		}),
 	}
 	for name, o := range tests {
 		_, err := Run(o)
@@ -81,9 +78,10 @@ func TestRun_refusesWhatIsNotValid(t *testing.T) {
 		assert.ErrorAs(t, err, &problems, name)
 	}
 	files := map[string]Options{
-		"fleet file":     change(func(o *Options) { o.Fleet = []byte(`{"accounts":{}}`) }),
-		"hub template":   change(func(o *Options) { o.Hub, o.templates = []byte("Resources: 1"), nil }),
-		"spoke template": change(func(o *Options) { o.Spoke, o.templates = []byte("- a"), nil }),
+		"fleet file":                   change(func(o *Options) { o.Fleet = []byte(`{"accounts":{}}`) }),
+		"hub template":                 change(func(o *Options) { o.Hub, o.templates = []byte("Resources: 1"), nil }),
+		"organization reader template": change(func(o *Options) { o.Reader, o.templates = []byte("- a"), nil }),
+		"spoke template":               change(func(o *Options) { o.Spoke, o.templates = []byte("- a"), nil }),
 	}
 	for what, o := range files {
 		_, err := Run(o)

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ import (
 const (
 	hubAccount = "999999999999"
 	hubRegion  = "us-east-1"
+	management = "888888888888" // the management account of the organization
 	externalID = "rehearsal-external-id-0123456789abcdef"
 	approver   = "approver@example.com"
 )
@@ -33,7 +35,8 @@ func epoch() time.Time { return time.Date(2026, 1, 13, 2, 0, 0, 0, time.UTC) }
 // stage is a world with our templates deployed into it.
 type stage struct {
 	options Options
-	input   patch.Input
+	input   patch.Input // with the accounts of its units
+	fleet   world.FleetFile
 	world   *world.World
 	hub     *cfn.Stack
 	engine  *asl.Engine
@@ -54,17 +57,21 @@ func newStage(o Options, in patch.Input) (*stage, error) {
 	t := o.templates
 	if t == nil {
 		var err error
-		if t, err = loadTemplates(o.Hub, o.Spoke); err != nil {
+		if t, err = loadTemplates(o.Hub, o.Spoke, o.Reader); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.planFleet(); err != nil {
+		return nil, err
 	}
 	s.hub = t.hub
 	s.addRoles(t.roles)
 	s.addResources(t.hub, t.resources)
-	if err := s.deploySpokes(t.spoke); err != nil {
+	if err := s.deploySpokes(t.spoke, in); err != nil {
 		return nil, err
 	}
-	if err := s.addFleet(); err != nil {
+	s.world.SetOrganization(management)
+	if err := s.world.AddFleet(s.fleet); err != nil {
 		return nil, err
 	}
 	if err := s.addMachine(t.machine); err != nil {
@@ -73,12 +80,16 @@ func newStage(o Options, in patch.Input) (*stage, error) {
 	return s, s.addLambdas()
 }
 
-// HubParameters are those of the hub's template that have no default.
-func hubParameters() map[string]string {
-	return map[string]string{
+// hubParameters are those of the hub's template that have no default, and the reader role.
+func hubParameters(t *cfn.Template, reader string) map[string]string {
+	all := map[string]string{
 		"ArtifactBucket": "ec2patch-artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": externalID,
 		"NotificationEmail": approver,
 	}
+	if t.Takes("OrganizationReaderRoleArn") { // an earlier hub's does not
+		all["OrganizationReaderRoleArn"] = reader
+	}
+	return all
 }
 
 // templates are our templates as read: nothing writes to them, so all rehearsals
@@ -91,25 +102,49 @@ type templates struct {
 	resources map[string]*iam.Policy // of keys, buckets, topics and tables, by ARN
 }
 
-// loadTemplates reads both templates and deploys the hub's on paper.
-func loadTemplates(hub, spoke []byte) (*templates, error) {
+// loadTemplates reads the templates, and deploys the hub's and the reader's on paper.
+func loadTemplates(hub, spoke, reader []byte) (*templates, error) {
 	t := &templates{resources: map[string]*iam.Policy{}}
-	if err := t.loadHub(hub); err != nil {
+	readerARN, readers, err := loadReader(reader)
+	if err != nil {
+		return nil, &FileError{What: "organization reader template", Err: err}
+	}
+	if err := t.loadHub(hub, readerARN); err != nil {
 		return nil, &FileError{What: "hub template", Err: err}
 	}
-	var err error
+	t.roles = append(t.roles, readers...)
 	if t.spoke, err = cfn.Load("spoke-cfn.yaml", spoke); err != nil {
 		return nil, &FileError{What: "spoke template", Err: err}
 	}
 	return t, nil
 }
 
-func (t *templates) loadHub(data []byte) error {
+// loadReader deploys the role that lists accounts into the management account.
+func loadReader(data []byte) (arn string, roles []world.Role, err error) {
+	template, err := cfn.Load("organization-reader-cfn.yaml", data)
+	if err != nil {
+		return "", nil, err
+	}
+	stack, err := template.Deploy(cfn.Deployment{
+		StackName: "ec2patch-organization-reader", Account: management, Region: hubRegion,
+		Parameters: map[string]string{"HubAccountId": hubAccount, "ExternalId": externalID},
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	roles, err = rolesOf(stack)
+	if err != nil || len(roles) != 1 {
+		return "", nil, errors.Join(err, fmt.Errorf("the template has %d roles, not one", len(roles)))
+	}
+	return roles[0].ARN, roles, nil
+}
+
+func (t *templates) loadHub(data []byte, reader string) error {
 	template, err := cfn.Load("hub-cfn.yaml", data)
 	if err != nil {
 		return err
 	}
-	if t.hub, err = template.Deploy(cfn.Deployment{StackName: "ec2patch-hub", Account: hubAccount, Region: hubRegion, Parameters: hubParameters()}); err != nil {
+	if t.hub, err = template.Deploy(cfn.Deployment{StackName: "ec2patch-hub", Account: hubAccount, Region: hubRegion, Parameters: hubParameters(template, reader)}); err != nil {
 		return err
 	}
 	if t.roles, err = rolesOf(t.hub); err != nil {
@@ -134,7 +169,7 @@ func (t *templates) loadHub(data []byte) error {
 
 // FileError is a file of the rehearsal's that cannot be used.
 type FileError struct {
-	What string // "fleet file", "hub template", "spoke template"
+	What string // "fleet file", "hub template", "spoke template", "organization reader template"
 	Err  error
 }
 
@@ -143,8 +178,14 @@ func (e *FileError) Error() string { return e.What + ": " + e.Err.Error() }
 // Unwrap gives the reason.
 func (e *FileError) Unwrap() error { return e.Err }
 
-func (s *stage) deploySpokes(t *cfn.Template) error {
+// deploySpokes puts the spoke role into the accounts that the input lists, and
+// into those of its units that the fleet describes.
+func (s *stage) deploySpokes(t *cfn.Template, written patch.Input) error {
+	listed := accounts(written)
 	for _, account := range accounts(s.input) {
+		if _, described := s.fleet.Accounts[account]; !described && !slices.Contains(listed, account) {
+			continue
+		}
 		stack, err := t.Deploy(cfn.Deployment{
 			StackName: "ec2patch-spoke", Account: account, Region: hubRegion,
 			Parameters: map[string]string{"HubAccountId": hubAccount, "ExternalId": externalID},
@@ -238,15 +279,23 @@ func text(v any, path ...string) string {
 	return s
 }
 
-// addFleet fills the spokes' accounts.
-func (s *stage) addFleet() error {
+// planFleet reads or draws the fleet, and adds the accounts of the input's
+// units to the input: by the file alone, not as the plan does it.
+func (s *stage) planFleet() error {
 	if len(s.options.Fleet) > 0 {
-		f, err := world.ParseFleet(s.options.Fleet)
-		if err != nil {
+		var err error
+		if s.fleet, err = world.ParseFleet(s.options.Fleet); err != nil {
 			return &FileError{What: "fleet file", Err: err}
 		}
-		return s.world.AddFleet(f)
+		s.input = withUnits(s.input, s.fleet)
+		return nil
 	}
+	tree, suspended := world.DefaultUnits(units(s.input))
+	org := world.FleetFile{Units: tree, Accounts: map[string]world.FleetAccount{}}
+	for _, id := range suspended {
+		org.Accounts[id] = world.FleetAccount{State: "SUSPENDED"}
+	}
+	s.input = withUnits(s.input, org)
 	places := map[string][]string{}
 	for _, w := range s.input.Waves {
 		for _, a := range w.Accounts {
@@ -257,7 +306,40 @@ func (s *stage) addFleet() error {
 			}
 		}
 	}
-	return s.world.AddFleet(world.DefaultFleet(s.options.Seed, places, s.options.Instances))
+	s.fleet = world.DefaultFleet(s.options.Seed, places, s.options.Instances)
+	s.fleet.Units = org.Units
+	maps.Copy(s.fleet.Accounts, org.Accounts)
+	return nil
+}
+
+// units lists the input's units, each once, in order.
+func units(in patch.Input) []string {
+	var all []string
+	for _, w := range in.Waves {
+		for _, u := range w.OrganizationalUnits {
+			if !slices.Contains(all, u) {
+				all = append(all, u)
+			}
+		}
+	}
+	return all
+}
+
+// withUnits is the input with the accounts of its units written out.
+func withUnits(in patch.Input, f world.FleetFile) patch.Input {
+	in.Waves = slices.Clone(in.Waves)
+	for i := range in.Waves {
+		w := &in.Waves[i]
+		w.Accounts = slices.Clone(w.Accounts)
+		for _, u := range w.OrganizationalUnits {
+			for _, a := range f.ActiveBelow(u) {
+				if !slices.Contains(w.Accounts, patch.AccountID(a)) {
+					w.Accounts = append(w.Accounts, patch.AccountID(a))
+				}
+			}
+		}
+	}
+	return in
 }
 
 // addMachine loads the state machine and plugs the engine in.
@@ -305,17 +387,23 @@ func (s *stage) clients(roleARN, name string) (wire.AWS, error) {
 		DynamoDB: w.DynamoDB(p, hubRegion), S3: w.S3(p, hubRegion), SNS: w.SNS(p, hubRegion), KMS: w.KMS(p, hubRegion),
 		SFN: w.SFN(p, hubRegion), STS: w.STS(p, hubRegion),
 		CloudWatch: func(region string) cloud.CloudWatch { return w.CloudWatch(p, region) },
+		Units:      func(creds aws.Credentials) cloud.Organizations { return w.Organizations(s.session(creds)) },
 		Connect: func(creds aws.Credentials, region string) cloud.Clients {
-			session, ok := w.ByAccessKey(creds.AccessKeyID)
-			if !ok {
-				session = &world.Principal{} // no such session: every call of it is refused
-			}
+			session := s.session(creds)
 			sending := w.SSM(session, region)
 			sending.Attempts = 1
 			return cloud.Clients{EC2: w.EC2(session, region), SSM: w.SSM(session, region), Sending: sending, CloudWatch: w.CloudWatch(session, region)}
 		},
 		Metrics: s.metrics, Now: w.Now,
 	}, nil
+}
+
+// session is who the credentials belong to.
+func (s *stage) session(creds aws.Credentials) *world.Principal {
+	if p, ok := s.world.ByAccessKey(creds.AccessKeyID); ok {
+		return p
+	}
+	return &world.Principal{} // no such session: every call of it is refused
 }
 
 // metrics keeps the sum of each metric.

@@ -15,6 +15,7 @@ type Inventory struct {
 	Objects  Objects
 	Spokes   Spokes
 	Runs     Runs
+	Units    Organization // nil where the hub was given no role to read the organization
 	Now      Clock
 	Defaults patch.Defaults
 

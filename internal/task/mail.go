@@ -44,6 +44,9 @@ func approvalMail(rec patch.Approval, run patch.RunRow, x patch.Index, link stri
 	if n := len(x.Unreachable); n > 0 {
 		fmt.Fprintf(&b, "\n%d account-regions cannot be reached and are not in the plan.\n", n)
 	}
+	if n := len(x.Inactive); n > 0 {
+		fmt.Fprintf(&b, "\n%d accounts of the organizational units are not active and are not in the plan.\n", n)
+	}
 	fmt.Fprintf(&b, "\nOpen this page to see the plan and to decide, until %s:\n\n%s\n\n", rec.Expires.UTC().Format(time.RFC1123), link)
 	fmt.Fprintf(&b, "Or by command, with your IAM identity on record:\n\n    ec2patch approve %s\n\n", rec.Run)
 	b.WriteString("Opening the page decides nothing. Whoever has this link can decide, so do not forward it.\n")

@@ -38,15 +38,16 @@ func (v *Inventory) plan(ctx context.Context, in InventoryInput) (PlanOutput, er
 	if err != nil {
 		return PlanOutput{}, v.refuseInput(ctx, in, err)
 	}
-	for i, w := range input.Waves {
-		if len(w.OrganizationalUnits) > 0 {
-			err := fmt.Errorf("waves[%d].organizationalUnits: this hub resolves no organizational units; list the accounts", i)
-			return PlanOutput{}, v.refuseInput(ctx, in, err)
-		}
+	written, err := patch.Canonical(input)
+	if err != nil {
+		return PlanOutput{}, err
 	}
 	claim, err := v.claimKey(ctx, in, input.RunKey)
 	if err == nil {
 		err = v.checkResume(ctx, input)
+	}
+	if err == nil {
+		input, err = v.resolveUnits(ctx, in.Run, input)
 	}
 	if err != nil {
 		if patch.KindOf(err) != patch.ErrInvalidInput {
@@ -70,7 +71,8 @@ func (v *Inventory) plan(ctx context.Context, in InventoryInput) (PlanOutput, er
 	if err != nil {
 		return PlanOutput{}, err
 	}
-	if err := v.open(ctx, in, input, patch.Digest(normal), claim); err != nil {
+	// What was asked for goes on record. A second attempt may find other accounts; the sealed plan names those that count.
+	if err := v.open(ctx, in, input, patch.Digest(written), claim); err != nil {
 		return PlanOutput{}, err
 	}
 	if err := v.Objects.Store(ctx, patch.InputObject(in.Run), "application/json", normal); err != nil {

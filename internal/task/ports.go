@@ -195,6 +195,25 @@ type Runs interface {
 	Running(ctx context.Context, executionARN string) (bool, error)
 }
 
+// Organization tells which accounts AWS Organizations has below a unit.
+type Organization interface {
+	// Below lists the accounts below each unit or root, at any depth. An error of
+	// kind patch.ErrAccessDenied means that the organization lets nobody read.
+	Below(ctx context.Context, run patch.RunID, units []string) (map[string]Unit, error)
+}
+
+// Unit is an organizational unit, with all below it, or a root.
+type Unit struct {
+	Members []Member // each account once, by id
+	Problem string   // why it cannot be listed, to be read after its id
+}
+
+// Member is one account of an organization.
+type Member struct {
+	Account patch.AccountID
+	State   string // ACTIVE, SUSPENDED, PENDING_CLOSURE and others
+}
+
 // Metrics takes numbers for CloudWatch. It never fails: a lost number harms nobody.
 type Metrics interface {
 	Count(name, unit string, value float64, dimensions map[string]string)

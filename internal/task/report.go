@@ -224,7 +224,7 @@ func (f *folder) loadRefused(ctx context.Context) error {
 	if err := json.Unmarshal(data, &refused); err != nil {
 		return fmt.Errorf("%w: plan of run %s: %w", patch.ErrInternal, f.in.Run, err)
 	}
-	f.index.Unreachable = refused.Unreachable
+	f.index.Unreachable, f.index.Inactive = refused.Unreachable, refused.Inactive
 	return nil
 }
 
@@ -276,7 +276,7 @@ func (f *folder) fold(ctx context.Context) (*patch.Report, error) {
 		SchemaVersion: patch.ReportSchema, Run: f.in.Run, PlanDigest: f.run.Digest, DryRun: f.run.DryRun,
 		RequestedBy: f.run.RequestedBy, Reason: f.run.Reason, Started: f.run.Started.UTC(), Ended: f.Now().UTC(),
 		Waves: []patch.WaveReport{}, Instances: []patch.InstanceReport{}, Excluded: []patch.ExcludedInstance{},
-		Unreachable: f.index.Unreachable, Approvals: []patch.ApprovalReport{},
+		Unreachable: f.index.Unreachable, Inactive: f.index.Inactive, Approvals: []patch.ApprovalReport{},
 		Totals: patch.Totals{Outcomes: map[patch.Outcome]int{}},
 	}
 	if r.Unreachable == nil {

@@ -22,6 +22,7 @@ type AWS struct {
 	STS        cloud.STS
 	Connect    cloud.Connect
 	CloudWatch func(region string) cloud.CloudWatch
+	Units      func(creds aws.Credentials) cloud.Organizations
 	Metrics    task.Metrics
 	Now        task.Clock
 }
@@ -51,6 +52,9 @@ func NewInventory(env Getenv, a AWS) (*task.Inventory, error) {
 			CommandTimeoutSeconds:  c.number("COMMAND_TIMEOUT_SECONDS", 60, 16200),
 			ApprovalTimeoutSeconds: c.number("APPROVAL_TIMEOUT_SECONDS", 60, 604800),
 		},
+	}
+	if role := env("ORGANIZATION_ROLE_ARN"); role != "" {
+		v.Units = &cloud.Organization{STS: a.STS, Connect: a.Units, RoleARN: role, ExternalID: c.text("EXTERNAL_ID")}
 	}
 	return v, c.err()
 }

@@ -73,7 +73,7 @@ func denied(c *Call, a Access, d iam.Decision) error {
 	switch c.Service {
 	case "ec2":
 		code = "UnauthorizedOperation"
-	case "dynamodb", "ssm", "states", "kms", "lambda":
+	case "dynamodb", "ssm", "states", "kms", "lambda", "organizations":
 		code = "AccessDeniedException"
 	case "sns":
 		code = "AuthorizationError"

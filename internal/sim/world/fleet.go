@@ -18,13 +18,14 @@ type estate struct {
 	// OnAgentEvent, if set, sees every event of every agent as it happens.
 	OnAgentEvent func(AgentEvent)
 
-	accounts  map[string]*account
-	killers   map[string]float64 // by platform, see KillerPatch
-	instances map[string]*Instance
-	busy      peak
-	patterns  *sendPatterns
-	lookups   int // DescribeInstances answers given, for their order
-	tokens    int // sessions opened, for their access key ids
+	accounts     map[string]*account
+	organization organization
+	killers      map[string]float64 // by platform, see KillerPatch
+	instances    map[string]*Instance
+	busy         peak
+	patterns     *sendPatterns
+	lookups      int // DescribeInstances answers given, for their order
+	tokens       int // sessions opened, for their access key ids
 }
 
 // account is what a FleetFile says about a whole account.
@@ -32,6 +33,7 @@ type account struct {
 	refused    bool   // no role there can be assumed
 	externalID string // if set, the only external id that the account accepts
 	suspended  bool
+	state      string // in the organization; empty is ACTIVE
 }
 
 // fleet is one region of one account.

@@ -23,11 +23,13 @@ import (
 //	    "enabled": true,
 //	    "instances": [{"name": "web-1", "platform": "Linux", "tags": {"PatchGroup": "default"},
 //	      "patchSeconds": 420, "rebootSeconds": 90, "fate": "ok", "count": 1}],
-//	    "alarms": [{"name": "errors", "script": [{"afterSeconds": 0, "state": "OK"}]}]}}}}}
+//	    "alarms": [{"name": "errors", "script": [{"afterSeconds": 0, "state": "OK"}]}]}}}},
+//	 "organizationalUnits": {"ou-ab12-production": {"accounts": ["111111111111"], "organizationalUnits": []}}}
 //
 // Only accounts, regions and instances are required; what is left out of an instance is drawn from the seed.
 type FleetFile struct {
-	Accounts map[string]FleetAccount `json:"accounts"` // by twelve-digit id
+	Accounts map[string]FleetAccount `json:"accounts"`                      // by twelve-digit id
+	Units    map[string]FleetUnit    `json:"organizationalUnits,omitempty"` // by id, roots too
 }
 
 // FleetAccount is one account of a FleetFile.
@@ -35,8 +37,10 @@ type FleetAccount struct {
 	// Assumable false refuses every AssumeRole into the account; true if left out.
 	Assumable *bool `json:"assumable,omitempty"`
 	// ExternalID, if given, is the only external id that the account accepts.
-	ExternalID string                 `json:"externalId,omitempty"`
-	Regions    map[string]FleetRegion `json:"regions"`
+	ExternalID string `json:"externalId,omitempty"`
+	// State is what AWS Organizations says of the account; ACTIVE if left out. A suspended one refuses everything.
+	State   string                 `json:"state,omitempty"`
+	Regions map[string]FleetRegion `json:"regions"`
 }
 
 // FleetRegion is one region of an account.
@@ -107,6 +111,7 @@ func (f FleetFile) Validate() error {
 	for _, id := range slices.Sorted(maps.Keys(f.Accounts)) {
 		v.checkAccount(id, f.Accounts[id])
 	}
+	v.checkUnits(f.Units)
 	if v.total > maxFleet {
 		v.add("accounts", "%d instances are more than %d", v.total, maxFleet)
 	}
@@ -127,6 +132,9 @@ func (v *fleetCheck) checkAccount(id string, a FleetAccount) {
 	at := fmt.Sprintf("accounts[%q]", id)
 	if !v.account.MatchString(id) {
 		v.add(at, "%q is not a 12-digit account id", id)
+	}
+	if a.State != "" && !slices.Contains(accountStates(), a.State) {
+		v.add(at+".state", "%q is none of %s", a.State, strings.Join(accountStates(), ", "))
 	}
 	for _, region := range slices.Sorted(maps.Keys(a.Regions)) {
 		v.checkRegion(fmt.Sprintf("%s.regions[%q]", at, region), region, a.Regions[region])
@@ -198,15 +206,17 @@ func fateNames() string {
 	return strings.Join(names, ", ")
 }
 
-// AddFleet adds the accounts, regions, instances and alarms of a file.
+// AddFleet adds the accounts, regions, instances, alarms and units of a file.
 func (w *World) AddFleet(f FleetFile) error {
 	if err := f.Validate(); err != nil {
 		return err
 	}
+	w.organization.units = f.Units
 	for _, id := range slices.Sorted(maps.Keys(f.Accounts)) {
 		a := f.Accounts[id]
 		known := w.account(id)
 		known.refused, known.externalID = a.Assumable != nil && !*a.Assumable, a.ExternalID
+		known.state, known.suspended = a.State, a.State == "SUSPENDED"
 		for _, region := range slices.Sorted(maps.Keys(a.Regions)) {
 			if err := w.addRegion(id, region, a.Regions[region]); err != nil {
 				return err

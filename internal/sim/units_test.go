@@ -1,0 +1,86 @@
+package sim
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/world"
+)
+
+const unit = "ou-ab12-production"
+
+// ofUnit is a run over one unit, and its fleet: one account directly in the
+// unit, one below it, one that is suspended, one without a spoke role.
+func ofUnit(t *testing.T) Options {
+	o := options(t, `{"waves":[{"name":"w","organizationalUnits":["`+unit+`"],"regions":["`+region+`"]`+generous+`}],"approval":"none"}`)
+	here := map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Name: "web", Count: 3}}}}
+	data, err := json.Marshal(world.FleetFile{
+		Accounts: map[string]world.FleetAccount{first: {Regions: here}, second: {Regions: here}, "333333333333": {State: "SUSPENDED", Regions: here}},
+		Units: map[string]world.FleetUnit{
+			unit:                {Accounts: []string{first, "333333333333", "444444444444"}, Units: []string{"ou-ab12-databases"}},
+			"ou-ab12-databases": {Accounts: []string{second}},
+		},
+	})
+	require.NoError(t, err)
+	o.Fleet = data
+	return o
+}
+
+// Everybody below the unit who can be reached is patched; who is suspended is no
+// failure, who has no spoke is told.
+func TestRun_units(t *testing.T) {
+	res := rehearse(t, ofUnit(t))
+	require.Empty(t, res.Violations)
+	assert.Equal(t, patch.RunIncomplete, res.Status)
+	assert.Equal(t, map[patch.Outcome]int{patch.Patched: 6}, outcomes(res, ""))
+	assert.Equal(t, []patch.InactiveAccount{{Account: "333333333333", Wave: "w", State: "SUSPENDED"}}, res.Report.Inactive)
+	require.Len(t, res.Report.Unreachable, 1)
+	assert.Equal(t, patch.AccountID("444444444444"), res.Report.Unreachable[0].Account)
+	assert.Positive(t, res.APICalls["organizations:ListAccountsForParent"])
+}
+
+// A storm in front of Organizations is waited out.
+func TestRun_unitsInAStorm(t *testing.T) {
+	for seed := range uint64(5) {
+		o := ofUnit(t)
+		o.Seed, o.Faults = seed, "storm"
+		res := rehearse(t, o)
+		assert.Empty(t, res.Violations, "seed %d", seed)
+		assert.Equal(t, 6, res.Planned, "seed %d", seed)
+	}
+}
+
+// Who cannot read the organization, or asks for a unit that it has not, is told
+// in the report; nothing is sent.
+func TestRun_unitsRefused(t *testing.T) {
+	tests := []struct {
+		name   string
+		before func(*rehearsal)
+		reason string
+		broken []string
+	}{
+		{"the role lets nobody in", func(r *rehearsal) { r.world.RefuseAssume(management, true) }, "OrganizationReaderRoleArn must trust this hub", nil},
+		{"the account may not read", func(r *rehearsal) { r.world.SetOrganization("777777777777") }, "OrganizationReaderRoleArn must trust this hub", []string{"R-14"}},
+		{"the unit is not there", func(r *rehearsal) {
+			require.NoError(t, r.world.AddFleet(world.FleetFile{Accounts: map[string]world.FleetAccount{"555555555555": {}}, Units: map[string]world.FleetUnit{"r-ab12": {}}}))
+		}, `"` + unit + `" is no organizational unit`, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r, err := prepare(ofUnit(t))
+			require.NoError(t, err)
+			test.before(r)
+			res, err := r.run()
+			require.NoError(t, err)
+			assert.Equal(t, test.broken, rules(res.Violations))
+			assert.Equal(t, patch.RunFailed, res.Status)
+			require.NotNil(t, res.Report)
+			assert.Contains(t, res.Report.StatusReason, test.reason)
+			assert.Zero(t, res.APICalls["ssm:SendCommand"])
+		})
+	}
+}
