@@ -16,7 +16,9 @@ type branch struct {
 	next    *state
 	input   *payload
 	walking bool
-	dead    bool // ended or aborted
+	dead    bool   // ended or aborted
+	ended   bool   // by itself, without a failure
+	stopped *visit // where it failed or was aborted: a redrive goes on there
 }
 
 // start enters the first state.
@@ -51,6 +53,10 @@ func (b *branch) end(out *payload, f *fault) {
 	if b.dead {
 		return
 	}
+	b.ended = f == nil
+	if f != nil {
+		b.stopped = b.at
+	}
 	b.dead, b.at, b.next = true, nil, nil
 	b.done(out, f)
 }
@@ -62,7 +68,7 @@ func (b *branch) kill(loud bool) {
 	}
 	b.dead, b.next = true, nil
 	if v := b.at; v != nil {
-		b.at = nil
+		b.at, b.stopped = nil, v
 		v.abort(loud)
 	}
 }

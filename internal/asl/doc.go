@@ -18,6 +18,7 @@
 //   - Retry with jitter and largest delay, Catch, timeouts and heartbeats of tasks, TimeoutSeconds of the execution.
 //   - ItemReader s3:getObject of JSON, ResultWriter s3:putObject, tolerated failures, concurrency limits, 100 children
 //     started a second, 40 inline iterations at once.
+//   - Redrive of what failed, timed out or was aborted: states, iterations and children that succeeded are not run again.
 //   - Histories with AWS's event types, order, counts and previous ids; 25,000 events and 256 KiB payloads at most.
 //
 // # What is refused
@@ -56,12 +57,14 @@
 //   - $$.Map.Item is seen below a Parallel state inside an iteration; the interpreter compared with fails there.
 //   - Lists of names, && and || in filters, and indexes after .. run here; that interpreter refuses them.
 //   - An execution whose history is full fails with States.Runtime; the name is a guess.
+//   - A redriven state leaves no second Entered event (Fail does) and a redriven iteration no second Started event; a
+//     Wait with Seconds waits all of them again; the attempts of a Map state that waited for its retry count as not made.
 //   - A Task whose parameters fail leaves TaskFailed, a Map whose ItemsPath fails MapStateFailed: the order of events
 //     is that interpreter's.
 //
 // # Limitations
 //
 // Objects have no order: outputs list their keys sorted. Time passes only in tasks, waits, retries and between the
-// starts of children. Not there: the 10 MiB limit on all variables of an execution, redrive, the throttling of
-// state transitions and API calls, assignedVariables in history events, the size limit of a definition.
+// starts of children. Not there: the 10 MiB limit on all variables of an execution, the throttling of state
+// transitions and API calls, assignedVariables in history events, the size limit of a definition.
 package asl

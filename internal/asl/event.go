@@ -92,6 +92,10 @@ func (r *record) details(x *Execution) map[string]any {
 		return map[string]any{"length": int64(r.number)}
 	case "MapRunStarted":
 		return map[string]any{"mapRunArn": string(r.data)}
+	case "MapRunRedriven":
+		return map[string]any{"mapRunArn": string(r.data), "redriveCount": int64(r.number)}
+	case "ExecutionRedriven":
+		return map[string]any{"redriveCount": int64(r.number)}
 	case "LambdaFunctionScheduled":
 		return r.times(map[string]any{"resource": r.s.task.resource, "input": r.data})
 	case "TaskScheduled":

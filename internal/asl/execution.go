@@ -36,6 +36,8 @@ type Execution struct {
 	Input, Output json.RawMessage // Output is nil unless SUCCEEDED
 	Error, Cause  string
 	Start, Stop   time.Time // Stop is zero while RUNNING
+	Redrives      int       // how often it was redriven
+	Redriven      time.Time // the last time, zero if it was not
 
 	engine    *Engine
 	machine   *Machine
@@ -148,7 +150,10 @@ func (x *Execution) finish(status Status, out *payload, f *fault) {
 func (x *Execution) executionContext() map[string]any {
 	if x.context == nil {
 		x.context = map[string]any{"Id": x.ARN, "Input": x.input.v, "Name": x.Name, "RoleArn": x.RoleARN,
-			"StartTime": formatTime(x.Start), "RedriveCount": float64(0)}
+			"StartTime": formatTime(x.Start), "RedriveCount": float64(x.Redrives)}
+		if x.Redrives > 0 {
+			x.context["RedriveTime"] = formatTime(x.Redriven)
+		}
 	}
 	return x.context
 }

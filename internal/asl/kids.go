@@ -7,7 +7,9 @@ type kids struct {
 	results  []any
 	make     func(i int) (*branch, *payload, *fault) // the branch is there even when its input is not
 	names    bool                                    // iterations leave their own events
-	started  int
+	limit    int                                     // at once
+	order    []int                                   // what is started, one after the other
+	started  int                                     // of order
 	finished int
 	last     int64 // the last event of any of them
 	closed   bool
@@ -37,25 +39,38 @@ func (v *visit) beginParallel() {
 
 // begin starts up to limit of n branches; each that ends makes room for one more.
 func (k *kids) begin(n, limit int) {
-	k.branches, k.results = make([]*branch, n), make([]any, n)
+	k.branches, k.results, k.limit = make([]*branch, n), make([]any, n), limit
+	for i := range n {
+		k.order = append(k.order, i)
+	}
+	k.run()
+}
+
+// run starts as many as may run at once.
+func (k *kids) run() {
 	k.last = k.v.b.prev
-	if n == 0 {
+	if len(k.order) == 0 {
 		k.succeed()
 		return
 	}
 	from := k.v.b.prev
-	for range min(n, limit) {
+	for range min(len(k.order), k.limit) {
 		k.startNext(from)
 	}
 }
 
 // startNext queues the start of the next branch; its first event follows the event from.
 func (k *kids) startNext(from int64) {
-	i := k.started
+	i := k.order[k.started]
 	k.started++
 	e := k.v.engine()
 	e.enqueue(func() {
 		if k.closed || k.v.closed {
+			return
+		}
+		if b := k.branches[i]; b != nil && b.stopped != nil {
+			b.prev, b.done = from, func(out *payload, f *fault) { k.ended(b, out, f) }
+			b.redrive()
 			return
 		}
 		b, in, f := k.make(i)
@@ -97,7 +112,7 @@ func (k *kids) ended(b *branch, out *payload, f *fault) {
 	switch {
 	case k.finished == len(k.results):
 		k.succeed()
-	case k.started < len(k.results):
+	case k.started < len(k.order):
 		k.startNext(b.prev)
 	}
 }
@@ -114,7 +129,7 @@ func (k *kids) succeed() {
 // fail ends all siblings and hands the failure to the state, whose events go on after the event from.
 func (k *kids) fail(from int64, f *fault) {
 	k.abort(true)
-	k.v.kids = nil
+	k.v.kids, k.v.halted = nil, k
 	k.v.b.prev = from
 	k.v.fail(f)
 }

@@ -22,7 +22,9 @@ type mapRun struct {
 	items    []mapInput
 	children []*Execution
 	limit    int
-	next     int // item to start
+	order    []int // of the items to start
+	next     int   // of order
+	redrives int
 	running  int
 	over     int // children that have ended
 	failed   int // FAILED and TIMED_OUT
@@ -128,6 +130,9 @@ func (r *mapRun) begin() {
 		}
 	}
 	r.children = make([]*Execution, len(r.items))
+	for i := range r.items {
+		r.order = append(r.order, i)
+	}
 	r.earliest = e.host.Now()
 	r.dispatch()
 }
@@ -170,7 +175,7 @@ func (r *mapRun) read() *fault {
 // dispatch starts children as concurrency and the rate of starts allow.
 func (r *mapRun) dispatch() {
 	e := r.v.engine()
-	for !r.closed && !r.waiting && r.running < r.limit && r.next < len(r.items) {
+	for !r.closed && !r.waiting && r.running < r.limit && r.next < len(r.order) {
 		now := e.host.Now()
 		if now.Before(r.earliest) {
 			r.waiting = true
@@ -181,7 +186,7 @@ func (r *mapRun) dispatch() {
 			return
 		}
 		r.earliest = now.Add(dispatchTime)
-		r.startChild(r.next)
+		r.startChild(r.order[r.next])
 	}
 	if !r.closed && r.over == len(r.items) {
 		r.succeed()
@@ -190,6 +195,12 @@ func (r *mapRun) dispatch() {
 
 func (r *mapRun) startChild(i int) {
 	parent, e := r.v.b.x, r.v.engine()
+	if x := r.children[i]; x != nil {
+		r.next++
+		r.running++
+		x.redrive()
+		return
+	}
 	in, f := r.v.selected(itemContext(i, r.items[i], r.source))
 	if f != nil {
 		r.fail(f)
@@ -283,6 +294,9 @@ func (r *mapRun) fail(f *fault) {
 func (r *mapRun) report(f *fault) {
 	v := r.v
 	v.run = nil
+	if f.name != errDataLimit && f.name != errRuntime { // after these a redrive begins a new run
+		v.haltedRun = r
+	}
 	v.b.emit(record{typ: "MapRunFailed", s: v.s, fault: f})
 	v.fail(f)
 }
@@ -364,7 +378,7 @@ func (x *Execution) row() map[string]any {
 		"ExecutionArn": x.ARN, "Name": x.Name, "Status": string(x.Status), "StateMachineArn": x.MachineARN,
 		"Input": string(x.Input), "InputDetails": included(),
 		"StartDate": formatTime(x.Start), "StopDate": formatTime(x.Stop),
-		"RedriveCount": float64(0), "RedriveStatus": "REDRIVABLE_BY_MAP_RUN",
+		"RedriveCount": float64(x.Redrives), "RedriveStatus": "REDRIVABLE_BY_MAP_RUN",
 	}
 	if x.Status == Succeeded {
 		row["Output"], row["OutputDetails"], row["RedriveStatus"] = string(x.Output), included(), "NOT_REDRIVABLE"

@@ -25,6 +25,9 @@ type visit struct {
 	call *callback // waits for a task
 	kids *kids     // branches or iterations
 	run  *mapRun
+
+	halted    *kids // the branches of the last attempt when it failed or was aborted
+	haltedRun *mapRun
 }
 
 func (v *visit) engine() *Engine { return v.b.x.engine }
@@ -50,6 +53,7 @@ func (v *visit) enter() {
 // begin makes one attempt at what the state is for.
 func (v *visit) begin() {
 	v.attempt++
+	v.halted, v.haltedRun = nil, nil
 	switch v.s.typ {
 	case "Task":
 		v.beginTask()
@@ -315,6 +319,7 @@ func (v *visit) abort(loud bool) {
 		return
 	}
 	v.close()
+	v.halted, v.haltedRun = v.kids, v.run
 	if v.kids != nil {
 		v.kids.abort(loud)
 	}

@@ -45,7 +45,7 @@ func (w *World) AddMachine(spec MachineSpec) {
 }
 
 // SFN is a client of Step Functions in one region. It models executions of
-// declared machines; not activities, aliases, versions, redrives or express
+// declared machines; not activities, aliases, versions or express
 // executions. Lists are consistent here, in AWS only eventually.
 type SFN struct{ seat }
 
@@ -90,6 +90,8 @@ func sfnError(err error) error {
 		return &sfntypes.ExecutionAlreadyExists{Message: text}
 	case "ExecutionDoesNotExist":
 		return &sfntypes.ExecutionDoesNotExist{Message: text}
+	case "ExecutionNotRedrivable":
+		return &sfntypes.ExecutionNotRedrivable{Message: text}
 	case "InvalidName":
 		return &sfntypes.InvalidName{Message: text}
 	case "InvalidArn":
@@ -182,6 +184,19 @@ func (c *SFN) StopExecution(ctx context.Context, in *sfn.StopExecutionInput, _ .
 	})
 }
 
+// RedriveExecution lets an execution that did not succeed go on where it stopped.
+// A client token is accepted, and changes nothing: a second redrive of what runs
+// is refused anyway.
+func (c *SFN) RedriveExecution(ctx context.Context, in *sfn.RedriveExecutionInput, _ ...func(*sfn.Options)) (*sfn.RedriveExecutionOutput, error) {
+	input := *in
+	return sfnCall(ctx, c, "RedriveExecution", true, &input, c.execution(in.ExecutionArn), []string{deref(in.ExecutionArn)}, func(e *asl.Engine) (*sfn.RedriveExecutionOutput, error) {
+		if err := e.Redrive(*in.ExecutionArn); err != nil {
+			return nil, err
+		}
+		return &sfn.RedriveExecutionOutput{RedriveDate: ptr(c.w.Now())}, nil
+	})
+}
+
 // DescribeExecution tells all about an execution but its history.
 func (c *SFN) DescribeExecution(ctx context.Context, in *sfn.DescribeExecutionInput, _ ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error) {
 	input := *in
@@ -194,7 +209,7 @@ func (c *SFN) DescribeExecution(ctx context.Context, in *sfn.DescribeExecutionIn
 			out := &sfn.DescribeExecutionOutput{
 				ExecutionArn: ptr(x.ARN), StateMachineArn: ptr(x.MachineARN), Name: ptr(x.Name), MapRunArn: optional(x.MapRunARN),
 				Status: sfntypes.ExecutionStatus(x.Status), StartDate: ptr(x.Start), StopDate: moment(x.Stop),
-				Error: optional(x.Error), Cause: optional(x.Cause), RedriveCount: ptr(int32(0)),
+				Error: optional(x.Error), Cause: optional(x.Cause), RedriveCount: ptr(int32(x.Redrives)), RedriveDate: moment(x.Redriven),
 			}
 			if in.IncludedData == sfntypes.IncludedDataMetadataOnly {
 				return out, nil
@@ -288,7 +303,8 @@ func listExecutions(all []*asl.Execution, in *sfn.ListExecutionsInput) (*sfn.Lis
 		}
 		out.Executions = append(out.Executions, sfntypes.ExecutionListItem{
 			ExecutionArn: ptr(x.ARN), Name: ptr(x.Name), StateMachineArn: ptr(x.MachineARN), MapRunArn: optional(x.MapRunARN),
-			Status: sfntypes.ExecutionStatus(x.Status), StartDate: ptr(x.Start), StopDate: moment(x.Stop), RedriveCount: ptr(int32(0)),
+			Status: sfntypes.ExecutionStatus(x.Status), StartDate: ptr(x.Start), StopDate: moment(x.Stop),
+			RedriveCount: ptr(int32(x.Redrives)), RedriveDate: moment(x.Redriven),
 		})
 	}
 	return out, nil

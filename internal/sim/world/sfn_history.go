@@ -118,6 +118,8 @@ func (d details) execution(out *sfntypes.HistoryEvent) {
 	switch out.Type {
 	case sfntypes.HistoryEventTypeExecutionStarted:
 		out.ExecutionStartedEventDetails = &sfntypes.ExecutionStartedEventDetails{Input: d.data("input"), InputDetails: notTruncated(), RoleArn: d.text("roleArn")}
+	case sfntypes.HistoryEventTypeExecutionRedriven:
+		out.ExecutionRedrivenEventDetails = &sfntypes.ExecutionRedrivenEventDetails{RedriveCount: ptr(int32(d.number("redriveCount")))}
 	case sfntypes.HistoryEventTypeExecutionSucceeded:
 		out.ExecutionSucceededEventDetails = &sfntypes.ExecutionSucceededEventDetails{Output: d.data("output"), OutputDetails: notTruncated()}
 	case sfntypes.HistoryEventTypeExecutionFailed:
@@ -150,6 +152,8 @@ func (d details) mapped(out *sfntypes.HistoryEvent) {
 		out.MapStateStartedEventDetails = &sfntypes.MapStateStartedEventDetails{Length: int32(d.number("length"))}
 	case sfntypes.HistoryEventTypeMapRunStarted:
 		out.MapRunStartedEventDetails = &sfntypes.MapRunStartedEventDetails{MapRunArn: d.text("mapRunArn")}
+	case sfntypes.HistoryEventTypeMapRunRedriven:
+		out.MapRunRedrivenEventDetails = &sfntypes.MapRunRedrivenEventDetails{MapRunArn: d.text("mapRunArn"), RedriveCount: ptr(int32(d.number("redriveCount")))}
 	case sfntypes.HistoryEventTypeMapRunFailed:
 		out.MapRunFailedEventDetails = &sfntypes.MapRunFailedEventDetails{Error: d.text("error"), Cause: d.text("cause")}
 	case sfntypes.HistoryEventTypeMapIterationStarted:

@@ -20,6 +20,8 @@ type mapRun struct {
 	stop   time.Time // zero while it runs
 	status sfntypes.MapRunStatus
 	items  int64 // known at the start; 0 when an ItemReader reads them
+
+	redrives int64
 }
 
 // mapRuns are the Map Runs of an execution in the order of their start.
@@ -37,6 +39,10 @@ func mapRuns(x *asl.Execution) []*mapRun {
 			run = &mapRun{arn: deref(d.text("mapRunArn")), parent: x, start: e.Time, status: sfntypes.MapRunStatusRunning, items: items[e.PreviousID]}
 			byEvent[e.ID] = run
 			runs = append(runs, run)
+		case e.Type == "MapRunRedriven":
+			i := slices.IndexFunc(runs, func(r *mapRun) bool { return r.arn == deref(d.text("mapRunArn")) })
+			runs[i].stop, runs[i].status, runs[i].redrives = time.Time{}, sfntypes.MapRunStatusRunning, d.number("redriveCount")
+			byEvent[e.ID] = runs[i]
 		case run != nil && strings.HasPrefix(e.Type, "MapRun"):
 			run.stop = e.Time
 			run.status = sfntypes.MapRunStatus(strings.ToUpper(strings.TrimPrefix(e.Type, "MapRun")))
@@ -96,7 +102,7 @@ func (c *SFN) DescribeMapRun(ctx context.Context, in *sfn.DescribeMapRunInput, _
 		counts := run.count(all)
 		return &sfn.DescribeMapRunOutput{
 			ExecutionArn: ptr(run.parent.ARN), MapRunArn: in.MapRunArn, Status: run.status, StartDate: ptr(run.start), StopDate: moment(run.stop),
-			ExecutionCounts: counts, ItemCounts: ptr(sfntypes.MapRunItemCounts(*counts)), RedriveCount: ptr(int32(0)),
+			ExecutionCounts: counts, ItemCounts: ptr(sfntypes.MapRunItemCounts(*counts)), RedriveCount: ptr(int32(run.redrives)),
 		}, nil
 	})
 }

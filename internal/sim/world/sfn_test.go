@@ -249,3 +249,58 @@ func TestSFN_MapRun(t *testing.T) {
 	var unknown *sfntypes.ResourceNotFound
 	require.ErrorAs(t, err, &unknown)
 }
+
+// Source: B:RedriveExecution; Developer Guide, "Redriving Map Runs".
+func TestSFN_Redrive(t *testing.T) {
+	w, p := newHub()
+	root, err := asl.ParseJSON([]byte(mapping))
+	require.NoError(t, err)
+	machine, err := asl.Load(root)
+	require.NoError(t, err)
+	w.PlugEngine(asl.NewEngine(&asker{w: w}))
+	w.AddMachine(world.MachineSpec{Name: "orchestrator", ARN: machineARN, RoleARN: hubRole, Machine: machine})
+	c := w.SFN(p, hubRegion)
+	arn, err := start(t, c, "run", `{"items":[1,2,3]}`)
+	require.NoError(t, err)
+	_, err = c.RedriveExecution(t.Context(), &sfn.RedriveExecutionInput{ExecutionArn: &arn})
+	var refused *sfntypes.ExecutionNotRedrivable
+	require.ErrorAs(t, err, &refused, "it runs")
+	for w.Now().Sub(hubStart()) < time.Minute && w.Step() {
+	}
+	_, err = c.StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: &arn})
+	require.NoError(t, err)
+	_, err = c.RedriveExecution(t.Context(), &sfn.RedriveExecutionInput{ExecutionArn: &arn})
+	require.NoError(t, err)
+	runs, err := c.ListMapRuns(t.Context(), &sfn.ListMapRunsInput{ExecutionArn: &arn})
+	require.NoError(t, err)
+	require.Len(t, runs.MapRuns, 1)
+	run, err := c.DescribeMapRun(t.Context(), &sfn.DescribeMapRunInput{MapRunArn: runs.MapRuns[0].MapRunArn})
+	require.NoError(t, err)
+	require.Equal(t, sfntypes.MapRunStatusRunning, run.Status)
+	require.Nil(t, run.StopDate)
+	drain(t, w)
+
+	got, err := c.DescribeExecution(t.Context(), &sfn.DescribeExecutionInput{ExecutionArn: &arn})
+	require.NoError(t, err)
+	require.Equal(t, sfntypes.ExecutionStatusSucceeded, got.Status)
+	require.EqualValues(t, 1, *got.RedriveCount)
+	require.NotNil(t, got.RedriveDate)
+	run, err = c.DescribeMapRun(t.Context(), &sfn.DescribeMapRunInput{MapRunArn: runs.MapRuns[0].MapRunArn})
+	require.NoError(t, err)
+	require.Equal(t, sfntypes.MapRunStatusSucceeded, run.Status)
+	require.EqualValues(t, 1, *run.RedriveCount)
+	require.EqualValues(t, 3, run.ExecutionCounts.Succeeded)
+	history, err := c.GetExecutionHistory(t.Context(), &sfn.GetExecutionHistoryInput{ExecutionArn: &arn})
+	require.NoError(t, err)
+	var counts []int32
+	for _, e := range history.Events {
+		if d := e.ExecutionRedrivenEventDetails; d != nil {
+			counts = append(counts, *d.RedriveCount)
+		}
+		if d := e.MapRunRedrivenEventDetails; d != nil {
+			require.Equal(t, runs.MapRuns[0].MapRunArn, d.MapRunArn)
+			counts = append(counts, *d.RedriveCount)
+		}
+	}
+	require.Equal(t, []int32{1, 1}, counts)
+}
