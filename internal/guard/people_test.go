@@ -96,7 +96,7 @@ func TestPolicies_people(t *testing.T) {
 		{guard.Hub, "OrchestratorRole", machineCalls(hub), []call{
 			{"lambda:InvokeFunction", hub.Resources["ApprovalCallbackVersion"].ARN, nil}, {"lambda:InvokeFunction", hub.Resources["SendFunction"].ARN, nil},
 			{"s3:PutObject", bucket + "/runs/run/plan/index.json", nil}, {"states:SendTaskSuccess", machine, nil}, {"sts:AssumeRole", "arn:aws:iam::111111111111:role/PatchExecRole", nil},
-			{"kms:Decrypt", key, via("dynamodb")},
+			{"kms:Decrypt", key, via("dynamodb")}, {"states:RedriveExecution", execution + ":run", nil},
 		}},
 		{guard.Schedule, "ScheduleRole", []call{
 			{"states:StartExecution", machine, nil}, {"kms:GenerateDataKey", dataKey, via("states")}, {"kms:Decrypt", dataKey, via("states")},
@@ -159,6 +159,7 @@ func machineCalls(hub *cfn.Stack) []call {
 	s3 := map[string][]string{"kms:ViaService": {"s3.us-east-1.amazonaws.com"}}
 	out := []call{
 		{"states:StartExecution", machine, nil}, {"states:DescribeExecution", execution + "/Accounts:child", nil}, {"states:StopExecution", execution + "/Accounts:child", nil},
+		{"states:RedriveExecution", execution + "/Accounts:child", nil},
 		{"s3:GetObject", bucket + "/runs/run/plan/canary/accounts.json", nil}, {"s3:PutObject", bucket + "/runs/run/children/canary/1/manifest.json", nil},
 		{"s3:ListMultipartUploadParts", bucket + "/runs/run/children/canary/1/x", nil}, {"s3:AbortMultipartUpload", bucket + "/runs/run/children/canary/1/x", nil},
 		{"kms:GenerateDataKey", key, own}, {"kms:Decrypt", key, own}, {"kms:GenerateDataKey", key, logs}, {"kms:GenerateDataKey", key, s3}, {"kms:Decrypt", key, s3},

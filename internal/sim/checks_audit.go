@@ -143,8 +143,8 @@ func (c *checks) guess(s *sending) bool {
 	return false
 }
 
-// cancelled checks that an audit line stood before a cancel, and notes that the
-// instances no longer count as at work: I-44.
+// cancelled checks that an audit line stood before a cancel, and that what is at
+// work is cancelled for a reason: I-44, rule 4. It stays at work until it ends.
 func (c *checks) cancelled(command string, ids []string) {
 	if !c.tables.audited[auditKey("CancelCommand", command, "")] {
 		c.violate("R-10", "%s was cancelled without an audit entry", command)
@@ -157,15 +157,20 @@ func (c *checks) cancelled(command string, ids []string) {
 		ids = s.ids
 	}
 	for _, id := range ids {
-		if c.atWork[id] != s {
+		if c.atWork[id] != s || s.cancelled[id] {
 			continue
 		}
-		expired := !c.now().Before(c.tables.leases[s.place].expires) // who takes it over stops what it finds
+		s.cancelled[id] = true
+		l := c.tables.leases[s.place]
+		expired := !c.now().Before(l.expires) // who takes it over stops what it finds
+		if expired {
+			l.letGo = true
+			c.tables.leases[s.place] = l
+		}
 		own := c.begun[id].Add(time.Duration(s.wave.input.CommandTimeoutSeconds) * time.Second)
 		if c.now().Before(s.at.Add(s.timeout)) && c.now().Before(own) && !s.run.cancels && !s.run.ended && !expired {
 			c.violate("R-04", "%s was cancelled on %s, which was at work and within its time", command, id)
 		}
-		c.rests(id)
 	}
 }
 

@@ -95,7 +95,7 @@ func (r *runFacts) bound() time.Duration {
 		lanes := max(w.input.MaxConcurrentAccounts, 1)
 		total += slowest * time.Duration((len(w.accounts)*len(w.input.Regions)+lanes-1)/lanes)
 	}
-	return total
+	return total + r.more
 }
 
 // denied checks that the templates' policies allowed every call. Only the

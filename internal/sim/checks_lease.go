@@ -11,6 +11,7 @@ type leaseRow struct {
 	run     string
 	fence   int
 	expires time.Time
+	letGo   bool // its holder wrote that it runs out at once: who takes it over must follow what is at work
 }
 
 // leaseWritten checks how a lease changes hands: the fence only grows, nobody
@@ -53,11 +54,12 @@ func (c *checks) leased(s *sending, in *intentRow) {
 	}
 }
 
-// leaseHolds checks that the lease lasts as long as agents are at work. One that
-// was given up on, by a cancel, no longer counts as at work.
+// leaseHolds checks that the lease lasts as long as agents are at work, also
+// those that were cancelled. One that its holder let go need not: leaseWritten and
+// overlap check that nobody takes it before they are at rest.
 func (c *checks) leaseHolds(s *sending) {
 	l := c.tables.leases[s.place]
-	if s.run.busy[s.place] == 0 || c.handedOver {
+	if s.run.busy[s.place] == 0 || c.handedOver || l.letGo && l.run == string(s.run.id) {
 		return
 	}
 	switch {

@@ -34,6 +34,7 @@ type runFacts struct {
 	cancels   bool                    // the abort takes back what is at work too
 	ended     bool                    // its execution has ended
 	abandoned bool                    // its execution ended, and nobody was told
+	more      time.Duration           // it may take longer: it was redriven
 	snapshots map[string]patch.Target // snapshot ids in use
 }
 

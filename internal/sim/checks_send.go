@@ -25,6 +25,7 @@ type sending struct {
 	command, marker string
 	install         bool
 	timeout         time.Duration
+	cancelled       map[string]bool // by instance: it was at work
 }
 
 // allowed are the calls that may change anything anywhere: I-12.
@@ -73,6 +74,7 @@ func (c *checks) sent(e world.Entry, in *ssm.SendCommandInput) {
 	s := &sending{
 		at: e.Time, account: e.Account, region: e.Region, place: e.Account + "/" + e.Region, ids: slices.Clone(in.InstanceIds),
 		marker: aws.ToString(in.Comment), install: contains(in.Parameters["Operation"], "Install"),
+		cancelled: map[string]bool{},
 	}
 	if out, ok := e.Output.(*ssm.SendCommandOutput); ok && out.Command != nil {
 		s.command = aws.ToString(out.Command.CommandId)

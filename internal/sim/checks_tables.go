@@ -118,6 +118,7 @@ func (c *checks) put(table, condition string, row item) {
 	case kind == "LEASE":
 		place := strings.Replace(rest, "#", "/", 1)
 		is := leaseRow{run: attribute(row, "run"), fence: number(row, "fence"), expires: moment(row, "leaseExpires")}
+		is.letGo = !is.expires.After(c.now())
 		c.leaseWritten(place, c.tables.leases[place], is)
 		c.tables.leases[place] = is
 	case kind == "OPEN" && strings.HasPrefix(sk, "RUN#"):

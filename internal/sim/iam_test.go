@@ -81,6 +81,12 @@ func corpus(t *testing.T) []*rehearsal {
 			require.NoError(t, r.engine.Stop(r.execution.ARN, "", "by hand"))
 		})
 	})
+	add(o, func(r *rehearsal) { // redriven at once
+		r.world.After(5*60e9, func() {
+			require.NoError(t, r.engine.Stop(r.execution.ARN, "", "by hand"))
+		})
+		r.redriven(t, 1e9, 1)
+	})
 	return all
 }
 

@@ -97,7 +97,7 @@ func (r *rehearsal) abortAfter(d time.Duration, cancel bool) {
 
 func troubles() []trouble {
 	ok := func(n int) world.FleetInstance { return some(n, world.FateOK) }
-	return []trouble{
+	return append([]trouble{
 		{"calm", 2, func(t *testing.T, seed uint64) *rehearsal {
 			return inTrouble(t, canaryAndMain(`,"healthGate":{"soakSeconds":600}`+room, room, `,"wavePauseSeconds":900`), seed, "", ok(4))
 		}},
@@ -204,6 +204,7 @@ func troubles() []trouble {
 			})
 			return r
 		}},
+		{"stopped by hand and resumed at once", 8, resumedAtOnce},
 		{"owner opts out", 2, func(t *testing.T, seed uint64) *rehearsal {
 			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(4))
 			r.world.After(30*time.Second, func() {
@@ -247,7 +248,7 @@ func troubles() []trouble {
 		{"dead run", 3, deadRun},
 		{"stuck run", 3, stuckRun},
 		{"abort as it sends", 3, abortAsItSends},
-	}
+	}, redrives()...)
 }
 
 // Every rule holds in every kind of trouble.
@@ -386,14 +387,34 @@ func twoRuns(t *testing.T, seed uint64) *rehearsal {
 
 // another starts a second run of the same input.
 func (r *rehearsal) another(t *testing.T, after time.Duration) {
-	id := r.options.RunID + "-again"
-	r.checks.expect(id, r.input)
+	r.alsoRun(t, after, r.options.RunID+"-again", string(r.options.Input))
+}
+
+// alsoRun starts a run of another input.
+func (r *rehearsal) alsoRun(t *testing.T, after time.Duration, id patch.RunID, input string) {
+	t.Helper()
+	in, err := patch.ParseInput([]byte(input), patch.HubDefaults())
+	require.NoError(t, err)
+	r.checks.expect(id, in)
+	r.open++ // it is awaited from the beginning
 	r.world.After(after, func() {
-		_, err := r.startRun(id)
+		_, err := r.engine.Start(asl.StartInput{
+			Machine: r.machine.Machine, MachineARN: r.machine.MachineARN, MachineName: r.machine.MachineName, RoleARN: r.machine.RoleARN,
+			Name: string(id), Input: []byte(input),
+		})
 		require.NoError(t, err)
 	})
-	r.open++ // it is awaited from the beginning
-	r.world.After(after, func() { r.open-- })
+}
+
+// resumedAtOnce: a run is stopped by hand while its agents are at work, and
+// seconds later another one goes on from it.
+func resumedAtOnce(t *testing.T, seed uint64) *rehearsal {
+	r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, "", some(4, world.FateOK), some(1, world.FateHangs))
+	at := time.Duration(2+seed*seed)*time.Minute + time.Duration(13*seed)*time.Second
+	r.world.After(at, func() { require.NoError(t, r.engine.Stop(r.execution.ARN, "", "by hand")) })
+	input := strings.TrimSuffix(string(r.options.Input), "}") + `,"resume":"` + string(r.options.RunID) + `"}`
+	r.alsoRun(t, at+time.Duration(seed)*time.Second, r.options.RunID+"-again", input)
+	return r
 }
 
 // deadRun: an execution ends and nobody is told, its agents still at work. The
