@@ -106,8 +106,8 @@ func (a *app) root() *cobra.Command {
 
 validate and simulate need no AWS account: they check run inputs and rehearse
 whole runs with the state machine and the task code that the templates deploy.
-run starts one on a hub, watch follows it; approve, reject and abort answer it
-while it waits or patches.`,
+run starts one on a hub, watch follows it, report prints its report, and list
+finds it again; approve, reject and abort answer it while it waits or patches.`,
 		Example: `  ec2patch validate examples/run-inputs/*.json
   ec2patch simulate examples/run-inputs/multi-wave-staggered.json --seed 1`,
 		SilenceUsage: true, SilenceErrors: true,
@@ -121,7 +121,7 @@ while it waits or patches.`,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.checkGlobals(cmd) },
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.format, "format", "text", "form of the result on stdout: text or json")
+	flags.StringVar(&a.format, "format", "text", "form of the result on stdout: text or json; of a report also csv or html")
 	flags.StringVar(&a.progress, "progress", "auto", "how progress is told on stderr: auto, tty, plain, json or quiet")
 	flags.BoolVar(&a.noColour, "no-color", false, "no colours; the variable NO_COLOR does the same")
 	root.SetFlagErrorFunc(flagError)
@@ -129,7 +129,7 @@ while it waits or patches.`,
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetHelpCommand(helpCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.validateCommand(), a.simulateCommand(), a.runCommand(), a.watchCommand(), a.approveCommand(), a.rejectCommand(), a.abortCommand(), a.versionCommand(), exitCodesTopic())
+	root.AddCommand(a.validateCommand(), a.simulateCommand(), a.runCommand(), a.watchCommand(), a.listCommand(), a.reportCommand(), a.approveCommand(), a.rejectCommand(), a.abortCommand(), a.versionCommand(), exitCodesTopic())
 	return root
 }
 
@@ -178,7 +178,11 @@ func helpCommand() *cobra.Command {
 }
 
 func (a *app) checkGlobals(cmd *cobra.Command) error {
-	if err := oneOf(cmd, "--format", a.format, "text", "json"); err != nil {
+	forms := []string{"text", "json"}
+	if cmd.Name() == "report" {
+		forms = append(forms, formCSV, formHTML)
+	}
+	if err := oneOf(cmd, "--format", a.format, forms...); err != nil {
 		return err
 	}
 	return oneOf(cmd, "--progress", a.progress, "auto", "tty", "plain", "json", "quiet")

@@ -119,7 +119,7 @@ func exitCodesTopic() *cobra.Command {
        was not reached, or a rule of the product was broken
     6  the approval was rejected or nobody answered in time; for approve,
        reject and abort: it was decided otherwise, or the time is over
-    7  the time of --timeout passed; the run goes on
+    7  the run goes on: the time of --timeout passed, or there is no report yet
     8  doctor found something that would break a run
   130  interrupted (Ctrl-C); a run that was started goes on
 

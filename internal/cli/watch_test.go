@@ -33,9 +33,15 @@ func story(t *testing.T, told string, end hub.Event) [][]hub.Event {
 		}
 		looks = append(looks, append([]hub.Event{}, all...))
 	}
-	enter := func(state, data string) hub.Event { return hub.Event{Type: "TaskStateEntered", State: state, Data: data} }
-	leave := func(state, data string) hub.Event { return hub.Event{Type: "TaskStateExited", State: state, Data: data} }
-	judge := func(payload string) hub.Event { return hub.Event{Type: "TaskSucceeded", Data: `{"Payload":` + payload + `}`} }
+	enter := func(state, data string) hub.Event {
+		return hub.Event{Type: "TaskStateEntered", State: state, Data: data}
+	}
+	leave := func(state, data string) hub.Event {
+		return hub.Event{Type: "TaskStateExited", State: state, Data: data}
+	}
+	judge := func(payload string) hub.Event {
+		return hub.Event{Type: "TaskSucceeded", Data: `{"Payload":` + payload + `}`}
+	}
 	add("00:00", hub.Event{Type: "ExecutionStarted"}, enter("PlanRun", "{}"))
 	add("00:01", leave("PlanRun", `{"bucket":"data"}`), enter("DiscoverAccounts", "{}"), hub.Event{Type: "MapRunStarted", MapRun: "arn:discover"})
 	add("00:02", enter("FreezePlan", "{}"), leave("FreezePlan", `{"waves":[{"name":"canary"},{"name":"main"}]}`),
