@@ -19,12 +19,20 @@ type DiscoverOutput struct {
 }
 
 // discover looks at one account and region and classifies every instance that
-// some wave matches. It writes the inventory, and for each wave the leaf of the
-// plan and the target's row. Until the plan is frozen all of it may be written again.
+// some wave matches. It writes the inventory, once, and makes of it for each wave
+// the leaf of the plan and the target's row. Another attempt, however late, finds
+// the inventory and makes the same of it; once the plan is frozen it does nothing.
 func (v *Inventory) discover(ctx context.Context, in InventoryInput) (DiscoverOutput, error) {
 	input, _, err := loadInput(ctx, v.Objects, in.Run)
 	if err != nil {
 		return DiscoverOutput{}, err
+	}
+	var run patch.RunRow
+	if err := v.Table.Load(ctx, &Row{Key: patch.RunKey(in.Run), Into: &run}); err != nil {
+		return DiscoverOutput{}, err
+	}
+	if run.Status != patch.RunRunning || run.Digest != "" {
+		return DiscoverOutput{Status: "over"}, nil
 	}
 	at := patch.Target{Run: in.Run, Account: in.Account, Region: in.Region}
 	found, err := v.look(ctx, at, input)
@@ -39,6 +47,9 @@ func (v *Inventory) discover(ctx context.Context, in InventoryInput) (DiscoverOu
 		return DiscoverOutput{}, err
 	}
 	found.Run, found.Account, found.Region, found.Taken = in.Run, in.Account, in.Region, v.Now().UTC()
+	if found, err = v.keep(ctx, at, found); err != nil {
+		return DiscoverOutput{}, err
+	}
 	if err := v.store(ctx, input, at, found); err != nil {
 		return DiscoverOutput{}, err
 	}
@@ -221,15 +232,25 @@ func tooOld(version string) bool {
 	return false
 }
 
-// store writes inventory, leaves and rows.
-func (v *Inventory) store(ctx context.Context, input patch.Input, at patch.Target, inv patch.Inventory) error {
+// keep writes the inventory, or reads the one that an earlier attempt wrote.
+func (v *Inventory) keep(ctx context.Context, at patch.Target, inv patch.Inventory) (patch.Inventory, error) {
 	data, err := patch.Canonical(inv)
 	if err != nil {
-		return err
+		return inv, err
 	}
-	if err := v.Objects.Store(ctx, patch.InventoryObject(at.Run, at.Account, at.Region), "application/json", data); err != nil {
-		return err
+	created, err := v.Objects.Create(ctx, patch.InventoryObject(at.Run, at.Account, at.Region), "application/json", data)
+	if err != nil || created {
+		return inv, err
 	}
+	return loadInventory(ctx, v.Objects, at.Run, at.Account, at.Region)
+}
+
+// maxRows bounds the rows of one transaction, which takes a hundred actions. Source: DynamoDB TransactWriteItems, read 2026-11.
+const maxRows = 99
+
+// store writes leaves and rows: the same ones at every attempt, and none once the
+// plan is frozen.
+func (v *Inventory) store(ctx context.Context, input patch.Input, at patch.Target, inv patch.Inventory) error {
 	var writes []Write
 	for _, w := range wavesOf(input, at) {
 		t := at
@@ -240,7 +261,13 @@ func (v *Inventory) store(ctx context.Context, input patch.Input, at patch.Targe
 		}
 		writes = append(writes, Write{How: Put, Key: patch.TargetKey(t), Item: row})
 	}
-	return v.Table.Write(ctx, writes...)
+	open := Write{How: Require, Key: patch.RunKey(at.Run), Field: "digest"}
+	for rows := range slices.Chunk(writes, maxRows) {
+		if err := v.Table.Write(ctx, append([]Write{open}, rows...)...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // row makes the target's row, and stores its leaf if it has one.
