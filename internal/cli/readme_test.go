@@ -225,3 +225,47 @@ func excerpt(t *testing.T, name, marker, want string) {
 	}
 	assert.Equal(t, want, m[2], "%s: what the demo prints has changed; `make golden` writes it", name)
 }
+
+// docs/cli.md lists every command, and the exit codes as the help does. `make golden` writes those.
+func TestCliPage(t *testing.T) {
+	text := page(t, "docs/cli.md")
+	help := run(t.Context(), program(), nil, "", "--help").stdout
+	_, list, found := strings.Cut(help, "Available Commands:\n")
+	require.True(t, found)
+	list, _, _ = strings.Cut(list, "\n\n")
+	names := regexp.MustCompile(`(?m)^  ([a-z]+) `).FindAllStringSubmatch(list, -1)
+	require.Greater(t, len(names), 8)
+	for _, m := range names {
+		if m[1] != "help" {
+			assert.Contains(t, text, "`ec2patch "+m[1], "the table has no row for it")
+		}
+	}
+	codes := run(t.Context(), program(), nil, "", "help", "exit-codes").stdout
+	_, codes, _ = strings.Cut(codes, ":\n\n")
+	codes, _, _ = strings.Cut(codes, "\n\n")
+	excerpt(t, "docs/cli.md", "help:exit-codes", codes+"\n")
+}
+
+// The kinds of objects that docs/cli.md names are those that are printed.
+func TestCliPage_kinds(t *testing.T) {
+	printed := map[string]bool{}
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, f := range files {
+		if strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		data, err := os.ReadFile(f)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile(`SchemaVersion: 1, Kind: "(\w+)"`).FindAllSubmatch(data, -1) {
+			printed[string(m[1])] = true
+		}
+	}
+	_, told, _ := strings.Cut(page(t, "docs/cli.md"), "a `kind`:")
+	told, _, _ = strings.Cut(told, ".")
+	named := map[string]bool{}
+	for _, m := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(told, -1) {
+		named[m[1]] = true
+	}
+	assert.Equal(t, printed, named)
+}
