@@ -274,12 +274,26 @@ func TestJudge_bindsTheChains(t *testing.T) {
 	assert.Len(t, heads, 3)
 }
 
+// Nothing is judged by a plan that is not the one that was frozen: one that does
+// not have its digest, and one that has a digest of its own.
 func TestJudge_tamperedPlan(t *testing.T) {
-	s := done(t, 0)
-	s.index.Waves[0].Planned, s.index.Waves[0].Targets[0].Digest = 1, "x"
+	for _, sealed := range []bool{false, true} {
+		s := done(t, 0)
+		s.index.Waves[0].Planned, s.index.Waves[0].Targets[0].Planned = 1, 1
+		s.storeIndex(sealed)
+		_, err := s.verify("judge")
+		assert.Equal(t, patch.ErrTampered, patch.KindOf(err))
+		assert.Empty(t, s.wave().Verdict)
+	}
+}
+
+// storeIndex writes the index over the one that was frozen.
+func (s *site) storeIndex(seal bool) {
+	s.t.Helper()
+	if seal {
+		require.NoError(s.t, s.index.Seal())
+	}
 	data, err := patch.Canonical(s.index)
-	require.NoError(t, err)
+	require.NoError(s.t, err)
 	s.bucket.localObjects[patch.IndexObject(siteRun)] = data
-	_, err = s.verify("judge")
-	assert.Equal(t, patch.ErrTampered, patch.KindOf(err))
 }

@@ -23,8 +23,8 @@ type Send struct {
 	HubAccount   patch.AccountID
 	PollInterval time.Duration
 
-	approved map[string]bool         // approvals that this process has verified, by id and digest
-	plans    map[string]*patch.Index // the plan that this process has read, by digest
+	approved map[string]bool // approvals that this process has verified, by id and digest
+	plan     plan
 }
 
 // TargetInput is the payload of Send and Poll: the target, and how many planned
@@ -208,6 +208,28 @@ func (s *Send) sendNext(ctx context.Context, st *state) (Answer, error) {
 		return send(), nil
 	}
 	return s.sendIntent(ctx, st, leaf, in)
+}
+
+// plan is the frozen plan that a process has read last. One is enough: a run
+// has many targets, and few runs go on at once.
+type plan struct{ last *patch.Index }
+
+// bind finds a target's wave in the plan that its run was frozen with. It refuses
+// a target whose row is not of that plan.
+func (p *plan) bind(ctx context.Context, objects Objects, st *state) (patch.IndexWave, error) {
+	if p.last == nil || p.last.Digest != st.run.Digest {
+		x, err := loadPlan(ctx, objects, st.target.Run, st.run.Digest)
+		if err != nil {
+			return patch.IndexWave{}, err
+		}
+		p.last = &x
+	}
+	t := st.target
+	wave, ok := p.last.Wave(t.Wave)
+	if !ok || st.row.LeafDigest == "" || p.last.Leaf(t) != st.row.LeafDigest {
+		return wave, fmt.Errorf("%w: %s/%s in wave %s is not what the plan of run %s says", patch.ErrTampered, t.Account, t.Region, t.Wave, t.Run)
+	}
+	return wave, nil
 }
 
 // leaf reads the target's plan and refuses one that is not the approved one.

@@ -25,6 +25,8 @@ type Verify struct {
 	Now       Clock
 
 	DetailedMetrics bool
+
+	plan plan
 }
 
 // VerifyInput is the payload of all its steps.
@@ -155,6 +157,9 @@ func (v *Verify) settle(ctx context.Context, st *state, result TargetResult, dat
 
 // look judges the instances that are not settled yet.
 func (v *Verify) look(ctx context.Context, st *state, first, final bool) (TargetResult, error) {
+	if _, err := v.plan.bind(ctx, v.Objects, st); err != nil {
+		return TargetResult{}, err
+	}
 	leaf, err := loadLeaf(ctx, v.Objects, st.target, st.row.LeafDigest)
 	if err != nil {
 		return TargetResult{}, err
@@ -358,14 +363,14 @@ func printable(r rune) rune {
 func (v *Verify) finish(ctx context.Context, st *state, result TargetResult, hash string) error {
 	sent := map[patch.InstanceID]bool{}
 	st.row.Outcomes, st.row.Bad = map[patch.Outcome]int{}, 0
-	reboot, err := v.rebootOption(ctx, st)
+	wave, err := v.plan.bind(ctx, v.Objects, st)
 	if err != nil {
 		return err
 	}
 	for _, r := range result.Instances {
 		sent[r.InstanceID] = r.CommandID != ""
 		st.row.Outcomes[r.Outcome]++
-		if r.Outcome.Class(reboot, sent[r.InstanceID]) == patch.Failure {
+		if r.Outcome.Class(wave.RebootOption, sent[r.InstanceID]) == patch.Failure {
 			st.row.Bad++
 		}
 	}
@@ -384,11 +389,6 @@ func (v *Verify) finish(ctx context.Context, st *state, result TargetResult, has
 	}
 	v.measure(st, result)
 	return nil
-}
-
-func (v *Verify) rebootOption(ctx context.Context, st *state) (patch.RebootOption, error) {
-	leaf, err := loadLeaf(ctx, v.Objects, st.target, st.row.LeafDigest)
-	return leaf.RebootOption, err
 }
 
 // measure emits the target's numbers. Only the call that won the row comes here.

@@ -257,3 +257,35 @@ func TestVerify_foreignResult(t *testing.T) {
 		assert.NotEqual(t, patch.TargetVerified, s.row().Status)
 	}
 }
+
+// A target is verified against the plan that was frozen: a leaf with a row to
+// match it, or an index of its own, is no plan.
+func TestVerify_tamperedPlan(t *testing.T) {
+	tests := []struct {
+		name string
+		edit func(s *site)
+	}{
+		{"leaf and row", func(s *site) {
+			s.leaf.Instances = s.leaf.Instances[:1]
+			data, err := patch.Canonical(s.leaf)
+			require.NoError(s.t, err)
+			s.bucket.localObjects[patch.LeafObject(s.target)] = data
+			edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) { r.LeafDigest = patch.Digest(data) })
+		}},
+		{"index", func(s *site) {
+			s.index.Waves[0].RebootOption = patch.NoReboot
+			s.storeIndex(true)
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := through(t, 2)
+			s.patched(instance(0), instance(1))
+			s.now = s.now.Add(20 * time.Minute)
+			test.edit(s)
+			_, err := s.verify("verify")
+			assert.ErrorIs(t, err, patch.ErrTampered)
+			assert.NotEqual(t, patch.TargetVerified, s.row().Status)
+		})
+	}
+}
