@@ -106,6 +106,7 @@ func TestPolicies_people(t *testing.T) {
 			[]call{{"states:StopExecution", execution + ":run", nil}, {"kms:Decrypt", dataKey, via("s3")}}},
 		{guard.GitHub, "RunRole", []call{
 			{"states:StartExecution", machine, nil}, {"states:DescribeExecution", execution + ":ec2patch-1-1", nil}, {"states:StopExecution", execution + ":ec2patch-1-1", nil},
+			{"states:GetExecutionHistory", execution + ":ec2patch-1-1", nil}, {"states:DescribeMapRun", mapRun, nil},
 			{"s3:GetObject", "arn:aws:s3:::data/runs/run/report.html", nil}, {"kms:Decrypt", dataKey, via("s3")}, {"kms:GenerateDataKey", dataKey, via("states")},
 		}, []call{
 			{"states:SendTaskSuccess", machine, nil}, {"execute-api:Invoke", api + "operator", nil}, {"s3:GetObject", "arn:aws:s3:::data/runs/run/plan/index.json", nil},

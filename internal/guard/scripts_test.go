@@ -20,9 +20,18 @@ for word in "$@"; do case $word in file://*) cat "${word#file://}" >>"$CALLS" ;;
 case "$1 $2" in
 "cloudformation describe-stacks") [ "${STACK_EXISTS:-}" = 1 ] ;;
 "sts get-caller-identity") echo 999999999999 ;;
-"stepfunctions start-execution") echo arn:aws:states:us-east-1:999999999999:execution:ec2patch-orchestrator:x ;;
-"stepfunctions describe-execution") echo "${STATUS:-SUCCEEDED}" ;;
 esac
+`
+
+// fakeProgram answers as ec2patch does to run, watch and report, and writes down how it was called.
+const fakeProgram = `#!/usr/bin/env bash
+echo "ec2patch $*" >>"$CALLS"
+case "$1" in
+run) echo '{"run":"ec2patch-1-1","executionArn":"arn:aws:states:us-east-1:999999999999:execution:ec2patch-orchestrator:ec2patch-1-1","console":"https://console","requestedBy":"me"}' ;;
+watch) echo "the table of the report"; exit "${CODE:-0}" ;;
+report) echo "the report as $4" ;;
+esac
+exit "${CODE:-0}"
 `
 
 // script runs one of the scripts with a fake AWS CLI; it returns what was printed, what the CLI was asked, and how it ended.
@@ -35,19 +44,18 @@ func script(t *testing.T, stdin string, env []string, args ...string) (printed, 
 	}
 	folder := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "aws"), []byte(fakeAWS), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "program"), []byte(fakeProgram), 0o755))
 	log := filepath.Join(folder, "calls")
 	require.NoError(t, os.WriteFile(log, nil, 0o600))
 	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
 	cmd.Dir = "../.."
-	cmd.Env = append([]string{"PATH=" + folder + ":" + os.Getenv("PATH"), "HOME=" + folder, "CALLS=" + log}, env...)
+	cmd.Env = append([]string{"PATH=" + folder + ":" + os.Getenv("PATH"), "HOME=" + folder, "CALLS=" + log, "EC2PATCH=" + filepath.Join(folder, "program")}, env...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	called, readErr := os.ReadFile(log)
 	require.NoError(t, readErr)
 	return string(out), string(called), err
 }
-
-const machineARN = "STATE_MACHINE_ARN=arn:aws:states:us-east-1:999999999999:stateMachine:ec2patch-orchestrator"
 
 func TestPatchScript(t *testing.T) {
 	tests := []struct {
@@ -66,13 +74,9 @@ func TestPatchScript(t *testing.T) {
 		{name: "a scenario that climbs", args: []string{"list", "../../go", "examples/run-inputs"}, want: "is not the name", fail: true},
 		{name: "a folder that climbs", args: []string{"list", "canary-small", "examples/../../.."}, want: "is not a folder", fail: true},
 		{name: "a folder elsewhere", args: []string{"list", "canary-small", "/etc"}, want: "is not a folder", fail: true},
-		{name: "a run is started", env: []string{machineARN}, args: []string{"start", "examples/run-inputs/canary-small.json", "ec2patch-1-1"},
-			want: "execution:ec2patch-orchestrator:x", call: "start-execution --state-machine-arn arn:aws:states:us-east-1:999999999999:stateMachine:ec2patch-orchestrator --name ec2patch-1-1 --input file://examples"},
-		{name: "not without a machine", args: []string{"start", "examples/run-inputs/canary-small.json", "ec2patch-1-1"}, want: "is not the ARN", fail: true},
-		{name: "not with any name", env: []string{machineARN}, args: []string{"start", "examples/run-inputs/canary-small.json", "a b"}, want: "is no name", fail: true},
-		{name: "a run that succeeded", args: []string{"watch", "arn:x"}, want: "The run succeeded", call: "describe-execution --execution-arn arn:x"},
-		{name: "a run that failed", env: []string{"STATUS=FAILED"}, args: []string{"watch", "arn:x"}, want: "ended FAILED", fail: true},
-		{name: "a run that goes on", env: []string{"STATUS=RUNNING", "WATCH_MINUTES=0"}, args: []string{"watch", "arn:x"}, want: "goes on"},
+		{name: "a run is started", args: []string{"start", "examples/run-inputs/canary-small.json", "ec2patch-1-1"},
+			want: "execution:ec2patch-orchestrator:ec2patch-1-1", call: "ec2patch run examples/run-inputs/canary-small.json --name ec2patch-1-1 --yes"},
+		{name: "a run that is refused", env: []string{"CODE=3"}, args: []string{"start", "examples/run-inputs/canary-small.json", "ec2patch-1-1"}, fail: true},
 		{name: "a run is stopped", args: []string{"stop", "arn:x"}, call: "stop-execution --execution-arn arn:x"},
 		{name: "another word", args: []string{"restart"}, want: "usage", fail: true},
 	}
@@ -82,6 +86,52 @@ func TestPatchScript(t *testing.T) {
 			assert.Equal(t, test.fail, err != nil, printed)
 			assert.Contains(t, printed, test.want)
 			assert.Contains(t, calls, test.call)
+		})
+	}
+}
+
+// What watch leaves behind, and how it ends: as ec2patch does, but for a run that goes on.
+func TestPatchScript_watch(t *testing.T) {
+	tests := []struct {
+		name    string
+		env     []string
+		code    int
+		want    string
+		summary string
+		files   []string
+	}{
+		{name: "everything is patched", want: "the table of the report", summary: "## Report of x", files: []string{"report.csv", "report.html", "report.json", "report.txt"}},
+		{name: "something is not", env: []string{"CODE=5"}, code: 5, want: "the table of the report", summary: "the table of the report", files: []string{"report.txt"}},
+		{name: "rejected", env: []string{"CODE=6"}, code: 6, summary: "## Report of x", files: []string{"report.txt"}},
+		{name: "it goes on", env: []string{"CODE=7", "WAIT_MINUTES=2"}, want: "goes on after 2 minutes", summary: "ec2patch watch x"},
+		{name: "nobody waits", env: []string{"WAIT_MINUTES=0"}, want: "The run goes on", summary: "ec2patch watch x"},
+		{name: "longer than a session", env: []string{"WAIT_MINUTES=51"}, code: 1, want: "not a number from 0 to 50"},
+		{name: "a wait that is a command", env: []string{"WAIT_MINUTES=$(id)"}, code: 1, want: "not a number from 0 to 50"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			folder, page := filepath.Join(t.TempDir(), "report"), filepath.Join(t.TempDir(), "page")
+			require.NoError(t, os.WriteFile(page, nil, 0o600))
+			printed, calls, err := script(t, "", append(test.env, "GITHUB_STEP_SUMMARY="+page), ".ci/patch", "watch", "arn:x", folder)
+			if test.code == 0 {
+				require.NoError(t, err, printed)
+			} else {
+				var ended *exec.ExitError
+				require.ErrorAs(t, err, &ended)
+				assert.Equal(t, test.code, ended.ExitCode())
+			}
+			assert.Contains(t, printed, test.want)
+			shown, err := os.ReadFile(page)
+			require.NoError(t, err)
+			assert.Contains(t, string(shown), test.summary)
+			var files []string
+			entries, _ := os.ReadDir(folder)
+			for _, e := range entries {
+				files = append(files, e.Name())
+			}
+			assert.Equal(t, test.files, files)
+			waits := test.files != nil || strings.Contains(test.want, "goes on after")
+			assert.Equal(t, waits, strings.Contains(calls, "ec2patch watch arn:x --timeout "))
 		})
 	}
 }

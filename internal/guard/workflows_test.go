@@ -138,8 +138,8 @@ func TestWorkflows_inputs(t *testing.T) {
 		file   string
 		inputs []string
 	}{
-		{"patch-canary.yml", []string{"scenario", "state_machine_arn", "aws_region", "role_to_assume"}},
-		{"patch-matrix.yml", []string{"scenarios", "inputs_prefix", "state_machine_arn", "aws_region", "role_to_assume"}},
+		{"patch-canary.yml", []string{"scenario", "state_machine_arn", "aws_region", "role_to_assume", "wait_minutes"}},
+		{"patch-matrix.yml", []string{"scenarios", "inputs_prefix", "state_machine_arn", "aws_region", "role_to_assume", "wait_minutes"}},
 	} {
 		var w struct {
 			On struct {
