@@ -252,7 +252,11 @@ func keyRights(t *Template, tell say) {
 		if !s.allows() || !s.does("kms:") {
 			continue
 		}
+		previous := previousKeys(s)
 		for _, on := range s.on() {
+			if on == "" && previous {
+				continue
+			}
 			if !slices.Contains([]string{"${DataKey.Arn}", "${LinkKey.Arn}", "${DecisionKey.Arn}", "${DataKeyArn}"}, on) {
 				tell(s.node, "%s of %s is on %s", s.sid(), s.resource.ID, on)
 			}
@@ -264,6 +268,17 @@ func keyRights(t *Template, tell say) {
 			}
 		}
 	}
+}
+
+// previousKeys says whether a statement on a key is also on the one that the key replaced, where that one is given, and
+// on nothing else.
+func previousKeys(s statement) bool {
+	on := items(child(s.node, "Resource"))
+	if len(on) != 2 {
+		return false
+	}
+	key := strings.TrimRight(strings.TrimSuffix(strings.TrimPrefix(show(on[0]), "${"), ".Arn}"), "0123456789")
+	return only(on[1], "HasPrevious"+key, "${Previous"+key+"Arn}", "${AWS::NoValue}")
 }
 
 // bound says whether use of a key is limited to calls through named services or for a named context.

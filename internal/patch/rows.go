@@ -240,6 +240,15 @@ type Decision struct {
 	Reason   string    `json:"reason,omitempty"`
 	At       time.Time `json:"at"`
 	MAC      []byte    `json:"mac"`
+	OldMAC   []byte    `json:"oldMac,omitempty"` // by the previous key, for executions that began before it was replaced
+}
+
+// Seals are the MACs that a decision carries.
+func (d Decision) Seals() [][]byte {
+	if len(d.OldMAC) == 0 {
+		return [][]byte{d.MAC}
+	}
+	return [][]byte{d.MAC, d.OldMAC}
 }
 
 // The two decisions.

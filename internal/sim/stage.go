@@ -147,6 +147,19 @@ func (t *templates) loadHub(data []byte, reader string) error {
 	if t.hub, err = template.Deploy(cfn.Deployment{StackName: "ec2patch-hub", Account: hubAccount, Region: hubRegion, Parameters: hubParameters(template, reader)}); err != nil {
 		return err
 	}
+	if err := t.readPolicies(); err != nil {
+		return err
+	}
+	node, err := t.hub.Definition()
+	if err != nil {
+		return err
+	}
+	t.machine, err = asl.Load(node)
+	return err
+}
+
+// readPolicies reads the policies of the hub's roles and resources.
+func (t *templates) readPolicies() (err error) {
 	if t.roles, err = rolesOf(t.hub); err != nil {
 		return err
 	}
@@ -159,12 +172,7 @@ func (t *templates) loadHub(data []byte, reader string) error {
 			t.resources[arn] = parsed
 		}
 	}
-	node, err := t.hub.Definition()
-	if err != nil {
-		return err
-	}
-	t.machine, err = asl.Load(node)
-	return err
+	return nil
 }
 
 // FileError is a file of the rehearsal's that cannot be used.
@@ -233,8 +241,7 @@ func rolesOf(stack *cfn.Stack) ([]world.Role, error) {
 // addResources declares the tables, buckets, topics and keys of the hub.
 func (s *stage) addResources(stack *cfn.Stack, on map[string]*iam.Policy) {
 	for _, r := range stack.OfType("AWS::KMS::Key") {
-		usage, _ := r.Properties["KeyUsage"].(string)
-		s.world.AddKey(world.KeySpec{ID: r.PhysicalID, ARN: r.ARN, Account: hubAccount, Region: hubRegion, Usage: kmstypes.KeyUsageType(usage), Policy: on[r.ARN]})
+		s.world.AddKey(keySpec(r, on))
 	}
 	for _, r := range stack.OfType("AWS::DynamoDB::Table") {
 		s.world.AddTable(world.TableSpec{Name: r.Name, ARN: r.ARN, Account: hubAccount, Region: hubRegion, HashKey: "pk", RangeKey: "sk", TTLAttribute: ttl(r), KMSKeyARN: text(r.Properties, "SSESpecification", "KMSMasterKeyId"), ResourcePolicy: on[r.ARN]})
@@ -256,6 +263,11 @@ func (s *stage) addResources(stack *cfn.Stack, on map[string]*iam.Policy) {
 	for _, r := range stack.OfType("AWS::SNS::Subscription") {
 		s.world.Subscribe(text(r.Properties, "TopicArn"), text(r.Properties, "Endpoint"), true)
 	}
+}
+
+func keySpec(r *cfn.Resource, on map[string]*iam.Policy) world.KeySpec {
+	usage, _ := r.Properties["KeyUsage"].(string)
+	return world.KeySpec{ID: r.PhysicalID, ARN: r.ARN, Account: hubAccount, Region: hubRegion, Usage: kmstypes.KeyUsageType(usage), Policy: on[r.ARN]}
 }
 
 func ttl(r *cfn.Resource) string {
@@ -360,20 +372,27 @@ func (s *stage) addMachine(machine *asl.Machine) error {
 func (s *stage) addLambdas() error {
 	var problems []error
 	for _, f := range s.hub.Functions() {
-		clients, err := s.clients(f.RoleARN, f.Name)
+		l, err := s.newLambda(f)
 		if err != nil {
 			problems = append(problems, err)
 			continue
 		}
-		env := func(name string) string { return f.Environment[name] }
-		handler, err := handlerNamed(f.Handler, env, clients)
-		if err != nil {
-			problems = append(problems, fmt.Errorf("function %s: %w", f.Name, err))
-			continue
-		}
-		s.lambdas[f.Name] = &lambda{function: f, handle: handler, rand: s.world.Rand("lambda/" + f.Name)}
+		s.lambdas[f.Name] = l
 	}
 	return errors.Join(problems...)
+}
+
+// newLambda wires one function with its role and its environment.
+func (s *stage) newLambda(f cfn.Function) (*lambda, error) {
+	clients, err := s.clients(f.RoleARN, f.Name)
+	if err != nil {
+		return nil, err
+	}
+	handler, err := handlerNamed(f.Handler, func(name string) string { return f.Environment[name] }, clients)
+	if err != nil {
+		return nil, fmt.Errorf("function %s: %w", f.Name, err)
+	}
+	return &lambda{function: f, handle: handler, rand: s.world.Rand("lambda/" + f.Name)}, nil
 }
 
 // clients are the simulated AWS as one function's role sees it.

@@ -283,7 +283,7 @@ func verifyApproval(ctx context.Context, table Table, verifier Verifier, rec pat
 		if !d.At.Before(rec.Expires) {
 			return "", fmt.Errorf("%w: a decision of approval %s is later than its deadline", patch.ErrTampered, rec.ID)
 		}
-		ok, err := verifier.Check(ctx, rec.DecisionMessage(d), d.MAC)
+		ok, err := sealed(ctx, verifier, rec, d)
 		if err != nil {
 			return "", err
 		}

@@ -23,6 +23,7 @@ type Callback struct {
 	Notices   Mail
 	Now       Clock
 
+	OldDecisions    Signer // the previous key, after a rotation; nil: there is none
 	HubAccount      patch.AccountID
 	StateMachineARN string // runs of any other machine are unknown here; empty: not compared
 }

@@ -358,10 +358,43 @@ func TestT24_NoKeyByName(t *testing.T) {
 	}
 }
 
+// TestT25_OldSeals reads a decision with other keys than it was made with. The
+// whole way of it is rehearsed by internal/sim.
+func TestT25_OldSeals(t *testing.T) {
+	s := newStand(t)
+	assert.Equal(t, 303, s.do(t, s.form("approve")).Status)
+	old := s.Callback.Decisions
+	rotated := &localKey{secret: "the next decision key"}
+	s.Callback.Decisions = rotated
+	assert.Equal(t, 409, s.get(t, s.query()).Status, "nobody knows the old key")
+	s.Callback.OldDecisions = old
+	assert.Equal(t, 200, s.get(t, s.query()).Status, "a decision made before the rotation")
+
+	s = newStand(t)
+	s.Callback.Decisions, s.Callback.OldDecisions = rotated, old
+	assert.Equal(t, 303, s.do(t, s.form("approve")).Status)
+	for _, one := range []task.Signer{rotated, old} {
+		s.Callback.Decisions, s.Callback.OldDecisions = one, nil
+		assert.Equal(t, 200, s.get(t, s.query()).Status, "a decision made during the rotation is good under either key")
+	}
+	d := s.decisions(t)[0]
+	d.Reason = "forged"
+	s.table.put(patch.DecisionKey(s.rec.ID, d.Identity), d)
+	assert.Equal(t, 409, s.get(t, s.query()).Status)
+
+	s = newStand(t)
+	s.Callback.Links = task.Verifiers{&localKey{secret: "the next link key"}, s.links}
+	assert.Equal(t, 200, s.get(t, s.query()).Status, "a link made before the rotation")
+	s.now = s.rec.Expires
+	assert.Equal(t, 410, s.get(t, s.query()).Status, "but not longer than the link")
+	s.Callback.Links = task.Verifiers{&localKey{secret: "the next link key"}}
+	assert.Equal(t, 404, s.get(t, s.query()).Status)
+}
+
 // TestT26_ConstantTime looks for a comparison of a code, MAC or hash with == in
 // the source of the callback.
 func TestT26_ConstantTime(t *testing.T) {
-	for _, file := range []string{"callback.go", "callback_link.go", "callback_form.go", "callback_decide.go", "callback_operator.go"} {
+	for _, file := range []string{"callback.go", "callback_link.go", "callback_form.go", "callback_decide.go", "callback_operator.go", "seal.go"} {
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 		require.NoError(t, err)
 		ast.Inspect(f, func(n ast.Node) bool {

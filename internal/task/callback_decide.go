@@ -71,11 +71,10 @@ func (c *Callback) record(ctx context.Context, q question, a answer) (question, 
 	d := patch.Decision{
 		Approval: q.rec.ID, Decision: a.decision, Identity: a.identity, Name: a.name, Reason: a.reason, At: now,
 	}
-	mac, err := c.Decisions.MAC(ctx, q.rec.DecisionMessage(d))
+	d, err := c.seal(ctx, q.rec, d)
 	if err != nil {
 		return q, err
 	}
-	d.MAC = mac
 	was := q.rec.Version
 	q.rec.Version++
 	q.decisions = append(slices.Clone(q.decisions), d)

@@ -2,7 +2,6 @@ package task
 
 import (
 	"context"
-	"crypto/hmac"
 	"fmt"
 	"net/url"
 	"strings"
@@ -145,11 +144,11 @@ func (c *Callback) readDecisions(ctx context.Context, q *question) error {
 		if !d.At.Before(q.rec.Expires) {
 			return fmt.Errorf("%w: a decision of approval %s is later than its deadline", patch.ErrTampered, q.rec.ID)
 		}
-		mac, err := c.Decisions.MAC(ctx, q.rec.DecisionMessage(d))
+		ok, err := c.sealedHere(ctx, q.rec, d)
 		if err != nil {
 			return err
 		}
-		if len(mac) == 0 || !hmac.Equal(mac, d.MAC) {
+		if !ok {
 			return fmt.Errorf("%w: a decision of approval %s is not signed by this hub", patch.ErrTampered, q.rec.ID)
 		}
 	}

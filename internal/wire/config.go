@@ -8,6 +8,7 @@ import (
 
 	"ec2patch/internal/cloud"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/task"
 )
 
 // config reads the environment and remembers everything that is wrong with it.
@@ -84,6 +85,23 @@ func (c *config) mail(a AWS, topic string) *cloud.Mail {
 
 func (c *config) key(a AWS, name string) *cloud.MACKey {
 	return &cloud.MACKey{KMS: a.KMS, Key: c.text(name)}
+}
+
+// keys check with a key and, where one is given, with the key before it.
+func (c *config) keys(a AWS, name string) task.Verifier {
+	all := task.Verifiers{c.key(a, name)}
+	if old := c.oldKey(a, name); old != nil {
+		all = append(all, old)
+	}
+	return all
+}
+
+// oldKey is the key that was in use before, nil where none is given.
+func (c *config) oldKey(a AWS, name string) *cloud.MACKey {
+	if id := c.env("PREVIOUS_" + name); id != "" {
+		return &cloud.MACKey{KMS: a.KMS, Key: id}
+	}
+	return nil
 }
 
 func (c *config) spokes(a AWS) *cloud.Spokes {

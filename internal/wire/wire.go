@@ -64,7 +64,7 @@ func NewSend(env Getenv, a AWS) (*task.Send, error) {
 	c := config{env: env}
 	spokes := c.spokes(a)
 	s := &task.Send{
-		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Sender: spokes, Decisions: c.key(a, "DECISION_KEY_ID"),
+		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Sender: spokes, Decisions: c.keys(a, "DECISION_KEY_ID"),
 		Now: a.Now, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
 	}
 	return s, c.err()
@@ -83,7 +83,7 @@ func NewApprovals(env Getenv, a AWS) (*task.Approvals, error) {
 	mail := c.mail(a, "APPROVAL_TOPIC_ARN")
 	s := &task.Approvals{
 		Table: c.table(a), Objects: c.objects(a), Mail: mail, Audience: mail, Links: c.key(a, "LINK_KEY_ID"),
-		Decisions: c.key(a, "DECISION_KEY_ID"), Metrics: a.Metrics, Now: a.Now,
+		Decisions: c.keys(a, "DECISION_KEY_ID"), Metrics: a.Metrics, Now: a.Now,
 		HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), CallbackURL: c.text("CALLBACK_URL"),
 	}
 	return s, c.err()
@@ -93,9 +93,12 @@ func NewApprovals(env Getenv, a AWS) (*task.Approvals, error) {
 func NewCallback(env Getenv, a AWS) (*task.Callback, error) {
 	c := config{env: env}
 	s := &task.Callback{
-		Table: c.table(a), Objects: c.objects(a), Links: c.key(a, "LINK_KEY_ID"), Decisions: c.key(a, "DECISION_KEY_ID"),
+		Table: c.table(a), Objects: c.objects(a), Links: c.keys(a, "LINK_KEY_ID"), Decisions: c.key(a, "DECISION_KEY_ID"),
 		Waiter: &cloud.StepFunctions{SFN: a.SFN}, Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Now: a.Now,
 		HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), StateMachineARN: c.text("STATE_MACHINE_ARN"),
+	}
+	if old := c.oldKey(a, "DECISION_KEY_ID"); old != nil {
+		s.OldDecisions = old
 	}
 	return s, c.err()
 }
@@ -105,7 +108,7 @@ func NewVerify(env Getenv, a AWS) (*task.Verify, error) {
 	c := config{env: env}
 	spokes := c.spokes(a)
 	v := &task.Verify{
-		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Decisions: c.key(a, "DECISION_KEY_ID"), Runs: &cloud.StepFunctions{SFN: a.SFN},
+		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Decisions: c.keys(a, "DECISION_KEY_ID"), Runs: &cloud.StepFunctions{SFN: a.SFN},
 		Alarms:  &cloud.Alarms{Hub: a.CloudWatch, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), Spokes: spokes},
 		Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Metrics: a.Metrics, Now: a.Now, DetailedMetrics: c.flag("DETAILED_METRICS"),
 	}

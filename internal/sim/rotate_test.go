@@ -1,0 +1,102 @@
+package sim
+
+import (
+	"net/url"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/cloudformation"
+	"ec2patch/internal/cfn"
+	"ec2patch/internal/iam"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/world"
+	"ec2patch/internal/wire"
+)
+
+// rotate deploys the hub anew with other HMAC keys, as docs/operations.md tells
+// it. What executes keeps its functions; the API calls the new callback. The
+// keys that are replaced stay, and are given as previous ones unless forgotten.
+func rotate(t *testing.T, r *rehearsal, forgotten bool) {
+	t.Helper()
+	old := map[string]string{}
+	for _, k := range r.hub.OfType("AWS::KMS::Key") {
+		old[k.LogicalID] = k.ARN
+	}
+	require.NotEmpty(t, old["LinkKey"])
+	require.NotEmpty(t, old["DecisionKey"])
+	renamed := regexp.MustCompile(`\b(Link|Decision)Key\b`).ReplaceAll(cloudformation.Hub, []byte("${1}KeyNext"))
+	template, err := cfn.Load("hub-cfn.yaml", renamed)
+	require.NoError(t, err)
+	parameters := hubParameters(template, "")
+	if !forgotten {
+		parameters["PreviousLinkKeyArn"], parameters["PreviousDecisionKeyArn"] = old["LinkKey"], old["DecisionKey"]
+	}
+	stack, err := template.Deploy(cfn.Deployment{StackName: "ec2patch-hub", Account: hubAccount, Region: hubRegion, Parameters: parameters})
+	require.NoError(t, err)
+	next := templates{hub: stack, resources: map[string]*iam.Policy{}}
+	require.NoError(t, next.readPolicies())
+	for _, k := range stack.OfType("AWS::KMS::Key") {
+		if _, kept := old[k.LogicalID]; !kept {
+			r.world.AddKey(keySpec(k, next.resources))
+		}
+	}
+	for _, role := range next.roles {
+		r.world.AddRole(role)
+	}
+	for _, f := range stack.Functions() {
+		if f.Handler != wire.ApprovalCallback {
+			continue
+		}
+		l, err := r.newLambda(f)
+		require.NoError(t, err)
+		r.lambdas[f.Name], r.human.callback = l, l
+	}
+}
+
+// A key is rotated while a question is open: T-25, H-83.
+func TestT25_Rotation(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		decision  string
+		forgotten bool
+		page      int
+		want      patch.RunStatus
+	}{
+		{name: "an approval by the link of an old mail", decision: patch.Approve, page: 303, want: patch.RunSucceeded},
+		{name: "a rejection by the link of an old mail", decision: patch.Reject, page: 303, want: patch.RunRejected},
+		{name: "the previous key was not given", decision: patch.Approve, forgotten: true, page: 404, want: patch.RunExpired},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := prepared(t, asks(`,"approvalTimeoutSeconds":3600`), ApproveTimeout)
+			r.world.After(20*time.Minute, func() { rotate(t, r, tt.forgotten) })
+			var links []*url.URL
+			r.world.OnMail = func(m world.Mail) {
+				if u, ok := link(m.Body); ok {
+					links = append(links, u)
+				}
+			}
+			r.world.After(50*time.Minute, func() {
+				typed, _ := code(r.human.request(links[0], "GET", "").Body)
+				r.checks.decided(tt.decision == patch.Approve && !tt.forgotten)
+				form := url.Values{"decision": {tt.decision}, "name": {"Ann"}, "reason": {"because"}, "code": {typed}}
+				assert.Equal(t, tt.page, r.human.request(links[0], "POST", form.Encode()).StatusCode)
+			})
+			res, err := r.run()
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, res.Status)
+			if tt.forgotten { // what waits may not even make its link again
+				assert.Equal(t, []string{"R-14"}, slices.Compact(rules(res.Violations)))
+				assert.Zero(t, res.APICalls["ssm:SendCommand"])
+				return
+			}
+			assert.Empty(t, res.Violations)
+			require.Len(t, links, 4, "the run that waits goes on to remind")
+			assert.Equal(t, links[0].String(), links[3].String(), "with the link that it made before")
+		})
+	}
+}
