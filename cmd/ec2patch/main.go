@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -36,6 +37,7 @@ func main() {
 		Parse:         func(data []byte) (patch.Input, error) { return patch.ParseInput(data, patch.HubDefaults()) },
 		Rehearse:      sim.Run,
 		RehearseSeeds: sim.RunSeeds,
+		SameMachine:   sim.SameMachine,
 		Hub:           cloudformation.Hub,
 		Spoke:         cloudformation.Spoke,
 		Reader:        cloudformation.Reader,
@@ -87,7 +89,10 @@ func hubRuns(ctx context.Context, m hub.Machine) (cli.Runs, error) {
 	if _, err := conf.Credentials.Retrieve(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", hub.ErrDenied, err)
 	}
-	return &hub.Client{Machine: m, States: sfn.NewFromConfig(conf), Bucket: s3.NewFromConfig(conf), Callers: sts.NewFromConfig(conf)}, nil
+	states := sfn.NewFromConfig(conf)
+	return &hub.Client{
+		Machine: m, States: states, Machines: states, Alarms: cloudwatch.NewFromConfig(conf), Bucket: s3.NewFromConfig(conf), Callers: sts.NewFromConfig(conf),
+	}, nil
 }
 
 // wait lets time pass, until the program is interrupted.

@@ -29,6 +29,8 @@ type Program struct {
 	Rehearse func(sim.Options) (*sim.Result, error)
 	// RehearseSeeds runs one rehearsal for each seed from and to, both included, and says after each how many are done.
 	RehearseSeeds func(o sim.Options, from, to uint64, progress func(done int)) (*sim.SeedsResult, error)
+	// SameMachine tells whether a deployed definition is the one of a hub template.
+	SameMachine func(hub []byte, deployed string) (bool, error)
 	// Hub, Spoke and Reader (of organizations) are the templates that are rehearsed unless the caller names another hub.
 	Hub, Spoke, Reader []byte
 	// Faults are the names that --faults NAME=RATE knows, at least one.
@@ -129,7 +131,7 @@ finds it again; approve, reject and abort answer it while it waits or patches.`,
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetHelpCommand(helpCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.validateCommand(), a.simulateCommand(), a.runCommand(), a.watchCommand(), a.listCommand(), a.reportCommand(), a.approveCommand(), a.rejectCommand(), a.abortCommand(), a.versionCommand(), exitCodesTopic())
+	root.AddCommand(a.validateCommand(), a.simulateCommand(), a.runCommand(), a.watchCommand(), a.listCommand(), a.reportCommand(), a.doctorCommand(), a.approveCommand(), a.rejectCommand(), a.abortCommand(), a.versionCommand(), exitCodesTopic())
 	return root
 }
 

@@ -36,6 +36,12 @@ type anAccount struct {
 	looks   [][]hub.Event // what each look at the history finds; the last one stands
 	reports map[string]string
 	looked  int
+
+	deployed  hub.Deployed
+	noMachine error
+	alarms    error
+	noAlarms  bool
+	ringing   []string
 }
 
 // reach makes the program speak to the account.

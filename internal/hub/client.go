@@ -37,10 +37,12 @@ type Callers interface {
 
 // Client speaks to one hub in the name of whoever's credentials its SDK clients have.
 type Client struct {
-	Machine Machine
-	States  States
-	Bucket  Bucket
-	Callers Callers
+	Machine  Machine
+	States   States
+	Machines Machines
+	Alarms   Alarms
+	Bucket   Bucket
+	Callers  Callers
 }
 
 // Execution is how Step Functions sees a run.

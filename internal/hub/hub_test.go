@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -75,7 +78,7 @@ func server(t *testing.T, answer func(r *http.Request, body string) (status int,
 		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
 	}
 	return &hub.Client{
-		Machine: m, States: sfn.NewFromConfig(conf), Callers: sts.NewFromConfig(conf),
+		Machine: m, States: sfn.NewFromConfig(conf), Machines: sfn.NewFromConfig(conf), Callers: sts.NewFromConfig(conf),
 		Bucket: s3.NewFromConfig(conf, func(o *s3.Options) { o.UsePathStyle = true }),
 	}
 }
@@ -166,4 +169,40 @@ func TestFollower_unknown(t *testing.T) {
 	assert.Equal(t, []string{hub.Done, "ABORTED", "E", "c"}, []string{f.Progress.Phase, f.Progress.Status, f.Progress.Error, f.Progress.Cause})
 	f.See([]hub.Event{{ID: 10, Type: "ExecutionRedriven"}})
 	assert.Equal(t, []string{hub.Planning, "RUNNING", "", ""}, []string{f.Progress.Phase, f.Progress.Status, f.Progress.Error, f.Progress.Cause})
+}
+
+func TestClient_health(t *testing.T) {
+	c := server(t, func(r *http.Request, body string) (int, string) {
+		if r.Header.Get("X-Amz-Target") == "AWSStepFunctions.DescribeStateMachine" {
+			return 200, `{"status":"ACTIVE","type":"STANDARD","definition":"{}","loggingConfiguration":{"level":"ALL","includeExecutionData":true}}`
+		}
+		return 400, `{"__type":"ValidationError","message":"` + r.URL.Path + `"}`
+	})
+	d, err := c.Deployed(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, hub.Deployed{Active: true, Standard: true, Definition: "{}", Logged: true, LogsData: true}, d)
+
+	alarms := &fakeAlarms{}
+	c.Alarms = alarms
+	known, on, err := c.Ringing(t.Context(), []string{"B", "A"})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"ec2patch-A", "ec2patch-B"}, known)
+	assert.Equal(t, []string{"ec2patch-A"}, on)
+	assert.Equal(t, []string{"ec2patch-B", "ec2patch-A"}, alarms.asked)
+}
+
+// fakeAlarms has every alarm that is asked for; the one that ends with A is on.
+type fakeAlarms struct{ asked []string }
+
+func (f *fakeAlarms) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAlarmsInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error) {
+	f.asked = in.AlarmNames
+	out := &cloudwatch.DescribeAlarmsOutput{}
+	for _, name := range in.AlarmNames {
+		state := cwtypes.StateValueOk
+		if strings.HasSuffix(name, "A") {
+			state = cwtypes.StateValueAlarm
+		}
+		out.MetricAlarms = append(out.MetricAlarms, cwtypes.MetricAlarm{AlarmName: &name, StateValue: state})
+	}
+	return out, nil
 }

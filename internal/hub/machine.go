@@ -3,6 +3,7 @@ package hub
 import (
 	"fmt"
 	"regexp"
+	"strings"
 )
 
 // Machine is the state machine of a hub, taken from its ARN or from that of one
@@ -60,3 +61,6 @@ func (m Machine) Console(run string) string {
 	}
 	return fmt.Sprintf("https://%s/states/home?region=%s#/v2/executions/details/%s", host, m.Region, m.Execution(run))
 }
+
+// Prefix is the hub's NamePrefix, as its machine's name tells it.
+func (m Machine) Prefix() string { return strings.TrimSuffix(m.Name, "-orchestrator") }

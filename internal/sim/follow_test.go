@@ -32,7 +32,7 @@ func visitor(t *testing.T, r *rehearsal, policies ...string) *hub.Client {
 	require.NoError(t, err)
 	machine, err := hub.ParseMachine(r.machine.MachineARN)
 	require.NoError(t, err)
-	return &hub.Client{Machine: machine, States: r.world.SFN(session, hubRegion), Bucket: r.world.S3(session, hubRegion)}
+	return &hub.Client{Machine: machine, States: r.world.SFN(session, hubRegion), Bucket: r.world.S3(session, hubRegion), Alarms: r.world.CloudWatch(session, hubRegion)}
 }
 
 // look is how the run stood at one look.
@@ -107,6 +107,8 @@ func TestFollow_viewer(t *testing.T) {
 	assert.False(t, x.Running())
 	_, err = viewer.Start(t.Context(), "mine", o.Input)
 	assert.ErrorIs(t, err, hub.ErrDenied)
+	_, _, err = viewer.Ringing(t.Context(), []string{"PatchFailureRate", "ApprovalUnheard"})
+	assert.NoError(t, err, "by name, since the policy allows no list of all alarms")
 	_, err = viewer.Describe(t.Context(), "nobody")
 	assert.ErrorIs(t, err, hub.ErrNotFound)
 }

@@ -75,7 +75,7 @@ func newStage(o Options, in patch.Input) (*stage, error) {
 		return nil, err
 	}
 	if err := s.addMachine(t.machine); err != nil {
-		return nil, &FileError{What: "hub template", Err: err}
+		return nil, &FileError{What: hubTemplate, Err: err}
 	}
 	return s, s.addLambdas()
 }
@@ -110,7 +110,7 @@ func loadTemplates(hub, spoke, reader []byte) (*templates, error) {
 		return nil, &FileError{What: "organization reader template", Err: err}
 	}
 	if err := t.loadHub(hub, readerARN); err != nil {
-		return nil, &FileError{What: "hub template", Err: err}
+		return nil, &FileError{What: hubTemplate, Err: err}
 	}
 	t.roles = append(t.roles, readers...)
 	if t.spoke, err = cfn.Load("spoke-cfn.yaml", spoke); err != nil {

@@ -1,0 +1,253 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ec2patch/internal/hub"
+	"ec2patch/internal/operator"
+	"ec2patch/internal/report"
+)
+
+// The results of a check.
+const (
+	checkOK   = "ok"
+	checkWarn = "warn" // a run works without, or nobody could look
+	checkFail = "FAIL" // a run would break, or nobody would notice
+)
+
+// check is one thing that doctor looked at.
+type check struct {
+	Name   string `json:"name"`
+	Result string `json:"result"` // ok, warn or FAIL
+	Text   string `json:"text"`
+	Fix    string `json:"fix,omitempty"`
+}
+
+// diagnosis is what `doctor --format json` prints.
+type diagnosis struct {
+	SchemaVersion int     `json:"schemaVersion"`
+	Kind          string  `json:"kind"`
+	Healthy       bool    `json:"healthy"` // no check failed
+	Checks        []check `json:"checks"`
+}
+
+func (a *app) doctorCommand() *cobra.Command {
+	var machine, url string
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Look for what would break a run of a hub",
+		Long: `Looks at a hub with the viewer's policy: who you are, whether the state machine
+is the one that this command line rehearses and keeps task tokens out of its log,
+which alarms are on, how the newest runs ended, and whether you can decide by
+command. It changes nothing.
+
+It cannot see accounts, roles, agents and quotas: a run with "dryRun": true does.`,
+		Example: `  ec2patch doctor
+  ec2patch doctor --format json`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			m, err := a.machine(cmd, machine)
+			if err != nil {
+				return err
+			}
+			if url == "" {
+				url = a.env[operatorURL]
+			}
+			ctx := cmd.Context()
+			runs, err := a.Runs(ctx, m)
+			if err != nil {
+				return asked(ctx, err)
+			}
+			caller, err := runs.Caller(ctx)
+			if err != nil {
+				return asked(ctx, err)
+			}
+			checks := []check{identity(m, caller)}
+			checks = append(checks, a.machineChecks(ctx, runs)...)
+			checks = append(checks, a.alarmCheck(ctx, runs), a.runsCheck(ctx, runs), a.operatorCheck(ctx, url))
+			if ctx.Err() != nil {
+				return &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted")}
+			}
+			return a.printChecks(checks)
+		},
+	}
+	machineFlag(cmd, &machine)
+	cmd.Flags().StringVar(&url, "url", "", "the hub's output OperatorUrl (default $"+operatorURL+")")
+	return cmd
+}
+
+func (a *app) printChecks(checks []check) error {
+	failures := 0
+	for i, c := range checks {
+		checks[i].Text = report.Line(c.Text)
+		if c.Result == checkFail {
+			failures++
+		}
+	}
+	if a.format == "json" {
+		if err := a.printJSON(diagnosis{SchemaVersion: 1, Kind: "diagnosis", Healthy: failures == 0, Checks: checks}); err != nil {
+			return err
+		}
+	} else {
+		var b bytes.Buffer
+		const indent = "                      "
+		for _, c := range checks {
+			text := fmt.Sprintf("%-4s  %-14s  %s", c.Result, c.Name, c.Text)
+			if c.Fix != "" {
+				text += ". " + upper(c.Fix)
+			}
+			b.WriteString(hang(text, indent, a.width(a.stdout)) + "\n")
+		}
+		if _, err := a.stdout.Write(b.Bytes()); err != nil {
+			return failedOr(err)
+		}
+	}
+	if failures > 0 {
+		return &ExitError{Code: ExitDoctor, Err: fmt.Errorf("%s would break a run", plural(failures, "finding"))}
+	}
+	return nil
+}
+
+// hang folds a line whose first columns stand apart.
+func hang(text, indent string, width int) string {
+	if len(text) <= len(indent) {
+		return text
+	}
+	return text[:len(indent)] + strings.TrimPrefix(fold(indent+text[len(indent):], indent, width), indent)
+}
+
+// unseen is the result of a check that could not look.
+func unseen(name string, err error) check {
+	return check{Name: name, Result: checkWarn, Text: "not looked at: " + err.Error()}
+}
+
+func identity(m hub.Machine, caller string) check {
+	c := check{Name: "identity", Result: checkOK, Text: caller}
+	if !strings.Contains(caller, ":"+m.Account+":") {
+		c.Result, c.Text = checkWarn, caller+" is not of the hub's account "+m.Account
+		c.Fix = "assume a role there"
+	}
+	return c
+}
+
+func (a *app) machineChecks(ctx context.Context, runs Runs) []check {
+	d, err := runs.Deployed(ctx)
+	if err != nil {
+		c := unseen("state machine", err)
+		if errors.Is(err, hub.ErrNotFound) {
+			c = check{Name: "state machine", Result: checkFail, Text: err.Error(), Fix: "is it the hub's output StateMachineArn?"}
+		}
+		return []check{c}
+	}
+	state := check{Name: "state machine", Result: checkOK, Text: "active"}
+	if !d.Active || !d.Standard {
+		state.Result, state.Text, state.Fix = checkFail, "it is being deleted, or is no STANDARD machine", "deploy the hub again"
+	}
+	log := check{Name: "log", Result: checkOK, Text: "every event, without data"}
+	switch {
+	case d.LogsData:
+		log.Result, log.Text, log.Fix = checkFail, "it holds the data of executions, and with it the task tokens of approvals", "deploy the hub again"
+	case !d.Logged:
+		log.Result, log.Text, log.Fix = checkWarn, "not every event is logged", "deploy the hub again"
+	}
+	same := check{Name: "definition", Result: checkOK, Text: "the one that this command line rehearses"}
+	switch ours, err := a.SameMachine(a.Hub, d.Definition); {
+	case err != nil:
+		same = unseen("definition", err)
+	case !ours:
+		same.Result, same.Text, same.Fix = checkWarn, "another one than this command line rehearses", "use the command line of the hub's release, or deploy this one's"
+	}
+	return []check{state, log, same}
+}
+
+var alarmNames = regexp.MustCompile(`AlarmName: !Sub "\$\{NamePrefix\}-(\w+)"`)
+
+// breaking are the alarms without which nobody would know of a question.
+func breaking() []string { return []string{"ApprovalUnheard", "ApprovalNotDelivered"} }
+
+func (a *app) alarmCheck(ctx context.Context, runs Runs) check {
+	var ends []string
+	for _, m := range alarmNames.FindAllSubmatch(a.Hub, -1) {
+		ends = append(ends, string(m[1]))
+	}
+	known, on, err := runs.Ringing(ctx, ends)
+	if err != nil {
+		return unseen("alarms", err)
+	}
+	c := check{Name: "alarms", Result: checkOK, Text: plural(len(known), "alarm") + ", none is on"}
+	if len(known) == 0 {
+		return check{Name: "alarms", Result: checkWarn, Text: "the hub has none", Fix: "deploy the hub again"}
+	}
+	if len(on) > 0 {
+		c.Result, c.Text, c.Fix = checkWarn, "on: "+strings.Join(on, ", "), "see docs/operations.md for what each means"
+	}
+	for _, name := range on {
+		if slices.ContainsFunc(breaking(), func(end string) bool { return strings.HasSuffix(name, "-"+end) }) {
+			c.Result, c.Fix = checkFail, "nobody is told of questions: confirm a subscription of the approvals topic"
+		}
+	}
+	return c
+}
+
+const (
+	looked = 50 // newest runs
+	// long is longer than most runs with their approvals take.
+	long = 48 * time.Hour
+)
+
+func (a *app) runsCheck(ctx context.Context, runs Runs) check {
+	all, err := runs.List(ctx, looked)
+	if err != nil {
+		return unseen("runs", err)
+	}
+	if len(all) == 0 {
+		return check{Name: "runs", Result: checkOK, Text: "none yet; begin with a scan of one account"}
+	}
+	newest := all[0]
+	c := check{Name: "runs", Result: checkOK, Text: fmt.Sprintf("the newest is %s of %s: %s", newest.Run, stamp(newest.Started), strings.ToLower(newest.Status))}
+	if s := newest.Status; !newest.Running() && s != "SUCCEEDED" {
+		c.Result = checkWarn
+		c.Text += ", its report says why"
+	}
+	for _, x := range all {
+		if age := a.Now().Sub(x.Started); x.Running() && age > long {
+			c.Result = checkWarn
+			c.Text += fmt.Sprintf("; %s runs since %s, and keeps others out of its accounts", x.Run, stamp(x.Started))
+		}
+	}
+	return c
+}
+
+// operatorCheck asks for a run that does not exist: whoever is told so may decide.
+func (a *app) operatorCheck(ctx context.Context, url string) check {
+	name := "operator"
+	if url == "" {
+		return check{Name: name, Result: checkWarn, Text: "approve, reject and abort do not find the hub", Fix: "set " + operatorURL + " to its output OperatorUrl"}
+	}
+	if _, err := operator.Check(url); err != nil {
+		return check{Name: name, Result: checkFail, Text: err.Error(), Fix: "set " + operatorURL + " to the hub's output OperatorUrl"}
+	}
+	client, err := a.Operator(ctx, url)
+	if err == nil {
+		_, err = client.Do(ctx, operator.Request{Run: "doctor", Action: operator.Status})
+	}
+	no, refused := errors.AsType[*operator.Refusal](err)
+	switch {
+	case err == nil, refused && no.Code == operator.CodeNotFound:
+		return check{Name: name, Result: checkOK, Text: "you may approve, reject and abort"}
+	case refused && no.Code == operator.CodeForbidden:
+		return check{Name: name, Result: checkWarn, Text: "you may not approve, reject or abort", Fix: "the policy <NamePrefix>-operator allows it"}
+	case refused:
+		return check{Name: name, Result: checkFail, Text: "its answer was: " + no.Error(), Fix: "is it the hub's output OperatorUrl?"}
+	}
+	return check{Name: name, Result: checkFail, Text: err.Error(), Fix: "is it the hub's output OperatorUrl?"}
+}

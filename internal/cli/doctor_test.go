@@ -1,0 +1,104 @@
+package cli_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"ec2patch/internal/cli"
+	"ec2patch/internal/golden"
+	"ec2patch/internal/hub"
+	"ec2patch/internal/operator"
+)
+
+func (h *anAccount) Deployed(context.Context) (hub.Deployed, error) { return h.deployed, h.noMachine }
+
+func (h *anAccount) Ringing(_ context.Context, ends []string) (known, on []string, err error) {
+	assert.Equal(h.t, []string{"ApprovalUnheard", "PatchFailureRate"}, ends)
+	for _, end := range ends {
+		known = append(known, "ec2patch-"+end)
+	}
+	if h.noAlarms {
+		known = nil
+	}
+	return known, h.ringing, h.alarms
+}
+
+func TestDoctor(t *testing.T) {
+	good := hub.Deployed{Active: true, Standard: true, Logged: true, Definition: "ours"}
+	ended := []hub.Execution{{Run: "october", Status: "SUCCEEDED", Started: at("00:00"), Ended: at("00:09")}}
+	denied := fmt.Errorf("look at it: %w: AccessDeniedException: no", hub.ErrDenied)
+	mayDecide := refuses(404, "not_found", "there is no such run or question", nil)
+	loud := hub.Deployed{Active: true, Standard: true, Logged: true, LogsData: true, Definition: "theirs"}
+	old := append([]hub.Execution{{Run: "november", Status: "FAILED", Started: at("00:10"), Ended: at("00:11")}},
+		hub.Execution{Run: "stuck", Status: "RUNNING", Started: at("00:00").Add(-100 * time.Hour)})
+	tests := []struct {
+		name  string
+		args  string
+		hub   anAccount
+		url   string
+		says  func(operator.Request) (int, any)
+		width int
+	}{
+		{name: "doctor", hub: anAccount{deployed: good, known: ended}, url: hubURL, says: mayDecide},
+		{name: "doctor-json", args: "--format json", hub: anAccount{deployed: good, known: ended}, url: hubURL, says: mayDecide},
+		{name: "doctor-60", hub: anAccount{deployed: good, known: ended}, width: 60},
+		{name: "doctor-first-day", hub: anAccount{deployed: hub.Deployed{Active: true, Standard: true, Definition: "ours"}, noAlarms: true}, url: hubURL, says: refuses(403, "", "Forbidden", nil)},
+		{name: "doctor-sick", hub: anAccount{deployed: loud, known: old, ringing: []string{"ec2patch-ApprovalUnheard", "ec2patch-PatchFailureRate"}}, url: "http://hub.example.com/operator"},
+		{name: "doctor-warned", hub: anAccount{deployed: good, known: ended, ringing: []string{"ec2patch-PatchFailureRate"}}, url: hubURL, says: refuses(503, "unavailable", "not possible just now", nil)},
+		{name: "doctor-may-not-look", hub: anAccount{noMachine: denied, alarms: denied, known: ended}, url: hubURL, says: mayDecide},
+		{name: "doctor-no-machine", hub: anAccount{noMachine: fmt.Errorf("look at the state machine: %w: StateMachineDoesNotExist", hub.ErrNotFound)}, url: hubURL, says: mayDecide},
+		{name: "doctor-deleted", hub: anAccount{deployed: hub.Deployed{Standard: true, Logged: true, Definition: "ours"}}, url: hubURL, says: mayDecide},
+		{name: "doctor-no-credentials", hub: anAccount{caller: denied}},
+		{name: "doctor-argument", args: "october"},
+		{name: "help-doctor", args: "--help"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := program()
+			p.Hub = []byte("AlarmName: !Sub \"${NamePrefix}-ApprovalUnheard\"\nAlarmName: !Sub \"${NamePrefix}-PatchFailureRate\"\n")
+			tt.hub.t = t
+			tt.hub.reach(&p)
+			api := aHub{t: t, answer: tt.says}
+			if tt.says != nil {
+				api.reach(&p)
+			}
+			if tt.width > 0 {
+				onTerminal(tt.width)(&p)
+			}
+			env := []string{machineEnv, "EC2PATCH_OPERATOR_URL=" + tt.url}
+			args := strings.TrimSpace("doctor " + tt.args)
+			c := run(t.Context(), p, env, "", strings.Fields(args)...)
+			golden.Equal(t, "script/"+tt.name+".txt", []byte(transcript(args, c)))
+		})
+	}
+}
+
+// The alarms that doctor knows are those of the template.
+func TestDoctor_alarmsOfTheTemplate(t *testing.T) {
+	h := &counting{anAccount: &anAccount{t: t}}
+	p := program()
+	p.Hub = []byte(page(t, "cloudformation/hub-cfn.yaml"))
+	p.Runs = func(context.Context, hub.Machine) (cli.Runs, error) { return h, nil }
+	run(t.Context(), p, []string{machineEnv}, "", "doctor")
+	assert.Equal(t, strings.Count(string(p.Hub), "AlarmName: "), len(h.ends))
+	for _, end := range []string{"ApprovalUnheard", "ApprovalNotDelivered"} {
+		assert.Contains(t, h.ends, end)
+	}
+}
+
+// counting keeps the names that are asked for.
+type counting struct {
+	*anAccount
+	ends []string
+}
+
+func (c *counting) Ringing(_ context.Context, ends []string) (known, on []string, err error) {
+	c.ends = ends
+	return nil, nil, errors.New("not now")
+}

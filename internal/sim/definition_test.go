@@ -1,0 +1,62 @@
+package sim
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/asl"
+	"ec2patch/internal/cfn"
+)
+
+// plain is a node as encoding/json writes it: in another order than the template's.
+func plain(n *asl.Node) any {
+	switch v := n.Value.(type) {
+	case []asl.Field:
+		m := map[string]any{}
+		for _, f := range v {
+			m[f.Key] = plain(f.Value)
+		}
+		return m
+	case []*asl.Node:
+		all := []any{}
+		for _, item := range v {
+			all = append(all, plain(item))
+		}
+		return all
+	}
+	return n.Value
+}
+
+func TestSameMachine(t *testing.T) {
+	hub := read(t, "cloudformation", "hub-cfn.yaml")
+	template, err := cfn.Load("hub-cfn.yaml", hub)
+	require.NoError(t, err)
+	stack, err := template.Deploy(cfn.Deployment{StackName: "other", Account: "123456789012", Region: "eu-west-1", Parameters: hubParameters(template, "")})
+	require.NoError(t, err)
+	node, err := stack.Definition()
+	require.NoError(t, err)
+	data, err := json.Marshal(plain(node))
+	require.NoError(t, err)
+	deployed := string(data)
+	require.Contains(t, deployed, "eu-west-1")
+
+	for text, want := range map[string]bool{
+		deployed: true,
+		strings.Replace(deployed, `"TimeoutSeconds":320`, `"TimeoutSeconds":"320"`, 1): true,
+		strings.Replace(deployed, `"TimeoutSeconds":320`, `"TimeoutSeconds":321`, 1):   false,
+		strings.Replace(deployed, `"Next":"FreezePlan"`, `"Next":"RunWaves"`, 1):       false,
+		`{"States":{}}`: false,
+	} {
+		same, err := SameMachine(hub, text)
+		require.NoError(t, err)
+		assert.Equal(t, want, same, text[:min(len(text), 80)])
+	}
+	_, err = SameMachine(hub, "no JSON")
+	assert.ErrorContains(t, err, "is no JSON")
+	_, err = SameMachine([]byte("a: ["), "{}")
+	assert.ErrorContains(t, err, "hub template")
+}
