@@ -111,8 +111,8 @@ func wantedAlarms(t *Template, tell say) {
 
 // onDashboard lists what the dashboard has to show: metrics of ours, of the services, and what drives the bill.
 func onDashboard() []string {
-	return []string{"PatchSuccessRate", "InstanceAvailability", "ExecutionDuration", "PatchFailures", "InstancesUnhealthy", "ComplianceDrift",
-		"PendingApprovals", "ExecutionsFailed", "ExecutionThrottled", "Errors", "Throttles", "Duration", "Invocations", "ConcurrentExecutions",
+	return []string{"PatchSuccessRate", "InstanceAvailabilityBefore", "InstanceAvailability", "ExecutionDuration", "PatchFailures", "InstancesUnhealthy", "ComplianceDrift",
+		"PendingApprovals", "ExecutionsFailed", "ExecutionThrottled", "ThrottledEvents", "ConsumedCapacity", "Errors", "Throttles", "Duration", "Invocations", "ConcurrentExecutions",
 		"ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"}
 }
 

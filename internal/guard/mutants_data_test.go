@@ -94,6 +94,8 @@ func watchMutants() []mutant {
 		{check: "alarms", file: guard.Hub, in: []string{"ExecutionsFailedAlarm"}, old: "MetricName: ExecutionsAborted", new: "MetricName: ExecutionsFailed"},
 		{check: "alarms", file: guard.Hub, in: []string{"ThrottlesAlarm"}, old: "!Ref VerifyFunction", new: "!Ref PollFunction"},
 		{check: "dashboard", file: guard.Hub, in: []string{"Dashboard"}, old: "\"ComplianceDrift\"", new: "\"Drift\""},
+		{check: "dashboard", file: guard.Hub, in: []string{"Dashboard"}, old: "\"InstanceAvailabilityBefore\"", new: "\"InstanceAvailability\""},
+		{check: "dashboard", file: guard.Hub, in: []string{"Dashboard"}, old: "\"ConsumedCapacity\"", new: "\"Consumed\""},
 		{check: "dashboard", file: guard.Hub, in: []string{"Dashboard"}, old: "\"${PatchFailuresAlarm.Arn}\", ", new: ""},
 		{check: "dashboard", file: guard.Hub, in: []string{"Dashboard"}, old: "\"widgets\": [", new: "\"widgets\": "},
 		{check: "queries", file: guard.Hub, in: []string{"ErrorsQuery"}, old: "!Ref SendLogGroup", new: "/aws/lambda/else"},

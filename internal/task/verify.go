@@ -422,6 +422,8 @@ func (v *Verify) measure(st *state, result TargetResult) {
 		v.Metrics.Count("PatchSuccessRate", "Percent", 100*float64(good)/float64(attempted), dims)
 	}
 	if st.row.Sent > 0 {
+		// Side by side, at one moment: what passed EC2's status checks when it was planned, and what is back in service of those sent to.
+		v.Metrics.Count("InstanceAvailabilityBefore", "Percent", 100*float64(st.row.Planned-st.row.Impaired)/float64(st.row.Planned), dims)
 		v.Metrics.Count("InstanceAvailability", "Percent", 100*float64(back)/float64(st.row.Sent), dims)
 	}
 	if !st.row.FirstSent.IsZero() {

@@ -78,6 +78,8 @@ func TestVerify_good(t *testing.T) {
 	assert.Equal(t, 1, s.counters().Done)
 	assert.Zero(t, s.counters().Failures)
 	assert.InDelta(t, 100, s.metrics["PatchSuccessRate"], 0.01)
+	assert.InDelta(t, 100, s.metrics["InstanceAvailabilityBefore"], 0.01)
+	assert.InDelta(t, 100, s.metrics["InstanceAvailability"], 0.01)
 	var lease patch.Lease
 	s.load(patch.LeaseKey(s.target.Account, s.target.Region), &lease)
 	assert.Empty(t, lease.Run, "the lease is free again")
@@ -86,6 +88,17 @@ func TestVerify_good(t *testing.T) {
 	s.verified()
 	assert.Equal(t, 1, s.counters().Done, "a second attempt counts nothing")
 	assert.InDelta(t, metricsBefore, s.metrics["PatchSuccessRate"], 0.01)
+}
+
+// Availability is written before and after, side by side.
+func TestVerify_availability(t *testing.T) {
+	s := through(t, 4)
+	edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) { r.Impaired = 1 })
+	s.patched(instance(0), instance(1), instance(2), instance(3))
+	s.now = s.now.Add(20 * time.Minute)
+	s.verified()
+	assert.InDelta(t, 75, s.metrics["InstanceAvailabilityBefore"], 0.01)
+	assert.InDelta(t, 100, s.metrics["InstanceAvailability"], 0.01)
 }
 
 // What may still come right is looked at again until the deadline; what has
