@@ -123,6 +123,11 @@ func RollUpObject(run RunID, wave string, account AccountID) string {
 // ReportObject is the report in one form: "json", "csv" or "html".
 func ReportObject(run RunID, form string) string { return Prefix(run) + "report." + form }
 
+// ReportSliceObject is one slice of a report under way, counted from 0.
+func ReportSliceObject(run RunID, slice int) string {
+	return fmt.Sprintf("%sslices/%05d.jsonl", Prefix(run), slice)
+}
+
 // ChildrenPrefix is where the records of a map's child executions go.
 func ChildrenPrefix(run RunID, of string) string {
 	return Prefix(run) + "children/" + strings.TrimSuffix(of, "/")

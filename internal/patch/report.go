@@ -68,6 +68,7 @@ type InstanceReport struct {
 	Name       string      `json:"name,omitempty"`
 	Outcome    Outcome     `json:"outcome"`
 	Reason     string      `json:"reason,omitempty"`
+	Detail     string      `json:"detail,omitempty"` // more about the reason, in words
 	Warning    string      `json:"warning,omitempty"`
 	CommandID  CommandID   `json:"commandId,omitempty"`
 	Status     string      `json:"status,omitempty"` // SSM's detailed status of the invocation
@@ -94,13 +95,27 @@ type UnreachableAccount struct {
 }
 
 // ApprovalReport is one question that was put to people, and their answer.
+// Identity, name and reason are those of the decision that settled it.
 type ApprovalReport struct {
-	Scope     string    `json:"scope"`  // "run" or "wave:<name>"
-	Status    string    `json:"status"` // approved, rejected, expired, pending
-	Asked     time.Time `json:"asked"`
-	Decided   time.Time `json:"decided,omitzero"`
-	Identity  string    `json:"identity,omitempty"`
-	Name      string    `json:"name,omitempty"`
-	Reason    string    `json:"reason,omitempty"`
-	PlanCount int       `json:"planCount"`
+	Scope     string           `json:"scope"`  // "run", "wave:<name>" or "soak:<name>"
+	Status    string           `json:"status"` // approved, rejected, expired, pending
+	Asked     time.Time        `json:"asked"`
+	Decided   time.Time        `json:"decided,omitzero"`
+	Identity  string           `json:"identity,omitempty"`
+	Name      string           `json:"name,omitempty"`
+	Reason    string           `json:"reason,omitempty"`
+	PlanCount int              `json:"planCount"`
+	Needed    int              `json:"needed"` // distinct approvals
+	Decisions []DecisionReport `json:"decisions"`
+}
+
+// DecisionReport is what one person decided, in the order of time.
+type DecisionReport struct {
+	Decision string    `json:"decision"` // approve or reject
+	Identity string    `json:"identity"`
+	Name     string    `json:"name,omitempty"`
+	Reason   string    `json:"reason,omitempty"`
+	At       time.Time `json:"at"`
+	Counted  bool      `json:"counted"`
+	Ignored  string    `json:"ignored,omitempty"` // why it did not count
 }

@@ -33,7 +33,9 @@ type RunRow struct {
 	StatusReason     string       `json:"statusReason,omitempty"`
 	ExecutionARN     string       `json:"executionArn"`
 	Started          time.Time    `json:"started"`
-	Ended            time.Time    `json:"ended,omitzero"`
+	Settled          time.Time    `json:"settled,omitzero"` // when the status became final; the report is of this moment
+	Folded           int          `json:"folded,omitempty"` // slices of the report that a close has written so far
+	Ended            time.Time    `json:"ended,omitzero"`   // when the report was there
 	Frozen           time.Time    `json:"frozen,omitzero"`
 	Digest           string       `json:"digest,omitempty"`
 	Planned          int          `json:"planned"`

@@ -141,6 +141,7 @@ func inert(i patch.InstanceReport) patch.InstanceReport {
 	i.InstanceID = patch.InstanceID(Line(string(i.InstanceID)))
 	i.Platform, i.Wave = patch.Platform(Line(string(i.Platform))), Line(i.Wave)
 	i.Name, i.Reason, i.Warning = Line(i.Name), Line(i.Reason), Line(i.Warning)
+	i.Detail = Line(i.Detail)
 	i.Status, i.CommandID = Line(i.Status), patch.CommandID(Line(string(i.CommandID)))
 	i.Output = Block(i.Output)
 	i.Before, i.After = inertState(i.Before), inertState(i.After)
@@ -171,5 +172,12 @@ func inertUnreachable(u patch.UnreachableAccount) patch.UnreachableAccount {
 func inertApproval(a patch.ApprovalReport) patch.ApprovalReport {
 	a.Scope, a.Status, a.Identity = Line(a.Scope), Line(a.Status), Line(a.Identity)
 	a.Name, a.Reason = Line(a.Name), Line(a.Reason)
+	a.Decisions = each(a.Decisions, inertDecision)
 	return a
+}
+
+func inertDecision(d patch.DecisionReport) patch.DecisionReport {
+	d.Decision, d.Identity, d.Name = Line(d.Decision), Line(d.Identity), Line(d.Name)
+	d.Reason, d.Ignored = Line(d.Reason), Line(d.Ignored)
+	return d
 }

@@ -31,7 +31,7 @@ func poisoned(text string) *patch.Report {
 	r.Run, r.StatusReason, r.RequestedBy, r.Reason = patch.RunID("run"+text), text, text, text
 	for i := range r.Instances {
 		p := &r.Instances[i]
-		p.Name, p.Reason, p.Warning, p.Status, p.Output = text, text, text, text, text
+		p.Name, p.Reason, p.Warning, p.Status, p.Output, p.Detail = text, text, text, text, text, text
 		p.Platform = patch.Platform(text)
 		p.Before = &patch.PatchState{SnapshotID: text, BaselineID: text, Operation: patch.Operation(text)}
 	}
@@ -40,6 +40,7 @@ func poisoned(text string) *patch.Report {
 	}
 	r.Unreachable[0].Reason = text
 	r.Approvals[0].Name, r.Approvals[0].Identity, r.Approvals[0].Reason, r.Approvals[0].Status = text, text, text, text
+	r.Approvals[0].Decisions = []patch.DecisionReport{{Decision: text, Identity: text, Name: text, Reason: text, Ignored: text}}
 	r.Waves[0].Reason = text
 	return r
 }

@@ -29,8 +29,14 @@ func sample() *patch.Report {
 		PlanDigest:   "7f3c1a90b2d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e",
 		RequestedBy:  "platform team", Reason: "monthly patches & the kernel fix", Started: start, Ended: at(215),
 		Approvals: []patch.ApprovalReport{
-			{Scope: "run", Status: "approved", Asked: at(2), Decided: at(31), Identity: "mail", Name: "A. Operator", Reason: "change 4711", PlanCount: 64},
-			{Scope: "wave:main", Status: "approved", Asked: at(80), Decided: at(84), Identity: "arn:aws:sts::111111111111:assumed-role/Ops/b", PlanCount: 40},
+			{Scope: "run", Status: "approved", Asked: at(2), Decided: at(31), Identity: "mail", Name: "A. Operator", Reason: "change 4711", PlanCount: 64, Needed: 2, Decisions: []patch.DecisionReport{
+				{Decision: patch.Approve, Identity: "arn:aws:sts::111111111111:assumed-role/Ops/b", Name: "B. Operator", At: at(9), Counted: true},
+				{Decision: patch.Approve, Identity: "platform team", Reason: "mine", At: at(12), Ignored: "who asked for the run does not count"},
+				{Decision: patch.Approve, Identity: "mail", Name: "A. Operator", Reason: "change 4711", At: at(31), Counted: true},
+			}},
+			{Scope: "wave:main", Status: "approved", Asked: at(80), Decided: at(84), Identity: "arn:aws:sts::111111111111:assumed-role/Ops/b", PlanCount: 40, Needed: 1, Decisions: []patch.DecisionReport{
+				{Decision: patch.Approve, Identity: "arn:aws:sts::111111111111:assumed-role/Ops/b", At: at(84), Counted: true},
+			}},
 		},
 		Unreachable: []patch.UnreachableAccount{{Account: "444444444444", Region: "eu-west-1", Reason: "AccessDenied: the role PatchExecRole cannot be assumed"}},
 	}
@@ -75,7 +81,9 @@ func sample() *patch.Report {
 		i.CommandID, i.Status, i.Reason = "11111111-2222-3333-4444-555555555555", "Undeliverable", "the agent did not fetch the command"
 	})
 	for n := range 15 {
-		add("main", "333333333333", fmt.Sprintf("sql-%02d", n+5), patch.Windows, patch.NotSent, func(i *patch.InstanceReport) { i.Reason = patch.ReasonBudget })
+		add("main", "333333333333", fmt.Sprintf("sql-%02d", n+5), patch.Windows, patch.NotSent, func(i *patch.InstanceReport) {
+			i.Reason, i.Detail = patch.ReasonBudget, "budget of account 333333333333 in wave main: 5 failures, 4 allowed"
+		})
 	}
 	for n := range 12 {
 		add("rest", "555555555555", fmt.Sprintf("batch-%02d", n), patch.Linux, patch.NotSent, func(i *patch.InstanceReport) { i.Reason = patch.ReasonStopped })

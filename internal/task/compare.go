@@ -139,7 +139,11 @@ func (v *Inventory) formerGood(ctx context.Context, t patch.Target, leaf patch.L
 	if err := v.Table.Load(ctx, &Row{Key: patch.TargetKey(t), Into: &row}); err != nil || row.ResultHash == "" {
 		return good, err
 	}
-	result, _, err := loadResult(ctx, v.Objects, t)
+	data, found, err := fetchProven(ctx, v.Objects, t, row.ResultHash)
+	if err != nil || !found {
+		return good, err // nobody knows: what the machines show now decides
+	}
+	result, err := decodeResult(data)
 	if err != nil {
 		return nil, err
 	}

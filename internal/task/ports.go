@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"ec2patch/internal/patch"
@@ -65,6 +66,14 @@ type Objects interface {
 	Create(ctx context.Context, key, contentType string, data []byte) (created bool, err error)
 	// Fetch reads an object; found is false if there is none.
 	Fetch(ctx context.Context, key string) (data []byte, found bool, err error)
+}
+
+// Archive is the data bucket, large objects included.
+type Archive interface {
+	Objects
+	// Begin starts an object that is written piece by piece. It appears as a whole
+	// when it is closed; one that is never closed changes nothing.
+	Begin(ctx context.Context, key, contentType string) io.WriteCloser
 }
 
 // Machines is EC2 in one account and region.

@@ -1,7 +1,10 @@
 package task_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -113,6 +116,138 @@ func TestReport_unjudged(t *testing.T) {
 	assert.Equal(t, 4, r.Totals.Neutral)
 }
 
+// The hash in the row is the truth: of a result that is another one, or gone,
+// nothing is believed, wherever it stands.
+func TestReport_foreignResult(t *testing.T) {
+	forge := func(s *site, key string) {
+		s.bucket.localObjects[key] = bytes.ReplaceAll(s.bucket.localObjects[key], []byte(`"Failed"`), []byte(`"Patched"`))
+	}
+	result := func(s *site) string { return patch.ResultObject(s.target) }
+	rollUp := func(s *site) string { return patch.RollUpObject(siteRun, "w", s.target.Account) }
+	tests := []struct {
+		name string
+		do   func(s *site)
+		want map[patch.Outcome]int
+	}{
+		{"untouched", func(*site) {}, map[patch.Outcome]int{patch.Patched: 1, patch.Failed: 1}},
+		{"result forged", func(s *site) { forge(s, result(s)) }, map[patch.Outcome]int{patch.Patched: 1, patch.Failed: 1}},
+		{"roll-up forged", func(s *site) { forge(s, rollUp(s)) }, map[patch.Outcome]int{patch.Patched: 1, patch.Failed: 1}},
+		{"roll-up is no roll-up", func(s *site) { s.bucket.localObjects[rollUp(s)] = []byte("x") }, map[patch.Outcome]int{patch.Patched: 1, patch.Failed: 1}},
+		{"both forged", func(s *site) { forge(s, result(s)); forge(s, rollUp(s)) }, map[patch.Outcome]int{patch.Unknown: 2}},
+		{"both gone", func(s *site) {
+			delete(s.bucket.localObjects, result(s))
+			delete(s.bucket.localObjects, rollUp(s))
+		}, map[patch.Outcome]int{patch.Unknown: 2}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSite(t, 2)
+			s.sendAll()
+			require.Len(t, s.sent, 2)
+			s.ended(1, "Success")
+			s.ended(2, "Failed")
+			require.Equal(t, "verify", s.must(s.poll()).Next)
+			s.patched(instance(0))
+			s.now = s.now.Add(20 * time.Minute)
+			s.verified()
+			_, err := s.verify("rollup")
+			require.NoError(t, err)
+			tt.do(s)
+			_, r := s.report(task.VerifyInput{Task: "report"})
+			assert.Equal(t, tt.want, r.Totals.Outcomes)
+			for _, i := range r.Instances {
+				if i.Outcome == patch.Unknown {
+					assert.Contains(t, i.Reason, "its result is lost")
+				}
+			}
+		})
+	}
+}
+
+// What was not sent says which limit was hit, and of a command that was
+// cancelled before it started that it was.
+func TestReport_whyNotSent(t *testing.T) {
+	s := newSite(t, 20, func(l *patch.Leaf, _ *patch.TargetRow, w *patch.WaveRow, _ *patch.RunRow) {
+		l.Concurrency, l.ErrorLimit, w.FailLimit = 4, 1, 1
+	})
+	edit(s, patch.WaveKey(siteRun, patch.WholeRun), func(w *patch.WaveRow) { w.FailLimit = 2 })
+	s.sendAll()
+	named := 0
+	for i, c := range s.sent {
+		statuses := slices.Repeat([]string{"Cancelled"}, len(c.IDs))
+		if i == 0 {
+			require.GreaterOrEqual(t, len(c.IDs), 2)
+			statuses[0], statuses[1] = "Failed", "Failed"
+		}
+		s.ended(i+1, statuses...)
+		named += len(c.IDs)
+	}
+	require.Greater(t, named, 2)
+	require.Less(t, named, 20)
+	for range 5 {
+		if s.must(s.poll()).Next == "verify" {
+			break
+		}
+	}
+	s.now = s.now.Add(20 * time.Minute)
+	s.verified()
+	_, r := s.report(task.VerifyInput{Task: "report"})
+	require.Equal(t, 18, r.Totals.Outcomes[patch.NotSent], "%v", r.Totals.Outcomes)
+	for _, i := range r.Instances {
+		if i.Outcome != patch.NotSent {
+			continue
+		}
+		assert.Equal(t, patch.ReasonBudget, i.Reason, "the code stays")
+		assert.Contains(t, i.Detail, "budget of us-east-1 in account 111111111111: 2 failures, 1 allowed; budget of wave w: 2 failures, 1 allowed")
+		assert.NotContains(t, i.Detail, "the run:")
+		assert.Equal(t, i.CommandID != "", strings.HasSuffix(i.Detail, "; the command was cancelled before it started on this instance"), i.Detail)
+	}
+}
+
+// Every decision is told, and whether it counted.
+func TestReport_decisions(t *testing.T) {
+	s := judgedGood(t)
+	a := patch.Approval{
+		ID: patch.ApprovalID(siteRun, "run"), Run: siteRun, Scope: "run", Status: patch.ApprovalApproved, RequireDistinct: 2, RequestedBy: "asker",
+		Asked: s.now, Expires: s.now.Add(time.Hour), Decided: s.now.Add(4 * time.Minute),
+	}
+	s.table.put(patch.ApprovalKey(a.ID), a)
+	for _, d := range []patch.Decision{
+		{Identity: "z", At: s.now.Add(1 * time.Minute)},
+		{Identity: "asker", At: s.now.Add(2 * time.Minute)},
+		{Identity: "forger", At: s.now.Add(3 * time.Minute), MAC: []byte("forged")},
+		{Identity: "b", At: s.now.Add(4 * time.Minute), Reason: "second"},
+		{Identity: "a", At: s.now.Add(5 * time.Minute), Reason: "too many"},
+		{Identity: "late", At: s.now.Add(2 * time.Hour)},
+	} {
+		d.Approval, d.Decision = a.ID, patch.Approve
+		if d.MAC == nil {
+			mac, err := s.key.MAC(t.Context(), a.DecisionMessage(d))
+			require.NoError(t, err)
+			d.MAC = mac
+		}
+		s.table.put(patch.DecisionKey(a.ID, d.Identity), d)
+	}
+	_, r := s.report(task.VerifyInput{Task: "report"})
+	require.Len(t, r.Approvals, 1)
+	got := r.Approvals[0]
+	assert.Equal(t, "b", got.Identity, "who settled it")
+	assert.Equal(t, "second", got.Reason)
+	assert.Equal(t, 2, got.Needed)
+	why := map[string]string{}
+	order := ""
+	for _, d := range got.Decisions {
+		assert.Equal(t, d.Ignored == "", d.Counted)
+		why[d.Identity] = d.Ignored
+		order += d.Identity + " "
+	}
+	assert.Equal(t, "z asker forger b a late ", order)
+	assert.Equal(t, map[string]string{
+		"z": "", "b": "", "asker": "who asked for the run does not count", "forger": "it is not signed by this hub",
+		"a": "the question was settled before", "late": "it is later than the deadline",
+	}, why)
+}
+
 // Closing a run that was stopped by hand cancels what is at work, lets its lease
 // run out with the commands in it, and sends nothing more.
 func TestClose(t *testing.T) {
@@ -165,8 +300,14 @@ func TestRollUp(t *testing.T) {
 		require.NoError(t, json.Unmarshal(s.bucket.localObjects[patch.RollUpObject(siteRun, "w", s.target.Account)], &up))
 		return up
 	}
-	assert.Empty(t, roll().Regions)
+	assert.Empty(t, roll().Results)
 	s.verified()
-	assert.Equal(t, []patch.Region{"us-east-1"}, roll().Regions)
-	assert.Len(t, roll().Instances, 2)
+	require.Len(t, roll().Results, 1)
+	assert.Equal(t, string(s.bucket.localObjects[patch.ResultObject(s.target)]), string(roll().Results[0]), "byte for byte, for its hash")
+	s.bucket.localObjects[patch.ResultObject(s.target)] = []byte(`{"settled":true}`)
+	assert.Empty(t, roll().Results, "what is not the verified result is left out")
+
+	edit(s, patch.RunKey(siteRun), func(r *patch.RunRow) { r.Digest = "another" })
+	_, err = s.verify("rollup")
+	assert.ErrorIs(t, err, patch.ErrTampered)
 }

@@ -1,9 +1,11 @@
 package task_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"testing"
@@ -146,6 +148,21 @@ func (b *bucket) Create(ctx context.Context, key, contentType string, data []byt
 		return false, nil
 	}
 	return true, b.Store(ctx, key, contentType, data)
+}
+
+// Begin is an object that appears when it is closed.
+func (b *bucket) Begin(_ context.Context, key, _ string) io.WriteCloser {
+	return &upload{bucket: b, key: key}
+}
+
+type upload struct {
+	bytes.Buffer
+	bucket *bucket
+	key    string
+}
+
+func (u *upload) Close() error {
+	return u.bucket.Store(context.Background(), u.key, "", u.Bytes())
 }
 
 // spoke is one account and region as the test says it is. A call that is not

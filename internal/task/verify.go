@@ -15,7 +15,7 @@ import (
 // judges waves, and reports and closes runs.
 type Verify struct {
 	Table     Table
-	Objects   Objects
+	Objects   Archive
 	Spokes    Spokes
 	Alarms    Alarms
 	Decisions Verifier
@@ -31,13 +31,13 @@ type Verify struct {
 
 // VerifyInput is the payload of all its steps.
 type VerifyInput struct {
-	Task    string          `json:"task"` // verify, rollup, judge, report, close
+	Task    string          `json:"task"` // verify, rollup, judge, report, close, rebuild
 	Run     patch.RunID     `json:"run"`
 	Wave    string          `json:"wave"`
 	Account patch.AccountID `json:"account"`
 	Region  patch.Region    `json:"region"`
 	Waited  int             `json:"waited"` // seconds that the state machine has waited here
-	Cursor  int             `json:"cursor"`
+	Cursor  int             `json:"cursor"` // the slice of the report to go on with
 	Failure Failure         `json:"failure"`
 	Status  string          `json:"status"` // of an execution that ended, for close
 }
@@ -64,12 +64,12 @@ func (v *Verify) Handle(ctx context.Context, in VerifyInput) (any, error) {
 		return v.rollUp(ctx, in)
 	case "judge":
 		return v.judge(ctx, in)
-	case "report":
+	case "report", "rebuild":
 		return v.report(ctx, in)
 	case "close":
 		return v.closeRun(ctx, in)
 	}
-	return nil, fmt.Errorf("%w: task %q is none of verify, rollup, judge, report, close", patch.ErrInvalidInput, in.Task)
+	return nil, fmt.Errorf("%w: task %q is none of verify, rollup, judge, report, close, rebuild", patch.ErrInvalidInput, in.Task)
 }
 
 // TargetResult is what one target leaves in the bucket. Once it is settled it is
@@ -442,11 +442,6 @@ func loadIntents(ctx context.Context, table Table, t patch.Target) ([]patch.Inte
 		return nil
 	})
 	return intents, err
-}
-
-func loadResult(ctx context.Context, objects Objects, t patch.Target) (TargetResult, bool, error) {
-	result, _, found, err := readResult(ctx, objects, patch.ResultObject(t))
-	return result, found, err
 }
 
 // readResult reads a target's result, or what was found of it so far, with its hash.

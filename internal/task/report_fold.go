@@ -1,0 +1,226 @@
+package task
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"ec2patch/internal/patch"
+)
+
+// fold makes one part of the report. It starts from the plan, so no instance is
+// missing because some row or some object is.
+func (f *folder) fold(ctx context.Context, pieces []piece) (*part, error) {
+	var targets []patch.Target
+	for _, p := range pieces {
+		targets = append(targets, p.targets(f.in.Run)...)
+	}
+	rows, err := loadRows(ctx, f.Table, targets)
+	if err != nil {
+		return nil, err
+	}
+	all := &part{partHead: partHead{Accounts: []accountTally{}}}
+	for _, p := range pieces {
+		wave, _ := f.index.Wave(p.wave)
+		instances, excluded, err := f.piece(ctx, p, rows)
+		if err != nil {
+			return nil, err
+		}
+		var first time.Time
+		for _, t := range p.targets(f.in.Run) {
+			if s := rows[t].FirstSent; !s.IsZero() && (first.IsZero() || s.Before(first)) {
+				first = s.UTC()
+			}
+		}
+		if err := f.explain(ctx, p, rows, instances); err != nil {
+			return nil, err
+		}
+		all.add(wave, p.account, first, instances, excluded)
+	}
+	return all, nil
+}
+
+// piece reads a piece's results: the roll-up, then what it lacks, and for a
+// target without a result what the plan and the intents tell.
+func (f *folder) piece(ctx context.Context, p piece, rows map[patch.Target]patch.TargetRow) ([]patch.InstanceReport, []patch.ExcludedInstance, error) {
+	up, err := f.rolledUp(ctx, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	have := map[string][]byte{} // results by their hash
+	for _, data := range up.Results {
+		have[patch.Digest(data)] = data
+	}
+	var all []patch.InstanceReport
+	for _, t := range p.targets(f.in.Run) {
+		instances, err := f.target(ctx, t, rows[t], have[rows[t].ResultHash])
+		if err != nil {
+			return nil, nil, err
+		}
+		all = append(all, instances...)
+	}
+	if len(up.Excluded) == p.excluded {
+		return all, up.Excluded, nil
+	}
+	excluded, err := excludedIn(ctx, f.Objects, f.in.Run, p)
+	return all, excluded, err
+}
+
+// rolledUp reads an account's roll-up. One that is missing or cannot be read is
+// made up for by what it was made of.
+func (f *folder) rolledUp(ctx context.Context, p piece) (AccountResult, error) {
+	var up AccountResult
+	if !p.whole || len(p.regions) == 0 {
+		return up, nil
+	}
+	data, found, err := f.Objects.Fetch(ctx, patch.RollUpObject(f.in.Run, p.wave, p.account))
+	if err != nil || !found {
+		return up, err
+	}
+	if err := json.Unmarshal(data, &up); err != nil || up.Run != f.in.Run || up.Wave != p.wave || up.Account != p.account {
+		return AccountResult{}, nil
+	}
+	return up, nil
+}
+
+// target reads a target's result: the one with the hash in its row and no other.
+func (f *folder) target(ctx context.Context, t patch.Target, row patch.TargetRow, data []byte) ([]patch.InstanceReport, error) {
+	if data == nil {
+		var err error
+		if data, _, err = fetchProven(ctx, f.Objects, t, row.ResultHash); err != nil {
+			return nil, err
+		}
+		if patch.Digest(data) != row.ResultHash {
+			return f.unjudged(ctx, t, row)
+		}
+	}
+	result, err := decodeResult(data)
+	return result.Instances, err
+}
+
+// unjudged reports a target without a result that is known to be its own: what
+// was not sent is NotSent, and of the rest nobody knows.
+func (f *folder) unjudged(ctx context.Context, t patch.Target, row patch.TargetRow) ([]patch.InstanceReport, error) {
+	why := "the run ended before the instance was verified"
+	if row.ResultHash != "" {
+		why = "its result is lost: the object in the bucket is missing, or is not the one that was verified"
+	}
+	leaf, err := loadLeaf(ctx, f.Objects, t, row.LeafDigest)
+	if errors.Is(err, patch.ErrTampered) {
+		leaf, err = f.discovered(ctx, t)
+	}
+	if err != nil {
+		return nil, err
+	}
+	intents, err := loadIntents(ctx, f.Table, t)
+	if err != nil {
+		return nil, err
+	}
+	st := &state{target: t, row: row, run: f.run}
+	if row.Closed == "" {
+		st.row.Closed = f.whyNotSent()
+	}
+	facts := factsOf(intents, leaf, st)
+	all := make([]patch.InstanceReport, 0, len(leaf.Instances))
+	for _, p := range leaf.Instances {
+		fact := facts[p.ID]
+		r := patch.InstanceReport{
+			InstanceID: p.ID, Account: t.Account, Region: t.Region, Wave: t.Wave, Platform: p.Platform, Name: p.Name,
+			CommandID: fact.command, Status: orElse(fact.invocation.Details, fact.invocation.Status), Before: p.Before,
+			Outcome: patch.Unknown, Reason: why,
+		}
+		if fact.notSent != "" {
+			r.Outcome, r.Reason = patch.NotSent, fact.notSent
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// discovered makes up for a plan that somebody has edited or removed: a run has
+// a report whatever became of its files. Nothing is ever sent by it.
+func (f *folder) discovered(ctx context.Context, t patch.Target) (patch.Leaf, error) {
+	leaf := patch.Leaf{Target: t}
+	inv, err := loadInventory(ctx, f.Objects, t.Run, t.Account, t.Region)
+	for _, p := range inv.Planned {
+		if p.Wave == t.Wave {
+			leaf.Instances = append(leaf.Instances, p)
+		}
+	}
+	return leaf, err
+}
+
+// whyNotSent is the reason of instances whose turn never came.
+func (f *folder) whyNotSent() string {
+	if f.abort != nil {
+		return patch.ReasonAbort
+	}
+	for _, a := range f.asked {
+		switch a.Status {
+		case patch.ApprovalRejected:
+			return patch.ReasonRejected
+		case patch.ApprovalExpired:
+			return patch.ReasonExpired
+		}
+	}
+	return patch.ReasonStopped
+}
+
+// explain adds to what was not sent which limit was hit, and that a command that
+// was cancelled before it started here is no contradiction.
+func (f *folder) explain(ctx context.Context, p piece, rows map[patch.Target]patch.TargetRow, instances []patch.InstanceReport) error {
+	var own *patch.Counters // of the account, read when it is needed
+	for i := range instances {
+		r := &instances[i]
+		if r.Outcome != patch.NotSent {
+			continue
+		}
+		if r.Reason == patch.ReasonBudget && r.Detail == "" {
+			t := patch.Target{Run: f.in.Run, Wave: r.Wave, Account: r.Account, Region: r.Region}
+			if own == nil {
+				own = &patch.Counters{}
+				if err := f.Table.Load(ctx, &Row{Key: patch.AccountCountersKey(t), Into: own}); err != nil {
+					return err
+				}
+			}
+			r.Detail = f.exceeded(t, rows[t], *own)
+		}
+		if r.CommandID != "" {
+			r.Detail = appended(r.Detail, "the command was cancelled before it started on this instance")
+		}
+	}
+	return nil
+}
+
+// exceeded names every limit of a target that is exceeded.
+func (f *folder) exceeded(t patch.Target, row patch.TargetRow, own patch.Counters) string {
+	wave, whole := f.waves[t.Wave], f.waves[patch.WholeRun]
+	planned, _ := f.index.Wave(t.Wave)
+	text := ""
+	for _, b := range []struct {
+		scope             string
+		failures, allowed int
+	}{
+		{fmt.Sprintf("%s in account %s", t.Region, t.Account), row.Failures, row.ErrorLimit},
+		{fmt.Sprintf("account %s in wave %s", t.Account, t.Wave), own.Failures, wave.PerAccount.Limit(plannedIn(planned, t.Account))},
+		{"wave " + t.Wave, f.counts[t.Wave].Failures, wave.FailLimit},
+		{"the run", f.counts[patch.WholeRun].Failures, whole.FailLimit},
+	} {
+		if b.failures > b.allowed {
+			text = appended(text, fmt.Sprintf("budget of %s: %s, %d allowed", b.scope, patch.Count(b.failures, "failure"), b.allowed))
+		}
+	}
+	if row.Steps() >= row.MaxPolls && row.MaxPolls > 0 {
+		text = appended(text, fmt.Sprintf("%d of %d steps were used up", row.Steps(), row.MaxPolls))
+	}
+	return text
+}
+
+func appended(text, more string) string {
+	if text == "" {
+		return more
+	}
+	return text + "; " + more
+}

@@ -1,0 +1,121 @@
+package task
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"ec2patch/internal/patch"
+)
+
+// folder makes one report. It holds what is about the run, its waves and its
+// questions; what is about targets and instances is read slice by slice.
+type folder struct {
+	*Verify
+	in     VerifyInput
+	run    patch.RunRow
+	found  bool
+	abort  *patch.Abort
+	index  patch.Index
+	waves  map[string]patch.WaveRow
+	counts map[string]patch.Counters // by wave, the whole run's under WholeRun
+	asked  []patch.Approval
+}
+
+// loadRun reads the run's own rows.
+func (f *folder) loadRun(ctx context.Context) error {
+	var abort patch.Abort
+	row := &Row{Key: patch.RunKey(f.in.Run), Into: &f.run}
+	stop := &Row{Key: patch.AbortKey(f.in.Run), Into: &abort}
+	if err := f.Table.Load(ctx, row, stop); err != nil {
+		return err
+	}
+	f.found = row.Found
+	if !row.Found {
+		f.run = patch.RunRow{Run: f.in.Run, Status: patch.RunRunning, Started: f.Now().UTC()}
+	}
+	if stop.Found && (f.run.Settled.IsZero() || !abort.At.After(f.run.Settled)) {
+		f.abort = &abort
+	}
+	return nil
+}
+
+// loadPlan reads the plan, its waves and its questions.
+func (f *folder) loadPlan(ctx context.Context) error {
+	if f.run.Digest == "" {
+		return f.loadRefused(ctx)
+	}
+	var err error
+	if f.index, err = loadPlan(ctx, f.Objects, f.in.Run, f.run.Digest); err != nil {
+		return err
+	}
+	if err := f.loadWaves(ctx); err != nil {
+		return err
+	}
+	return f.loadApprovals(ctx)
+}
+
+// loadRefused reads what a plan that was refused could not reach. Nothing else of
+// it counts: there is no run to report.
+func (f *folder) loadRefused(ctx context.Context) error {
+	if f.run.StatusReason == "" {
+		return nil
+	}
+	data, found, err := f.Objects.Fetch(ctx, patch.RefusedObject(f.in.Run))
+	if err != nil || !found {
+		return err
+	}
+	var refused patch.Index
+	if err := json.Unmarshal(data, &refused); err != nil {
+		return fmt.Errorf("%w: plan of run %s: %w", patch.ErrInternal, f.in.Run, err)
+	}
+	f.index.Unreachable, f.index.Inactive = refused.Unreachable, refused.Inactive
+	return nil
+}
+
+func (f *folder) loadWaves(ctx context.Context) error {
+	f.waves, f.counts = map[string]patch.WaveRow{}, map[string]patch.Counters{}
+	names := []string{patch.WholeRun}
+	for _, w := range f.index.Waves {
+		names = append(names, w.Name)
+	}
+	for some := range slices.Chunk(names, maxLoad/2) {
+		waves, counts := make([]patch.WaveRow, len(some)), make([]patch.Counters, len(some))
+		var rows []*Row
+		for i, name := range some {
+			rows = append(rows, &Row{Key: patch.WaveKey(f.in.Run, name), Into: &waves[i]}, &Row{Key: patch.CountersKey(f.in.Run, name), Into: &counts[i]})
+		}
+		if err := f.Table.Load(ctx, rows...); err != nil {
+			return err
+		}
+		for i, name := range some {
+			f.waves[name], f.counts[name] = waves[i], counts[i]
+		}
+	}
+	return nil
+}
+
+// loadApprovals reads every question that this run may have asked.
+func (f *folder) loadApprovals(ctx context.Context) error {
+	scopes := []string{"run"}
+	for _, w := range f.index.Waves {
+		scopes = append(scopes, "wave:"+w.Name, "soak:"+w.Name)
+	}
+	for some := range slices.Chunk(scopes, maxLoad) {
+		records := make([]patch.Approval, len(some))
+		rows := make([]*Row, len(some))
+		for i, s := range some {
+			rows[i] = &Row{Key: patch.ApprovalKey(patch.ApprovalID(f.in.Run, s)), Into: &records[i]}
+		}
+		if err := f.Table.Load(ctx, rows...); err != nil {
+			return err
+		}
+		for i, row := range rows {
+			if row.Found {
+				f.asked = append(f.asked, records[i])
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package task
+
+import (
+	"fmt"
+	"strings"
+
+	"ec2patch/internal/patch"
+)
+
+// status says how the run ended, and why in one line. doubts are what was upheld.
+func (f *folder) status(r *patch.Report, doubts string) (patch.RunStatus, string) {
+	switch {
+	case f.run.Status != patch.RunRunning && f.run.Status != "":
+		return f.run.Status, f.run.StatusReason
+	case f.abort != nil:
+		return patch.RunAborted, "aborted: " + f.abort.Reason
+	case f.in.Failure.Error != "":
+		return patch.RunFailed, short(f.in.Failure.Error + ": " + f.in.Failure.Cause)
+	case f.in.Status == "ABORTED":
+		return patch.RunAborted, "the execution was stopped by hand"
+	case f.in.Status != "":
+		return patch.RunFailed, "the execution ended " + f.in.Status
+	}
+	if doubts != "" {
+		return patch.RunStopped, doubts
+	}
+	for _, a := range f.asked {
+		switch a.Status {
+		case patch.ApprovalRejected:
+			return patch.RunRejected, "the approval of " + a.Scope + " was rejected"
+		case patch.ApprovalExpired:
+			return patch.RunExpired, "nobody decided on the approval of " + a.Scope + " in time"
+		}
+	}
+	for _, w := range r.Waves {
+		switch {
+		case w.Verdict == patch.VerdictStop:
+			return patch.RunStopped, "wave " + w.Name + " was judged stop: " + w.Reason
+		case w.Verdict != patch.VerdictGood:
+			return patch.RunFailed, "wave " + w.Name + " was not judged"
+		}
+	}
+	if len(r.Unreachable) > 0 {
+		return patch.RunIncomplete, patch.Count(len(r.Unreachable), "account-region") + " could not be reached"
+	}
+	return patch.RunSucceeded, ""
+}
+
+// upholdDoubts writes the verdicts of the waves after which people did not let
+// the run go on: the state machine stops there. why is the first one's, if any.
+func (f *folder) upholdDoubts(r *patch.Report) (why string) {
+	for _, a := range f.asked {
+		if patch.ScopeThen(a.Scope) != "judge" || a.Status != patch.ApprovalRejected && a.Status != patch.ApprovalExpired {
+			continue
+		}
+		text := "going on after a doubtful wave was " + a.Status
+		for i := range r.Waves {
+			w := &r.Waves[i]
+			if w.Name == patch.ScopeWave(a.Scope) && w.Verdict == "" {
+				w.Verdict = patch.VerdictStop
+				w.Reason = orElse(w.Reason, "doubtful") + "; going on was " + a.Status
+				text = "wave " + w.Name + " was doubtful: " + w.Reason
+			}
+		}
+		why = orElse(why, text)
+	}
+	return why
+}
+
+// maxCause keeps an error's text small enough for every payload that carries it.
+const maxCause = 1000
+
+func short(s string) string {
+	if len(s) <= maxCause {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxCause], "") + " ..."
+}
+
+// cause is the last line of a run that did not succeed.
+func (f *folder) cause() string {
+	return short(fmt.Sprintf("%s: %s", f.run.Status, orElse(f.run.StatusReason, "see the report")))
+}
