@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ec2patch/internal/operator"
+	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
 )
 
@@ -208,7 +209,7 @@ func choose(d *decision, state operator.State) (operator.Question, error) {
 func (a *app) abort(ctx context.Context, hub Operator, d *decision, state operator.State) error {
 	// An abort that stands is sent once more: it ends a wait that the first one could not end.
 	ask := !d.yes && state.Aborted == nil
-	fmt.Fprintf(a.stderr, "Run %s is %s; %s planned.\n", report.Line(state.Run), report.Line(state.Status), plural(state.Planned, "instance"))
+	fmt.Fprintf(a.stderr, "Run %s is %s; %s planned.\n", report.Line(state.Run), report.Line(state.Status), patch.Count(state.Planned, "instance"))
 	fmt.Fprintf(a.stderr, "Aborting it sends nothing more; what runs on instances %s.\n", map[bool]string{true: "is cancelled", false: "ends by itself"}[d.cancel])
 	if ask {
 		typed, err := a.typed(ctx, fmt.Sprintf("Type %s to abort: ", report.Line(state.Run)))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ec2patch/internal/operator"
+	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
 )
 
@@ -26,7 +27,7 @@ type decisionResult struct {
 // showQuestion says on stderr what is about to be decided.
 func (a *app) showQuestion(d *decision, state operator.State, q operator.Question) {
 	w := a.stderr
-	fmt.Fprintf(w, "Run %s asks about %s: %s, plan %s.\n", report.Line(state.Run), about(q.Scope), plural(q.Instances, "instance"), report.Line(q.Digest[:min(12, len(q.Digest))]))
+	fmt.Fprintf(w, "Run %s asks about %s: %s, plan %s.\n", report.Line(state.Run), about(q.Scope), patch.Count(q.Instances, "instance"), report.Line(q.Digest[:min(12, len(q.Digest))]))
 	fmt.Fprintf(w, "Asked %s, open until %s.\n", stamp(q.Asked), stamp(q.Expires))
 	if !q.Told {
 		fmt.Fprintln(w, "Nobody was told by mail: no subscription of the approvals topic is confirmed.")

@@ -14,6 +14,7 @@ import (
 
 	"ec2patch/internal/hub"
 	"ec2patch/internal/operator"
+	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
 )
 
@@ -112,7 +113,7 @@ func (a *app) printChecks(checks []check) error {
 		}
 	}
 	if failures > 0 {
-		return &ExitError{Code: ExitDoctor, Err: fmt.Errorf("%s would break a run", plural(failures, "finding"))}
+		return &ExitError{Code: ExitDoctor, Err: fmt.Errorf("%s would break a run", patch.Count(failures, "finding"))}
 	}
 	return nil
 }
@@ -183,7 +184,7 @@ func (a *app) alarmCheck(ctx context.Context, runs Runs) check {
 	if err != nil {
 		return unseen("alarms", err)
 	}
-	c := check{Name: "alarms", Result: checkOK, Text: plural(len(known), "alarm") + ", none is on"}
+	c := check{Name: "alarms", Result: checkOK, Text: patch.Count(len(known), "alarm") + ", none is on"}
 	if len(known) == 0 {
 		return check{Name: "alarms", Result: checkWarn, Text: "the hub has none", Fix: "deploy the hub again"}
 	}

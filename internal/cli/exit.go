@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
 )
 
@@ -125,5 +126,23 @@ func exitCodesTopic() *cobra.Command {
 
 A rehearsal whose fleet holds instances that cannot be patched ends with 5: it
 did its work, and it says that the run would not patch everything.`,
+	}
+}
+
+// warnEmpty says aloud that a run, or a wave of it, had nothing to do: it ends
+// well, and is mostly a tag that was mistyped.
+func (a *app) warnEmpty(r *patch.Report) {
+	if r == nil || r.Status != patch.RunSucceeded && r.Status != patch.RunIncomplete {
+		return
+	}
+	did := map[bool]string{false: "patched", true: "scanned"}[r.DryRun]
+	if r.Totals.Planned == 0 {
+		fmt.Fprintf(a.stderr, "WARNING: no instance was matched that can be %s: NOTHING WAS %s. Are the tags right?\n", did, strings.ToUpper(did))
+		return
+	}
+	for _, w := range r.Waves {
+		if w.Planned == 0 {
+			fmt.Fprintf(a.stderr, "WARNING: wave %s matched no instance that can be %s. Are its tags right?\n", report.Line(w.Name), did)
+		}
 	}
 }

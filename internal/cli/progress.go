@@ -155,7 +155,7 @@ func (a *app) jsonLine(v any) {
 
 // outcomeWords is "25 instances: Patched 20, Failed 5".
 func outcomeWords(w sim.WaveProgress) string {
-	text := plural(w.Planned, "instance")
+	text := patch.Count(w.Planned, "instance")
 	sep := ": "
 	for _, o := range patch.Outcomes() {
 		if n := w.Outcomes[o]; n > 0 {

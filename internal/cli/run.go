@@ -156,7 +156,7 @@ func (a *app) notStarted(found []finding, err error) error {
 	} else {
 		printFindings(a.stdout, found)
 	}
-	return &ExitError{Code: ExitInvalid, Err: fmt.Errorf("nothing was started: %s in the input", plural(len(found), "error"))}
+	return &ExitError{Code: ExitInvalid, Err: fmt.Errorf("nothing was started: %s in the input", patch.Count(len(found), "error"))}
 }
 
 // inNameOf is an input with its requestedBy set. All else stays as it is

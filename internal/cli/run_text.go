@@ -42,14 +42,14 @@ func waveText(w patch.Wave) string {
 	}
 	var where []string
 	if n := len(w.Accounts); n > 0 {
-		where = append(where, plural(n, "account"))
+		where = append(where, patch.Count(n, "account"))
 	}
 	if n := len(w.OrganizationalUnits); n > 0 {
-		where = append(where, plural(n, "organizational unit"))
+		where = append(where, patch.Count(n, "organizational unit"))
 	}
-	text := fmt.Sprintf("%s, on %s of %s in %s", do, matched(w.Filters), strings.Join(where, " and "), plural(len(w.Regions), "region"))
+	text := fmt.Sprintf("%s, on %s of %s in %s", do, matched(w.Filters), strings.Join(where, " and "), patch.Count(len(w.Regions), "region"))
 	if n := len(w.HealthGate.Alarms); n > 0 || w.HealthGate.SoakSeconds > 0 {
-		text += fmt.Sprintf("; then a soak of %s under %s", report.Duration(time.Duration(w.HealthGate.SoakSeconds)*time.Second), plural(n, "alarm"))
+		text += fmt.Sprintf("; then a soak of %s under %s", report.Duration(time.Duration(w.HealthGate.SoakSeconds)*time.Second), patch.Count(n, "alarm"))
 	}
 	return text + fmt.Sprintf("; stops when failures exceed %s of instances, %s of one account's or %s of accounts",
 		w.Budget.MaxFailedInstances, w.Budget.PerAccount, w.Budget.MaxFailedAccounts)
@@ -58,7 +58,7 @@ func waveText(w patch.Wave) string {
 // matched says which instances a wave's filters mean.
 func matched(f patch.Filters) string {
 	if n := len(f.InstanceIDs); n > 0 {
-		return plural(n, "named instance")
+		return patch.Count(n, "named instance")
 	}
 	var names []string
 	for _, p := range f.Platforms {
@@ -101,7 +101,7 @@ func stopText(in patch.Input) string {
 		text += ", or where an account cannot be reached"
 	}
 	if n := in.Guards.MaxInstances; n > 0 {
-		text += fmt.Sprintf("; a plan of more than %s is refused", plural(n, "instance"))
+		text += fmt.Sprintf("; a plan of more than %s is refused", patch.Count(n, "instance"))
 	}
 	return text + "."
 }

@@ -89,13 +89,13 @@ func (s *screen) lines(p sim.Progress) []string {
 	lines := []string{s.paint("1", cut(report.Line(head), s.width))}
 	from, to := window(p)
 	if from > 0 {
-		lines = append(lines, s.paint("2", cut(fmt.Sprintf("  %s done before", plural(from, "wave")), s.width)))
+		lines = append(lines, s.paint("2", cut(fmt.Sprintf("  %s done before", patch.Count(from, "wave")), s.width)))
 	}
 	for _, w := range p.Waves[from:to] {
 		lines = append(lines, s.wave(w))
 	}
 	if n := len(p.Waves) - to; n > 0 {
-		lines = append(lines, s.paint("2", cut(fmt.Sprintf("  %s to come", plural(n, "more wave")), s.width)))
+		lines = append(lines, s.paint("2", cut(fmt.Sprintf("  %s to come", patch.Count(n, "more wave")), s.width)))
 	}
 	if p.Approval != "" {
 		asked := strings.Split(fold("  approval: "+report.Line(p.Approval), "    ", s.width), "\n")

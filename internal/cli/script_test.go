@@ -98,6 +98,14 @@ func TestScripts(t *testing.T) {
 			r.Report.Unreachable = []patch.UnreachableAccount{{Account: "222222222222", Region: "us-east-1", Reason: "access denied"}}
 			r.Report.Approvals = []patch.ApprovalReport{{Scope: "run", Status: "approved", Name: "Ann", PlanCount: 6}}
 		})},
+		{name: "simulate-nothing-matched", args: "simulate good.json --progress quiet", with: ends(func(r *sim.Result) {
+			r.Planned, r.Outcomes = 0, map[patch.Outcome]int{}
+			r.Report.Totals, r.Report.Instances = patch.Totals{Outcomes: r.Outcomes}, nil
+		})},
+		{name: "simulate-wave-matched-nothing", args: "simulate good.json --progress quiet --format json", with: ends(func(r *sim.Result) {
+			r.Report.DryRun, r.Report.Waves[1].Planned = true, 0
+		})},
+		{name: "terminal-60", args: "simulate good.json --progress quiet", env: []string{"TERM=dumb"}, with: onTerminal(60)},
 		{name: "simulate-cost", args: "simulate good.json --progress quiet", with: costs()},
 		{name: "terminal-40-cost", args: "simulate good.json --progress quiet", env: []string{"TERM=dumb"}, with: func(p *cli.Program) {
 			costs()(p)

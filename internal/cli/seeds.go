@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
 )
@@ -87,7 +88,7 @@ func (a *app) printSeeds(file string, res *sim.SeedsResult) error {
 	for o, n := range res.Outcomes {
 		outcomes[string(o)] = n
 	}
-	fmt.Fprintf(&b, "%s, %.2f virtual years\n", plural(res.Seeds, "rehearsal"), res.VirtualYears)
+	fmt.Fprintf(&b, "%s, %.2f virtual years\n", patch.Count(res.Seeds, "rehearsal"), res.VirtualYears)
 	fmt.Fprintf(&b, "Runs:      %s\n", strings.Join(tallies(statuses), ", "))
 	fmt.Fprintf(&b, "Instances: %d planned: %s\n", res.Planned, strings.Join(tallies(outcomes), ", "))
 	fmt.Fprintf(&b, "Faults:    %s\n", strings.Join(tallies(res.Faults), ", "))

@@ -165,7 +165,7 @@ func (a *app) refuse(found []finding, err error) error {
 	} else {
 		printFindings(a.stdout, found)
 	}
-	return &ExitError{Code: ExitInvalid, Err: fmt.Errorf("nothing was rehearsed: %s in what was given", plural(len(found), "error"))}
+	return &ExitError{Code: ExitInvalid, Err: fmt.Errorf("nothing was rehearsed: %s in what was given", patch.Count(len(found), "error"))}
 }
 
 func (a *app) simulateOne(cmd *cobra.Command, file string, f *simulateFlags, o sim.Options) error {
@@ -203,6 +203,7 @@ func (a *app) simulateOne(cmd *cobra.Command, file string, f *simulateFlags, o s
 	if err != nil {
 		return err
 	}
+	a.warnEmpty(res.Report)
 	a.ended(res.WallSeconds, fmt.Sprintf("rehearsed in %.2f s of real time", res.WallSeconds))
 	if code := exitOf(res); code != ExitDone {
 		return &ExitError{Code: code}

@@ -34,22 +34,25 @@ type summary struct {
 // same seed gives the same bytes.
 func (a *app) printResult(s summary) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "Rehearsal of %s with seed %d: no AWS call was made, nothing was patched.\n\n", name(s.file), s.res.Seed)
-	if err := report.Text(&b, reportOf(s.res), a.width(a.stdout), a.colour(a.stdout)); err != nil {
+	width := a.width(a.stdout)
+	line(&b, width, "  ", "Rehearsal of %s with seed %d: no AWS call was made, nothing was patched.", name(s.file), s.res.Seed)
+	fmt.Fprintln(&b)
+	if err := report.Text(&b, reportOf(s.res), width, a.colour(a.stdout)); err != nil {
 		return failed(err)
 	}
 	fmt.Fprintln(&b)
-	printViolations(&b, s.res, s.replay)
-	fmt.Fprintf(&b, "\nFiles in %s:\n", s.dir)
+	printViolations(&b, s.res, s.replay, width)
+	fmt.Fprintln(&b)
+	line(&b, width, "  ", "Files in %s, which the next rehearsal there replaces:", s.dir)
 	for _, f := range s.files {
 		fmt.Fprintf(&b, "  %s\n", filepath.Join(s.dir, f))
 	}
 	if s.replay != "" {
 		fmt.Fprintf(&b, "Repeat: %s\n", s.replay)
 	}
-	printTime(&b, s.res)
-	printCost(&b, s.res, a.width(a.stdout))
-	printCalls(&b, s.res)
+	printTime(&b, s.res, width)
+	printCost(&b, s.res, width)
+	printCalls(&b, s.res, width)
 	if _, err := a.stdout.Write(b.Bytes()); err != nil {
 		return failed(fmt.Errorf("write the result: %w", err))
 	}
@@ -110,38 +113,44 @@ func quantity(q float64) string {
 	return fmt.Sprintf("%.2f", q)
 }
 
-func printCalls(b *bytes.Buffer, res *sim.Result) {
+func printCalls(b *bytes.Buffer, res *sim.Result, width int) {
 	total := 0
 	for _, n := range res.APICalls {
 		total += n
 	}
-	fmt.Fprintf(b, "  %s, %s, %s, %s\n", plural(res.StateTransitions, "state transition"), plural(res.LambdaInvocations, "Lambda invocation"),
-		plural(total, "API call"), plural(res.Executions, "execution"))
-	for _, line := range wrapped(tallies(res.APICalls), pipeWidth-4) {
+	line(b, width, "    ", "  %s, %s, %s, %s", patch.Count(res.StateTransitions, "state transition"), patch.Count(res.LambdaInvocations, "Lambda invocation"),
+		patch.Count(total, "API call"), patch.Count(res.Executions, "execution"))
+	for _, line := range wrapped(tallies(res.APICalls), max(width-4, minWidth)) {
 		fmt.Fprintf(b, "    %s\n", line)
 	}
 }
 
-func printTime(b *bytes.Buffer, res *sim.Result) {
-	fmt.Fprintf(b, "\nTime: %s virtual, %s ideal\n", seconds(res.VirtualSeconds), seconds(res.IdealSeconds))
+// line writes one line, or several where the terminal is narrow.
+func line(b *bytes.Buffer, width int, indent, format string, args ...any) {
+	fmt.Fprintln(b, fold(fmt.Sprintf(format, args...), indent, max(width, minWidth)))
+}
+
+func printTime(b *bytes.Buffer, res *sim.Result, width int) {
+	fmt.Fprintln(b)
+	line(b, width, "  ", "Time: %s virtual, %s ideal", seconds(res.VirtualSeconds), seconds(res.IdealSeconds))
 	if d := res.DetectionDelaySeconds; d != (sim.Quantiles{}) { // all zero: no command ended
-		fmt.Fprintf(b, "  an ended command was noticed after %.0f s in the median, %.0f s at the 95th percentile, %.0f s at most\n", d.P50, d.P95, d.Max)
+		line(b, width, "    ", "  an ended command was noticed after %.0f s in the median, %.0f s at the 95th percentile, %.0f s at most", d.P50, d.P95, d.Max)
 	}
-	fmt.Fprintf(b, "Limits: the longest history has %d of %d events, the largest payload %d of %d bytes\n",
+	line(b, width, "  ", "Limits: the longest history has %d of %d events, the largest payload %d of %d bytes",
 		res.MaxHistoryEvents, historyLimit, res.MaxPayloadBytes, payloadLimit)
 	if len(res.Faults) > 0 {
-		fmt.Fprintf(b, "Faults that struck: %s\n", strings.Join(tallies(res.Faults), ", "))
+		line(b, width, "  ", "Faults that struck: %s", strings.Join(tallies(res.Faults), ", "))
 	}
 }
 
-func printViolations(b *bytes.Buffer, res *sim.Result, replay string) {
+func printViolations(b *bytes.Buffer, res *sim.Result, replay string, width int) {
 	if len(res.Violations) == 0 {
 		fmt.Fprintln(b, "Rules: none was broken")
 		return
 	}
 	fmt.Fprintf(b, "RULES BROKEN: %d\n", len(res.Violations))
 	for _, v := range res.Violations {
-		fmt.Fprintf(b, "  %s at %s: %s\n", v.Rule, report.Line(v.At), report.Line(v.Detail))
+		line(b, width, "    ", "  %s at %s: %s", v.Rule, report.Line(v.At), report.Line(v.Detail))
 	}
 	if replay != "" {
 		fmt.Fprintf(b, "  repeat it: %s\n", replay)

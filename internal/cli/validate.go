@@ -88,7 +88,7 @@ func (a *app) validate(cmd *cobra.Command, files []string) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(a.stdout, "%s in %s\n", plural(v.Errors, "error"), plural(v.Files-len(v.Unreadable), "file"))
+		fmt.Fprintf(a.stdout, "%s in %s\n", patch.Count(v.Errors, "error"), patch.Count(v.Files-len(v.Unreadable), "file"))
 	}
 	switch {
 	case unread != nil:
@@ -209,11 +209,4 @@ func bounded(r io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("it is larger than %d MiB", maxInputBytes>>20)
 	}
 	return data, nil
-}
-
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
 }

@@ -119,6 +119,7 @@ func (a *app) watch(ctx context.Context, w *watching) error {
 	if r == nil {
 		return &ExitError{Code: ExitNotPatched, Err: fmt.Errorf("run %s ended %s, and no report of it was found: %s", w.run, p.Status, report.Line(cmp.Or(p.Cause, p.Error, "no reason given")))}
 	}
+	a.warnEmpty(r)
 	if code := exitOfRun(r.Status, r); code != ExitDone {
 		return &ExitError{Code: code}
 	}

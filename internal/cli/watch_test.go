@@ -102,6 +102,9 @@ func TestWatch(t *testing.T) {
 		{name: "watch-no-report", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, hub.Event{Type: "ExecutionAborted", Cause: "the console"})}},
 		{name: "watch-no-report-json", args: "watch october --progress quiet --format json", hub: anAccount{looks: story(t, submitted, hub.Event{Type: "ExecutionTimedOut"})}},
 		{name: "watch-report-denied", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, succeeded())}},
+		{name: "watch-nothing-matched", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, succeeded()), reports: reported(t, 2, func(r *patch.Report) {
+			r.Totals = patch.Totals{Outcomes: map[patch.Outcome]int{}}
+		})}},
 		{name: "watch-timeout", args: "watch october --timeout 5m", hub: anAccount{looks: begun}},
 		{name: "watch-unknown", args: "watch october"},
 		{name: "watch-bad-name", args: "watch a.b"},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ec2patch/internal/hub"
+	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
 )
@@ -96,7 +97,7 @@ func beat(p sim.Progress) change {
 // accountWords is "3 of 10 accounts through, 2 under way".
 func accountWords(w sim.WaveProgress) string {
 	var words []string
-	words = append(words, fmt.Sprintf("%d of %s through", w.AccountsDone, plural(w.Accounts, "account")))
+	words = append(words, fmt.Sprintf("%d of %s through", w.AccountsDone, patch.Count(w.Accounts, "account")))
 	if w.InFlight > 0 {
 		words = append(words, fmt.Sprintf("%d under way", w.InFlight))
 	}
