@@ -28,6 +28,7 @@ func TestTemplate_Deploy_parameters(t *testing.T) {
 		{"allowed values", "{Type: String, AllowedValues: [arm64, x86_64]}", map[string]string{"P": "arm"}, `t.yaml:3: parameter P: "arm" is not one of arm64, x86_64`},
 		{"allowed values may be numbers", "{Type: Number, AllowedValues: [1, 3]}", map[string]string{"P": "3"}, ""},
 		{"the pattern holds for the whole value", "{Type: String, AllowedPattern: \"[a-z]+\"}", map[string]string{"P": "ab1"}, `t.yaml:3: parameter P: "ab1" does not match [a-z]+`},
+		{"the pattern holds for each value of a list", "{Type: CommaDelimitedList, AllowedPattern: \"[a-z]+\"}", map[string]string{"P": "ab, 1"}, `t.yaml:3: parameter P: "ab, 1" does not match [a-z]+`},
 		{"the pattern's explanation is told", "{Type: String, AllowedPattern: \"[a-z]+\", ConstraintDescription: letters only}", map[string]string{"P": "1"}, `t.yaml:3: parameter P: "1" does not match [a-z]+: letters only`},
 		{"a count above 1000 in a pattern", "{Type: String, AllowedPattern: \"[a-z]{2,1224}\"}", map[string]string{"P": "a"}, `t.yaml:3: parameter P: "a" does not match [a-z]{2,1224}`},
 		{"a value that is never shown", "{Type: String, NoEcho: true, MinLength: 8, AllowedPattern: \"[a-z]+\"}", map[string]string{"P": "s3cret"},
@@ -66,7 +67,7 @@ func TestTemplate_Deploy_functions(t *testing.T) {
 	const head = `Parameters:
   Count: {Type: Number, Default: 15}
   Empty: {Type: String, Default: ""}
-  List: {Type: CommaDelimitedList, Default: "a, b,c"}
+  List: {Type: CommaDelimitedList, Default: "a, b,c", AllowedPattern: "[a-z]"}
 Mappings:
   Sizes: {us-east-1: {memory: 256, zones: [x, z]}}
 Conditions:

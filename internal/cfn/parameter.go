@@ -123,7 +123,8 @@ func (p *parameter) check(value string, report func(format string, args ...any))
 			}
 		}
 	}
-	if p.pattern != nil && !p.pattern.MatchString(value) {
+	// Source: CloudFormation User Guide, Parameters: AllowedPattern must match each value of a CommaDelimitedList. Read 2026-11.
+	if p.pattern != nil && slices.ContainsFunc(p.split(value), func(one string) bool { return !p.pattern.MatchString(one) }) {
 		report("%s does not match %s%s", shown, p.patternAsSet, because)
 	}
 	length := float64(len([]rune(value)))

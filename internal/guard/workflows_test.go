@@ -11,6 +11,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
+
+	"ec2patch/internal/cfn"
+	"ec2patch/internal/guard"
 )
 
 type workflow struct {
@@ -165,6 +168,25 @@ func TestWorkflows_inputs(t *testing.T) {
 			names = append(names, strings.TrimSuffix(filepath.Base(path), ".json"))
 		}
 		assert.Equal(t, names, w.On.Dispatch.Inputs["scenario"].Options, "every example can be chosen, and nothing else")
+	}
+}
+
+// Who may take the roles is named one by one, each with its repository.
+func TestSubjects(t *testing.T) {
+	template, err := cfn.Load(guard.GitHub, read(t, guard.GitHub))
+	require.NoError(t, err)
+	for subjects, good := range map[string]bool{
+		"repo:org/repo:environment:patching":                                     true,
+		"repo:org@1/repo@2:environment:patching, repo:org/repo:ref:refs/heads/*": true,
+		"repo:org/repo:ref:refs/tags/v1,repo:*":                                  false,
+		"repo:org/repo:ref:refs/heads/main,*":                                    false,
+		"repo:org/repo:ref:refs/heads/main,":                                     false,
+		"repo:org/*:environment:patching":                                        false,
+		"repo:org/repo:pull_request":                                             false,
+	} {
+		_, err := template.Deploy(cfn.Deployment{StackName: "s", Account: hubAccount, Region: "us-east-1", Parameters: map[string]string{
+			"RunSubjects": subjects, "DataBucketName": "data", "DataKeyArn": dataKey, "ArtifactBucket": "artifacts"}})
+		assert.Equal(t, good, err == nil, "%s: %v", subjects, err)
 	}
 }
 
