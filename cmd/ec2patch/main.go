@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 	"golang.org/x/term"
 
 	"ec2patch/cloudformation"
@@ -80,9 +81,10 @@ func signedOperator(ctx context.Context, url string) (cli.Operator, error) {
 	return &operator.Client{URL: url, Region: conf.Region, Credentials: conf.Credentials, Now: time.Now}, nil
 }
 
-// hubRuns speaks to a hub's account in the hub's region, with the credentials that the AWS CLI would use.
+// hubRuns speaks to a hub's account in the hub's region, with the credentials that the AWS CLI would use. What the SDK has
+// to say is in its errors; its log would stand between the lines of a watch.
 func hubRuns(ctx context.Context, m hub.Machine) (cli.Runs, error) {
-	conf, err := config.LoadDefaultConfig(ctx, config.WithRegion(m.Region))
+	conf, err := config.LoadDefaultConfig(ctx, config.WithRegion(m.Region), config.WithLogger(logging.Nop{}))
 	if err != nil {
 		return nil, fmt.Errorf("AWS configuration: %w", err)
 	}
