@@ -2,11 +2,13 @@ package sim
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -306,5 +308,42 @@ func TestT15_LinkOfTheTemplate(t *testing.T) {
 func unsubscribe(r *rehearsal) {
 	for _, topic := range r.hub.OfType("AWS::SNS::Topic") {
 		r.world.Unsubscribe(topic.ARN, approver)
+	}
+}
+
+// unasked keeps SendApprovalRequest from asking again: from some moment on one of its calls fails.
+type unasked struct {
+	r    *rehearsal
+	call string
+	from time.Duration
+}
+
+func (u unasked) Before(c *world.Call) error {
+	if c.Name() == u.call && u.r.virtual() > u.from && c.SessionOf("ec2patch-SendApprovalRequest") {
+		return &smithy.GenericAPIError{Code: "ServiceUnavailable", Message: "out of order", Fault: smithy.FaultServer}
+	}
+	return nil
+}
+
+func (unasked) After(*world.Call) error { return nil }
+
+// Where a question cannot be asked for a week, it expires, and the rounds that
+// failed do not fill the history: R-13.
+func TestApproval_CannotBeAsked(t *testing.T) {
+	for _, call := range []string{"s3:GetObject", "sns:Publish"} {
+		for _, from := range []time.Duration{0, time.Hour} {
+			t.Run(fmt.Sprintf("%s fails after %s", call, from), func(t *testing.T) {
+				r := prepared(t, asks(`,"approvalTimeoutSeconds":604800`), ApproveTimeout)
+				r.world.Faults = unasked{r, call, from}
+				res := finish(t, r)
+				if call == "s3:GetObject" && from == 0 { // not even the question can be written
+					assert.Equal(t, patch.RunFailed, res.Status)
+					return
+				}
+				assert.Equal(t, patch.RunExpired, res.Status)
+				assert.InDelta(t, 7*24*3600, res.VirtualSeconds, 3600)
+				assert.Less(t, res.MaxHistoryEvents, 15_000)
+			})
+		}
 	}
 }

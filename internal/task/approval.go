@@ -199,13 +199,23 @@ func (a *Approvals) settle(ctx context.Context, in ApprovalInput) (SettleOutput,
 	switch {
 	case status == patch.ApprovalPending:
 		out.RoundSeconds = max(min(roundSeconds, seconds(rec.Expires.Sub(now))), 1)
-		if rec.RoundAt.Add(time.Minute).After(now) {
-			out.Seconds = seconds(time.Minute) // the round failed at once: do not ask again at once
-		}
+		out.Seconds = min(nextRound(rec, now), out.RoundSeconds)
 	case status == patch.ApprovalApproved && out.Then == "patch":
 		out.Seconds, err = a.pauseLeft(ctx, in, now)
 	}
 	return out, err
+}
+
+// nextRound is how long to wait before it is asked again: not at all after a
+// round that ran its course. One that could not be asked is tried again in a
+// minute, and the longer it lasts the less often, so that the rounds of a week
+// without mail, or without the plan's bucket, still fit into a history.
+func nextRound(rec patch.Approval, now time.Time) int {
+	const slack = 30 // seconds that the end of a round may take
+	if lasted := seconds(now.Sub(rec.RoundAt)); lasted >= roundSeconds && lasted <= roundSeconds+slack {
+		return 0
+	}
+	return min(max(seconds(now.Sub(rec.Asked))/20, seconds(time.Minute)), roundSeconds)
 }
 
 // note writes a question that could not be asked.

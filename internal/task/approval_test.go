@@ -109,6 +109,37 @@ func TestApprovals_Settle(t *testing.T) {
 	}
 }
 
+// A round that could not be asked is not asked again at once: what fails would
+// fill the history.
+func TestApprovals_NextRound(t *testing.T) {
+	const minute, round = time.Minute, 15 * time.Minute
+	for _, tt := range []struct {
+		name                  string
+		asked, began, expires time.Duration // before and after now
+		want                  int
+	}{
+		{name: "the round ran its course", asked: 3 * time.Hour, began: round, expires: time.Hour, want: 0},
+		{name: "and ended slowly", asked: 3 * time.Hour, began: round + 30*time.Second, expires: time.Hour, want: 0},
+		{name: "the first one failed at once", asked: 0, began: 0, expires: time.Hour, want: 60},
+		{name: "one failed before it was written down", asked: 16 * minute, began: 17 * minute, expires: time.Hour, want: 60},
+		{name: "none was ever written down", asked: 16 * minute, began: 1e6 * time.Hour, expires: time.Hour, want: 60},
+		{name: "it has failed for an hour", asked: time.Hour, began: time.Second, expires: time.Hour, want: 180},
+		{name: "it has failed for days", asked: 72 * time.Hour, began: time.Second, expires: time.Hour, want: 900},
+		{name: "never past the deadline", asked: time.Hour, began: time.Second, expires: 20 * time.Second, want: 20},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newAsker(t)
+			rec := a.rec
+			rec.Asked, rec.RoundAt, rec.Expires = a.now.Add(-tt.asked), a.now.Add(-tt.began), a.now.Add(tt.expires)
+			a.table.put(patch.ApprovalKey(rec.ID), rec)
+			out, err := a.settle(t)
+			require.NoError(t, err)
+			assert.Equal(t, patch.ApprovalPending, out.Status)
+			assert.Equal(t, tt.want, out.Seconds)
+		})
+	}
+}
+
 // closeRun closes the run as the event of its execution's end does.
 func (a *asker) closeRun() {
 	a.table.put(patch.RunKey(standRun), patch.RunRow{Run: standRun, Status: patch.RunAborted, Digest: a.rec.Digest, Ended: a.now})
