@@ -213,14 +213,34 @@ func (s *Spoke) ByMarker(ctx context.Context, marker string, since time.Time) (i
 // Output is the end of what the patch step of the instance's platform printed.
 // Source: GetCommandInvocation needs PluginName for a document of several steps, read 2026-11.
 func (s *Spoke) Output(ctx context.Context, id patch.CommandID, instance patch.InstanceID, platform patch.Platform, limit int) (string, error) {
-	out, err := s.clients.SSM.GetCommandInvocation(ctx, &ssm.GetCommandInvocationInput{
-		CommandId: aws.String(string(id)), InstanceId: aws.String(string(instance)), PluginName: aws.String("Patch" + string(platform)),
-	})
+	out, err := s.invocation(ctx, id, instance, platform)
 	if err != nil {
-		return "", wrap(err, "read output of command %s on %s", id, instance)
+		return "", err
 	}
 	text := []rune(aws.ToString(out.StandardOutputContent) + aws.ToString(out.StandardErrorContent))
 	return string(text[max(0, len(text)-limit):]), nil
+}
+
+// notStarted is the response code of a step that has not started, or was not
+// received. Source: SSM GetCommandInvocation ResponseCode, read 2026-11.
+const notStarted = -1
+
+// Began tells whether the agent has begun: SSM has a time at which it did, or a
+// response.
+func (s *Spoke) Began(ctx context.Context, id patch.CommandID, instance patch.InstanceID, platform patch.Platform) (bool, error) {
+	out, err := s.invocation(ctx, id, instance, platform)
+	if err != nil {
+		return false, err
+	}
+	return out.ResponseCode != notStarted || aws.ToString(out.ExecutionStartDateTime) != "", nil
+}
+
+// invocation reads the step of the document that fits the platform.
+func (s *Spoke) invocation(ctx context.Context, id patch.CommandID, instance patch.InstanceID, platform patch.Platform) (*ssm.GetCommandInvocationOutput, error) {
+	out, err := s.clients.SSM.GetCommandInvocation(ctx, &ssm.GetCommandInvocationInput{
+		CommandId: aws.String(string(id)), InstanceId: aws.String(string(instance)), PluginName: aws.String("Patch" + string(platform)),
+	})
+	return out, wrap(err, "read command %s on %s", id, instance)
 }
 
 // Cancel asks SSM to stop a command on these instances, or as a whole.

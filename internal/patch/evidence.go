@@ -45,6 +45,16 @@ func (i Invocation) Running() bool {
 // Started tells whether the agent began to work, as far as SSM knows.
 func (i Invocation) Started() bool { return i.Ran || i.Running() }
 
+// Doubtful tells whether the agent may have begun though nobody saw it: the
+// invocation was cancelled, or is not seen to end.
+func (i Invocation) Doubtful() bool {
+	switch i.Status {
+	case "", "Success", "Failed", "TimedOut":
+		return false
+	}
+	return !i.Ran
+}
+
 // Disrupts tells whether an invocation that ended badly may have touched its
 // instance. One that never reached the agent did not.
 func (i Invocation) Disrupts() bool {

@@ -30,7 +30,8 @@ type Evidence struct {
 	Lost       bool   // nobody can tell whether its command was accepted
 	Sent       time.Time
 	Invocation Invocation // zero if SSM never listed one
-	Closed     string     // why the target was closed, for what was cancelled before it started
+	Cancelled  string     // why we asked SSM to cancel what had not started, empty if we did not
+	Unsure     bool       // SSM does not say whether the agent began; what is known is in Invocation.Ran
 
 	Presence Presence
 	After    *PatchState
@@ -72,10 +73,20 @@ func Judge(e Evidence) Finding {
 	case "":
 		return e.judgeLost()
 	}
-	if !e.Invocation.Started() {
-		return settled(Undeliverable, "the agent did not take the command before its deadline")
+	switch {
+	case e.began():
+		return settled(TimedOut, "it began, and was never seen to end")
+	case e.Unsure:
+		return unsure()
 	}
-	return settled(TimedOut, "still running past the command's deadline")
+	return settled(Undeliverable, "the agent was never seen to take the command")
+}
+
+// began tells whether the agent has begun, by SSM or by the host's own evidence.
+func (e Evidence) began() bool { return e.Invocation.Started() || e.fresh() == "" }
+
+func unsure() Finding {
+	return Finding{Outcome: Unknown, Reason: "SSM does not say whether the agent had begun when the command was cancelled"}
 }
 
 func (e Evidence) judgeUnsent() Finding {
@@ -100,7 +111,7 @@ func (e Evidence) judgeLost() Finding {
 func (e Evidence) judgeDetails() (Finding, bool) {
 	switch e.Invocation.Details {
 	case "Terminated", "RateExceeded":
-		return settled(NotSent, orElse(e.Closed, ReasonBudget)), true
+		return e.judgeDropped(), true
 	case "Undeliverable":
 		return settled(Undeliverable, "SSM could not reach the agent"), true
 	case "InvalidPlatform":
@@ -109,6 +120,18 @@ func (e Evidence) judgeDetails() (Finding, bool) {
 		return settled(Failed, "SSM was denied access to the instance"), true
 	}
 	return Finding{}, false
+}
+
+// judgeDropped judges what SSM itself took back: after too many errors, or
+// because the account had too many commands.
+func (e Evidence) judgeDropped() Finding {
+	switch {
+	case e.began():
+		return settled(TimedOut, "SSM ended the command while it was running")
+	case e.Invocation.Details == "RateExceeded":
+		return settled(NotSent, ReasonAccount)
+	}
+	return settled(NotSent, ReasonBudget)
 }
 
 func (e Evidence) judgeFailed() Finding {
@@ -122,17 +145,20 @@ func (e Evidence) judgeFailed() Finding {
 }
 
 func (e Evidence) judgeTimedOut() Finding {
-	if e.Invocation.Details == "DeliveryTimedOut" && !e.Invocation.Ran {
+	if e.Invocation.Details == "DeliveryTimedOut" && !e.began() {
 		return settled(Undeliverable, "the agent did not take the command in time")
 	}
 	return settled(TimedOut, "the command ran into its time limit")
 }
 
 func (e Evidence) judgeCancelled() Finding {
-	if e.Invocation.Ran || e.fresh() == "" {
+	switch {
+	case e.began():
 		return settled(TimedOut, "cancelled while it was running")
+	case e.Unsure:
+		return unsure()
 	}
-	return settled(NotSent, orElse(e.Closed, ReasonAbort))
+	return settled(NotSent, orElse(e.Cancelled, ReasonAbort)) // an abort too, if somebody else did it
 }
 
 func (e Evidence) judgeSuccess() Finding {

@@ -161,23 +161,30 @@ func TestJudge_command(t *testing.T) {
 		{"failed, but the evidence is clean: both are told", with{status("Failed", "Failed", true)}, patch.Failed, true, "the patch command failed", "disagree"},
 		{"failed, and a clean state that is stale says nothing", with{status("Failed", "Failed", true), func(e *patch.Evidence) { e.After.Started = sentAt().Add(-time.Hour) }}, patch.Failed, true, "failed", ""},
 		{"ran into its time limit", with{status("TimedOut", "ExecutionTimedOut", true)}, patch.TimedOut, true, "time limit", ""},
-		{"not delivered in time", with{status("TimedOut", "DeliveryTimedOut", false)}, patch.Undeliverable, true, "did not take", ""},
+		{"not delivered in time", with{status("TimedOut", "DeliveryTimedOut", false), noEvidence}, patch.Undeliverable, true, "did not take", ""},
+		{"delivery timed out, and the host shows that it ran", with{status("TimedOut", "DeliveryTimedOut", false)}, patch.TimedOut, true, "time limit", ""},
+		{"pending for ever, and the host shows that it ran", with{status("Pending", "Pending", false)}, patch.TimedOut, true, "never seen to end", ""},
+		{"cancelled, and SSM does not say whether it began", with{status("Cancelled", "Cancelled", false), noEvidence, unsure}, patch.Unknown, false, "does not say", ""},
+		{"pending for ever, and SSM does not say whether it began", with{status("Pending", "Pending", false), noEvidence, unsure}, patch.Unknown, false, "does not say", ""},
+		{"cancelled past the command's time, before it began", with{status("Cancelled", "Cancelled", false), noEvidence, func(e *patch.Evidence) { e.Cancelled = patch.ReasonExpired }}, patch.NotSent, true, patch.ReasonExpired, ""},
 		{"delivery timed out although it was seen running", with{status("TimedOut", "DeliveryTimedOut", true)}, patch.TimedOut, true, "time limit", ""},
 		{"cancelled while it ran", with{status("Cancelled", "Cancelled", true), noEvidence}, patch.TimedOut, true, "while it was running", ""},
 		{"cancelled, and the host shows that it ran", with{status("Cancelled", "Cancelled", false)}, patch.TimedOut, true, "while it was running", ""},
 		{"cancelled before it began", with{status("Cancelled", "Cancelled", false), noEvidence}, patch.NotSent, true, patch.ReasonAbort, ""},
-		{"cancelled before it began, the target was closed", with{status("Cancelled", "Cancelled", false), noEvidence, func(e *patch.Evidence) { e.Closed = patch.ReasonBudget }}, patch.NotSent, true, patch.ReasonBudget, ""},
+		{"cancelled before it began, for the budget", with{status("Cancelled", "Cancelled", false), noEvidence, func(e *patch.Evidence) { e.Cancelled = patch.ReasonBudget }}, patch.NotSent, true, patch.ReasonBudget, ""},
 		{"cancelling for ever before it began", with{status("Cancelling", "Cancelling", false), noEvidence}, patch.NotSent, true, patch.ReasonAbort, ""},
 		{"cancelling for ever while it ran", with{status("Cancelling", "Cancelling", true), noEvidence}, patch.TimedOut, true, "while it was running", ""},
-		{"pending past its deadline", with{status("Pending", "Pending", false), noEvidence}, patch.Undeliverable, true, "before its deadline", ""},
-		{"delayed past its deadline", with{status("Delayed", "Delayed", false), noEvidence}, patch.Undeliverable, true, "before its deadline", ""},
-		{"in progress past its deadline", with{status("InProgress", "InProgress", false), noEvidence}, patch.TimedOut, true, "past the command's deadline", ""},
-		{"pending again after it was seen running", with{status("Pending", "Pending", true), noEvidence}, patch.TimedOut, true, "past the command's deadline", ""},
-		{"a status that nobody knows", with{status("Paused", "Paused", false), noEvidence}, patch.Undeliverable, true, "before its deadline", ""},
+		{"pending past its deadline", with{status("Pending", "Pending", false), noEvidence}, patch.Undeliverable, true, "never seen to take", ""},
+		{"delayed past its deadline", with{status("Delayed", "Delayed", false), noEvidence}, patch.Undeliverable, true, "never seen to take", ""},
+		{"in progress past its deadline", with{status("InProgress", "InProgress", false), noEvidence}, patch.TimedOut, true, "never seen to end", ""},
+		{"pending again after it was seen running", with{status("Pending", "Pending", true), noEvidence}, patch.TimedOut, true, "never seen to end", ""},
+		{"a status that nobody knows", with{status("Paused", "Paused", false), noEvidence}, patch.Undeliverable, true, "never seen to take", ""},
 	} {
 		t.Run(test.name, test.check)
 	}
 }
+
+func unsure(e *patch.Evidence) { e.Unsure = true }
 
 // SSM's details decide whatever status stands beside them: which one does is
 // nowhere documented.
@@ -185,8 +192,9 @@ func TestJudge_details(t *testing.T) {
 	for _, beside := range []string{"Failed", "Cancelled", "TimedOut", "Pending", ""} {
 		for _, test := range []judgeCase{
 			{"terminated by the error limit", with{status(beside, "Terminated", false), noEvidence}, patch.NotSent, true, patch.ReasonBudget, ""},
-			{"terminated, the target was closed", with{status(beside, "Terminated", false), noEvidence, func(e *patch.Evidence) { e.Closed = patch.ReasonAbort }}, patch.NotSent, true, patch.ReasonAbort, ""},
-			{"over a service limit", with{status(beside, "RateExceeded", false), noEvidence}, patch.NotSent, true, patch.ReasonBudget, ""},
+			{"terminated, and cancelled as well", with{status(beside, "Terminated", false), noEvidence, func(e *patch.Evidence) { e.Cancelled = patch.ReasonAbort }}, patch.NotSent, true, patch.ReasonBudget, ""},
+			{"terminated while it ran", with{status(beside, "Terminated", true), noEvidence}, patch.TimedOut, true, "while it was running", ""},
+			{"over a service limit", with{status(beside, "RateExceeded", false), noEvidence}, patch.NotSent, true, patch.ReasonAccount, ""},
 			{"undeliverable", with{status(beside, "Undeliverable", false), noEvidence}, patch.Undeliverable, true, "could not reach", ""},
 			{"wrong platform", with{status(beside, "InvalidPlatform", false), noEvidence}, patch.Failed, true, "platform", ""},
 			{"access denied", with{status(beside, "AccessDenied", false), noEvidence}, patch.Failed, true, "denied", ""},
@@ -233,6 +241,7 @@ func drawEvidence(t *rapid.T) patch.Evidence {
 	e.Invocation.Status = rapid.SampledFrom([]string{"", "Pending", "InProgress", "Delayed", "Success", "Cancelled", "TimedOut", "Failed", "Cancelling"}).Draw(t, "status")
 	e.Invocation.Details = rapid.SampledFrom([]string{"", "Success", "Failed", "Terminated", "Undeliverable", "DeliveryTimedOut", "AccessDenied"}).Draw(t, "details")
 	e.Invocation.Ran = rapid.Bool().Draw(t, "ran")
+	e.Unsure = rapid.Bool().Draw(t, "unsure")
 	e.Presence.Exists = rapid.IntRange(0, 4).Draw(t, "exists") > 0
 	e.Presence.Running, e.Presence.Online = rapid.Bool().Draw(t, "running"), rapid.Bool().Draw(t, "online")
 	e.After = &patch.PatchState{
@@ -261,6 +270,9 @@ func TestJudge_neverSuccessWithoutFreshEvidence(t *testing.T) {
 			assert.Equal(rt, 0, *a.Failed)
 			assert.Empty(rt, e.NotSent)
 			assert.True(rt, e.Presence.Exists)
+		}
+		if e.NotSent == "" {
+			assert.False(rt, got.Outcome == patch.NotSent && e.Invocation.Ran, "it began")
 		}
 		if !got.Settled {
 			return

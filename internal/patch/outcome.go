@@ -71,10 +71,11 @@ const (
 	ReasonLease    = "lease"
 	ReasonAccount  = "account"
 	ReasonRejected = "rejected"
-	ReasonExpired  = "expired"
+	ReasonExpired  = "expired" // the approval's time was over, or the command's before it started
 	ReasonOffline  = "offline"
 	ReasonOptedOut = "optedOut"
-	// ReasonStopped is the reason of the waves after one that was judged stop.
+	// ReasonStopped is the reason of what comes after a wave that was judged stop,
+	// after the end of the run, or when a target has no room for more.
 	ReasonStopped = "stopped"
 )
 

@@ -137,7 +137,8 @@ type TargetRow struct {
 	Verifying   Mark            `json:"verifying"` // the first look of verify
 	Ended       time.Time       `json:"ended,omitzero"`
 	Outcomes    map[Outcome]int `json:"outcomes,omitempty"`
-	Bad         int             `json:"bad"` // outcomes that count as failures
+	Bad         int             `json:"bad"`      // outcomes that count as failures
+	CutShort    int             `json:"cutShort"` // instances that were not sent though they could have been
 	ResultHash  string          `json:"resultHash,omitempty"`
 	Audit       ChainHead       `json:"audit"`
 }
@@ -179,8 +180,9 @@ type Intent struct {
 	Waited         int          `json:"waited"` // by the state machine until then
 	CommandID      CommandID    `json:"commandId,omitempty"`
 	Sent           time.Time    `json:"sent,omitzero"`
-	Rejected       string       `json:"rejected,omitempty"` // the definite refusal
-	Lost           bool         `json:"lost,omitempty"`     // nobody can tell whether it was accepted
+	Rejected       string       `json:"rejected,omitempty"`  // the definite refusal
+	Cancelled      string       `json:"cancelled,omitempty"` // why what had not started was asked to be cancelled
+	Lost           bool         `json:"lost,omitempty"`      // nobody can tell whether it was accepted
 	Ended          bool         `json:"ended,omitempty"`
 	Invocations    []Invocation `json:"invocations,omitempty"`
 }

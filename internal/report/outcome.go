@@ -77,7 +77,7 @@ func explain(o patch.Outcome, reason string) string {
 	case patch.ReasonRejected:
 		return "rejected: the approval was refused"
 	case patch.ReasonExpired:
-		return "expired: nobody approved in time"
+		return "expired: nobody approved in time, or the command's time was over before it started"
 	case patch.ReasonOffline:
 		return "offline: the agent was away when its turn came"
 	case patch.ReasonOptedOut:

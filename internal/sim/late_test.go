@@ -1,10 +1,15 @@
 package sim
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/sim/world"
 	"ec2patch/internal/task"
@@ -52,6 +57,31 @@ func abortAsItSends(t *testing.T, seed uint64) *rehearsal {
 			t.Error("nothing was aborted")
 		}
 	}}
+	return r
+}
+
+// cancelledOutside: somebody cancels commands in the console, a moment after
+// their agents began and before anybody of ours has looked.
+func cancelledOutside(t *testing.T, seed uint64) *rehearsal {
+	t.Helper()
+	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"50%","maxErrors":"100%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 8, PatchSeconds: 1800})
+	admin := &world.Principal{Account: first, RoleARN: "arn:aws:iam::" + first + ":role/Admin", SessionName: "admin"}
+	r.world.OnAgentEvent = func(e world.AgentEvent) {
+		r.agentEvent(e)
+		if e.Kind != world.AgentStarted {
+			return
+		}
+		r.world.After(time.Duration(seed)*time.Second, func() {
+			found := r.checks.found
+			r.world.IgnoreIAM = true
+			_, err := r.world.SSM(admin, region).CancelCommand(context.Background(), &ssm.CancelCommandInput{
+				CommandId: aws.String(e.CommandID), InstanceIds: []string{e.InstanceID},
+			})
+			r.world.IgnoreIAM = false
+			require.NoError(t, err)
+			r.checks.found = found // what the admin did
+		})
+	}
 	return r
 }
 

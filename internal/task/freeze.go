@@ -130,13 +130,13 @@ func makeIndex(input patch.Input, run patch.RunID, rows map[patch.Target]patch.T
 func overGuards(input patch.Input, rows map[patch.Target]patch.TargetRow, x patch.Index, last patch.Series) []string {
 	var why []string
 	if limit := input.Guards.MaxInstances; limit > 0 && x.Planned() > limit {
-		why = append(why, fmt.Sprintf("the plan has %d instances, guards.maxInstances allows %d", x.Planned(), limit))
+		why = append(why, fmt.Sprintf("the plan has %s, guards.maxInstances allows %d", patch.Count(x.Planned(), "instance"), limit))
 	}
 	if len(x.Unreachable) > 0 && input.OnUnreachable == patch.UnreachableStop {
-		why = append(why, fmt.Sprintf("%d account-regions cannot be reached and onUnreachable is stop", len(x.Unreachable)))
+		why = append(why, patch.Count(len(x.Unreachable), "account-region")+" cannot be reached and onUnreachable is stop")
 	}
 	if limit := last.Planned + input.Guards.MaxGrowth.Of(last.Planned); last.Run != "" && x.Planned() > limit {
-		why = append(why, fmt.Sprintf("the plan has %d instances, run %s had %d, guards.maxGrowth %s allows %d", x.Planned(), last.Run, last.Planned, input.Guards.MaxGrowth, limit))
+		why = append(why, fmt.Sprintf("the plan has %s, run %s had %d, guards.maxGrowth %s allows %d", patch.Count(x.Planned(), "instance"), last.Run, last.Planned, input.Guards.MaxGrowth, limit))
 	}
 	return append(why, overShare(input, rows)...)
 }
@@ -157,7 +157,7 @@ func overShare(input patch.Input, rows map[patch.Target]patch.TargetRow) []strin
 	for _, a := range SortedKeys(planned) {
 		limit := input.Guards.MaxShare.Of(running[a])
 		if running[a] > 0 && planned[a] > limit {
-			why = append(why, fmt.Sprintf("the plan has %d of the %d instances of account %s, guards.maxShare %s allows %d", planned[a], running[a], a, input.Guards.MaxShare, limit))
+			why = append(why, fmt.Sprintf("the plan has %d of the %s of account %s, guards.maxShare %s allows %d", planned[a], patch.Count(running[a], "instance"), a, input.Guards.MaxShare, limit))
 		}
 	}
 	return why
@@ -261,7 +261,7 @@ func (v *Inventory) freezeRows(ctx context.Context, input patch.Input, row patch
 	was := row.Version
 	row.Version++
 	row.Digest, row.Planned, row.Frozen, row.Unreachable = x.Digest, x.Planned(), x.Frozen, len(x.Unreachable)
-	entry, head := row.Audit.Append(patch.RunChain(x.Run), "freeze", "PlanFrozen", fmt.Sprintf("digest %s, %d instances", x.Digest, x.Planned()), v.Now())
+	entry, head := row.Audit.Append(patch.RunChain(x.Run), "freeze", "PlanFrozen", fmt.Sprintf("digest %s, %s", x.Digest, patch.Count(x.Planned(), "instance")), v.Now())
 	row.Audit = head
 	err := v.Table.Write(ctx,
 		Write{How: Audit, Key: entry.Key(), Item: entry},

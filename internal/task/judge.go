@@ -135,25 +135,25 @@ func (w *judged) consider() (patch.Verdict, string) {
 		return patch.VerdictStop, "the run was aborted"
 	}
 	if bad > 0 && w.run.AbortOnIssues {
-		return patch.VerdictStop, fmt.Sprintf("%d instances failed and abortOnIssues is set", bad)
+		return patch.VerdictStop, patch.Count(bad, "instance") + " failed and abortOnIssues is set"
 	}
 	if lost > 0 {
-		why = append(why, fmt.Sprintf("%d account-regions could not be brought to an end", lost))
+		why = append(why, patch.Count(lost, "account-region")+" could not be brought to an end")
 	}
 	if bad > w.row.FailLimit {
-		why = append(why, fmt.Sprintf("%d instances failed, the wave's budget is %d", bad, w.row.FailLimit))
+		why = append(why, fmt.Sprintf("%s failed, the wave's budget is %d", patch.Count(bad, "instance"), w.row.FailLimit))
 	}
 	if w.total.Failures > w.whole.FailLimit {
-		why = append(why, fmt.Sprintf("%d instances of the run failed, its budget is %d", w.total.Failures, w.whole.FailLimit))
+		why = append(why, fmt.Sprintf("%s of the run failed, its budget is %d", patch.Count(w.total.Failures, "instance"), w.whole.FailLimit))
 	}
 	if badAccounts > w.row.AccountsMax {
-		why = append(why, fmt.Sprintf("%d accounts are over their budget, the wave's limit is %d", badAccounts, w.row.AccountsMax))
+		why = append(why, fmt.Sprintf("%s over budget, the wave's limit is %d", patch.Count(badAccounts, "account"), w.row.AccountsMax))
 	}
 	if len(why) > 0 {
 		return patch.VerdictStop, strings.Join(why, "; ")
 	}
 	if unsent := w.cutShort(); unsent > 0 {
-		why := fmt.Sprintf("%d instances were not sent because their account-region was cut short", unsent)
+		why := patch.Count(unsent, "instance") + " not sent because the account-region was cut short"
 		if !w.installs() {
 			return patch.VerdictGood, why // a scan that is not whole harms nobody
 		}
@@ -217,14 +217,12 @@ func (w *judged) plannedOf(t patch.Target) int {
 	return 0
 }
 
-// cutShort counts the instances that were not sent because their target was
-// closed; one that was merely offline leaves no doubt about the others.
+// cutShort counts the instances that were not sent though they could have been;
+// one that was merely offline leaves no doubt about the others.
 func (w *judged) cutShort() int {
 	n := 0
 	for _, row := range w.targets {
-		if row.Closed != "" {
-			n += row.Outcomes[patch.NotSent]
-		}
+		n += row.CutShort
 	}
 	return n
 }

@@ -58,7 +58,7 @@ func TestJudge_budgets(t *testing.T) {
 		{"all good", 0, limits(1, 1, "10%"), "next", ""},
 		{"at the budget", 1, limits(1, 1, "10%"), "next", ""},
 		{"over the wave's budget", 2, limits(1, 1, "100%"), "stop", "wave's budget is 1"},
-		{"an account over its share", 2, limits(10, 0, "10%"), "stop", "1 accounts"},
+		{"an account over its share", 2, limits(10, 0, "10%"), "stop", "1 account over budget"},
 		{"an account over its share, one is tolerated", 2, limits(10, 1, "10%"), "next", ""},
 		{"one failure, abortOnIssues", 1, run(func(r *patch.RunRow) { r.AbortOnIssues = true }), "stop", "abortOnIssues"},
 		{"no failure, abortOnIssues", 0, run(func(r *patch.RunRow) { r.AbortOnIssues = true }), "next", ""},
@@ -112,7 +112,7 @@ func cutShort(approval patch.ApprovalMode, operation patch.Operation) func(*patc
 
 func shorten(s *site) {
 	edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) {
-		r.Closed, r.Outcomes = patch.ReasonAccount, map[patch.Outcome]int{patch.Patched: 4, patch.NotSent: 6}
+		r.CutShort, r.Outcomes = 6, map[patch.Outcome]int{patch.Patched: 4, patch.NotSent: 6}
 	})
 }
 
@@ -123,7 +123,7 @@ func TestJudge_doubt(t *testing.T) {
 		s := done(t, 0, cutShort(patch.ApproveNone, patch.Install))
 		shorten(s)
 		assert.Equal(t, "stop", s.judge().Next)
-		assert.Contains(t, s.wave().Reason, "6 instances were not sent")
+		assert.Contains(t, s.wave().Reason, "6 instances not sent")
 	})
 	t.Run("a scan harms nobody", func(t *testing.T) {
 		s := done(t, 0, cutShort(patch.ApproveNone, patch.Scan))

@@ -161,7 +161,7 @@ func (p *Poll) fold(ctx context.Context, k *look, c *patch.OpenCommand, listed [
 			k.lose(in)
 		}
 	default:
-		k.consider(c, in)
+		changed = k.consider(c, in) || changed
 	}
 	if changed || before == 0 {
 		k.intents = append(k.intents, in)
@@ -267,8 +267,9 @@ func (k *look) lose(in *patch.Intent) {
 	k.held += len(in.IDs) - ended
 }
 
-// consider decides whether the command, or a part of it, must be cancelled.
-func (k *look) consider(c *patch.OpenCommand, in *patch.Intent) {
+// consider decides whether the command, or a part of it, must be cancelled. It
+// tells whether it changed the intent.
+func (k *look) consider(c *patch.OpenCommand, in *patch.Intent) (changed bool) {
 	now := c.Time(k.now, k.waited)
 	late, _ := c.Overdue(now)
 	all := late || !c.Cancelled.IsZero() || (k.abort != nil && k.abort.CancelInFlight)
@@ -280,28 +281,44 @@ func (k *look) consider(c *patch.OpenCommand, in *patch.Intent) {
 			k.note(c, ids, "past its deadline or aborted")
 		}
 		k.cancels = append(k.cancels, cancellation{id: c.ID, ids: ids})
+		if late {
+			return because(in, patch.ReasonExpired)
+		}
+		return because(in, patch.ReasonAbort)
 	case k.stopping():
 		ids := unfinished(in, func(v patch.Invocation) bool { return !v.Ran && !v.Running() })
 		if len(ids) == 0 {
 			c.Cut = true
-			return
+			return false
 		}
 		k.note(c, ids, "not started: "+orDash(k.stop()))
 		k.cancels = append(k.cancels, cancellation{id: c.ID, ids: ids})
+		return because(in, k.stop())
 	case c.Stalled(now):
 		// An agent that died would keep its slot, and what is queued behind it, until the whole command is late.
 		ids := unfinished(in, patch.Invocation.Running)
 		if len(ids) == 0 || now.Sub(c.Asked) < askGap {
-			return
+			return false
 		}
 		c.Asked = now
 		k.note(c, ids, "past the command timeout")
 		k.cancels = append(k.cancels, cancellation{id: c.ID, ids: ids})
 	}
+	return false
+}
+
+// because keeps why what has not started is cancelled: the first reason is the
+// one that counts.
+func because(in *patch.Intent, why string) (changed bool) {
+	if in.Cancelled != "" {
+		return false
+	}
+	in.Cancelled = why
+	return true
 }
 
 func (k *look) note(c *patch.OpenCommand, ids []patch.InstanceID, why string) {
-	k.writes = append(k.writes, k.audit("poll", "CancelCommand", fmt.Sprintf("%s, %d instances, %s: %v", c.ID, len(ids), why, ids), k.now))
+	k.writes = append(k.writes, k.audit("poll", "CancelCommand", fmt.Sprintf("%s, %s, %s: %v", c.ID, patch.Count(len(ids), "instance"), why, ids), k.now))
 }
 
 // stop is why nothing more may be sent.
@@ -344,7 +361,7 @@ func (k *look) judge() {
 	case k.row.Fence != 0 && !k.holdsLease():
 		k.row.Closed = patch.ReasonLease
 	case k.row.Steps() >= k.row.MaxPolls:
-		k.row.Closed, k.row.Reason = patch.ReasonBudget, noRoom
+		k.row.Closed, k.row.Reason = patch.ReasonStopped, noRoom
 	default:
 		k.row.Closed = k.mustStop(k.now)
 	}

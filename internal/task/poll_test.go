@@ -291,7 +291,7 @@ func TestPoll_boundedPolls(t *testing.T) {
 	s.sendAll()
 	edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) { r.Polls = r.MaxPolls - 1 })
 	s.must(s.poll())
-	assert.Equal(t, patch.ReasonBudget, s.row().Closed)
+	assert.Equal(t, patch.ReasonStopped, s.row().Closed)
 	assert.Contains(t, s.row().Reason, "history")
 }
 

@@ -122,6 +122,8 @@ type Commands interface {
 	ByMarker(ctx context.Context, marker string, since time.Time) (id patch.CommandID, found bool, err error)
 	// Output is the end of what the command printed on an instance, at most limit characters.
 	Output(ctx context.Context, id patch.CommandID, instance patch.InstanceID, platform patch.Platform, limit int) (string, error)
+	// Began tells whether the agent has begun to work on the command.
+	Began(ctx context.Context, id patch.CommandID, instance patch.InstanceID, platform patch.Platform) (bool, error)
 	// Cancel asks SSM to stop the command on these instances, or on all if none is named.
 	Cancel(ctx context.Context, id patch.CommandID, ids []patch.InstanceID) error
 }

@@ -119,9 +119,9 @@ func (st *state) mustStop(now time.Time) string {
 	switch {
 	case st.abort != nil:
 		return patch.ReasonAbort
-	case st.run.Status != patch.RunRunning, st.wave.Verdict != "":
+	case st.run.Status != patch.RunRunning, st.wave.Verdict != "", st.row.Steps() >= st.row.MaxPolls:
 		return patch.ReasonStopped
-	case st.row.Steps() >= st.row.MaxPolls, st.row.OverBudget(), st.own.Failures > st.limit, st.counts.Failures > st.wave.FailLimit, st.total.Failures > st.whole.FailLimit:
+	case st.row.OverBudget(), st.own.Failures > st.limit, st.counts.Failures > st.wave.FailLimit, st.total.Failures > st.whole.FailLimit:
 		return patch.ReasonBudget
 	case !st.row.Busy.IsZero() && now.Sub(st.row.Busy) > leasePatience:
 		return patch.ReasonLease
@@ -320,7 +320,7 @@ func (s *Send) intend(ctx context.Context, st *state, in *patch.Intent, group in
 	writes := append(st.goesOn(), renew, Write{How: Create, Key: patch.SendKey(st.target, in.Batch), Item: *in})
 	if len(in.IDs) > 0 {
 		st.row.Pending = in.Batch
-		writes = append(writes, st.audit("send", "SendCommand", fmt.Sprintf("%s, %d instances, fence %d: %v", in.Marker, len(in.IDs), in.Fence, in.IDs), s.Now()))
+		writes = append(writes, st.audit("send", "SendCommand", fmt.Sprintf("%s, %s, fence %d: %v", in.Marker, patch.Count(len(in.IDs), "instance"), in.Fence, in.IDs), s.Now()))
 	}
 	return st.save(ctx, s.Table, writes...)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -176,6 +177,7 @@ type spoke struct {
 	progress    map[patch.CommandID]task.Progress
 	invocations map[patch.CommandID][]patch.Invocation
 	markers     map[string]patch.CommandID
+	began       map[patch.InstanceID]bool // of those that nobody saw running; SSM does not know the others
 	cancels     []string
 	onCancel    func()
 	lists       int
@@ -225,6 +227,14 @@ func (s *spoke) Invocations(_ context.Context, id patch.CommandID) ([]patch.Invo
 func (s *spoke) ByMarker(_ context.Context, marker string, _ time.Time) (patch.CommandID, bool, error) {
 	id, ok := s.markers[marker]
 	return id, ok, nil
+}
+
+func (s *spoke) Began(_ context.Context, _ patch.CommandID, id patch.InstanceID, _ patch.Platform) (bool, error) {
+	began, known := s.began[id]
+	if !known {
+		return false, errors.New("InvocationDoesNotExist")
+	}
+	return began, nil
 }
 
 func (s *spoke) Output(context.Context, patch.CommandID, patch.InstanceID, patch.Platform, int) (string, error) {

@@ -183,6 +183,7 @@ func (v *Verify) look(ctx context.Context, st *state, first, final bool) (Target
 	if err != nil {
 		return TargetResult{}, err
 	}
+	scene.askBegun(ctx, leaf, former, facts)
 	var result TargetResult
 	for _, p := range leaf.Instances {
 		if r, ok := former[p.ID]; ok {
@@ -229,12 +230,13 @@ type fact struct {
 	sent       time.Time
 	command    patch.CommandID
 	invocation patch.Invocation
-	closed     string
+	cancelled  string // why we asked to cancel it
+	unsure     bool   // whether it began
 }
 
 // factsOf turns intents into one fact an instance. What no intent names was not sent.
 func factsOf(intents []patch.Intent, leaf patch.Leaf, st *state) map[patch.InstanceID]fact {
-	closed := orElse(st.row.Closed, orElse(st.mustStop(st.row.Verifying.At), patch.ReasonBudget))
+	closed := orElse(st.row.Closed, orElse(st.mustStop(st.row.Verifying.At), patch.ReasonStopped))
 	facts := map[patch.InstanceID]fact{}
 	for _, p := range leaf.Instances {
 		facts[p.ID] = fact{notSent: closed}
@@ -250,7 +252,7 @@ func factsOf(intents []patch.Intent, leaf patch.Leaf, st *state) map[patch.Insta
 			continue
 		}
 		for _, id := range in.IDs {
-			facts[id] = fact{lost: in.Lost || in.CommandID == "", sent: in.Written, command: in.CommandID, closed: closed,
+			facts[id] = fact{lost: in.Lost || in.CommandID == "", sent: in.Written, command: in.CommandID, cancelled: in.Cancelled,
 				invocation: patch.Invocation{InstanceID: id}}
 		}
 		for _, i := range in.Invocations {
@@ -306,6 +308,24 @@ func (v *Verify) scene(ctx context.Context, st *state, ids []patch.InstanceID) (
 	return s, err
 }
 
+// askBegun asks SSM of every invocation that ended, or never did, between two
+// looks whether its agent had begun: NotSent is said of none that had. An answer
+// that does not come leaves the doubt.
+func (s *scene) askBegun(ctx context.Context, leaf patch.Leaf, former map[patch.InstanceID]patch.InstanceReport, facts map[patch.InstanceID]fact) {
+	if s.spoke == nil {
+		return
+	}
+	for _, p := range leaf.Instances {
+		f := facts[p.ID]
+		if _, settled := former[p.ID]; settled || f.command == "" || !f.invocation.Doubtful() {
+			continue
+		}
+		began, err := s.spoke.Began(ctx, f.command, p.ID, p.Platform)
+		f.invocation.Ran, f.unsure = began, err != nil
+		facts[p.ID] = f
+	}
+}
+
 // judge makes the report of one instance.
 func (s *scene) judge(leaf patch.Leaf, p patch.PlannedInstance, f fact) (patch.InstanceReport, bool) {
 	r := patch.InstanceReport{
@@ -323,7 +343,7 @@ func (s *scene) judge(leaf patch.Leaf, p patch.PlannedInstance, f fact) (patch.I
 	a := s.agents[p.ID]
 	e := patch.Evidence{
 		Operation: leaf.Operation, RebootOption: leaf.RebootOption, SnapshotID: leaf.SnapshotID, Planned: p,
-		NotSent: f.notSent, Lost: f.lost, Sent: f.sent, Invocation: f.invocation, Closed: f.closed,
+		NotSent: f.notSent, Lost: f.lost, Sent: f.sent, Invocation: f.invocation, Cancelled: f.cancelled, Unsure: f.unsure,
 		Presence: patch.Presence{
 			Exists: exists && m.State != "terminated" && m.State != "shutting-down", Running: m.State == "running",
 			Impaired: s.checks[p.ID].Impaired, Settling: s.checks[p.ID].Settling, Online: a.Online, LastPing: a.LastPing,
@@ -362,7 +382,7 @@ func printable(r rune) rune {
 // version of the target's row lets one call do it, once.
 func (v *Verify) finish(ctx context.Context, st *state, result TargetResult, hash string) error {
 	sent := map[patch.InstanceID]bool{}
-	st.row.Outcomes, st.row.Bad = map[patch.Outcome]int{}, 0
+	st.row.Outcomes, st.row.Bad, st.row.CutShort = map[patch.Outcome]int{}, 0, 0
 	wave, err := v.plan.bind(ctx, v.Objects, st)
 	if err != nil {
 		return err
@@ -372,6 +392,9 @@ func (v *Verify) finish(ctx context.Context, st *state, result TargetResult, has
 		st.row.Outcomes[r.Outcome]++
 		if r.Outcome.Class(wave.RebootOption, sent[r.InstanceID]) == patch.Failure {
 			st.row.Bad++
+		}
+		if r.Outcome == patch.NotSent && r.Reason != patch.ReasonOffline && r.Reason != patch.ReasonOptedOut {
+			st.row.CutShort++
 		}
 	}
 	st.row.Status, st.row.Ended, st.row.ResultHash = patch.TargetVerified, result.At, hash

@@ -302,3 +302,55 @@ func TestVerify_tamperedPlan(t *testing.T) {
 		})
 	}
 }
+
+// What was cancelled between two looks is NotSent only where SSM says that its
+// agent had not begun. The reason is why it was cancelled, and not what happened
+// to its target since.
+func TestVerify_cancelledUnseen(t *testing.T) {
+	cancelled := func(change func(s *site)) *site {
+		s := newSite(t, 2, serial)
+		s.sendAll()
+		require.Len(t, s.sent, 1)
+		change(s)
+		s.ended(1, "Success", "Pending")
+		s.spoke.progress["cmd-1"] = task.Progress{Targets: 2, Completed: 1}
+		s.must(s.poll())
+		s.ended(1, "Success", "Cancelled")
+		s.must(s.poll())
+		s.patched(s.sent[0].IDs[0])
+		s.now = s.now.Add(20 * time.Minute)
+		return s
+	}
+	abort := func(s *site) { s.table.put(patch.AbortKey(siteRun), patch.Abort{By: "ann"}) }
+	late := func(s *site) { s.now = s.row().Open[0].Deadline }
+	byHand := func(*site) {}
+	tests := []struct {
+		name    string
+		change  func(s *site)
+		began   string // yes, no, or empty: SSM does not say
+		outcome patch.Outcome
+		reason  string
+		short   int
+	}{
+		{"aborted before it began", abort, "no", patch.NotSent, patch.ReasonAbort, 1},
+		{"past its command's time before it began", late, "no", patch.NotSent, patch.ReasonExpired, 1},
+		{"cancelled by somebody else before it began", byHand, "no", patch.NotSent, patch.ReasonAbort, 1},
+		{"aborted after it began", abort, "yes", patch.TimedOut, "cancelled while it was running", 0},
+		{"cancelled by somebody else after it began", byHand, "yes", patch.TimedOut, "cancelled while it was running", 0},
+		{"SSM does not say", abort, "", patch.Unknown, "SSM does not say", 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := cancelled(test.change)
+			id := s.sent[0].IDs[1]
+			if test.began != "" {
+				s.spoke.began = map[patch.InstanceID]bool{id: test.began == "yes"}
+			}
+			s.verified()
+			r := s.outcome(id)
+			assert.Equal(t, test.outcome, r.Outcome)
+			assert.Contains(t, r.Reason, test.reason)
+			assert.Equal(t, test.short, s.row().CutShort, "the judge wants to know")
+		})
+	}
+}
