@@ -2,14 +2,17 @@ package lambdamain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	ddbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/organizations"
@@ -32,7 +35,7 @@ func AWS(ctx context.Context) (wire.AWS, error) {
 		return wire.AWS{}, fmt.Errorf("load the AWS configuration: %w", err)
 	}
 	return wire.AWS{
-		DynamoDB:   dynamodb.NewFromConfig(cfg),
+		DynamoDB:   dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.Retryer = patient() }),
 		S3:         s3.NewFromConfig(cfg),
 		SNS:        sns.NewFromConfig(cfg),
 		KMS:        kms.NewFromConfig(cfg),
@@ -44,6 +47,35 @@ func AWS(ctx context.Context) (wire.AWS, error) {
 		Metrics:    Metrics{Out: os.Stdout, Now: Wall},
 		Now:        Wall,
 	}, nil
+}
+
+// patient is the standard retryer, which also tries again what was only in another
+// transaction's way: targets that send at the same moment all look at the rows of
+// the run and the wave.
+func patient() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.Retryables = append(o.Retryables, retry.IsErrorRetryableFunc(contended))
+	})
+}
+
+// contended tells a transaction that met another one from one whose condition did
+// not hold: that one would never succeed. DynamoDB gives a reason for each action.
+func contended(err error) aws.Ternary {
+	var cancelled *ddbtypes.TransactionCanceledException
+	if !errors.As(err, &cancelled) {
+		return aws.UnknownTernary
+	}
+	met := aws.UnknownTernary
+	for _, r := range cancelled.CancellationReasons {
+		switch aws.ToString(r.Code) {
+		case "None":
+		case "TransactionConflict":
+			met = aws.TrueTernary
+		default:
+			return aws.FalseTernary
+		}
+	}
+	return met
 }
 
 // logSDK writes what the SDK has to say as lines of our own log.

@@ -30,15 +30,7 @@ func TestTable_LostAnswer(t *testing.T) {
 		}
 		says(200, "{}")(w, r)
 	}))
-	t.Cleanup(server.Close)
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-	} {
-		t.Setenv(name, value)
-	}
-	clients, err := AWS(t.Context())
-	require.NoError(t, err)
-	table := &cloud.Table{DynamoDB: clients.DynamoDB, State: "state", Audit: "audit"}
+	table := tableAt(t, server)
 	for range 2 {
 		require.NoError(t, table.Write(t.Context(),
 			task.Write{How: task.Create, Key: patch.Key{PK: "RUN#a", SK: "SEND#1"}, Item: stored{Version: 1}},
@@ -49,4 +41,50 @@ func TestTable_LostAnswer(t *testing.T) {
 	assert.Equal(t, tokens[0], tokens[1])
 	assert.Equal(t, tokens[2], tokens[3])
 	assert.NotEqual(t, tokens[0], tokens[2], "another write, another token")
+}
+
+// tableAt is the table as the Lambdas have it, with a server of the test's own behind it.
+func tableAt(t *testing.T, server *httptest.Server) *cloud.Table {
+	t.Helper()
+	t.Cleanup(server.Close)
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+	} {
+		t.Setenv(name, value)
+	}
+	clients, err := AWS(t.Context())
+	require.NoError(t, err)
+	return &cloud.Table{DynamoDB: clients.DynamoDB, State: "state", Audit: "audit"}
+}
+
+// TestTable_Contention cancels a transaction once. One that met another is tried
+// again; one whose condition did not hold is not, whatever else was in its way.
+func TestTable_Contention(t *testing.T) {
+	cases := []struct {
+		name     string
+		reasons  string
+		requests int
+		want     error
+	}{
+		{"met another transaction", `{"Code":"TransactionConflict"},{"Code":"None"}`, 2, nil},
+		{"condition did not hold", `{"Code":"None"},{"Code":"ConditionalCheckFailed"}`, 1, patch.ErrConflict},
+		{"both", `{"Code":"TransactionConflict"},{"Code":"ConditionalCheckFailed"}`, 1, patch.ErrConflict},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			requests := 0
+			table := tableAt(t, httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if requests++; requests == 1 {
+					says(400, `{"__type":"TransactionCanceledException","CancellationReasons":[`+c.reasons+`]}`)(w, r)
+					return
+				}
+				says(200, "{}")(w, r)
+			})))
+			err := table.Write(t.Context(),
+				task.Write{How: task.Require, Key: patch.Key{PK: "RUN#a", SK: "META"}, Field: "digest"},
+				task.Write{How: task.Create, Key: patch.Key{PK: "RUN#a", SK: "SEND#1"}, Item: stored{Version: 1}})
+			assert.ErrorIs(t, err, c.want)
+			assert.Equal(t, c.requests, requests)
+		})
+	}
 }
