@@ -211,7 +211,11 @@ func (a *app) startFailed(ctx context.Context, runs Runs, name string, err error
 	case errors.Is(err, hub.ErrNameTaken):
 		text := fmt.Sprintf("a run %s exists already, with another input or at its end; nothing was started. Give another --name", name)
 		if x, err := runs.Describe(ctx, name); err == nil {
-			text = fmt.Sprintf("a run %s exists already: started %s, %s; nothing was started. Give another --name to start one more", name, stamp(x.Started), strings.ToLower(x.Status))
+			state := "ended " + x.Status
+			if x.Running() {
+				state = "goes on, with another input"
+			}
+			text = fmt.Sprintf("a run %s exists already: started %s, %s; nothing was started. Give another --name to start one more", name, stamp(x.Started), state)
 		}
 		return &ExitError{Code: ExitUsage, Err: errors.New(text)}
 	case ctx.Err() != nil:

@@ -106,6 +106,7 @@ func TestWatch(t *testing.T) {
 			r.Totals = patch.Totals{Outcomes: map[patch.Outcome]int{}}
 		})}},
 		{name: "watch-timeout", args: "watch october --timeout 5m", hub: anAccount{looks: begun}},
+		{name: "watch-nothing-seen", args: "watch october --timeout 5m", hub: anAccount{looks: [][]hub.Event{{}}}},
 		{name: "watch-unknown", args: "watch october"},
 		{name: "watch-bad-name", args: "watch a.b"},
 		{name: "watch-other-hub", args: "watch arn:aws:states:us-east-1:999999999999:execution:ec2patch-orchestrator:october --state-machine arn:aws:states:us-east-1:999999999999:stateMachine:other"},

@@ -16,7 +16,10 @@ const heartbeat = time.Minute
 
 // shown is how a run stands in the form that views take.
 func shown(run string, p hub.Progress, now time.Time) sim.Progress {
-	if !p.Ended.IsZero() {
+	switch {
+	case p.Started.IsZero():
+		now = p.Started // nothing is known yet
+	case !p.Ended.IsZero():
 		now = p.Ended
 	}
 	out := sim.Progress{Virtual: max(now.Sub(p.Started), 0), Phase: p.Phase, Wave: p.Wave}
@@ -68,6 +71,9 @@ type beatView struct {
 }
 
 func (v *beatView) show(p sim.Progress) {
+	if p.Phase == "" {
+		return
+	}
 	out := v.changes(p)
 	now := v.now()
 	if len(out) == 0 && now.Sub(v.last) >= heartbeat {

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -46,19 +47,20 @@ func (c *Client) Events(ctx context.Context, run string, after int64) ([]Event, 
 		if err != nil {
 			return nil, wrap(err, "read the history of run %s", run)
 		}
+		seen := false
 		for _, e := range out.Events {
-			if e.Id <= after {
-				slices.Reverse(all)
-				return all, nil
+			if e.Id > after {
+				all = append(all, event(e))
+			} else {
+				seen = true
 			}
-			all = append(all, event(e))
 		}
-		if out.NextToken == nil {
+		if seen || out.NextToken == nil {
 			break
 		}
 		in.NextToken = out.NextToken
 	}
-	slices.Reverse(all)
+	slices.SortFunc(all, func(a, b Event) int { return cmp.Compare(a.ID, b.ID) })
 	return all, nil
 }
 

@@ -152,6 +152,22 @@ func TestClient_Events_pages(t *testing.T) {
 	assert.Equal(t, 2, calls)
 }
 
+// An order that AWS does not promise is none that a look relies on.
+func TestClient_Events_order(t *testing.T) {
+	c := server(t, func(*http.Request, string) (int, string) {
+		return 200, `{"events":[{"id":1,"timestamp":1,"type":"ExecutionStarted"},{"id":2,"timestamp":1,"type":"PassStateEntered"},{"id":3,"timestamp":1,"type":"PassStateExited"}]}`
+	})
+	for after, want := range [][]int64{{1, 2, 3}, {2, 3}, {3}, nil} {
+		events, err := c.Events(t.Context(), "october", int64(after))
+		require.NoError(t, err)
+		var ids []int64
+		for _, e := range events {
+			ids = append(ids, e.ID)
+		}
+		assert.Equal(t, want, ids)
+	}
+}
+
 func TestFollower_unknown(t *testing.T) {
 	var f hub.Follower
 	f.See([]hub.Event{
