@@ -29,7 +29,8 @@ type checks struct {
 	down     map[string]map[string]bool
 	writes   int // to DynamoDB
 
-	handedOver bool // an operator gave a lease to somebody else by hand
+	skew       time.Duration // by which the clocks of two functions may differ
+	handedOver bool          // an operator gave a lease to somebody else by hand
 
 	maxPayload    int
 	transactItems int

@@ -28,7 +28,7 @@ type tables struct {
 	tokens    map[string]string          // task token to approval
 	open      map[string]bool            // runs in the list of open ones
 	codes     map[string]string          // what a person types, by approval
-	token     string                     // of the last transaction
+	accepted  map[string]time.Time       // transactions, by token
 }
 
 // chainEnd is the last line of an audit chain.
@@ -52,9 +52,13 @@ func newTables() tables {
 	return tables{
 		chains: map[string]chainEnd{}, heads: map[string]chainEnd{}, audited: map[string]bool{}, leases: map[string]leaseRow{},
 		intents: map[string]*intentRow{}, byKey: map[string]*intentRow{}, approvals: map[string]map[string]bool{},
-		codes: map[string]string{}, states: map[string]string{}, tokens: map[string]string{}, open: map[string]bool{},
+		accepted: map[string]time.Time{}, codes: map[string]string{}, states: map[string]string{}, tokens: map[string]string{}, open: map[string]bool{},
 	}
 }
+
+// tokenHolds is how long DynamoDB knows a transaction by its token.
+// Source: TransactWriteItems, ClientRequestToken, read 2026-11.
+const tokenHolds = 10 * time.Minute
 
 type item = map[string]types.AttributeValue
 
@@ -68,10 +72,11 @@ func (c *checks) wrote(e world.Entry) {
 		c.changed(aws.ToString(in.TableName), in.Key)
 	case *dynamodb.TransactWriteItemsInput:
 		c.transactItems += len(in.TransactItems)
-		if again := aws.ToString(in.ClientRequestToken); again == c.tables.token {
-			return // tried again after a lost answer: it took effect the first time
+		token := aws.ToString(in.ClientRequestToken)
+		if c.now().Sub(c.tables.accepted[token]) < tokenHolds {
+			return // sent again after a lost answer: it took effect the first time
 		}
-		c.tables.token = aws.ToString(in.ClientRequestToken)
+		c.tables.accepted[token] = c.now()
 		for _, audit := range []bool{true, false} {
 			for _, a := range in.TransactItems {
 				c.action(a, audit)

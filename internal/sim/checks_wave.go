@@ -34,7 +34,7 @@ func (c *checks) judged(s *sending, former *waveFacts) {
 	r := s.run
 	pause := time.Duration(r.input.WavePauseSeconds) * time.Second
 	soak := time.Duration(former.input.HealthGate.SoakSeconds) * time.Second
-	if waited := s.at.Sub(former.last); waited < pause+soak {
+	if waited := s.at.Sub(former.last); waited < pause+soak-c.skew {
 		c.violate("R-06", "wave %s was sent to %s after wave %s ended; its soak is %s, the pause is %s", s.wave.input.Name, waited, former.input.Name, soak, pause)
 	}
 	for _, name := range []string{"wave " + former.input.Name, "accounts of wave " + former.input.Name} {
@@ -77,7 +77,7 @@ func (c *checks) gate(s *sending, former *waveFacts, until time.Time, soak time.
 			best = max(best, green)
 			green += gateStep
 		}
-		if best+2*gateStep < soak || best < 0 {
+		if best+2*gateStep+c.skew < soak || best < 0 {
 			c.violate("R-06", "wave %s was sent to although %s was green for %s at most, wave %s soaks %s", s.wave.input.Name, arn, max(best, 0), former.input.Name, soak)
 		}
 	}

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -192,11 +193,15 @@ func TestRun_faults(t *testing.T) {
 	struck := map[string]int{}
 	input := `{"waves":[{"name":"a","accounts":["` + first + `"],"regions":["` + region + `"],"ssm":{"maxConcurrency":"30%","maxErrors":"3"}},
 		{"name":"b","accounts":["` + second + `"],"regions":["` + region + `"],"ssm":{"maxConcurrency":"30%","maxErrors":"3"}}],"wavePauseSeconds":300}`
+	input = strings.Replace(input, `{"name":"a",`, `{"name":"a","healthGate":{"soakSeconds":600,"alarms":["arn:aws:cloudwatch:`+region+`:`+first+`:alarm:errors"]},`, 1)
 	for _, faults := range []string{"light", "storm", "swarm"} {
 		for seed := uint64(1); seed <= 7; seed++ {
 			o := options(t, input)
 			o.Seed, o.Faults, o.Instances = seed, faults, 10
-			res, err := Run(o)
+			r, err := prepare(o)
+			require.NoError(t, err)
+			require.NoError(t, r.world.AddAlarm(first, region, "errors", world.AlarmStep{State: "OK"}))
+			res, err := r.run()
 			require.NoError(t, err, replay("<the input of this test>", o))
 			assert.Empty(t, res.Violations, replay("<the input of this test>", o))
 			total := 0

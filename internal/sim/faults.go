@@ -22,16 +22,29 @@ type fault struct {
 }
 
 // classes are the faults that the rehearsal can inject, by the id of the fault
-// catalogue. Rates are per API call.
+// catalogue. Rates are per API call of the kind that the class strikes, those of
+// F-12, F-40 and F-41 per invocation, those of F-54 and F-55 per message.
 func classes() []fault {
 	return []fault{
 		{"F-01", 0.005, 0.05},   // throttled
 		{"F-02", 0.002, 0.03},   // server error before the effect
 		{"F-03", 0.001, 0.02},   // no answer, no effect
 		{"F-04", 0.001, 0.02},   // no answer, but the effect
+		{"F-05", 0.0005, 0.005}, // no answer, and the effect comes late
+		{"F-06", 0.002, 0.02},   // the SDK sends a request again
+		{"F-07", 0.002, 0.02},   // slow
 		{"F-10", 0.01, 0.1},     // short pages
+		{"F-12", 0.01, 0.1},     // the function's clock is off
 		{"F-38", 0.0005, 0.005}, // the process dies before or after the effect
+		{"F-40", 0.002, 0.02},   // the same event twice
+		{"F-41", 0.002, 0.02},   // Lambda does not start the function
 		{"F-49", 0.01, 0.1},     // keys that DynamoDB leaves out
+		{"F-53", 0.005, 0.05},   // an object arrives in part
+		{"F-54", 0.01, 0.1},     // a notice is refused, or its answer lost
+		{"F-55", 0.01, 0.1},     // a mail comes late, twice or never
+		{"F-58", 0.001, 0.01},   // the signing key is disabled
+		{"F-59", 0.01, 0.1},     // an alarm is missing or has no data
+		{"F-64", 0.002, 0.02},   // the audit table fails
 	}
 }
 
@@ -114,7 +127,7 @@ func (f *faults) Before(c *world.Call) error {
 	case f.strikes("F-38"):
 		panic(world.Crash{Call: c.Name() + " before its effect"})
 	}
-	return nil
+	return f.refused(c)
 }
 
 // After loses the answer of a call that took effect.
@@ -126,6 +139,8 @@ func (f *faults) After(c *world.Call) error {
 		return &world.ConnectionError{Call: c.Name()}
 	case f.strikes("F-38"):
 		panic(world.Crash{Call: c.Name() + " after its effect"})
+	case c.Service == "sns" && f.strikes("F-54"):
+		return &world.ConnectionError{Call: c.Name()}
 	}
 	return nil
 }

@@ -25,6 +25,8 @@ type lambda struct {
 	rand        *rand.Rand
 	invocations int
 	spent       time.Duration // billed
+	stage       *stage
+	faults      *faults // nil: none
 }
 
 // handlerNamed wires the task that a function's Handler names, as its binary's
@@ -76,6 +78,10 @@ const (
 // invoke runs one event. The handler acts at one virtual moment; its answer is
 // there when the time that its calls took has passed.
 func (l *lambda) invoke(payload []byte) (out []byte, took time.Duration, failure *asl.Failure) {
+	if failure = l.faults.notStarted(); failure != nil {
+		return nil, runtimeOverhead, failure
+	}
+	l.twin(payload)
 	l.invocations++
 	meter := &world.Meter{Spent: runtimeOverhead}
 	out, failure = l.call(world.WithMeter(context.Background(), meter), payload)
@@ -99,6 +105,8 @@ func (l *lambda) call(ctx context.Context, payload []byte) (out []byte, failure 
 			out, failure = nil, lambdaError("Runtime.ExitError", "RequestId: simulated Error: Runtime exited in "+crash.Call)
 		}
 	}()
+	l.stage.skew = l.faults.skew()
+	defer func() { l.stage.skew = 0 }()
 	out, err := l.handle(ctx, payload)
 	if err == nil {
 		return out, nil

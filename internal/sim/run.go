@@ -8,7 +8,6 @@ import (
 
 	"ec2patch/internal/asl"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/sim/world"
 )
 
 // Run rehearses one run from StartExecution to its report. Its error is
@@ -42,7 +41,13 @@ func prepare(o Options) (*rehearsal, error) {
 	r := &rehearsal{stage: s, faults: faults, targets: map[patch.Target]*watched{}, places: map[string][]*watched{}}
 	s.watcher = r
 	r.checks = newChecks(s)
+	if faults.rates["F-12"] > 0 {
+		r.checks.skew = 2 * clockOff
+	}
 	s.world.Faults = faults
+	for _, name := range sortedKeys(s.lambdas) {
+		s.lambdas[name].faults = faults
+	}
 	s.world.OnAgentEvent = r.agentEvent
 	return r, r.expectApprover()
 }
@@ -286,5 +291,3 @@ func (s *SeedsResult) add(seed uint64, r *Result) {
 		s.Failed = append(s.Failed, FailedSeed{Seed: seed, Rule: v.Rule, Detail: v.Detail})
 	}
 }
-
-var _ world.Faults = (*faults)(nil)

@@ -44,7 +44,8 @@ type stage struct {
 	lambdas map[string]*lambda // by name of the function
 	start   time.Time
 	metrics *metrics
-	watcher watcher // nil if nobody looks
+	watcher watcher       // nil if nobody looks
+	skew    time.Duration // how far the clock of the function that runs now is off
 
 	policies []*iam.Policy // of the hub's roles and the spoke role
 }
@@ -392,7 +393,7 @@ func (s *stage) newLambda(f cfn.Function) (*lambda, error) {
 	if err != nil {
 		return nil, fmt.Errorf("function %s: %w", f.Name, err)
 	}
-	return &lambda{function: f, handle: handler, rand: s.world.Rand("lambda/" + f.Name)}, nil
+	return &lambda{function: f, handle: handler, rand: s.world.Rand("lambda/" + f.Name), stage: s}, nil
 }
 
 // clients are the simulated AWS as one function's role sees it.
@@ -413,7 +414,7 @@ func (s *stage) clients(roleARN, name string) (wire.AWS, error) {
 			sending.Attempts = 1
 			return cloud.Clients{EC2: w.EC2(session, region), SSM: w.SSM(session, region), Sending: sending, CloudWatch: w.CloudWatch(session, region)}
 		},
-		Metrics: s.metrics, Now: w.Now,
+		Metrics: s.metrics, Now: func() time.Time { return w.Now().Add(s.skew) },
 	}, nil
 }
 

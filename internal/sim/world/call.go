@@ -104,8 +104,7 @@ func once[T any](ctx context.Context, w *World, c *Call, effect func() (T, error
 		w.Ledger.Calls = map[string]int{}
 	}
 	w.Ledger.Calls[c.Name()]++
-	spend(ctx, latency)
-	if err := ctx.Err(); err != nil {
+	if err := w.takes(ctx, c); err != nil {
 		return zero, err
 	}
 	if w.Faults != nil {
@@ -113,16 +112,15 @@ func once[T any](ctx context.Context, w *World, c *Call, effect func() (T, error
 			return zero, err
 		}
 	}
-	if err := w.authorize(c); err != nil {
-		w.Ledger.Denied = append(w.Ledger.Denied, err.Error())
-		return zero, err
+	if d := w.lateness(c); d > 0 {
+		return zero, later(w, c, d, effect)
 	}
-	out, err := effect()
+	out, err := arrive(w, c, effect)
+	if err == nil && w.twice(c) {
+		out, err = arrive(w, c, effect)
+	}
 	if err != nil {
 		return zero, err
-	}
-	if c.Mutating {
-		w.enter(c, out)
 	}
 	if w.Faults != nil {
 		if err := w.Faults.After(c); err != nil {

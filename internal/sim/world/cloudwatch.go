@@ -122,6 +122,15 @@ func (c *CloudWatch) DescribeAlarms(ctx context.Context, in *cloudwatch.Describe
 		out := &cloudwatch.DescribeAlarmsOutput{NextToken: next}
 		for _, a := range cut {
 			state, since := a.state(c.w.Now())
+			if f, ok := c.w.Faults.(MissingAlarms); ok {
+				missing, noData := f.Missing(call, a.name)
+				if missing {
+					continue
+				}
+				if noData {
+					state = cwtypes.StateValueInsufficientData
+				}
+			}
 			out.MetricAlarms = append(out.MetricAlarms, cwtypes.MetricAlarm{
 				AlarmName: aws.String(a.name), AlarmArn: aws.String(a.arn), StateValue: state,
 				StateUpdatedTimestamp: aws.Time(since), StateReason: aws.String("scripted"), ActionsEnabled: aws.Bool(true),

@@ -1,0 +1,124 @@
+package sim
+
+import (
+	"math"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/smithy-go"
+
+	"ec2patch/internal/sim/world"
+)
+
+const (
+	// latest is how late an effect comes at most.
+	latest = 30 * time.Minute
+	// latestSend is that of SendCommand: with the time that Run Command takes to
+	// list a command, what the product looks for. docs/faults.md has what a later one does.
+	latestSend = 2 * time.Minute
+	// slowest is how long one attempt takes at most.
+	slowest = 2 * time.Minute
+	// latestMail is how late a mail comes at most.
+	latestMail = time.Hour
+)
+
+// upTo draws a time from a second to most, short ones as likely as long ones.
+func (f *faults) upTo(most time.Duration) time.Duration {
+	return time.Duration(math.Exp(f.rand.Float64()*math.Log(most.Seconds())) * float64(time.Second))
+}
+
+// serves tells that a call is a function's own.
+func serves(c *world.Call) bool { return c.Service != "lambda" && !c.SessionOf("states") }
+
+// refused are the refusals of single services.
+func (f *faults) refused(c *world.Call) error {
+	switch {
+	case c.Service == "sns" && f.strikes("F-54"):
+		return &smithy.GenericAPIError{Code: "InternalError", Message: "The request processing has failed", Fault: smithy.FaultServer}
+	case c.Service == "kms" && f.strikes("F-58"):
+		return &kmstypes.DisabledException{Message: aws.String("the key is disabled")}
+	case audits(c) && f.strikes("F-64"):
+		return &smithy.GenericAPIError{Code: "InternalServerError", Message: "We encountered an internal error", Fault: smithy.FaultServer}
+	}
+	return nil
+}
+
+// audits tells whether a call has anything to do with the audit table.
+func audits(c *world.Call) bool {
+	switch in := c.Input.(type) {
+	case *dynamodb.PutItemInput:
+		return isAudit(in.TableName)
+	case *dynamodb.QueryInput:
+		return isAudit(in.TableName)
+	case *dynamodb.GetItemInput:
+		return isAudit(in.TableName)
+	case *dynamodb.TransactWriteItemsInput:
+		for _, a := range in.TransactItems {
+			if a.Put != nil && isAudit(a.Put.TableName) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Slow lets a call take its time.
+func (f *faults) Slow(c *world.Call) time.Duration {
+	if !serves(c) || !f.strikes("F-07") {
+		return 0
+	}
+	return f.upTo(slowest)
+}
+
+// Late lets a call that nobody waits for any more take effect.
+func (f *faults) Late(c *world.Call) time.Duration {
+	switch {
+	case !serves(c) || !f.strikes("F-05"):
+		return 0
+	case c.Name() == "ssm:SendCommand":
+		return f.upTo(latestSend)
+	}
+	return f.upTo(latest)
+}
+
+// Twice lets a request arrive again.
+func (f *faults) Twice(c *world.Call) bool { return serves(c) && f.strikes("F-06") }
+
+// Arriving cuts an object off.
+func (f *faults) Arriving(c *world.Call, n int) int {
+	if !serves(c) || !f.strikes("F-53") {
+		return n
+	}
+	return f.rand.IntN(n + 1)
+}
+
+// Deliver lets a mail come late, twice or never.
+func (f *faults) Deliver(world.Mail) (copies int, late time.Duration) {
+	if !f.strikes("F-55") {
+		return 1, 0
+	}
+	return f.rand.IntN(3), f.upTo(latestMail)
+}
+
+// Missing hides an alarm, or what it says.
+func (f *faults) Missing(_ *world.Call, _ string) (missing, noData bool) {
+	if !f.strikes("F-59") {
+		return false, false
+	}
+	missing = f.rand.IntN(2) == 0
+	return missing, !missing
+}
+
+var (
+	_ world.Faults         = (*faults)(nil)
+	_ world.ShortPages     = (*faults)(nil)
+	_ world.PartialBatches = (*faults)(nil)
+	_ world.SlowAnswers    = (*faults)(nil)
+	_ world.LateEffects    = (*faults)(nil)
+	_ world.Duplicates     = (*faults)(nil)
+	_ world.BrokenBodies   = (*faults)(nil)
+	_ world.MailFaults     = (*faults)(nil)
+	_ world.MissingAlarms  = (*faults)(nil)
+)
