@@ -173,17 +173,29 @@ func TestReport_whyNotSent(t *testing.T) {
 	edit(s, patch.WaveKey(siteRun, patch.WholeRun), func(w *patch.WaveRow) { w.FailLimit = 2 })
 	s.sendAll()
 	named := 0
-	for i, c := range s.sent {
-		statuses := slices.Repeat([]string{"Cancelled"}, len(c.IDs))
-		if i == 0 {
-			require.GreaterOrEqual(t, len(c.IDs), 2)
-			statuses[0], statuses[1] = "Failed", "Failed"
+	s.spoke.began = map[patch.InstanceID]bool{}
+	end := func(queued string) { // what is not the first two
+		for i, c := range s.sent {
+			statuses := slices.Repeat([]string{queued}, len(c.IDs))
+			if i == 0 {
+				require.GreaterOrEqual(t, len(c.IDs), 2)
+				statuses[0], statuses[1] = "Failed", "Failed"
+			}
+			s.ended(i+1, statuses...)
 		}
-		s.ended(i+1, statuses...)
+	}
+	for _, c := range s.sent {
 		named += len(c.IDs)
+		for _, id := range c.IDs {
+			s.spoke.began[id] = false
+		}
 	}
 	require.Greater(t, named, 2)
 	require.Less(t, named, 20)
+	end("Pending")
+	s.must(s.poll()) // sees the failures
+	s.must(s.poll()) // takes back what is queued
+	end("Cancelled")
 	for range 5 {
 		if s.must(s.poll()).Next == "verify" {
 			break
