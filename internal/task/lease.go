@@ -15,6 +15,11 @@ func (st *state) holdsLease() bool {
 	return st.row.Fence != 0 && st.lease.Run == st.target.Run && st.lease.Fence == st.row.Fence
 }
 
+// heldBy says who has the account-region, for people.
+func (st *state) heldBy() string {
+	return fmt.Sprintf("the account-region was held by run %s", st.lease.Run)
+}
+
 // leaseIsOld tells whether the lease must be renewed to last past the longest
 // gap between polls.
 func (st *state) leaseIsOld(now time.Time) bool {
@@ -61,7 +66,7 @@ func (s *Send) takeLease(ctx context.Context, st *state) (held bool, err error) 
 	if !st.leaseFound {
 		take.How = Create
 	}
-	st.row.Fence, st.row.Busy = st.lease.Fence, time.Time{}
+	st.row.Fence, st.row.Busy, st.row.Reason = st.lease.Fence, time.Time{}, ""
 	entry := st.audit("send", action, fmt.Sprintf("fence %d", st.lease.Fence), now)
 	if err := st.save(ctx, s.Table, append(st.goesOn(), take, entry)...); err != nil {
 		return false, err

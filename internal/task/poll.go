@@ -359,7 +359,7 @@ func (k *look) judge() {
 	case stuck && k.row.Stuck.Since(k.now, k.waited) >= healPatience:
 		k.row.Closed, k.row.Reason = patch.ReasonBudget, "instances that failed and are not back hold the whole concurrency"
 	case k.row.Fence != 0 && !k.holdsLease():
-		k.row.Closed = patch.ReasonLease
+		k.row.Closed, k.row.Reason = patch.ReasonLease, k.heldBy()
 	case k.row.Steps() >= k.row.MaxPolls:
 		k.row.Closed, k.row.Reason = patch.ReasonStopped, noRoom
 	default:

@@ -177,8 +177,11 @@ func (f *folder) explain(ctx context.Context, p piece, rows map[patch.Target]pat
 		if r.Outcome != patch.NotSent {
 			continue
 		}
+		t := patch.Target{Run: f.in.Run, Wave: r.Wave, Account: r.Account, Region: r.Region}
+		if r.Reason == patch.ReasonLease && r.Detail == "" {
+			r.Detail = rows[t].Reason
+		}
 		if r.Reason == patch.ReasonBudget && r.Detail == "" {
-			t := patch.Target{Run: f.in.Run, Wave: r.Wave, Account: r.Account, Region: r.Region}
 			if own == nil {
 				own = &patch.Counters{}
 				if err := f.Table.Load(ctx, &Row{Key: patch.AccountCountersKey(t), Into: own}); err != nil {

@@ -60,6 +60,7 @@ func (s *Send) step(ctx context.Context, in TargetInput) (Answer, error) {
 	}
 	if !st.holdsLease() {
 		if st.row.Fence != 0 {
+			st.row.Reason = st.heldBy()
 			return s.close(ctx, st, patch.ReasonLease) // another run took it over: ours is dead to it
 		}
 		if held, err := s.takeLease(ctx, st); err != nil || !held {
@@ -476,7 +477,7 @@ func (s *Send) busy(ctx context.Context, st *state, err error) (Answer, error) {
 	if err != nil {
 		return s.unreachable(ctx, st, err)
 	}
-	st.row.Busy = s.Now().UTC()
+	st.row.Busy, st.row.Reason = s.Now().UTC(), st.heldBy()
 	if err := st.save(ctx, s.Table); err != nil {
 		return Answer{}, err
 	}
