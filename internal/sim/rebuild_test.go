@@ -1,0 +1,140 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/wire"
+)
+
+// documentedRebuild is the payload that docs/operations.md tells operators.
+func documentedRebuild(t *testing.T, run patch.RunID) []byte {
+	t.Helper()
+	m := regexp.MustCompile(`--payload '(\{"task": "rebuild", "run": ")RUN("\})'`).FindSubmatch(read(t, "docs", "operations.md"))
+	require.NotNil(t, m, "docs/operations.md tells how a lost report is rebuilt")
+	return []byte(string(m[1]) + string(run) + string(m[2]))
+}
+
+// rebuilt loses the report and the roll-ups of every run, has the report rebuilt a
+// day later from what is left, and compares: the bytes are the same, and what
+// the report tells stands in the audit chains. I-41.
+func (r *rehearsal) rebuilt(t *testing.T) []Violation {
+	t.Helper()
+	c := r.checks
+	r.world.Faults = nil
+	r.world.After(24*time.Hour, func() {})
+	for r.world.Step() {
+	}
+	c.found = nil
+	for _, run := range c.order {
+		data, ok := r.world.Object(r.bucket(), patch.ReportObject(run.id, "json"))
+		if !ok {
+			continue
+		}
+		again := r.rebuiltReport(t, run.id)
+		if run.more > 0 {
+			// A redrive has looked at what the closed run had left: the report tells what is
+			// known now, and tells it the next time, too.
+			c.found, data = nil, again
+			r.rebuiltReport(t, run.id)
+		}
+		var rep patch.Report
+		require.NoError(t, json.Unmarshal(data, &rep))
+		c.everyone(run, &rep)
+		c.addsUp(&rep)
+		c.inAudit(run, &rep)
+	}
+	return c.found
+}
+
+// rebuiltReport loses and rebuilds one report, and returns its new report.json.
+func (r *rehearsal) rebuiltReport(t *testing.T, run patch.RunID) []byte {
+	t.Helper()
+	was := map[string][]byte{}
+	rollUp := regexp.MustCompile(`/results/[^/]+/\d{12}\.json$`)
+	for _, key := range r.world.Objects(r.bucket(), patch.Prefix(run)) {
+		report := strings.HasPrefix(key, patch.Prefix(run)+"report.")
+		if report {
+			was[key], _ = r.world.Object(r.bucket(), key)
+		}
+		if report || rollUp.MatchString(key) || strings.Contains(key, "/slices/") {
+			r.world.PlaceObject(r.bucket(), key, nil)
+		}
+	}
+	require.Len(t, was, 3, run)
+	_, _, failure := r.lambdaOf(wire.Verify).invoke(documentedRebuild(t, run))
+	if failure != nil {
+		r.checks.violate("I-41", "the report of %s cannot be rebuilt: %s %s", run, failure.Error, failure.Cause)
+		return nil
+	}
+	for _, key := range sortedKeys(was) {
+		is, _ := r.world.Object(r.bucket(), key)
+		if !bytes.Equal(is, was[key]) {
+			r.checks.violate("I-41", "%s was rebuilt with other bytes: %s", key, difference(was[key], is))
+		}
+	}
+	data, _ := r.world.Object(r.bucket(), patch.ReportObject(run, "json"))
+	return data
+}
+
+// difference is where two texts part.
+func difference(a, b []byte) string {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	around := func(s []byte) string { return string(s[max(n-60, 0):min(n+60, len(s))]) }
+	return "..." + around(a) + "... and ..." + around(b) + "..."
+}
+
+// inAudit looks for every send, decision and verdict of a report in the audit.
+func (c *checks) inAudit(r *runFacts, rep *patch.Report) {
+	for _, i := range rep.Instances {
+		s := c.commands[string(i.CommandID)]
+		if i.CommandID != "" && (s == nil || !c.tables.audited[auditKey("named", s.marker, string(i.InstanceID))]) {
+			c.violate("I-41", "the report has %s in command %s, the audit does not", i.InstanceID, i.CommandID)
+		}
+	}
+	for _, a := range rep.Approvals {
+		id := patch.ApprovalID(r.id, a.Scope)
+		for _, d := range a.Decisions {
+			if d.Counted && !c.audits("APPROVAL#"+id, "Decided", d.Decision+" by "+d.Identity+",") {
+				c.violate("I-41", "the report has a decision of %s on %s, the audit does not", d.Identity, a.Scope)
+			}
+		}
+		if a.Status == patch.ApprovalRejected && len(a.Decisions) == 0 {
+			c.violate("I-41", "%s was rejected, and the report tells of no decision", a.Scope)
+		}
+	}
+	for _, w := range rep.Waves {
+		byPeople := strings.Contains(w.Reason, "; going on was ") // their decision is in the audit
+		if w.Verdict != "" && !byPeople && !c.audits("RUN#"+string(r.id), "Verdict", "wave "+w.Name+": "+string(w.Verdict)+";") {
+			c.violate("I-41", "the report judges wave %s %s, the audit does not", w.Name, w.Verdict)
+		}
+	}
+	if !c.audits("RUN#"+string(r.id), "RunEnded", string(rep.Status)+";") {
+		c.violate("I-41", "the report says that run %s ended %s, the audit does not", r.id, rep.Status)
+	}
+}
+
+// audits tells whether a chain has a line of that action that begins so.
+func (c *checks) audits(chain, action, detail string) bool {
+	for _, table := range c.s.hub.OfType("AWS::DynamoDB::Table") {
+		if !strings.HasSuffix(table.Name, "-audit") {
+			continue
+		}
+		for _, row := range c.s.world.Items(table.ARN) {
+			if l := lineOf(row); l.Chain == chain && l.Action == action && strings.HasPrefix(l.Detail, detail) {
+				return true
+			}
+		}
+	}
+	return false
+}
