@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -155,16 +156,20 @@ type flaky struct {
 	fails int
 	err   error
 	tries int
+
+	sometimes bool // every other look
 }
 
 func (f *flaky) Events(ctx context.Context, run string, after int64) ([]hub.Event, error) {
 	f.tries++
-	if f.tries > 3 && f.fails > 0 {
+	if f.tries > 3 && f.fails > 0 && (!f.sometimes || f.tries%2 == 0) {
 		f.fails--
 		return nil, f.err
 	}
 	return f.anAccount.Events(ctx, run, after)
 }
+
+var errSometimes = errors.New("connection reset")
 
 func TestWatch_network(t *testing.T) {
 	tests := []struct {
@@ -175,12 +180,14 @@ func TestWatch_network(t *testing.T) {
 	}{
 		{"throttled for a while", 20, fmt.Errorf("x: %w", hub.ErrBusy), 0},
 		{"no network for a while", 39, errors.New("no route to host"), 0},
+		{"a bad network all day", 45, errSometimes, 0},
 		{"no network for long", 1000, errors.New("no route to host"), 1},
 		{"credentials ended", 1, fmt.Errorf("x: %w: ExpiredToken", hub.ErrDenied), 4},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			h := &flaky{anAccount: &anAccount{t: t, looks: story(t, "{}", succeeded()), reports: reported(t, 2, nil)}, fails: tt.fails, err: tt.err}
+			h := &flaky{anAccount: &anAccount{t: t, looks: story(t, "{}", succeeded()), reports: reported(t, 2, nil)}, fails: tt.fails, err: tt.err, sometimes: errors.Is(tt.err, errSometimes)}
+			h.looks = append(slices.Repeat(h.looks[:1], 100), h.looks...) // long enough
 			p := program()
 			p.Runs = func(context.Context, hub.Machine) (cli.Runs, error) { return h, nil }
 			c := run(t.Context(), p, []string{machineEnv}, "", "watch", "october")

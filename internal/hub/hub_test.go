@@ -121,7 +121,7 @@ func TestClient_overTheWire(t *testing.T) {
 
 func TestClient_errors(t *testing.T) {
 	for code, want := range map[string]error{
-		"AccessDeniedException": hub.ErrDenied, "ExpiredTokenException": hub.ErrDenied, "KmsAccessDeniedException": hub.ErrDenied,
+		"AccessDeniedException": hub.ErrDenied, "ExpiredTokenException": hub.ErrDenied, "ExpiredToken": hub.ErrDenied, "KmsAccessDeniedException": hub.ErrDenied,
 		"ExecutionDoesNotExist": hub.ErrNotFound, "StateMachineDoesNotExist": hub.ErrNotFound, "ExecutionAlreadyExists": hub.ErrNameTaken, "ThrottlingException": hub.ErrBusy,
 	} {
 		c := server(t, func(*http.Request, string) (int, string) {
