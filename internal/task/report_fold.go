@@ -169,8 +169,8 @@ func (f *folder) whyNotSent() string {
 	return patch.ReasonStopped
 }
 
-// explain adds to what was not sent which limit was hit, and that a command that
-// was cancelled before it started here is no contradiction.
+// explain adds to what was not sent which limit was hit. That it was named in a
+// command is no contradiction when this ended before it began there.
 func (f *folder) explain(ctx context.Context, p piece, rows map[patch.Target]patch.TargetRow, instances []patch.InstanceReport) error {
 	var own *patch.Counters // of the account, read when it is needed
 	for i := range instances {
@@ -192,7 +192,7 @@ func (f *folder) explain(ctx context.Context, p piece, rows map[patch.Target]pat
 			r.Detail = f.exceeded(t, rows[t], *own)
 		}
 		if r.CommandID != "" {
-			r.Detail = appended(r.Detail, "the command was cancelled before it started on this instance")
+			r.Detail = appended(r.Detail, "its command ended before it began on this instance")
 		}
 	}
 	return nil

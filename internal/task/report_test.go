@@ -164,8 +164,8 @@ func TestReport_foreignResult(t *testing.T) {
 	}
 }
 
-// What was not sent says which limit was hit, and of a command that was
-// cancelled before it started that it was.
+// What was not sent says which limit was hit, and that its command, if it was in
+// one, ended before it began.
 func TestReport_whyNotSent(t *testing.T) {
 	s := newSite(t, 20, func(l *patch.Leaf, _ *patch.TargetRow, w *patch.WaveRow, _ *patch.RunRow) {
 		l.Concurrency, l.ErrorLimit, w.FailLimit = 4, 1, 1
@@ -212,7 +212,7 @@ func TestReport_whyNotSent(t *testing.T) {
 		assert.Equal(t, patch.ReasonBudget, i.Reason, "the code stays")
 		assert.Contains(t, i.Detail, "budget of us-east-1 in account 111111111111: 2 failures, 1 allowed; budget of wave w: 2 failures, 1 allowed")
 		assert.NotContains(t, i.Detail, "the run:")
-		assert.Equal(t, i.CommandID != "", strings.HasSuffix(i.Detail, "; the command was cancelled before it started on this instance"), i.Detail)
+		assert.Equal(t, i.CommandID != "", strings.HasSuffix(i.Detail, "; its command ended before it began on this instance"), i.Detail)
 	}
 }
 
