@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -71,6 +73,43 @@ func TestDocs_faults(t *testing.T) {
 	}
 	slices.Sort(told)
 	assert.Equal(t, slices.Sorted(slices.Values(FaultNames())), told)
+}
+
+// Every rule stands in the table of docs/safety.md, or beneath it with the reason
+// why not, and every check that the table names is there.
+func TestDocs_safety(t *testing.T) {
+	page := string(read(t, "docs", "safety.md"))
+	var want []string
+	for n := range 15 {
+		want = append(want, fmt.Sprintf("R-%02d", n+1))
+	}
+	for n := range 50 {
+		if n < 24 || n >= 33 {
+			want = append(want, fmt.Sprintf("I-%02d", n+1))
+		}
+	}
+	for _, id := range want {
+		row := regexp.MustCompile("(?m)^\\|[^|]*\\b" + id + "\\b[^|]*\\|").MatchString(page)
+		assert.True(t, row || strings.Contains(page, "("+id+")"), "%s is missing", id)
+	}
+	code := ""
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		require.NoError(t, err)
+		code += string(data)
+	}
+	rows := regexp.MustCompile(`(?m)^\| [RI]-\d\d[^|]*\|[^|]*\|([^|]*)\|`).FindAllStringSubmatch(page, -1)
+	require.Greater(t, len(rows), 20)
+	for _, row := range rows {
+		names := regexp.MustCompile("`([A-Za-z_]+)`").FindAllStringSubmatch(row[1], -1)
+		assert.NotEmpty(t, names, row[0])
+		for _, name := range names {
+			is := regexp.MustCompile(`(?m)^func (\([a-z]+ \*?[a-z]+\) )?` + name[1] + `\(`).MatchString(code)
+			assert.True(t, is, "no check is named %s: %s", name[1], row[0])
+		}
+	}
 }
 
 // Every fate, and every field of the object that --format json prints, is explained.

@@ -251,6 +251,7 @@ func troubles() []trouble {
 			return r
 		}},
 		{"two runs", 4, twoRuns},
+		{"opposite orders", 4, oppositeOrders},
 		{"dead run", 3, deadRun},
 		{"stuck run", 3, stuckRun},
 		{"abort as it sends", 3, abortAsItSends},
@@ -440,6 +441,23 @@ func resumedAtOnce(t *testing.T, seed uint64) *rehearsal {
 	r.world.After(at, func() { require.NoError(t, r.engine.Stop(r.execution.ARN, "", "by hand")) })
 	input := strings.TrimSuffix(string(r.options.Input), "}") + `,"resume":"` + string(r.options.RunID) + `"}`
 	r.alsoRun(t, at+time.Duration(seed)*time.Second, r.options.RunID+"-again", input)
+	return r
+}
+
+// oppositeOrders: three runs whose waves take the same account-regions in
+// different orders. Each holds one wave's leases at a time, so none can wait for
+// another for ever: I-23.
+func oppositeOrders(t *testing.T, seed uint64) *rehearsal {
+	waves := func(accounts ...string) string {
+		var all []string
+		for _, a := range accounts {
+			all = append(all, `{"name":"w`+a[:1]+`","accounts":["`+a+`"],"regions":["us-east-1","us-west-2"]`+room+`}`)
+		}
+		return `{"waves":[` + strings.Join(all, ",") + `],"approval":"none"` + tolerant + `}`
+	}
+	r := inTrouble(t, waves(first, second, third), seed, map[bool]string{true: "light"}[seed%2 == 0], some(4, world.FateOK))
+	r.alsoRun(t, time.Duration(seed)*20*time.Second, "rehearsal-second", waves(third, second, first))
+	r.alsoRun(t, time.Duration(seed)*5*time.Minute, "rehearsal-third", waves(second, third, first))
 	return r
 }
 
