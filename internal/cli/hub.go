@@ -20,7 +20,7 @@ type Runs interface {
 	Start(ctx context.Context, run string, input []byte) (hub.Execution, error)
 	// Describe tells how a run's execution stands.
 	Describe(ctx context.Context, run string) (hub.Execution, error)
-	// List gives the newest runs, newest first.
+	// List gives the runs that go on and the newest of the others, newest first.
 	List(ctx context.Context, atMost int) ([]hub.Execution, error)
 	// Events gives the events of a run's history after one of them, oldest first.
 	Events(ctx context.Context, run string, after int64) ([]hub.Event, error)

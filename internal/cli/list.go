@@ -22,8 +22,9 @@ func (a *app) listCommand() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the newest runs of a hub",
-		Long: `Lists the runs of the last 90 days as Step Functions has them, newest first.
+		Short: "List the open and the newest runs of a hub",
+		Long: `Lists the runs that go on and the newest of the last 90 days as Step Functions has
+them, newest first.
 "failed" is also the state of runs that were stopped, rejected or that expired:
 their reports tell. It needs nothing but the hub's policy <NamePrefix>-viewer.`,
 		Example: `  ec2patch list
@@ -54,7 +55,7 @@ their reports tell. It needs nothing but the hub's policy <NamePrefix>-viewer.`,
 		},
 	}
 	machineFlag(cmd, &machine)
-	cmd.Flags().IntVar(&limit, "limit", defaultListed, "how many runs at most")
+	cmd.Flags().IntVar(&limit, "limit", defaultListed, "how many runs at most, and how many that go on")
 	return cmd
 }
 

@@ -23,6 +23,7 @@ import (
 type runFlags struct {
 	machine string
 	name    string
+	resume  string
 	yes     bool
 	wait    bool
 	timeout time.Duration
@@ -43,12 +44,14 @@ unless --name says otherwise. The same command repeated finds the run that it
 started before; it never starts a second one. A name is free again 90 days after
 its run.`,
 		Example: `  ec2patch run october.json
-  ec2patch run october.json --name 2026-10-patch --yes --wait --timeout 50m`,
+  ec2patch run october.json --name 2026-10-patch --yes --wait --timeout 50m
+  ec2patch run october.json --name 2026-10-patch-2 --resume 2026-10-patch`,
 		Args: takesOne("one input, a file or - for stdin"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.start(cmd, args[0], f) },
 	}
 	machineFlag(cmd, &f.machine)
 	cmd.Flags().StringVar(&f.name, "name", "", "name of the run (default from the input and the date)")
+	cmd.Flags().StringVar(&f.resume, "resume", "", "go on from a `run`: leave out what it patched, whatever the input says")
 	cmd.Flags().BoolVar(&f.wait, "wait", false, "follow the run to its end, as watch does")
 	timeoutFlag(cmd, &f.timeout)
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask; required where stdin is no terminal")
@@ -85,7 +88,11 @@ func (a *app) start(cmd *cobra.Command, file string, f *runFlags) error {
 	if err != nil {
 		return asked(ctx, err)
 	}
-	mine, err := inNameOf(data, caller)
+	set := map[string]string{"requestedBy": caller}
+	if f.resume != "" {
+		set["resume"] = f.resume
+	}
+	mine, err := with(data, set)
 	if err != nil {
 		return failed(err)
 	}
@@ -134,6 +141,8 @@ func (a *app) checkRun(cmd *cobra.Command, file string, f *runFlags) (hub.Machin
 		return machine, usage(cmd, "--timeout is for --wait, which was not given")
 	case f.timeout < 0:
 		return machine, usage(cmd, "--timeout is negative; 0 waits for ever")
+	case cmd.Flags().Changed("resume") && !hub.IsRun(f.resume):
+		return machine, usage(cmd, fmt.Sprintf("--resume is %q, which is not the name of a run", f.resume))
 	case cmd.Flags().Changed("name") && !hub.IsRun(f.name):
 		return machine, usage(cmd, fmt.Sprintf("--name is %q; allowed are 1 to 80 letters, digits, - and _", f.name))
 	case !f.yes && file == "-":
@@ -159,18 +168,20 @@ func (a *app) notStarted(found []finding, err error) error {
 	return &ExitError{Code: ExitInvalid, Err: fmt.Errorf("nothing was started: %s in the input", patch.Count(len(found), "error"))}
 }
 
-// inNameOf is an input with its requestedBy set. All else stays as it is
-// written: what it leaves out, the hub fills in from its own parameters.
-func inNameOf(data []byte, caller string) ([]byte, error) {
+// with is an input with some of its texts set. All else stays as it is written:
+// what it leaves out, the hub fills in from its own parameters.
+func with(data []byte, texts map[string]string) ([]byte, error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(data, &all); err != nil {
 		return nil, fmt.Errorf("read the input: %w", err)
 	}
-	by, err := json.Marshal(caller)
-	if err != nil {
-		return nil, fmt.Errorf("write the input: %w", err)
+	for name, text := range texts {
+		value, err := json.Marshal(text)
+		if err != nil {
+			return nil, fmt.Errorf("write the input: %w", err)
+		}
+		all[name] = value
 	}
-	all["requestedBy"] = by
 	return json.Marshal(all)
 }
 

@@ -140,6 +140,8 @@ func TestRun(t *testing.T) {
 		{name: "run-rich-60", args: "run - --yes --format json", stdin: rich, width: 60, starts: 1},
 		{name: "run-no-approval", args: "run - --yes --name now", stdin: strings.TrimSuffix(goodInput, "}") + `,"approval":"none"}`, starts: 1},
 		{name: "run-scan", args: "run - --yes --name now", stdin: strings.TrimSuffix(goodInput, "}") + `,"dryRun":true}`, starts: 1},
+		{name: "run-resume", args: "run good.json --yes --name again --resume october", starts: 1},
+		{name: "run-resume-bad", args: "run good.json --yes --resume a.b"},
 		{name: "run-no-terminal", args: "run good.json"},
 		{name: "run-stdin-asked", args: "run -", stdin: goodInput},
 		{name: "run-no-hub", args: "run good.json --yes", noHub: true},

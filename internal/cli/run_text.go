@@ -21,6 +21,9 @@ func (a *app) showRun(m hub.Machine, name string, in patch.Input, said string) {
 	for _, w := range in.Waves {
 		line("    ", "- wave %s: %s", report.Line(w.Name), waveText(w))
 	}
+	if in.Resume != "" {
+		line("  ", "It goes on from run %s: what that one patched is left out.", report.Line(string(in.Resume)))
+	}
 	line("  ", "%s", approvalText(in))
 	if in.WavePauseSeconds > 0 && len(in.Waves) > 1 {
 		line("  ", "Pause after each wave but the last: %s.", report.Duration(time.Duration(in.WavePauseSeconds)*time.Second))

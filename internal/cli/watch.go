@@ -117,7 +117,11 @@ func (a *app) watch(ctx context.Context, w *watching) error {
 		return err
 	}
 	if r == nil {
-		return &ExitError{Code: ExitNotPatched, Err: fmt.Errorf("run %s ended %s, and no report of it was found: %s", w.run, p.Status, report.Line(cmp.Or(p.Cause, p.Error, "no reason given")))}
+		why := "and no report of it was found"
+		if cmp.Or(w.bucket, p.Bucket) == "" {
+			why = "before it named the bucket of its report (give --bucket)"
+		}
+		return &ExitError{Code: ExitNotPatched, Err: fmt.Errorf("run %s ended %s, %s: %s", w.run, p.Status, why, report.Line(cmp.Or(p.Cause, p.Error, "no reason given")))}
 	}
 	a.warnEmpty(r)
 	if code := exitOfRun(r.Status, r); code != ExitDone {

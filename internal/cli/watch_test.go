@@ -107,6 +107,9 @@ func TestWatch(t *testing.T) {
 			r.Totals = patch.Totals{Outcomes: map[patch.Outcome]int{}}
 		})}},
 		{name: "watch-timeout", args: "watch october --timeout 5m", hub: anAccount{looks: begun}},
+		{name: "watch-refused-input", args: "watch october --progress quiet", hub: anAccount{looks: [][]hub.Event{{
+			{ID: 1, At: at("00:00"), Type: "ExecutionStarted"}, {ID: 2, At: at("00:00"), Type: "ExecutionFailed", Error: "Patch.RunFailed", Cause: "Failed: waves: missing"},
+		}}}},
 		{name: "watch-nothing-seen", args: "watch october --timeout 5m", hub: anAccount{looks: [][]hub.Event{{}}}},
 		{name: "watch-unknown", args: "watch october"},
 		{name: "watch-bad-name", args: "watch a.b"},

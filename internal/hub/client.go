@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -101,18 +102,27 @@ func utc(t *time.Time) time.Time {
 	return t.UTC()
 }
 
-// List gives the newest runs, newest first, at most as many as asked for (1 to 1,000).
+// List gives the runs that go on and the newest of the others, newest first: as
+// many as asked for (1 to 1,000) of each at most.
 func (c *Client) List(ctx context.Context, atMost int) ([]Execution, error) {
-	out, err := c.States.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: &c.Machine.ARN, MaxResults: int32(atMost)})
-	if err != nil {
-		return nil, wrap(err, "list the runs")
-	}
 	all := []Execution{}
-	for _, x := range out.Executions {
-		all = append(all, Execution{
-			Run: aws.ToString(x.Name), ARN: aws.ToString(x.ExecutionArn), Status: string(x.Status), Started: aws.ToTime(x.StartDate).UTC(), Ended: utc(x.StopDate),
-		})
+	for _, status := range []sfntypes.ExecutionStatus{sfntypes.ExecutionStatusRunning, ""} {
+		out, err := c.States.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: &c.Machine.ARN, StatusFilter: status, MaxResults: int32(atMost)})
+		if err != nil {
+			return nil, wrap(err, "list the runs")
+		}
+		for _, x := range out.Executions {
+			one := Execution{
+				Run: aws.ToString(x.Name), ARN: aws.ToString(x.ExecutionArn), Status: string(x.Status), Started: aws.ToTime(x.StartDate).UTC(), Ended: utc(x.StopDate),
+			}
+			if i := slices.IndexFunc(all, func(known Execution) bool { return known.ARN == one.ARN }); i < 0 {
+				all = append(all, one)
+			} else {
+				all[i] = one // it was asked for a moment later
+			}
+		}
 	}
+	slices.SortStableFunc(all, func(a, b Execution) int { return b.Started.Compare(a.Started) })
 	return all, nil
 }
 

@@ -222,3 +222,22 @@ func (f *fakeAlarms) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAl
 	}
 	return out, nil
 }
+
+// A run that has gone on for long is listed, however many others came after it.
+func TestClient_List_open(t *testing.T) {
+	c := server(t, func(_ *http.Request, body string) (int, string) {
+		const old, two, three = `{"executionArn":"1","name":"old","status":"RUNNING","startDate":1}`, `{"executionArn":"2","name":"two","status":"%","startDate":2,"stopDate":4}`,
+			`{"executionArn":"3","name":"three","status":"FAILED","startDate":3,"stopDate":4}`
+		if strings.Contains(body, `"statusFilter":"RUNNING"`) {
+			return 200, `{"executions":[` + strings.Replace(two, "%", "RUNNING", 1) + `,` + old + `]}`
+		}
+		return 200, `{"executions":[` + three + `,` + strings.Replace(two, "%", "SUCCEEDED", 1) + `]}`
+	})
+	all, err := c.List(t.Context(), 2)
+	require.NoError(t, err)
+	var got []string
+	for _, x := range all {
+		got = append(got, x.Run+" "+x.Status)
+	}
+	assert.Equal(t, []string{"three FAILED", "two SUCCEEDED", "old RUNNING"}, got)
+}
