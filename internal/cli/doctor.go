@@ -167,7 +167,25 @@ func (a *app) machineChecks(ctx context.Context, runs Runs) []check {
 	case !ours:
 		same.Result, same.Text, same.Fix = checkWarn, "another one than this command line rehearses", "use the command line of the hub's release, or deploy this one's"
 	}
-	return []check{state, log, same}
+	return []check{state, log, same, functions(d.Definition)}
+}
+
+var functionARN = regexp.MustCompile(`:lambda:[a-z0-9-]+:[0-9]{12}:function:([A-Za-z0-9_-]+)(:[0-9]+)?`)
+
+// functions tells whether the machine calls published versions: a run that goes on while the hub is updated keeps its code.
+func functions(definition string) check {
+	var loose []string
+	all := map[string]bool{}
+	for _, m := range functionARN.FindAllStringSubmatch(definition, -1) {
+		all[m[1]] = true
+		if m[2] == "" && !slices.Contains(loose, m[1]) {
+			loose = append(loose, m[1])
+		}
+	}
+	if len(loose) > 0 {
+		return check{Name: "functions", Result: checkFail, Text: "called without a published version: " + strings.Join(loose, ", "), Fix: "deploy the hub again"}
+	}
+	return check{Name: "functions", Result: checkOK, Text: patch.Count(len(all), "function") + ", called by published version"}
 }
 
 var alarmNames = regexp.MustCompile(`AlarmName: !Sub "\$\{NamePrefix\}-(\w+)"`)

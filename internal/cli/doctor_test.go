@@ -34,7 +34,9 @@ func TestDoctor(t *testing.T) {
 	ended := []hub.Execution{{Run: "october", Status: "SUCCEEDED", Started: at("00:00"), Ended: at("00:09")}}
 	denied := fmt.Errorf("look at it: %w: AccessDeniedException: no", hub.ErrDenied)
 	mayDecide := refuses(404, "not_found", "there is no such run or question", nil)
-	loud := hub.Deployed{Active: true, Standard: true, Logged: true, LogsData: true, Definition: "theirs"}
+	const versioned = `ours{"FunctionName":"arn:aws:lambda:us-east-1:999999999999:function:ec2patch-PollSsmCommand:7"}`
+	good.Definition = versioned
+	loud := hub.Deployed{Active: true, Standard: true, Logged: true, LogsData: true, Definition: `{"FunctionName":"arn:aws:lambda:us-east-1:999999999999:function:ec2patch-PollSsmCommand"}`}
 	old := append([]hub.Execution{{Run: "november", Status: "FAILED", Started: at("00:10"), Ended: at("00:11")}},
 		hub.Execution{Run: "stuck", Status: "RUNNING", Started: at("00:00").Add(-100 * time.Hour)})
 	tests := []struct {

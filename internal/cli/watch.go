@@ -18,6 +18,8 @@ import (
 const (
 	// lookEvery is the time between two looks at a run. A look is one call, two while a wave patches.
 	lookEvery = 15 * time.Second
+	// firstLook is the time between two looks at a run that was not seen yet.
+	firstLook = 3 * time.Second
 	// maxMissed bounds the looks in a row that may fail before a watch gives up: it bridges ten minutes without network.
 	maxMissed = 40
 	// reportEvery and reportTries wait for the report of a run that was stopped: the rule for ended runs writes it within minutes.
@@ -186,6 +188,9 @@ func (a *app) follow(ctx context.Context, w *watching) (hub.Progress, error) {
 			return f.Progress, nil
 		}
 		pause := lookEvery
+		if err != nil && f.Last == 0 {
+			pause = firstLook
+		}
 		if w.timeout > 0 {
 			left := w.timeout - a.Now().Sub(begun)
 			if left <= 0 {
