@@ -100,18 +100,24 @@ func (v *Verify) verify(ctx context.Context, in TargetInput) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	switch {
-	case st.row.Status == patch.TargetVerified:
+	if st.row.Status == patch.TargetVerified {
 		return done(), nil
-	case st.row.Pending != 0:
-		return wait(visibility), nil // unreachable by the machine's own paths; a redrive may come here
 	}
 	now := v.Now().UTC()
 	first := !st.row.Verifying.Set()
 	if first {
 		st.row.Verifying = patch.Mark{At: now, Waited: in.Waited}
 	}
-	left := verifyDeadline - st.row.Verifying.Since(now, in.Waited)
+	passed := st.row.Verifying.Since(now, in.Waited)
+	if st.row.Pending != 0 && passed < visibility {
+		// No path of the machine comes here with a send that is not settled. It gets the time in
+		// which its sender may still settle it; after that nobody knows of it.
+		if !first {
+			return wait(visibility - passed), nil // a row that is not touched is easier to settle
+		}
+		return wait(visibility), st.save(ctx, v.Table)
+	}
+	left := verifyDeadline - passed
 	final := left <= 0
 	result, err := v.look(ctx, st, first, final)
 	if err != nil {

@@ -354,3 +354,20 @@ func TestVerify_cancelledUnseen(t *testing.T) {
 		})
 	}
 }
+
+// A send that nobody settled is waited for as long as its sender may live, and
+// not for ever: then nobody knows what became of it.
+func TestVerify_pendingSend(t *testing.T) {
+	s := newSite(t, 1)
+	s.answers = []answer{{err: errNoAnswer}}
+	s.must(s.send())
+	require.Equal(t, 1, s.row().Pending)
+	out, err := s.verify("verify")
+	require.NoError(t, err)
+	assert.Equal(t, task.Answer{Next: "wait", Seconds: 210, Waited: 210}, out)
+	s.now = s.now.Add(210 * time.Second)
+	s.verified()
+	assert.Equal(t, patch.Unknown, s.outcome(instance(0)).Outcome)
+	assert.Equal(t, 1, s.row().Bad)
+	assert.Len(t, s.sent, 1)
+}
