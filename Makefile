@@ -78,7 +78,7 @@ crash: ## rehearse a crash, a lost answer and a repeat at every single call
 	CRASH=1 go test ./internal/sim -count=1 -timeout 60m -v -run '^TestCrashPoints$$'
 
 killer: ## count what a killer patch costs, over 1,000 seeds
-	KILLER=1 go test ./internal/sim -count=1 -timeout 60m -v -run '^TestKillerPatch$$'
+	KILLER=1 go test ./internal/sim -count=1 -timeout 60m -v -run '^Test(Killer|SlowKiller)'
 
 mutants: ## plant each bug of internal/sim/testdata/mutants.txt; the rules must see it
 	MUTANTS=1 go test ./internal/sim -count=1 -timeout 60m -v -run '^TestMutants$$'

@@ -4,12 +4,14 @@ import (
 	"context"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/world"
 )
 
@@ -112,4 +114,82 @@ func TestKillerPatch(t *testing.T) {
 	}
 	t.Logf("%d seeds, %d instances: ec2patch lost %.1f on average and %d at most (bound %d); one command by tag in each account-region with the same knobs lost %.1f and %d",
 		seeds, killerCanary+4*killerEach, float64(sum)/float64(seeds), worst, bound, float64(sumTag)/float64(seeds), worstTag)
+}
+
+// killerSoak is how long the canary wave of the slow killer's world soaks.
+const killerSoak = time.Hour
+
+// slowKillerWorld is a fleet in which one in five, one in two, or every machine
+// dies ten minutes to four hours after its patch was a success. An alarm of its
+// owners tells within a minute that a canary machine is gone.
+func slowKillerWorld(t *testing.T, seed uint64) *rehearsal {
+	t.Helper()
+	gate := `,"healthGate":{"soakSeconds":3600,"alarms":["arn:aws:cloudwatch:us-east-1:` + first + `:alarm:alive"]}`
+	o := options(t, `{"waves":[{"name":"canary","accounts":["`+first+`"],"regions":["us-east-1"]`+gate+killerKnobs+`},
+{"name":"main","accounts":["`+second+`","`+third+`"],"regions":["us-east-1","us-west-2"]`+killerKnobs+`}],"approval":"none","budget":{"maxFailedInstances":"5%"}}`)
+	o.Seed = seed
+	share := []int{5, 2, 1}[seed%3]
+	region := func(n int) world.FleetRegion {
+		all := []world.FleetInstance{{Name: "dying", Fate: world.FateDiesLater, Count: n / share}}
+		if n > n/share {
+			all = append(all, world.FleetInstance{Name: "web", Count: n - n/share})
+		}
+		return world.FleetRegion{Instances: all}
+	}
+	many := map[string]world.FleetRegion{"us-east-1": region(killerEach), "us-west-2": region(killerEach)}
+	o.Fleet = fleetFile(t, map[string]world.FleetAccount{
+		first: {Regions: map[string]world.FleetRegion{"us-east-1": region(killerCanary)}}, second: {Regions: many}, third: {Regions: many},
+	})
+	r, err := prepare(o)
+	require.NoError(t, err)
+	require.NoError(t, r.world.AddAlarm(first, "us-east-1", "alive", world.AlarmStep{State: "OK"}))
+	watch := r.world.OnAgentEvent
+	r.world.OnAgentEvent = func(e world.AgentEvent) {
+		watch(e)
+		if i, ok := r.world.Instance(e.InstanceID); ok && e.Kind == world.AgentLost && i.Account == first {
+			r.world.RemoveAlarm(first, "us-east-1", "alive")
+			require.NoError(t, r.world.AddAlarm(first, "us-east-1", "alive", world.AlarmStep{State: "OK"}, world.AlarmStep{After: time.Minute, State: "ALARM"}))
+		}
+	}
+	return r
+}
+
+// A patch that kills slowly costs at most the canary wave where one of its
+// machines dies while the wave soaks. Where all die later nothing bounds the loss:
+// I-24, F-34.
+func TestSlowKiller(t *testing.T) {
+	seeds := 12
+	if os.Getenv("KILLER") != "" {
+		seeds = 300
+	}
+	var within, later struct{ seeds, worst, sum int }
+	for seed := range seeds {
+		r := slowKillerWorld(t, uint64(seed)+1)
+		res, err := r.run()
+		require.NoError(t, err)
+		require.Empty(t, res.Violations, "seed %d", seed+1)
+		canary := r.checks.order[0].byName["canary"]
+		inSoak := false
+		for _, i := range r.world.Instances() {
+			for _, e := range r.world.AgentLog(i.ID) {
+				// One that dies in the last minutes is not in any alarm's answer before the wave is judged.
+				inSoak = inSoak || i.Account == first && e.Kind == world.AgentLost && e.Time.Before(canary.last.Add(killerSoak-5*time.Minute))
+			}
+		}
+		for r.world.Step() { // what dies after the end of the run
+			require.Less(t, r.virtual(), maxVirtual)
+		}
+		lost, _, _ := killedIn(r.world)
+		n := &later
+		if inSoak {
+			n = &within
+			require.LessOrEqual(t, lost, killerCanary, "seed %d", seed+1)
+			require.Equal(t, patch.RunStopped, res.Status, "seed %d", seed+1)
+		}
+		n.seeds, n.worst, n.sum = n.seeds+1, max(n.worst, lost), n.sum+lost
+	}
+	require.Positive(t, within.seeds)
+	t.Logf("slow killer, %d instances: in %d seeds a machine died while the canary wave soaked, %.1f were lost on average and %d at most (bound %d); in %d seeds all died later, and %.1f were lost on average and %d at most",
+		killerCanary+4*killerEach, within.seeds, float64(within.sum)/float64(max(within.seeds, 1)), within.worst, killerCanary,
+		later.seeds, float64(later.sum)/float64(max(later.seeds, 1)), later.worst)
 }
