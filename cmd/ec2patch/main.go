@@ -1,5 +1,5 @@
-// Ec2patch is the command line: it checks run inputs, rehearses whole runs,
-// and answers runs that wait for a decision.
+// Ec2patch is the command line: it checks run inputs, rehearses whole runs, starts
+// and follows runs of a hub, and answers those that wait for a decision.
 package main
 
 import (

@@ -109,9 +109,11 @@ func (a *app) root() *cobra.Command {
 validate and simulate need no AWS account: they check run inputs and rehearse
 whole runs with the state machine and the task code that the templates deploy.
 run starts one on a hub, watch follows it, report prints its report, and list
-finds it again; approve, reject and abort answer it while it waits or patches.`,
+finds it again; approve, reject and abort answer it while it waits or patches;
+doctor looks for what would break it. What they need is in docs/cli.md.`,
 		Example: `  ec2patch validate examples/run-inputs/*.json
-  ec2patch simulate examples/run-inputs/multi-wave-staggered.json --seed 1`,
+  ec2patch simulate examples/run-inputs/multi-wave-staggered.json --seed 1
+  ec2patch run october.json --wait`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
