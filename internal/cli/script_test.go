@@ -123,6 +123,17 @@ func TestScripts(t *testing.T) {
 				return res, err
 			}
 		}},
+		{name: "seeds-endings", args: "simulate good.json --seeds 1-20 --faults swarm --progress quiet", with: func(p *cli.Program) {
+			inner := p.RehearseSeeds
+			p.RehearseSeeds = func(o sim.Options, from, to uint64, f func(int)) (*sim.SeedsResult, error) {
+				res, err := inner(o, from, to, f)
+				res.Statuses = map[patch.RunStatus]int{patch.RunSucceeded: 7, patch.RunStopped: 12, patch.RunFailed: 1}
+				res.Ended = map[patch.RunStatus][]uint64{
+					patch.RunSucceeded: {1, 2, 3, 4, 5, 6, 7}, patch.RunFailed: {20}, patch.RunStopped: {8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19},
+				}
+				return res, err
+			}
+		}},
 		{name: "seeds-out-taken", args: "simulate good.json --seeds 1-3 --out good.json"},
 		{name: "seeds-empty", args: "simulate good.json --seeds="},
 		{name: "seeds-bad-range", args: "simulate good.json --seeds 9-1"},

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -90,6 +92,11 @@ func (a *app) printSeeds(file string, res *sim.SeedsResult) error {
 	}
 	fmt.Fprintf(&b, "%s, %.2f virtual years\n", patch.Count(res.Seeds, "rehearsal"), res.VirtualYears)
 	fmt.Fprintf(&b, "Runs:      %s\n", strings.Join(tallies(statuses), ", "))
+	for _, s := range slices.Sorted(maps.Keys(res.Ended)) {
+		if s != patch.RunSucceeded {
+			fmt.Fprintf(&b, "           %s: %s\n", s, seedList(res.Ended[s]))
+		}
+	}
 	fmt.Fprintf(&b, "Instances: %d planned: %s\n", res.Planned, strings.Join(tallies(outcomes), ", "))
 	fmt.Fprintf(&b, "Faults:    %s\n", strings.Join(tallies(res.Faults), ", "))
 	fmt.Fprintf(&b, "Limits:    the longest history has %d of %d events, the largest payload %d of %d bytes\n",
@@ -113,6 +120,25 @@ func (a *app) printSeeds(file string, res *sim.SeedsResult) error {
 		return failed(fmt.Errorf("write the result: %w", err))
 	}
 	return nil
+}
+
+// maxSeedsNamed is how many seeds of one ending are named.
+const maxSeedsNamed = 10
+
+// seedList names the first seeds of a list.
+func seedList(seeds []uint64) string {
+	var words []string
+	for _, s := range seeds[:min(len(seeds), maxSeedsNamed)] {
+		words = append(words, strconv.FormatUint(s, 10))
+	}
+	text := "seeds " + strings.Join(words, ", ")
+	if len(seeds) == 1 {
+		text = "seed " + words[0]
+	}
+	if more := len(seeds) - maxSeedsNamed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // seedsView counts rehearsals on stderr: on a terminal in place, elsewhere a line

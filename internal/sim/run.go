@@ -236,7 +236,7 @@ func (r *rehearsal) history() ([]byte, error) {
 func RunSeeds(o Options, from, to uint64, progress func(done int)) (*SeedsResult, error) {
 	sum := &SeedsResult{
 		From: from, To: to, Statuses: map[patch.RunStatus]int{}, Outcomes: map[patch.Outcome]int{},
-		APICalls: map[string]int{}, Faults: map[string]int{}, Failed: []FailedSeed{},
+		APICalls: map[string]int{}, Faults: map[string]int{}, Failed: []FailedSeed{}, Ended: map[patch.RunStatus][]uint64{},
 	}
 	var err error
 	if o.templates, err = loadTemplates(o.Hub, o.Spoke, o.Reader); err != nil {
@@ -268,6 +268,7 @@ func RunSeeds(o Options, from, to uint64, progress func(done int)) (*SeedsResult
 
 func (s *SeedsResult) add(seed uint64, r *Result) {
 	s.Statuses[r.Status]++
+	s.Ended[r.Status] = append(s.Ended[r.Status], seed)
 	s.Planned += r.Planned
 	for o, n := range r.Outcomes {
 		s.Outcomes[o] += n

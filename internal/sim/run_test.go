@@ -15,6 +15,22 @@ import (
 	"ec2patch/internal/sim/world"
 )
 
+// Many rehearsals say which of them ended how.
+func TestRunSeeds_endings(t *testing.T) {
+	o := options(t, `{"waves":[{"name":"a","accounts":["`+first+`"],"regions":["`+region+`"],"budget":{"maxFailedInstances":"0"}},
+		{"name":"b","accounts":["`+second+`"],"regions":["`+region+`"]}],"approval":"none"}`)
+	o.Instances, o.Faults = 10, "light"
+	res, err := RunSeeds(o, 3, 8, nil)
+	require.NoError(t, err)
+	var all []uint64
+	for status, seeds := range res.Ended {
+		assert.Len(t, seeds, res.Statuses[status], "%s", status)
+		assert.IsIncreasing(t, append([]uint64{0}, seeds...))
+		all = append(all, seeds...)
+	}
+	assert.ElementsMatch(t, []uint64{3, 4, 5, 6, 7, 8}, all)
+}
+
 // Every input that we show to people runs to a good end, and keeps all rules.
 func TestRun_examples(t *testing.T) {
 	want := map[string]patch.RunStatus{} // other than Succeeded

@@ -30,6 +30,9 @@ type SeedsResult struct {
 	SeedsPerSecond float64 `json:"seedsPerSecond"`
 
 	Failed []FailedSeed `json:"failed"` // in order of seed and time
+
+	// Ended are the seeds by how their run ended, each list in order.
+	Ended map[patch.RunStatus][]uint64 `json:"-"`
 }
 
 // FailedSeed is a rehearsal that broke a rule, or one that could not be run.
