@@ -18,6 +18,7 @@ func templateChecks() []Check {
 		{"H-04", "An external id has no default and a strict pattern.", nil, externalIDs},
 		{"H-05", "No partition, account or region is written out.", nil, places},
 		{"H-06", "No condition switches a protection off.", nil, unconditional},
+		{"H-07", "Names begin with NamePrefix, so that two hubs fit into an account; the bucket, whose name is the world's, has none.", []string{Hub, Schedule, Rule, GitHub}, names},
 		{"outputs", "What people and other stacks need is an output with a description.", nil, outputs},
 	}
 }
@@ -190,6 +191,28 @@ func unconditional(t *Template, tell say) {
 			if c := child(s.node, "Condition"); c != nil && c.Tag == "!If" && s.sid() != "SendToOwnInstances" {
 				tell(c, "the condition of %s must not hang on a condition", s.sid())
 			}
+		}
+	}
+}
+
+// nameOf gives the property that names a resource of its type. Types that are missing have no name in an account.
+func nameOf() map[string]string {
+	return map[string]string{
+		"AWS::IAM::Role": "RoleName", "AWS::IAM::ManagedPolicy": "ManagedPolicyName", "AWS::Lambda::Function": "FunctionName",
+		"AWS::DynamoDB::Table": "TableName", "AWS::SNS::Topic": "TopicName", "AWS::SQS::Queue": "QueueName", "AWS::Logs::LogGroup": "LogGroupName",
+		"AWS::Logs::QueryDefinition": "Name", "AWS::StepFunctions::StateMachine": "StateMachineName", "AWS::Events::Rule": "Name",
+		"AWS::Scheduler::Schedule": "Name", "AWS::ApiGatewayV2::Api": "Name", "AWS::CloudWatch::Alarm": "AlarmName", "AWS::CloudWatch::Dashboard": "DashboardName",
+	}
+}
+
+func names(t *Template, tell say) {
+	for _, r := range t.Resources {
+		if name := r.property("BucketName"); r.Type == "AWS::S3::Bucket" && name != nil {
+			tell(name, "%s must not have a name", r.ID)
+		}
+		property, named := nameOf()[r.Type]
+		if named && !strings.Contains(show(r.property(property)), "${NamePrefix}") {
+			tell(r.Node, "%s must have a %s with ${NamePrefix}", r.ID, property)
 		}
 	}
 }
