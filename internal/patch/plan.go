@@ -31,8 +31,10 @@ type Inventory struct {
 
 // Vanished is an instance of the previous run's plan that is matched no more.
 type Vanished struct {
-	ID   InstanceID `json:"id"`
-	Wave string     `json:"wave"`
+	ID       InstanceID `json:"id"`
+	Wave     string     `json:"wave"`
+	Platform Platform   `json:"platform,omitempty"`
+	Name     string     `json:"name,omitempty"`
 }
 
 // PlannedInstance is one instance of the plan, with what was known of it then.
@@ -72,6 +74,7 @@ type Index struct {
 	InputDigest string               `json:"inputDigest"`
 	Previous    RunID                `json:"previous,omitempty"` // the run that New and Vanished compare with
 	DryRun      bool                 `json:"dryRun"`
+	FailLimit   int                  `json:"failLimit"` // the run stops when more instances than these fail
 	Waves       []IndexWave          `json:"waves"`
 	Unreachable []UnreachableAccount `json:"unreachable"`
 	Inactive    []InactiveAccount    `json:"inactive,omitempty"` // of the waves' organizational units
@@ -92,6 +95,9 @@ type IndexWave struct {
 	ExpectedMinutes int              `json:"expectedMinutes"` // typically, with the soak; 0 if there is nothing to do
 	AskScope        string           `json:"askScope"`        // the question that must be answered before it: none, run or wave:<name>
 	AllInstances    bool             `json:"allInstances"`    // the wave's filter names no tag: every instance
+	FailLimit       int              `json:"failLimit"`       // the wave stops when more instances than these fail
+	AccountsMax     int              `json:"accountsMax"`     // or more accounts than these
+	Notable         []Notable        `json:"notable,omitempty"`
 	Targets         []IndexTarget    `json:"targets"`
 }
 

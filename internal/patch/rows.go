@@ -109,7 +109,8 @@ type TargetRow struct {
 	New         int              `json:"new"`      // planned, and not in the previous run's plan
 	Vanished    int              `json:"vanished"` // in the previous run's plan, and matched no more
 	Impaired    int              `json:"impaired"`
-	Running     int              `json:"running"` // instances of the account-region, counted when a guard asks
+	Notable     []Notable        `json:"notable,omitempty"` // a few of these
+	Running     int              `json:"running"`           // instances of the account-region, counted when a guard asks
 	Excluded    int              `json:"excluded"`
 	LeafDigest  string           `json:"leafDigest,omitempty"`
 	Concurrency int              `json:"concurrency"`

@@ -347,3 +347,40 @@ func TestApproval_CannotBeAsked(t *testing.T) {
 		}
 	}
 }
+
+// The second run of the same waves names what is new, gone or ill, in the mail and on the page.
+func TestApproval_NamesWhatIsNotable(t *testing.T) {
+	o := options(t, asks(""))
+	o.Approve, o.Fleet = ApproveAuto, fleet(t, world.FleetInstance{Name: "web", Count: 4})
+	r, err := prepare(o)
+	require.NoError(t, err)
+	require.Equal(t, patch.RunSucceeded, finish(t, r).Status)
+	before := requests(r)
+	require.Len(t, before, 1)
+	assert.NotContains(t, before[0].Body, "since the last run")
+
+	gone := r.world.Instances()[0]
+	r.world.TerminateInstance(gone.ID)
+	added, err := r.world.AddInstance(world.InstanceSpec{Account: first, Region: region, Name: "sql-7", Platform: world.Windows, Tags: map[string]string{"PatchGroup": "default", "Name": "sql-7"}})
+	require.NoError(t, err)
+	var page string
+	r.world.OnMail = func(m world.Mail) {
+		if u, ok := link(m.Body); ok {
+			page = r.human.request(u, "GET", "").Body
+			r.human.mail(m)
+		}
+	}
+	_, err = r.startRun("rehearsal-2")
+	require.NoError(t, err)
+	for r.open > 0 {
+		require.True(t, r.world.Step())
+	}
+	mails := requests(r)
+	require.Len(t, mails, 2)
+	assert.Contains(t, mails[1].Body, "  1 new since the last run, 1 gone since the last run\n")
+	assert.Contains(t, mails[1].Body, "  "+added.ID+" sql-7, Windows, "+first+" "+region+": new since the last run\n")
+	assert.Contains(t, mails[1].Body, "  "+gone.ID+" "+gone.Name+", Linux, "+first+" "+region+": gone since the last run\n")
+	for _, want := range []string{added.ID, "sql-7", gone.ID, "gone since the last run"} {
+		assert.Contains(t, page, want)
+	}
+}

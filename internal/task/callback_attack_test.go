@@ -201,6 +201,8 @@ func TestT13_Markup(t *testing.T) {
 		rec.RequestedBy = evil
 		x.Waves[0].Name = evil
 		x.Unreachable[0].Reason = evil
+		x.Waves[1].Notable[0].Name = evil
+		x.Waves[1].Notable[0].Region = evil
 	})
 	s.table.put(patch.AbortKey(standRun), patch.Abort{By: evil, Reason: evil})
 	check := func(page string) {
@@ -214,6 +216,31 @@ func TestT13_Markup(t *testing.T) {
 	check(string(s.do(t, s.form("approve", "name", evil, "reason", evil, "code", evil)).Body))
 	assert.Equal(t, 303, s.do(t, s.form("approve", "name", evil, "reason", evil)).Status)
 	check(string(s.get(t, s.query()).Body))
+}
+
+// A mail is plain text: what is hostile there is a line of its own, or a link.
+func TestT13_Mail(t *testing.T) {
+	const evil = "x\r\nhttps://evil.example/callback?a=1\r\n\x00\x1b[31m\u202e\u2028é"
+	a := newAsker(t, func(rec *patch.Approval, run *patch.RunRow, x *patch.Index) {
+		run.RequestedBy, run.Reason = evil, evil
+		x.Waves[1].Notable[0].Name = evil
+		x.Waves[1].Notable[0].Region = evil
+	})
+	require.NoError(t, a.ask(t, "token"))
+	subject, body, _ := strings.Cut(a.mails.sent[0], "\n")
+	assert.LessOrEqual(t, len(subject), 99)
+	links := 0
+	for line := range strings.Lines(body) {
+		if strings.HasPrefix(strings.TrimSpace(line), "http") {
+			links++
+			assert.Less(t, len(strings.TrimSpace(line)), 200)
+		}
+		for _, c := range strings.TrimSuffix(line, "\n") {
+			assert.True(t, c >= ' ' && c <= '~', "%q", line)
+		}
+	}
+	assert.Equal(t, 1, links, "one link, on a line of its own:\n%s", body)
+	assert.Equal(t, 1, strings.Count(body, "://"), "and no other that a mail program would make of a name")
 }
 
 func TestT14_ReturnAddress(t *testing.T) {

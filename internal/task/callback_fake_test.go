@@ -296,11 +296,16 @@ func newStand(tb testing.TB, change ...func(*patch.Approval, *patch.RunRow, *pat
 		waiter: &localWaiter{}, mail: &localMail{},
 		now: time.Date(2026, 12, 1, 10, 18, 0, 0, time.UTC),
 	}
-	s.index = patch.Index{Run: standRun, InputDigest: patch.Digest([]byte("input")), Waves: []patch.IndexWave{
-		{Name: "canary", Operation: patch.Install, RebootOption: patch.RebootIfNeeded, Planned: 12, Excluded: 1,
+	s.index = patch.Index{Run: standRun, FailLimit: 41, InputDigest: patch.Digest([]byte("input")), Waves: []patch.IndexWave{
+		{Name: "canary", Operation: patch.Install, RebootOption: patch.RebootIfNeeded, Planned: 12, Excluded: 1, FailLimit: 1, AccountsMax: 1,
 			Platforms: map[patch.Platform]int{patch.Linux: 12}, ExpectedMinutes: 95,
 			Targets: []patch.IndexTarget{{Account: "111111111111", Region: "us-east-1", Planned: 12, Excluded: 1, Digest: patch.Digest([]byte("leaf 1"))}}},
 		{Name: "fleet", Operation: patch.Install, RebootOption: patch.NoReboot, Planned: 400, Excluded: 7, AllInstances: true, New: 9, Vanished: 2, Impaired: 1,
+			FailLimit: 40, AccountsMax: 1, Notable: []patch.Notable{
+				{ID: "i-0aaaaaaaaaaaaaaa1", Account: "222222222222", Region: "us-east-1", Platform: patch.Windows, Name: "sql-7", New: true, Impaired: true},
+				{ID: "i-0aaaaaaaaaaaaaaa2", Account: "222222222222", Region: "us-east-1", Platform: patch.Linux, Name: "web-12", New: true},
+				{ID: "i-0aaaaaaaaaaaaaaa3", Account: "333333333333", Region: "eu-west-1", Platform: patch.Linux, Gone: true},
+			},
 			Platforms: map[patch.Platform]int{patch.Linux: 250, patch.Windows: 150},
 			Targets: []patch.IndexTarget{
 				{Account: "222222222222", Region: "us-east-1", Planned: 300, Excluded: 7, Digest: patch.Digest([]byte("leaf 2"))},

@@ -42,9 +42,9 @@ thead th{color:var(--dim);font-size:13px;font-weight:500}
 th,td{padding:8px 14px 8px 0;border-bottom:1px solid var(--line);vertical-align:top}
 th:last-child,td:last-child{padding-right:0}
 .num{text-align:right;font-variant-numeric:tabular-nums}
-tbody .num small{display:block}
 small,.dim,.hint{color:var(--dim);font-size:14px}
-small.flag{color:var(--warn);font-weight:600}
+.flag{color:var(--warn);font-weight:600}
+td small{display:block}
 details{margin-top:12px}
 summary{padding:4px 0;cursor:pointer;color:var(--blue)}
 details.warn{padding:10px 14px;border-radius:10px;background:var(--warn-bg)}
@@ -94,6 +94,7 @@ tbody tr{padding:10px 0;border-bottom:1px solid var(--line)}
 tbody th,td{padding:2px 0;border:0}
 tbody th{font-size:17px}
 td{display:flex;justify-content:space-between;gap:16px}
+td>span{text-align:right}
 td::before{content:attr(data-label);flex:none;color:var(--dim)}
 button{width:100%}
 input#name,input#code{max-width:none}

@@ -58,7 +58,9 @@ func (q *questionView) html() markup.Part {
 			markup.Lines(markup.El("h2", markup.Fixed("id", "plan"), markup.Text("The plan"))),
 			lineIf(q.Doubt != "", markup.El("p", markup.Class("alert"), strong("The last wave is in doubt:"), markup.Text(" "+q.Doubt))),
 			markup.Lines(q.counts(), q.facts(), markup.El("h3", markup.Fixed("id", "waves"), markup.Text("Waves, in this order")), q.waves()),
+			markup.Each(q.Waves, waveView.named),
 			markup.Each(q.Waves, waveView.places),
+			lineIf(q.Inactive != 0, para("dim", "Not active, and not in the plan: "+patch.Count(q.Inactive, "account")+" of the organizational units.")),
 			lineIf(len(q.Unreachable) > 0, q.unreachable())),
 		q.decided())
 }
@@ -89,6 +91,8 @@ func (q *questionView) facts() markup.Part {
 		markup.El("div", term("Requested by", cmp.Or(q.RequestedBy, "not given"))),
 		markup.El("div", term("Reason", cmp.Or(q.Reason, "not given"))),
 		markup.El("div", term("Asked", q.Asked)),
+		lineIf(q.Expected != "", markup.El("div", term("Patching takes", q.Expected))),
+		lineIf(!q.Scan, markup.El("div", term("The whole run stops", q.Limit))),
 		markup.El("div", markup.Class("wide"), markup.El("dt", markup.Text("Plan digest")), markup.El("dd", markup.Class("mono"), markup.Text(q.Digest))),
 	))
 }
@@ -114,15 +118,33 @@ func (w waveView) row() markup.Part {
 		markup.If(w.Platforms != "", markup.Text(" "), markup.El("small", markup.Text(w.Platforms))),
 		markup.If(w.Changes != "", markup.Text(" "), markup.El("small", markup.Class("flag"), markup.Text(w.Changes))),
 		markup.If(w.All, markup.Text(" "), markup.El("small", markup.Class("flag"), markup.Text("every instance: the filter names no tag"))))
+	happens := markup.El("span", markup.Text(w.Operation),
+		markup.If(w.Duration != "", markup.Text(" "), markup.El("small", markup.Text(w.Duration))),
+		markup.If(!w.Scan, markup.Text(" "), markup.El("small", markup.Text(w.Limit))))
 	return markup.Lines(markup.El("tr", markup.Fixed("role", "row"),
 		markup.El("th", markup.Fixed("role", "rowheader"), markup.Fixed("scope", "row"), markup.Text(w.Name)),
-		cell("", "What happens", markup.Text(w.Operation)), cell("", "Reboot", markup.Text(w.Reboot)),
+		cell("", "What happens", happens), cell("", "Reboot", markup.Text(w.Reboot)),
 		cell("num", "Instances", instances), cell("num", "Accounts", markup.Text(w.Accounts)),
 		cell("num", "Regions", markup.Text(w.Regions)), cell("num", "Left out", markup.Text(w.Missing))))
 }
 
 func cell(class, label string, content markup.Part) markup.Part {
 	return markup.El("td", markup.Fixed("role", "cell"), markup.If(class != "", markup.Class(class)), markup.Attr("data-label", label), content)
+}
+
+// named are the instances of a wave that one should know of.
+func (w waveView) named() markup.Part {
+	if len(w.Notable) == 0 {
+		return nil
+	}
+	return markup.Lines(markup.El("details", markup.Flag("open"),
+		markup.Lines(
+			markup.El("summary", markup.Text("Notable instances of wave "+w.Name)),
+			markup.El("ul", markup.Class("places"), markup.Text("\n"), markup.Each(w.Notable, func(n notableView) markup.Part {
+				return markup.Lines(markup.El("li", span("mono", n.ID), markup.If(n.Name != "", markup.Text(" "), markup.El("b", markup.Text(n.Name))),
+					markup.Text(" "), markup.El("span", markup.Text(n.Platform)), markup.Text(" "), span("grow", n.Place), markup.Text(" "), markup.El("span", markup.Class("flag"), markup.Text(n.Why))))
+			}))),
+		lineIf(w.MoreNotable > 0, para("dim", "and "+strconv.Itoa(w.MoreNotable)+" more; the plan in the data bucket names them all."))))
 }
 
 // places is a wave's accounts, folded.
@@ -159,7 +181,19 @@ func (q *questionView) decided() markup.Part {
 		answers = para("dim", "Nothing yet. "+strconv.Itoa(q.Needed)+" approvals of different people are needed; one rejection ends the question.")
 	}
 	return markup.El("section", markup.Fixed("aria-labelledby", "decisions"), markup.Text("\n"), markup.Lines(
-		markup.El("h2", markup.Fixed("id", "decisions"), markup.Text("Decided so far")), answers))
+		markup.El("h2", markup.Fixed("id", "decisions"), markup.Text("Decided so far")), answers,
+		markup.If(q.Ignored > 0, para("dim", ignoredText(q.Ignored)))))
+}
+
+// ignoredText counts the answers that changed nothing, as far as they are counted.
+func ignoredText(n int) string {
+	if n >= maxIgnored {
+		return strconv.Itoa(n) + " or more further answers came and changed nothing."
+	}
+	if n == 1 {
+		return "1 further answer came and changed nothing."
+	}
+	return strconv.Itoa(n) + " further answers came and changed nothing."
 }
 
 func (d decisionView) html() markup.Part {

@@ -23,7 +23,8 @@ func TestCallback_ShowsThePlan(t *testing.T) {
 	page := string(res.Body)
 	for _, want := range []string{
 		"Approve 412 instances?", "2026-12-patch", "platform-team", "monthly patches", "3 h 42 min", "Tue 1 December 2026, 14:00 UTC",
-		"canary", "fleet", "12 Linux, typically 1 h 35 min", "250 Linux, 150 Windows", "9 new since the last run, 2 gone since the last run, 1 already failing status checks", "every instance: the filter names no tag", "444444444444", "role cannot be assumed",
+		"canary", "fleet", "12 Linux", "typically 1 h 35 min", "above 41 failed instances", "stops above 40 failed instances or 1 failed account",
+		"i-0aaaaaaaaaaaaaaa1", "sql-7", "new since the last run, and failing status checks", "222222222222 us-east-1", "gone since the last run", "and 8 more; the plan", "250 Linux, 150 Windows", "9 new since the last run, 2 gone since the last run, 1 already failing status checks", "every instance: the filter names no tag", "444444444444", "role cannot be assumed",
 		s.rec.Digest, "<kbd>" + s.rec.Code() + "</kbd>", `action="callback"`, `lang="en"`, "222222222222", "The first answer decides",
 	} {
 		assert.Contains(t, page, want)
@@ -60,6 +61,18 @@ func TestCallback_Approve(t *testing.T) {
 	assert.Contains(t, page, "Approved")
 	assert.Contains(t, page, "Decided by Ann on Tue 1 December 2026, 10:18 UTC.")
 	assert.NotContains(t, page, "<form")
+}
+
+func TestCallback_CountsWhatWasIgnored(t *testing.T) {
+	s := newStand(t)
+	s.do(t, s.form("approve"))
+	assert.NotContains(t, string(s.get(t, s.query()).Body), "changed nothing")
+	s.do(t, s.form("reject"))
+	assert.Contains(t, string(s.get(t, s.query()).Body), "1 further answer came and changed nothing.")
+	for range 30 {
+		s.do(t, s.form("reject"))
+	}
+	assert.Contains(t, string(s.get(t, s.query()).Body), "20 or more further answers came and changed nothing.")
 }
 
 func TestCallback_Reject(t *testing.T) {

@@ -17,6 +17,7 @@ const (
 	maxShownAccounts    = 40  // of one wave
 	maxShownUnreachable = 60  // account-regions
 	maxShownPlaces      = 400 // account lines of the whole page
+	maxShownNotable     = 24  // instances of one wave; the plan names no more
 )
 
 // questionView is the plan and how far the decision is.
@@ -27,6 +28,8 @@ type questionView struct {
 	Asked, Deadline, Left                  string
 	Instances, Accounts, Regions, Excluded string
 	UnreachableCount                       string
+	Expected, Limit                        string // how long it takes, and what stops the run
+	Ignored, Inactive                      int
 	Code, Digest                           string
 	Scan                                   bool // nothing is installed
 	Pending                                bool
@@ -43,11 +46,16 @@ type decisionView struct{ Tone, Sign, Word, Name, Identity, Reason, At string }
 type waveView struct {
 	Name, Operation, Reboot               string
 	Instances, Accounts, Regions, Missing string
-	Platforms, Changes                    string
+	Platforms, Changes, Limit, Duration   string
 	All, Scan                             bool
 	Places                                []placeView
 	MorePlaces                            int
+	Notable                               []notableView
+	MoreNotable                           int
 }
+
+// notableView is one instance that is named. Gone ones are not in the plan.
+type notableView struct{ ID, Name, Platform, Place, Why string }
 
 type placeView struct{ Account, Regions, Instances string }
 
@@ -156,6 +164,11 @@ func newQuestionView(q question, p shownPlan, now time.Time) *questionView {
 		Pending: q.status == patch.ApprovalPending, Needed: q.needed(), Approvals: q.approvals(),
 		Instances: number(q.rec.Instances), UnreachableCount: number(len(x.Unreachable)),
 	}
+	v.Ignored, v.Inactive = q.ignored.Count, len(x.Inactive)
+	v.Limit = "above " + counted(x.FailLimit, "failed instance")
+	if n := expectedMinutes(scopeWaves(x, q.rec.Scope)); n > 0 && patch.ScopeThen(q.rec.Scope) == "patch" {
+		v.Expected = "typically " + minutesText(n)
+	}
 	if q.aborted != nil {
 		v.Aborted = fmt.Sprintf("This run was aborted by %s on %s. Nothing more is sent, whatever is decided here.", cleanText(q.aborted.By, maxIdentity), stamp(q.aborted.At))
 	}
@@ -203,10 +216,11 @@ func newWaveView(w patch.IndexWave, limit int, accounts map[patch.AccountID]bool
 			platforms = append(platforms, number(n)+" "+string(p))
 		}
 	}
+	v.Platforms, v.Changes, v.Limit = strings.Join(platforms, ", "), changes(w), limitText(w)
 	if w.ExpectedMinutes > 0 {
-		platforms = append(platforms, "typically "+minutesText(w.ExpectedMinutes))
+		v.Duration = "typically " + minutesText(w.ExpectedMinutes)
 	}
-	v.Platforms, v.Changes = strings.Join(platforms, ", "), changes(w)
+	v.notable(w)
 	folds, here := map[patch.AccountID]*placeFold{}, map[patch.Region]bool{}
 	for _, t := range w.Targets {
 		if t.Planned == 0 {
@@ -221,6 +235,21 @@ func newWaveView(w patch.IndexWave, limit int, accounts map[patch.AccountID]bool
 	v.Accounts, v.Regions = number(len(folds)), number(len(here))
 	v.Places, v.MorePlaces = places(folds, limit)
 	return v
+}
+
+// notable names single instances, and says how many more there are.
+func (v *waveView) notable(w patch.IndexWave) {
+	v.MoreNotable = w.New + w.Vanished + w.Impaired
+	for _, n := range w.Notable[:min(len(w.Notable), maxShownNotable)] {
+		v.Notable = append(v.Notable, notableView{
+			ID: cleanText(string(n.ID), maxName), Name: cleanText(n.Name, maxName), Platform: cleanText(string(n.Platform), maxName),
+			Place: cleanText(string(n.Account)+" "+string(n.Region), maxName), Why: notableWhy(n),
+		})
+		v.MoreNotable--
+		if n.New && n.Impaired {
+			v.MoreNotable-- // counted in both numbers
+		}
+	}
 }
 
 // changes is what is notable about a wave's instances: since the last run of the

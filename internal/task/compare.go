@@ -31,7 +31,7 @@ func (v *Inventory) compare(ctx context.Context, previous patch.RunID, at patch.
 		}
 		for _, p := range leaf.Instances {
 			if !is[p.ID] {
-				inv.Vanished = append(inv.Vanished, patch.Vanished{ID: p.ID, Wave: w.Name})
+				inv.Vanished = append(inv.Vanished, patch.Vanished{ID: p.ID, Wave: w.Name, Platform: p.Platform, Name: p.Name})
 			}
 		}
 	}

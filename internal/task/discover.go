@@ -296,6 +296,7 @@ func (v *Inventory) row(ctx context.Context, w patch.Wave, t patch.Target, inv p
 		}
 	}
 	row.Running = inv.Running
+	var notable []patch.Notable
 	for _, p := range leaf.Instances {
 		if p.New {
 			row.New++
@@ -303,12 +304,17 @@ func (v *Inventory) row(ctx context.Context, w patch.Wave, t patch.Target, inv p
 		if p.Impaired {
 			row.Impaired++
 		}
+		if p.New || p.Impaired {
+			notable = append(notable, patch.Notable{ID: p.ID, Platform: p.Platform, Name: p.Name, New: p.New, Impaired: p.Impaired})
+		}
 	}
 	for _, x := range inv.Vanished {
 		if x.Wave == w.Name {
 			row.Vanished++
+			notable = append(notable, patch.Notable{ID: x.ID, Platform: x.Platform, Name: x.Name, Gone: true})
 		}
 	}
+	row.Notable = patch.FewNotable(notable, patch.NotableOfTarget)
 	row.Planned = len(leaf.Instances)
 	row.Matched = row.Planned + row.Excluded
 	if row.Planned == 0 {

@@ -111,6 +111,10 @@ func makeIndex(input patch.Input, run patch.RunID, rows map[patch.Target]patch.T
 				iw.New += row.New
 				iw.Vanished += row.Vanished
 				iw.Impaired += row.Impaired
+				for _, n := range row.Notable {
+					n.Account, n.Region = a, r
+					iw.Notable = append(iw.Notable, n)
+				}
 				for _, p := range []patch.Platform{patch.Linux, patch.Windows, patch.MacOS} {
 					if row.Platforms[p] > 0 {
 						iw.Platforms[p] += row.Platforms[p]
@@ -121,8 +125,12 @@ func makeIndex(input patch.Input, run patch.RunID, rows map[patch.Target]patch.T
 				})
 			}
 		}
+		iw.Notable = patch.FewNotable(iw.Notable, patch.NotableOfWave)
+		iw.FailLimit = w.Budget.MaxFailedInstances.Limit(iw.Planned)
+		iw.AccountsMax = w.Budget.MaxFailedAccounts.Limit(len(itemsOf(iw)))
 		x.Waves = append(x.Waves, iw)
 	}
+	x.FailLimit = input.Budget.MaxFailedInstances.Limit(x.Planned())
 	return x
 }
 
@@ -246,7 +254,7 @@ func itemsOf(w patch.IndexWave) []patch.AccountItem {
 // freezeRows writes the waves' rows and, last and by condition, the digest.
 func (v *Inventory) freezeRows(ctx context.Context, input patch.Input, row patch.RunRow, x patch.Index) error {
 	writes := []Write{{How: Put, Key: patch.WaveKey(x.Run, patch.WholeRun), Item: patch.WaveRow{
-		Wave: patch.WholeRun, Planned: x.Planned(), FailLimit: input.Budget.MaxFailedInstances.Limit(x.Planned()),
+		Wave: patch.WholeRun, Planned: x.Planned(), FailLimit: x.FailLimit,
 	}}}
 	for i, w := range x.Waves {
 		writes = append(writes, Write{How: Put, Key: patch.WaveKey(x.Run, w.Name), Item: waveRow(input, i, w, x)})
@@ -281,8 +289,7 @@ func waveRow(input patch.Input, i int, w patch.IndexWave, x patch.Index) patch.W
 	}
 	return patch.WaveRow{
 		Wave: w.Name, Position: i, Planned: w.Planned, Targets: targets, Accounts: len(items),
-		FailLimit:   in.Budget.MaxFailedInstances.Limit(w.Planned),
-		AccountsMax: in.Budget.MaxFailedAccounts.Limit(len(items)),
+		FailLimit: w.FailLimit, AccountsMax: w.AccountsMax,
 		PerAccount:  in.Budget.PerAccount,
 		AskScope:    askScope(input, i, x),
 		SoakSeconds: in.HealthGate.SoakSeconds, Alarms: in.HealthGate.Alarms,

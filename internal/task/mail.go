@@ -22,13 +22,20 @@ func approvalMail(rec patch.Approval, run patch.RunRow, x patch.Index, link stri
 			what = "going on after the doubtful wave " + wave
 		}
 	}
-	subject = fmt.Sprintf("ec2patch %s: approve %s (%d instances)", rec.Run, what, rec.Instances)
+	subject = fmt.Sprintf("ec2patch %s: approve %s (%s)", rec.Run, what, patch.Count(rec.Instances, "instance"))
 	if rec.Round > 1 {
 		subject = "Reminder: " + subject
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "Run %s asks for approval of %s.\n\n", rec.Run, what)
-	fmt.Fprintf(&b, "Instances: %d\nPlan digest: %s\n", rec.Instances, rec.Digest)
+	deadline := rec.Expires.UTC().Format(time.RFC1123)
+	asked := scopeWaves(x, rec.Scope)
+	fmt.Fprintf(&b, "Decide until: %s\n", deadline)
+	fmt.Fprintf(&b, "Instances: %s\n", blastText(rec.Instances, asked))
+	if n := expectedMinutes(asked); n > 0 && patch.ScopeThen(rec.Scope) == "patch" {
+		fmt.Fprintf(&b, "Expected: typically %s of patching\n", minutesText(n))
+	}
+	fmt.Fprintf(&b, "Plan digest: %s\n", rec.Digest)
 	if run.RequestedBy != "" {
 		fmt.Fprintf(&b, "Requested by: %s\n", clean(run.RequestedBy))
 	}
@@ -36,63 +43,164 @@ func approvalMail(rec patch.Approval, run patch.RunRow, x patch.Index, link stri
 		fmt.Fprintf(&b, "Reason: %s\n", clean(run.Reason))
 	}
 	b.WriteString("\n")
-	for _, w := range x.Waves {
-		if only := patch.ScopeWave(rec.Scope); only == "" || only == w.Name {
-			b.WriteString(describeWave(w))
-		}
+	for _, w := range asked {
+		b.WriteString(describeWave(w))
 	}
+	b.WriteString(notableText(asked))
 	if n := len(x.Unreachable); n > 0 {
-		fmt.Fprintf(&b, "\n%d account-regions cannot be reached and are not in the plan.\n", n)
+		fmt.Fprintf(&b, "\nNot reached, and not in the plan: %s\n", patch.Count(n, "account-region"))
 	}
 	if n := len(x.Inactive); n > 0 {
-		fmt.Fprintf(&b, "\n%d accounts of the organizational units are not active and are not in the plan.\n", n)
+		fmt.Fprintf(&b, "\nNot active, and not in the plan: %s of the organizational units\n", patch.Count(n, "account"))
 	}
-	fmt.Fprintf(&b, "\nOpen this page to see the plan and to decide, until %s:\n\n%s\n\n", rec.Expires.UTC().Format(time.RFC1123), link)
+	fmt.Fprintf(&b, "\nOpen this page to see the plan and to decide, until %s:\n\n%s\n\n", deadline, link)
 	fmt.Fprintf(&b, "Or by command, with your IAM identity on record:\n\n    ec2patch approve %s\n\n", rec.Run)
 	b.WriteString("Opening the page decides nothing. Whoever has this link can decide, so do not forward it.\n")
 	return clean(subject)[:min(maxSubject, len(clean(subject)))], b.String()
 }
 
-// describeWave is one wave in one or two lines.
-func describeWave(w patch.IndexWave) string {
-	accounts, regions := map[patch.AccountID]bool{}, map[patch.Region]bool{}
-	for _, t := range w.Targets {
-		if t.Planned > 0 {
-			accounts[t.Account], regions[t.Region] = true, true
+// scopeWaves are the waves that a question is about.
+func scopeWaves(x patch.Index, scope string) []patch.IndexWave {
+	only := patch.ScopeWave(scope)
+	if only == "" {
+		return x.Waves
+	}
+	for _, w := range x.Waves {
+		if w.Name == only {
+			return []patch.IndexWave{w}
 		}
 	}
-	line := fmt.Sprintf("Wave %s: %s, %s; %d instances in %d accounts, %d regions", w.Name, w.Operation, w.RebootOption, w.Planned, len(accounts), len(regions))
-	for _, p := range []patch.Platform{patch.Linux, patch.Windows, patch.MacOS} {
-		if n := w.Platforms[p]; n > 0 {
-			line += fmt.Sprintf(", %d %s", n, p)
-		}
-	}
-	if w.ExpectedMinutes > 0 {
-		line += "; typically " + minutesText(w.ExpectedMinutes)
-	}
-	if w.Excluded > 0 {
-		line += fmt.Sprintf("; %d more matched and are left out", w.Excluded)
-	}
-	if w.New > 0 || w.Vanished > 0 {
-		line += fmt.Sprintf("; since the last run %d new, %d vanished", w.New, w.Vanished)
-	}
-	if w.Impaired > 0 {
-		line += fmt.Sprintf("; %d fail EC2's status checks already", w.Impaired)
-	}
-	if w.AllInstances {
-		line += "; the filter names no tag: every instance"
-	}
-	return line + "\n"
+	return nil
 }
 
-// clean makes text from outside fit for one line of a mail: printable ASCII.
+// countPlaces counts the accounts and the regions that have something to patch.
+func countPlaces(waves ...patch.IndexWave) (accounts, regions int) {
+	inAccounts, inRegions := map[patch.AccountID]bool{}, map[patch.Region]bool{}
+	for _, w := range waves {
+		for _, t := range w.Targets {
+			if t.Planned > 0 {
+				inAccounts[t.Account], inRegions[t.Region] = true, true
+			}
+		}
+	}
+	return len(inAccounts), len(inRegions)
+}
+
+// blastText is the size of a question in one line.
+func blastText(instances int, waves []patch.IndexWave) string {
+	platforms := map[patch.Platform]int{}
+	for _, w := range waves {
+		for p, n := range w.Platforms {
+			platforms[p] += n
+		}
+	}
+	accounts, regions := countPlaces(waves...)
+	return fmt.Sprintf("%d%s, in %s, %s", instances, platformsText(" (", platforms, ")"), patch.Count(accounts, "account"), patch.Count(regions, "region"))
+}
+
+// platformsText lists the platforms that there are, between two texts, else nothing.
+func platformsText(before string, platforms map[patch.Platform]int, after string) string {
+	var parts []string
+	for _, p := range []patch.Platform{patch.Linux, patch.Windows, patch.MacOS} {
+		if n := platforms[p]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, p))
+		}
+	}
+	if parts == nil {
+		return ""
+	}
+	return before + strings.Join(parts, ", ") + after
+}
+
+// expectedMinutes is how long the waves typically take, one after the other.
+func expectedMinutes(waves []patch.IndexWave) (n int) {
+	for _, w := range waves {
+		n += w.ExpectedMinutes
+	}
+	return n
+}
+
+// describeWave is one wave in a few lines.
+func describeWave(w patch.IndexWave) string {
+	accounts, regions := countPlaces(w)
+	var b strings.Builder
+	fmt.Fprintf(&b, "Wave %s: %s; %s%s, in %s, %s", w.Name, effectText(w), patch.Count(w.Planned, "instance"), platformsText(" (", w.Platforms, ")"),
+		patch.Count(accounts, "account"), patch.Count(regions, "region"))
+	if w.ExpectedMinutes > 0 {
+		b.WriteString("; typically " + minutesText(w.ExpectedMinutes))
+	}
+	b.WriteString("\n")
+	if w.AllInstances {
+		b.WriteString("  the filter names no tag: every instance\n")
+	}
+	if w.Excluded > 0 {
+		fmt.Fprintf(&b, "  %d more matched and are left out\n", w.Excluded)
+	}
+	if changed := changes(w); changed != "" {
+		b.WriteString("  " + clean(changed) + "\n")
+	}
+	if w.Planned > 0 {
+		b.WriteString("  " + limitText(w) + "\n")
+	}
+	return b.String()
+}
+
+// effectText says what happens to the instances of a wave, and what restarts.
+func effectText(w patch.IndexWave) string {
+	switch {
+	case w.Operation == patch.Scan:
+		return "scans only, nothing is installed, nothing restarts"
+	case w.RebootOption == patch.NoReboot:
+		return "installs patches, nothing restarts"
+	}
+	return "installs patches, instances restart if a patch needs it"
+}
+
+// limitText says what a wave may cost before it is stopped.
+func limitText(w patch.IndexWave) string {
+	return fmt.Sprintf("stops above %s or %s", patch.Count(w.FailLimit, "failed instance"), patch.Count(w.AccountsMax, "failed account"))
+}
+
+// notableText names single instances that one should know of.
+func notableText(waves []patch.IndexWave) string {
+	var b strings.Builder
+	for _, w := range waves {
+		for _, n := range w.Notable {
+			if b.Len() == 0 {
+				b.WriteString("\nAmong them, or gone from them:\n")
+			}
+			name := string(n.ID)
+			if n.Name != "" {
+				name += " " + n.Name
+			}
+			b.WriteString(clean(fmt.Sprintf("  %s, %s, %s %s: %s", name, n.Platform, n.Account, n.Region, notableWhy(n))) + "\n")
+		}
+	}
+	return b.String()
+}
+
+// notableWhy says why an instance is named.
+func notableWhy(n patch.Notable) string {
+	switch {
+	case n.Gone:
+		return "gone since the last run"
+	case n.New && n.Impaired:
+		return "new since the last run, and failing status checks"
+	case n.Impaired:
+		return "already failing status checks"
+	}
+	return "new since the last run"
+}
+
+// clean makes text from outside fit for one line of a mail: printable ASCII, and
+// no address that a mail program would make a second link of.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '?'
 		}
 		return r
-	}, s)
+	}, strings.ReplaceAll(s, "://", "[:]//"))
 }
 
 // noticeMail tells how a run ended.
