@@ -27,6 +27,7 @@ type tables struct {
 	states    map[string]string          // of approvals and verdicts, by place in the table
 	tokens    map[string]string          // task token to approval
 	open      map[string]bool            // runs in the list of open ones
+	status    map[string]string          // of runs
 	codes     map[string]string          // what a person types, by approval
 	accepted  map[string]time.Time       // transactions, by token
 }
@@ -52,7 +53,7 @@ func newTables() tables {
 	return tables{
 		chains: map[string]chainEnd{}, heads: map[string]chainEnd{}, audited: map[string]bool{}, leases: map[string]leaseRow{},
 		intents: map[string]*intentRow{}, byKey: map[string]*intentRow{}, approvals: map[string]map[string]bool{},
-		accepted: map[string]time.Time{}, codes: map[string]string{}, states: map[string]string{}, tokens: map[string]string{}, open: map[string]bool{},
+		accepted: map[string]time.Time{}, codes: map[string]string{}, states: map[string]string{}, tokens: map[string]string{}, open: map[string]bool{}, status: map[string]string{},
 	}
 }
 
@@ -132,6 +133,8 @@ func (c *checks) put(table, condition string, row item) {
 		c.approval(rest, row)
 	case kind == "APPROVAL" && strings.HasPrefix(sk, "DECISION#"):
 		c.decision(rest, row)
+	case kind == "RUN" && sk == "META":
+		c.tables.status[rest] = attribute(row, "runStatus")
 	case kind == "RUN" && sk == "ABORT":
 		c.abort(rest, boolean(row, "cancelInFlight"))
 	case kind == "RUN" && strings.HasPrefix(sk, "SEND#"):
@@ -174,6 +177,7 @@ func (c *checks) intent(run, sk string, row item) {
 			c.violate("R-10", "two intents have the marker %q", in.marker)
 		}
 		c.tables.intents[in.marker] = in
+		c.announced(in)
 	}
 	in.command, in.rejected, in.lost = attribute(row, "commandId"), attribute(row, "rejected") != "", boolean(row, "lost")
 	if in.rejected && in.used != "" {
@@ -184,6 +188,20 @@ func (c *checks) intent(run, sk string, row item) {
 	}
 	if in.command != "" && in.command != in.used {
 		c.violate("R-10", "the intent of %s adopted %s, the API side had accepted %q for it", in.marker, in.command, in.used)
+	}
+}
+
+// announced checks that no send is announced once its run is closed or aborted,
+// or its wave judged, however late its sender is: rule 4, I-19.
+func (c *checks) announced(in *intentRow) {
+	if is := c.tables.status[in.run]; is != "Running" {
+		c.violate("R-04", "the send of %s was announced when the run was %s", in.marker, is)
+	}
+	if is := c.tables.states["verdict "+in.run+" "+in.wave]; is != "" {
+		c.violate("R-04", "the send of %s was announced when the wave was judged %s", in.marker, is)
+	}
+	if r := c.runs[patch.RunID(in.run)]; r != nil && !r.aborted.IsZero() {
+		c.violate("R-04", "the send of %s was announced after the abort", in.marker)
 	}
 }
 

@@ -8,11 +8,14 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/world"
 	"ec2patch/internal/task"
+	"ec2patch/internal/wire"
 )
 
 // between lets something happen while a sender is between its last look at the
@@ -56,6 +59,27 @@ func abortAsItSends(t *testing.T, seed uint64) *rehearsal {
 		if r.checks.order[0].aborted.IsZero() {
 			t.Error("nothing was aborted")
 		}
+	}}
+	return r
+}
+
+// closedAsItSends: the run's row says that it is closed when a sender has read
+// that it goes on, and has not written its intent yet.
+func closedAsItSends(t *testing.T, seed uint64) *rehearsal {
+	t.Helper()
+	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", some(8, world.FateOK))
+	r.world.Faults = &between{faults: r.faults, intents: int(seed) + 1, then: func() {
+		s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
+		send := r.lambdaOf(wire.SendCommand).function
+		table := r.world.DynamoDB(&world.Principal{Account: hubAccount, RoleARN: send.RoleARN, SessionName: "close"}, hubRegion)
+		_, err := table.UpdateItem(context.Background(), &dynamodb.UpdateItemInput{
+			TableName: aws.String(send.Environment["STATE_TABLE"]), Key: item{"pk": s("RUN#" + string(r.options.RunID)), "sk": s("META")},
+			UpdateExpression:          aws.String("SET runStatus = :is ADD version :one"),
+			ExpressionAttributeValues: item{":is": s(string(patch.RunAborted)), ":one": &types.AttributeValueMemberN{Value: "1"}},
+		})
+		require.NoError(t, err)
+		r.checks.tables.status[string(r.options.RunID)] = string(patch.RunAborted)
+		r.world.After(0, func() { require.NoError(t, r.engine.Stop(r.execution.ARN, "", "by hand")) })
 	}}
 	return r
 }

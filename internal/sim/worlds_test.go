@@ -255,6 +255,7 @@ func troubles() []trouble {
 		{"dead run", 3, deadRun},
 		{"stuck run", 3, stuckRun},
 		{"abort as it sends", 3, abortAsItSends},
+		{"closed as it sends", 3, closedAsItSends},
 		{"cancelled from outside", 4, cancelledOutside},
 	}, redrives()...)
 }
