@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -215,7 +216,77 @@ func bugs() []bug {
 				return []byte(strings.Replace(string(out), "{", `{"list":"`+strings.Repeat("x", 17<<10)+`",`, 1)), err
 			})
 		}},
+		{"two waves plan an instance", "I-08", ApproveAuto, func(p *planted) {
+			p.wrap(wire.ApprovalRequest, func(payload []byte, next wire.Handler) ([]byte, error) {
+				leaf, ok := p.leaf(p.target("b", second))
+				require.True(p.t, ok)
+				other, ok := p.leaf(p.target("a", first))
+				require.True(p.t, ok)
+				leaf.Instances = append(leaf.Instances, other.Instances[0])
+				data, err := json.Marshal(leaf)
+				require.NoError(p.t, err)
+				p.world.PlaceObject(p.bucket(), patch.LeafObject(p.target("b", second)), data)
+				return next(context.Background(), payload)
+			})
+		}},
+		{"a scan installs", "I-10", ApproveAuto, func(p *planted) { p.checks.order[0].input.DryRun = true }},
+		{"a command lands by another account's role", "I-11", ApproveAuto, func(p *planted) {
+			p.onFirstSend(func(in *ssm.SendCommandInput) {
+				stranger := *p.insider(second)
+				stranger.Account = first
+				p.world.IgnoreIAM = true
+				defer func() { p.world.IgnoreIAM = false }()
+				_, err := p.world.SSM(&stranger, region).CancelCommand(context.Background(), &ssm.CancelCommandInput{CommandId: aws.String(p.lastCommand())})
+				require.NoError(p.t, err)
+			})
+		}},
+		{"a row is deleted", "I-12", ApproveAuto, func(p *planted) {
+			p.onFirstSend(func(*ssm.SendCommandInput) {
+				p.world.IgnoreIAM = true
+				defer func() { p.world.IgnoreIAM = false }()
+				_, err := p.world.DynamoDB(p.machinePrincipal(), hubRegion).DeleteItem(context.Background(), &dynamodb.DeleteItemInput{TableName: p.table(), Key: rowKey(patch.LeaseKey("444444444444", region))})
+				require.NoError(p.t, err)
+			})
+		}},
+		{"the report is about another plan", "I-33", ApproveAuto, func(p *planted) {
+			p.report(func(r *patch.Report) { r.PlanDigest = strings.Repeat("0", 64) })
+		}},
+		{"a verdict changes", "I-48", ApproveAuto, func(p *planted) {
+			judged := false
+			p.wrap(wire.Verify, func(payload []byte, next wire.Handler) ([]byte, error) {
+				out, err := next(context.Background(), payload)
+				if !judged && strings.Contains(string(out), `"good"`) {
+					judged = true
+					row := rowKey(patch.WaveKey(p.options.RunID, "a"))
+					row["verdict"] = &types.AttributeValueMemberS{Value: "stop"}
+					p.rewrite(types.TransactWriteItem{Put: &types.Put{TableName: p.table(), Item: row}})
+				}
+				return out, err
+			})
+		}},
+		{"a row expires tomorrow", "I-50", ApproveAuto, func(p *planted) {
+			p.onFirstSend(func(*ssm.SendCommandInput) {
+				row := rowKey(patch.Key{PK: "RUN#" + string(p.options.RunID), SK: "NOTE"})
+				row["expires"] = &types.AttributeValueMemberN{Value: strconv.FormatInt(p.world.Now().Add(24*time.Hour).Unix(), 10)}
+				p.rewrite(types.TransactWriteItem{Put: &types.Put{TableName: p.table(), Item: row}})
+			})
+		}},
+		{"a session without a policy", "I-60", ApproveAuto, func(p *planted) {
+			p.onFirstSend(func(*ssm.SendCommandInput) { p.send(first, marker, p.planned("a", first)[6]) })
+		}},
 	}
+}
+
+// target is one of the run's, in the first region.
+func (p *planted) target(wave string, account patch.AccountID) patch.Target {
+	return patch.Target{Run: p.options.RunID, Wave: wave, Account: account, Region: region}
+}
+
+// lastCommand is the id of the only command so far.
+func (p *planted) lastCommand() string {
+	ids := sortedKeys(p.checks.commands)
+	require.NotEmpty(p.t, ids)
+	return ids[0]
 }
 
 // Each rule has a bug that breaks it, and the checks see it. Rules 11 and 15
@@ -235,7 +306,7 @@ func TestChecks_seeEachBug(t *testing.T) {
 		})
 		seen[b.rule] = true
 	}
-	assert.Len(t, seen, 12)
+	assert.Len(t, seen, 20)
 }
 
 // Without a bug the same rehearsal breaks nothing.
