@@ -18,7 +18,7 @@ func Columns() []string {
 	return []string{
 		"run", "wave", "account", "region", "instanceId", "name", "platform", "planned", "outcome", "reason", "warning",
 		"commandId", "status", "beforeInstalled", "beforeMissing", "beforeFailed", "beforePendingReboot",
-		"afterInstalled", "afterMissing", "afterFailed", "afterPendingReboot", "afterEnded",
+		"afterInstalled", "afterMissing", "afterFailed", "afterPendingReboot", "afterEnded", "detail",
 	}
 }
 
@@ -63,10 +63,11 @@ func planned(run patch.RunID, i patch.InstanceReport) []string {
 	}
 	row = append(row, stateCells(i.Before)...)
 	row = append(row, stateCells(i.After)...)
-	if i.After == nil || i.After.Ended.IsZero() {
-		return append(row, "")
+	ended := ""
+	if i.After != nil && !i.After.Ended.IsZero() {
+		ended = i.After.Ended.UTC().Format(time.RFC3339)
 	}
-	return append(row, i.After.Ended.UTC().Format(time.RFC3339))
+	return append(row, ended, i.Detail)
 }
 
 func excluded(run patch.RunID, e patch.ExcludedInstance) []string {

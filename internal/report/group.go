@@ -24,6 +24,7 @@ type row struct {
 	Name       string
 	Outcome    patch.Outcome
 	Reason     string
+	Detail     string
 	Warning    string
 	Status     string
 	CommandID  patch.CommandID
@@ -36,10 +37,22 @@ type row struct {
 type group struct {
 	Outcome  patch.Outcome
 	Reason   string
+	Detail   string // of all its instances; empty if they differ
 	Count    int
 	Accounts int
 	Rows     []row // the first maxPerGroup
 	accounts map[patch.AccountID]bool
+}
+
+// rows are the instances, without the detail that the group tells.
+func (g group) rows() []row {
+	rows := slices.Clone(g.Rows)
+	for i := range rows {
+		if g.Detail != "" {
+			rows[i].Detail = ""
+		}
+	}
+	return rows
 }
 
 // More is how many instances of the group are not in Rows.
@@ -49,7 +62,12 @@ func (g group) More() int { return g.Count - len(g.Rows) }
 func (g group) Look() look { return lookOf(g.Outcome) }
 
 // Why is the reason as a sentence.
-func (g group) Why() string { return explain(g.Outcome, g.Reason) }
+func (g group) Why() string {
+	if g.Detail != "" {
+		return explain(g.Outcome, g.Reason) + " (" + g.Detail + ")"
+	}
+	return explain(g.Outcome, g.Reason)
+}
 
 type groupKey struct {
 	outcome patch.Outcome
@@ -139,7 +157,13 @@ func (g *gathered) calm(r *patch.Report) string {
 
 // add puts a planned instance into its group.
 func (gs *groups) add(o patch.Outcome, reason string, i patch.InstanceReport) {
-	if g := gs.of(o, Line(reason)).count(i.Account); len(g.Rows) < maxPerGroup {
+	g := gs.of(o, Line(reason)).count(i.Account)
+	if detail := Line(i.Detail); g.Count == 1 {
+		g.Detail = detail
+	} else if g.Detail != detail {
+		g.Detail = ""
+	}
+	if len(g.Rows) < maxPerGroup {
 		g.Rows = append(g.Rows, plannedRow(inert(i)))
 	}
 }
@@ -188,7 +212,7 @@ func (gs *groups) sorted() []group {
 func plannedRow(i patch.InstanceReport) row {
 	return row{
 		InstanceID: i.InstanceID, Account: i.Account, Region: i.Region, Wave: i.Wave, Platform: i.Platform, Name: i.Name,
-		Outcome: i.Outcome, Reason: i.Reason, Warning: i.Warning, Status: i.Status, CommandID: i.CommandID, Output: i.Output,
+		Outcome: i.Outcome, Reason: i.Reason, Detail: i.Detail, Warning: i.Warning, Status: i.Status, CommandID: i.CommandID, Output: i.Output,
 		Before: stateText(i.Before), After: stateText(i.After),
 	}
 }

@@ -98,7 +98,7 @@ func (p page) attention() markup.Part {
 				markup.El("h3", markup.Text("Accounts and regions that could not be reached")),
 				para("meaning", "What runs there is not in any number on this page.")),
 			scroll(titles("Account", "Region", "Reason"), markup.El("tbody", markup.Each(p.Unreach.Rows, func(u patch.UnreachableAccount) markup.Part {
-				return markup.El("tr", cell(code(u.Account)), cell(markup.Text(u.Region)), cell(markup.Text(u.Reason)))
+				return markup.El("tr", cell(code(u.Account)), tightCell(u.Region), cell(markup.Text(u.Reason)))
 			})))),
 		markup.If(p.Unreach.More() > 0, more(count(p.Unreach.More())+" more are in ", "report.json")),
 		markup.If(len(p.Warnings) > 0, markup.El("h3", markup.Text("Good, with a warning")), markup.Each(p.Warnings, groupMarkup)),
@@ -116,7 +116,7 @@ func groupMarkup(g group) markup.Part {
 			markup.El("span", markup.Class("why"), markup.Text(why)),
 			markup.El("span", markup.Class("where"), markup.Text(plural(g.Accounts, "account")))),
 		markup.If(g.Reason != "", para("meaning", g.Look().Meaning)),
-		markup.El("ul", markup.Class("instances"), markup.Each(g.Rows, instance)),
+		markup.El("ul", markup.Class("instances"), markup.Each(g.rows(), instance)),
 		markup.If(g.More() > 0, more(count(g.More())+" more of these are in ", "report.csv")),
 	)))
 }
@@ -132,6 +132,7 @@ func instance(r row) markup.Part {
 			markup.If(r.Wave != "", markup.El("span", markup.Text("wave "), bold(r.Wave))),
 			optional("", string(r.Platform)), optional("SSM says ", r.Status), optional("before: ", r.Before), optional("after: ", r.After),
 			markup.If(r.CommandID != "", markup.El("span", markup.Text("command "), code(r.CommandID)))),
+		markup.If(r.Detail != "", markup.El("div", markup.Class("dim"), markup.Text(r.Detail))),
 		markup.If(r.Warning != "", markup.El("div", markup.Class("warning"), mark("!"), markup.Text(" "+r.Warning))),
 		markup.If(r.Output != "", markup.El("details", markup.Class("output"),
 			markup.El("summary", markup.Text("end of the command’s output")), markup.El("pre", markup.Text(r.Output)))),

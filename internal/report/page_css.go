@@ -57,8 +57,8 @@ section[aria-label=Recap]{padding:0;background:none;border:0}
 .chip.warn,.chip.v-ask,.chip.a-pending,.chip.a-expired{background:var(--warn-bg);color:var(--warn)}
 .chip.bad,.chip.v-stop,.chip.a-rejected{background:var(--bad-bg);color:var(--bad)}
 summary{cursor:pointer}
-.group{border-top:1px solid var(--line)}
-.group:last-of-type{border-bottom:1px solid var(--line)}
+.group{border:solid var(--line);border-width:1px 0}
+.group+.group{border-top-width:0}
 .group>summary{display:grid;grid-template-columns:64px 206px 1fr auto;gap:12px;align-items:baseline;padding:10px 4px;list-style:none}
 .group>summary::-webkit-details-marker{display:none}
 .group>summary:hover{background:var(--bg)}
@@ -85,8 +85,11 @@ th,td{padding:6px 14px 6px 0;border-bottom:1px solid var(--line);vertical-align:
 .zero{color:var(--dim);opacity:.6}
 td.wide{min-width:110px;width:24%;padding:11px 0 0}
 .hide{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-.wave+.wave{margin-top:22px;padding-top:4px;border-top:1px solid var(--line)}
-.wave h3{display:flex;flex-wrap:wrap;gap:4px 10px;align-items:center;margin:12px 0 8px}
+.wave+.wave,.approval+.approval{margin-top:22px;padding-top:4px;border-top:1px solid var(--line)}
+.wave h3,.approval h3{display:flex;flex-wrap:wrap;gap:4px 10px;align-items:center;margin:12px 0 8px}
+.tight,.decisions .when{white-space:nowrap}
+.decisions{margin:0;padding:0;list-style:none}
+.decisions li{padding:6px 0;border-top:1px dashed var(--line)}
 .took{font-size:13px;font-weight:400}
 .wave details{margin-top:8px}
 .wave summary{color:var(--dim);font-size:13px}

@@ -76,6 +76,11 @@ func title(name string) markup.Part { return markup.El("th", markup.Text(name)) 
 
 func cell(parts ...markup.Part) markup.Part { return markup.El("td", parts...) }
 
+// tightCell is a short text that is not broken.
+func tightCell[S ~string](text S) markup.Part {
+	return markup.El("td", markup.Class("tight"), markup.Text(text))
+}
+
 func numCell(content markup.Part) markup.Part {
 	return markup.El("td", markup.Class("num"), content)
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"ec2patch/internal/markup"
@@ -78,27 +79,58 @@ func countCell(n int) markup.Part {
 	return numCell(markup.Text(count(n)))
 }
 
-// approvals is who was asked, and what they said.
+// approvals is who was asked, and everything that they said.
 func (p page) approvals() markup.Part {
 	if len(p.Asked.Rows) == 0 {
 		return nil
 	}
-	head := markup.El("thead", markup.El("tr", title("Scope"), title("Answer"), title("By"), title("Asked"), title("Decided"),
-		markup.El("th", markup.Class("num"), markup.Text("Instances")), title("Reason")))
-	return block(markup.El("h2", markup.Text("Approvals")),
-		scroll(head, markup.El("tbody", markup.Each(p.Asked.Rows, approval))))
+	return block(markup.El("h2", markup.Text("Approvals")), markup.Each(p.Asked.Rows, approval),
+		markup.If(p.Asked.More() > 0, more(count(p.Asked.More())+" more are in ", "report.json")))
 }
 
 func approval(a patch.ApprovalReport) markup.Part {
-	return markup.El("tr",
-		cell(markup.Text(a.Scope)),
-		cell(markup.El("span", markup.Class("chip a-"+a.Status), markup.Text(a.Status))),
-		cell(markup.Text(a.Name), markup.If(a.Name != "" && a.Identity != "", markup.El("br")),
-			markup.El("span", markup.Class("dim"), markup.Text(a.Identity))),
-		cell(markup.Text(stamp(a.Asked))),
-		cell(markup.If(!a.Decided.IsZero(), markup.Text(stamp(a.Decided)))),
-		numCell(markup.Text(count(a.PlanCount))),
-		cell(markup.Text(a.Reason)))
+	facts := "asked " + stamp(a.Asked) + " about " + plural(a.PlanCount, "instance")
+	if a.Needed > 1 {
+		facts += ", " + count(a.Needed) + " approvals needed"
+	}
+	if !a.Decided.IsZero() {
+		facts += ", settled " + stamp(a.Decided)
+	}
+	return markup.Lines(markup.El("article", markup.Class("approval"), markup.Text("\n"), markup.Lines(
+		markup.El("h3", markup.Text(scopeText(a.Scope)+" "), markup.El("span", markup.Class("chip a-"+a.Status), markup.Text(a.Status)),
+			markup.El("span", markup.Class("took"), markup.Text(facts))),
+		markup.If(a.Status == patch.ApprovalExpired && len(a.Decisions) == 0, para("meaning", "Nobody decided.")),
+		markup.If(len(a.Decisions) > 0, markup.El("ul", markup.Class("decisions"), markup.Each(a.Decisions[:min(len(a.Decisions), maxPerGroup)], decision))),
+		markup.If(len(a.Decisions) > maxPerGroup, more(count(len(a.Decisions)-maxPerGroup)+" more are in ", "report.json")),
+	)))
+}
+
+// scopeText says what a question is about.
+func scopeText(scope string) string {
+	what, wave, _ := strings.Cut(scope, ":")
+	switch what {
+	case "run":
+		return "The whole plan"
+	case "wave":
+		return "Wave " + wave
+	case "soak":
+		return "Going on after wave " + wave
+	}
+	return scope
+}
+
+func decision(d patch.DecisionReport) markup.Part {
+	word := map[string]string{patch.Approve: "approved", patch.Reject: "rejected"}[d.Decision]
+	if word == "" {
+		word = d.Decision
+	}
+	return markup.Group(markup.Text("\n"), markup.El("li",
+		bold(word), markup.Text(" by "),
+		markup.If(d.Name != "", bold(d.Name), markup.Text(" ")), markup.El("span", markup.Class("dim"), markup.Text(d.Identity)),
+		markup.Text(" "), markup.El("span", markup.Class("when"), markup.Text(stamp(d.At))),
+		markup.If(d.Reason != "", markup.El("div", markup.Text("“"+d.Reason+"”"))),
+		markup.If(!d.Counted, markup.El("div", markup.Class("warning"), mark("!"), markup.Text(" not counted: "+d.Ignored))),
+	))
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
@@ -117,6 +149,6 @@ func (p page) goodOnes() markup.Part {
 
 func goodRow(r row) markup.Part {
 	return markup.Group(markup.Text("\n"), markup.El("tr",
-		cell(code(r.InstanceID)), cell(markup.Text(r.Name)), cell(code(r.Account)), cell(markup.Text(r.Region)), cell(markup.Text(r.Wave)),
+		cell(code(r.InstanceID)), cell(markup.Text(r.Name)), cell(code(r.Account)), tightCell(r.Region), cell(markup.Text(r.Wave)),
 		cell(markup.Text(r.Platform)), cell(outcomeChip(r.Outcome)), cell(markup.Text(r.Before))))
 }

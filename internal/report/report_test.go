@@ -180,3 +180,30 @@ func TestNewJSON_TakesTheListsInOrder(t *testing.T) {
 	assert.Empty(t, got.Instances)
 	assert.Len(t, got.Excluded, 1)
 }
+
+// What all instances of a group share is told once, what differs beside each.
+func TestHTML_DetailsOfAGroup(t *testing.T) {
+	r := sample()
+	const same, other = "account 333333333333 in wave main: 5 failures, 4 allowed", "wave main: 5 failures, 4 allowed"
+	out := render(t, report.HTML, r)
+	assert.Equal(t, 1, strings.Count(out, same))
+	for i := range r.Instances {
+		if r.Instances[i].Detail != "" {
+			r.Instances[i].Detail = other
+			break
+		}
+	}
+	out = render(t, report.HTML, r)
+	assert.Equal(t, 1, strings.Count(out, ">"+other+"<"))
+	assert.Equal(t, 14, strings.Count(out, ">"+same+"<"))
+}
+
+// A decision that did not count is told in every form for people.
+func TestDecisions_notCounted(t *testing.T) {
+	for name, f := range map[string]renderer{"html": report.HTML, "text": text(200, false)} {
+		out := render(t, f, sample())
+		assert.Contains(t, out, "not counted: ", name)
+		assert.Contains(t, out, "who asked for the run does not count", name)
+		assert.Contains(t, out, "platform team", name)
+	}
+}

@@ -82,7 +82,7 @@ func sample() *patch.Report {
 	})
 	for n := range 15 {
 		add("main", "333333333333", fmt.Sprintf("sql-%02d", n+5), patch.Windows, patch.NotSent, func(i *patch.InstanceReport) {
-			i.Reason, i.Detail = patch.ReasonBudget, "budget of account 333333333333 in wave main: 5 failures, 4 allowed"
+			i.Reason, i.Detail = patch.ReasonBudget, "account 333333333333 in wave main: 5 failures, 4 allowed"
 		})
 	}
 	for n := range 12 {

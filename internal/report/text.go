@@ -279,6 +279,11 @@ func (t *textWriter) approvals(list []patch.ApprovalReport) {
 			text += ": " + Line(a.Reason)
 		}
 		t.wrap("  ", text)
+		for _, d := range a.Decisions {
+			if !d.Counted {
+				t.wrap("    ", fmt.Sprintf("not counted: %s by %s, %s", Line(d.Decision), cmp.Or(Line(d.Name), Line(d.Identity)), Line(d.Ignored)))
+			}
+		}
 	}
 }
 

@@ -92,7 +92,7 @@ func approvalSpans(r *patch.Report, length time.Duration) []span {
 			end = r.Ended
 		}
 		s := place(r.Started, a.Asked, end, length)
-		s.Name, s.Tone, s.Waiting = "approval of "+Line(a.Scope), toneNone, true
+		s.Name, s.Tone, s.Waiting = "approval of "+lowerFirst(scopeText(Line(a.Scope))), toneNone, true
 		s.Text = Duration(end.Sub(a.Asked)) + ", " + Line(a.Status)
 		out = append(out, s)
 	}

@@ -213,7 +213,7 @@ func (f *folder) exceeded(t patch.Target, row patch.TargetRow, own patch.Counter
 		{"the run", f.counts[patch.WholeRun].Failures, whole.FailLimit},
 	} {
 		if b.failures > b.allowed {
-			text = appended(text, fmt.Sprintf("budget of %s: %s, %d allowed", b.scope, patch.Count(b.failures, "failure"), b.allowed))
+			text = appended(text, fmt.Sprintf("%s: %s, %d allowed", b.scope, patch.Count(b.failures, "failure"), b.allowed))
 		}
 	}
 	if row.Steps() >= row.MaxPolls && row.MaxPolls > 0 {

@@ -210,7 +210,7 @@ func TestReport_whyNotSent(t *testing.T) {
 			continue
 		}
 		assert.Equal(t, patch.ReasonBudget, i.Reason, "the code stays")
-		assert.Contains(t, i.Detail, "budget of us-east-1 in account 111111111111: 2 failures, 1 allowed; budget of wave w: 2 failures, 1 allowed")
+		assert.Contains(t, i.Detail, "us-east-1 in account 111111111111: 2 failures, 1 allowed; wave w: 2 failures, 1 allowed")
 		assert.NotContains(t, i.Detail, "the run:")
 		assert.Equal(t, i.CommandID != "", strings.HasSuffix(i.Detail, "; its command ended before it began on this instance"), i.Detail)
 	}
