@@ -119,6 +119,13 @@ func TestText_OfALargeWaveShowsTheWorstAccountsFirst(t *testing.T) {
 	assert.Less(t, len(lines), 400)
 }
 
+func TestText_inactive(t *testing.T) {
+	r := sample()
+	assert.NotContains(t, render(t, text(90, false), r), "Not active")
+	r.Inactive = []patch.InactiveAccount{{Account: "555555555555", Wave: "main", State: "SUSPENDED\x1b[2J"}}
+	assert.Contains(t, render(t, text(90, false), r), "Not active in the organization, left out\n  555555555555 main: SUSPENDED\n")
+}
+
 func TestHTML_HasAStrictPolicyAndNoOutsideReference(t *testing.T) {
 	out := render(t, report.HTML, sample())
 	assert.Contains(t, out, `content="default-src &#39;none&#39;; style-src &#39;sha256-`)

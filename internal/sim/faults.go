@@ -163,7 +163,7 @@ func (f *faults) Unprocessed(_ *world.Call, n int) int {
 
 // throttleCode is what the service says when it is asked too often.
 func throttleCode(service string) string {
-	codes := map[string]string{"ec2": "RequestLimitExceeded", "s3": "SlowDown", "dynamodb": "ThrottlingException", "sts": "Throttling"}
+	codes := map[string]string{"ec2": "RequestLimitExceeded", "s3": "SlowDown", "dynamodb": "ThrottlingException", "sts": "Throttling", "organizations": "TooManyRequestsException"}
 	if code, ok := codes[service]; ok {
 		return code
 	}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -41,6 +42,21 @@ func TestRun_units(t *testing.T) {
 	require.Len(t, res.Report.Unreachable, 1)
 	assert.Equal(t, patch.AccountID("444444444444"), res.Report.Unreachable[0].Account)
 	assert.Positive(t, res.APICalls["organizations:ListAccountsForParent"])
+}
+
+// Who approves sees what the units became: the plan's accounts, and how many are left out.
+func TestRun_unitsAsked(t *testing.T) {
+	o := ofUnit(t)
+	o.Input = []byte(strings.Replace(string(o.Input), `"approval":"none"`, `"approval":"once"`, 1))
+	r, err := prepare(o)
+	require.NoError(t, err)
+	res, err := r.run()
+	require.NoError(t, err)
+	require.Empty(t, res.Violations)
+	mails := r.world.Mailbox(approver)
+	require.NotEmpty(t, mails)
+	assert.Contains(t, mails[0].Body, "Instances: 6 (6 Linux), in 2 accounts")
+	assert.Contains(t, mails[0].Body, "Not active, and not in the plan: 1 account of the organizational units")
 }
 
 // A storm in front of Organizations is waited out.
