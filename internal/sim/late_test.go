@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"context"
 	"strings"
 	"testing"
@@ -82,6 +83,26 @@ func closedAsItSends(t *testing.T, seed uint64) *rehearsal {
 		r.world.After(0, func() { require.NoError(t, r.engine.Stop(r.execution.ARN, "", "by hand")) })
 	}}
 	return r
+}
+
+// again hands every event to its function a second time, up to so much later:
+// Lambda and EventBridge deliver at least once, and say nothing of when. F-40.
+func (r *rehearsal) again(within time.Duration) {
+	rand := r.world.Rand("events again")
+	for _, name := range sortedKeys(r.lambdas) {
+		l := r.lambdas[name]
+		late := *l // a process of its own
+		handle := l.handle
+		l.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
+			event := bytes.Clone(payload)
+			r.open++ // nobody goes home before it came
+			r.world.After(time.Duration(rand.Int64N(int64(within))), func() {
+				late.invoke(event)
+				r.open--
+			})
+			return handle(ctx, payload)
+		}
+	}
 }
 
 // cancelledOutside: somebody cancels commands in the console, a moment after

@@ -255,6 +255,16 @@ func troubles() []trouble {
 		{"dead run", 3, deadRun},
 		{"stuck run", 3, stuckRun},
 		{"abort as it sends", 3, abortAsItSends},
+		{"everything again, a little later", 4, func(t *testing.T, seed uint64) *rehearsal {
+			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(6), some(1, world.FatePatchFails))
+			r.again(5 * time.Minute)
+			return r
+		}},
+		{"everything again, much later", 4, func(t *testing.T, seed uint64) *rehearsal {
+			r := inTrouble(t, canaryAndMain(room, room, `,"wavePauseSeconds":900,"approval":"perWave"`), seed, "light", ok(6), some(1, world.FatePatchFails))
+			r.again(6 * time.Hour)
+			return r
+		}},
 		{"closed as it sends", 3, closedAsItSends},
 		{"cancelled from outside", 4, cancelledOutside},
 	}, redrives()...)
