@@ -169,6 +169,11 @@ func inertUnreachable(u patch.UnreachableAccount) patch.UnreachableAccount {
 	return u
 }
 
+func inertInactive(a patch.InactiveAccount) patch.InactiveAccount {
+	a.Account, a.Wave, a.State = patch.AccountID(Line(string(a.Account))), Line(a.Wave), Line(a.State)
+	return a
+}
+
 func inertApproval(a patch.ApprovalReport) patch.ApprovalReport {
 	a.Scope, a.Status, a.Identity = Line(a.Scope), Line(a.Status), Line(a.Identity)
 	a.Name, a.Reason = Line(a.Name), Line(a.Reason)

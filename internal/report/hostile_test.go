@@ -39,6 +39,7 @@ func poisoned(text string) *patch.Report {
 		r.Excluded[i].Reason = text
 	}
 	r.Unreachable[0].Reason = text
+	r.Inactive = []patch.InactiveAccount{{Account: "555555555555", Wave: text, State: text}}
 	r.Approvals[0].Name, r.Approvals[0].Identity, r.Approvals[0].Reason, r.Approvals[0].Status = text, text, text, text
 	r.Approvals[0].Decisions = []patch.DecisionReport{{Decision: text, Identity: text, Name: text, Reason: text, Ignored: text}}
 	r.Waves[0].Reason = text

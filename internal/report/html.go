@@ -66,6 +66,7 @@ type page struct {
 	Calm     string // the sentence before them, if any
 	Warnings []group
 	Unreach  listing[patch.UnreachableAccount]
+	Inactive listing[patch.InactiveAccount]
 	Timeline *timeline
 	Waves    []waveView
 	Asked    listing[patch.ApprovalReport]
@@ -100,7 +101,7 @@ func newPage(r *patch.Report, seen *gathered) page {
 		Sentence: statusSentence(r.Status, r.DryRun), Reason: Line(r.StatusReason), DryRun: r.DryRun,
 		Facts: facts(r), Tiles: tiles(r), Bar: bar(r.Totals.Outcomes, r.Totals.Planned),
 		Problems: seen.attention.sorted(), Open: openTitle(r), Calm: seen.calm(r), Warnings: seen.warned.sorted(),
-		Unreach: first(r.Unreachable, maxListed, inertUnreachable), Asked: first(r.Approvals, maxListed, inertApproval),
+		Unreach: first(r.Unreachable, maxListed, inertUnreachable), Inactive: first(r.Inactive, maxListed, inertInactive), Asked: first(r.Approvals, maxListed, inertApproval),
 		Timeline: newTimeline(r), Waves: waveViews(r.Waves), Good: seen.good,
 		Digest: Line(r.PlanDigest), Schema: r.SchemaVersion,
 	}

@@ -83,6 +83,9 @@ func frame(r *patch.Report) (head, rest []byte, err error) {
 	f.StatusReason, f.RequestedBy, f.Reason = Line(f.StatusReason), Line(f.RequestedBy), Line(f.Reason)
 	f.Instances, f.Excluded = []patch.InstanceReport{}, []patch.ExcludedInstance{}
 	f.Unreachable = each(r.Unreachable, inertUnreachable)
+	if len(r.Inactive) > 0 {
+		f.Inactive = each(r.Inactive, inertInactive)
+	}
 	f.Approvals = each(r.Approvals, inertApproval)
 	f.Waves = each(r.Waves, inertWave)
 	f.Totals.Outcomes = counts(f.Totals.Outcomes)

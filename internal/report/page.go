@@ -100,9 +100,22 @@ func (p page) attention() markup.Part {
 			scroll(titles("Account", "Region", "Reason"), markup.El("tbody", markup.Each(p.Unreach.Rows, func(u patch.UnreachableAccount) markup.Part {
 				return markup.El("tr", cell(code(u.Account)), tightCell(u.Region), cell(markup.Text(u.Reason)))
 			})))),
-		markup.If(p.Unreach.More() > 0, more(count(p.Unreach.More())+" more are in ", "report.json")),
+		markup.Group(
+			markup.If(p.Unreach.More() > 0, more(count(p.Unreach.More())+" more are in ", "report.json")),
+			markup.If(len(p.Inactive.Rows) > 0, p.inactive())),
 		markup.If(len(p.Warnings) > 0, markup.El("h3", markup.Text("Good, with a warning")), markup.Each(p.Warnings, groupMarkup)),
 	)
+}
+
+// inactive lists what the organizational units hold and no wave has.
+func (p page) inactive() markup.Part {
+	return markup.Lines(
+		markup.El("h3", markup.Text("Accounts that are not active in the organization")),
+		para("meaning", "The units that were asked for hold them. They are in no number on this page."),
+		scroll(titles("Account", "Wave", "State"), markup.El("tbody", markup.Each(p.Inactive.Rows, func(a patch.InactiveAccount) markup.Part {
+			return markup.El("tr", cell(code(a.Account)), cell(markup.Text(a.Wave)), tightCell(a.State))
+		}))),
+		markup.If(p.Inactive.More() > 0, more(count(p.Inactive.More())+" more are in ", "report.json")))
 }
 
 func groupMarkup(g group) markup.Part {

@@ -119,11 +119,15 @@ func TestText_OfALargeWaveShowsTheWorstAccountsFirst(t *testing.T) {
 	assert.Less(t, len(lines), 400)
 }
 
-func TestText_inactive(t *testing.T) {
+func TestReport_inactive(t *testing.T) {
 	r := sample()
 	assert.NotContains(t, render(t, text(90, false), r), "Not active")
+	assert.NotContains(t, render(t, report.HTML, r), "not active")
+	assert.NotContains(t, render(t, report.JSON, r), "inactive")
 	r.Inactive = []patch.InactiveAccount{{Account: "555555555555", Wave: "main", State: "SUSPENDED\x1b[2J"}}
 	assert.Contains(t, render(t, text(90, false), r), "Not active in the organization, left out\n  555555555555 main: SUSPENDED\n")
+	assert.Contains(t, render(t, report.HTML, r), "<td>main</td>")
+	assert.Contains(t, render(t, report.JSON, r), `"inactive":[{"account":"555555555555","wave":"main","state":"SUSPENDED"}]`)
 }
 
 func TestHTML_HasAStrictPolicyAndNoOutsideReference(t *testing.T) {
