@@ -83,7 +83,7 @@ func explain(o patch.Outcome, reason string) string {
 	case patch.ReasonOptedOut:
 		return "optedOut: its tags say now that it must not be patched"
 	case patch.ReasonStopped:
-		return "stopped: a wave before it was judged stop"
+		return "stopped: the run, or its account and region, was stopped before its turn came"
 	}
 	return reason
 }

@@ -179,17 +179,17 @@ func (f *folder) explain(ctx context.Context, p piece, rows map[patch.Target]pat
 			continue
 		}
 		t := patch.Target{Run: f.in.Run, Wave: r.Wave, Account: r.Account, Region: r.Region}
-		if r.Reason == patch.ReasonLease && r.Detail == "" {
+		if r.Detail == "" && r.Reason == rows[t].Closed {
 			r.Detail = rows[t].Reason
 		}
-		if r.Reason == patch.ReasonBudget && r.Detail == "" {
+		if r.Reason == patch.ReasonBudget {
 			if own == nil {
 				own = &patch.Counters{}
 				if err := f.Table.Load(ctx, &Row{Key: patch.AccountCountersKey(t), Into: own}); err != nil {
 					return err
 				}
 			}
-			r.Detail = f.exceeded(t, rows[t], *own)
+			r.Detail = appended(r.Detail, f.exceeded(t, rows[t], *own))
 		}
 		if r.CommandID != "" {
 			r.Detail = appended(r.Detail, "its command ended before it began on this instance")
@@ -216,15 +216,12 @@ func (f *folder) exceeded(t patch.Target, row patch.TargetRow, own patch.Counter
 			text = appended(text, fmt.Sprintf("%s: %s, %d allowed", b.scope, patch.Count(b.failures, "failure"), b.allowed))
 		}
 	}
-	if row.Steps() >= row.MaxPolls && row.MaxPolls > 0 {
-		text = appended(text, fmt.Sprintf("%d of %d steps were used up", row.Steps(), row.MaxPolls))
-	}
 	return text
 }
 
 func appended(text, more string) string {
-	if text == "" {
-		return more
+	if text == "" || more == "" {
+		return text + more
 	}
 	return text + "; " + more
 }

@@ -216,6 +216,42 @@ func TestReport_whyNotSent(t *testing.T) {
 	}
 }
 
+// The words beside a code are those with which the target was closed.
+func TestReport_whyClosed(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(s *site)
+		code   string
+		detail string
+	}{
+		{"the account lets us in no more", func(s *site) { s.locked = kind(patch.ErrAccessDenied) }, patch.ReasonAccount, "because"},
+		{"no room for more steps", func(s *site) {
+			edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) { r.Polls = r.MaxPolls })
+		}, patch.ReasonStopped, "the history of the account's execution has no room"},
+		{"failures that are not back", func(s *site) {
+			edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) {
+				r.Closed, r.Reason, r.Failures = patch.ReasonBudget, "they hold the whole concurrency", 5
+			})
+		}, patch.ReasonBudget, "they hold the whole concurrency; us-east-1 in account 111111111111: 5 failures, 4 allowed"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSite(t, 4)
+			test.change(s)
+			require.Equal(t, "verify", s.must(s.send()).Next)
+			s.locked = nil
+			s.verified()
+			_, r := s.report(task.VerifyInput{Task: "report"})
+			require.Len(t, r.Instances, 4)
+			for _, i := range r.Instances {
+				assert.Equal(t, patch.NotSent, i.Outcome)
+				assert.Equal(t, test.code, i.Reason)
+				assert.Contains(t, i.Detail, test.detail)
+			}
+		})
+	}
+}
+
 // Every decision is told, and whether it counted.
 func TestReport_decisions(t *testing.T) {
 	s := judgedGood(t)

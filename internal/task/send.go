@@ -169,6 +169,9 @@ func (st *state) audit(actor, action, detail string, now time.Time) Write {
 // close sends nothing more; what is in flight is followed to its end.
 func (s *Send) close(ctx context.Context, st *state, why string) (Answer, error) {
 	st.row.Closed = why
+	if st.row.Steps() >= st.row.MaxPolls {
+		st.row.Reason = orElse(st.row.Reason, noRoom)
+	}
 	if err := st.save(ctx, s.Table); err != nil {
 		return Answer{}, err
 	}
