@@ -72,7 +72,7 @@ func TestRun_sameSeedSameBytes(t *testing.T) {
 		require.NoError(t, err)
 		again, err := json.Marshal(b)
 		require.NoError(t, err)
-		assert.JSONEq(t, string(first), string(again))
+		assert.JSONEq(t, string(first), string(again), "rule R-15 at another rehearsal of the same seed")
 		o.Seed++
 		assert.NotEqual(t, a.Files["report.json"], rehearse(t, o).Files["report.json"], "another seed, another run")
 	}

@@ -251,6 +251,12 @@ func troubles() []trouble {
 			return r
 		}},
 		{"two runs", 4, twoRuns},
+		{"overlapping waves", 2, func(t *testing.T, seed uint64) *rehearsal {
+			wave := func(name string) string {
+				return `{"name":"` + name + `","accounts":["` + first + `"],"regions":["us-east-1"]` + room + `}`
+			}
+			return inTrouble(t, `{"waves":[`+wave("a")+`,`+wave("b")+`]`+tolerant+`}`, seed, "", ok(4))
+		}},
 		{"opposite orders", 4, oppositeOrders},
 		{"dead run", 3, deadRun},
 		{"stuck run", 3, stuckRun},
