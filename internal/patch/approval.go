@@ -33,9 +33,11 @@ func (a Approval) LinkMessage() []byte {
 	return message("ec2patch-link-1", a.ID, string(a.Run), a.Digest, a.Scope, fmt.Sprint(a.Expires.Unix()), string(a.HubAccount))
 }
 
-// DecisionMessage is what the MAC of a decision covers.
+// DecisionMessage is what the MAC of a decision covers: also until when and by
+// how many it was to be decided, and who did not count.
 func (a Approval) DecisionMessage(d Decision) []byte {
-	return message("ec2patch-decision-1", a.ID, string(a.Run), a.Digest, a.Scope, string(a.HubAccount),
+	return message("ec2patch-decision-2", a.ID, string(a.Run), a.Digest, a.Scope, string(a.HubAccount),
+		fmt.Sprint(a.Expires.Unix()), fmt.Sprint(max(a.RequireDistinct, 1)), a.RequestedBy,
 		d.Decision, d.Identity, d.Name, d.Reason, d.At.UTC().Format(time.RFC3339Nano))
 }
 

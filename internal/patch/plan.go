@@ -75,6 +75,8 @@ type Index struct {
 	Previous    RunID                `json:"previous,omitempty"` // the run that New and Vanished compare with
 	DryRun      bool                 `json:"dryRun"`
 	FailLimit   int                  `json:"failLimit"` // the run stops when more instances than these fail
+	Needed      int                  `json:"needed"`    // different people who must approve
+	RequestedBy string               `json:"requestedBy,omitempty"`
 	Waves       []IndexWave          `json:"waves"`
 	Unreachable []UnreachableAccount `json:"unreachable"`
 	Inactive    []InactiveAccount    `json:"inactive,omitempty"` // of the waves' organizational units
@@ -122,6 +124,12 @@ func (x *Index) Seal() error {
 	}
 	x.Digest = Digest(append([]byte("ec2patch-plan-2\n"), data...))
 	return nil
+}
+
+// Asks tells whether an approval has the terms of the plan: how many must
+// approve, and who does not count. Its own row could have been given others.
+func (x *Index) Asks(a Approval) bool {
+	return a.Run == x.Run && a.Digest == x.Digest && max(a.RequireDistinct, 1) == max(x.Needed, 1) && a.RequestedBy == x.RequestedBy
 }
 
 // Leaf is the digest of a target's leaf, empty if the plan has none.

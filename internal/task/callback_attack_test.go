@@ -692,6 +692,26 @@ func TestT35_ForgedDecision(t *testing.T) {
 		s.table.put(patch.DecisionKey(s.rec.ID, "second"), s.decisions(t)[0])
 		s.unchanged(t, func() { assert.Equal(t, 409, s.get(t, s.query()).Status) })
 	})
+	t.Run("by lowering the bar", func(t *testing.T) {
+		two := func(rec *patch.Approval, run *patch.RunRow, _ *patch.Index) { rec.RequireDistinct, run.RequireDistinct = 2, 2 }
+		for name, lower := range map[string]func(*patch.Approval){
+			"how many": func(r *patch.Approval) { r.RequireDistinct = 1 }, "who does not count": func(r *patch.Approval) { r.RequestedBy = "" },
+			"until when": func(r *patch.Approval) { r.Expires = r.Expires.Add(time.Hour) },
+		} {
+			s := newStand(t, two)
+			rec := s.rec
+			lower(&rec)
+			s.table.put(patch.ApprovalKey(rec.ID), rec)
+			assert.NotEqual(t, 200, s.get(t, s.query()).Status, "%s, before the decision", name)
+
+			s = newStand(t, two)
+			require.Equal(t, 303, s.do(t, s.form("approve")).Status)
+			rec = s.stored(t)
+			lower(&rec)
+			s.table.put(patch.ApprovalKey(rec.ID), rec)
+			assert.NotEqual(t, 200, s.get(t, s.query()).Status, "%s, after it", name)
+		}
+	})
 	t.Run("a status without decisions", func(t *testing.T) {
 		s := newStand(t)
 		rec := s.rec

@@ -325,6 +325,7 @@ func newStand(tb testing.TB, change ...func(*patch.Approval, *patch.RunRow, *pat
 	for _, f := range change {
 		f(&s.rec, &run, &s.index)
 	}
+	s.index.Needed, s.index.RequestedBy = run.RequireDistinct, run.RequestedBy
 	if err := s.index.Seal(); err != nil {
 		panic(err)
 	}

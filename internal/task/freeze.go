@@ -85,7 +85,7 @@ func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, 
 // makeIndex folds the targets' rows. A target without a row was never
 // discovered: it is unreachable.
 func makeIndex(input patch.Input, run patch.RunID, rows map[patch.Target]patch.TargetRow) patch.Index {
-	x := patch.Index{Run: run, Inactive: input.Inactive}
+	x := patch.Index{Run: run, Inactive: input.Inactive, Needed: input.RequireDistinct, RequestedBy: input.RequestedBy}
 	told := map[patch.UnreachableAccount]bool{}
 	for _, w := range input.Waves {
 		iw := patch.IndexWave{

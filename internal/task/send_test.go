@@ -334,6 +334,18 @@ func TestSend_approval(t *testing.T) {
 			rec.Digest = patch.Digest([]byte("other"))
 			decide(s, rec, none)
 		}, patch.ErrTampered},
+		{"a requester who is not the plan's", func(s *site) {
+			rec := record(s)
+			rec.RequestedBy = "somebody else"
+			decide(s, rec, none)
+		}, patch.ErrTampered},
+		{"a bar that was lowered after the decision", func(s *site) {
+			rec := record(s)
+			rec.RequireDistinct = 2
+			decide(s, rec, none)
+			rec.RequireDistinct = 1
+			s.table.put(patch.ApprovalKey(rec.ID), rec)
+		}, patch.ErrTampered},
 		{"expired, whatever was decided", func(s *site) {
 			rec := record(s)
 			rec.Status = patch.ApprovalExpired
