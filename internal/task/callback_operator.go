@@ -134,6 +134,9 @@ func (c *Callback) operate(ctx context.Context, r HTTPRequest) (OperatorAnswer, 
 	if caller != r.Caller || len(caller) > maxIdentity || !strings.HasPrefix(caller, "arn:") {
 		return OperatorAnswer{}, refuse(http.StatusForbidden, "forbidden", "the request is not signed")
 	}
+	if parts := strings.Split(caller, ":"); len(parts) < 6 || parts[4] != string(c.HubAccount) {
+		return OperatorAnswer{}, refuse(http.StatusForbidden, "forbidden", "the caller is of another account than the hub")
+	}
 	in, err := readOperator(r)
 	if err != nil {
 		return OperatorAnswer{}, err

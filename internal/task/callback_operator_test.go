@@ -69,6 +69,8 @@ func TestOperator_Refusals(t *testing.T) {
 		code   string
 	}{
 		{"unsigned", "", map[string]any{"run": standRun, "action": "abort", "reason": "x"}, 403, "forbidden"},
+		{"signed in another account", strings.Replace(operator, "999999999999", "888888888888", 1), map[string]any{"run": standRun, "action": "abort", "reason": "x"}, 403, "forbidden"},
+		{"signed with half an ARN", "arn:aws:sts::999999999999", map[string]any{"run": standRun, "action": "abort", "reason": "x"}, 403, "forbidden"},
 		{"signed by nobody", "link", map[string]any{"run": standRun, "action": "abort", "reason": "x"}, 403, "forbidden"},
 		{"another run", operator, map[string]any{"run": "other", "action": "status"}, 404, "not_found"},
 		{"no run", operator, map[string]any{"action": "status"}, 400, "bad_request"},
