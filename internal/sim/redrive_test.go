@@ -14,7 +14,7 @@ import (
 func redrives() []trouble {
 	stopped := func(after time.Duration, n int) func(t *testing.T, seed uint64) *rehearsal {
 		return func(t *testing.T, seed uint64) *rehearsal {
-			r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, "", some(4, world.FateOK))
+			r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, map[bool]string{true: "light"}[seed%2 == 1], some(4, world.FateOK))
 			r.world.After(time.Duration(seed*seed)*time.Minute, func() {
 				require.NoError(t, r.engine.Stop(r.execution.ARN, "", "by hand"))
 			})
@@ -23,10 +23,10 @@ func redrives() []trouble {
 		}
 	}
 	return []trouble{
-		{"stopped and redriven at once", 7, stopped(time.Second, 1)},
-		{"stopped and redriven as it is closed", 7, stopped(2*time.Second, 1)},
-		{"stopped, closed and redriven", 7, stopped(10*time.Minute, 2)},
-		{"redriven after 13 days", 4, stopped(13*24*time.Hour, 1)},
+		{"stopped and redriven at once", 12, stopped(time.Second, 1)},
+		{"stopped and redriven as it is closed", 12, stopped(2*time.Second, 1)},
+		{"stopped, closed and redriven", 12, stopped(10*time.Minute, 2)},
+		{"redriven after 13 days", 8, stopped(13*24*time.Hour, 1)},
 		{"failed and redriven", 2, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"100%","maxErrors":"100%"},"budget":{"maxFailedInstances":"2","maxFailedAccounts":"100%","perAccount":"100%"}`
 			r := inTrouble(t, canaryAndMain(in, in, `,"approval":"none"`), seed, "", some(4, world.FatePatchFails))
