@@ -80,7 +80,7 @@ func (a *app) printDecision(d *decision, scope string, state operator.State, rec
 		}
 	}
 	if state.Delayed {
-		b.WriteString("The run could not be told; it notices within 15 minutes.\n")
+		b.WriteString("The run could not be told; it notices by the next reminder.\n")
 	}
 	if _, err := a.stdout.Write([]byte(b.String())); err != nil {
 		return failed(fmt.Errorf("write the result: %w", err))

@@ -31,7 +31,7 @@ type State struct {
 	Aborted      *Aborted   `json:"aborted,omitempty"`
 	Questions    []Question `json:"approvals"`
 	Recorded     bool       `json:"recorded"`          // the request changed something
-	Delayed      bool       `json:"delayed,omitempty"` // it takes effect within 15 minutes
+	Delayed      bool       `json:"delayed,omitempty"` // it takes effect at the end of the round
 }
 
 // Aborted says who aborted a run.

@@ -348,6 +348,30 @@ func TestApproval_CannotBeAsked(t *testing.T) {
 	}
 }
 
+// Four waves that are each approved after almost a week fit into a history: the
+// longer a run lasts, the fewer reminders it sends. R-13.
+func TestApproval_AnsweredLate(t *testing.T) {
+	const late = 6*24*time.Hour + 20*time.Hour
+	var waves []string
+	for i, a := range []string{first, second, third, "444444444444"} {
+		waves = append(waves, fmt.Sprintf(`{"name":"w%d","accounts":[%q],"regions":[%q]%s}`, i, a, region, generous))
+	}
+	r := prepared(t, `{"waves":[`+strings.Join(waves, ",")+`],"approval":"perWave","approvalTimeoutSeconds":604800}`, ApproveAuto)
+	asked := map[string]bool{}
+	r.world.OnMail = func(m world.Mail) {
+		if u, ok := link(m.Body); ok && !asked[u.String()] {
+			asked[u.String()] = true
+			r.world.After(late, func() { r.human.mail(m) })
+		}
+	}
+	res := finish(t, r)
+	assert.Equal(t, patch.RunSucceeded, res.Status)
+	assert.Len(t, asked, 4)
+	assert.InDelta(t, 4*late.Seconds(), res.VirtualSeconds, 24*3600)
+	assert.Less(t, res.MaxHistoryEvents, 12_500)
+	t.Logf("%d events, %d mails", res.MaxHistoryEvents, len(requests(r)))
+}
+
 // The second run of the same waves names what is new, gone or ill, in the mail and on the page.
 func TestApproval_NamesWhatIsNotable(t *testing.T) {
 	o := options(t, asks(""))

@@ -198,8 +198,8 @@ func (a *Approvals) settle(ctx context.Context, in ApprovalInput) (SettleOutput,
 	out.Status = status
 	switch {
 	case status == patch.ApprovalPending:
-		out.RoundSeconds = max(min(roundSeconds, seconds(rec.Expires.Sub(now))), 1)
-		out.Seconds = min(nextRound(rec, now), out.RoundSeconds)
+		out.RoundSeconds = max(min(roundAt(run.Started, now), seconds(rec.Expires.Sub(now))), 1)
+		out.Seconds = min(nextRound(rec, run.Started, now), out.RoundSeconds)
 	case status == patch.ApprovalApproved && out.Then == "patch":
 		out.Seconds, err = a.pauseLeft(ctx, in, now)
 	}
@@ -210,9 +210,10 @@ func (a *Approvals) settle(ctx context.Context, in ApprovalInput) (SettleOutput,
 // round that ran its course. One that could not be asked is tried again in a
 // minute, and the longer it lasts the less often, so that the rounds of a week
 // without mail, or without the plan's bucket, still fit into a history.
-func nextRound(rec patch.Approval, now time.Time) int {
+func nextRound(rec patch.Approval, started, now time.Time) int {
 	const slack = 30 // seconds that the end of a round may take
-	if lasted := seconds(now.Sub(rec.RoundAt)); lasted >= roundSeconds && lasted <= roundSeconds+slack {
+	round := roundAt(started, rec.RoundAt)
+	if lasted := seconds(now.Sub(rec.RoundAt)); lasted >= round-slack && lasted <= round+slack {
 		return 0
 	}
 	return min(max(seconds(now.Sub(rec.Asked))/20, seconds(time.Minute)), roundSeconds)

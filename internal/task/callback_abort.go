@@ -48,7 +48,7 @@ func (c *Callback) abort(ctx context.Context, in OperatorRequest, caller string)
 }
 
 // wake ends the rounds in which the aborted run waits for an answer: what comes
-// next sees the flag. Where it fails, the end of the round, at most 15 minutes
+// next sees the flag. Where it fails, the end of the round, mostly 15 minutes
 // later, does the same.
 func (c *Callback) wake(ctx context.Context, run patch.RunID) (slow bool) {
 	recs, err := c.questions(ctx, run)

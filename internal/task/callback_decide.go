@@ -153,7 +153,7 @@ func (c *Callback) release(ctx context.Context, q question) (slow bool) {
 
 // free answers the task token of a record and forgets it. The token itself
 // approves nothing: the next state reads the record again. If it fails, the end
-// of the round, at most 15 minutes later, does the same.
+// of the round does the same.
 func (c *Callback) free(ctx context.Context, rec patch.Approval) (slow bool) {
 	// Gone means that the round ended by itself: its end settles the question.
 	if _, err := c.Waiter.Release(ctx, rec.Token, []byte(`{}`)); err != nil {

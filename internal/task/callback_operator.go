@@ -38,7 +38,7 @@ type OperatorAnswer struct {
 	Aborted      *patch.Abort       `json:"aborted,omitempty"`
 	Approvals    []OperatorApproval `json:"approvals"`
 	Recorded     bool               `json:"recorded"`          // this request changed something
-	Delayed      bool               `json:"delayed,omitempty"` // it takes effect within 15 minutes
+	Delayed      bool               `json:"delayed,omitempty"` // it takes effect at the end of the round
 }
 
 // OperatorApproval is one question of a run.

@@ -215,7 +215,7 @@ func TestCallback_ReleaseFails(t *testing.T) {
 		s.waiter.err = patch.ErrThrottled
 		res := s.do(t, s.form("approve"))
 		assert.Equal(t, 200, res.Status)
-		assert.Contains(t, string(res.Body), "within 15 minutes")
+		assert.Contains(t, string(res.Body), "by the next reminder")
 		assert.Equal(t, "the-task-token", s.stored(t).Token)
 		s.waiter.err = nil
 		s.do(t, s.form("approve"))

@@ -110,7 +110,7 @@ func stateView(q question, form formView, who string, now time.Time) pageView {
 	}
 	switch {
 	case form.slow:
-		v.Text = append(v.Text, "The decision is recorded. It takes effect within 15 minutes.")
+		v.Text = append(v.Text, "The decision is recorded. It takes effect by the next reminder.")
 	case q.status == patch.ApprovalRejected:
 		v.Text = append(v.Text, "So "+refusedText(q.rec.Scope)+".")
 	default:

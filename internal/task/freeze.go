@@ -33,8 +33,21 @@ type Ask struct {
 	RoundSeconds int    `json:"roundSeconds"`
 }
 
-// roundSeconds is how long one round of an approval lasts before a reminder.
-const roundSeconds = 900
+const (
+	// roundSeconds is how long one round of an approval lasts before a reminder.
+	roundSeconds = 900
+	// roundShare makes rounds longer in a run that lasts: 1/150 of the time that it
+	// has lasted, from the second day on. Whatever is asked and however late it is
+	// answered, the year that an execution may last has fewer than 1,000 rounds, of
+	// 15 events each, where a history has room for 25,000. Source: Step Functions
+	// quotas, read 2026-11.
+	roundShare = 150
+)
+
+// roundAt is how long a round lasts that begins now.
+func roundAt(started, now time.Time) int {
+	return max(roundSeconds, seconds(now.Sub(started))/roundShare)
+}
 
 // freeze turns the rows that discovery left into the plan, and seals it.
 func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, error) {

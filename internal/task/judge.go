@@ -43,7 +43,7 @@ func (v *Verify) weigh(ctx context.Context, run patch.RunID, wave string, waited
 	if !w.row.Judged.Set() {
 		w.row.Judged = patch.Mark{At: now, Waited: waited}
 	}
-	out := JudgeOutput{Run: run, Ask: Ask{Scope: "soak:" + wave, RoundSeconds: roundSeconds}}
+	out := JudgeOutput{Run: run, Ask: Ask{Scope: "soak:" + wave, RoundSeconds: roundAt(w.run.Started, now)}}
 	if w.run.Status != patch.RunRunning {
 		return stopped(out), nil // closed while its execution was away: a redrive goes straight to the report
 	}
