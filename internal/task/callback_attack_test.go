@@ -693,7 +693,9 @@ func TestT35_ForgedDecision(t *testing.T) {
 		s.unchanged(t, func() { assert.Equal(t, 409, s.get(t, s.query()).Status) })
 	})
 	t.Run("by lowering the bar", func(t *testing.T) {
-		two := func(rec *patch.Approval, run *patch.RunRow, _ *patch.Index) { rec.RequireDistinct, run.RequireDistinct = 2, 2 }
+		two := func(rec *patch.Approval, run *patch.RunRow, _ *patch.Index) {
+			rec.RequireDistinct, run.RequireDistinct = 2, 2
+		}
 		for name, lower := range map[string]func(*patch.Approval){
 			"how many": func(r *patch.Approval) { r.RequireDistinct = 1 }, "who does not count": func(r *patch.Approval) { r.RequestedBy = "" },
 			"until when": func(r *patch.Approval) { r.Expires = r.Expires.Add(time.Hour) },
