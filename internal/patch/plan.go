@@ -43,6 +43,7 @@ type PlannedInstance struct {
 	Wave     string      `json:"wave"`
 	Platform Platform    `json:"platform"`
 	Name     string      `json:"name,omitempty"`
+	Group    string      `json:"group,omitempty"`    // its Auto Scaling group
 	Impaired bool        `json:"impaired,omitempty"` // EC2's status checks were already failing
 	New      bool        `json:"new,omitempty"`      // not in the previous run's plan
 	Before   *PatchState `json:"before,omitempty"`
@@ -60,6 +61,7 @@ type Leaf struct {
 	Concurrency           int               `json:"concurrency"`
 	ErrorLimit            int               `json:"errorLimit"`
 	OptOutTag             string            `json:"optOutTag"`
+	Filters               *Filters          `json:"filters,omitempty"` // of the wave, unless it names its instances
 	Instances             []PlannedInstance `json:"instances"`
 }
 

@@ -165,13 +165,7 @@ func matching(ctx context.Context, spoke Spoke, waves []patch.Wave) ([]match, er
 // says for each wave why it is not there.
 func classify(inv *patch.Inventory, at patch.Target, m match, agents map[patch.InstanceID]Agent) {
 	agent, managed := agents[m.machine.ID]
-	platform := agent.Platform
-	if !managed {
-		platform = patch.Linux
-		if m.machine.Windows {
-			platform = patch.Windows
-		}
-	}
+	platform := platformOf(m.machine, agents)
 	claimed := ""
 	for _, w := range m.waves {
 		exclude := func(outcome patch.Outcome, reason string) {
@@ -197,11 +191,26 @@ func classify(inv *patch.Inventory, at patch.Target, m match, agents map[patch.I
 		default:
 			claimed = w.Name
 			inv.Planned = append(inv.Planned, patch.PlannedInstance{
-				ID: m.machine.ID, Wave: w.Name, Platform: platform, Name: m.machine.Tags["Name"],
+				ID: m.machine.ID, Wave: w.Name, Platform: platform, Name: m.machine.Tags["Name"], Group: m.machine.Tags[groupTag],
 			})
 		}
 	}
 }
+
+// platformOf is what SSM says of an instance, or EC2 where SSM does not know it.
+func platformOf(m Machine, agents map[patch.InstanceID]Agent) patch.Platform {
+	if a, managed := agents[m.ID]; managed {
+		return a.Platform
+	}
+	if m.Windows {
+		return patch.Windows
+	}
+	return patch.Linux
+}
+
+// groupTag is the tag with which Auto Scaling marks its instances.
+// Source: Auto Scaling User Guide, tag instances, read 2026-11.
+const groupTag = "aws:autoscaling:groupName"
 
 // optedOut tells whether the owner took the instance out.
 func optedOut(tags map[string]string) bool {
@@ -285,6 +294,9 @@ func (v *Inventory) row(ctx context.Context, w patch.Wave, t patch.Target, inv p
 	leaf := patch.Leaf{
 		Target: t, Document: patch.Document, Operation: w.SSM.Operation, RebootOption: w.SSM.RebootOption,
 		SnapshotID: patch.SnapshotID(t), CommandTimeoutSeconds: w.CommandTimeoutSeconds, OptOutTag: patch.ExclusionTag,
+	}
+	if len(w.Filters.InstanceIDs) == 0 {
+		leaf.Filters = &w.Filters
 	}
 	for _, p := range inv.Planned {
 		if p.Wave == w.Name {

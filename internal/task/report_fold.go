@@ -54,18 +54,21 @@ func (f *folder) piece(ctx context.Context, p piece, rows map[patch.Target]patch
 		have[patch.Digest(data)] = data
 	}
 	var all []patch.InstanceReport
+	var newcomers []patch.ExcludedInstance
 	for _, t := range p.targets(f.in.Run) {
-		instances, err := f.target(ctx, t, rows[t], have[rows[t].ResultHash])
+		result, err := f.target(ctx, t, rows[t], have[rows[t].ResultHash])
 		if err != nil {
 			return nil, nil, err
 		}
-		all = append(all, instances...)
+		all, newcomers = append(all, result.Instances...), append(newcomers, result.Newcomers...)
 	}
-	if len(up.Excluded) == p.excluded {
-		return all, up.Excluded, nil
+	excluded := up.Excluded
+	if len(excluded) != p.excluded {
+		if excluded, err = excludedIn(ctx, f.Objects, f.in.Run, p); err != nil {
+			return nil, nil, err
+		}
 	}
-	excluded, err := excludedIn(ctx, f.Objects, f.in.Run, p)
-	return all, excluded, err
+	return all, append(excluded, newcomers...), nil
 }
 
 // rolledUp reads an account's roll-up. One that is missing or cannot be read is
@@ -86,19 +89,19 @@ func (f *folder) rolledUp(ctx context.Context, p piece) (AccountResult, error) {
 }
 
 // target reads a target's result: the one with the hash in its row and no other.
-func (f *folder) target(ctx context.Context, t patch.Target, row patch.TargetRow, data []byte) ([]patch.InstanceReport, error) {
+func (f *folder) target(ctx context.Context, t patch.Target, row patch.TargetRow, data []byte) (TargetResult, error) {
 	if data == nil {
 		var found bool
 		var err error
 		if data, found, err = fetchProven(ctx, f.Objects, t, row.ResultHash); err != nil {
-			return nil, err
+			return TargetResult{}, err
 		}
 		if !found {
-			return f.unjudged(ctx, t, row)
+			instances, err := f.unjudged(ctx, t, row)
+			return TargetResult{Instances: instances}, err
 		}
 	}
-	result, err := decodeResult(data)
-	return result.Instances, err
+	return decodeResult(data)
 }
 
 // unjudged reports a target without a result that is known to be its own: what

@@ -181,9 +181,16 @@ type spoke struct {
 	cancels     []string
 	onCancel    func()
 	lists       int
+	matching    []task.Machine // what a wave's filter selects
+	described   []patch.InstanceID
+}
+
+func (s *spoke) Matching(context.Context, patch.Filters) ([]task.Machine, error) {
+	return s.matching, nil
 }
 
 func (s *spoke) Machines(_ context.Context, ids []patch.InstanceID) (map[patch.InstanceID]task.Machine, error) {
+	s.described = append(s.described, ids...)
 	return only(s.machines, ids), nil
 }
 

@@ -76,10 +76,11 @@ func (v *Verify) Handle(ctx context.Context, in VerifyInput) (any, error) {
 // never written again: the target's row has its hash.
 type TargetResult struct {
 	patch.Target
-	At        time.Time              `json:"at"`
-	Settled   bool                   `json:"settled"`
-	Instances []patch.InstanceReport `json:"instances"`
-	Unsettled []patch.InstanceID     `json:"unsettled,omitempty"`
+	At        time.Time                `json:"at"`
+	Settled   bool                     `json:"settled"`
+	Instances []patch.InstanceReport   `json:"instances"`
+	Unsettled []patch.InstanceID       `json:"unsettled,omitempty"`
+	Newcomers []patch.ExcludedInstance `json:"newcomers,omitempty"` // when it was settled
 }
 
 const (
@@ -185,7 +186,7 @@ func (v *Verify) look(ctx context.Context, st *state, first, final bool) (Target
 			open = append(open, p.ID)
 		}
 	}
-	scene, err := v.scene(ctx, st, open)
+	scene, err := v.scene(ctx, leaf, open)
 	if err != nil {
 		return TargetResult{}, err
 	}
@@ -204,7 +205,10 @@ func (v *Verify) look(ctx context.Context, st *state, first, final bool) (Target
 		}
 		result.Instances = append(result.Instances, r)
 	}
-	return result, nil
+	if final || len(result.Unsettled) == 0 {
+		result.Newcomers, err = v.newcomers(ctx, leaf, scene, result.Instances)
+	}
+	return result, err
 }
 
 // former is what an earlier look has settled.
@@ -284,16 +288,17 @@ func rejection(kind string, instances int, closed string) string {
 
 // scene is what EC2 and SSM say of the instances that are looked at.
 type scene struct {
-	spoke    Spoke // nil if the account lets us in no more
-	machines map[patch.InstanceID]Machine
-	agents   map[patch.InstanceID]Agent
-	checks   map[patch.InstanceID]Checks
-	states   map[patch.InstanceID]patch.PatchState
+	spoke     Spoke // nil if the account lets us in no more
+	machines  map[patch.InstanceID]Machine
+	strangers []Machine // that the wave's filter selects and its plan does not have
+	agents    map[patch.InstanceID]Agent
+	checks    map[patch.InstanceID]Checks
+	states    map[patch.InstanceID]patch.PatchState
 }
 
-func (v *Verify) scene(ctx context.Context, st *state, ids []patch.InstanceID) (*scene, error) {
+func (v *Verify) scene(ctx context.Context, leaf patch.Leaf, ids []patch.InstanceID) (*scene, error) {
 	s := &scene{}
-	spoke, err := v.Spokes.Spoke(ctx, st.target)
+	spoke, err := v.Spokes.Spoke(ctx, leaf.Target)
 	if patch.KindOf(err) == patch.ErrAccessDenied && err != nil {
 		return s, nil
 	}
@@ -301,7 +306,7 @@ func (v *Verify) scene(ctx context.Context, st *state, ids []patch.InstanceID) (
 		return nil, err
 	}
 	s.spoke = spoke
-	if s.machines, err = spoke.Machines(ctx, ids); err != nil {
+	if err := s.describe(ctx, leaf, ids); err != nil {
 		return nil, err
 	}
 	if s.agents, err = spoke.Agents(ctx, ids); err != nil {
