@@ -27,7 +27,8 @@ type checks struct {
 	atWork   map[string]*sending  // by instance: its agent is at work for that command
 	begun    map[string]time.Time // by instance: when its agent last began
 	down     map[string]map[string]bool
-	writes   int // to DynamoDB
+	writes   int                  // to DynamoDB
+	papers   map[string]time.Time // objects in the bucket, by key: when they were first written
 
 	skew       time.Duration // by which the clocks of two functions may differ
 	handedOver bool          // an operator gave a lease to somebody else by hand
@@ -49,6 +50,7 @@ func newChecks(s *stage) *checks {
 	c := &checks{
 		s: s, runs: map[patch.RunID]*runFacts{}, tables: newTables(), commands: map[string]*sending{},
 		atWork: map[string]*sending{}, begun: map[string]time.Time{}, down: map[string]map[string]bool{},
+		papers: map[string]time.Time{},
 	}
 	c.expect(s.options.RunID, s.input)
 	s.engine.OnEvent = c.event
@@ -103,6 +105,8 @@ func (c *checks) mutating(e world.Entry) {
 	case "dynamodb":
 		c.writes++
 		c.wrote(e)
+	case "s3":
+		c.wrotePaper(e)
 	case "ssm":
 		c.ssm(e, operation)
 	case "states":

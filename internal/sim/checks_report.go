@@ -26,6 +26,7 @@ func (c *checks) report(r *runFacts) *patch.Report {
 		c.violate("R-12", "the report of %s is of run %q, which is %q", r.id, rep.Run, rep.Status)
 	}
 	c.everyone(r, &rep)
+	c.newcomers(r, &rep)
 	c.addsUp(&rep)
 	c.forms(r, &rep)
 	c.digests(r, &rep)

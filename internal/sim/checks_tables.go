@@ -28,6 +28,7 @@ type tables struct {
 	tokens    map[string]string          // task token to approval
 	open      map[string]bool            // runs in the list of open ones
 	status    map[string]string          // of runs
+	verified  map[string]bool            // targets, by run and place in the table
 	codes     map[string]string          // what a person types, by approval
 	accepted  map[string]time.Time       // transactions, by token
 }
@@ -54,6 +55,7 @@ func newTables() tables {
 		chains: map[string]chainEnd{}, heads: map[string]chainEnd{}, audited: map[string]bool{}, leases: map[string]leaseRow{},
 		intents: map[string]*intentRow{}, byKey: map[string]*intentRow{}, approvals: map[string]map[string]bool{},
 		accepted: map[string]time.Time{}, codes: map[string]string{}, states: map[string]string{}, tokens: map[string]string{}, open: map[string]bool{}, status: map[string]string{},
+		verified: map[string]bool{},
 	}
 }
 
@@ -139,6 +141,8 @@ func (c *checks) put(table, condition string, row item) {
 		c.abort(rest, boolean(row, "cancelInFlight"))
 	case kind == "RUN" && strings.HasPrefix(sk, "SEND#"):
 		c.intent(rest, sk, row)
+	case kind == "RUN" && strings.HasPrefix(sk, "TARGET#"):
+		c.tables.verified[pk+" "+sk] = attribute(row, "targetStatus") == string(patch.TargetVerified)
 	case kind == "RUN" && strings.HasPrefix(sk, "WAVE#"):
 		c.verdict(rest, sk, row)
 	}

@@ -257,6 +257,7 @@ func troubles() []trouble {
 			}
 			return inTrouble(t, `{"waves":[`+wave("a")+`,`+wave("b")+`]`+tolerant+`}`, seed, "", ok(4))
 		}},
+		{"replaced and tagged since", 3, replacedAndTagged},
 		{"opposite orders", 4, oppositeOrders},
 		{"dead run", 3, deadRun},
 		{"stuck run", 3, stuckRun},
@@ -536,6 +537,41 @@ func leaseByHand(t *testing.T, seed uint64) *rehearsal {
 		r.world.IgnoreIAM = false
 		require.NoError(t, err)
 		r.checks.found = nil // what the operator did
+	})
+	return r
+}
+
+// replacedAndTagged: while a run is at work, Auto Scaling groups replace machines,
+// and somebody tags machines that were none of its. The second wave selects what
+// the first one does, and more. F-30, T-55.
+func replacedAndTagged(t *testing.T, seed uint64) *rehearsal {
+	wave := func(name, tags string) string {
+		return `{"name":"` + name + `","accounts":["` + first + `"],"regions":["us-east-1","us-west-2"],"filters":{"tags":{"PatchGroup":` + tags + `}}` + generous + `}`
+	}
+	other := func(name, group string, n int) world.FleetInstance {
+		return world.FleetInstance{Name: name, Tags: map[string]string{"PatchGroup": group, "aws:autoscaling:groupName": name}, Count: n}
+	}
+	r := inTrouble(t, `{"waves":[`+wave("few", `["few"]`)+`,`+wave("all", `["default","few"]`)+`]`+tolerant+`}`, seed, map[bool]string{true: "light"}[seed%2 == 0],
+		some(4, world.FateOK), some(2, world.FateASGReplaced), some(1, world.FateOffline), other("few", "few", 3), other("victim", "other", 2))
+	tag := func(group string) func() {
+		return func() {
+			for _, i := range r.world.Instances() {
+				if i.Tags["PatchGroup"] == "other" {
+					r.world.SetTags(i.ID, map[string]string{"PatchGroup": group})
+					return
+				}
+			}
+		}
+	}
+	r.world.After(2*time.Minute, tag("default"))
+	r.world.After(3*time.Minute, tag("few"))
+	r.world.After(20*time.Second, func() {
+		for _, i := range r.world.Instances() {
+			if strings.HasPrefix(i.Name, "few") {
+				r.world.ReplaceInstance(i.ID)
+				return
+			}
+		}
 	})
 	return r
 }

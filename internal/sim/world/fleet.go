@@ -96,7 +96,8 @@ type Instance struct {
 	Fate                      Fate
 	State                     string // as EC2 names it
 	Launched, Gone            time.Time
-	ReplacedBy                string // id of the instance that an Auto Scaling group put in its place
+	Tagged                    time.Time // when its tags were changed; zero: never
+	ReplacedBy                string    // id of the instance that an Auto Scaling group put in its place
 
 	Missing int           // patches that the baseline approves and the instance lacks
 	Pending int           // patches installed that wait for a reboot

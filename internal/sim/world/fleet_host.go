@@ -119,7 +119,7 @@ func (w *World) replace(i *Instance) {
 // SetTags replaces the tags of an instance.
 func (w *World) SetTags(id string, tags map[string]string) {
 	if i, ok := w.instances[id]; ok {
-		i.Tags, i.conditions = maps.Clone(tags), nil
+		i.Tags, i.conditions, i.Tagged = maps.Clone(tags), nil, w.Now()
 	}
 }
 
