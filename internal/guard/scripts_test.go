@@ -13,13 +13,17 @@ import (
 )
 
 // fakeAWS answers as the AWS CLI does for a new stack and for executions, and writes down how it was called, with the
-// parameters that it was given.
+// parameters that it was given. STACK_EXISTS makes the stack exist; NO_LOGIN and NO_LOOK are what a call fails with.
 const fakeAWS = `#!/usr/bin/env bash
 echo "aws $*" >>"$CALLS"
 for word in "$@"; do case $word in file://*) cat "${word#file://}" >>"$CALLS" ;; esac; done
 case "$1 $2" in
-"cloudformation describe-stacks") [ "${STACK_EXISTS:-}" = 1 ] ;;
-"sts get-caller-identity") echo 999999999999 ;;
+"cloudformation describe-stacks")
+  [ -z "${NO_LOOK:-}" ] || { echo "$NO_LOOK" >&2; exit 255; }
+  [ "${STACK_EXISTS:-}" = 1 ] || grep --quiet "cloudformation deploy" "$CALLS" || { echo "An error occurred (ValidationError) when calling the DescribeStacks operation: Stack with id $4 does not exist" >&2; exit 254; } ;;
+"sts get-caller-identity")
+  [ -z "${NO_LOGIN:-}" ] || { echo "$NO_LOGIN" >&2; exit 253; }
+  echo 999999999999 ;;
 esac
 `
 
@@ -156,8 +160,30 @@ func TestDeployScript(t *testing.T) {
 	t.Run("a new hub needs its external id", func(t *testing.T) {
 		printed, _, err := script(t, "", []string{"YES=1"}, ".ci/deploy", "hub", "dev")
 		require.Error(t, err)
-		assert.Contains(t, printed, "set EXTERNAL_ID")
+		assert.Contains(t, printed, "ec2patch-hub is new: set EXTERNAL_ID")
 	})
+	for name, failure := range map[string]string{
+		"no credentials":  "NO_LOGIN=Unable to locate credentials. You can configure credentials by running \"aws configure\".",
+		"expired login":   "NO_LOGIN=Error when retrieving token from sso: Token has expired and refresh failed",
+		"unknown profile": "NO_LOGIN=The config profile (prod) could not be found",
+		"no region":       "NO_LOOK=You must specify a region. You can also configure your region by running \"aws configure\".",
+		"dead endpoint":   `NO_LOOK=Could not connect to the endpoint URL: "http://127.0.0.1:9/"`,
+		"no right":        "NO_LOOK=An error occurred (AccessDenied) when calling the DescribeStacks operation: User: me is not authorized",
+		"another answer":  "NO_LOOK=An error occurred (ValidationError) when calling the DescribeStacks operation: Stack with id other does not exist",
+	} {
+		t.Run(name+" makes no stack new", func(t *testing.T) {
+			for _, env := range [][]string{{"EXTERNAL_ID="}, {id}} {
+				_, said, _ := strings.Cut(failure, "=")
+				printed, calls, err := script(t, "", append(env, failure, "ARTIFACT="+zip, "YES=1", "STACK_EXISTS=1"), ".ci/deploy", "hub", "prod")
+				require.Error(t, err)
+				assert.Contains(t, printed, said, "the cause")
+				assert.Contains(t, printed, "Nothing was deployed. Log in", "the remedy")
+				assert.NotContains(t, printed, "is new")
+				assert.NotContains(t, printed, "This deploys", "it stops before it offers anything")
+				assert.NotRegexp(t, "s3 cp|cloudformation deploy", calls)
+			}
+		})
+	}
 	t.Run("a hub", func(t *testing.T) {
 		printed, calls, err := script(t, "", []string{id, "ARTIFACT=" + zip, "YES=1", "RELEASE=7.1", "STACK_EXISTS=1", "SERVICE_ROLE_ARN=arn:aws:iam::999999999999:role/deploy"}, ".ci/deploy", "hub", "dev")
 		require.NoError(t, err, printed)
@@ -168,11 +194,20 @@ func TestDeployScript(t *testing.T) {
 		assert.Contains(t, calls, `"ReleaseId=7.1"`)
 		assert.Regexp(t, `"ArtifactSha256=[A-Za-z0-9+/]{43}="`, calls)
 		assert.NotContains(t, printed, "0123456789abcdef0123456789abcdef", "the external id must not be shown")
+		assert.Contains(t, printed, "The external id is set again. The hub and every spoke must have the same one")
 	})
 	t.Run("an update keeps its external id", func(t *testing.T) {
-		_, calls, err := script(t, "", []string{"ARTIFACT=" + zip, "YES=1", "STACK_EXISTS=1", "EXTERNAL_ID="}, ".ci/deploy", "hub", "prod")
+		printed, calls, err := script(t, "", []string{"ARTIFACT=" + zip, "YES=1", "STACK_EXISTS=1", "EXTERNAL_ID="}, ".ci/deploy", "hub", "prod")
 		require.NoError(t, err)
 		assert.NotContains(t, calls, "ExternalId")
+		assert.NotContains(t, printed, "set again")
+	})
+	t.Run("a new hub sets its external id once", func(t *testing.T) {
+		printed, calls, err := script(t, "", []string{id, "ARTIFACT=" + zip, "YES=1"}, ".ci/deploy", "hub", "prod")
+		require.NoError(t, err, printed)
+		assert.Contains(t, printed, "ec2patch-hub (new)")
+		assert.Contains(t, calls, `"CrossAccountExternalId=0123456789abcdef0123456789abcdef"`)
+		assert.NotContains(t, printed, "set again")
 	})
 	for _, args := range [][]string{{"hub"}, {"hub", "../x"}, {"all", "dev"}, {"hub", "nowhere"}} {
 		_, calls, err := script(t, "", []string{id, "YES=1"}, append([]string{".ci/deploy"}, args...)...)
