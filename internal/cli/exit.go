@@ -135,7 +135,7 @@ func (a *app) warnEmpty(r *patch.Report) {
 	if r == nil || r.Status != patch.RunSucceeded && r.Status != patch.RunIncomplete {
 		return
 	}
-	did := map[bool]string{false: "patched", true: "scanned"}[r.DryRun]
+	did := map[bool]string{false: "patched", true: "scanned"}[r.Scans()]
 	if r.Totals.Planned == 0 {
 		fmt.Fprintf(a.stderr, "WARNING: no instance was matched that can be %s: NOTHING WAS %s. Are the tags right?\n", did, strings.ToUpper(did))
 		return

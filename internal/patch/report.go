@@ -28,16 +28,27 @@ type Report struct {
 	Approvals     []ApprovalReport     `json:"approvals"`
 }
 
+// Scans tells whether nothing was to be installed: a dry run, or every wave scans.
+func (r *Report) Scans() bool {
+	for _, w := range r.Waves {
+		if w.Operation != Scan {
+			return r.DryRun
+		}
+	}
+	return r.DryRun || len(r.Waves) > 0
+}
+
 // WaveReport is one wave's line of the report.
 type WaveReport struct {
-	Name     string          `json:"name"`
-	Verdict  Verdict         `json:"verdict,omitempty"` // empty for a wave that was not judged
-	Reason   string          `json:"reason,omitempty"`
-	Started  *time.Time      `json:"started,omitempty"`
-	Ended    *time.Time      `json:"ended,omitempty"`
-	Planned  int             `json:"planned"`
-	Outcomes map[Outcome]int `json:"outcomes"`
-	Accounts []AccountReport `json:"accounts"`
+	Name      string          `json:"name"`
+	Operation Operation       `json:"operation,omitempty"` // what its commands did
+	Verdict   Verdict         `json:"verdict,omitempty"`   // empty for a wave that was not judged
+	Reason    string          `json:"reason,omitempty"`
+	Started   *time.Time      `json:"started,omitempty"`
+	Ended     *time.Time      `json:"ended,omitempty"`
+	Planned   int             `json:"planned"`
+	Outcomes  map[Outcome]int `json:"outcomes"`
+	Accounts  []AccountReport `json:"accounts"`
 }
 
 // AccountReport is one account of a wave.

@@ -131,7 +131,7 @@ func (g *gathered) unnamed(r *patch.Report) int { return max(r.Totals.Planned-g.
 
 // openTitle is the heading above the instances that need attention.
 func openTitle(r *patch.Report) string {
-	if r.DryRun {
+	if r.Scans() {
 		return "What is not compliant, and why"
 	}
 	return "What was not patched, and why"
@@ -149,7 +149,7 @@ func (g *gathered) calm(r *patch.Report) string {
 		return ""
 	case r.Totals.Planned == 0:
 		return "No instance was planned."
-	case r.DryRun:
+	case r.Scans():
 		return "Every planned instance is compliant."
 	}
 	return "Every planned instance is patched or compliant."

@@ -57,7 +57,7 @@ type page struct {
 	Sign     string
 	Sentence string
 	Reason   string
-	DryRun   bool
+	Scans    bool
 	Facts    []fact
 	Tiles    []tile
 	Bar      []segment
@@ -98,7 +98,7 @@ func newPage(r *patch.Report, seen *gathered) page {
 	p := page{
 		Policy: policy(markup.NewSheet(pageCSS)),
 		Run:    Line(string(r.Run)), Status: r.Status, Tone: statusTone(r.Status),
-		Sentence: statusSentence(r.Status, r.DryRun), Reason: Line(r.StatusReason), DryRun: r.DryRun,
+		Sentence: statusSentence(r.Status, r.Scans()), Reason: Line(r.StatusReason), Scans: r.Scans(),
 		Facts: facts(r), Tiles: tiles(r), Bar: bar(r.Totals.Outcomes, r.Totals.Planned),
 		Problems: seen.attention.sorted(), Open: openTitle(r), Calm: seen.calm(r), Warnings: seen.warned.sorted(),
 		Unreach: first(r.Unreachable, maxListed, inertUnreachable), Inactive: first(r.Inactive, maxListed, inertInactive), Asked: first(r.Approvals, maxListed, inertApproval),
@@ -136,13 +136,13 @@ func facts(r *patch.Report) []fact {
 func tiles(r *patch.Report) []tile {
 	o := r.Totals.Outcomes
 	out := []tile{{Number: r.Totals.Planned, Label: "planned", Tone: toneNone, Sign: "▪", Note: plural(len(r.Waves), "wave")}}
-	if !r.DryRun || o[patch.Patched] > 0 {
+	if !r.Scans() || o[patch.Patched] > 0 {
 		out = append(out, tile{Number: o[patch.Patched], Label: "patched", Tone: loud(o[patch.Patched], toneGood), Sign: "✓", Note: "with fresh evidence"})
 	}
 	out = append(out,
 		tile{Number: o[patch.Compliant], Label: "compliant", Tone: loud(o[patch.Compliant], toneGood), Sign: "✓", Note: "nothing was missing"},
 	)
-	if n := o[patch.NonCompliant]; n > 0 || r.DryRun {
+	if n := o[patch.NonCompliant]; n > 0 || r.Scans() {
 		out = append(out, tile{Number: n, Label: "not compliant", Tone: loud(n, toneWarn), Sign: "▲", Note: "patches are missing"})
 	}
 	if n := o[patch.PatchedPendingReboot]; n > 0 {

@@ -112,10 +112,10 @@ func statusTone(s patch.RunStatus) tone {
 }
 
 // statusSentence says what a run's status means.
-func statusSentence(s patch.RunStatus, dryRun bool) string {
+func statusSentence(s patch.RunStatus, scans bool) string {
 	switch s {
 	case patch.RunSucceeded:
-		if dryRun {
+		if scans {
 			return "Every wave was scanned and judged good."
 		}
 		return "Every wave was judged good."

@@ -218,3 +218,26 @@ func TestDecisions_notCounted(t *testing.T) {
 		assert.Contains(t, out, "platform team", name)
 	}
 }
+
+// A run whose every wave scans is called what it is, as a dry run is.
+func TestReport_ofARunThatOnlyScans(t *testing.T) {
+	tests := []struct {
+		name  string
+		waves []patch.WaveReport
+		scans bool
+	}{
+		{name: "every wave scans", waves: []patch.WaveReport{{Name: "a", Operation: patch.Scan}, {Name: "b", Operation: patch.Scan}}, scans: true},
+		{name: "one wave installs", waves: []patch.WaveReport{{Name: "a", Operation: patch.Scan}, {Name: "b", Operation: patch.Install}}},
+		{name: "no wave"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := &patch.Report{Run: "r", Status: patch.RunSucceeded, Waves: tt.waves, Totals: patch.Totals{Planned: 1, Outcomes: map[patch.Outcome]int{patch.NonCompliant: 1}}}
+			out, page := render(t, text(100, false), r), render(t, report.HTML, r)
+			assert.Equal(t, tt.scans, strings.HasPrefix(out, "Scan r:"))
+			assert.Equal(t, tt.scans, strings.Contains(out, "What is not compliant, and why"))
+			assert.Equal(t, !tt.scans, strings.Contains(page, "</span> patched</div>"))
+			assert.Equal(t, tt.scans, strings.Contains(page, "nothing was installed"))
+		})
+	}
+}

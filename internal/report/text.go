@@ -47,11 +47,11 @@ type textWriter struct {
 
 func (t *textWriter) head(r *patch.Report) {
 	kind := "Run"
-	if r.DryRun {
+	if r.Scans() {
 		kind = "Scan"
 	}
 	fmt.Fprintf(t.out, "%s %s: %s\n", kind, Line(string(r.Run)), t.paint(statusTone(r.Status), string(r.Status)))
-	t.wrap("  ", statusSentence(r.Status, r.DryRun))
+	t.wrap("  ", statusSentence(r.Status, r.Scans()))
 	if r.StatusReason != "" {
 		t.wrap("  ", Line(r.StatusReason))
 	}
