@@ -2,7 +2,9 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -68,6 +70,11 @@ func writeResult(dir string, res *sim.Result) ([]string, error) {
 	data, err := json.MarshalIndent(stable{printed: newPrinted(res)}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("write the result: %w", err)
+	}
+	for _, form := range []string{"json", formCSV, formHTML} { // a run without a report leaves none of another run
+		if err := os.Remove(filepath.Join(dir, "report."+form)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("remove a former report: %w", err)
+		}
 	}
 	files := map[string][]byte{"result.json": append(data, '\n')}
 	maps.Copy(files, res.Files)

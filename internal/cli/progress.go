@@ -15,6 +15,8 @@ import (
 // view shows how a rehearsal goes on. close leaves the stream in order.
 type view interface {
 	show(sim.Progress)
+	// note tells something that is no progress, at a time since the start.
+	note(text string, at time.Duration)
 	close()
 }
 
@@ -46,13 +48,14 @@ func (a *app) newView(run string) view {
 type change struct {
 	Virtual  *float64              `json:"virtualSeconds,omitempty"` // of a rehearsal
 	Elapsed  *float64              `json:"elapsedSeconds,omitempty"` // of a run
-	Kind     string                `json:"kind"`                     // phase, wave, approval, progress
+	Kind     string                `json:"kind"`                     // phase, wave, approval, progress, note
 	Phase    string                `json:"phase,omitempty"`
 	Wave     string                `json:"wave,omitempty"`
 	Verdict  patch.Verdict         `json:"verdict,omitempty"`
 	Planned  int                   `json:"planned,omitempty"`
 	Outcomes map[patch.Outcome]int `json:"outcomes,omitempty"`
 	Approval string                `json:"approval,omitempty"`
+	Note     string                `json:"note,omitempty"`
 
 	Accounts     int `json:"accounts,omitempty"`
 	AccountsDone int `json:"accountsDone,omitempty"`
@@ -72,6 +75,10 @@ type changeView struct {
 }
 
 func (v *changeView) close() {}
+
+func (v *changeView) note(text string, at time.Duration) {
+	v.tell(change{Kind: "note", Note: report.Line(text), text: text}, at)
+}
 
 func (v *changeView) show(p sim.Progress) {
 	for _, c := range v.changes(p) {

@@ -121,14 +121,15 @@ func (a *app) start(cmd *cobra.Command, file string, f *runFlags) error {
 	if err != nil {
 		return a.startFailed(ctx, runs, name, err)
 	}
+	w := &watching{runs: runs, machine: machine, run: name, again: again(name, f.machine), timeout: f.timeout}
 	if f.wait && a.format == "json" { // one object: the run as it ended
-		return a.watch(ctx, &watching{runs: runs, machine: machine, run: name, timeout: f.timeout})
+		return a.watch(ctx, w)
 	}
-	if err := a.printStarted(machine, x, in); err != nil || !f.wait {
+	if err := a.printStarted(w, x, in); err != nil || !f.wait {
 		return err
 	}
 	fmt.Fprintln(a.stdout)
-	return a.watch(ctx, &watching{runs: runs, machine: machine, run: name, timeout: f.timeout})
+	return a.watch(ctx, w)
 }
 
 // checkRun finds everything that is wrong with the command line.
@@ -237,20 +238,20 @@ func (a *app) startFailed(ctx context.Context, runs Runs, name string, err error
 	return failed(errors.New(report.Block(err.Error()) + again))
 }
 
-func (a *app) printStarted(m hub.Machine, x hub.Execution, in patch.Input) error {
+func (a *app) printStarted(w *watching, x hub.Execution, in patch.Input) error {
 	if a.format == "json" {
-		return a.printJSON(started{SchemaVersion: 1, Kind: "started", Execution: x, RequestedBy: in.RequestedBy, Console: m.Console(x.Run)})
+		return a.printJSON(started{SchemaVersion: 1, Kind: "started", Execution: x, RequestedBy: in.RequestedBy, Console: w.machine.Console(x.Run)})
 	}
 	me := quote(cmp.Or(a.Name, "ec2patch"))
 	var b strings.Builder
 	fmt.Fprintf(&b, "Run %s started at %s\n", x.Run, stamp(x.Started))
-	if url := m.Console(x.Run); url != "" {
+	if url := w.machine.Console(x.Run); url != "" {
 		fmt.Fprintf(&b, "  %s\n", url)
 	}
 	if in.Installs() && in.Approval != patch.ApproveNone {
 		fmt.Fprintf(&b, "Decide: %s approve %s\n", me, x.Run)
 	}
-	fmt.Fprintf(&b, "Watch:  %s watch %s\n", me, x.Run)
+	fmt.Fprintf(&b, "Watch:  %s watch %s\n", me, w.again)
 	fmt.Fprintf(&b, "Stop:   %s abort %s --reason \"...\"\n", me, x.Run)
 	if _, err := fmt.Fprint(a.stdout, b.String()); err != nil {
 		return failed(fmt.Errorf("write the result: %w", err))

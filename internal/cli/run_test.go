@@ -36,6 +36,7 @@ type anAccount struct {
 	looks   [][]hub.Event // what each look at the history finds; the last one stands
 	reports map[string]string
 	looked  int
+	missed  error // what each look at the history ends with
 
 	deployed  hub.Deployed
 	noMachine error
@@ -79,6 +80,9 @@ func (h *anAccount) List(_ context.Context, n int) ([]hub.Execution, error) {
 }
 
 func (h *anAccount) Events(_ context.Context, run string, after int64) ([]hub.Event, error) {
+	if h.missed != nil {
+		return nil, h.missed
+	}
 	if len(h.looks) == 0 {
 		return nil, fmt.Errorf("read the history of run %s: %w: ExecutionDoesNotExist", run, hub.ErrNotFound)
 	}

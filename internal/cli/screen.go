@@ -53,6 +53,13 @@ func (s *screen) show(p sim.Progress) {
 // close draws what the rate held back and leaves the cursor below it.
 func (s *screen) close() { s.flush() }
 
+// note leaves what is drawn as it is, and goes on below.
+func (s *screen) note(text string, _ time.Duration) {
+	s.flush()
+	s.drawn = nil
+	fmt.Fprintln(s.out, fold(report.Line(text), "  ", s.width))
+}
+
 func (s *screen) flush() {
 	if s.next == nil {
 		return

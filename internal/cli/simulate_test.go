@@ -94,6 +94,18 @@ func TestSimulate_WritesWholeFilesOnly(t *testing.T) {
 	assert.Equal(t, []string{"history.json", "report.html", "result.json"}, names)
 }
 
+// A run that leaves no report leaves none of the run before either.
+func TestSimulate_RemovesAFormerReport(t *testing.T) {
+	enter(t)
+	run(t.Context(), program(), nil, "", "simulate", "good.json", "--out", "kept")
+	require.FileExists(t, "kept/report.html")
+	p := program()
+	ends(func(r *sim.Result) { r.Report, r.Status, r.Files = nil, patch.RunFailed, nil })(&p)
+	run(t.Context(), p, nil, "", "simulate", "good.json", "--out", "kept")
+	assert.NoFileExists(t, "kept/report.html")
+	assert.FileExists(t, "kept/result.json")
+}
+
 func TestSimulate_AFolderThatCannotBeWritten(t *testing.T) {
 	enter(t)
 	require.NoError(t, os.WriteFile("taken", nil, 0o644))

@@ -32,6 +32,7 @@ type watching struct {
 	runs    Runs
 	machine hub.Machine
 	run     string
+	again   string        // what to type after "watch" to go on
 	bucket  string        // given by the caller, empty: as the run says
 	timeout time.Duration // 0: none
 }
@@ -56,7 +57,7 @@ run ended, see ec2patch help exit-codes.`,
 			if err != nil {
 				return err
 			}
-			w.machine, w.run = m, run
+			w.machine, w.run, w.again = m, run, again(args[0], machine)
 			if w.timeout < 0 {
 				return usage(cmd, "--timeout is negative; 0 waits for ever")
 			}
@@ -70,6 +71,14 @@ run ended, see ec2patch help exit-codes.`,
 	bucketFlag(cmd, &w.bucket)
 	timeoutFlag(cmd, &w.timeout)
 	return cmd
+}
+
+// again is a run and its hub as they were given, for a command line that is printed.
+func again(run, machine string) string {
+	if machine == "" {
+		return quote(run)
+	}
+	return quote(run) + " --state-machine " + quote(machine)
 }
 
 func timeoutFlag(cmd *cobra.Command, to *time.Duration) {
@@ -157,7 +166,7 @@ var errTimeout = errors.New("the time of --timeout has passed")
 
 // leftAlone ends a watch of a run that goes on, or cannot be seen.
 func (a *app) leftAlone(ctx context.Context, w *watching, err error) error {
-	again := fmt.Sprintf("the run goes on; %s watch %s", quote(cmp.Or(a.Name, "ec2patch")), w.run)
+	again := fmt.Sprintf("the run goes on; %s watch %s", quote(cmp.Or(a.Name, "ec2patch")), w.again)
 	switch {
 	case errors.Is(err, errTimeout):
 		return &ExitError{Code: ExitGoesOn, Err: fmt.Errorf("%w: %s", err, again)}
@@ -183,6 +192,9 @@ func (a *app) follow(ctx context.Context, w *watching) (hub.Progress, error) {
 			return f.Progress, err // a run that was started a moment ago may not be seen yet
 		default:
 			missed++
+			if missed == 1 && !errors.Is(err, hub.ErrNotFound) {
+				v.note("could not look, trying again: "+err.Error(), shown(w.run, f.Progress, a.Now()).Virtual)
+			}
 		}
 		if !f.Progress.Ended.IsZero() {
 			return f.Progress, nil
@@ -193,7 +205,10 @@ func (a *app) follow(ctx context.Context, w *watching) (hub.Progress, error) {
 		}
 		if w.timeout > 0 {
 			left := w.timeout - a.Now().Sub(begun)
-			if left <= 0 {
+			switch {
+			case left <= 0 && err != nil && f.Last == 0: // whether there is such a run was never seen
+				return f.Progress, fmt.Errorf("could not look until the time of --timeout had passed: %w", err)
+			case left <= 0:
 				return f.Progress, errTimeout
 			}
 			pause = min(pause, left)
