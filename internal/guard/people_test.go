@@ -154,7 +154,7 @@ func TestPolicies_oneWriter(t *testing.T) {
 	writers := map[string]string{
 		"input.json": "InventoryRole", "inventory/111111111111/us-east-1.json": "InventoryRole", "plan/index.json": "InventoryRole",
 		"plan/canary/111111111111/us-east-1.json": "InventoryRole", "looks/canary/111111111111/us-east-1.json": "VerifyRole",
-		"results/canary/111111111111/us-east-1.json": "VerifyRole", "slices/00000.jsonl": "VerifyRole", "report.json": "VerifyRole",
+		"results/canary/111111111111/us-east-1/0f.json": "VerifyRole", "slices/00000.jsonl": "VerifyRole", "report.json": "VerifyRole",
 		"children/canary/1/manifest.json": "OrchestratorRole",
 	}
 	for _, role := range hub.Roles() {

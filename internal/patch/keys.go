@@ -110,9 +110,10 @@ func LooksObject(t Target) string {
 	return Prefix(t.Run) + "looks/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + ".json"
 }
 
-// ResultObject holds the outcomes of one target. It is written once.
-func ResultObject(t Target) string {
-	return Prefix(t.Run) + "results/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + ".json"
+// ResultObject holds the outcomes of one target. It is named by its hash: what is
+// another result stands elsewhere, and the target's row tells which one counts.
+func ResultObject(t Target, hash string) string {
+	return Prefix(t.Run) + "results/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + "/" + hash + ".json"
 }
 
 // RollUpObject holds the outcomes of one account in one wave.

@@ -68,10 +68,11 @@ func (c *checks) mustBeSeen(r *runFacts, i *world.Instance) bool {
 	}
 	for _, w := range r.waves {
 		t := patch.Target{Run: r.id, Wave: w.input.Name, Account: patch.AccountID(i.Account), Region: patch.Region(i.Region)}
-		if k := patch.TargetKey(t); !c.tables.verified[k.PK+" "+k.SK] || !selects(w.input.Filters, i) {
+		hash := c.tables.resultOf(t)
+		if hash == "" || !selects(w.input.Filters, i) {
 			continue
 		}
-		seen := c.papers[patch.ResultObject(t)]
+		seen := c.papers[patch.ResultObject(t, hash)]
 		if arrived(i).Add(longestCall).Before(seen) && (i.Gone.IsZero() || i.Gone.After(seen)) {
 			return true
 		}

@@ -28,9 +28,15 @@ type tables struct {
 	tokens    map[string]string          // task token to approval
 	open      map[string]bool            // runs in the list of open ones
 	status    map[string]string          // of runs
-	verified  map[string]bool            // targets, by run and place in the table
+	verified  map[string]string          // the hash of a verified target's result, by run and place in the table
 	codes     map[string]string          // what a person types, by approval
 	accepted  map[string]time.Time       // transactions, by token
+}
+
+// resultOf is the hash of a target's result, empty before it is verified.
+func (t tables) resultOf(at patch.Target) string {
+	k := patch.TargetKey(at)
+	return t.verified[k.PK+" "+k.SK]
 }
 
 // chainEnd is the last line of an audit chain.
@@ -55,7 +61,7 @@ func newTables() tables {
 		chains: map[string]chainEnd{}, heads: map[string]chainEnd{}, audited: map[string]bool{}, leases: map[string]leaseRow{},
 		intents: map[string]*intentRow{}, byKey: map[string]*intentRow{}, approvals: map[string]map[string]bool{},
 		accepted: map[string]time.Time{}, codes: map[string]string{}, states: map[string]string{}, tokens: map[string]string{}, open: map[string]bool{}, status: map[string]string{},
-		verified: map[string]bool{},
+		verified: map[string]string{},
 	}
 }
 
@@ -142,7 +148,9 @@ func (c *checks) put(table, condition string, row item) {
 	case kind == "RUN" && strings.HasPrefix(sk, "SEND#"):
 		c.intent(rest, sk, row)
 	case kind == "RUN" && strings.HasPrefix(sk, "TARGET#"):
-		c.tables.verified[pk+" "+sk] = attribute(row, "targetStatus") == string(patch.TargetVerified)
+		if attribute(row, "targetStatus") == string(patch.TargetVerified) {
+			c.tables.verified[pk+" "+sk] = attribute(row, "resultHash")
+		}
 	case kind == "RUN" && strings.HasPrefix(sk, "WAVE#"):
 		c.verdict(rest, sk, row)
 	}

@@ -175,7 +175,7 @@ func (r *rehearsal) watchJudge(in task.VerifyInput, out []byte) {
 
 // addResult adds a verified target's outcomes to what is shown.
 func (r *rehearsal) addResult(t patch.Target) {
-	data, ok := r.world.Object(r.bucket(), patch.ResultObject(t))
+	data, ok := r.world.Object(r.bucket(), patch.ResultObject(t, r.checks.tables.resultOf(t)))
 	var result task.TargetResult
 	p := r.waveProgress(t.Wave)
 	if !ok || p == nil || json.Unmarshal(data, &result) != nil {

@@ -96,11 +96,19 @@ func (v *Verify) known(ctx context.Context, t patch.Target) (map[patch.InstanceI
 		known[e.InstanceID] = true
 	}
 	delete(waves, t.Wave)
+	var others []patch.Target
 	for _, wave := range SortedKeys(waves) {
 		other := t
 		other.Wave = wave
-		result, _, _, err := readResult(ctx, v.Objects, patch.ResultObject(other))
-		if err := accept(err, patch.ErrInternal); err != nil {
+		others = append(others, other)
+	}
+	results, err := v.proven(ctx, others)
+	if err != nil {
+		return nil, err
+	}
+	for _, data := range results {
+		result, err := decodeResult(data)
+		if err != nil {
 			return nil, err
 		}
 		for _, n := range result.Newcomers {

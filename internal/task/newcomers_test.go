@@ -53,7 +53,7 @@ func (s *site) inventory(inv patch.Inventory) {
 func (s *site) came() map[patch.InstanceID]string {
 	s.t.Helper()
 	var result task.TargetResult
-	require.NoError(s.t, json.Unmarshal(s.bucket.localObjects[patch.ResultObject(s.target)], &result))
+	require.NoError(s.t, json.Unmarshal(s.bucket.localObjects[s.resultKey()], &result))
 	all := map[patch.InstanceID]string{}
 	for _, n := range result.Newcomers {
 		assert.Equal(s.t, patch.Newcomer, n.Outcome)
@@ -104,7 +104,8 @@ func TestVerify_whoIsNoNewcomer(t *testing.T) {
 			s.inventory(patch.Inventory{Run: siteRun, Planned: []patch.PlannedInstance{{ID: "i-0d", Wave: "former"}}})
 			data, err := patch.Canonical(task.TargetResult{Target: other, Newcomers: []patch.ExcludedInstance{{InstanceID: "i-0f"}}})
 			require.NoError(s.t, err)
-			s.bucket.localObjects[patch.ResultObject(other)] = data
+			s.bucket.localObjects[patch.ResultObject(other, patch.Digest(data))] = data
+			s.table.put(patch.TargetKey(other), patch.TargetRow{Status: patch.TargetVerified, ResultHash: patch.Digest(data)})
 		}, []patch.InstanceID{"i-0e"}},
 		{"the inventory is lost", func(s *site) {
 			delete(s.bucket.localObjects, patch.InventoryObject(siteRun, s.target.Account, s.target.Region))

@@ -128,7 +128,7 @@ func (f *fleet) verifiedTarget(t testing.TB, target patch.Target, number, instan
 	}
 	data, err := patch.Canonical(result)
 	require.NoError(t, err)
-	require.NoError(t, f.disk.Store(t.Context(), patch.ResultObject(target), "", data))
+	require.NoError(t, f.disk.Store(t.Context(), patch.ResultObject(target, patch.Digest(data)), "", data))
 	f.table.put(patch.TargetKey(target), patch.TargetRow{Status: patch.TargetVerified, Planned: instances, ResultHash: patch.Digest(data), FirstSent: f.now.Add(-time.Hour)})
 	return data
 }

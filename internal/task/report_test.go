@@ -122,7 +122,7 @@ func TestReport_foreignResult(t *testing.T) {
 	forge := func(s *site, key string) {
 		s.bucket.localObjects[key] = bytes.ReplaceAll(s.bucket.localObjects[key], []byte(`"Failed"`), []byte(`"Patched"`))
 	}
-	result := func(s *site) string { return patch.ResultObject(s.target) }
+	result := func(s *site) string { return s.resultKey() }
 	rollUp := func(s *site) string { return patch.RollUpObject(siteRun, "w", s.target.Account) }
 	tests := []struct {
 		name string
@@ -351,8 +351,8 @@ func TestRollUp(t *testing.T) {
 	assert.Empty(t, roll().Results)
 	s.verified()
 	require.Len(t, roll().Results, 1)
-	assert.Equal(t, string(s.bucket.localObjects[patch.ResultObject(s.target)]), string(roll().Results[0]), "byte for byte, for its hash")
-	s.bucket.localObjects[patch.ResultObject(s.target)] = []byte(`{"settled":true}`)
+	assert.Equal(t, string(s.bucket.localObjects[s.resultKey()]), string(roll().Results[0]), "byte for byte, for its hash")
+	s.bucket.localObjects[s.resultKey()] = []byte(`{"settled":true}`)
 	assert.Empty(t, roll().Results, "what is not the verified result is left out")
 
 	edit(s, patch.RunKey(siteRun), func(r *patch.RunRow) { r.Digest = "another" })

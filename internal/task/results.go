@@ -82,7 +82,7 @@ func fetchProven(ctx context.Context, objects Objects, t patch.Target, hash stri
 	if hash == "" {
 		return nil, false, nil
 	}
-	data, found, err = objects.Fetch(ctx, patch.ResultObject(t))
+	data, found, err = objects.Fetch(ctx, patch.ResultObject(t, hash))
 	return data, found && err == nil && patch.Digest(data) == hash, err
 }
 

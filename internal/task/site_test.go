@@ -494,6 +494,9 @@ func (s *site) sentTimes() map[patch.InstanceID]int {
 	return n
 }
 
+// resultKey is where the result is that the target's row names.
+func (s *site) resultKey() string { return patch.ResultObject(s.target, s.row().ResultHash) }
+
 // counters are those of the wave.
 func (s *site) counters() patch.Counters {
 	var c patch.Counters

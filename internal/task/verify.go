@@ -72,8 +72,8 @@ func (v *Verify) Handle(ctx context.Context, in VerifyInput) (any, error) {
 	return nil, fmt.Errorf("%w: task %q is none of verify, rollup, judge, report, close, rebuild", patch.ErrInvalidInput, in.Task)
 }
 
-// TargetResult is what one target leaves in the bucket. Once it is settled it is
-// never written again: the target's row has its hash.
+// TargetResult is what one target leaves in the bucket, under its hash, which the
+// target's row has once it is booked.
 type TargetResult struct {
 	patch.Target
 	At        time.Time                `json:"at"`
@@ -141,23 +141,13 @@ func (v *Verify) verify(ctx context.Context, in TargetInput) (Answer, error) {
 	return wait(min(verifyGap, max(left, time.Second))), nil
 }
 
-// settle writes the result and books it. The first result that is written stands,
-// whoever books it: another attempt, or an earlier one that died, may have been
-// faster.
+// settle writes the result under its own hash and then books that hash. Two
+// attempts, or one that died, write beside each other and never over each other;
+// the row's version lets one book. What else stands in the bucket nobody reads.
 func (v *Verify) settle(ctx context.Context, st *state, result TargetResult, data []byte) (Answer, error) {
-	at, hash := patch.ResultObject(st.target), patch.Digest(data)
-	created, err := v.Objects.Create(ctx, at, "application/json", data)
-	if err != nil {
+	hash := patch.Digest(data)
+	if err := v.Objects.Store(ctx, patch.ResultObject(st.target, hash), "application/json", data); err != nil {
 		return Answer{}, err
-	}
-	if !created {
-		found := false
-		if result, hash, found, err = readResult(ctx, v.Objects, at); err != nil {
-			return Answer{}, err
-		}
-		if !found || !result.Settled || result.Target != st.target {
-			return Answer{}, fmt.Errorf("%w: %s is no result of its target", patch.ErrTampered, at)
-		}
 	}
 	return done(), v.finish(ctx, st, result, hash)
 }

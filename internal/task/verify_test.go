@@ -2,6 +2,7 @@ package task_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,7 +56,7 @@ func (s *site) verified() {
 func (s *site) outcome(id patch.InstanceID) patch.InstanceReport {
 	s.t.Helper()
 	var result task.TargetResult
-	require.NoError(s.t, json.Unmarshal(s.bucket.localObjects[patch.ResultObject(s.target)], &result))
+	require.NoError(s.t, json.Unmarshal(s.bucket.localObjects[s.resultKey()], &result))
 	var found []patch.InstanceReport
 	for _, r := range result.Instances {
 		if r.InstanceID == id {
@@ -74,7 +75,7 @@ func TestVerify_good(t *testing.T) {
 	row := s.row()
 	assert.Equal(t, patch.TargetVerified, row.Status)
 	assert.Equal(t, map[patch.Outcome]int{patch.Patched: 2}, row.Outcomes)
-	assert.Equal(t, patch.Digest(s.bucket.localObjects[patch.ResultObject(s.target)]), row.ResultHash)
+	assert.Equal(t, patch.Digest(s.bucket.localObjects[s.resultKey()]), row.ResultHash)
 	assert.Equal(t, 1, s.counters().Done)
 	assert.Zero(t, s.counters().Failures)
 	assert.InDelta(t, 100, s.metrics["PatchSuccessRate"], 0.01)
@@ -221,8 +222,8 @@ func TestVerify_badPayload(t *testing.T) {
 }
 
 // Two attempts at once, and one after another that died: the first result that is
-// written stands, and the target's row has its hash, whoever books it.
-func TestVerify_firstResultStands(t *testing.T) {
+// booked stands, and the target's row has its hash, whatever else is written.
+func TestVerify_firstBookingStands(t *testing.T) {
 	tests := []struct {
 		name string
 		dies bool // the first attempt dies before it books; else the second one books meanwhile
@@ -251,23 +252,62 @@ func TestVerify_firstResultStands(t *testing.T) {
 			assert.Equal(t, "done", out.(task.Answer).Next)
 
 			row := s.row()
-			assert.Equal(t, map[patch.Outcome]int{patch.Patched: 2}, row.Outcomes)
-			assert.Equal(t, patch.Digest(s.bucket.localObjects[patch.ResultObject(s.target)]), row.ResultHash)
+			assert.Equal(t, map[patch.Outcome]int{patch.Gone: 2}, row.Outcomes)
+			assert.Equal(t, patch.Digest(s.bucket.localObjects[s.resultKey()]), row.ResultHash)
 			assert.Equal(t, 1, s.counters().Done, "counted once")
 		})
 	}
 }
 
-// What stands at the result's place and is no result of the target is not booked.
-func TestVerify_foreignResult(t *testing.T) {
-	for _, object := range []string{`{"run":"run-1","wave":"w","account":"222222222222","region":"us-east-1","settled":true}`, `{"run":"run-1","wave":"w","account":"111111111111","region":"us-east-1"}`} {
-		s := through(t, 2)
-		s.patched(instance(0), instance(1))
-		s.now = s.now.Add(20 * time.Minute)
-		s.bucket.localObjects[patch.ResultObject(s.target)] = []byte(object)
-		_, err := s.verify("verify")
-		assert.ErrorIs(t, err, patch.ErrTampered)
-		assert.NotEqual(t, patch.TargetVerified, s.row().Status)
+// What somebody put where the results stand counts for nothing: the result is what
+// verify has seen.
+func TestVerify_plantedResult(t *testing.T) {
+	settled := func(s *site, instances ...patch.InstanceReport) []byte {
+		data, err := patch.Canonical(task.TargetResult{Target: s.target, At: s.now, Settled: true, Instances: instances})
+		require.NoError(s.t, err)
+		return data
+	}
+	good := func(i int) patch.InstanceReport {
+		return patch.InstanceReport{InstanceID: instance(i), Account: "111111111111", Region: "us-east-1", Wave: "w", Outcome: patch.Patched, CommandID: "c"}
+	}
+	tests := []struct {
+		name    string
+		planted func(s *site) []byte
+	}{
+		{"all of it good", func(s *site) []byte { return settled(s, good(0), good(1)) }},
+		{"without its instances", func(s *site) []byte { return settled(s) }},
+		{"of another target", func(s *site) []byte { s.target.Account = "222222222222"; return settled(s) }},
+		{"no result at all", func(*site) []byte { return []byte("x") }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := through(t, 2)
+			five := 5
+			s.patched(instance(0), instance(1))
+			state := s.spoke.states[instance(0)]
+			state.Failed = &five
+			s.spoke.states[instance(0)] = state
+			s.now = s.now.Add(20 * time.Minute)
+			target := s.target
+			data := test.planted(s)
+			s.target = target
+			s.table.fail = func([]task.Write) error { s.table.fail = nil; return patch.ErrUnavailable }
+			_, err := s.verify("verify")
+			require.Error(t, err, "this attempt writes its result and dies")
+			for key := range s.bucket.localObjects {
+				if strings.Contains(key, "/results/") {
+					s.bucket.localObjects[key] = data
+				}
+			}
+			s.bucket.localObjects[patch.ResultObject(target, patch.Digest(data))] = data
+			s.bucket.localObjects[patch.Prefix(siteRun)+"results/w/111111111111/us-east-1.json"] = data
+			s.verified()
+			want := map[patch.Outcome]int{patch.Patched: 1, patch.Failed: 1}
+			assert.Equal(t, want, s.row().Outcomes)
+			assert.Equal(t, 1, s.row().Bad)
+			_, r := s.report(task.VerifyInput{Task: "report"})
+			assert.Equal(t, want, r.Totals.Outcomes)
+		})
 	}
 }
 
