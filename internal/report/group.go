@@ -33,11 +33,13 @@ type row struct {
 	After      string
 }
 
-// group is every instance that shares an outcome and a reason.
+// group is every instance that shares an outcome and a reason, or the kind of a
+// reason that is numbers.
 type group struct {
 	Outcome  patch.Outcome
 	Reason   string
-	Detail   string // of all its instances; empty if they differ
+	Detail   string  // of all its instances; empty if they differ
+	numbers  numbers // of a reason that is numbers alone
 	Count    int
 	Accounts int
 	Rows     []row // the first maxPerGroup
@@ -157,7 +159,7 @@ func (g *gathered) calm(r *patch.Report) string {
 
 // add puts a planned instance into its group.
 func (gs *groups) add(o patch.Outcome, reason string, i patch.InstanceReport) {
-	g := gs.of(o, Line(reason)).count(i.Account)
+	g := gs.counting(o, Line(reason)).count(i.Account)
 	if detail := Line(i.Detail); g.Count == 1 {
 		g.Detail = detail
 	} else if g.Detail != detail {
@@ -166,6 +168,25 @@ func (gs *groups) add(o patch.Outcome, reason string, i patch.InstanceReport) {
 	if len(g.Rows) < maxPerGroup {
 		g.Rows = append(g.Rows, plannedRow(inert(i)))
 	}
+}
+
+// counting finds or makes the group of a reason that may be numbers.
+func (gs *groups) counting(o patch.Outcome, reason string) *group {
+	found := numbersIn(reason)
+	if found == nil {
+		return gs.of(o, reason)
+	}
+	g := gs.of(o, found.kind())
+	switch {
+	case g.Reason == otherReasons:
+		return g
+	case g.numbers == nil:
+		g.numbers = found
+	default:
+		g.numbers.widen(found)
+	}
+	g.Reason = g.numbers.text()
+	return g
 }
 
 // of finds or makes a group. Past maxGroups an outcome's new reasons share one.

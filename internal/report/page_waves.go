@@ -48,7 +48,7 @@ func waveMarkup(w waveView) markup.Part {
 	}
 	return markup.Lines(markup.El("article", markup.Class("wave"), markup.Text("\n"), markup.Lines(
 		markup.El("h3", markup.Text(w.Name+" "), verdict,
-			markup.El("span", markup.Class("took"), markup.Text(count(w.Done)+" of "+count(w.Planned)+" done"),
+			markup.El("span", markup.Class("took"), markup.Text(count(w.Done)+" of "+count(w.Planned)+" OK"),
 				markup.If(w.Took != "", markup.Text(" · "+w.Took)))),
 		markup.If(w.Reason != "", para("meaning", w.Reason)),
 		markup.If(len(w.Bar) > 0, barMarkup(w.Bar)),

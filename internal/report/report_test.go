@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -241,3 +242,54 @@ func TestReport_ofARunThatOnlyScans(t *testing.T) {
 		})
 	}
 }
+
+// Reasons that differ in their numbers alone are one group with a range.
+func TestReport_groupsOfNumbers(t *testing.T) {
+	tests := []struct {
+		name    string
+		outcome patch.Outcome
+		reasons []string
+		want    []string
+	}{
+		{name: "a scan", outcome: patch.NonCompliant, reasons: []string{"14 patches missing", "1 patch missing", "1600 patches missing"}, want: []string{"1 to 1,600 patches missing"}},
+		{name: "one number", outcome: patch.NonCompliant, reasons: []string{"1 patch missing", "1 patch missing"}, want: []string{"1 patch missing"}},
+		{name: "two numbers", outcome: patch.NonCompliant, reasons: []string{"4 patches missing, 2 rejected", "4 patches missing, 5 rejected", "3 patches missing"},
+			want: []string{"4 patches missing, 2 to 5 rejected", "3 patches missing"}},
+		{name: "not a number of anything", outcome: patch.Failed, reasons: []string{"the command failed (exit status 1)", "the command failed (exit status 2)"},
+			want: []string{"the command failed (exit status 1)", "the command failed (exit status 2)"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := &patch.Report{Run: "r", Status: patch.RunSucceeded}
+			for n, reason := range tt.reasons {
+				r.Instances = append(r.Instances, patch.InstanceReport{InstanceID: patch.InstanceID("i-" + count(n)), Account: "111111111111", Wave: "w", Outcome: tt.outcome, Reason: reason})
+			}
+			tally(r)
+			page, out := render(t, report.HTML, r), render(t, text(200, false), r)
+			assert.Equal(t, len(tt.want), strings.Count(page, `<span class="why">`))
+			for _, want := range tt.want {
+				assert.Contains(t, page, `<span class="why">`+want+"</span>")
+				assert.Contains(t, out, "  "+want+"\n")
+			}
+		})
+	}
+}
+
+// In a range each instance tells its own number.
+func TestText_numbersInARange(t *testing.T) {
+	r := &patch.Report{Run: "r", Status: patch.RunSucceeded, Instances: []patch.InstanceReport{
+		{InstanceID: "i-1", Account: "111111111111", Region: "us-east-1", Wave: "w", Outcome: patch.NonCompliant, Reason: "2 patches missing"},
+		{InstanceID: "i-2", Account: "111111111111", Region: "us-east-1", Wave: "w", Outcome: patch.NonCompliant, Reason: "9 patches missing"},
+	}}
+	tally(r)
+	assert.Contains(t, render(t, text(100, false), r), "i-2 111111111111 us-east-1 w: 9 patches missing\n")
+}
+
+// A run that has ended has nothing open: an instance is in order or it is not.
+func TestReport_saysOKOrNotOK(t *testing.T) {
+	out := render(t, text(40, false), sample())
+	assert.Regexp(t, `(?m)^WAVE +OK +NOT OK +VERDICT$`, out)
+	assert.Contains(t, render(t, report.HTML, sample()), "20 of 40 OK")
+}
+
+func count(n int) string { return strconv.Itoa(n) }

@@ -104,10 +104,10 @@ func layouts(columns []patch.Outcome) []layout {
 	for _, o := range columns {
 		full.header = append(full.header, heading(o))
 	}
-	sums := layout{header: []string{"PLANNED", "DONE", "OPEN"}, cells: func(planned int, m map[patch.Outcome]int) []string {
+	sums := layout{header: []string{"PLANNED", "OK", "NOT OK"}, cells: func(planned int, m map[patch.Outcome]int) []string {
 		return []string{count(planned), count(done(m)), count(planned - done(m))}
 	}}
-	narrow := layout{header: []string{"DONE", "OPEN"}, joined: true, last: true, cells: func(planned int, m map[patch.Outcome]int) []string {
+	narrow := layout{header: []string{"OK", "NOT OK"}, joined: true, last: true, cells: func(planned int, m map[patch.Outcome]int) []string {
 		return []string{count(done(m)), count(planned - done(m))}
 	}}
 	return []layout{full, sums, narrow}
@@ -228,7 +228,11 @@ func (t *textWriter) group(g group) {
 		t.wrap("        ", why)
 	}
 	for _, r := range g.Rows[:min(len(g.Rows), maxTextInstances)] {
-		t.wrap("        ", strings.Join([]string{string(r.InstanceID), string(r.Account), string(r.Region), r.Wave, r.Name}, " "))
+		line := strings.Join([]string{string(r.InstanceID), string(r.Account), string(r.Region), r.Wave, r.Name}, " ")
+		if g.numbers.differ() {
+			line = strings.TrimRight(line, " ") + ": " + r.Reason
+		}
+		t.wrap("        ", line)
 	}
 	if n := g.Count - maxTextInstances; n > 0 {
 		fmt.Fprintln(t.out, "        and "+count(n)+" more in report.csv")
