@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -51,4 +52,28 @@ func TestOperations_documented(t *testing.T) {
 		name, _ := r.Properties["Name"].(string)
 		assert.Contains(t, string(doc), "`"+strings.TrimPrefix(name, "ec2patch/")+"`", "docs/operations.md must explain the query %s", name)
 	}
+}
+
+// TestDeploy_linesToChange looks for every line of the parameters that is an example, or that a small account cannot have, in the
+// step of docs/deploy.md that uses the file.
+func TestDeploy_linesToChange(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/deploy.md")
+	require.NoError(t, err)
+	_, step, found := strings.Cut(string(doc), "\n## The hub\n")
+	require.True(t, found)
+	step, _, found = strings.Cut(step, "make deploy-hub ENV=prod")
+	require.True(t, found)
+	data, err := os.ReadFile("../../params/hub.prod.json")
+	require.NoError(t, err)
+	var lines []string
+	require.NoError(t, json.Unmarshal(data, &lines))
+	told := 0
+	for _, line := range lines {
+		key, value, _ := strings.Cut(line, "=")
+		if strings.Contains(value, "example") || strings.HasSuffix(key, "Bucket") || strings.HasSuffix(key, "ReservedConcurrency") && value != "0" {
+			told++
+			assert.Contains(t, step, "`"+key+"`", "whoever deploys with %s must be told to change it", line)
+		}
+	}
+	assert.GreaterOrEqual(t, told, 5)
 }
