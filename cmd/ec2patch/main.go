@@ -74,9 +74,12 @@ func built() (version, commit, goVersion string) {
 
 // signedOperator speaks to a hub with the credentials that the AWS CLI would use.
 func signedOperator(ctx context.Context, url string) (cli.Operator, error) {
-	conf, err := config.LoadDefaultConfig(ctx)
+	conf, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
 	if err != nil {
-		return nil, fmt.Errorf("AWS configuration: %w", err)
+		return nil, hub.NoCredentials(fmt.Errorf("AWS configuration: %w", err))
+	}
+	if _, err := conf.Credentials.Retrieve(ctx); err != nil {
+		return nil, hub.NoCredentials(err)
 	}
 	return &operator.Client{URL: url, Region: conf.Region, Credentials: conf.Credentials, Now: time.Now}, nil
 }
@@ -86,10 +89,10 @@ func signedOperator(ctx context.Context, url string) (cli.Operator, error) {
 func hubRuns(ctx context.Context, m hub.Machine) (cli.Runs, error) {
 	conf, err := config.LoadDefaultConfig(ctx, config.WithRegion(m.Region), config.WithLogger(logging.Nop{}))
 	if err != nil {
-		return nil, fmt.Errorf("AWS configuration: %w", err)
+		return nil, hub.NoCredentials(fmt.Errorf("AWS configuration: %w", err))
 	}
 	if _, err := conf.Credentials.Retrieve(ctx); err != nil {
-		return nil, fmt.Errorf("%w: %w", hub.ErrDenied, err)
+		return nil, hub.NoCredentials(err)
 	}
 	states := sfn.NewFromConfig(conf)
 	return &hub.Client{

@@ -137,7 +137,7 @@ func (a *app) decide(cmd *cobra.Command, d *decision) error {
 	ctx := cmd.Context()
 	hub, err := a.Operator(ctx, d.url)
 	if err != nil {
-		return &ExitError{Code: ExitDenied, Err: err}
+		return asked(ctx, err)
 	}
 	state, err := hub.Do(ctx, operator.Request{Run: d.run, Action: operator.Status})
 	if err != nil {

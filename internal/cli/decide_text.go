@@ -161,7 +161,7 @@ func (a *app) refused(ctx context.Context, d *decision, err error, acting bool) 
 	case errors.Is(err, operator.ErrNoRegion):
 		return &ExitError{Code: ExitUsage, Err: errors.New(text)}
 	case errors.Is(err, operator.ErrNoCredentials):
-		return &ExitError{Code: ExitDenied, Err: errors.New(text)}
+		return &ExitError{Code: ExitDenied, Err: fmt.Errorf("%s\n%s", text, upper(signIn))}
 	case acting:
 		return failed(fmt.Errorf("%s; whether it was recorded is not known, run the command again to see", text))
 	}

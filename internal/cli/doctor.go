@@ -65,12 +65,12 @@ It cannot see accounts, roles, agents and quotas: a run with "dryRun": true does
 			}
 			ctx := cmd.Context()
 			runs, err := a.Runs(ctx, m)
-			if err != nil {
-				return asked(ctx, err)
+			var caller string
+			if err == nil {
+				caller, err = runs.Caller(ctx)
 			}
-			caller, err := runs.Caller(ctx)
 			if err != nil {
-				return asked(ctx, err)
+				return a.nobody(ctx, err)
 			}
 			checks := []check{identity(m, caller)}
 			checks = append(checks, a.machineChecks(ctx, runs)...)
@@ -84,6 +84,25 @@ It cannot see accounts, roles, agents and quotas: a run with "dryRun": true does
 	machineFlag(cmd, &machine)
 	cmd.Flags().StringVar(&url, "url", "", "the hub's output OperatorUrl (default $"+operatorURL+")")
 	return cmd
+}
+
+// nobody prints that nothing can be looked at: there is no identity to do it in.
+func (a *app) nobody(ctx context.Context, err error) error {
+	exit := asked(ctx, err)
+	if ctx.Err() != nil {
+		return exit
+	}
+	c := check{Name: "identity", Result: checkFail, Text: err.Error(), Fix: "is the hub's region right, and the network there?"}
+	switch {
+	case errors.Is(err, hub.ErrNoCredentials):
+		c.Fix = signIn
+	case errors.Is(err, hub.ErrDenied):
+		c.Fix = ""
+	}
+	if printed := a.printChecks([]check{c}); ExitCode(printed) != ExitDoctor || ExitCode(exit) != ExitDenied {
+		return printed
+	}
+	return &ExitError{Code: ExitDenied}
 }
 
 func (a *app) printChecks(checks []check) error {

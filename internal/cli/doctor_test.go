@@ -56,7 +56,10 @@ func TestDoctor(t *testing.T) {
 		{name: "doctor-may-not-look", hub: anAccount{noMachine: denied, alarms: denied, known: ended}, url: hubURL, says: mayDecide},
 		{name: "doctor-no-machine", hub: anAccount{noMachine: fmt.Errorf("look at the state machine: %w: StateMachineDoesNotExist", hub.ErrNotFound)}, url: hubURL, says: mayDecide},
 		{name: "doctor-deleted", hub: anAccount{deployed: hub.Deployed{Standard: true, Logged: true, Definition: "ours"}}, url: hubURL, says: mayDecide},
-		{name: "doctor-no-credentials", hub: anAccount{caller: denied}},
+		{name: "doctor-no-credentials", hub: anAccount{caller: fmt.Errorf("ask who signs: %w: ExpiredToken: over", hub.ErrNoCredentials)}},
+		{name: "doctor-no-answer", hub: anAccount{caller: errors.New("ask who signs: no answer from sts.us-east-1.amazonaws.com: connection refused")}},
+		{name: "doctor-no-answer-json", args: "--format json", hub: anAccount{caller: errors.New("ask who signs: no answer from sts.us-east-1.amazonaws.com: connection refused")}},
+		{name: "doctor-caller-denied", hub: anAccount{caller: denied}},
 		{name: "doctor-argument", args: "october"},
 		{name: "help-doctor", args: "--help"},
 	}

@@ -87,6 +87,9 @@ func takesOne(what string) cobra.PositionalArgs {
 	}
 }
 
+// signIn is what whoever has no credentials can do.
+const signIn = "sign in, as with aws sso login, or name a profile in AWS_PROFILE"
+
 // asked turns an error of the hub's account into an exit code.
 func asked(ctx context.Context, err error) error {
 	var exit *ExitError
@@ -97,6 +100,8 @@ func asked(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted")}
+	case errors.Is(err, hub.ErrNoCredentials):
+		return &ExitError{Code: ExitDenied, Err: fmt.Errorf("%w\n%s", text, upper(signIn))}
 	case errors.Is(err, hub.ErrDenied):
 		return &ExitError{Code: ExitDenied, Err: text}
 	case errors.Is(err, hub.ErrNotFound):

@@ -232,7 +232,7 @@ func (a *app) startFailed(ctx context.Context, runs Runs, name string, err error
 		return &ExitError{Code: ExitUsage, Err: errors.New(text)}
 	case ctx.Err() != nil:
 		return &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted: whether the run was started is not known" + again)}
-	case errors.Is(err, hub.ErrDenied), errors.Is(err, hub.ErrNotFound):
+	case errors.Is(err, hub.ErrNoCredentials), errors.Is(err, hub.ErrDenied), errors.Is(err, hub.ErrNotFound):
 		return asked(ctx, err)
 	}
 	return failed(errors.New(report.Block(err.Error()) + again))

@@ -155,7 +155,7 @@ func TestRun(t *testing.T) {
 		{name: "run-bad-input-json", args: "run bad.json --yes --format json"},
 		{name: "run-no-file", args: "run nowhere.json --yes"},
 		{name: "run-denied", args: "run good.json --yes --name october", hub: anAccount{start: fmt.Errorf("start run october: %w: AccessDeniedException: no", hub.ErrDenied)}},
-		{name: "run-no-caller", args: "run good.json --yes", hub: anAccount{caller: fmt.Errorf("ask who signs: %w: ExpiredToken: over", hub.ErrDenied)}},
+		{name: "run-no-caller", args: "run good.json --yes", hub: anAccount{caller: fmt.Errorf("ask who signs: %w: ExpiredToken: over", hub.ErrNoCredentials)}},
 		{name: "run-taken", args: "run good.json --yes --name october", hub: anAccount{start: taken}},
 		{name: "run-taken-ended", args: "run good.json --yes --name october", hub: anAccount{start: taken, known: []hub.Execution{{Run: "october", Status: "SUCCEEDED", Started: at("08:00")}}}},
 		{name: "run-lost", args: "run good.json --yes --name october", hub: anAccount{start: errors.New("start run october: EOF")}},

@@ -188,7 +188,7 @@ func (a *app) follow(ctx context.Context, w *watching) (hub.Progress, error) {
 		switch {
 		case err == nil:
 			missed = 0
-		case ctx.Err() != nil, errors.Is(err, hub.ErrDenied), missed >= maxMissed, errors.Is(err, hub.ErrNotFound) && missed >= 2:
+		case ctx.Err() != nil, errors.Is(err, hub.ErrNoCredentials), errors.Is(err, hub.ErrDenied), missed >= maxMissed, errors.Is(err, hub.ErrNotFound) && missed >= 2:
 			return f.Progress, err // a run that was started a moment ago may not be seen yet
 		default:
 			missed++
@@ -261,7 +261,7 @@ func (a *app) waitForReport(ctx context.Context, w *watching, p hub.Progress) (*
 		switch {
 		case missing && n >= tries && tries > 1:
 			return nil, nil
-		case ctx.Err() != nil, n >= tries:
+		case ctx.Err() != nil, errors.Is(err, hub.ErrNoCredentials), n >= tries:
 			return nil, err
 		}
 		if err := a.Wait(ctx, reportEvery); err != nil {

@@ -188,7 +188,7 @@ func TestWatch_network(t *testing.T) {
 		{"no network for a while", 39, errors.New("no route to host"), 0},
 		{"a bad network all day", 45, errSometimes, 0},
 		{"no network for long", 1000, errors.New("no route to host"), 1},
-		{"credentials ended", 1, fmt.Errorf("x: %w: ExpiredToken", hub.ErrDenied), 4},
+		{"credentials ended", 1, fmt.Errorf("x: %w: ExpiredToken", hub.ErrNoCredentials), 4},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

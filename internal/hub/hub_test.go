@@ -2,6 +2,8 @@ package hub_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -121,7 +124,7 @@ func TestClient_overTheWire(t *testing.T) {
 
 func TestClient_errors(t *testing.T) {
 	for code, want := range map[string]error{
-		"AccessDeniedException": hub.ErrDenied, "ExpiredTokenException": hub.ErrDenied, "ExpiredToken": hub.ErrDenied, "KmsAccessDeniedException": hub.ErrDenied,
+		"AccessDeniedException": hub.ErrDenied, "ExpiredTokenException": hub.ErrNoCredentials, "ExpiredToken": hub.ErrNoCredentials, "KmsAccessDeniedException": hub.ErrDenied,
 		"ExecutionDoesNotExist": hub.ErrNotFound, "StateMachineDoesNotExist": hub.ErrNotFound, "ExecutionAlreadyExists": hub.ErrNameTaken, "ThrottlingException": hub.ErrBusy,
 	} {
 		c := server(t, func(*http.Request, string) (int, string) {
@@ -132,6 +135,28 @@ func TestClient_errors(t *testing.T) {
 		assert.ErrorContains(t, err, "start run october: ")
 		assert.ErrorContains(t, err, code+": so")
 	}
+}
+
+// An address where nobody answers is told without what the SDK says around it.
+func TestClient_noAnswer(t *testing.T) {
+	c := server(t, nil)
+	s := httptest.NewServer(nil)
+	s.Close()
+	c.Callers = sts.NewFromConfig(aws.Config{
+		Region: "eu-west-1", BaseEndpoint: &s.URL, Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+	})
+	_, err := c.Caller(t.Context())
+	at := strings.TrimPrefix(s.URL, "http://")
+	assert.EqualError(t, err, "ask who signs: no answer from "+at+": dial tcp "+at+": connect: connection refused")
+}
+
+func TestNoCredentials(t *testing.T) {
+	none := &smithy.OperationError{ServiceID: "ec2imds", OperationName: "GetMetadata", Err: errors.New("no route")}
+	assert.EqualError(t, hub.NoCredentials(fmt.Errorf("refresh: %w", none)), "no valid AWS credentials")
+	over := errors.New("the SSO session has expired")
+	assert.EqualError(t, hub.NoCredentials(over), "no valid AWS credentials: the SSO session has expired")
+	assert.ErrorIs(t, hub.NoCredentials(over), hub.ErrNoCredentials)
 }
 
 // A page of the history is read as often as needed, and not once more.
