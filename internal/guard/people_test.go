@@ -2,6 +2,8 @@ package guard_test
 
 import (
 	"encoding/json"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -143,6 +145,59 @@ func TestPolicies_people(t *testing.T) {
 				assert.Fail(t, "nobody needs "+use.Statement.Label()+" "+use.Pattern)
 			}
 		})
+	}
+}
+
+// TestPolicies_starters holds the policy that docs/deploy.md has people paste to what starting a run takes, both ways, and with
+// the viewer's to what following it takes.
+func TestPolicies_starters(t *testing.T) {
+	page, err := os.ReadFile("../../docs/deploy.md")
+	require.NoError(t, err)
+	_, shown, found := strings.Cut(string(page), "\n## Who may do what\n")
+	require.True(t, found)
+	_, shown, found = strings.Cut(shown, "```json\n")
+	require.True(t, found)
+	document, _, found := strings.Cut(shown, "```")
+	require.True(t, found)
+	pasted, err := iam.ParsePolicy("docs/deploy.md", []byte(document))
+	require.NoError(t, err)
+
+	hub := deployed(t, guard.Hub)
+	bucket := hub.Resources["DataBucket"].ARN
+	via := func(service string) map[string][]string {
+		return map[string][]string{"kms:ViaService": {service + ".us-east-1.amazonaws.com"}}
+	}
+	judge := func(c call, identity ...*iam.Policy) iam.Decision {
+		return iam.Evaluate(iam.Request{Principal: iam.Session("arn:aws:iam::"+hubAccount+":role/starter", "test"), Action: c.action,
+			Resources: []string{c.on}, ResourceAccount: hubAccount, Context: c.context}, iam.Policies{Identity: identity, Resource: delegating(t, c.on)})
+	}
+	var coverage iam.Coverage
+	for _, c := range []call{
+		{"states:StartExecution", machine, nil}, {"kms:GenerateDataKey", dataKey, via("states")}, {"kms:Decrypt", dataKey, via("states")},
+	} {
+		d := judge(c, pasted)
+		assert.True(t, d.Allowed, "%s on %s: %s", c.action, c.on, d.Reason)
+		coverage.Record(d)
+	}
+	for _, use := range coverage.Unused(pasted) {
+		assert.Fail(t, "nobody needs "+use.Statement.Label()+" "+use.Pattern)
+	}
+	both := append(policiesOf(t, hub, "ViewerPolicy"), pasted)
+	for _, c := range []call{
+		{"states:DescribeExecution", execution + ":run", nil}, {"states:GetExecutionHistory", execution + ":run", nil},
+		{"states:DescribeMapRun", mapRun, nil}, {"states:DescribeStateMachine", machine, nil}, {"s3:GetObject", bucket + "/runs/run/report.json", nil},
+	} {
+		d := judge(c, both...)
+		assert.True(t, d.Allowed, "%s on %s: %s", c.action, c.on, d.Reason)
+	}
+	for _, c := range []call{
+		{"states:StartExecution", machine + "2", nil}, {"states:StopExecution", execution + ":run", nil}, {"states:RedriveExecution", execution + ":run", nil},
+		{"states:UpdateStateMachine", machine, nil}, {"states:SendTaskSuccess", machine, nil},
+		{"kms:Decrypt", dataKey, nil}, {"kms:Decrypt", dataKey, via("dynamodb")}, {"kms:GenerateDataKey", dataKey, via("s3")},
+		{"s3:GetObject", bucket + "/runs/run/plan/index.json", nil}, {"s3:PutObject", bucket + "/runs/run/report.json", nil},
+		{"execute-api:Invoke", "arn:aws:execute-api:us-east-1:" + hubAccount + ":" + hub.Resources["ApprovalApi"].PhysicalID + "/$default/POST/operator", nil},
+	} {
+		assert.False(t, judge(c, both...).Allowed, "%s on %s", c.action, c.on)
 	}
 }
 
