@@ -98,18 +98,19 @@ func (v *Inventory) resume(ctx context.Context, at patch.Target, input patch.Inp
 		if err != nil {
 			return err
 		}
-		good, err := v.formerGood(ctx, t, leaf)
+		good, err := v.formerGood(ctx, t, w.SSM.RebootOption)
 		if err != nil {
 			return err
 		}
+		same := leaf.Operation == w.SSM.Operation // what a scan found is not what an installation has done
 		for _, p := range leaf.Instances {
 			known[p.ID] = true
-			if outcome, ok := good[p.ID]; ok {
+			if outcome, ok := good[p.ID]; ok && same {
 				done[p.ID] = fmt.Sprintf("%s by run %s", outcome, input.Resume)
 			}
 		}
 		for _, p := range inv.Planned {
-			if p.Wave == w.Name && done[p.ID] == "" && provenBy(leaf, p.Before) {
+			if p.Wave == w.Name && done[p.ID] == "" && same && provenBy(leaf, p.Before) {
 				done[p.ID] = fmt.Sprintf("found patched by run %s", input.Resume)
 			}
 		}
@@ -132,8 +133,9 @@ func (v *Inventory) resume(ctx context.Context, at patch.Target, input patch.Inp
 	return nil
 }
 
-// formerGood lists the instances that the earlier run finished well.
-func (v *Inventory) formerGood(ctx context.Context, t patch.Target, leaf patch.Leaf) (map[patch.InstanceID]patch.Outcome, error) {
+// formerGood lists the instances that the earlier run finished as well as this
+// one asks for: a reboot that was put off then may be due now.
+func (v *Inventory) formerGood(ctx context.Context, t patch.Target, reboot patch.RebootOption) (map[patch.InstanceID]patch.Outcome, error) {
 	good := map[patch.InstanceID]patch.Outcome{}
 	var row patch.TargetRow
 	if err := v.Table.Load(ctx, &Row{Key: patch.TargetKey(t), Into: &row}); err != nil || row.ResultHash == "" {
@@ -148,7 +150,7 @@ func (v *Inventory) formerGood(ctx context.Context, t patch.Target, leaf patch.L
 		return nil, err
 	}
 	for _, r := range result.Instances {
-		if r.Outcome.Class(leaf.RebootOption, r.CommandID != "") == patch.Good {
+		if r.Outcome.Class(reboot, r.CommandID != "") == patch.Good {
 			good[r.InstanceID] = r.Outcome
 		}
 	}
