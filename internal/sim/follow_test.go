@@ -98,6 +98,11 @@ func TestFollow_viewer(t *testing.T) {
 	_, err = viewer.Report(t.Context(), p.Bucket, "another-run", "json")
 	assert.ErrorContains(t, err, "or there is no report yet")
 
+	shown := false // DescribeExecution takes its time to show an end
+	r.world.After(time.Minute, func() { shown = true })
+	for !shown {
+		require.True(t, r.world.Step())
+	}
 	all, err := viewer.List(t.Context(), 10)
 	require.NoError(t, err)
 	require.Len(t, all, 1)

@@ -10,20 +10,21 @@ import (
 	"ec2patch/internal/patch"
 )
 
+// missed is the status with which a new run closes those whose end nobody told.
+const missed = "MISSED"
+
 // closeRun ends a run whose execution ended without its report: stopped by
 // hand, timed out, or failed where nobody could catch it. Nothing more is sent,
 // what is still at work is cancelled, leases are released, and the report is
 // written. It is harmless for a run that closed itself, and does nothing while
-// the execution goes on: the event of an end may come after a redrive, which
-// keeps the execution's name, and its own end will be told again.
+// the execution goes on: the event of an end may come before Step Functions shows
+// that end (it is eventually consistent; Source: SFN API, DescribeExecution, read
+// 2026-11), or after a redrive, which keeps the execution's name and will end again.
 func (v *Verify) closeRun(ctx context.Context, in VerifyInput) (any, error) {
 	var run patch.RunRow
 	row := &Row{Key: patch.RunKey(in.Run), Into: &run}
 	if err := v.Table.Load(ctx, row); err != nil {
 		return nil, err
-	}
-	if running, err := v.goesOn(ctx, run); err != nil || running {
-		return ReportOutput{Next: "done", Status: run.Status}, err
 	}
 	if row.Found && !run.Ended.IsZero() {
 		if run.Digest != "" {
@@ -32,6 +33,16 @@ func (v *Verify) closeRun(ctx context.Context, in VerifyInput) (any, error) {
 				return nil, err
 			}
 		}
+		return ReportOutput{Next: "done", Status: run.Status}, nil
+	}
+	running, err := v.goesOn(ctx, run)
+	switch {
+	case err != nil:
+		return nil, err
+	case running && in.Status != missed:
+		// Step Functions said that it ended, and may not show it yet. Lambda calls again in a minute, and in two more.
+		return nil, fmt.Errorf("%w: the execution of %s ended %s, and is still shown as running", patch.ErrUnavailable, in.Run, in.Status)
+	case running:
 		return ReportOutput{Next: "done", Status: run.Status}, nil
 	}
 	if row.Found && run.Status == patch.RunRunning {

@@ -197,6 +197,11 @@ func (c *SFN) RedriveExecution(ctx context.Context, in *sfn.RedriveExecutionInpu
 	})
 }
 
+// describeLag is how long an execution that has ended is still shown as running.
+// DescribeExecution is eventually consistent and no figure is published; the
+// event of the end comes sooner. Source: SFN API, DescribeExecution, read 2026-11.
+const describeLag = 5 * time.Second
+
 // DescribeExecution tells all about an execution but its history.
 func (c *SFN) DescribeExecution(ctx context.Context, in *sfn.DescribeExecutionInput, _ ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error) {
 	input := *in
@@ -211,11 +216,14 @@ func (c *SFN) DescribeExecution(ctx context.Context, in *sfn.DescribeExecutionIn
 				Status: sfntypes.ExecutionStatus(x.Status), StartDate: ptr(x.Start), StopDate: moment(x.Stop),
 				Error: optional(x.Error), Cause: optional(x.Cause), RedriveCount: ptr(int32(x.Redrives)), RedriveDate: moment(x.Redriven),
 			}
+			if !x.Stop.IsZero() && c.w.Now().Sub(x.Stop) < describeLag {
+				out.Status, out.StopDate, out.Error, out.Cause = sfntypes.ExecutionStatusRunning, nil, nil, nil
+			}
 			if in.IncludedData == sfntypes.IncludedDataMetadataOnly {
 				return out, nil
 			}
 			out.Input, out.InputDetails = ptr(string(x.Input)), &sfntypes.CloudWatchEventsExecutionDataDetails{Included: true}
-			if x.Output != nil {
+			if x.Output != nil && out.StopDate != nil {
 				out.Output, out.OutputDetails = ptr(string(x.Output)), &sfntypes.CloudWatchEventsExecutionDataDetails{Included: true}
 			}
 			return out, nil

@@ -60,6 +60,16 @@ func newMachine(t *testing.T) (*world.World, *asker, *world.SFN) {
 	return w, h, w.SFN(p, hubRegion)
 }
 
+// shown lets the time pass that DescribeExecution takes to show an end.
+func shown(t *testing.T, w *world.World) {
+	t.Helper()
+	over := false
+	w.After(10*time.Second, func() { over = true })
+	for !over {
+		require.True(t, w.Step())
+	}
+}
+
 func start(t *testing.T, c *world.SFN, name, input string) (string, error) {
 	t.Helper()
 	out, err := c.StartExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: aws.String(machineARN), Name: &name, Input: &input})
@@ -118,6 +128,7 @@ func TestSFN_TaskToken(t *testing.T) {
 	require.ErrorAs(t, err, &closed, "a second click")
 	require.Contains(t, err.Error(), "Provided task does not exist anymore")
 
+	shown(t, w)
 	got, err := c.DescribeExecution(t.Context(), &sfn.DescribeExecutionInput{ExecutionArn: &arn})
 	require.NoError(t, err)
 	require.Equal(t, sfntypes.ExecutionStatusSucceeded, got.Status)
@@ -126,7 +137,7 @@ func TestSFN_TaskToken(t *testing.T) {
 }
 
 func TestSFN_StopAndList(t *testing.T) {
-	_, _, c := newMachine(t)
+	w, _, c := newMachine(t)
 	var arns []string
 	for i := range 5 {
 		arn, err := start(t, c, fmt.Sprintf("run%d", i), `{}`)
@@ -136,6 +147,11 @@ func TestSFN_StopAndList(t *testing.T) {
 	_, err := c.StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: &arns[1], Error: aws.String("Patch.Aborted"), Cause: aws.String("by hand")})
 	require.NoError(t, err)
 	got, err := c.DescribeExecution(t.Context(), &sfn.DescribeExecutionInput{ExecutionArn: &arns[1]})
+	require.NoError(t, err)
+	require.Equal(t, sfntypes.ExecutionStatusRunning, got.Status, "it takes its time to show")
+	require.Nil(t, got.StopDate)
+	shown(t, w)
+	got, err = c.DescribeExecution(t.Context(), &sfn.DescribeExecutionInput{ExecutionArn: &arns[1]})
 	require.NoError(t, err)
 	require.Equal(t, sfntypes.ExecutionStatusAborted, got.Status)
 	require.Equal(t, "Patch.Aborted", *got.Error)
@@ -280,6 +296,7 @@ func TestSFN_Redrive(t *testing.T) {
 	require.Nil(t, run.StopDate)
 	drain(t, w)
 
+	shown(t, w)
 	got, err := c.DescribeExecution(t.Context(), &sfn.DescribeExecutionInput{ExecutionArn: &arn})
 	require.NoError(t, err)
 	require.Equal(t, sfntypes.ExecutionStatusSucceeded, got.Status)
