@@ -95,6 +95,10 @@ func TestT25_Rotation(t *testing.T) {
 				return
 			}
 			assert.Empty(t, res.Violations)
+			require.Len(t, res.Report.Approvals, 1)
+			require.Len(t, res.Report.Approvals[0].Decisions, 1)
+			assert.True(t, res.Report.Approvals[0].Decisions[0].Counted, "the run knows the previous key alone")
+			assert.Equal(t, "Ann", res.Report.Approvals[0].Name)
 			require.Len(t, links, 4, "the run that waits goes on to remind")
 			assert.Equal(t, links[0].String(), links[3].String(), "with the link that it made before")
 		})

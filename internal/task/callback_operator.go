@@ -239,6 +239,9 @@ func (c *Callback) operatorDecides(ctx context.Context, in OperatorRequest, call
 	if err := checkBlast(in, q.rec); err != nil {
 		return OperatorAnswer{}, err
 	}
+	if _, err := c.plan(ctx, q); err != nil {
+		return OperatorAnswer{}, err // nobody decides on a question that the plan does not ask
+	}
 	if q.askedBy(caller) && q.status == patch.ApprovalPending {
 		_, err := c.ignore(ctx, q, answer{decision: in.Action, identity: caller, name: in.Name, from: from})
 		if err != nil {

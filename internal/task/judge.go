@@ -244,6 +244,9 @@ func (v *Verify) asked(ctx context.Context, w *judged, why string) (patch.Verdic
 		w.row.Asked = why
 		return patch.VerdictAsk, why, nil
 	}
+	if !w.index.Asks(rec) {
+		return "", "", fmt.Errorf("%w: the question %s was not asked on the plan's terms", patch.ErrTampered, rec.ID)
+	}
 	status, err := verifyApproval(ctx, v.Table, v.Decisions, rec, w.run.Digest)
 	if err != nil {
 		return "", "", err

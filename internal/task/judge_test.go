@@ -297,3 +297,30 @@ func (s *site) storeIndex(seal bool) {
 	require.NoError(s.t, err)
 	s.bucket.localObjects[patch.IndexObject(siteRun)] = data
 }
+
+// The plan asks for two approvals. A question whose row says one, and the genuine
+// approval of whoever asked for the run, do not make the run go on. I-31
+func TestJudge_termsOfTheQuestion(t *testing.T) {
+	const asker = "arn:aws:iam::999999999999:user/asker"
+	s := done(t, 0, cutShort(patch.ApproveOnce, patch.Install))
+	shorten(s)
+	s.index.Needed, s.index.RequestedBy = 2, asker
+	require.NoError(t, s.index.Seal())
+	plan, err := patch.Canonical(s.index)
+	require.NoError(t, err)
+	s.bucket.localObjects[patch.IndexObject(siteRun)] = plan
+	edit(s, patch.RunKey(siteRun), func(r *patch.RunRow) { r.Digest, r.RequireDistinct, r.RequestedBy = s.index.Digest, 2, asker })
+	require.Equal(t, "ask", s.judge().Next)
+	rec := patch.Approval{
+		ID: patch.ApprovalID(siteRun, "soak:w"), Run: siteRun, Scope: "soak:w", Digest: s.index.Digest, HubAccount: standHub,
+		RequireDistinct: 1, Status: patch.ApprovalApproved, Expires: s.now.Add(time.Hour),
+	}
+	d := patch.Decision{Approval: rec.ID, Decision: patch.Approve, Identity: asker, At: s.now}
+	d.MAC, err = s.key.MAC(t.Context(), rec.DecisionMessage(d))
+	require.NoError(t, err)
+	s.table.put(patch.ApprovalKey(rec.ID), rec)
+	s.table.put(patch.DecisionKey(rec.ID, d.Identity), d)
+	_, err = s.verifier().Handle(t.Context(), task.VerifyInput{Task: "judge", Run: siteRun, Wave: "w"})
+	assert.ErrorIs(t, err, patch.ErrTampered)
+	assert.Empty(t, s.wave().Verdict)
+}

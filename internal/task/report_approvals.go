@@ -75,7 +75,7 @@ func (f *folder) ignored(ctx context.Context, a patch.Approval, d patch.Decision
 	case a.RequireDistinct > 1 && d.Identity == a.RequestedBy && a.RequestedBy != "":
 		return "who asked for the run does not count", nil
 	}
-	signed, err := f.Decisions.Check(ctx, a.DecisionMessage(d), d.MAC)
+	signed, err := sealed(ctx, f.Decisions, a, d)
 	switch {
 	case errors.Is(err, patch.ErrThrottled), errors.Is(err, patch.ErrUnavailable):
 		return "", err
