@@ -129,6 +129,11 @@ func ReportSliceObject(run RunID, slice int) string {
 	return fmt.Sprintf("%sslices/%05d.jsonl", Prefix(run), slice)
 }
 
+// ReportSliceKey keeps the digest of one slice of a report under way.
+func ReportSliceKey(run RunID, slice int) Key {
+	return Key{PK: "RUN#" + string(run), SK: fmt.Sprintf("SLICE#%05d", slice)}
+}
+
 // ChildrenPrefix is where the records of a map's child executions go.
 func ChildrenPrefix(run RunID, of string) string {
 	return Prefix(run) + "children/" + strings.TrimSuffix(of, "/")

@@ -262,6 +262,12 @@ const (
 	Reject  = "reject"
 )
 
+// ReportSlice vouches for a slice of a report under way: one with another digest
+// is folded again.
+type ReportSlice struct {
+	Digest string `json:"digest"`
+}
+
 // OpenRun lists a run that may have to be closed by another.
 type OpenRun struct {
 	Run          RunID     `json:"run"`

@@ -44,13 +44,18 @@ func (c *composer) count(ctx context.Context) error {
 	return nil
 }
 
-// part reads what an earlier call has folded. What is lost is folded again.
+// part reads what an earlier call has folded. What is lost, or is not what that
+// call wrote, is folded again.
 func (c *composer) part(ctx context.Context, k int) ([]byte, error) {
 	if k == len(c.slices)-1 {
 		return c.last, nil
 	}
+	var kept patch.ReportSlice
+	if err := c.Table.Load(ctx, &Row{Key: patch.ReportSliceKey(c.in.Run, k), Into: &kept}); err != nil {
+		return nil, err
+	}
 	data, found, err := c.Objects.Fetch(ctx, patch.ReportSliceObject(c.in.Run, k))
-	if err != nil || found {
+	if err != nil || found && patch.Digest(data) == kept.Digest {
 		return data, err
 	}
 	return c.storeSlice(ctx, c.slices[k], k)
@@ -69,7 +74,8 @@ func (c *composer) lines(ctx context.Context, k int) ([]byte, error) {
 	return lines, err
 }
 
-// storeSlice folds a slice and keeps it for the call that puts them together.
+// storeSlice folds a slice and keeps it for the call that puts them together. Its
+// digest is in the table: whoever can write to the bucket alone changes no report.
 func (f *folder) storeSlice(ctx context.Context, pieces []piece, k int) ([]byte, error) {
 	p, err := f.fold(ctx, pieces)
 	if err != nil {
@@ -79,7 +85,10 @@ func (f *folder) storeSlice(ctx context.Context, pieces []piece, k int) ([]byte,
 	if err != nil {
 		return nil, err
 	}
-	return data, f.Objects.Store(ctx, patch.ReportSliceObject(f.in.Run, k), "application/jsonl", data)
+	if err := f.Objects.Store(ctx, patch.ReportSliceObject(f.in.Run, k), "application/jsonl", data); err != nil {
+		return nil, err
+	}
+	return data, f.Table.Write(ctx, Write{How: Put, Key: patch.ReportSliceKey(f.in.Run, k), Item: patch.ReportSlice{Digest: patch.Digest(data)}})
 }
 
 // head is the report without its instances.

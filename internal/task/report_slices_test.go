@@ -248,6 +248,18 @@ func TestReport_sameBytes(t *testing.T) {
 			_, err = f.call(t, task.VerifyInput{Task: "report", Cursor: 2})
 			require.NoError(t, err)
 		}},
+		{"slices are planted before they are folded, and edited after", func(t *testing.T, f *fleet) {
+			_, err := f.call(t, task.VerifyInput{Task: "report"})
+			require.NoError(t, err)
+			folded := f.object(t, patch.ReportSliceObject(siteRun, 0))
+			forged := strings.ReplaceAll(folded, string(patch.Patched), string(patch.Compliant))
+			require.NotEqual(t, folded, forged)
+			for slice := range 2 { // the call that folds the second one is left out
+				f.disk.localObjects[patch.ReportSliceObject(siteRun, slice)] = []byte(forged)
+			}
+			_, err = f.call(t, task.VerifyInput{Task: "report", Cursor: 2})
+			require.NoError(t, err)
+		}},
 		{"every call twice", func(t *testing.T, f *fleet) {
 			for cursor := range 3 {
 				for range 2 {
