@@ -201,29 +201,6 @@ func TestPolicies_starters(t *testing.T) {
 	}
 }
 
-// TestPolicies_oneWriter lets each role write each object of a run. Who makes the plan cannot write what became of it, and
-// the other way round, so that no one function can make both agree.
-func TestPolicies_oneWriter(t *testing.T) {
-	hub := deployed(t, guard.Hub)
-	bucket := hub.Resources["DataBucket"].ARN
-	writers := map[string]string{
-		"input.json": "InventoryRole", "inventory/111111111111/us-east-1.json": "InventoryRole", "plan/index.json": "InventoryRole",
-		"plan/canary/111111111111/us-east-1.json": "InventoryRole", "looks/canary/111111111111/us-east-1.json": "VerifyRole",
-		"results/canary/111111111111/us-east-1/0f.json": "VerifyRole", "slices/00000.jsonl": "VerifyRole", "report.json": "VerifyRole",
-		"children/canary/1/manifest.json": "OrchestratorRole",
-	}
-	for _, role := range hub.Roles() {
-		policies := policiesOf(t, hub, role.LogicalID)
-		for object, writer := range writers {
-			for _, action := range []string{"s3:PutObject", "s3:DeleteObject"} {
-				d := iam.Evaluate(iam.Request{Principal: iam.Session("arn:aws:iam::"+hubAccount+":role/somebody", "test"), Action: action,
-					Resources: []string{bucket + "/runs/run/" + object}, ResourceAccount: hubAccount}, iam.Policies{Identity: policies})
-				assert.Equal(t, role.LogicalID == writer && action == "s3:PutObject", d.Allowed, "%s: %s on %s", role.LogicalID, action, object)
-			}
-		}
-	}
-}
-
 // call is an API call: what, on what, with which condition keys.
 type call struct {
 	action, on string

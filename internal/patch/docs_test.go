@@ -91,7 +91,7 @@ func (s shape) limits() string {
 	return map[*regexp.Regexp]string{
 		concurrencyPattern: "1 or more, or 1% to 100%",
 		toleratedPattern:   "0 or more, or 0% to 100%",
-		waveNamePattern:    fmt.Sprintf("1 to %d of A-Z a-z 0-9 - _", MaxWaveNameLength),
+		waveNamePattern:    fmt.Sprintf("1 to %d of A-Z a-z 0-9 - _, none of %s", MaxWaveNameLength, strings.Join(s.reserved, ", ")),
 		runKeyPattern:      fmt.Sprintf("%d of A-Z a-z 0-9 - _", MaxRunKeyLength),
 		resumePattern:      fmt.Sprintf("%d of A-Z a-z 0-9 - _", MaxRunIDLength),
 		requestedByPattern: fmt.Sprintf("%d characters", MaxRequestedByLength),

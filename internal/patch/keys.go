@@ -75,6 +75,23 @@ func OpenRunKey(run RunID) Key { return Key{PK: "OPEN", SK: "RUN#" + string(run)
 
 // Objects of a run in the data bucket.
 
+// The folders of a run. The roles' policies name them with a wildcard in the
+// place of the run, and a wildcard of IAM matches slashes as well: an object is
+// in the reach of a folder's writer wherever the folder's name stands in its key.
+const (
+	childrenFolder  = "children"
+	inventoryFolder = "inventory"
+	looksFolder     = "looks"
+	planFolder      = "plan"
+	resultsFolder   = "results"
+	slicesFolder    = "slices"
+)
+
+// folders are the names that no wave can have: a wave's name is a part of keys.
+func folders() []string {
+	return []string{childrenFolder, inventoryFolder, looksFolder, planFolder, resultsFolder, slicesFolder}
+}
+
 // Prefix starts the key of every object of a run.
 func Prefix(run RunID) string { return "runs/" + string(run) + "/" }
 
@@ -82,43 +99,43 @@ func Prefix(run RunID) string { return "runs/" + string(run) + "/" }
 func InputObject(run RunID) string { return Prefix(run) + "input.json" }
 
 // AccountsObject lists the accounts to look at.
-func AccountsObject(run RunID) string { return Prefix(run) + "inventory/accounts.json" }
+func AccountsObject(run RunID) string { return Prefix(run) + inventoryFolder + "/accounts.json" }
 
 // InventoryObject holds everything that was found in one account and region.
 func InventoryObject(run RunID, account AccountID, region Region) string {
-	return Prefix(run) + "inventory/" + string(account) + "/" + string(region) + ".json"
+	return Prefix(run) + inventoryFolder + "/" + string(account) + "/" + string(region) + ".json"
 }
 
 // WaveAccountsObject lists the accounts that a wave patches.
 func WaveAccountsObject(run RunID, wave string) string {
-	return Prefix(run) + "plan/" + wave + "/accounts.json"
+	return Prefix(run) + planFolder + "/" + wave + "/accounts.json"
 }
 
 // LeafObject is the plan of one target.
 func LeafObject(t Target) string {
-	return Prefix(t.Run) + "plan/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + ".json"
+	return Prefix(t.Run) + planFolder + "/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + ".json"
 }
 
 // IndexObject is the plan's index, which carries its digest.
-func IndexObject(run RunID) string { return Prefix(run) + "plan/index.json" }
+func IndexObject(run RunID) string { return Prefix(run) + planFolder + "/index.json" }
 
 // RefusedObject is a plan that was refused. Nothing is ever sent from it.
-func RefusedObject(run RunID) string { return Prefix(run) + "plan/refused.json" }
+func RefusedObject(run RunID) string { return Prefix(run) + planFolder + "/refused.json" }
 
 // LooksObject holds what verify has found of a target so far.
 func LooksObject(t Target) string {
-	return Prefix(t.Run) + "looks/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + ".json"
+	return Prefix(t.Run) + looksFolder + "/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + ".json"
 }
 
 // ResultObject holds the outcomes of one target. It is named by its hash: what is
 // another result stands elsewhere, and the target's row tells which one counts.
 func ResultObject(t Target, hash string) string {
-	return Prefix(t.Run) + "results/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + "/" + hash + ".json"
+	return Prefix(t.Run) + resultsFolder + "/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + "/" + hash + ".json"
 }
 
 // RollUpObject holds the outcomes of one account in one wave.
 func RollUpObject(run RunID, wave string, account AccountID) string {
-	return Prefix(run) + "results/" + wave + "/" + string(account) + ".json"
+	return Prefix(run) + resultsFolder + "/" + wave + "/" + string(account) + ".json"
 }
 
 // ReportObject is the report in one form: "json", "csv" or "html".
@@ -126,7 +143,7 @@ func ReportObject(run RunID, form string) string { return Prefix(run) + "report.
 
 // ReportSliceObject is one slice of a report under way, counted from 0.
 func ReportSliceObject(run RunID, slice int) string {
-	return fmt.Sprintf("%sslices/%05d.jsonl", Prefix(run), slice)
+	return fmt.Sprintf("%s%s/%05d.jsonl", Prefix(run), slicesFolder, slice)
 }
 
 // ReportSliceKey keeps the digest of one slice of a report under way.
@@ -136,7 +153,7 @@ func ReportSliceKey(run RunID, slice int) Key {
 
 // ChildrenPrefix is where the records of a map's child executions go.
 func ChildrenPrefix(run RunID, of string) string {
-	return Prefix(run) + "children/" + strings.TrimSuffix(of, "/")
+	return Prefix(run) + childrenFolder + "/" + strings.TrimSuffix(of, "/")
 }
 
 // AccountCountersKey holds what the regions of one account add to in a wave.

@@ -89,6 +89,9 @@ func (c checker) text(n *node, s shape) {
 	if s.pattern != nil && !s.pattern.MatchString(n.text) {
 		c.report(n, RuleText, "is "+s.what, s.remedy)
 	}
+	if slices.Contains(s.reserved, n.text) {
+		c.report(n, RuleText, "is reserved: each run keeps its own objects under this name", fmt.Sprintf("use another name, as %q", n.text+"-1"))
+	}
 	if len(s.options) == 0 || slices.Contains(s.options, n.text) {
 		return
 	}

@@ -17,6 +17,7 @@ type shape struct {
 	min, max int    // of an integer; of a list's or a map's length
 	pattern  *regexp.Regexp
 	options  []string // the only texts allowed
+	reserved []string // texts that are not allowed, whatever the pattern says
 	fields   []field  // of an object
 	items    *shape   // of a list or a map
 	keys     *shape   // of a map
@@ -149,8 +150,10 @@ func instance() shape {
 }
 
 func waveName() shape {
-	return named("waveName", text(waveNamePattern, "not a wave's name",
-		fmt.Sprintf("use 1 to %d letters, digits, - and _, and begin with a letter or a digit", MaxWaveNameLength)))
+	s := text(waveNamePattern, "not a wave's name",
+		fmt.Sprintf("use 1 to %d letters, digits, - and _, and begin with a letter or a digit", MaxWaveNameLength))
+	s.reserved = folders()
+	return named("waveName", s)
 }
 
 func tagKey() shape {

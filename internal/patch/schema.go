@@ -103,7 +103,11 @@ func (w *schemaWriter) plain(s shape) pairs {
 	if len(s.options) > 0 {
 		return pairs{{"type", "string"}, {"enum", s.options}}
 	}
-	return pairs{{"type", "string"}, {"pattern", s.pattern.String()}}
+	out := pairs{{"type", "string"}, {"pattern", s.pattern.String()}}
+	if len(s.reserved) > 0 {
+		out = append(out, pair{"not", pairs{{"enum", s.reserved}}})
+	}
+	return out
 }
 
 func (w *schemaWriter) list(s shape) pairs {

@@ -80,7 +80,7 @@ func strangeKeys() []string {
 func strangeValues() []any {
 	return []any{
 		nil, true, false, "", "*", "0", "0%", "1%", "100%", "101%", "9999999", "10000000", "once", "Scan", "Linux", "us-east-1", "mars-1",
-		"111111111111", "12345", "i-01234567", "wave-1", "é", "a\nb", "\u2028", 0, 1, 2, -1, 60, 16200, 604800, 604801, 10_000_001,
+		"111111111111", "12345", "i-01234567", "wave-1", "plan", "é", "a\nb", "\u2028", 0, 1, 2, -1, 60, 16200, 604800, 604801, 10_000_001,
 		[]any{}, []any{"a"}, []any{"111111111111"}, []any{nil}, []any{map[string]any{}},
 		map[string]any{}, map[string]any{"a": []any{"b"}}, map[string]any{"a": "b"}, map[string]any{"": []any{"b"}},
 	}

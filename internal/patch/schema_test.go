@@ -59,6 +59,7 @@ func TestSchema_refusesWhatTheParserRefuses(t *testing.T) {
 		`{"waves":[{"accounts":[123456789012],"regions":["us-east-1"]}]}`,
 		`{"waves":[{"accounts":["111111111111"],"regions":["us-east-9"]}]}`,
 		`{"waves":[{"accounts":["111111111111","111111111111"],"regions":["us-east-1"]}]}`,
+		wave(`,"name":"children"`), `{"waveId":"slices","accounts":["111111111111"],"regions":["us-east-1"]}`,
 		run(`,"accountWaves":[{"accounts":["111111111111"],"regions":["us-east-1"]}]`),
 		run(`,"tagFilters":{}`), run(`,"approval":"once","approvalRequired":true`), run(`,"wavePauseSeconds":-1`),
 		run(`,"requireDistinct":3`), run(`,"dryRun":null`), run(`,"x":1`), run(`,"reason":"a\nb"`), run(`,"reason":"` + strings.Repeat("é", 1001) + `"`),

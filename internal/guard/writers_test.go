@@ -1,0 +1,81 @@
+package guard_test
+
+import (
+	"encoding/json"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/guard"
+	"ec2patch/internal/iam"
+	"ec2patch/internal/patch"
+)
+
+// TestPolicies_oneWriter lets each role write each object of a run. Who makes the plan cannot write what became of it, and
+// the other way round, so that no one function can make both agree. A wave's name is a part of keys: no name that an input
+// may have brings an object into another role's reach.
+func TestPolicies_oneWriter(t *testing.T) {
+	hub := deployed(t, guard.Hub)
+	bucket := hub.Resources["DataBucket"].ARN
+	policies := map[string][]*iam.Policy{}
+	for _, role := range hub.Roles() {
+		policies[role.LogicalID] = policiesOf(t, hub, role.LogicalID)
+	}
+	waves := waveNames(t)
+	require.Subset(t, waves, []string{"canary", "PLAN", "report"})
+	for _, wave := range waves {
+		for object, writer := range objectsOf("run", wave) {
+			for id, own := range policies {
+				for _, action := range []string{"s3:PutObject", "s3:DeleteObject"} {
+					d := iam.Evaluate(iam.Request{Principal: iam.Session("arn:aws:iam::"+hubAccount+":role/somebody", "test"), Action: action,
+						Resources: []string{bucket + "/" + object}, ResourceAccount: hubAccount}, iam.Policies{Identity: own})
+					assert.Equal(t, id == writer && action == "s3:PutObject", d.Allowed, "%s: %s on %s", id, action, object)
+				}
+			}
+		}
+	}
+}
+
+// objectsOf are the keys of a run's objects, and who writes each.
+func objectsOf(run patch.RunID, wave string) map[string]string {
+	target := patch.Target{Run: run, Wave: wave, Account: "111111111111", Region: "us-east-1"}
+	children := patch.ChildrenPrefix(run, wave) + "/00000000-0000-0000-0000-000000000000/"
+	return map[string]string{
+		patch.InputObject(run): "InventoryRole", patch.AccountsObject(run): "InventoryRole", patch.InventoryObject(run, target.Account, target.Region): "InventoryRole",
+		patch.WaveAccountsObject(run, wave): "InventoryRole", patch.LeafObject(target): "InventoryRole", patch.IndexObject(run): "InventoryRole", patch.RefusedObject(run): "InventoryRole",
+		patch.LooksObject(target): "VerifyRole", patch.ResultObject(target, "0f"): "VerifyRole", patch.RollUpObject(run, wave, target.Account): "VerifyRole",
+		patch.ReportSliceObject(run, 0): "VerifyRole", patch.ReportObject(run, "json"): "VerifyRole", patch.ReportObject(run, "csv"): "VerifyRole", patch.ReportObject(run, "html"): "VerifyRole",
+		children + "manifest.json": "OrchestratorRole", children + "SUCCEEDED_0.json": "OrchestratorRole",
+	}
+}
+
+var dataPattern = regexp.MustCompile(`\$\{DataBucket\.Arn\}/([^"]*)"`)
+
+// waveNames are the names that an input may give a wave, out of those that could be mistaken for another part of a key: the
+// words of every key and of every pattern over the bucket, whole and in variations.
+func waveNames(t *testing.T) []string {
+	t.Helper()
+	paths := slices.Collect(maps.Keys(objectsOf("run", "canary")))
+	for _, pattern := range dataPattern.FindAllSubmatch(read(t, guard.Hub), -1) {
+		paths = append(paths, string(pattern[1]))
+	}
+	names := map[string]bool{}
+	for _, path := range paths {
+		for word := range strings.SplitSeq(path, "/") {
+			stem, _, _ := strings.Cut(word, ".")
+			for _, name := range []string{word, stem, strings.ToUpper(stem), stem + "-", stem + ".json", stem + "/x", "x/" + stem, "../" + stem} {
+				input, err := json.Marshal(map[string]any{"waveId": name, "accounts": []string{"111111111111"}, "regions": []string{"us-east-1"}})
+				require.NoError(t, err)
+				if _, err = patch.ParseInput(input, patch.HubDefaults()); err == nil {
+					names[name] = true
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
