@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/cfn"
 )
 
 // fakeAWS answers as the AWS CLI does for a new stack and for executions, and writes down how it was called, with the
@@ -221,15 +223,16 @@ var templateFile = regexp.MustCompile(`--template-file (\S+\.yaml)|deploy (cloud
 // inline is the size above which CloudFormation takes a template from a bucket only. Source: CloudFormation quotas, read 2026-11.
 const inline = 51_200
 
-// TestCommands_upload looks at every documented and scripted deployment: a large template has to be uploaded first.
-func TestCommands_upload(t *testing.T) {
+// TestCommands_deploy looks at every documented and scripted deployment: a large template has to be uploaded first, one with
+// roles needs the capability, and the parameters that a command spells out are those that the template wants.
+func TestCommands_deploy(t *testing.T) {
 	var files []string
 	for _, pattern := range []string{"../../docs/*.md", "../../README.md", "../../.ci/*", "../../.github/workflows/*.yml", "../../Makefile"} {
 		found, err := filepath.Glob(pattern)
 		require.NoError(t, err)
 		files = append(files, found...)
 	}
-	commands := 0
+	commands := map[string]int{}
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		require.NoError(t, err)
@@ -238,13 +241,49 @@ func TestCommands_upload(t *testing.T) {
 			if m == nil {
 				continue
 			}
-			commands++
-			info, err := os.Stat("../../" + m[1] + m[2])
+			commands[filepath.Base(m[1]+m[2])]++
+			template, err := os.ReadFile("../../" + m[1] + m[2])
 			require.NoError(t, err, "%s deploys a template that is not there", file)
-			if info.Size() > inline {
-				assert.Contains(t, line, "--s3-bucket", "%s: %s has %d bytes and must be uploaded", file, m[1]+m[2], info.Size())
+			if len(template) > inline {
+				assert.Contains(t, line, "--s3-bucket", "%s: %s has %d bytes and must be uploaded", file, m[1]+m[2], len(template))
+			}
+			if m[2] != "" {
+				continue // the script adds capability and parameters; it is tried above
+			}
+			if strings.Contains(string(template), "RoleName: ") && strings.Contains(string(template), "Type: AWS::IAM::") {
+				assert.Contains(t, line, "--capabilities CAPABILITY_NAMED_IAM", "%s: %s has roles with names", file, m[1])
+			}
+			if !strings.Contains(line, "file://") { // files of parameters have a test of their own
+				parsed, err := cfn.Load(m[1], template)
+				require.NoError(t, err)
+				_, err = parsed.Deploy(cfn.Deployment{StackName: "ec2patch", Account: hubAccount, Region: "us-east-1", Parameters: spelledOut(t, line)})
+				assert.NoError(t, err, "%s: the command for %s", file, m[1])
 			}
 		}
 	}
-	assert.GreaterOrEqual(t, commands, 4)
+	for _, file := range []string{"hub-cfn.yaml", "spoke-cfn.yaml", "spoke-stackset.yaml", "organization-reader-cfn.yaml", "scheduler-example.yaml", "github-oidc.yaml"} {
+		assert.Positive(t, commands[file], "no page shows how %s is deployed", file)
+	}
+}
+
+// assignment is a parameter in a command: in double quotes, in single quotes, or in none.
+var assignment = regexp.MustCompile(`"([A-Z]\w+)=([^"]*)"|'([A-Z]\w+)=([^']*)'|\s([A-Z]\w+)=([^\s"']+)`)
+
+// spelledOut are the parameters in a command, with a value in the place of what only the reader's shell or account knows.
+func spelledOut(t *testing.T, command string) map[string]string {
+	t.Helper()
+	_, words, found := strings.Cut(command, "--parameter-overrides")
+	require.True(t, found, command)
+	unknown := map[string]string{"ExternalId": "0123456789abcdef0123456789abcdef", "DataKeyArn": dataKey, "DataBucketName": "data", "RunInput": `{"waves":[]}`,
+		"SpokeTemplateUrl": "https://templates.s3.us-east-1.amazonaws.com/spoke-cfn.yaml"}
+	given := map[string]string{}
+	for _, m := range assignment.FindAllStringSubmatch(words, -1) {
+		key, value := m[1]+m[3]+m[5], m[2]+m[4]+m[6]
+		if strings.Contains(value, "$") || strings.Contains(value, "...") {
+			require.Contains(t, unknown, key, command)
+			value = unknown[key]
+		}
+		given[key] = value
+	}
+	return given
 }
