@@ -142,6 +142,24 @@ func TestPatchScript_watch(t *testing.T) {
 	}
 }
 
+// What the scripts of a deployment call has to be installed first, so docs/deploy.md says so before anything else.
+func TestDeployScript_tools(t *testing.T) {
+	page, err := os.ReadFile("../../docs/deploy.md")
+	require.NoError(t, err)
+	_, before, found := strings.Cut(string(page), "\n## Before\n")
+	require.True(t, found)
+	before, _, _ = strings.Cut(before, "\n## ")
+	script, err := os.ReadFile("../../.ci/deploy")
+	require.NoError(t, err)
+	for tool, name := range map[string]string{"aws": "AWS CLI", "jq": "`jq`", "openssl": "`openssl`", "git": "`git`"} {
+		assert.Regexp(t, `(^|[^-\w])`+tool+` `, string(script), "the script needs no %s", tool)
+		assert.Contains(t, before, name)
+	}
+	for _, name := range []string{"Go (the version in `go.mod`)", "`make`"} {
+		assert.Contains(t, before, name)
+	}
+}
+
 func TestDeployScript(t *testing.T) {
 	id := "EXTERNAL_ID=0123456789abcdef0123456789abcdef"
 	zip := filepath.Join(t.TempDir(), "lambda.zip")
