@@ -31,6 +31,7 @@ type checks struct {
 	papers   map[string]time.Time // objects in the bucket, by key: when they were first written
 
 	skew       time.Duration // by which the clocks of two functions may differ
+	lateSend   time.Duration // by which SSM may accept a command after it was sent
 	handedOver bool          // an operator gave a lease to somebody else by hand
 
 	maxPayload    int

@@ -44,6 +44,9 @@ func prepare(o Options) (*rehearsal, error) {
 	if faults.rates["F-12"] > 0 {
 		r.checks.skew = 2 * clockOff
 	}
+	if faults.rates["F-05"] > 0 {
+		r.checks.lateSend = latestSend
+	}
 	s.world.Faults = faults
 	for _, name := range sortedKeys(s.lambdas) {
 		s.lambdas[name].faults = faults
