@@ -51,6 +51,25 @@ func TestReadme_InputIsValid(t *testing.T) {
 	assert.NoError(t, err)
 }
 
+// Whose fleet is tagged otherwise would rehearse and patch nothing, so the page says what a wave takes by itself, and
+// how another tag is named.
+func TestReadme_defaultFilter(t *testing.T) {
+	_, section, found := strings.Cut(page(t, "README.md"), "\n## The input\n")
+	require.True(t, found)
+	section, _, _ = strings.Cut(section, "\n## ")
+	in, err := patch.ParseInput([]byte(`{"waves":[{"accounts":["111111111111"],"regions":["us-east-1"]}]}`), patch.HubDefaults())
+	require.NoError(t, err)
+	require.Len(t, in.Waves[0].Filters.Tags, 1)
+	for key, values := range in.Waves[0].Filters.Tags {
+		assert.Contains(t, section, "`"+key+"="+strings.Join(values, ",")+"`")
+	}
+	shown := regexp.MustCompile("`\"filters\": (\\{[^`]+\\})`").FindStringSubmatch(section)
+	require.NotNil(t, shown)
+	in, err = patch.ParseInput([]byte(`{"waves":[{"accounts":["111111111111"],"regions":["us-east-1"],"filters":`+shown[1]+`}]}`), patch.HubDefaults())
+	require.NoError(t, err)
+	assert.Equal(t, map[string][]string{"Team": {"web"}}, in.Waves[0].Filters.Tags)
+}
+
 // The table of promises names the rules that the checkers know.
 func TestReadme_rules(t *testing.T) {
 	rule := regexp.MustCompile(`R-\d\d`)
