@@ -3,6 +3,8 @@
 package sim
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/patch"
+	"ec2patch/internal/wire"
 )
 
 // large is an input of many accounts in two regions.
@@ -53,6 +56,44 @@ func TestRun_large(t *testing.T) {
 		return float64(n) / float64(r.Planned)
 	}
 	assert.Less(t, calls(many), 1.2*calls(few), "calls for each instance do not grow with the fleet")
+}
+
+// A report of more than a slice comes to its end through the state machine's own
+// loop, and is rebuilt with the same bytes.
+func TestRun_reportInSlices(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds; make test and CI run it")
+	}
+	regions := []string{
+		"us-east-1", "us-east-2", "us-west-1", "us-west-2", "eu-west-1", "eu-west-2", "eu-west-3", "eu-central-1", "eu-north-1", "ca-central-1",
+		"sa-east-1", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "eu-south-1", "ap-east-1", "me-south-1",
+	}
+	in := map[string]any{}
+	require.NoError(t, json.Unmarshal([]byte(large(t, 51)), &in))
+	in["waves"].([]any)[0].(map[string]any)["regions"] = regions
+	in["dryRun"] = true
+	data, err := json.Marshal(in)
+	require.NoError(t, err)
+	o := options(t, string(data))
+	o.Instances = 1
+	r, err := prepare(o)
+	require.NoError(t, err)
+	calls := 0
+	l := r.lambdaOf(wire.Verify)
+	handle := l.handle
+	l.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
+		if bytes.Contains(payload, []byte(`"task":"report"`)) {
+			calls++
+		}
+		return handle(ctx, payload)
+	}
+	res, err := r.run()
+	require.NoError(t, err)
+	assert.Empty(t, res.Violations)
+	assert.Equal(t, patch.RunSucceeded, res.Status, res.Report.StatusReason)
+	assert.Greater(t, res.Planned, 1000)
+	assert.Equal(t, 2, calls, "1,020 account-regions are two slices")
+	assert.Empty(t, r.rebuilt(t))
 }
 
 func BenchmarkRun_large(b *testing.B) {
