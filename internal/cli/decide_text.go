@@ -130,16 +130,7 @@ func said(d operator.Decision) string {
 }
 
 // about names a question.
-func about(scope string) string {
-	kind, wave, _ := strings.Cut(report.Line(scope), ":")
-	switch kind {
-	case "wave":
-		return "wave " + wave
-	case "soak":
-		return "going on after the doubtful wave " + wave
-	}
-	return "the whole plan"
-}
+func about(scope string) string { return patch.ScopeText(report.Line(scope)) }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 

@@ -137,12 +137,21 @@ func (a *app) warnEmpty(r *patch.Report) {
 	}
 	did := map[bool]string{false: "patched", true: "scanned"}[r.Scans()]
 	if r.Totals.Planned == 0 {
-		fmt.Fprintf(a.stderr, "WARNING: no instance was matched that can be %s: NOTHING WAS %s. Are the tags right?\n", did, strings.ToUpper(did))
+		a.warn(fmt.Sprintf("no instance was matched that can be %s: NOTHING WAS %s. Are the tags right?", did, strings.ToUpper(did)))
 		return
 	}
 	for _, w := range r.Waves {
 		if w.Planned == 0 {
-			fmt.Fprintf(a.stderr, "WARNING: wave %s matched no instance that can be %s. Are its tags right?\n", report.Line(w.Name), did)
+			a.warn(fmt.Sprintf("wave %s matched no instance that can be %s. Are its tags right?", report.Line(w.Name), did))
 		}
 	}
+}
+
+// warn tells on stderr what a person must see, also where progress is quiet.
+func (a *app) warn(text string) {
+	if a.progress == "json" {
+		a.jsonLine(map[string]string{"kind": "warning", "warning": text})
+		return
+	}
+	fmt.Fprintln(a.stderr, "WARNING: "+text)
 }

@@ -102,6 +102,9 @@ func TestScripts(t *testing.T) {
 			r.Planned, r.Outcomes = 0, map[patch.Outcome]int{}
 			r.Report.Totals, r.Report.Instances = patch.Totals{Outcomes: r.Outcomes}, nil
 		})},
+		{name: "simulate-wave-matched-nothing-progress", args: "simulate good.json --progress json --format json", with: ends(func(r *sim.Result) {
+			r.Report.Waves[1].Planned = 0
+		})},
 		{name: "simulate-wave-matched-nothing", args: "simulate good.json --progress quiet --format json", with: ends(func(r *sim.Result) {
 			r.Report.DryRun, r.Report.Waves[1].Planned = true, 0
 		})},

@@ -27,6 +27,18 @@ func ScopeWave(scope string) string {
 	return wave
 }
 
+// ScopeText names the question of a scope as people say it.
+func ScopeText(scope string) string {
+	kind, wave, _ := strings.Cut(scope, ":")
+	switch kind {
+	case "wave":
+		return "wave " + wave
+	case "soak":
+		return "going on after the doubtful wave " + wave
+	}
+	return "the whole plan"
+}
+
 // LinkMessage is what the capability in a link is a MAC over. Each part stands
 // behind its length, so no two records have the same message.
 func (a Approval) LinkMessage() []byte {

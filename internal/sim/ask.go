@@ -48,7 +48,7 @@ func (h *human) ask(u *url.URL) {
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		h.said = "cannot serve the approval page: " + err.Error()
+		h.say("cannot serve the approval page: %v", err)
 		h.does = ApproveTimeout
 		return
 	}
@@ -59,8 +59,7 @@ func (h *human) ask(u *url.URL) {
 		close(a.closed)
 	}()
 	h.asking = a
-	h.said = "decide at " + a.origin + u.Path + "?" + u.RawQuery
-	h.r.tell("waiting for approval")
+	h.say("%s waits: decide at %s%s?%s", h.question(u), a.origin, u.Path, u.RawQuery)
 }
 
 // ServeHTTP hands a request to the rehearsal and waits for its answer.
@@ -101,7 +100,6 @@ func (h *human) wait(r *rehearsal) error {
 			continue
 		}
 		h.asking = nil
-		h.said = "decided at the local page"
 		if r.input.RequireDistinct > 1 {
 			h.expectOperators(1) // the others are played
 		}
@@ -133,8 +131,8 @@ func (a *asking) last(h *human) error {
 	return nil
 }
 
-// local answers a local request as the API would, and tells whether it decided.
-func (h *human) local(a *asking, req localRequest) (decided bool) {
+// local answers a local request as the API would, and tells whether that decided.
+func (h *human) local(a *asking, req localRequest) (done bool) {
 	e := event(req.r.Method, req.r.URL.Path, req.r.URL.RawQuery, a.link.Host)
 	e.Body = string(req.body)
 	e.RequestContext.HTTP.SourceIP = "127.0.0.1"
@@ -150,8 +148,12 @@ func (h *human) local(a *asking, req localRequest) (decided bool) {
 	if req.r.Method != http.MethodPost || res.StatusCode != http.StatusSeeOther {
 		return false
 	}
-	form, err := url.ParseQuery(string(req.body))
-	if err == nil && (h.r.input.RequireDistinct <= 1 || form.Get("decision") == patch.Reject) {
+	form, err := url.ParseQuery(e.Body)
+	if err != nil {
+		return true
+	}
+	h.say("%s %s by %s at the local page", h.question(a.link), decided(form.Get("decision")), form.Get("name"))
+	if h.r.input.RequireDistinct <= 1 || form.Get("decision") == patch.Reject {
 		h.r.checks.decidedOn(a.link.Query().Get("a"), form.Get("decision") == patch.Approve)
 	}
 	return true

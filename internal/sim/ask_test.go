@@ -64,21 +64,27 @@ func TestAsk(t *testing.T) {
 		name, input, decision string
 		questions             int
 		sends                 bool
-		settledBy             string
+		settledBy, says       string
 	}{
-		{"one question", asks(""), patch.Approve, 1, true, "link"},
-		{"rejected", asks(""), patch.Reject, 1, false, "link"},
-		{"each wave has a page", perWave, patch.Approve, 2, true, "link"},
-		{"the second of two is played", asks(`,"requireDistinct":2`), patch.Approve, 1, true, operatorName(1)},
-		{"one rejection is enough", asks(`,"requireDistinct":2`), patch.Reject, 1, false, "link"},
+		{"one question", asks(""), patch.Approve, 1, true, "link", "the whole plan approved by Ann at the local page"},
+		{"rejected", asks(""), patch.Reject, 1, false, "link", "the whole plan rejected by Ann at the local page"},
+		{"each wave has a page", perWave, patch.Approve, 2, true, "link", "wave b approved by Ann at the local page"},
+		{"the second of two is played", asks(`,"requireDistinct":2`), patch.Approve, 1, true, operatorName(1), "the whole plan approved by operator-2, 2 of 2"},
+		{"one rejection is enough", asks(`,"requireDistinct":2`), patch.Reject, 1, false, "link", "the whole plan rejected by Ann at the local page"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			o := options(t, tt.input)
-			o.Instances, o.Approve, o.AskLinger, o.Progress = 3, ApproveAsk, 50*time.Millisecond, person(t, tt.decision)
+			answer, told := person(t, tt.decision), []string{}
+			o.Instances, o.Approve, o.AskLinger = 3, ApproveAsk, 50*time.Millisecond
+			o.Progress = func(p Progress) {
+				told = append(told, p.Phase+": "+p.Approval)
+				answer(p)
+			}
 			res := rehearse(t, o)
 			assert.Empty(t, res.Violations)
 			require.Len(t, res.Report.Approvals, tt.questions)
+			assert.Contains(t, told, "waiting for approval: "+tt.says, "before anything is sent")
 			assert.Equal(t, tt.sends, res.APICalls["ssm:SendCommand"] > 0)
 			assert.Equal(t, tt.decision == patch.Reject, res.Status == patch.RunRejected, string(res.Status))
 			for _, a := range res.Report.Approvals {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/world"
 	"ec2patch/internal/wire"
 )
@@ -49,6 +50,26 @@ func (r *rehearsal) expectApprover() error {
 	return nil
 }
 
+// say tells at once how an answer goes. Each text names its question, so that
+// none is like the one before it.
+func (h *human) say(format string, args ...any) {
+	h.said = fmt.Sprintf(format, args...)
+	h.r.tell(h.r.progress.Phase)
+}
+
+// question names what a link asks about.
+func (h *human) question(u *url.URL) string {
+	id := u.Query().Get("a")
+	for _, w := range h.r.input.Waves {
+		for _, scope := range []string{"wave:" + w.Name, "soak:" + w.Name} {
+			if patch.ApprovalID(h.r.options.RunID, scope) == id {
+				return patch.ScopeText(scope)
+			}
+		}
+	}
+	return patch.ScopeText("run")
+}
+
 // link finds the one line of a mail that is a link.
 func link(body string) (*url.URL, bool) {
 	for line := range strings.Lines(body) {
@@ -74,14 +95,14 @@ func (h *human) mail(m world.Mail) {
 	}
 	switch h.does {
 	case ApproveTimeout:
-		h.said = "mail sent, nobody answers"
+		h.say("%s waits; mail sent to %s, nobody answers", h.question(u), m.Endpoint)
 		return
 	case ApproveAsk:
 		h.ask(u)
 		return
 	}
 	h.doubts = strings.Contains(m.Subject, "doubtful wave")
-	h.said = fmt.Sprintf("mail sent to %s", m.Endpoint)
+	h.say("%s waits; mail sent to %s", h.question(u), m.Endpoint)
 	if h.r.input.RequireDistinct > 1 {
 		h.expectOperators(0)
 		return
@@ -108,7 +129,7 @@ func (h *human) answer(u *url.URL) {
 	page := h.request(u, "GET", "")
 	typed, ok := code(page.Body)
 	if page.StatusCode != 200 || !ok {
-		h.said = fmt.Sprintf("the approval page answered %d", page.StatusCode)
+		h.say("%s: the page was answered with %d", h.question(u), page.StatusCode)
 		return
 	}
 	decision := "approve"
@@ -119,10 +140,15 @@ func (h *human) answer(u *url.URL) {
 	// Whoever watches must count the decision from the moment it is on its way.
 	h.r.checks.decidedOn(u.Query().Get("a"), decision == "approve")
 	// The run goes on while the answer is under way, so it is said first.
-	h.said = map[string]string{"approve": "approved by Rehearsal", "reject": "rejected by Rehearsal"}[decision]
+	h.say("%s %s by Rehearsal", h.question(u), decided(decision))
 	if res := h.request(u, "POST", form.Encode()); res.StatusCode != 303 && res.StatusCode != 200 {
-		h.said = fmt.Sprintf("the decision was answered with %d", res.StatusCode)
+		h.say("%s: the decision was answered with %d", h.question(u), res.StatusCode)
 	}
+}
+
+// decided is what a question is after a decision.
+func decided(decision string) string {
+	return map[string]string{patch.Approve: "approved", patch.Reject: "rejected"}[decision]
 }
 
 // request asks for the page, or sends its form.

@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -38,7 +39,7 @@ func (h *human) operate(who, decision string) {
 	var state task.OperatorAnswer
 	request := task.OperatorRequest{Run: h.r.options.RunID, Action: "status"}
 	if res := h.post(who, request); res.StatusCode != 200 || json.Unmarshal([]byte(res.Body), &state) != nil {
-		h.said = fmt.Sprintf("the status was answered with %d", res.StatusCode)
+		h.say("the status of the run was answered with %d", res.StatusCode)
 		return
 	}
 	for _, q := range state.Approvals {
@@ -53,7 +54,17 @@ func (h *human) operate(who, decision string) {
 		case len(q.Decisions)+1 >= q.Needed && who != h.r.input.RequestedBy:
 			h.r.checks.decided(true)
 		}
-		h.said = fmt.Sprintf("%s by %s: %d", decision, who, h.post(who, request).StatusCode)
+		// The run goes on while the answer is under way, so it is said first.
+		text := fmt.Sprintf("%s %s by %s", patch.ScopeText(q.Scope), decided(decision), path.Base(who))
+		if decision == patch.Approve && q.Needed > 1 {
+			text += fmt.Sprintf(", %d of %d", len(q.Decisions)+1, q.Needed)
+		}
+		if who != h.r.input.RequestedBy {
+			h.say("%s", text)
+		}
+		if res := h.post(who, request); res.StatusCode != 200 {
+			h.say("%s: not %s by %s, the answer was %d", patch.ScopeText(q.Scope), decided(decision), path.Base(who), res.StatusCode)
+		}
 	}
 }
 

@@ -213,8 +213,9 @@ func (r *rehearsal) tell(phase string) {
 	if r.options.Progress == nil {
 		return
 	}
+	r.progress.Phase = phase
 	p := r.progress
-	p.Virtual, p.Phase = r.virtual(), phase
+	p.Virtual = r.virtual()
 	p.Waves = slices.Clone(p.Waves)
 	now, _ := r.world.InFlightAll()
 	for i := range p.Waves {
