@@ -2,12 +2,16 @@ package cli
 
 import (
 	"cmp"
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"ec2patch/internal/hub"
+	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
 )
 
@@ -55,6 +59,9 @@ func (a *app) report(cmd *cobra.Command, runs Runs, run, bucket string) error {
 	if err != nil {
 		return err
 	}
+	if x.Running() {
+		return &ExitError{Code: ExitGoesOn, Err: fmt.Errorf("run %s goes on; it has its report at its end", run)}
+	}
 	if bucket == "" {
 		events, err := runs.Events(ctx, run, 0)
 		if err != nil {
@@ -62,32 +69,52 @@ func (a *app) report(cmd *cobra.Command, runs Runs, run, bucket string) error {
 		}
 		var f hub.Follower
 		f.See(events)
-		if bucket = f.Progress.Bucket; bucket == "" && !x.Running() {
+		if bucket = f.Progress.Bucket; bucket == "" {
 			return usage(cmd, fmt.Sprintf("run %s ended before it named its bucket; give --bucket. It ended %s: %s",
 				run, x.Status, report.Line(cmp.Or(x.Cause, x.Error, "no reason given"))))
 		}
 	}
-	form := a.format
-	if form == "text" {
-		form = "json"
-	}
-	var data []byte
-	if err = fmt.Errorf("run %s: %w", run, hub.ErrNotFound); bucket != "" {
-		data, err = runs.Report(ctx, bucket, run, form)
-	}
-	if missing := errors.Is(err, hub.ErrNotFound) || errors.Is(err, hub.ErrDenied); missing && x.Running() {
-		return &ExitError{Code: ExitGoesOn, Err: fmt.Errorf("run %s goes on; it has its report at its end", run)}
+	r, data, err := fetchReport(ctx, runs, bucket, run, x.Started)
+	if errors.Is(err, errOlder) {
+		return &ExitError{Code: ExitUsage, Err: fmt.Errorf("run %s ended %s without a report: %s\n%s",
+			run, x.Status, report.Line(cmp.Or(x.Cause, x.Error, "no reason given")), upper(err.Error()))}
 	}
 	if err != nil {
 		return err
 	}
-	if a.format == "text" {
-		r, err := readReport(data)
-		if err != nil {
+	switch a.format {
+	case "text":
+		return failedOr(report.Text(a.stdout, r, a.width(a.stdout), a.colour(a.stdout)))
+	case formCSV, formHTML:
+		if data, err = runs.Report(ctx, bucket, run, a.format); err != nil {
 			return err
 		}
-		return failedOr(report.Text(a.stdout, r, a.width(a.stdout), a.colour(a.stdout)))
 	}
 	_, err = a.stdout.Write(data)
 	return failedOr(err)
+}
+
+// olderBy tells the report of an earlier run of the same name from this run's,
+// whatever the clocks: Step Functions frees a name 90 days after its run ended.
+// Source: Step Functions StartExecution, read 2026-11.
+const olderBy = 24 * time.Hour
+
+// errOlder means that the bucket holds the report of an earlier run of that name.
+var errOlder = errors.New("the report in the bucket is of an earlier run of this name")
+
+// fetchReport fetches the report of the run that started then, read and as the
+// run wrote it in JSON.
+func fetchReport(ctx context.Context, runs Runs, bucket, run string, started time.Time) (*patch.Report, []byte, error) {
+	data, err := runs.Report(ctx, bucket, run, "json")
+	if err != nil {
+		return nil, nil, err
+	}
+	var r patch.Report
+	if err := json.Unmarshal(data, &r); err != nil {
+		return nil, nil, fmt.Errorf("read the report: %w", err)
+	}
+	if r.Started.Before(started.Add(-olderBy)) {
+		return nil, nil, fmt.Errorf("%w, started %s", errOlder, r.Started.UTC().Format(time.RFC3339))
+	}
+	return &r, data, nil
 }

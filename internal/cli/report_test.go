@@ -6,6 +6,7 @@ import (
 
 	"ec2patch/internal/golden"
 	"ec2patch/internal/hub"
+	"ec2patch/internal/patch"
 )
 
 func TestReportAndList(t *testing.T) {
@@ -15,6 +16,10 @@ func TestReportAndList(t *testing.T) {
 	all := story(t, "{}", succeeded())
 	full, begun := all[len(all)-1:], all[:1]
 	reports := reported(t, 1, nil)
+	older := reported(t, 2, func(r *patch.Report) {
+		r.Started, r.Ended = at("00:00").AddDate(0, -4, 0), at("01:00").AddDate(0, -4, 0)
+	})
+	reused := []hub.Execution{{Run: "october", Status: "FAILED", Started: at("00:00"), Ended: at("00:01"), Cause: "Failed: a run of the name october started at 2026-08-01T00:00:00Z; give this one another name"}}
 	several := append([]hub.Execution{
 		{Run: strings.Repeat("a-long-name-", 6), ARN: "arn:1", Status: "RUNNING", Started: at("10:00")},
 		{Run: "september", ARN: "arn:2", Status: "TIMED_OUT", Started: at("01:00"), Ended: at("09:30")},
@@ -31,6 +36,9 @@ func TestReportAndList(t *testing.T) {
 		{name: "report-html", args: "report october --format html", hub: anAccount{known: ended, looks: full, reports: reports}},
 		{name: "report-json", args: "report october --format json", hub: anAccount{known: ended, looks: full, reports: reports}},
 		{name: "report-60", args: "report october", with: 60, hub: anAccount{known: ended, looks: full, reports: reports}},
+		{name: "report-older", args: "report october --bucket data", hub: anAccount{known: reused, looks: begun, reports: older}},
+		{name: "report-older-csv", args: "report october --bucket data --format csv", hub: anAccount{known: reused, looks: begun, reports: older}},
+		{name: "report-older-running", args: "report october --bucket data", hub: anAccount{known: running, looks: begun, reports: older}},
 		{name: "report-running", args: "report october", hub: anAccount{known: running, looks: full}},
 		{name: "report-just-begun", args: "report october", hub: anAccount{known: running, looks: begun}},
 		{name: "report-refused-input", args: "report october", hub: anAccount{known: refused, looks: begun}},

@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -132,13 +131,22 @@ func (a *app) watch(ctx context.Context, w *watching) error {
 		if cmp.Or(w.bucket, p.Bucket) == "" {
 			why = "before it named the bucket of its report (give --bucket)"
 		}
-		return &ExitError{Code: ExitNotPatched, Err: fmt.Errorf("run %s ended %s, %s: %s", w.run, p.Status, why, report.Line(cmp.Or(p.Cause, p.Error, "no reason given")))}
+		return endedBadly(w.run, p, why)
 	}
 	a.warnEmpty(r)
-	if code := exitOfRun(r.Status, r); code != ExitDone {
+	code := exitOfRun(r.Status, r)
+	switch {
+	case code != ExitDone:
 		return &ExitError{Code: code}
+	case p.Status != "SUCCEEDED":
+		return endedBadly(w.run, p, "after its report was written")
 	}
 	return nil
+}
+
+// endedBadly is for a run whose report does not say that something is wrong.
+func endedBadly(run string, p hub.Progress, how string) *ExitError {
+	return &ExitError{Code: ExitNotPatched, Err: fmt.Errorf("run %s ended %s, %s: %s", run, p.Status, how, report.Line(cmp.Or(p.Cause, p.Error, "no reason given")))}
 }
 
 func failedOr(err error) error {
@@ -253,13 +261,13 @@ func (a *app) waitForReport(ctx context.Context, w *watching, p hub.Progress) (*
 		tries = 1
 	}
 	for n := 1; ; n++ {
-		data, err := w.runs.Report(ctx, bucket, w.run, "json")
-		if err == nil {
-			return readReport(data)
-		}
-		missing := errors.Is(err, hub.ErrNotFound) || errors.Is(err, hub.ErrDenied)
+		r, _, err := fetchReport(ctx, w.runs, bucket, w.run, p.Started)
+		older := errors.Is(err, errOlder)
+		missing := older || errors.Is(err, hub.ErrNotFound) || errors.Is(err, hub.ErrDenied)
 		switch {
-		case missing && n >= tries && tries > 1:
+		case err == nil:
+			return r, nil
+		case missing && n >= tries && (older || tries > 1):
 			return nil, nil
 		case ctx.Err() != nil, errors.Is(err, hub.ErrNoCredentials), n >= tries:
 			return nil, err
@@ -268,12 +276,4 @@ func (a *app) waitForReport(ctx context.Context, w *watching, p hub.Progress) (*
 			return nil, err
 		}
 	}
-}
-
-func readReport(data []byte) (*patch.Report, error) {
-	var r patch.Report
-	if err := json.Unmarshal(data, &r); err != nil {
-		return nil, fmt.Errorf("read the report: %w", err)
-	}
-	return &r, nil
 }

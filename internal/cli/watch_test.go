@@ -85,6 +85,9 @@ func TestWatch(t *testing.T) {
 	stopped := func(status patch.RunStatus) map[string]string {
 		return reported(t, 2, func(r *patch.Report) { r.Status, r.StatusReason = status, "somebody said so" })
 	}
+	older := reported(t, 2, func(r *patch.Report) {
+		r.Started, r.Ended = at("00:00").AddDate(0, -4, 0), at("01:00").AddDate(0, -4, 0)
+	})
 	failed := hub.Event{Type: "ExecutionFailed", Error: "Patch.RunFailed", Cause: "Rejected: see the report"}
 	begun := story(t, submitted, succeeded())[:5]
 	tests := []struct {
@@ -110,6 +113,10 @@ func TestWatch(t *testing.T) {
 		{name: "watch-refused-input", args: "watch october --progress quiet", hub: anAccount{looks: [][]hub.Event{{
 			{ID: 1, At: at("00:00"), Type: "ExecutionStarted"}, {ID: 2, At: at("00:00"), Type: "ExecutionFailed", Error: "Patch.RunFailed", Cause: "Failed: waves: missing"},
 		}}}},
+		{name: "watch-older-report", args: "watch october --progress quiet --bucket data", hub: anAccount{reports: older, looks: [][]hub.Event{{
+			{ID: 1, At: at("00:00"), Type: "ExecutionStarted"}, {ID: 2, At: at("00:00"), Type: "ExecutionFailed", Error: "Patch.RunFailed", Cause: "Failed: a run of the name october started at 2026-08-01T00:00:00Z"},
+		}}}},
+		{name: "watch-older-report-json", args: "watch october --progress quiet --format json", hub: anAccount{looks: story(t, submitted, hub.Event{Type: "ExecutionAborted"}), reports: older}},
 		{name: "watch-nothing-seen", args: "watch october --timeout 5m", hub: anAccount{looks: [][]hub.Event{{}}}},
 		{name: "watch-never-reached", args: "watch october --timeout 20s --state-machine " + machineARN, hub: anAccount{missed: errors.New("read the history of run october: no answer from states.us-east-1.amazonaws.com: connection refused")}},
 		{name: "watch-never-reached-60", args: "watch october --timeout 20s", width: 60, hub: anAccount{missed: errors.New("read the history of run october: connection refused")}},
@@ -153,6 +160,18 @@ func TestWatch_exitCodes(t *testing.T) {
 		h.reach(&p)
 		c := run(t.Context(), p, []string{machineEnv}, "", "watch", "october")
 		assert.Equal(t, want, c.code, status)
+	}
+}
+
+// A run that did not succeed ends well for nobody, whatever stands in the bucket.
+func TestWatch_notSucceeded(t *testing.T) {
+	for _, end := range []string{"ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"} {
+		h := &anAccount{t: t, looks: story(t, "{}", hub.Event{Type: end, Cause: "the last state"}), reports: reported(t, 2, nil)}
+		p := program()
+		h.reach(&p)
+		c := run(t.Context(), p, []string{machineEnv}, "", "watch", "october", "--progress", "quiet")
+		assert.Equal(t, cli.ExitNotPatched, c.code, end)
+		assert.Contains(t, c.stderr, ", after its report was written: the last state", end)
 	}
 }
 
