@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -196,19 +197,18 @@ func TestReadme_SimulateCommandsAreUnderstood(t *testing.T) {
 	}
 }
 
-// What the pages show of the demo is what the demo prints. `make golden` writes it.
-func TestPages_demo(t *testing.T) {
+// rehearsing is a program whose simulate works.
+func rehearsing() cli.Program {
 	p := program()
 	p.Rehearse, p.Hub, p.Spoke, p.Reader = sim.Run, cloudformation.Hub, cloudformation.Spoke, cloudformation.Reader
-	demo := regexp.MustCompile(`(?m)^INPUT +\?= (.*)$`).FindStringSubmatch(page(t, "Makefile"))
-	require.NotNil(t, demo)
-	out := t.TempDir()
-	c := run(t.Context(), p, nil, "", "simulate", root+demo[1], "--progress", "quiet", "--out", out)
-	require.Equal(t, cli.ExitNotPatched, c.code, c.stderr)
+	return p
+}
 
-	var summary, cost []string
+// shownOf are the parts of a rehearsal's text that pages show: the report without its instances, and the bill.
+func shownOf(t *testing.T, stdout string) (summary, cost string) {
+	t.Helper()
 	part := ""
-	for line := range strings.Lines(c.stdout) {
+	for line := range strings.Lines(stdout) {
 		switch {
 		case strings.HasPrefix(line, "Run "), strings.HasPrefix(line, "On AWS"), strings.HasPrefix(line, "Time:"), strings.HasPrefix(line, "Approvals"), strings.HasPrefix(line, "Files in"):
 			part = line
@@ -216,18 +216,59 @@ func TestPages_demo(t *testing.T) {
 		switch {
 		case strings.HasPrefix(part, "On AWS"):
 			if !strings.HasPrefix(line, "    ") && !strings.Contains(line, "API calls") && strings.TrimSpace(line) != "" {
-				cost = append(cost, line)
+				cost += line
 			}
 		case strings.HasPrefix(line, "RECAP"), strings.HasPrefix(line, "Rules"), strings.HasPrefix(line, "Time:"):
-			summary = append(summary, line)
+			summary += line
 		case strings.HasPrefix(part, "Run ") && !strings.HasPrefix(line, "        i-"):
-			summary = append(summary, line)
+			summary += line
 		}
 	}
 	require.NotEmpty(t, summary)
 	require.NotEmpty(t, cost)
-	excerpt(t, "README.md", "demo:summary", strings.Join(summary, ""))
-	excerpt(t, "docs/cost.md", "demo:cost", strings.Join(cost, ""))
+	return summary, cost
+}
+
+// What the pages show of the demo is what the demo prints. `make golden` writes it.
+func TestPages_demo(t *testing.T) {
+	demo := regexp.MustCompile(`(?m)^INPUT +\?= (.*)$`).FindStringSubmatch(page(t, "Makefile"))
+	require.NotNil(t, demo)
+	c := run(t.Context(), rehearsing(), nil, "", "simulate", root+demo[1], "--progress", "quiet", "--out", t.TempDir())
+	require.Equal(t, cli.ExitNotPatched, c.code, c.stderr)
+	summary, cost := shownOf(t, c.stdout)
+	excerpt(t, "README.md", "demo:summary", summary)
+	excerpt(t, "docs/cost.md", "demo:cost", cost)
+}
+
+// The larger run of docs/cost.md costs what the page says, and the page's rule of thumb holds for it within a tenth.
+func TestPages_largerRun(t *testing.T) {
+	text := page(t, "docs/cost.md")
+	_, input, found := strings.Cut(text, "```json\n")
+	require.True(t, found)
+	input, _, _ = strings.Cut(input, "```")
+	command := regexp.MustCompile("`ec2patch (simulate ten.json [^`]*)` says:").FindStringSubmatch(text)
+	require.NotNil(t, command)
+	file := filepath.Join(t.TempDir(), "ten.json")
+	require.NoError(t, os.WriteFile(file, []byte(input), 0o600))
+	args := append(strings.Fields(strings.Replace(command[1], "ten.json", file, 1)), "--progress", "quiet", "--out", t.TempDir())
+	c := run(t.Context(), rehearsing(), nil, "", args...)
+	require.Equal(t, cli.ExitNotPatched, c.code, c.stderr)
+	summary, cost := shownOf(t, c.stdout)
+	size := regexp.MustCompile(`(\d+) instances in 1 wave, took \S+`).FindStringSubmatch(summary)
+	require.NotNil(t, size, summary)
+	excerpt(t, "docs/cost.md", "larger:cost", size[0]+"\n"+cost)
+
+	number := func(pattern, from string) float64 {
+		m := regexp.MustCompile(pattern).FindStringSubmatch(from)
+		require.NotNil(t, m, "%s is not in %s", pattern, from)
+		n, err := strconv.ParseFloat(m[1], 64)
+		require.NoError(t, err)
+		return n
+	}
+	const targets, cent = 20, 0.01
+	assert.InEpsilon(t, number(`(\d+) state transitions`, cost), targets*number(`\*\*(\d+) state transitions`, text), 0.1)
+	assert.InEpsilon(t, number(`about USD ([0-9.]+)`, cost), targets*cent*number(`transitions, ([0-9.]+) cents`, text), 0.1)
+	assert.InEpsilon(t, number(`(\d+) instances`, size[0]), targets*number(`account-region of (\d+) instances`, text), 0.1)
 }
 
 // excerpt compares the fenced block after a comment that begins with a marker, or writes it under -update.
