@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -137,14 +138,28 @@ func (a *app) warnEmpty(r *patch.Report) {
 	}
 	did := map[bool]string{false: "patched", true: "scanned"}[r.Scans()]
 	if r.Totals.Planned == 0 {
-		a.warn(fmt.Sprintf("no instance was matched that can be %s: NOTHING WAS %s. Are the tags right?", did, strings.ToUpper(did)))
+		a.warn(fmt.Sprintf("no instance was matched that can be %s: NOTHING WAS %s. Are the tags right?%s", did, strings.ToUpper(did), lookedFor(r.Waves)))
 		return
 	}
 	for _, w := range r.Waves {
 		if w.Planned == 0 {
-			a.warn(fmt.Sprintf("wave %s matched no instance that can be %s. Are its tags right?", report.Line(w.Name), did))
+			a.warn(fmt.Sprintf("wave %s matched no instance that can be %s. Are its tags right?%s", report.Line(w.Name), did, lookedFor([]patch.WaveReport{w})))
 		}
 	}
+}
+
+// lookedFor names the filters in force of waves that matched nothing, each once.
+func lookedFor(waves []patch.WaveReport) string {
+	var filters []string
+	for _, w := range waves {
+		if f := report.Line(w.Filter); f != "" && !slices.Contains(filters, f) {
+			filters = append(filters, f)
+		}
+	}
+	if len(filters) == 0 {
+		return ""
+	}
+	return " Looked for: " + strings.Join(filters, "; ")
 }
 
 // warn tells on stderr what a person must see, also where progress is quiet.

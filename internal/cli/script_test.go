@@ -101,9 +101,10 @@ func TestScripts(t *testing.T) {
 		{name: "simulate-nothing-matched", args: "simulate good.json --progress quiet", with: ends(func(r *sim.Result) {
 			r.Planned, r.Outcomes = 0, map[patch.Outcome]int{}
 			r.Report.Totals, r.Report.Instances = patch.Totals{Outcomes: r.Outcomes}, nil
+			r.Report.Waves[0].Filter, r.Report.Waves[1].Filter = "tag PatchGroup=default, platform Linux", "tag Env=prod"
 		})},
 		{name: "simulate-wave-matched-nothing-progress", args: "simulate good.json --progress json --format json", with: ends(func(r *sim.Result) {
-			r.Report.Waves[1].Planned = 0
+			r.Report.Waves[1].Planned, r.Report.Waves[1].Filter = 0, "tag Env=prod"
 		})},
 		{name: "simulate-wave-matched-nothing", args: "simulate good.json --progress quiet --format json", with: ends(func(r *sim.Result) {
 			r.Report.DryRun, r.Report.Waves[1].Planned = true, 0

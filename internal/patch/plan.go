@@ -93,14 +93,15 @@ type IndexWave struct {
 	Planned         int              `json:"planned"`
 	Excluded        int              `json:"excluded"`
 	Platforms       map[Platform]int `json:"platforms"`
-	New             int              `json:"new"`             // not in the plan of the previous run
-	Vanished        int              `json:"vanished"`        // in the plan of the previous run only
-	Impaired        int              `json:"impaired"`        // EC2's status checks fail already
-	ExpectedMinutes int              `json:"expectedMinutes"` // typically, with the soak; 0 if there is nothing to do
-	AskScope        string           `json:"askScope"`        // the question that must be answered before it: none, run or wave:<name>
-	AllInstances    bool             `json:"allInstances"`    // the wave's filter names no tag: every instance
-	FailLimit       int              `json:"failLimit"`       // the wave stops when more instances than these fail
-	AccountsMax     int              `json:"accountsMax"`     // or more accounts than these
+	New             int              `json:"new"`              // not in the plan of the previous run
+	Vanished        int              `json:"vanished"`         // in the plan of the previous run only
+	Impaired        int              `json:"impaired"`         // EC2's status checks fail already
+	ExpectedMinutes int              `json:"expectedMinutes"`  // typically, with the soak; 0 if there is nothing to do
+	AskScope        string           `json:"askScope"`         // the question that must be answered before it: none, run or wave:<name>
+	AllInstances    bool             `json:"allInstances"`     // the wave's filter names no tag: every instance
+	Filter          string           `json:"filter,omitempty"` // what was looked for, in words, if nothing is planned
+	FailLimit       int              `json:"failLimit"`        // the wave stops when more instances than these fail
+	AccountsMax     int              `json:"accountsMax"`      // or more accounts than these
 	Notable         []Notable        `json:"notable,omitempty"`
 	Targets         []IndexTarget    `json:"targets"`
 }

@@ -47,6 +47,8 @@ type WaveReport struct {
 	Started   *time.Time      `json:"started,omitempty"`
 	Ended     *time.Time      `json:"ended,omitempty"`
 	Planned   int             `json:"planned"`
+	Filter    string          `json:"filter,omitempty"`    // what was looked for, in words, if nothing is planned
+	Unmatched []AccountID     `json:"unmatched,omitempty"` // accounts that were reached and in which nothing was matched
 	Outcomes  map[Outcome]int `json:"outcomes"`
 	Accounts  []AccountReport `json:"accounts"`
 }

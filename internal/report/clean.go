@@ -169,6 +169,8 @@ func inertUnreachable(u patch.UnreachableAccount) patch.UnreachableAccount {
 	return u
 }
 
+func inertAccount(a patch.AccountID) patch.AccountID { return patch.AccountID(Line(string(a))) }
+
 func inertInactive(a patch.InactiveAccount) patch.InactiveAccount {
 	a.Account, a.Wave, a.State = patch.AccountID(Line(string(a.Account))), Line(a.Wave), Line(a.State)
 	return a

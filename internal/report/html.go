@@ -57,6 +57,7 @@ type page struct {
 	Sign     string
 	Sentence string
 	Reason   string
+	Notes    []string // under the reason
 	Scans    bool
 	Facts    []fact
 	Tiles    []tile
@@ -97,8 +98,8 @@ func (l listing[T]) More() int { return l.Total - len(l.Rows) }
 func newPage(r *patch.Report, seen *gathered) page {
 	p := page{
 		Policy: policy(markup.NewSheet(pageCSS)),
-		Run:    Line(string(r.Run)), Status: r.Status, Tone: statusTone(r.Status),
-		Sentence: statusSentence(r.Status, r.Scans()), Reason: Line(r.StatusReason), Scans: r.Scans(),
+		Run:    Line(string(r.Run)), Status: r.Status, Tone: headTone(r),
+		Sentence: statusSentence(r), Reason: Line(r.StatusReason), Notes: headNotes(r), Scans: r.Scans(),
 		Facts: facts(r), Tiles: tiles(r), Bar: bar(r.Totals.Outcomes, r.Totals.Planned),
 		Problems: seen.attention.sorted(), Open: openTitle(r), Calm: seen.calm(r), Warnings: seen.warned.sorted(),
 		Unreach: first(r.Unreachable, maxListed, inertUnreachable), Inactive: first(r.Inactive, maxListed, inertInactive), Asked: first(r.Approvals, maxListed, inertApproval),
@@ -196,6 +197,8 @@ type waveView struct {
 	Planned  int
 	Done     int
 	Took     string
+	Filter   string
+	None     listing[patch.AccountID] // accounts in which nothing was matched
 	Bar      []segment
 	Columns  []patch.Outcome
 	Accounts listing[accountView]
@@ -214,7 +217,7 @@ func waveViews(waves []patch.WaveReport) []waveView {
 	for _, w := range waves {
 		v := waveView{
 			Name: Line(w.Name), Verdict: w.Verdict, Tone: verdictTone(w.Verdict), Reason: Line(w.Reason),
-			Planned: w.Planned, Done: done(w.Outcomes), Bar: bar(w.Outcomes, w.Planned), Columns: present(w.Outcomes),
+			Planned: w.Planned, Filter: Line(w.Filter), None: first(w.Unmatched, maxAccountRows, inertAccount), Done: done(w.Outcomes), Bar: bar(w.Outcomes, w.Planned), Columns: present(w.Outcomes),
 			Folded: len(w.Accounts) > maxWaveAccounts,
 		}
 		if w.Started != nil && w.Ended != nil && w.Ended.After(*w.Started) {

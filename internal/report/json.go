@@ -102,6 +102,10 @@ func frame(r *patch.Report) (head, rest []byte, err error) {
 
 func inertWave(w patch.WaveReport) patch.WaveReport {
 	w.Name, w.Reason = Line(w.Name), Line(w.Reason)
+	w.Filter = Line(w.Filter)
+	if len(w.Unmatched) > 0 {
+		w.Unmatched = each(w.Unmatched, inertAccount)
+	}
 	w.Outcomes = counts(w.Outcomes)
 	w.Accounts = each(w.Accounts, func(a patch.AccountReport) patch.AccountReport {
 		a.Outcomes = counts(a.Outcomes)

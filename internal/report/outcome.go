@@ -100,6 +100,14 @@ func notDone() []patch.Outcome {
 // isDone tells whether an outcome needs nobody's attention.
 func isDone(o patch.Outcome) bool { return o == patch.Patched || o == patch.Compliant }
 
+// did is what a run does to an instance.
+func did(r *patch.Report) string {
+	if r.Scans() {
+		return "scanned"
+	}
+	return "patched"
+}
+
 // statusTone is how a run's status is drawn.
 func statusTone(s patch.RunStatus) tone {
 	switch s {
@@ -111,15 +119,52 @@ func statusTone(s patch.RunStatus) tone {
 	return toneBad
 }
 
+// idle tells whether a run came to its end without anything to do, which is
+// mostly a tag that was mistyped.
+func idle(r *patch.Report) bool {
+	return r.Totals.Planned == 0 && (r.Status == patch.RunSucceeded || r.Status == patch.RunIncomplete)
+}
+
+// headTone is how the head of a report is drawn.
+func headTone(r *patch.Report) tone {
+	if idle(r) {
+		return toneWarn
+	}
+	return statusTone(r.Status)
+}
+
+// headNotes are what was looked for and not found, where a run had nothing to do.
+func headNotes(r *patch.Report) []string {
+	if !idle(r) {
+		return nil
+	}
+	var out []string
+	for _, w := range r.Waves[:min(len(r.Waves), maxHeadNotes)] {
+		if w.Filter != "" {
+			out = append(out, "Wave "+Line(w.Name)+" looked for: "+Line(w.Filter)+".")
+		}
+	}
+	return out
+}
+
+// maxHeadNotes keeps the head of a page short.
+const maxHeadNotes = 10
+
 // statusSentence says what a run's status means.
-func statusSentence(s patch.RunStatus, scans bool) string {
-	switch s {
+func statusSentence(r *patch.Report) string {
+	switch r.Status {
 	case patch.RunSucceeded:
-		if scans {
+		if idle(r) {
+			return "Nothing was matched that can be " + did(r) + ": nothing was " + did(r) + "."
+		}
+		if r.Scans() {
 			return "Every wave was scanned and judged good."
 		}
 		return "Every wave was judged good."
 	case patch.RunIncomplete:
+		if idle(r) {
+			return "Some account could not be reached, and nothing was matched elsewhere: nothing was " + did(r) + "."
+		}
 		return "Some account could not be reached. Every wave was judged good."
 	case patch.RunStopped:
 		return "A wave was judged stop. No later wave was started."

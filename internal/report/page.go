@@ -59,6 +59,7 @@ func (p page) banner() markup.Part {
 			markup.El("strong", markup.Text(p.Status)), markup.Text(" "),
 			markup.El("span", markup.Text(p.Sentence))),
 		markup.If(p.Reason != "", para("reason", p.Reason)),
+		markup.If(len(p.Notes) > 0, markup.Each(p.Notes, func(text string) markup.Part { return para("reason", text) })),
 		markup.If(p.Scans, para("reason", "This was a scan: commands ran on the instances, and nothing was installed.")),
 		markup.If(len(p.Facts) > 0, markup.El("dl", markup.Class("facts"), markup.Each(p.Facts, func(f fact) markup.Part {
 			return markup.El("div", markup.El("dt", markup.Text(f.Name)), markup.El("dd", markup.Text(f.Text)))

@@ -52,9 +52,28 @@ func waveMarkup(w waveView) markup.Part {
 				markup.If(w.Took != "", markup.Text(" · "+w.Took)))),
 		markup.If(w.Reason != "", para("meaning", w.Reason)),
 		markup.If(len(w.Bar) > 0, barMarkup(w.Bar)),
-		markup.If(w.Planned == 0, para("meaning", "No instance matched this wave.")),
+		markup.If(w.Planned == 0, para("meaning", w.nothing())),
 		markup.If(len(w.Accounts.Rows) > 0, w.accounts()),
+		markup.If(w.None.Total > 0, w.unmatched()),
 	)))
+}
+
+// nothing says why a wave had nothing to do.
+func (w waveView) nothing() string {
+	if w.Filter == "" {
+		return "No instance matched this wave."
+	}
+	return "No instance matched this wave. It looked for: " + w.Filter + "."
+}
+
+// unmatched lists the accounts in which nothing was found.
+func (w waveView) unmatched() markup.Part {
+	more := ""
+	if n := w.None.More(); n > 0 {
+		more = " and " + count(n) + " more, all in report.json"
+	}
+	return markup.El("p", markup.Class("meaning"), markup.Text("Nothing was matched in "+plural(w.None.Total, "account")+":"),
+		markup.Each(w.None.Rows, func(a patch.AccountID) markup.Part { return markup.Group(markup.Text(" "), code(a)) }), markup.Text(more+"."))
 }
 
 func (w waveView) accounts() markup.Part {

@@ -293,3 +293,24 @@ func TestReport_saysOKOrNotOK(t *testing.T) {
 }
 
 func count(n int) string { return strconv.Itoa(n) }
+
+// A run that ends well without anything to do says so, is not green, and names
+// what it looked for.
+func TestReport_nothingMatched(t *testing.T) {
+	r := &patch.Report{Run: "r", Status: patch.RunSucceeded, Waves: []patch.WaveReport{
+		{Name: "all", Operation: patch.Install, Verdict: patch.VerdictGood, Filter: "tag PatchGroup=default", Unmatched: []patch.AccountID{"111111111111", "222222222222"}},
+	}}
+	out, page := render(t, text(100, false), r), render(t, report.HTML, r)
+	for name, form := range map[string]string{"text": out, "html": page} {
+		assert.Contains(t, form, "Nothing was matched that can be patched", name)
+		assert.Contains(t, form, "Wave all looked for: tag PatchGroup=default.", name)
+		assert.NotContains(t, form, "Every wave was judged good", name)
+	}
+	assert.Contains(t, out, "Accounts in which nothing was matched\n  all: 111111111111 222222222222\n")
+	assert.Contains(t, page, `<header class="warn">`)
+	assert.Contains(t, page, "Nothing was matched in 2 accounts: <code>111111111111</code> <code>222222222222</code>.")
+	assert.Contains(t, render(t, report.JSON, r), `"unmatched":["111111111111","222222222222"]`)
+	assert.Contains(t, render(t, text(100, true), r), "\x1b[33mSucceeded")
+	r.Status = patch.RunIncomplete
+	assert.Contains(t, render(t, text(100, false), r), "nothing was matched elsewhere")
+}

@@ -28,6 +28,7 @@ func Text(w io.Writer, r *patch.Report, width int, colour bool) error {
 	t := textWriter{out: bufio.NewWriter(w), width: max(width, minTextWidth), colour: colour}
 	t.head(r)
 	t.waves(r.Waves)
+	t.unmatched(r.Waves)
 	t.problems(r, gather(r))
 	t.unreachable(r.Unreachable)
 	t.inactive(r.Inactive)
@@ -50,8 +51,11 @@ func (t *textWriter) head(r *patch.Report) {
 	if r.Scans() {
 		kind = "Scan"
 	}
-	fmt.Fprintf(t.out, "%s %s: %s\n", kind, Line(string(r.Run)), t.paint(statusTone(r.Status), string(r.Status)))
-	t.wrap("  ", statusSentence(r.Status, r.Scans()))
+	fmt.Fprintf(t.out, "%s %s: %s\n", kind, Line(string(r.Run)), t.paint(headTone(r), string(r.Status)))
+	t.wrap("  ", statusSentence(r))
+	for _, note := range headNotes(r) {
+		t.wrap("  ", note)
+	}
 	if r.StatusReason != "" {
 		t.wrap("  ", Line(r.StatusReason))
 	}
@@ -81,6 +85,26 @@ func (t *textWriter) waves(waves []patch.WaveReport) {
 			t.table(table)
 			return
 		}
+	}
+}
+
+// unmatched lists the accounts in which nothing was found.
+func (t *textWriter) unmatched(waves []patch.WaveReport) {
+	head := "\n" + t.bold("Accounts in which nothing was matched") + "\n"
+	for _, w := range waves {
+		if len(w.Unmatched) == 0 {
+			continue
+		}
+		fmt.Fprint(t.out, head)
+		head = ""
+		text := Line(w.Name) + ":"
+		for _, a := range w.Unmatched[:min(len(w.Unmatched), maxTextAccounts)] {
+			text += " " + Line(string(a))
+		}
+		if n := len(w.Unmatched) - maxTextAccounts; n > 0 {
+			text += " and " + count(n) + " more, see report.json"
+		}
+		t.wrap("  ", text)
 	}
 }
 
@@ -309,7 +333,7 @@ func (t *textWriter) recap(r *patch.Report) {
 		}
 	}
 	words = append(words, fmt.Sprintf("unreachable=%d", len(r.Unreachable)))
-	fmt.Fprintf(t.out, "\n%s  %s\n", strings.Join(words, " "), t.paint(statusTone(r.Status), string(r.Status)))
+	fmt.Fprintf(t.out, "\n%s  %s\n", strings.Join(words, " "), t.paint(headTone(r), string(r.Status)))
 }
 
 // wrap writes text in lines that begin with indent and fit the width. A word

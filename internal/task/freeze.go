@@ -138,6 +138,9 @@ func makeIndex(input patch.Input, run patch.RunID, rows map[patch.Target]patch.T
 				})
 			}
 		}
+		if iw.Planned == 0 {
+			iw.Filter = w.Filters.Text()
+		}
 		iw.Notable = patch.FewNotable(iw.Notable, patch.NotableOfWave)
 		iw.FailLimit = w.Budget.MaxFailedInstances.Limit(iw.Planned)
 		iw.AccountsMax = w.Budget.MaxFailedAccounts.Limit(len(itemsOf(iw)))
