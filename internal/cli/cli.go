@@ -129,6 +129,7 @@ doctor looks for what would break it. What they need is in docs/cli.md.`,
 	flags.StringVar(&a.progress, "progress", "auto", "how progress is told on stderr: auto, tty, plain, json or quiet")
 	flags.BoolVar(&a.noColour, "no-color", false, "no colours; the variable NO_COLOR does the same")
 	root.SetFlagErrorFunc(flagError)
+	root.SuggestionsMinimumDistance = 2 // two letters that changed places
 	root.Version = a.built()
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetHelpCommand(helpCommand())
@@ -140,6 +141,9 @@ doctor looks for what would break it. What they need is in docs/cli.md.`,
 // flagError says what a flag takes when its value could not be read.
 func flagError(cmd *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		return usage(cmd, err.Error()+meantFlag(cmd, unknown.GetSpecifiedName()))
+	}
 	if !errors.As(err, &invalid) {
 		return usage(cmd, err.Error())
 	}
@@ -147,8 +151,22 @@ func flagError(cmd *cobra.Command, err error) error {
 	switch allowed {
 	case "int", "uint64":
 		allowed = "a whole number, 0 or more"
+	case "duration":
+		allowed = "a time with its unit, as 50m or 1h30m"
+	case "bool":
+		allowed = "true or false"
 	}
 	return usage(cmd, fmt.Sprintf("--%s is %q; allowed is %s", invalid.GetFlag().Name, invalid.GetValue(), allowed))
+}
+
+// meantFlag asks whether another flag was meant.
+func meantFlag(cmd *cobra.Command, name string) string {
+	var all []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { all = append(all, f.Name) })
+	if near := patch.Nearest(name, all); near != "" {
+		return fmt.Sprintf(", did you mean --%s?", near)
+	}
+	return ""
 }
 
 func unknownCommand(root *cobra.Command, name string) error {

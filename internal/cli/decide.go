@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ec2patch/internal/hub"
 	"ec2patch/internal/operator"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
@@ -114,6 +115,8 @@ func (a *app) check(cmd *cobra.Command, d *decision) error {
 		d.url = a.env[operatorURL]
 	}
 	switch n := utf8.RuneCountInString(d.reason); {
+	case !hub.IsRun(d.run):
+		return usage(cmd, fmt.Sprintf("%q is not the name of a run: 1 to 80 letters, digits, - and _", report.Line(d.run)))
 	case n == 0 && d.action != operator.Approve:
 		return usage(cmd, fmt.Sprintf("%s needs --reason", d.action))
 	case n > maxReason:

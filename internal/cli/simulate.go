@@ -138,6 +138,7 @@ func (a *app) checkFaults(cmd *cobra.Command, text string) error {
 	case "calm", "light", "storm", "swarm":
 		return nil
 	}
+	given := map[string]bool{}
 	for part := range strings.SplitSeq(text, ",") {
 		name, rate, found := strings.Cut(part, "=")
 		if !found {
@@ -149,6 +150,10 @@ func (a *app) checkFaults(cmd *cobra.Command, text string) error {
 		if r, err := strconv.ParseFloat(rate, 64); err != nil || !(r >= 0 && r <= 1) {
 			return usage(cmd, fmt.Sprintf("--faults gives %s the rate %q; allowed is a number from 0 to 1", name, rate))
 		}
+		if given[name] {
+			return usage(cmd, fmt.Sprintf("--faults gives %s two rates; give it one", name))
+		}
+		given[name] = true
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func (a *app) validate(cmd *cobra.Command, files []string) error {
 		if err := a.printJSON(v); err != nil {
 			return err
 		}
-	} else {
+	} else if v.Files > len(v.Unreadable) {
 		fmt.Fprintf(a.stdout, "%s in %s\n", patch.Count(v.Errors, "error"), patch.Count(v.Files-len(v.Unreadable), "file"))
 	}
 	switch {

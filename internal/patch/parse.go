@@ -22,11 +22,13 @@ func ParseInput(data []byte, d Defaults) (Input, error) {
 		return Input{}, found.problems(data)
 	}
 	run := runShape(d)
-	check := checker{found: &found, places: places(run)}
+	flat := len(flatMembers(root)) > 0 && root.member("waves") == nil && root.member("accountWaves") == nil
+	check := checker{found: &found, places: places(run), meant: map[string]bool{}, flat: flat}
 	check.value(root, run)
 	if root.kind == nodeObject {
 		check.forms(root)
 	}
+	found.drop(RuleMissing, func(path string) bool { return check.meant[path] }) // its name is mistyped, which is told
 	if len(found.list) > 0 {
 		return Input{}, found.problems(data)
 	}
@@ -76,6 +78,11 @@ type finding struct {
 
 func (f *findings) add(offset int, p Problem) {
 	f.list = append(f.list, finding{offset, p})
+}
+
+// drop forgets what another finding says better.
+func (f *findings) drop(rule string, at func(path string) bool) {
+	f.list = slices.DeleteFunc(f.list, func(one finding) bool { return one.Rule == rule && at(one.Path) })
 }
 
 // problems puts the findings into document order and counts lines and columns,

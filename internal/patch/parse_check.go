@@ -12,6 +12,8 @@ import (
 type checker struct {
 	found  *findings
 	places map[string]string // where each field stands, by its name
+	meant  map[string]bool   // paths of fields that a mistyped name stands for
+	flat   bool              // the input has the form of a single wave
 }
 
 // wanted says in words what each form is.
@@ -99,7 +101,7 @@ func (c checker) text(n *node, s shape) {
 	if len(s.options) < 10 {
 		remedy = "write " + s.what
 	}
-	if near := nearest(n.text, s.options); near != "" {
+	if near := Nearest(n.text, s.options); near != "" {
 		remedy = fmt.Sprintf("did you mean %q?", near)
 	}
 	c.report(n, RuleText, "is not "+s.what, remedy)
@@ -157,20 +159,23 @@ func (c checker) object(n *node, s shape) {
 	for _, m := range n.members {
 		at := slices.IndexFunc(s.fields, func(f field) bool { return f.name == m.key })
 		if at < 0 {
-			c.found.add(m.keyStart, Problem{Rule: RuleUnknown, Path: m.value.path, Message: "there is no field of this name", Remedy: c.instead(m.key, s)})
+			c.found.add(m.keyStart, Problem{Rule: RuleUnknown, Path: m.value.path, Message: "there is no field of this name", Remedy: c.instead(n, m.key, s)})
 			continue
 		}
 		c.value(m.value, s.fields[at].shape)
 	}
 	for _, f := range s.fields {
 		if f.required && f.only == everyForm && n.member(f.name) == nil {
-			c.found.add(n.start, Problem{Rule: RuleMissing, Path: fieldPath(n.path, f.name), Message: "is missing", Remedy: f.missing()})
+			c.found.add(n.start, Problem{Rule: RuleMissing, Path: fieldPath(n.path, f.name), Message: mustBeGiven, Remedy: f.missing()})
 		}
 	}
 	if len(s.oneFilled) > 0 && !slices.ContainsFunc(s.oneFilled, func(name string) bool { return !n.member(name).isEmpty() }) {
 		c.found.add(n.start, Problem{Rule: RuleMissing, Path: n.path, Message: "names no account", Remedy: "give at least one entry in " + strings.Join(s.oneFilled, " or ")})
 	}
 }
+
+// mustBeGiven is the message of the rule RuleMissing for a field.
+const mustBeGiven = "must be given"
 
 // isEmpty tells whether there is no list, or nothing in it. What is no list
 // has a problem of its own.

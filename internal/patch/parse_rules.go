@@ -14,9 +14,10 @@ func (c checker) forms(root *node) {
 	waves, alias := root.member("waves"), root.member("accountWaves")
 	switch {
 	case waves != nil && alias != nil:
+		found.drop(RuleCount, func(path string) bool { return path == alias.path }) // to fill it would not help
 		found.add(alias.start, Problem{Rule: RuleForms, Path: alias.path, Message: "is another name for waves, which is given too", Remedy: "keep one of the two"})
 	case waves == nil && alias == nil && len(flat) == 0:
-		found.add(root.start, Problem{Rule: RuleMissing, Path: "waves", Message: "is missing", Remedy: `write "waves": [{"accounts": ["111111111111"], "regions": ["us-east-1"]}]`})
+		found.add(root.start, Problem{Rule: RuleMissing, Path: "waves", Message: mustBeGiven, Remedy: `write "waves": [{"accounts": ["111111111111"], "regions": ["us-east-1"]}]`})
 	case waves == nil:
 		waves = alias
 	}
@@ -56,7 +57,7 @@ func checkFlat(root *node, found *findings) {
 		found.add(startOf(list, root), Problem{Rule: RuleMissing, Path: "accounts", Message: "names no account", Remedy: fmt.Sprintf("give 1 to %d account ids", MaxAccountsPerWave)})
 	}
 	if root.member("regions") == nil {
-		found.add(root.start, Problem{Rule: RuleMissing, Path: "regions", Message: "is missing", Remedy: fmt.Sprintf("give 1 to %d regions", MaxRegionsPerWave)})
+		found.add(root.start, Problem{Rule: RuleMissing, Path: "regions", Message: mustBeGiven, Remedy: fmt.Sprintf("give 1 to %d regions", MaxRegionsPerWave)})
 	}
 }
 

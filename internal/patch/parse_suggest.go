@@ -7,15 +7,20 @@ import (
 
 // instead is the remedy for an unknown field: the field that was probably
 // meant, by the place where a field of that name does stand or by its spelling.
-func (c checker) instead(key string, s shape) string {
-	if path := c.places[key]; path != "" {
+func (c checker) instead(n *node, key string, s shape) string {
+	path := c.places[key]
+	if wave, of := strings.CutPrefix(path, "waves[]."); of && c.flat {
+		return fmt.Sprintf("the form of a single wave has no %s; write the run with waves, and it is %s", wave, path)
+	}
+	if path != "" {
 		return fmt.Sprintf("did you mean %s?", path)
 	}
 	var names []string
 	for _, f := range s.fields {
 		names = append(names, f.name)
 	}
-	if near := nearest(key, names); near != "" {
+	if near := Nearest(key, names); near != "" {
+		c.meant[fieldPath(n.path, near)] = true
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return "leave it out; the fields here are " + strings.Join(names, ", ")
@@ -45,9 +50,9 @@ func places(run shape) map[string]string {
 	return found
 }
 
-// nearest is the option that a typing error could have turned into s, or
+// Nearest is the option that a typing error could have turned into s, or
 // nothing. Case alone always counts as a typing error.
-func nearest(s string, options []string) string {
+func Nearest(s string, options []string) string {
 	const longest = 40 // of what people mistype; it also bounds the work
 	if len(s) > longest {
 		return ""

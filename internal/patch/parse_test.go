@@ -188,20 +188,26 @@ func TestParseInput_problem(t *testing.T) {
 		{"field twice", run(`,"dryRun":true,"dryRun":false`),
 			`dryRun: stands twice in one object; keep one of the two`},
 		{"no regions", `{"waves":[{"accounts":["111111111111"]}]}`,
-			`waves[0].regions: is missing; give 1 to 20 regions in a wave`},
+			`waves[0].regions: must be given; give 1 to 20 regions in a wave`},
 		{"no accounts", `{"waves":[{"accounts":[],"organizationalUnits":[],"regions":["us-east-1"]}]}`,
 			`waves[0]: names no account; give at least one entry in accounts or organizationalUnits`},
 		{"a wave of another kind", `{"waves":["canary"]}`,
 			`waves[0]: "canary" is text where an object is due; write an object`},
 
 		// Forms.
-		{"no waves", `{}`, `waves: is missing; write "waves": [{"accounts": ["111111111111"], "regions": ["us-east-1"]}]`},
+		{"no waves", `{}`, `waves: must be given; write "waves": [{"accounts": ["111111111111"], "regions": ["us-east-1"]}]`},
+		{"waves mistyped", `{"Waves":[]}`, `Waves: there is no field of this name; did you mean "waves"?`},
+		{"regions of a wave mistyped", `{"waves":[{"accounts":["111111111111"],"regoins":["us-east-1"]}]}`,
+			`waves[0].regoins: there is no field of this name; did you mean "regions"?`},
+		{"empty accountWaves beside waves", run(`,"accountWaves":[]`), `accountWaves: is another name for waves, which is given too; keep one of the two`},
+		{"field of a wave in the flat form", `{"accounts":["111111111111"],"regions":["us-east-1"],"soakSeconds":60}`,
+			`soakSeconds: there is no field of this name; the form of a single wave has no healthGate.soakSeconds; write the run with waves, and it is waves[].healthGate.soakSeconds`},
 		{"empty waves", `{"waves":[]}`, `waves: is empty; give 1 to 100 waves`},
 		{"waves and accountWaves", run(`,"accountWaves":[{"accounts":["111111111111"],"regions":["us-east-1"]}]`),
 			`accountWaves: is another name for waves, which is given too; keep one of the two`},
 		{"flat field beside waves", run(`,"tagFilters":{"K":"v"}`),
 			`tagFilters: belongs to the form of a single wave, and waves is given too; move it into the wave as waves[].filters.tags, or leave out waves`},
-		{"flat form without regions", `{"accounts":["111111111111"]}`, `regions: is missing; give 1 to 20 regions`},
+		{"flat form without regions", `{"accounts":["111111111111"]}`, `regions: must be given; give 1 to 20 regions`},
 		{"flat form without accounts", `{"regions":["us-east-1"]}`, `accounts: names no account; give 1 to 1000 account ids`},
 		{"flat form with a list of values", `{"accounts":["111111111111"],"regions":["us-east-1"],"tagFilters":{"K":["v"]}}`,
 			`tagFilters.K: is a list where text is due; EC2 takes tag values of at most 256 characters; name each value, for wildcards (*, ?, \) are not understood`},
@@ -285,7 +291,7 @@ func TestParseInput_manyProblems(t *testing.T) {
 		})
 	}
 	fields := repeat(14000, func(i int) string { return fmt.Sprintf(`"waev%d":1`, i) })
-	assert.Len(t, problems(t, `{`+fields+`}`), 14001)
+	assert.Len(t, problems(t, `{`+fields+`}`), 14000)
 }
 
 func TestParseInput_place(t *testing.T) {
