@@ -28,8 +28,12 @@ func TestExample_fleet(t *testing.T) {
 	assert.Equal(t, patch.RunIncomplete, res.Status, res.Report.StatusReason)
 	assert.Empty(t, res.Violations)
 
-	require.Len(t, res.Report.Unreachable, 1)
-	assert.Equal(t, patch.AccountID("333333333333"), res.Report.Unreachable[0].Account)
+	var unreachable []string
+	for _, u := range res.Report.Unreachable {
+		unreachable = append(unreachable, fmt.Sprintf("%s/%s", u.Account, u.Region))
+	}
+	assert.ElementsMatch(t, []string{"222222222222/af-south-1", "333333333333/af-south-1", "333333333333/us-east-1"}, unreachable,
+		"a region that is not enabled, and an account that lets nobody in")
 
 	s, err := newStage(o, mustParse(t, o.Input))
 	require.NoError(t, err)
