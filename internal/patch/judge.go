@@ -9,6 +9,12 @@ import (
 // compared with ours.
 const ClockSkew = 5 * time.Minute
 
+// ListMargin is how much earlier than a function believes a command may have been
+// sent when Run Command is asked for it by time: the function's clock may be off. A
+// command that is missed so is given up, so the margin is ample; its price is a
+// longer list.
+const ListMargin = 15 * time.Minute
+
 // Presence is what EC2 and the agent say of an instance after its command.
 type Presence struct {
 	Exists   bool // EC2 knows it, and it is not terminated

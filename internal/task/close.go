@@ -159,7 +159,7 @@ func (v *Verify) atWork(ctx context.Context, st *state, spoke Spoke) ([]patch.Co
 	if err := v.Table.Load(ctx, row); err != nil {
 		return nil, err
 	}
-	id, found, err := spoke.ByMarker(ctx, in.Marker, in.Written.Add(-patch.ClockSkew))
+	id, found, err := spoke.ByMarker(ctx, in.Marker, in.Written.Add(-patch.ListMargin))
 	if err != nil {
 		return nil, err
 	}

@@ -129,7 +129,7 @@ func (s *Send) markedToo(ctx context.Context, spoke Spoke, st *state, progress m
 	if st.lease.Marker == "" {
 		return st.lease.Commands, nil
 	}
-	since := st.lease.MarkedAt.Add(-patch.ClockSkew)
+	since := st.lease.MarkedAt.Add(-patch.ListMargin)
 	id, found, err := spoke.ByMarker(ctx, st.lease.Marker, since)
 	if err != nil || !found {
 		return nil, err

@@ -125,7 +125,7 @@ func progressOf(ctx context.Context, spoke Spoke, open []patch.OpenCommand) (map
 			since = c.Sent
 		}
 	}
-	return spoke.Progress(ctx, since.Add(-patch.ClockSkew), ids)
+	return spoke.Progress(ctx, since.Add(-patch.ListMargin), ids)
 }
 
 // maxFolded bounds the commands that one look writes down: each is an intent and

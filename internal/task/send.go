@@ -435,7 +435,7 @@ func (s *Send) reconcile(ctx context.Context, st *state) (Answer, error) {
 	if err != nil {
 		return s.lost(ctx, st, in, err)
 	}
-	id, found, err := spoke.ByMarker(ctx, in.Marker, in.Written.Add(-patch.ClockSkew))
+	id, found, err := spoke.ByMarker(ctx, in.Marker, in.Written.Add(-patch.ListMargin))
 	if err != nil {
 		return s.lost(ctx, st, in, err)
 	}
