@@ -11,9 +11,8 @@ import (
 
 // AccountItem is one account of a map: an item of an accounts.json.
 type AccountItem struct {
-	Account   AccountID `json:"account"`
-	Regions   []Region  `json:"regions"`
-	FailLimit int       `json:"failLimit"` // how many of the account's planned instances may fail
+	Account AccountID `json:"account"`
+	Regions []Region  `json:"regions"`
 }
 
 // Inventory is everything that was found in one account and region.

@@ -113,6 +113,7 @@ type TargetRow struct {
 	Running     int              `json:"running"`           // instances of the account-region, counted when a guard asks
 	Excluded    int              `json:"excluded"`
 	LeafDigest  string           `json:"leafDigest,omitempty"`
+	InAccount   int              `json:"inAccount,omitempty"` // planned in the account's part of the wave, as the sealed plan says; 0 until it was read
 	Concurrency int              `json:"concurrency"`
 	ErrorLimit  int              `json:"errorLimit"`
 	MaxPolls    int              `json:"maxPolls"`

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"ec2patch/internal/patch"
@@ -109,7 +108,7 @@ func abandoned(row patch.TargetRow) bool {
 
 // abandonTarget does it for one target: the audit entry first, then the cancels.
 func (v *Verify) abandonTarget(ctx context.Context, t patch.Target) error {
-	st, err := loadState(ctx, v.Table, TargetInput{Target: t, AccountLimit: math.MaxInt})
+	st, err := loadState(ctx, v.Table, TargetInput{Target: t})
 	if err != nil {
 		return err
 	}

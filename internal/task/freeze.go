@@ -85,7 +85,7 @@ func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, 
 		if err := v.guard(ctx, &row, index, overGuards(input, rows, index, last)); err != nil {
 			return FreezeOutput{}, err
 		}
-		if err := v.freezeObjects(ctx, input, index); err != nil {
+		if err := v.freezeObjects(ctx, index); err != nil {
 			return FreezeOutput{}, err
 		}
 		if err := v.freezeRows(ctx, input, row, index); err != nil {
@@ -216,17 +216,9 @@ func (v *Inventory) guard(ctx context.Context, row *patch.RunRow, x patch.Index,
 }
 
 // freezeObjects writes the index and the waves' lists of accounts.
-func (v *Inventory) freezeObjects(ctx context.Context, input patch.Input, x patch.Index) error {
-	limits := map[string]patch.Threshold{}
-	for _, w := range input.Waves {
-		limits[w.Name] = w.Budget.PerAccount
-	}
+func (v *Inventory) freezeObjects(ctx context.Context, x patch.Index) error {
 	for _, w := range x.Waves {
-		items := itemsOf(w)
-		for i := range items {
-			items[i].FailLimit = limits[w.Name].Limit(plannedIn(w, items[i].Account))
-		}
-		data, err := patch.Canonical(items)
+		data, err := patch.Canonical(itemsOf(w))
 		if err != nil {
 			return err
 		}

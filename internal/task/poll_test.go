@@ -167,7 +167,7 @@ func TestPoll_deadlineWaited(t *testing.T) {
 	p := &task.Poll{Table: s.table, Spokes: s, Now: s.clock, PollInterval: 15 * time.Second}
 	after := func(waited int) string {
 		s.now = s.now.Add(time.Second)
-		a, err := p.Handle(t.Context(), task.TargetInput{Target: s.target, AccountLimit: s.limit, Waited: waited})
+		a, err := p.Handle(t.Context(), task.TargetInput{Target: s.target, Waited: waited})
 		require.NoError(t, err)
 		return a.Next
 	}

@@ -27,12 +27,10 @@ type Send struct {
 	plan     plan
 }
 
-// TargetInput is the payload of Send and Poll: the target, and how many planned
-// instances of its account may fail in this wave.
+// TargetInput is the payload of Send and Poll.
 type TargetInput struct {
 	patch.Target
-	AccountLimit int `json:"accountLimit"`
-	Waited       int `json:"waited"` // seconds that the state machine has waited on this target
+	Waited int `json:"waited"` // seconds that the state machine has waited on this target
 }
 
 // Handle carries out one step of the target.
@@ -58,6 +56,9 @@ func (s *Send) step(ctx context.Context, in TargetInput) (Answer, error) {
 	if err := s.checkApproval(ctx, st); err != nil {
 		return Answer{}, err
 	}
+	if st.overAccount() { // known only now
+		return s.close(ctx, st, patch.ReasonBudget)
+	}
 	if !st.holdsLease() {
 		if st.row.Fence != 0 {
 			st.row.Reason = st.heldBy()
@@ -80,7 +81,6 @@ type state struct {
 	counts patch.Counters // of the wave
 	total  patch.Counters // of the run
 	own    patch.Counters // of the account in the wave
-	limit  int            // of the account's failures
 	waited int            // seconds, by the state machine
 	abort  *patch.Abort
 
@@ -90,7 +90,7 @@ type state struct {
 
 func loadState(ctx context.Context, table Table, in TargetInput) (*state, error) {
 	t := in.Target
-	st := &state{target: t, limit: in.AccountLimit, waited: in.Waited}
+	st := &state{target: t, waited: in.Waited}
 	var abort patch.Abort
 	target := &Row{Key: patch.TargetKey(t), Into: &st.row}
 	stop := &Row{Key: patch.AbortKey(t.Run), Into: &abort}
@@ -122,12 +122,18 @@ func (st *state) mustStop(now time.Time) string {
 		return patch.ReasonAbort
 	case st.run.Status != patch.RunRunning, st.wave.Verdict != "", st.row.Steps() >= st.row.MaxPolls:
 		return patch.ReasonStopped
-	case st.row.OverBudget(), st.own.Failures > st.limit, st.counts.Failures > st.wave.FailLimit, st.total.Failures > st.whole.FailLimit:
+	case st.row.OverBudget(), st.overAccount(), st.counts.Failures > st.wave.FailLimit, st.total.Failures > st.whole.FailLimit:
 		return patch.ReasonBudget
 	case !st.row.Busy.IsZero() && now.Sub(st.row.Busy) > leasePatience:
 		return patch.ReasonLease
 	}
 	return ""
+}
+
+// overAccount tells whether more of the account's planned instances have failed in
+// this wave than may. How many are planned is what the sealed plan says.
+func (st *state) overAccount() bool {
+	return st.row.InAccount > 0 && st.own.Failures > st.wave.PerAccount.Limit(st.row.InAccount)
 }
 
 // goesOn makes conditions of what mustStop reads of the run and the wave: whoever
@@ -219,7 +225,8 @@ func (s *Send) sendNext(ctx context.Context, st *state) (Answer, error) {
 type plan struct{ last *patch.Index }
 
 // bind finds a target's wave in the plan that its run was frozen with. It refuses
-// a target whose row is not of that plan.
+// a target whose row is not of that plan, and notes in the row what those must
+// know of the plan who do not read it.
 func (p *plan) bind(ctx context.Context, objects Objects, st *state) (patch.IndexWave, error) {
 	if p.last == nil || p.last.Digest != st.run.Digest {
 		x, err := loadPlan(ctx, objects, st.target.Run, st.run.Digest)
@@ -233,6 +240,7 @@ func (p *plan) bind(ctx context.Context, objects Objects, st *state) (patch.Inde
 	if !ok || st.row.LeafDigest == "" || p.last.Leaf(t) != st.row.LeafDigest {
 		return wave, fmt.Errorf("%w: %s/%s in wave %s is not what the plan of run %s says", patch.ErrTampered, t.Account, t.Region, t.Wave, t.Run)
 	}
+	st.row.InAccount = plannedIn(wave, t.Account)
 	return wave, nil
 }
 

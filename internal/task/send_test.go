@@ -58,7 +58,7 @@ func TestSend_writesBeforeItSends(t *testing.T) {
 		assert.Contains(t, s.actions(), "SendCommand")
 		return "cmd-1", nil
 	})
-	_, err := sender.Handle(t.Context(), task.TargetInput{Target: s.target, AccountLimit: 2})
+	_, err := sender.Handle(t.Context(), task.TargetInput{Target: s.target})
 	require.NoError(t, err)
 	assert.True(t, checked)
 }
@@ -106,7 +106,7 @@ func TestSend_bisects(t *testing.T) {
 		return patch.CommandID("cmd-" + c.Marker), nil
 	})
 	for range 40 {
-		a, err := sender.Handle(t.Context(), task.TargetInput{Target: s.target, AccountLimit: 8})
+		a, err := sender.Handle(t.Context(), task.TargetInput{Target: s.target})
 		require.NoError(t, err)
 		if a.Next != "send" {
 			break
@@ -287,6 +287,29 @@ func TestSend_stops(t *testing.T) {
 			assert.Empty(t, s.sent)
 			assert.Equal(t, "verify", s.must(s.send()).Next, "a second attempt changes nothing")
 		})
+	}
+}
+
+// What an account's failures may be follows from the sealed plan, and not from the
+// list of accounts that the state machine reads: sender and poll see it alike.
+func TestSend_accountLimit(t *testing.T) {
+	tenth := func(_ *patch.Leaf, _ *patch.TargetRow, w *patch.WaveRow, _ *patch.RunRow) {
+		w.PerAccount = patch.Threshold{Value: 10, Percent: true}
+	}
+	fail := func(s *site, n int) { s.table.put(patch.AccountCountersKey(s.target), patch.Counters{Failures: n}) }
+	for failures, want := range map[int]string{2: "", 3: patch.ReasonBudget} {
+		s := newSite(t, 20, tenth)
+		fail(s, failures)
+		s.must(s.send())
+		assert.Equal(t, want, s.row().Closed, "%d failures before the first send", failures)
+		assert.Equal(t, want == "", len(s.sent) > 0)
+
+		s = newSite(t, 20, tenth, serial)
+		s.must(s.send())
+		require.Len(t, s.sent, 1)
+		fail(s, failures)
+		s.must(s.poll())
+		assert.Equal(t, want, s.row().Closed, "%d failures after it", failures)
 	}
 }
 

@@ -272,7 +272,6 @@ type site struct {
 	index   patch.Index
 	sent    []task.Command
 	answers []answer // of the next sends; then success
-	limit   int
 	metrics metrics
 	green   error // nil: alarms are green
 	running bool  // the execution, whatever the run's row says
@@ -335,7 +334,7 @@ func newSite(t *testing.T, n int, change ...func(*patch.Leaf, *patch.TargetRow, 
 	t.Helper()
 	s := &site{
 		t: t, table: newStateTable(), bucket: &bucket{localObjects: localObjects{}}, key: &localKey{secret: "decisions"}, mail: &localMail{},
-		now: time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC), metrics: metrics{}, limit: n,
+		now: time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC), metrics: metrics{},
 		target: patch.Target{Run: siteRun, Wave: "w", Account: "111111111111", Region: "us-east-1"},
 	}
 	s.spoke = &spoke{
@@ -389,12 +388,12 @@ func (s *site) sender() *task.Send {
 }
 
 func (s *site) send() (task.Answer, error) {
-	return s.sender().Handle(s.t.Context(), task.TargetInput{Target: s.target, AccountLimit: s.limit})
+	return s.sender().Handle(s.t.Context(), task.TargetInput{Target: s.target})
 }
 
 func (s *site) poll() (task.Answer, error) {
 	p := &task.Poll{Table: s.table, Spokes: s, Now: s.clock, PollInterval: 15 * time.Second}
-	return p.Handle(s.t.Context(), task.TargetInput{Target: s.target, AccountLimit: s.limit})
+	return p.Handle(s.t.Context(), task.TargetInput{Target: s.target})
 }
 
 func (s *site) verifier() *task.Verify {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -57,7 +56,7 @@ func (v *Verify) Handle(ctx context.Context, in VerifyInput) (any, error) {
 	case "verify":
 		answer, err := v.verify(ctx, TargetInput{
 			Target: patch.Target{Run: in.Run, Wave: in.Wave, Account: in.Account, Region: in.Region},
-			Waited: in.Waited, AccountLimit: math.MaxInt, // nothing is sent here
+			Waited: in.Waited,
 		})
 		return answer.after(in.Waited), err
 	case "rollup":
