@@ -41,8 +41,8 @@ two people must approve, you are none of them.
 
 A run is named after the input's runKey or file, the date in UTC and its content,
 unless --name says otherwise. The same command repeated finds the run that it
-started before; it never starts a second one. A name is free again 90 days after
-its run.`,
+started before; it never starts a second one. A hub runs each name once: a run
+with the name of an earlier one is refused, even years later.`,
 		Example: `  ec2patch run october.json
   ec2patch run october.json --name 2026-10-patch --yes --wait --timeout 50m
   ec2patch run october.json --name 2026-10-patch-2 --resume 2026-10-patch`,
