@@ -1,6 +1,8 @@
 package report
 
 import (
+	"strings"
+
 	"ec2patch/internal/patch"
 )
 
@@ -88,6 +90,17 @@ func explain(o patch.Outcome, reason string) string {
 	return reason
 }
 
+// whyUnreachable is the reason that an account was not reached. The first one that
+// everybody meets is a spoke that is not deployed: it is told with what to do,
+// and the whole answer of AWS stands in report.json.
+func whyUnreachable(u patch.UnreachableAccount) string {
+	reason := Line(u.Reason)
+	if what, _, denied := strings.Cut(reason, ": "+string(patch.ErrAccessDenied)+": "); denied && strings.HasPrefix(what, "assume role ") {
+		return "access denied: " + what + ". Deploy spoke-cfn.yaml there, with the hub's external id. All that AWS said is in report.json."
+	}
+	return reason
+}
+
 // notDone lists the outcomes that end up in "what was not patched, and why",
 // the most urgent first.
 func notDone() []patch.Outcome {
@@ -99,6 +112,14 @@ func notDone() []patch.Outcome {
 
 // isDone tells whether an outcome needs nobody's attention.
 func isDone(o patch.Outcome) bool { return o == patch.Patched || o == patch.Compliant }
+
+// nothingSent tells a run that was ended before its first command from a later one.
+func nothingSent(r *patch.Report) string {
+	if r.Totals.Outcomes[patch.NotSent] < r.Totals.Planned {
+		return "Nothing more was sent."
+	}
+	return "Nothing was sent."
+}
 
 // did is what a run does to an instance.
 func did(r *patch.Report) string {
@@ -169,9 +190,9 @@ func statusSentence(r *patch.Report) string {
 	case patch.RunStopped:
 		return "A wave was judged stop. No later wave was started."
 	case patch.RunRejected:
-		return "The approval was refused. Nothing more was sent."
+		return "The approval was refused. " + nothingSent(r)
 	case patch.RunExpired:
-		return "Nobody approved in time. Nothing more was sent."
+		return "Nobody approved in time. " + nothingSent(r)
 	case patch.RunAborted:
 		return "The run was stopped by hand."
 	case patch.RunRunning:

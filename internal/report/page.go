@@ -99,7 +99,7 @@ func (p page) attention() markup.Part {
 				markup.El("h3", markup.Text("Accounts and regions that could not be reached")),
 				para("meaning", "What runs there is not in any number on this page.")),
 			scroll(titles("Account", "Region", "Reason"), markup.El("tbody", markup.Each(p.Unreach.Rows, func(u patch.UnreachableAccount) markup.Part {
-				return markup.El("tr", cell(code(u.Account)), tightCell(u.Region), cell(markup.Text(u.Reason)))
+				return markup.El("tr", cell(code(u.Account)), tightCell(u.Region), cell(markup.Text(whyUnreachable(u))))
 			})))),
 		markup.Group(
 			markup.If(p.Unreach.More() > 0, more(count(p.Unreach.More())+" more are in ", "report.json")),

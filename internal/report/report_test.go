@@ -314,3 +314,42 @@ func TestReport_nothingMatched(t *testing.T) {
 	r.Status = patch.RunIncomplete
 	assert.Contains(t, render(t, text(100, false), r), "nothing was matched elsewhere")
 }
+
+// Two approvals were needed: both people are named.
+func TestText_namesEveryApproval(t *testing.T) {
+	out := render(t, text(200, false), sample())
+	assert.Contains(t, out, "run: approved by B. Operator and A. Operator after 29m00s: change 4711\n")
+	r := sample()
+	r.Approvals = []patch.ApprovalReport{{Scope: "run", Status: "rejected", Name: "C. Operator", Decisions: []patch.DecisionReport{
+		{Decision: patch.Approve, Name: "B. Operator", Counted: true}, {Decision: patch.Reject, Name: "C. Operator", Counted: true},
+	}}}
+	assert.Contains(t, render(t, text(200, false), r), "run: rejected by C. Operator\n")
+}
+
+// A spoke that is not deployed is told with what to do about it, not in the words
+// of AWS; other reasons speak for themselves.
+func TestReport_accountThatCannotBeAssumed(t *testing.T) {
+	r := sample()
+	r.Unreachable = []patch.UnreachableAccount{
+		{Account: "444444444444", Region: "eu-west-1", Reason: "assume role ec2patch-spoke in account 444444444444: Patch.AccessDenied: operation error STS: AssumeRole, api error AccessDenied: no"},
+		{Account: "555555555555", Region: "eu-west-1", Reason: "list instances: Patch.AccessDenied: operation error EC2: DescribeInstances"},
+	}
+	for name, f := range map[string]renderer{"text": text(300, false), "html": report.HTML} {
+		out := render(t, f, r)
+		assert.Contains(t, out, "access denied: assume role ec2patch-spoke in account 444444444444. Deploy spoke-cfn.yaml there", name)
+		assert.NotContains(t, out, "operation error STS", name)
+		assert.Contains(t, out, "operation error EC2", name)
+	}
+	assert.Contains(t, render(t, report.JSON, r), "operation error STS")
+}
+
+// "Nothing more" would say that something was sent.
+func TestText_ofARunThatWasRejected(t *testing.T) {
+	for sent, want := range map[patch.Outcome]string{patch.NotSent: "Nothing was sent.", patch.Patched: "Nothing more was sent."} {
+		r := &patch.Report{Run: "r", Status: patch.RunRejected, Instances: []patch.InstanceReport{{Outcome: patch.NotSent}, {Outcome: sent}}}
+		tally(r)
+		assert.Contains(t, render(t, text(100, false), r), want)
+		r.Status = patch.RunExpired
+		assert.Contains(t, render(t, text(100, false), r), want)
+	}
+}

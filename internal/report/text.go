@@ -269,7 +269,7 @@ func (t *textWriter) unreachable(list []patch.UnreachableAccount) {
 	}
 	fmt.Fprintf(t.out, "\n%s\n", t.bold("Not reached (in no number above)"))
 	for _, u := range list[:min(len(list), maxTextGroups)] {
-		t.wrap("  ", strings.TrimSpace(string(u.Account)+" "+string(u.Region))+": "+Line(u.Reason))
+		t.wrap("  ", strings.TrimSpace(string(u.Account)+" "+string(u.Region))+": "+whyUnreachable(u))
 	}
 	if n := len(list) - maxTextGroups; n > 0 {
 		fmt.Fprintf(t.out, "  and %s more, see report.json\n", count(n))
@@ -297,7 +297,7 @@ func (t *textWriter) approvals(list []patch.ApprovalReport) {
 	fmt.Fprintf(t.out, "\n%s\n", t.bold("Approvals"))
 	for _, a := range list {
 		text := fmt.Sprintf("%s: %s", Line(a.Scope), Line(a.Status))
-		if who := cmp.Or(Line(a.Name), Line(a.Identity)); who != "" {
+		if who := deciders(a); who != "" {
 			text += " by " + who
 		}
 		if !a.Decided.IsZero() && !a.Asked.IsZero() {
@@ -313,6 +313,21 @@ func (t *textWriter) approvals(list []patch.ApprovalReport) {
 			}
 		}
 	}
+}
+
+// deciders names who settled a question: everybody whose approval was needed, or
+// the one who rejected.
+func deciders(a patch.ApprovalReport) string {
+	var names []string
+	for _, d := range a.Decisions {
+		if d.Counted && d.Decision == patch.Approve && a.Status == patch.ApprovalApproved {
+			names = append(names, cmp.Or(Line(d.Name), Line(d.Identity)))
+		}
+	}
+	if len(names) == 0 {
+		return cmp.Or(Line(a.Name), Line(a.Identity))
+	}
+	return strings.Join(names, " and ")
 }
 
 // recap is the one line that people and scripts look for.

@@ -27,9 +27,9 @@ func (f *folder) status(r *patch.Report, doubts string) (patch.RunStatus, string
 	for _, a := range f.asked {
 		switch a.Status {
 		case patch.ApprovalRejected:
-			return patch.RunRejected, "the approval of " + a.Scope + " was rejected"
+			return patch.RunRejected, "the approval of " + scopeText(a.Scope) + " was rejected"
 		case patch.ApprovalExpired:
-			return patch.RunExpired, "nobody decided on the approval of " + a.Scope + " in time"
+			return patch.RunExpired, "nobody decided on the approval of " + scopeText(a.Scope) + " in time"
 		}
 	}
 	for _, w := range r.Waves {

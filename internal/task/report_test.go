@@ -57,7 +57,7 @@ func TestReport_status(t *testing.T) {
 		{"good", task.VerifyInput{}, func(*site) {}, patch.RunSucceeded, ""},
 		{"judged stop", task.VerifyInput{}, verdict(patch.VerdictStop), patch.RunStopped, "because"},
 		{"not judged", task.VerifyInput{}, verdict(""), patch.RunFailed, "was not judged"},
-		{"rejected", task.VerifyInput{}, func(s *site) { asked(s, patch.ApprovalRejected) }, patch.RunRejected, "rejected"},
+		{"rejected", task.VerifyInput{}, func(s *site) { asked(s, patch.ApprovalRejected) }, patch.RunRejected, "the approval of the whole plan was rejected"},
 		{"expired", task.VerifyInput{}, func(s *site) { asked(s, patch.ApprovalExpired) }, patch.RunExpired, "nobody decided"},
 		{"aborted", task.VerifyInput{}, func(s *site) { s.table.put(patch.AbortKey(siteRun), patch.Abort{Reason: "wrong week"}) }, patch.RunAborted, "wrong week"},
 		{"a failure of the machine", task.VerifyInput{Failure: task.Failure{Error: "Patch.Internal", Cause: "oops"}}, func(*site) {}, patch.RunFailed, "oops"},
