@@ -78,6 +78,9 @@ func writeResult(dir string, res *sim.Result) ([]string, error) {
 	}
 	files := map[string][]byte{"result.json": append(data, '\n')}
 	maps.Copy(files, res.Files)
+	if page, ok := files["report.html"]; ok {
+		files["report.html"] = []byte(sim.Mark(string(page)))
+	}
 	names := slices.Sorted(maps.Keys(files))
 	for _, n := range names {
 		if filepath.Base(n) != n {

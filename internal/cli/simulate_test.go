@@ -94,6 +94,15 @@ func TestSimulate_WritesWholeFilesOnly(t *testing.T) {
 	assert.Equal(t, []string{"history.json", "report.html", "result.json"}, names)
 }
 
+// The page of a rehearsal must not pass for that of a run.
+func TestSimulate_MarksItsReport(t *testing.T) {
+	enter(t)
+	run(t.Context(), program(), nil, "", "simulate", "good.json", "--out", "kept")
+	page, err := os.ReadFile("kept/report.html")
+	require.NoError(t, err)
+	assert.Contains(t, string(page), "<strong>Rehearsal.</strong>")
+}
+
 // A run that leaves no report leaves none of the run before either.
 func TestSimulate_RemovesAFormerReport(t *testing.T) {
 	enter(t)

@@ -80,7 +80,7 @@ func (a *asking) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(k, v)
 	}
 	w.WriteHeader(res.StatusCode)
-	_, _ = io.WriteString(w, res.Body) // a browser that left needs no answer
+	_, _ = io.WriteString(w, Mark(res.Body)) // a browser that left needs no answer
 }
 
 // waiting tells whether the rehearsal stands still for a person.

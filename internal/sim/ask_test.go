@@ -34,6 +34,7 @@ func person(t *testing.T, decision string) func(Progress) {
 			u.RawQuery = ""
 			page := fetch(t, http.MethodPost, u.String(), form)
 			assert.Contains(t, page, "Ann")
+			assert.Contains(t, page, "<strong>Rehearsal.</strong>")
 		}()
 	}
 }
