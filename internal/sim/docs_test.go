@@ -79,6 +79,35 @@ func TestDocs_faults(t *testing.T) {
 	assert.Equal(t, slices.Sorted(slices.Values(FaultNames())), told)
 }
 
+// The rates up to which the catalogue promises the rules are those that are rehearsed.
+func TestDocs_faultRates(t *testing.T) {
+	var want, told []string
+	for _, c := range classes() {
+		want = append(want, fmt.Sprintf("| %s | %v | %v |", c.id, c.light, c.storm))
+	}
+	for _, row := range regexp.MustCompile(`(?m)^\| F-\d\d \| [0-9.]+ \| [0-9.]+ \|$`).FindAllString(string(read(t, "docs", "faults.md")), -1) {
+		told = append(told, row)
+	}
+	assert.Equal(t, want, told)
+}
+
+// Beyond those rates a run may fail to tell how it ended, and breaks no other rule.
+func TestDocs_faultsBeyond(t *testing.T) {
+	worst := map[string]int{}
+	for _, id := range FaultNames() {
+		if id == "F-05" {
+			continue // TestLateSend shows what a send that comes too late can break
+		}
+		o := options(t, oneWave(""))
+		o.Faults, o.Instances = id+"=0.6", 6
+		for _, v := range rehearse(t, o).Violations {
+			worst[v.Rule]++
+			assert.Contains(t, []string{"R-05", "R-12"}, v.Rule, "%s: %s", o.Faults, v.Detail)
+		}
+	}
+	assert.Contains(t, worst, "R-12", "nothing is beyond these rates")
+}
+
 // Every rule stands in the table of docs/safety.md, or beneath it with the reason
 // why not, and every check that the table names is there.
 func TestDocs_safety(t *testing.T) {
