@@ -136,7 +136,8 @@ type TargetRow struct {
 	Healed      int             `json:"healed"`      // failures whose agent was heard of again
 	Stuck       Mark            `json:"stuck"`       // since when failures hold every slot
 	FirstSent   time.Time       `json:"firstSent,omitzero"`
-	Verifying   Mark            `json:"verifying"` // the first look of verify
+	Verifying   Mark            `json:"verifying"`           // the first look of verify
+	LooksHash   string          `json:"looksHash,omitempty"` // of what verify has found so far
 	Ended       time.Time       `json:"ended,omitzero"`
 	Outcomes    map[Outcome]int `json:"outcomes,omitempty"`
 	Bad         int             `json:"bad"`      // outcomes that count as failures

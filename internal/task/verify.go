@@ -2,7 +2,6 @@ package task
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -119,7 +118,7 @@ func (v *Verify) verify(ctx context.Context, in TargetInput) (Answer, error) {
 	}
 	left := verifyDeadline - passed
 	final := left <= 0
-	result, err := v.look(ctx, st, first, final)
+	result, err := v.look(ctx, st, final)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -134,6 +133,7 @@ func (v *Verify) verify(ctx context.Context, in TargetInput) (Answer, error) {
 	if err := v.Objects.Store(ctx, patch.LooksObject(t), "application/json", data); err != nil {
 		return Answer{}, err
 	}
+	st.row.LooksHash = patch.Digest(data)
 	if err := st.save(ctx, v.Table); err != nil {
 		return Answer{}, err
 	}
@@ -152,7 +152,7 @@ func (v *Verify) settle(ctx context.Context, st *state, result TargetResult, dat
 }
 
 // look judges the instances that are not settled yet.
-func (v *Verify) look(ctx context.Context, st *state, first, final bool) (TargetResult, error) {
+func (v *Verify) look(ctx context.Context, st *state, final bool) (TargetResult, error) {
 	if _, err := v.plan.bind(ctx, v.Objects, st); err != nil {
 		return TargetResult{}, err
 	}
@@ -160,7 +160,7 @@ func (v *Verify) look(ctx context.Context, st *state, first, final bool) (Target
 	if err != nil {
 		return TargetResult{}, err
 	}
-	former, err := v.former(ctx, st, first)
+	former, err := v.former(ctx, st)
 	if err != nil {
 		return TargetResult{}, err
 	}
@@ -200,15 +200,20 @@ func (v *Verify) look(ctx context.Context, st *state, first, final bool) (Target
 	return result, err
 }
 
-// former is what an earlier look has settled.
-func (v *Verify) former(ctx context.Context, st *state, first bool) (map[patch.InstanceID]patch.InstanceReport, error) {
+// former is what an earlier look has settled, if it is what that look has found:
+// the row has its hash. Else everything is looked at anew.
+func (v *Verify) former(ctx context.Context, st *state) (map[patch.InstanceID]patch.InstanceReport, error) {
 	settled := map[patch.InstanceID]patch.InstanceReport{}
-	if first {
+	if st.row.LooksHash == "" {
 		return settled, nil
 	}
-	result, _, found, err := readResult(ctx, v.Objects, patch.LooksObject(st.target))
-	if err != nil || !found {
+	data, found, err := v.Objects.Fetch(ctx, patch.LooksObject(st.target))
+	if err != nil || !found || patch.Digest(data) != st.row.LooksHash {
 		return settled, err
+	}
+	result, err := decodeResult(data)
+	if err != nil {
+		return nil, err
 	}
 	unsettled := map[patch.InstanceID]bool{}
 	for _, id := range result.Unsettled {
@@ -465,18 +470,6 @@ func loadIntents(ctx context.Context, table Table, t patch.Target) ([]patch.Inte
 		return nil
 	})
 	return intents, err
-}
-
-// readResult reads a target's result, or what was found of it so far, with its hash.
-func readResult(ctx context.Context, objects Objects, key string) (result TargetResult, hash string, found bool, err error) {
-	data, found, err := objects.Fetch(ctx, key)
-	if err != nil || !found {
-		return result, "", false, err
-	}
-	if err := json.Unmarshal(data, &result); err != nil {
-		return result, "", false, fmt.Errorf("%w: object %s: %w", patch.ErrInternal, key, err)
-	}
-	return result, patch.Digest(data), true, nil
 }
 
 func orElse(s, other string) string {

@@ -1,6 +1,7 @@
 package task_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -124,6 +125,43 @@ func TestVerify_settles(t *testing.T) {
 	s.verified()
 	assert.Equal(t, patch.Patched, s.outcome(instance(0)).Outcome)
 	assert.Equal(t, patch.Patched, s.outcome(instance(1)).Outcome)
+}
+
+// What an earlier look has found counts only as that look wrote it: whatever else
+// stands there, everything is looked at anew.
+func TestVerify_editedLooks(t *testing.T) {
+	tests := []struct {
+		name string
+		edit func(looks []byte) []byte
+	}{
+		{"made good", func(looks []byte) []byte {
+			return bytes.ReplaceAll(looks, []byte(`"Failed"`), []byte(`"Patched"`))
+		}},
+		{"no looks at all", func([]byte) []byte { return []byte("x") }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := through(t, 2)
+			s.patched(instance(0), instance(1))
+			five := 5
+			state := s.spoke.states[instance(0)]
+			state.Failed = &five
+			s.spoke.states[instance(0)] = state
+			back := s.spoke.agents[instance(1)]
+			s.spoke.agents[instance(1)] = task.Agent{Platform: patch.Linux}
+			s.now = s.now.Add(20 * time.Minute)
+			out, err := s.verify("verify")
+			require.NoError(t, err)
+			require.Equal(t, "wait", out.(task.Answer).Next)
+			key := patch.LooksObject(s.target)
+			looks := s.bucket.localObjects[key]
+			s.bucket.localObjects[key] = test.edit(looks)
+			require.NotEqual(t, looks, s.bucket.localObjects[key])
+			s.spoke.agents[instance(1)] = back
+			s.verified()
+			assert.Equal(t, map[patch.Outcome]int{patch.Failed: 1, patch.Patched: 1}, s.row().Outcomes)
+		})
+	}
 }
 
 func TestVerify_deadline(t *testing.T) {
