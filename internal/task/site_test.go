@@ -266,6 +266,7 @@ type site struct {
 	locked  error // the account's answer to whoever wants in
 	key     *localKey
 	mail    *localMail
+	began   time.Time
 	now     time.Time
 	target  patch.Target
 	leaf    patch.Leaf
@@ -332,9 +333,10 @@ const siteRun = patch.RunID("run-1")
 // newSite freezes a plan of n instances that may be sent to.
 func newSite(t *testing.T, n int, change ...func(*patch.Leaf, *patch.TargetRow, *patch.WaveRow, *patch.RunRow)) *site {
 	t.Helper()
+	began := time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC)
 	s := &site{
 		t: t, table: newStateTable(), bucket: &bucket{localObjects: localObjects{}}, key: &localKey{secret: "decisions"}, mail: &localMail{},
-		now: time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC), metrics: metrics{},
+		began: began, now: began, metrics: metrics{},
 		target: patch.Target{Run: siteRun, Wave: "w", Account: "111111111111", Region: "us-east-1"},
 	}
 	s.spoke = &spoke{
@@ -383,12 +385,15 @@ func instance(i int) patch.InstanceID { return patch.InstanceID(fmt.Sprintf("i-%
 
 func (s *site) clock() time.Time { return s.now }
 
+// waited is what the state machine has waited: all the time that has passed.
+func (s *site) waited() int { return int(s.now.Sub(s.began).Seconds()) }
+
 func (s *site) sender() *task.Send {
 	return &task.Send{Table: s.table, Objects: s.bucket, Spokes: s, Sender: s, Decisions: s.key, Now: s.clock, HubAccount: standHub, PollInterval: 15 * time.Second}
 }
 
 func (s *site) send() (task.Answer, error) {
-	return s.sender().Handle(s.t.Context(), task.TargetInput{Target: s.target})
+	return s.sender().Handle(s.t.Context(), task.TargetInput{Target: s.target, Waited: s.waited()})
 }
 
 func (s *site) poll() (task.Answer, error) {
