@@ -58,8 +58,15 @@ type stable struct {
 	WallSeconds *float64 `json:"wallSeconds,omitempty"`
 }
 
-type stableSeeds struct {
+// printedSeeds are many rehearsals as --format json prints them.
+type printedSeeds struct {
+	SchemaVersion int    `json:"schemaVersion"`
+	Kind          string `json:"kind"`
 	*sim.SeedsResult
+}
+
+type stableSeeds struct {
+	printedSeeds
 	WallSeconds    *float64 `json:"wallSeconds,omitempty"`
 	SeedsPerSecond *float64 `json:"seedsPerSecond,omitempty"`
 }
@@ -94,7 +101,7 @@ func writeResult(dir string, res *sim.Result) ([]string, error) {
 }
 
 func writeSeeds(dir string, res *sim.SeedsResult) error {
-	data, err := json.MarshalIndent(stableSeeds{SeedsResult: res}, "", "  ")
+	data, err := json.MarshalIndent(stableSeeds{printedSeeds: printedSeeds{SchemaVersion: 1, Kind: "rehearsals", SeedsResult: res}}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write the result: %w", err)
 	}

@@ -164,7 +164,7 @@ func (a *app) notStarted(found []finding, err error) error {
 			return err
 		}
 	} else {
-		printFindings(a.stdout, found)
+		a.printFindings(found)
 	}
 	return &ExitError{Code: ExitInvalid, Err: fmt.Errorf("nothing was started: %s in the input", patch.Count(len(found), "error"))}
 }

@@ -154,6 +154,9 @@ func TestRun(t *testing.T) {
 		{name: "run-bad-input", args: "run bad.json --yes"},
 		{name: "run-bad-input-json", args: "run bad.json --yes --format json"},
 		{name: "run-no-file", args: "run nowhere.json --yes"},
+		{name: "run-soak", args: "run - --yes --name october", stdin: `{"waves":[
+			{"name":"a","accounts":["111111111111"],"regions":["us-east-1"],"healthGate":{"soakSeconds":600}},
+			{"name":"b","accounts":["111111111111"],"regions":["us-east-1"],"healthGate":{"alarms":["arn:aws:cloudwatch:us-east-1:111111111111:alarm:api"],"soakSeconds":0}}]}`, starts: 1},
 		{name: "run-denied", args: "run good.json --yes --name october", hub: anAccount{start: fmt.Errorf("start run october: %w: AccessDeniedException: no", hub.ErrDenied)}},
 		{name: "run-no-caller", args: "run good.json --yes", hub: anAccount{caller: fmt.Errorf("ask who signs: %w: ExpiredToken: over", hub.ErrNoCredentials)}},
 		{name: "run-taken", args: "run good.json --yes --name october", hub: anAccount{start: taken}},

@@ -51,11 +51,22 @@ func waveText(w patch.Wave) string {
 		where = append(where, patch.Count(n, "organizational unit"))
 	}
 	text := fmt.Sprintf("%s, on %s of %s in %s", do, matched(w.Filters), strings.Join(where, " and "), patch.Count(len(w.Regions), "region"))
-	if n := len(w.HealthGate.Alarms); n > 0 || w.HealthGate.SoakSeconds > 0 {
-		text += fmt.Sprintf("; then a soak of %s under %s", report.Duration(time.Duration(w.HealthGate.SoakSeconds)*time.Second), patch.Count(n, "alarm"))
-	}
-	return text + fmt.Sprintf("; stops when failures exceed %s of instances, %s of one account's or %s of accounts",
+	return text + soakText(w.HealthGate) + fmt.Sprintf("; stops when failures exceed %s of instances, %s of one account's or %s of accounts",
 		w.Budget.MaxFailedInstances, w.Budget.PerAccount, w.Budget.MaxFailedAccounts)
+}
+
+// soakText is what is waited for after a wave, before the next one.
+func soakText(g patch.HealthGate) string {
+	soak, alarms := report.Duration(time.Duration(g.SoakSeconds)*time.Second), patch.Count(len(g.Alarms), "alarm")
+	switch {
+	case len(g.Alarms) == 0 && g.SoakSeconds == 0:
+		return ""
+	case len(g.Alarms) == 0:
+		return fmt.Sprintf("; then a pause of %s, no alarm is watched", soak)
+	case g.SoakSeconds == 0:
+		return "; then a look at " + alarms
+	}
+	return fmt.Sprintf("; then a soak of %s under %s", soak, alarms)
 }
 
 // matched says which instances a wave's filters mean.

@@ -91,6 +91,9 @@ func TestScripts(t *testing.T) {
 			r.Violations = []sim.Violation{{Rule: "R-01", At: "12m04s", Detail: "i-0000000000000002a got two Install commands\x1b[2J"}}
 		})},
 		{name: "simulate-no-report", args: "simulate good.json --progress quiet", with: ends(func(r *sim.Result) { r.Report, r.Status = nil, patch.RunFailed })},
+		{name: "simulate-no-report-why", args: "simulate good.json --progress quiet", with: ends(func(r *sim.Result) {
+			r.Report, r.Status, r.Failure = nil, patch.RunFailed, "state WriteReport: Lambda.ServiceException: Service error"
+		})},
 		{name: "simulate-fails", args: "simulate good.json --progress quiet", with: func(p *cli.Program) {
 			p.Rehearse = func(sim.Options) (*sim.Result, error) { return nil, errors.New("the state machine has no start") }
 		}},
@@ -145,6 +148,16 @@ func TestScripts(t *testing.T) {
 				return res, err
 			}
 		}},
+		{name: "seeds-calm-60", args: "simulate good.json --seeds 1-3 --progress quiet", with: func(p *cli.Program) {
+			onTerminal(60)(p)
+			p.RehearseSeeds = func(sim.Options, uint64, uint64, func(int)) (*sim.SeedsResult, error) {
+				return &sim.SeedsResult{
+					From: 1, To: 3, Seeds: 3, Statuses: map[patch.RunStatus]int{patch.RunFailed: 3}, VirtualSeconds: 5400, VirtualYears: 0.00017,
+					Ended: map[patch.RunStatus][]uint64{patch.RunFailed: {1000001, 1000002, 1000003, 1000004, 1000005, 1000006, 1000007}}, MaxHistoryEvents: 40, MaxPayloadBytes: 700,
+				}, nil
+			}
+		}},
+		{name: "validate-60", args: "validate bad.json", with: onTerminal(60)},
 		{name: "seeds-out-taken", args: "simulate good.json --seeds 1-3 --out good.json"},
 		{name: "seeds-empty", args: "simulate good.json --seeds="},
 		{name: "seeds-bad-range", args: "simulate good.json --seeds 9-1"},

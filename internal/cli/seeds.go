@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -51,7 +52,7 @@ func (a *app) simulateSeeds(cmd *cobra.Command, file string, f *simulateFlags, o
 		}
 	}
 	if a.format == "json" {
-		err = a.printJSON(res)
+		err = a.printJSON(printedSeeds{SchemaVersion: 1, Kind: "rehearsals", SeedsResult: res})
 	} else {
 		err = a.printSeeds(file, res)
 	}
@@ -81,7 +82,12 @@ func parseSeeds(cmd *cobra.Command, text string) (from, to uint64, err error) {
 // printSeeds writes the text form of many rehearsals.
 func (a *app) printSeeds(file string, res *sim.SeedsResult) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "Rehearsals of %s with the seeds %d to %d: no AWS call was made, nothing was patched.\n\n", name(file), res.From, res.To)
+	width := a.width(a.stdout)
+	entry := func(format string, args ...any) {
+		fmt.Fprintln(&b, hang(fmt.Sprintf(format, args...), "           ", max(width, minWidth)))
+	}
+	line(&b, width, "  ", "Rehearsals of %s with the seeds %d to %d: no AWS call was made, nothing was patched.", name(file), res.From, res.To)
+	fmt.Fprintln(&b)
 	statuses := map[string]int{}
 	for s, n := range res.Statuses {
 		statuses[string(s)] = n
@@ -90,17 +96,20 @@ func (a *app) printSeeds(file string, res *sim.SeedsResult) error {
 	for o, n := range res.Outcomes {
 		outcomes[string(o)] = n
 	}
-	fmt.Fprintf(&b, "%s, %.2f virtual years\n", patch.Count(res.Seeds, "rehearsal"), res.VirtualYears)
-	fmt.Fprintf(&b, "Runs:      %s\n", strings.Join(tallies(statuses), ", "))
+	fmt.Fprintf(&b, "%s, %s\n", patch.Count(res.Seeds, "rehearsal"), virtual(res))
+	entry("Runs:      %s", strings.Join(tallies(statuses), ", "))
 	for _, s := range slices.Sorted(maps.Keys(res.Ended)) {
 		if s != patch.RunSucceeded {
-			fmt.Fprintf(&b, "           %s: %s\n", s, seedList(res.Ended[s]))
+			entry("           %s: %s", s, seedList(res.Ended[s]))
 		}
 	}
-	fmt.Fprintf(&b, "Instances: %d planned: %s\n", res.Planned, strings.Join(tallies(outcomes), ", "))
-	fmt.Fprintf(&b, "Faults:    %s\n", strings.Join(tallies(res.Faults), ", "))
-	fmt.Fprintf(&b, "Limits:    the longest history has %d of %d events, the largest payload %d of %d bytes\n",
-		res.MaxHistoryEvents, historyLimit, res.MaxPayloadBytes, payloadLimit)
+	planned := fmt.Sprintf("%d planned", res.Planned)
+	if len(outcomes) > 0 {
+		planned += ": " + strings.Join(tallies(outcomes), ", ")
+	}
+	entry("Instances: %s", planned)
+	entry("Faults:    %s", cmp.Or(strings.Join(tallies(res.Faults), ", "), "none"))
+	entry("Limits:    %s", limits(res.MaxHistoryEvents, res.MaxPayloadBytes))
 	if len(res.Failed) == 0 {
 		fmt.Fprintln(&b, "Rules:     none was broken")
 	} else {
@@ -111,7 +120,7 @@ func (a *app) printSeeds(file string, res *sim.SeedsResult) error {
 		if f.Rule == "error" {
 			how = "was not rehearsed"
 		}
-		fmt.Fprintf(&b, "  seed %d %s: %s\n", f.Seed, how, report.Line(f.Detail))
+		line(&b, width, "    ", "  seed %d %s: %s", f.Seed, how, report.Line(f.Detail))
 		if f.Replay != "" {
 			fmt.Fprintf(&b, "    repeat it: %s\n", f.Replay)
 		}
@@ -120,6 +129,15 @@ func (a *app) printSeeds(file string, res *sim.SeedsResult) error {
 		return failed(fmt.Errorf("write the result: %w", err))
 	}
 	return nil
+}
+
+// virtual is how much time was rehearsed.
+func virtual(res *sim.SeedsResult) string {
+	const least = 0.01 // of a year, which is what two decimals show
+	if res.VirtualYears < least {
+		return seconds(res.VirtualSeconds) + " virtual"
+	}
+	return fmt.Sprintf("%.2f virtual years", res.VirtualYears)
 }
 
 // maxSeedsNamed is how many seeds of one ending are named.

@@ -168,7 +168,7 @@ func (a *app) refuse(found []finding, err error) error {
 			return err
 		}
 	} else {
-		printFindings(a.stdout, found)
+		a.printFindings(found)
 	}
 	return &ExitError{Code: ExitInvalid, Err: fmt.Errorf("nothing was rehearsed: %s in what was given", patch.Count(len(found), "error"))}
 }

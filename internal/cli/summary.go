@@ -14,13 +14,6 @@ import (
 	"ec2patch/internal/sim"
 )
 
-// Limits of Step Functions that a rehearsal is measured against.
-// Source: Step Functions quotas, read 2026-11.
-const (
-	historyLimit = 25_000
-	payloadLimit = 262_144
-)
-
 // summary is what the text of one rehearsal is made of.
 type summary struct {
 	file   string
@@ -65,8 +58,12 @@ func reportOf(res *sim.Result) *patch.Report {
 	if res.Report != nil {
 		return res.Report
 	}
+	why := "the run left no report"
+	if res.Failure != "" {
+		why += ": " + report.Line(res.Failure)
+	}
 	return &patch.Report{
-		Run: res.Run, Status: res.Status, StatusReason: "the run left no report", Waves: res.Waves,
+		Run: res.Run, Status: res.Status, StatusReason: why, Waves: res.Waves,
 		Totals: patch.Totals{Planned: res.Planned, Outcomes: res.Outcomes},
 	}
 }
@@ -132,15 +129,19 @@ func line(b *bytes.Buffer, width int, indent, format string, args ...any) {
 
 func printTime(b *bytes.Buffer, res *sim.Result, width int) {
 	fmt.Fprintln(b)
-	line(b, width, "  ", "Time: %s virtual, %s ideal", seconds(res.VirtualSeconds), seconds(res.IdealSeconds))
+	line(b, width, "  ", "Time: %s virtual; one command with SSM's ramp: %s", seconds(res.VirtualSeconds), seconds(res.IdealSeconds))
 	if d := res.DetectionDelaySeconds; d != (sim.Quantiles{}) { // all zero: no command ended
 		line(b, width, "    ", "  an ended command was noticed after %.0f s in the median, %.0f s at the 95th percentile, %.0f s at most", d.P50, d.P95, d.Max)
 	}
-	line(b, width, "  ", "Limits: the longest history has %d of %d events, the largest payload %d of %d bytes",
-		res.MaxHistoryEvents, historyLimit, res.MaxPayloadBytes, payloadLimit)
+	line(b, width, "  ", "Limits: %s", limits(res.MaxHistoryEvents, res.MaxPayloadBytes))
 	if len(res.Faults) > 0 {
 		line(b, width, "  ", "Faults that struck: %s", strings.Join(tallies(res.Faults), ", "))
 	}
+}
+
+// limits measures a rehearsal by what the product allows itself.
+func limits(events, bytes int) string {
+	return fmt.Sprintf("the longest history has %d of %d events, the largest payload %d of %d bytes", events, sim.HistoryLimit, bytes, sim.PayloadLimit)
 }
 
 func printViolations(b *bytes.Buffer, res *sim.Result, replay string, width int) {

@@ -78,7 +78,7 @@ func (a *app) validate(cmd *cobra.Command, files []string) error {
 		if a.format == "text" && len(found) == 0 {
 			fmt.Fprintf(a.stdout, "%s: ok\n", name(f))
 		} else if a.format == "text" {
-			printFindings(a.stdout, found)
+			a.printFindings(found)
 		}
 	}
 	v.Errors = len(v.Findings)
@@ -137,15 +137,16 @@ func findings(file string, ps patch.Problems) []finding {
 	return out
 }
 
-func printFindings(w io.Writer, list []finding) {
+func (a *app) printFindings(list []finding) {
+	width := a.width(a.stdout)
 	for _, f := range list {
 		text := f.Message
 		if f.Value != "" {
 			text = f.Value + " " + text
 		}
-		fmt.Fprintf(w, "%s%s\n", f.place(), text)
+		fmt.Fprintln(a.stdout, fold(f.place()+text, "  ", width))
 		if f.Remedy != "" {
-			fmt.Fprintf(w, "    %s\n", f.Remedy)
+			fmt.Fprintln(a.stdout, fold("    "+f.Remedy, "    ", width))
 		}
 	}
 }

@@ -14,12 +14,21 @@ func (a *app) versionCommand() *cobra.Command {
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if a.format == "json" {
-				return a.printJSON(map[string]string{"version": a.Version, "commit": a.Commit, "go": a.Go})
+				return a.printJSON(built{SchemaVersion: 1, Kind: "version", Version: a.Version, Commit: a.Commit, Go: a.Go})
 			}
 			fmt.Fprint(a.stdout, a.built())
 			return nil
 		},
 	}
+}
+
+// built is what `version --format json` prints.
+type built struct {
+	SchemaVersion int    `json:"schemaVersion"`
+	Kind          string `json:"kind"`
+	Version       string `json:"version"`
+	Commit        string `json:"commit"`
+	Go            string `json:"go"`
 }
 
 // built says as text what was built.

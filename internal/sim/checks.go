@@ -38,11 +38,16 @@ type checks struct {
 	transactItems int
 }
 
+// What the product allows itself: rule R-13.
 const (
-	// maxPayload is what a payload between states may measure, whatever the fleet's size.
-	maxPayloadBytes = 16 << 10
-	// maxHistory is half of what Step Functions allows.
-	maxHistory = 12_500
+	// PayloadLimit is how many bytes a payload between states may measure, whatever the fleet's size. Step Functions
+	// allows 262,144. Source: Step Functions quotas, read 2026-11.
+	PayloadLimit = 16 << 10
+	// HistoryLimit is half of the events that Step Functions allows. Source: Step Functions quotas, read 2026-11.
+	HistoryLimit = 12_500
+)
+
+const (
 	// maxViolations bounds what one rehearsal reports: after the first, the rest is noise.
 	maxViolations = 100
 )
@@ -93,7 +98,7 @@ func (c *checks) event(x *asl.Execution, e *asl.Event) {
 		return
 	}
 	c.maxPayload = size
-	if size > maxPayloadBytes {
+	if size > PayloadLimit {
 		c.violate("R-13", "%s of %s carries %d bytes", e.Type, x.Name, size)
 	}
 }

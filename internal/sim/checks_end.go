@@ -56,8 +56,8 @@ func (c *checks) tooLate(h *human, id string) bool {
 
 // bounds checks the length of the histories and of the whole run: rules 12 and 13, I-52, I-53.
 func (c *checks) bounds(r *rehearsal, res *Result) {
-	if n := res.MaxHistoryEvents; n > maxHistory {
-		c.violate("R-13", "an execution has %d events, %d are ours to use", n, maxHistory)
+	if n := res.MaxHistoryEvents; n > HistoryLimit {
+		c.violate("R-13", "an execution has %d events, %d are ours to use", n, HistoryLimit)
 	}
 	bound := time.Duration(0)
 	for _, run := range c.order {

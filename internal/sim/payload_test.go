@@ -60,8 +60,8 @@ func TestPayloads_manyInstances(t *testing.T) {
 	}
 	for _, kind := range sortedKeys(largest) {
 		t.Logf("%-14s %5d bytes", kind, largest[kind])
-		assert.Less(t, largest[kind], maxPayloadBytes/8, kind)
+		assert.Less(t, largest[kind], PayloadLimit/8, kind)
 	}
 	t.Logf("%d instances planned, %d bytes between states at most", res.Planned, res.MaxPayloadBytes)
-	assert.Less(t, res.MaxPayloadBytes, maxPayloadBytes)
+	assert.Less(t, res.MaxPayloadBytes, PayloadLimit)
 }

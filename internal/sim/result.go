@@ -79,6 +79,8 @@ type Result struct {
 	DetectionDelaySeconds Quantiles             `json:"detectionDelaySeconds"`
 	EstimatedCostUSD      float64               `json:"estimatedCostUSD"`
 
+	// Failure is the error of a run that left no report, and the state in which it struck last.
+	Failure string `json:"-"`
 	// Report is the report as the run wrote it; Files are the artefacts to keep, by name.
 	Report *patch.Report     `json:"-"`
 	Files  map[string][]byte `json:"-"` // report.json, report.csv, report.html, history.json

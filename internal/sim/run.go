@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"ec2patch/internal/asl"
@@ -174,7 +175,7 @@ func (r *rehearsal) result() (*Result, error) {
 			}
 		}
 	} else {
-		res.Status = patch.RunFailed
+		res.Status, res.Failure = patch.RunFailed, r.failure()
 	}
 	stats := r.engine.Stats()
 	res.Executions, res.MaxHistoryEvents, res.MaxPayloadBytes, res.StateTransitions = stats.Executions, stats.MaxEvents, r.checks.maxPayload, stats.Transitions
@@ -192,6 +193,21 @@ func (r *rehearsal) result() (*Result, error) {
 	res.Files["history.json"] = history
 	res.Violations = r.checks.atEnd(r, res)
 	return res, nil
+}
+
+// failure says what the execution failed of: the last error in a state of it,
+// or else the one that it ended with.
+func (r *rehearsal) failure() string {
+	x := r.execution
+	for _, e := range slices.Backward(x.History()) {
+		if code, _ := e.Details["error"].(string); code != "" && e.State != "" {
+			return fmt.Sprintf("state %s: %s: %v", e.State, code, e.Details["cause"])
+		}
+	}
+	if x.Error == "" {
+		return "the execution ended " + string(x.Status)
+	}
+	return x.Error + ": " + x.Cause
 }
 
 // bucket is the data bucket's name.

@@ -88,12 +88,12 @@ func ParseFleet(data []byte) (FleetFile, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&f); err != nil {
-		return FleetFile{}, fmt.Errorf("fleet: %s", strings.TrimPrefix(err.Error(), "json: "))
+		return FleetFile{}, misread(data, err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return FleetFile{}, errors.New("fleet: text after the JSON document")
 	}
-	if err := f.Validate(); err != nil {
+	if err := errors.Join(f.Validate(), noInstances(data)); err != nil {
 		return FleetFile{}, err
 	}
 	return f, nil
