@@ -105,7 +105,9 @@ func TestRun_refusesWhatIsNotValid(t *testing.T) {
 		require.ErrorAs(t, err, &file, what)
 		assert.Equal(t, what, file.What)
 	}
-	_, err := Run(change(func(o *Options) { o.Approve = "perhaps" }))
+	_, err := Run(change(func(o *Options) { o.Fleet = []byte(`{"accounts":{"777777777777":{"regions":{}}}}`) }))
+	assert.ErrorContains(t, err, "fleet file: accounts: "+first+" is in the input and not in the fleet")
+	_, err = Run(change(func(o *Options) { o.Approve = "perhaps" }))
 	assert.ErrorContains(t, err, "perhaps")
 }
 

@@ -300,6 +300,9 @@ func (s *stage) planFleet() error {
 		if s.fleet, err = world.ParseFleet(s.options.Fleet); err != nil {
 			return &FileError{What: "fleet file", Err: err}
 		}
+		if err := described(s.input, s.fleet); err != nil {
+			return &FileError{What: "fleet file", Err: err}
+		}
 		s.input = withUnits(s.input, s.fleet)
 		return nil
 	}
@@ -323,6 +326,18 @@ func (s *stage) planFleet() error {
 	s.fleet.Units = org.Units
 	maps.Copy(s.fleet.Accounts, org.Accounts)
 	return nil
+}
+
+// described refuses a fleet that lacks an account of the input: it would pass for
+// one that is reached and empty, and is mostly a number that was mistyped.
+func described(in patch.Input, f world.FleetFile) error {
+	var problems []error
+	for _, id := range accounts(in) {
+		if _, ok := f.Accounts[id]; !ok {
+			problems = append(problems, fmt.Errorf("accounts: %s is in the input and not in the fleet; an empty account is written %q: {\"regions\": {}}", id, id))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // units lists the input's units, each once, in order.
