@@ -24,8 +24,8 @@ dl.facts dt{color:var(--dim);font-size:13px}
 dl.facts dd{margin:0}
 section{margin:24px 0;padding:20px;background:var(--card);border:1px solid var(--line);border-radius:12px}
 section[aria-label=Recap]{padding:0;background:none;border:0}
-.tiles{display:grid;grid-template-columns:repeat(4,1fr);gap:10px}
-.tile{padding:12px 14px;background:var(--card);border:1px solid var(--line);border-top:4px solid var(--grey);border-radius:10px}
+.tiles{display:flex;flex-wrap:wrap;gap:10px}
+.tile{flex:1 1 22%;padding:12px 14px;background:var(--card);border:1px solid var(--line);border-top:4px solid var(--grey);border-radius:10px}
 .tile.good{border-top-color:var(--green)}
 .tile.warn{border-top-color:var(--orange)}
 .tile.bad{border-top-color:var(--red)}
@@ -77,7 +77,7 @@ summary{cursor:pointer}
 .warning{color:var(--warn);font-size:13px}
 .output summary{color:var(--dim);font-size:13px}
 .output pre{max-height:320px;overflow:auto;margin:6px 0 4px;padding:10px 12px;background:var(--bg);border:1px solid var(--line);border-radius:8px;white-space:pre-wrap}
-.scroll{position:relative;overflow-x:auto;overflow-wrap:normal}
+.scroll{position:relative;overflow-x:auto;overflow-wrap:normal;background:linear-gradient(to right,var(--card) 50%,transparent) 0 0/40px 100% no-repeat local,linear-gradient(to left,var(--card) 50%,transparent) 100% 0/40px 100% no-repeat local,linear-gradient(to right,var(--grey),transparent) 0 0/12px 100% no-repeat,linear-gradient(to left,var(--grey),transparent) 100% 0/12px 100% no-repeat}
 table{width:100%;border-collapse:collapse;font-size:14px}
 th{color:var(--dim);font-size:13px;font-weight:500;text-align:left;white-space:nowrap}
 th,td{padding:6px 14px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}
@@ -110,7 +110,9 @@ header,main,footer{padding-left:12px;padding-right:12px}
 header{padding-top:20px}
 h1{font-size:23px}
 section{padding:14px}
-.tiles{grid-template-columns:repeat(2,1fr)}
+.tile{flex-basis:40%}
+th,td{padding-right:9px}
+th.wide,td.wide{display:none}
 .group>summary{grid-template-columns:52px 1fr auto;gap:2px 10px}
 .group>summary .why{grid-column:2/4}
 .group>summary .where{display:none}

@@ -121,9 +121,9 @@ func checkPerson(field, text string, limit int, required bool) (string, string) 
 }
 
 // sameCode compares what was typed with the code, in constant time. The case of
-// the letters and the space around it do not matter.
+// the letters and spaces do not matter.
 func sameCode(typed, code string) bool {
-	return subtle.ConstantTimeCompare([]byte(strings.ToLower(strings.TrimSpace(typed))), []byte(code)) == 1
+	return subtle.ConstantTimeCompare([]byte(strings.ToLower(strings.Join(strings.Fields(typed), ""))), []byte(code)) == 1
 }
 
 // cleanText makes text from outside harmless wherever it is shown: one line of

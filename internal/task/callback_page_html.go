@@ -67,17 +67,25 @@ func (q *questionView) html() markup.Part {
 
 // counts are the numbers of the plan, large.
 func (q *questionView) counts() markup.Part {
-	instances := "instances"
+	instances := several(q.Instances, "instance")
 	if q.Scan {
-		instances = "instances, scan only"
+		instances += ", scan only"
 	}
 	return markup.El("dl", markup.Class("tiles"), markup.Text("\n"), markup.Lines(
 		markup.El("div", markup.Class("main"), term(instances, q.Instances)),
-		markup.El("div", term("accounts", q.Accounts)),
-		markup.El("div", term("regions", q.Regions)),
+		markup.El("div", term(several(q.Accounts, "account"), q.Accounts)),
+		markup.El("div", term(several(q.Regions, "region"), q.Regions)),
 		markup.El("div", term("matched, but left out", q.Excluded)),
-		markup.El("div", markup.If(q.UnreachableCount != "0", markup.Class("warn")), term("account-regions not reached", q.UnreachableCount)),
+		markup.El("div", markup.If(q.UnreachableCount != "0", markup.Class("warn")), term(several(q.UnreachableCount, "account-region")+" not reached", q.UnreachableCount)),
 	))
+}
+
+// several is the word below a number.
+func several(number, word string) string {
+	if number == "1" {
+		return word
+	}
+	return word + "s"
 }
 
 func (q *questionView) facts() markup.Part {

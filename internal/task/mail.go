@@ -156,9 +156,14 @@ func effectText(w patch.IndexWave) string {
 	return "installs patches, instances restart if a patch needs it"
 }
 
-// limitText says what a wave may cost before it is stopped.
+// limitText says what a wave may cost before it is stopped. A limit of accounts
+// that the wave has not, is none.
 func limitText(w patch.IndexWave) string {
-	return fmt.Sprintf("stops above %s or %s", patch.Count(w.FailLimit, "failed instance"), patch.Count(w.AccountsMax, "failed account"))
+	text := "stops above " + patch.Count(w.FailLimit, "failed instance")
+	if accounts, _ := countPlaces(w); w.AccountsMax < accounts {
+		text += " or " + patch.Count(w.AccountsMax, "failed account")
+	}
+	return text
 }
 
 // notableText names single instances that one should know of.
