@@ -350,31 +350,35 @@ func (s *Send) checkApproval(ctx context.Context, st *state) error {
 
 // loadPlan reads the plan that the run was frozen with, and no other.
 func loadPlan(ctx context.Context, objects Objects, run patch.RunID, digest string) (patch.Index, error) {
-	x, err := loadIndex(ctx, objects, run)
-	if err == nil && x.Digest != digest {
+	x, found, err := findIndex(ctx, objects, run)
+	if err == nil && (!found || x.Digest != digest) {
 		return x, fmt.Errorf("%w: the plan of run %s is not the one that was frozen", patch.ErrTampered, run)
 	}
 	return x, err
 }
 
 func loadIndex(ctx context.Context, objects Objects, run patch.RunID) (patch.Index, error) {
-	var x patch.Index
-	data, found, err := objects.Fetch(ctx, patch.IndexObject(run))
-	if err != nil {
-		return x, err
-	}
-	if !found {
+	x, found, err := findIndex(ctx, objects, run)
+	if err == nil && !found {
 		return x, fmt.Errorf("%w: run %s has no plan", patch.ErrInternal, run)
 	}
+	return x, err
+}
+
+func findIndex(ctx context.Context, objects Objects, run patch.RunID) (x patch.Index, found bool, err error) {
+	data, found, err := objects.Fetch(ctx, patch.IndexObject(run))
+	if err != nil || !found {
+		return x, found, err
+	}
 	if err := json.Unmarshal(data, &x); err != nil {
-		return x, fmt.Errorf("%w: plan of run %s: %w", patch.ErrTampered, run, err)
+		return x, true, fmt.Errorf("%w: plan of run %s: %w", patch.ErrTampered, run, err)
 	}
 	sealed := x.Digest
 	if err := x.Seal(); err != nil {
-		return x, err
+		return x, true, err
 	}
 	if x.Digest != sealed {
-		return x, fmt.Errorf("%w: the plan of run %s does not have its digest", patch.ErrTampered, run)
+		return x, true, fmt.Errorf("%w: the plan of run %s does not have its digest", patch.ErrTampered, run)
 	}
-	return x, nil
+	return x, true, nil
 }

@@ -68,6 +68,48 @@ func TestClose_pendingSend(t *testing.T) {
 	}
 }
 
+// A run whose plan somebody has removed or edited is brought to its end all the
+// same: its commands are cancelled, its lease runs out, and its report says so.
+func TestClose_planLost(t *testing.T) {
+	tests := []struct {
+		name    string
+		lose    func(s *site)
+		planned int
+	}{
+		{"removed", func(s *site) { delete(s.bucket.localObjects, patch.IndexObject(siteRun)) }, 6},
+		{"no plan at all", func(s *site) { s.bucket.localObjects[patch.IndexObject(siteRun)] = []byte("x") }, 6},
+		{"another one, sealed", func(s *site) {
+			s.index.Waves[0].Targets[0].Planned = 1
+			s.storeIndex(true)
+		}, 6},
+		{"index and leaf removed", func(s *site) {
+			delete(s.bucket.localObjects, patch.IndexObject(siteRun))
+			delete(s.bucket.localObjects, patch.LeafObject(s.target))
+		}, 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSite(t, 6, serial)
+			s.must(s.send()) // two of six
+			test.lose(s)
+			out, r := s.report(task.VerifyInput{Task: "close", Status: "ABORTED"})
+			assert.Equal(t, "done", out.Next)
+			assert.Equal(t, patch.RunFailed, r.Status)
+			assert.Contains(t, r.StatusReason, "is not the plan that was frozen")
+			assert.Contains(t, r.StatusReason, "stopped by hand")
+			assert.Len(t, r.Instances, test.planned)
+			assert.Equal(t, []string{"cmd-1 []"}, s.spoke.cancels)
+			var lease patch.Lease
+			s.load(patch.LeaseKey(s.target.Account, s.target.Region), &lease)
+			assert.False(t, s.now.Before(lease.Expires), "nobody has to wait for it")
+			var run patch.RunRow
+			s.load(patch.RunKey(siteRun), &run)
+			assert.Equal(t, patch.RunFailed, run.Status)
+			assert.Equal(t, s.now, run.Ended)
+		})
+	}
+}
+
 // A run that was closed and whose execution is redriven sends nothing more, asks
 // nobody, and goes straight to the report that stands.
 func TestClose_thenRedriven(t *testing.T) {

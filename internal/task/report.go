@@ -93,6 +93,9 @@ func (f *folder) finishReport(ctx context.Context, slices [][]piece) (ReportOutp
 	doubts := f.upholdDoubts(r)
 	if f.run.Settled.IsZero() {
 		status, why := f.status(r, doubts)
+		if f.lost {
+			status, why = patch.RunFailed, appended(planLost, why)
+		}
 		if err := f.conclude(ctx, status, why); err != nil {
 			return ReportOutput{}, err
 		}
@@ -135,7 +138,7 @@ func (f *folder) conclude(ctx context.Context, status patch.RunStatus, why strin
 func (f *folder) close(ctx context.Context) error {
 	f.run.Ended = f.run.Settled
 	writes := []Write{{How: Delete, Key: patch.OpenRunKey(f.in.Run)}}
-	if f.run.Digest != "" {
+	if f.run.Digest != "" && !f.lost {
 		input, _, err := loadInput(ctx, f.Objects, f.in.Run)
 		if err != nil {
 			return err

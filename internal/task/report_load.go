@@ -3,6 +3,7 @@ package task
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -18,6 +19,7 @@ type folder struct {
 	found  bool
 	abort  *patch.Abort
 	index  patch.Index
+	lost   bool // the index is made of rows
 	waves  map[string]patch.WaveRow
 	counts map[string]patch.Counters // by wave, the whole run's under WholeRun
 	asked  []patch.Approval
@@ -47,10 +49,14 @@ func (f *folder) loadPlan(ctx context.Context) error {
 		return f.loadRefused(ctx)
 	}
 	var err error
-	if f.index, err = loadPlan(ctx, f.Objects, f.in.Run, f.run.Digest); err != nil {
-		return err
+	f.index, err = loadPlan(ctx, f.Objects, f.in.Run, f.run.Digest)
+	switch {
+	case errors.Is(err, patch.ErrTampered):
+		err = f.rowsAsPlan(ctx)
+	case err == nil:
+		err = f.loadWaves(ctx)
 	}
-	if err := f.loadWaves(ctx); err != nil {
+	if err != nil {
 		return err
 	}
 	return f.loadApprovals(ctx)
