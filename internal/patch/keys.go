@@ -127,6 +127,12 @@ func LooksObject(t Target) string {
 	return Prefix(t.Run) + looksFolder + "/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + ".json"
 }
 
+// PublicResultObject is a copy of the result that counts, where other programs
+// read it. Nothing here believes it.
+func PublicResultObject(t Target) string {
+	return Prefix(t.Run) + resultsFolder + "/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + ".json"
+}
+
 // ResultObject holds the outcomes of one target. It is named by its hash: what is
 // another result stands elsewhere, and the target's row tells which one counts.
 func ResultObject(t Target, hash string) string {

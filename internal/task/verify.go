@@ -100,7 +100,7 @@ func (v *Verify) verify(ctx context.Context, in TargetInput) (Answer, error) {
 		return Answer{}, err
 	}
 	if st.row.Status == patch.TargetVerified {
-		return done(), nil
+		return done(), v.publish(ctx, st)
 	}
 	now := v.Now().UTC()
 	first := !st.row.Verifying.Set()
@@ -148,7 +148,20 @@ func (v *Verify) settle(ctx context.Context, st *state, result TargetResult, dat
 	if err := v.Objects.Store(ctx, patch.ResultObject(st.target, hash), "application/json", data); err != nil {
 		return Answer{}, err
 	}
-	return done(), v.finish(ctx, st, result, hash)
+	if err := v.finish(ctx, st, result, hash); err != nil {
+		return Answer{}, err
+	}
+	return done(), v.Objects.Store(ctx, patch.PublicResultObject(st.target), "application/json", data)
+}
+
+// publish copies a result that is booked to where other programs read it, for an
+// attempt that died before it did.
+func (v *Verify) publish(ctx context.Context, st *state) error {
+	data, found, err := fetchProven(ctx, v.Objects, st.target, st.row.ResultHash)
+	if err != nil || !found {
+		return err
+	}
+	return v.Objects.Store(ctx, patch.PublicResultObject(st.target), "application/json", data)
 }
 
 // look judges the instances that are not settled yet.

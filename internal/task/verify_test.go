@@ -449,3 +449,24 @@ func TestVerify_pendingSend(t *testing.T) {
 	assert.Equal(t, 1, s.row().Bad)
 	assert.Len(t, s.sent, 1)
 }
+
+// Other programs read a target's result where it always stands: the one that was
+// booked, also when the attempt that booked it died before the copy.
+func TestVerify_publicResult(t *testing.T) {
+	for _, dies := range []bool{false, true} {
+		s := through(t, 1)
+		s.patched(instance(0))
+		s.now = s.now.Add(20 * time.Minute)
+		public := patch.PublicResultObject(s.target)
+		if dies {
+			s.table.lose = func([]task.Write) error { s.table.lose = nil; return patch.ErrUnavailable }
+			_, err := s.verify("verify")
+			require.Error(t, err)
+			require.Equal(t, patch.TargetVerified, s.row().Status, "it booked")
+			require.NotContains(t, s.bucket.localObjects, public)
+			s.bucket.localObjects[public] = []byte("planted")
+		}
+		s.verified()
+		assert.Equal(t, s.row().ResultHash, patch.Digest(s.bucket.localObjects[public]))
+	}
+}
