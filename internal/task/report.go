@@ -36,19 +36,19 @@ func (v *Verify) report(ctx context.Context, in VerifyInput) (ReportOutput, erro
 	case ended && !rebuild:
 		return f.done(), nil
 	}
-	if err := f.loadPlan(ctx); err != nil {
-		return ReportOutput{}, err
-	}
-	slices := slicesOf(piecesOf(f.index))
 	from := max(in.Cursor, 0)
 	if in.Task == "close" {
 		from = f.run.Folded
 	}
-	if from == 0 && !rebuild {
+	if from == 0 && !rebuild { // whatever became of the plan
 		if err := f.giveUp(ctx); err != nil {
 			return ReportOutput{}, err
 		}
 	}
+	if err := f.loadPlan(ctx); err != nil {
+		return ReportOutput{}, err
+	}
+	slices := slicesOf(piecesOf(f.index))
 	for started := f.Now(); from < len(slices)-1; {
 		if _, err := f.storeSlice(ctx, slices[from], from); err != nil {
 			return ReportOutput{}, err
