@@ -77,7 +77,7 @@ func (a *app) start(cmd *cobra.Command, file string, f *runFlags) error {
 		return usage(cmd, err.Error())
 	}
 	if found, err := a.problems(file, data); err != nil || len(found) > 0 {
-		return a.notStarted(found, err)
+		return a.refuse(found, err, notStarted)
 	}
 	ctx := cmd.Context()
 	runs, err := a.Runs(ctx, machine)
@@ -97,7 +97,7 @@ func (a *app) start(cmd *cobra.Command, file string, f *runFlags) error {
 		return failed(err)
 	}
 	if found, err := a.problems(file, mine); err != nil || len(found) > 0 {
-		return a.notStarted(found, err)
+		return a.refuse(found, err, notStarted)
 	}
 	in, err := a.Parse(mine)
 	if err != nil {
@@ -154,20 +154,8 @@ func (a *app) checkRun(cmd *cobra.Command, file string, f *runFlags) (hub.Machin
 	return machine, nil
 }
 
-// notStarted tells that an input cannot be run.
-func (a *app) notStarted(found []finding, err error) error {
-	if err != nil {
-		return err
-	}
-	if a.format == "json" {
-		if err := a.printJSON(validation{SchemaVersion: 1, Kind: "validation", Files: 1, Errors: len(found), Findings: found}); err != nil {
-			return err
-		}
-	} else {
-		a.printFindings(found)
-	}
-	return &ExitError{Code: ExitInvalid, Err: fmt.Errorf("nothing was started: %s in the input", patch.Count(len(found), "error"))}
-}
+// notStarted is the end of a run whose input is not valid.
+const notStarted = "nothing was started: %s in the input"
 
 // with is an input with some of its texts set. All else stays as it is written:
 // what it leaves out, the hub fills in from its own parameters.

@@ -77,7 +77,7 @@ func (a *app) simulate(cmd *cobra.Command, file string, f *simulateFlags) error 
 		return err
 	}
 	if found, err := a.problems(file, o.Input); err != nil || len(found) > 0 {
-		return a.refuse(found, err)
+		return a.refuse(found, err, notRehearsed)
 	}
 	if cmd.Flags().Changed("seeds") {
 		return a.simulateSeeds(cmd, file, f, o)
@@ -119,7 +119,7 @@ func (a *app) options(cmd *cobra.Command, file string, f *simulateFlags) (sim.Op
 			return o, usage(cmd, err.Error())
 		}
 		if in.what != "" && len(bytes.TrimSpace(data)) == 0 {
-			return o, a.refuse([]finding{{File: name(in.name), Message: "the " + in.what + " is empty"}}, nil)
+			return o, a.refuse([]finding{{File: name(in.name), Message: "the " + in.what + " is empty"}}, nil, notRehearsed)
 		}
 		*in.to = data
 	}
@@ -158,8 +158,12 @@ func (a *app) checkFaults(cmd *cobra.Command, text string) error {
 	return nil
 }
 
-// refuse tells that an input cannot be rehearsed.
-func (a *app) refuse(found []finding, err error) error {
+// notRehearsed is the end of a rehearsal whose input is not valid.
+const notRehearsed = "nothing was rehearsed: %s in what was given"
+
+// refuse tells what is wrong with an input; nothing says what was not done then,
+// and where the errors are.
+func (a *app) refuse(found []finding, err error, nothing string) error {
 	if err != nil {
 		return err
 	}
@@ -170,7 +174,7 @@ func (a *app) refuse(found []finding, err error) error {
 	} else {
 		a.printFindings(found)
 	}
-	return &ExitError{Code: ExitInvalid, Err: fmt.Errorf("nothing was rehearsed: %s in what was given", patch.Count(len(found), "error"))}
+	return &ExitError{Code: ExitInvalid, Err: fmt.Errorf(nothing, patch.Count(len(found), "error"))}
 }
 
 func (a *app) simulateOne(cmd *cobra.Command, file string, f *simulateFlags, o sim.Options) error {
@@ -245,11 +249,11 @@ func (a *app) rehearsalError(file string, f *simulateFlags, err error) error {
 	}
 	var bad *sim.FileError
 	if errors.As(err, &bad) {
-		return a.refuse(fileFindings(f, bad), nil)
+		return a.refuse(fileFindings(f, bad), nil, notRehearsed)
 	}
 	var ps patch.Problems
 	if errors.As(err, &ps) {
-		return a.refuse(findings(file, ps), nil)
+		return a.refuse(findings(file, ps), nil, notRehearsed)
 	}
 	return failed(fmt.Errorf("the rehearsal failed: %s", report.Block(err.Error())))
 }

@@ -437,8 +437,12 @@ func (s *Send) reconcile(ctx context.Context, st *state) (Answer, error) {
 		return Answer{}, fmt.Errorf("%w: batch %d has no intent", patch.ErrTampered, st.row.Pending)
 	}
 	// Only the machine's own waits count: the clocks of two functions may differ by
-	// more than the window.
-	if left := visibility - time.Duration(st.waited-in.Waited)*time.Second; left > 0 {
+	// more than the window. After a redrive they may count from nothing again.
+	waited := st.waited - in.Waited
+	if waited < 0 {
+		waited = st.waited
+	}
+	if left := visibility - time.Duration(waited)*time.Second; left > 0 {
 		return wait(left), nil
 	}
 	spoke, err := s.Spokes.Spoke(ctx, st.target)

@@ -610,3 +610,18 @@ func TestSend_lateSenderSendsNothing(t *testing.T) {
 		}
 	}
 }
+
+// A redrive may count the machine's waits from nothing again: the window begins
+// anew then, and is no longer for that.
+func TestSend_lostBeforeARedrive(t *testing.T) {
+	s := newSite(t, 1)
+	s.now = s.now.Add(2 * time.Hour)
+	s.answers = []answer{{err: errNoAnswer}}
+	require.Equal(t, 210, s.must(s.send()).Seconds)
+	s.began = s.now
+	assert.Equal(t, task.Answer{Next: "wait", Seconds: 210, Waited: 210}, s.must(s.send()))
+	s.now = s.now.Add(210 * time.Second)
+	s.sendAll()
+	assert.Len(t, s.sent, 1)
+	assert.True(t, s.intents()[0].Lost)
+}
