@@ -1,6 +1,7 @@
 package task_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -154,4 +155,29 @@ func TestFreeze_closed(t *testing.T) {
 	assert.ErrorContains(t, err, "stopped by hand")
 	assert.Empty(t, s.run().Digest)
 	assert.NotContains(t, s.bucket.localObjects, patch.IndexObject(siteRun))
+}
+
+// locked is a bucket whose plans cannot be read.
+type locked struct{ *bucket }
+
+func (l locked) Fetch(ctx context.Context, key string) ([]byte, bool, error) {
+	if key == patch.IndexObject(siteRun) {
+		return nil, false, patch.ErrAccessDenied
+	}
+	return l.bucket.Fetch(ctx, key)
+}
+
+// A close that cannot read the plan fails, and is called again. What is at work is
+// cancelled all the same, and the lease let go.
+func TestClose_planLocked(t *testing.T) {
+	s := newSite(t, 6, serial)
+	s.must(s.send())
+	v := s.verifier()
+	v.Objects = locked{s.bucket}
+	_, err := v.Handle(t.Context(), task.VerifyInput{Task: "close", Run: siteRun, Status: "ABORTED"})
+	require.ErrorIs(t, err, patch.ErrAccessDenied)
+	assert.Equal(t, []string{"cmd-1 []"}, s.spoke.cancels)
+	var lease patch.Lease
+	s.load(patch.LeaseKey(s.target.Account, s.target.Region), &lease)
+	assert.False(t, s.now.Before(lease.Expires))
 }
