@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -19,23 +18,35 @@ type SendSSM interface {
 	SendCommand(context.Context, *ssm.SendCommandInput, ...func(*ssm.Options)) (*ssm.SendCommandOutput, error)
 }
 
-// Send opens a session that can do nothing but send to this batch, and sends once.
-func (s *Spokes) Send(ctx context.Context, t patch.Target, c task.Command) (patch.CommandID, error) {
-	policy, err := s.sendPolicy(t, c.IDs)
+// Session opens a session that can do nothing but send to these instances.
+func (s *Spokes) Session(ctx context.Context, t patch.Target, ids []patch.InstanceID) (task.Session, error) {
+	policy, err := s.sendPolicy(t, ids)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	creds, err := s.assume(ctx, t.Run, t.Account, policy, sendSessionSeconds)
 	if err != nil {
-		return "", refusedBefore(err)
+		return nil, refusedBefore(err)
 	}
-	out, err := s.Connect(creds, string(t.Region)).Sending.SendCommand(ctx, &ssm.SendCommandInput{
+	return &sending{target: t, client: s.Connect(creds, string(t.Region)).Sending}, nil
+}
+
+// sending is a session that sends.
+type sending struct {
+	target patch.Target
+	client SendSSM
+}
+
+// Send sends one command to one instance, once. MaxConcurrency and MaxErrors mean nothing for a command of one
+// instance; they are given so that the account's owner does not have to know their defaults.
+func (s *sending) Send(ctx context.Context, c task.Command) (patch.CommandID, error) {
+	out, err := s.client.SendCommand(ctx, &ssm.SendCommandInput{
 		DocumentName:   aws.String(patch.Document),
-		InstanceIds:    stringsOf(c.IDs),
+		InstanceIds:    []string{string(c.Instance)},
 		Comment:        &c.Marker,
-		MaxConcurrency: aws.String(strconv.Itoa(c.MaxConcurrency)),
-		MaxErrors:      aws.String(strconv.Itoa(c.MaxErrors)),
-		TimeoutSeconds: aws.Int32(int32(c.TimeoutSeconds)),
+		MaxConcurrency: aws.String("1"),
+		MaxErrors:      aws.String("0"),
+		TimeoutSeconds: aws.Int32(int32(c.DeliverySeconds)),
 		Parameters: map[string][]string{
 			"Operation":    {string(c.Operation)},
 			"RebootOption": {string(c.RebootOption)},
@@ -43,10 +54,10 @@ func (s *Spokes) Send(ctx context.Context, t patch.Target, c task.Command) (patc
 		},
 	})
 	if err != nil {
-		return "", sendError(err, t)
+		return "", sendError(err, s.target)
 	}
 	if out.Command == nil || aws.ToString(out.Command.CommandId) == "" {
-		return "", fmt.Errorf("send to %s/%s: %w: SSM answered without a command id", t.Account, t.Region, patch.ErrUnavailable)
+		return "", fmt.Errorf("send to %s/%s: %w: SSM answered without a command id", s.target.Account, s.target.Region, patch.ErrUnavailable)
 	}
 	return patch.CommandID(*out.Command.CommandId), nil
 }
@@ -75,28 +86,21 @@ func sendError(err error, t patch.Target) error {
 // maxSessionPolicy is STS's limit, in characters. Source: STS AssumeRole Policy, read 2026-11.
 const maxSessionPolicy = 2048
 
-// sendPolicy limits the session to the batch: its very instances while they fit,
-// else the document and the instances of the account and region.
+// sendPolicy limits the session to the patch document and these very instances.
 func (s *Spokes) sendPolicy(t patch.Target, ids []patch.InstanceID) (string, error) {
-	document := fmt.Sprintf("arn:%s:ssm:%s::document/%s", s.Partition, t.Region, patch.Document)
-	instance := fmt.Sprintf("arn:%s:ec2:%s:%s:instance/", s.Partition, t.Region, t.Account)
-	exact := []string{document}
+	resources := []string{fmt.Sprintf("arn:%s:ssm:%s::document/%s", s.Partition, t.Region, patch.Document)}
 	for _, id := range ids {
-		exact = append(exact, instance+string(id))
+		resources = append(resources, fmt.Sprintf("arn:%s:ec2:%s:%s:instance/%s", s.Partition, t.Region, t.Account, id))
 	}
-	for _, resources := range [][]string{exact, {document, instance + "*"}} {
-		policy, err := json.Marshal(map[string]any{
-			"Version":   "2012-10-17",
-			"Statement": []map[string]any{{"Effect": "Allow", "Action": "ssm:SendCommand", "Resource": resources}},
-		})
-		if err != nil {
-			return "", fmt.Errorf("%w: session policy: %w", patch.ErrInternal, err)
-		}
-		if len(policy) <= maxSessionPolicy {
-			return string(policy), nil
-		}
+	policy, err := json.Marshal(map[string]any{
+		"Version":   "2012-10-17",
+		"Statement": []map[string]any{{"Effect": "Allow", "Action": "ssm:SendCommand", "Resource": resources}},
+	})
+	if err != nil || len(policy) > maxSessionPolicy {
+		return "", fmt.Errorf("%w: session policy for %d instances of %s/%s has %d characters: %w",
+			patch.ErrInternal, len(ids), t.Account, t.Region, len(policy), err)
 	}
-	return "", fmt.Errorf("%w: session policy of %s/%s is too long", patch.ErrInternal, t.Account, t.Region)
+	return string(policy), nil
 }
 
 var _ task.Sender = (*Spokes)(nil)

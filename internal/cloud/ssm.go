@@ -112,29 +112,16 @@ func toInt[N ~int32 | ~int64](n *N) *int {
 	return &v
 }
 
-// Progress reads the counters of commands: of one by its id, of several in one
-// listing of the patch document's commands since then.
-func (s *Spoke) Progress(ctx context.Context, since time.Time, ids []patch.CommandID) (map[patch.CommandID]task.Progress, error) {
-	in := &ssm.ListCommandsInput{MaxResults: aws.Int32(ssmPage)}
-	switch len(ids) {
-	case 0:
-		return nil, nil
-	case 1:
-		in.CommandId = aws.String(string(ids[0]))
-	default:
-		in.Filters = patchCommandsSince(since)
-	}
-	found := make(map[patch.CommandID]task.Progress, len(ids))
-	err := s.commands(ctx, in, func(c types.Command) bool {
-		id := patch.CommandID(aws.ToString(c.CommandId))
-		if slices.Contains(ids, id) {
-			found[id] = task.Progress{Ended: ended(c.Status), Targets: int(c.TargetCount), Completed: int(c.CompletedCount)}
+// Executing lists our commands that have not ended, as far as SSM shows it.
+func (s *Spoke) Executing(ctx context.Context, since time.Time) (map[patch.CommandID]bool, error) {
+	found := map[patch.CommandID]bool{}
+	filters := append(patchCommandsSince(since), types.CommandFilter{Key: types.CommandFilterKeyExecutionStage, Value: aws.String("Executing")})
+	err := s.commands(ctx, &ssm.ListCommandsInput{MaxResults: aws.Int32(ssmPage), Filters: filters}, func(c types.Command) bool {
+		if !ended(c.Status) {
+			found[patch.CommandID(aws.ToString(c.CommandId))] = true
 		}
-		return len(found) == len(ids)
+		return false
 	})
-	if code(err) == "InvalidCommandId" {
-		return found, nil
-	}
 	return found, err
 }
 
@@ -176,38 +163,42 @@ func ended(s types.CommandStatus) bool {
 	return false
 }
 
-// Invocations lists a command's instances with their status.
-func (s *Spoke) Invocations(ctx context.Context, id patch.CommandID) ([]patch.Invocation, error) {
-	var all []patch.Invocation
+// Invocation reads what a command does on its one instance. A page may be empty and not the last.
+func (s *Spoke) Invocation(ctx context.Context, id patch.CommandID) (patch.Invocation, bool, error) {
 	var next *string
 	for range maxSSMPages {
 		out, err := s.clients.SSM.ListCommandInvocations(ctx, &ssm.ListCommandInvocationsInput{CommandId: aws.String(string(id)), MaxResults: aws.Int32(ssmPage), NextToken: next})
+		if code(err) == "InvalidCommandId" {
+			return patch.Invocation{}, false, nil
+		}
 		if err != nil {
-			return nil, wrap(err, "read invocations of command %s", id)
+			return patch.Invocation{}, false, wrap(err, "read command %s", id)
 		}
 		for _, i := range out.CommandInvocations {
-			all = append(all, patch.Invocation{
-				InstanceID: patch.InstanceID(aws.ToString(i.InstanceId)), Status: string(i.Status),
+			return patch.Invocation{
+				InstanceID: patch.InstanceID(aws.ToString(i.InstanceId)), Command: id, Status: string(i.Status),
 				Details: strings.ReplaceAll(aws.ToString(i.StatusDetails), " ", ""),
-			})
+			}, true, nil
 		}
 		if next = out.NextToken; aws.ToString(next) == "" {
-			return all, nil
+			return patch.Invocation{}, false, nil
 		}
 	}
-	return nil, fmt.Errorf("read invocations of command %s: %w: more than %d pages", id, patch.ErrInternal, maxSSMPages)
+	return patch.Invocation{}, false, fmt.Errorf("read command %s: %w: more than %d pages", id, patch.ErrUnavailable, maxSSMPages)
 }
 
-// ByMarker looks for our command among those requested since.
-func (s *Spoke) ByMarker(ctx context.Context, marker string, since time.Time) (id patch.CommandID, found bool, err error) {
+// Marked looks for our commands by their comments among those requested since.
+func (s *Spoke) Marked(ctx context.Context, markers []string, since time.Time) (map[string]task.Accepted, error) {
+	found := map[string]task.Accepted{}
 	in := &ssm.ListCommandsInput{MaxResults: aws.Int32(ssmPage), Filters: patchCommandsSince(since)}
-	err = s.commands(ctx, in, func(c types.Command) bool {
-		if aws.ToString(c.Comment) == marker {
-			id, found = patch.CommandID(aws.ToString(c.CommandId)), true
+	err := s.commands(ctx, in, func(c types.Command) bool {
+		comment := aws.ToString(c.Comment)
+		if marker, _, ok := strings.Cut(comment, "."); ok && slices.Contains(markers, marker) {
+			found[comment] = task.Accepted{ID: patch.CommandID(aws.ToString(c.CommandId)), At: aws.ToTime(c.RequestedDateTime).UTC()}
 		}
-		return found
+		return false
 	})
-	return id, found, err
+	return found, err
 }
 
 // Output is the end of what the patch step of the instance's platform printed.
@@ -243,12 +234,8 @@ func (s *Spoke) invocation(ctx context.Context, id patch.CommandID, instance pat
 	return out, wrap(err, "read command %s on %s", id, instance)
 }
 
-// Cancel asks SSM to stop a command on these instances, or as a whole.
-func (s *Spoke) Cancel(ctx context.Context, id patch.CommandID, ids []patch.InstanceID) error {
-	in := &ssm.CancelCommandInput{CommandId: aws.String(string(id))}
-	if len(ids) > 0 {
-		in.InstanceIds = stringsOf(ids)
-	}
-	_, err := s.clients.SSM.CancelCommand(ctx, in)
+// Cancel asks SSM to stop a command on its instance.
+func (s *Spoke) Cancel(ctx context.Context, id patch.CommandID, instance patch.InstanceID) error {
+	_, err := s.clients.SSM.CancelCommand(ctx, &ssm.CancelCommandInput{CommandId: aws.String(string(id)), InstanceIds: []string{string(instance)}})
 	return wrap(err, "cancel command %s", id)
 }

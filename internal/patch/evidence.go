@@ -24,7 +24,8 @@ type Invocation struct {
 	Status     string     `json:"s"`           // Pending, InProgress, Delayed, Success, Cancelled, TimedOut, Failed, Cancelling
 	Details    string     `json:"d,omitempty"` // SSM's StatusDetails without spaces
 	Ran        bool       `json:"r,omitempty"` // it was seen running, or has ended on the instance
-	Seen       time.Time  `json:"e,omitzero"`  // when it was first seen to have ended badly
+	Command    CommandID  `json:"c,omitempty"`
+	Seen       time.Time  `json:"e,omitzero"` // when it was first seen to have ended
 }
 
 // Terminal tells whether the status is final.

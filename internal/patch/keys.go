@@ -36,6 +36,26 @@ func SendPrefix(t Target) string {
 	return "SEND#" + t.Wave + "#" + string(t.Account) + "#" + string(t.Region) + "#"
 }
 
+// TryKey is the journal of one send of an intent.
+func TryKey(t Target, batch, i int) Key {
+	return Key{PK: "RUN#" + string(t.Run), SK: fmt.Sprintf("%s%03d", TryPrefix(t, batch), i)}
+}
+
+// TryPrefix starts the sort keys of an intent's journal.
+func TryPrefix(t Target, batch int) string {
+	return "TRY#" + t.Wave + "#" + string(t.Account) + "#" + string(t.Region) + fmt.Sprintf("#%04d#", batch)
+}
+
+// LookKey is what one poll of a target has found, counted from 1.
+func LookKey(t Target, look int) Key {
+	return Key{PK: "RUN#" + string(t.Run), SK: fmt.Sprintf("%s%05d", LookPrefix(t), look)}
+}
+
+// LookPrefix starts the sort keys of what the polls of a target have found.
+func LookPrefix(t Target) string {
+	return "LOOK#" + t.Wave + "#" + string(t.Account) + "#" + string(t.Region) + "#"
+}
+
 // WaveKey holds the counters of a wave, or of the whole run under WholeRun.
 func WaveKey(run RunID, wave string) Key { return Key{PK: "RUN#" + string(run), SK: "WAVE#" + wave} }
 

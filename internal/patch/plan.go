@@ -59,6 +59,7 @@ type Leaf struct {
 	CommandTimeoutSeconds int               `json:"commandTimeoutSeconds"`
 	Concurrency           int               `json:"concurrency"`
 	ErrorLimit            int               `json:"errorLimit"`
+	SlowStart             bool              `json:"slowStart"`
 	OptOutTag             string            `json:"optOutTag"`
 	Filters               *Filters          `json:"filters,omitempty"` // of the wave, unless it names its instances
 	Instances             []PlannedInstance `json:"instances"`
@@ -189,8 +190,11 @@ func SnapshotID(t Target) string {
 	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
 }
 
-// Marker tells our commands from others: it is the comment of the command of
-// one batch. At most 100 characters. Source: SSM SendCommand Comment, read 2026-11.
+// Marker tells our commands from others: it begins the comment of every command of one intent.
 func Marker(t Target, batch int) string {
 	return fmt.Sprintf("ec2patch %s b%d", Digest([]byte(string(t.Run) + "\x00" + t.Wave + "\x00" + string(t.Account) + "\x00" + string(t.Region)))[:40], batch)
 }
+
+// SendMarker is the comment of the command at place i of an intent. At most 100 characters. Source: SSM SendCommand
+// Comment, read 2026-11.
+func SendMarker(marker string, i int) string { return fmt.Sprintf("%s.%d", marker, i) }

@@ -1,6 +1,9 @@
 package patch
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Mark is a moment of a target or a wave: the time, and how many seconds the
 // state machine had waited there by then.
@@ -79,12 +82,20 @@ type WaveRow struct {
 // Counters are kept apart from WaveRow's other fields, in a row that is only
 // ever added to, so that a judge and a hundred polls never meet.
 type Counters struct {
-	Done     int `json:"done"`     // targets that were verified
-	Failures int `json:"failures"` // planned instances that count as failures so far
-	Sent     int `json:"sent"`     // instances in accepted commands
+	Done         int `json:"done"`         // targets that were verified
+	Failures     int `json:"failures"`     // planned instances that count as failures so far
+	Sent         int `json:"sent"`         // instances in accepted commands
+	AccountsOver int `json:"accountsOver"` // accounts that count as failed so far
 }
 
-// Account counters stand beside those of the wave.
+// AccountCounters are what the regions of one account add to in a wave. Unlike those of the wave the row is rewritten
+// under its version, so that exactly one write finds that the account is over its budget.
+type AccountCounters struct {
+	Versioned
+	Failures int  `json:"failures"`
+	Held     bool `json:"held,omitempty"` // ssm.maxErrors left something unsent in one of its regions
+	Over     bool `json:"over,omitempty"` // it counts as failed: Held, or more failures than budget.perAccount allows
+}
 
 // TargetStatus tells how far a target is.
 type TargetStatus string
@@ -118,23 +129,24 @@ type TargetRow struct {
 	ErrorLimit  int              `json:"errorLimit"`
 	MaxPolls    int              `json:"maxPolls"`
 
-	Polls    int           `json:"polls"`
-	Next     int           `json:"next"`    // instances of the leaf that were put into batches
-	Batches  int           `json:"batches"` // intents written
-	Pending  int           `json:"pending"` // batch whose send is not confirmed, 0 if none (batches count from 1)
-	Requeue  []Group       `json:"requeue,omitempty"`
-	Open     []OpenCommand `json:"open,omitempty"`
-	Failures int           `json:"failures"` // invocations that ended badly
-	Skipped  int           `json:"skipped"`  // planned instances that were left out before the send
-	Sent     int           `json:"sent"`
-	Closed   string        `json:"closed,omitempty"` // why nothing more is sent
-	Busy     time.Time     `json:"busy,omitzero"`    // since when the lease is held by another run
-	Fence    int           `json:"fence"`            // of the lease, 0 before it is held
+	Polls     int          `json:"polls"`
+	Next      int          `json:"next"`             // instances of the leaf, from its first, that were put into intents
+	Batches   int          `json:"batches"`          // intents written, counted from 1
+	Pending   int          `json:"pending"`          // intent whose sends are not settled, 0 if none
+	Doubts    []int        `json:"doubts,omitempty"` // intents with a send whose answer was lost, to be looked for
+	Open      []OpenIntent `json:"open,omitempty"`
+	Looks     int          `json:"looks,omitempty"` // rows of what polls have found
+	SlowStart bool         `json:"slowStart,omitempty"`
+	Good      int          `json:"good"`             // commands that ended well
+	Failures  int          `json:"failures"`         // commands that ended badly
+	Skipped   int          `json:"skipped"`          // planned instances that were left out before the send
+	Sent      int          `json:"sent"`             // commands that were accepted
+	Denied    int          `json:"denied"`           // commands that were refused, each for its own instance
+	Closed    string       `json:"closed,omitempty"` // why nothing more is sent
+	Busy      time.Time    `json:"busy,omitzero"`    // since when the lease is held by another run
+	Fence     int          `json:"fence"`            // of the lease, 0 before it is held
 
-	TookSeconds int             `json:"tookSeconds"` // what an instance needs, averaged
-	Held        int             `json:"held"`        // failures that keep their slot: the command may have begun
-	Healed      int             `json:"healed"`      // failures whose agent was heard of again
-	Stuck       Mark            `json:"stuck"`       // since when failures hold every slot
+	TookSeconds int             `json:"tookSeconds"` // what an instance needs: expected at first, then averaged
 	FirstSent   time.Time       `json:"firstSent,omitzero"`
 	Verifying   Mark            `json:"verifying"`           // the first look of verify
 	LooksHash   string          `json:"looksHash,omitempty"` // of what verify has found so far
@@ -146,48 +158,55 @@ type TargetRow struct {
 	Audit       ChainHead       `json:"audit"`
 }
 
-// Group is a part of a batch that SSM refused as a whole.
-type Group struct {
-	IDs []InstanceID `json:"ids"`
-}
-
-// OpenCommand is a command that has not ended.
-type OpenCommand struct {
-	Batch     int       `json:"batch"`
-	ID        CommandID `json:"id"`
-	Sent      time.Time `json:"sent"`
-	Waited    int       `json:"waited"` // by the state machine until it was sent
-	Deadline  time.Time `json:"deadline"`
-	Instances int       `json:"instances"`
-	Slots     int       `json:"slots"`
-	Done      int       `json:"done"`
-	Cancelled time.Time `json:"cancelled,omitzero"`
-	Asked     time.Time `json:"asked,omitzero"` // when a cancel of what runs was last asked for
-	Moved     time.Time `json:"moved"`          // when an instance of it was last seen to end, at first Sent
-	Each      int       `json:"each"`           // seconds that one instance may take
-	Cut       bool      `json:"cut,omitempty"`  // nothing of it is queued any more
-	Ended     bool      `json:"-"`
-}
-
-// Intent is written before its command is sent.
+// Intent is written before its commands are sent: one for each of its instances.
 type Intent struct {
 	Versioned
 	Batch          int          `json:"batch"`
-	Marker         string       `json:"marker"`
+	Marker         string       `json:"marker"` // the command of instance i has the comment SendMarker(marker, i)
+	From           int          `json:"from"`   // place in the leaf of the first instance that it took or skipped
 	IDs            []InstanceID `json:"ids"`
 	Skipped        []Skip       `json:"skipped,omitempty"`
-	Slots          int          `json:"slots"`
-	TimeoutSeconds int          `json:"timeoutSeconds"`
+	TimeoutSeconds int          `json:"timeoutSeconds"` // of each command, from its acceptance
 	Fence          int          `json:"fence"`
 	Written        time.Time    `json:"written"`
 	Waited         int          `json:"waited"` // by the state machine until then
-	CommandID      CommandID    `json:"commandId,omitempty"`
-	Sent           time.Time    `json:"sent,omitzero"`
-	Rejected       string       `json:"rejected,omitempty"`  // the definite refusal
-	Cancelled      string       `json:"cancelled,omitempty"` // why what had not started was asked to be cancelled
-	Lost           bool         `json:"lost,omitempty"`      // nobody can tell whether it was accepted
-	Ended          bool         `json:"ended,omitempty"`
-	Invocations    []Invocation `json:"invocations,omitempty"`
+	Settled        bool         `json:"settled,omitempty"`
+	Sends          []Sent       `json:"sends,omitempty"` // what became of the first of IDs; the others were not tried
+}
+
+// Sent is what became of one send of an intent. One that is none of these ended in an answer that was lost, and is
+// looked for.
+type Sent struct {
+	Command CommandID `json:"c,omitempty"`
+	At      time.Time `json:"t,omitzero"`        // when it was accepted, or tried
+	Refused string    `json:"refused,omitempty"` // the kind of a definite refusal
+	Lost    bool      `json:"lost,omitempty"`    // nobody can tell whether it was accepted
+}
+
+// Doubtful tells whether nobody knows yet what became of the send.
+func (s Sent) Doubtful() bool { return s.Command == "" && s.Refused == "" && !s.Lost }
+
+// Doubtful tells whether the intent holds a send of which nobody knows yet what became of it.
+func (in *Intent) Doubtful() bool { return slices.ContainsFunc(in.Sends, Sent.Doubtful) }
+
+// Try is the journal of a step: that the send at one place of an intent is about to be made. A process that dies
+// leaves one send in doubt and not all.
+type Try struct {
+	After CommandID `json:"after,omitempty"` // the command that was accepted before it
+}
+
+// Look is what one poll has found, or asked for. Looks are only ever added.
+type Look struct {
+	At      time.Time    `json:"at"`
+	Found   []Invocation `json:"found,omitempty"`
+	Cancels []Cancel     `json:"cancels,omitempty"`
+}
+
+// Cancel is one command that is asked to be cancelled.
+type Cancel struct {
+	InstanceID InstanceID `json:"i"`
+	Command    CommandID  `json:"c"`
+	Why        string     `json:"why"` // a reason of NotSent
 }
 
 // Skip is a planned instance that was left out of a batch just before the send.
@@ -199,13 +218,10 @@ type Skip struct {
 // Lease gives one run the sole right to patch one account and region.
 type Lease struct {
 	Versioned
-	Run      RunID       `json:"run"` // empty: free
-	Wave     string      `json:"wave,omitempty"`
-	Fence    int         `json:"fence"`
-	Expires  time.Time   `json:"leaseExpires"`
-	Commands []CommandID `json:"commands,omitempty"`
-	Marker   string      `json:"marker,omitempty"` // of a send whose command is not known yet
-	MarkedAt time.Time   `json:"markedAt,omitzero"`
+	Run     RunID     `json:"run"`            // empty: free
+	Wave    string    `json:"wave,omitempty"` // with the run it names the target, whose intents name every command
+	Fence   int       `json:"fence"`
+	Expires time.Time `json:"leaseExpires"`
 }
 
 // Approval is one question put to people.

@@ -23,12 +23,12 @@ type checks struct {
 	order []*runFacts
 
 	tables   tables
-	commands map[string]*sending  // accepted, by id
-	atWork   map[string]*sending  // by instance: its agent is at work for that command
-	begun    map[string]time.Time // by instance: when its agent last began
-	down     map[string]map[string]bool
-	writes   int                  // to DynamoDB
-	papers   map[string]time.Time // objects in the bucket, by key: when they were first written
+	commands map[string]*sending        // accepted, by id
+	atWork   map[string]*sending        // by instance: its agent is at work for that command
+	begun    map[string]time.Time       // by instance: when its agent last began
+	slots    map[string]map[string]bool // commands in flight, by account-region of a wave
+	writes   int                        // to DynamoDB
+	papers   map[string]time.Time       // objects in the bucket, by key: when they were first written
 
 	skew       time.Duration // by which the clocks of two functions may differ
 	lateSend   time.Duration // by which SSM may accept a command after it was sent
@@ -55,7 +55,7 @@ const (
 func newChecks(s *stage) *checks {
 	c := &checks{
 		s: s, runs: map[patch.RunID]*runFacts{}, tables: newTables(), commands: map[string]*sending{},
-		atWork: map[string]*sending{}, begun: map[string]time.Time{}, down: map[string]map[string]bool{},
+		atWork: map[string]*sending{}, begun: map[string]time.Time{}, slots: map[string]map[string]bool{},
 		papers: map[string]time.Time{},
 	}
 	c.expect(s.options.RunID, s.input)
@@ -134,7 +134,6 @@ func (c *checks) agentEvent(e world.AgentEvent) {
 		c.once(s, e)
 		c.late(s, e)
 		c.overlap(s, e)
-		c.concurrency(s, e)
 	case world.AgentFinished, world.AgentCancelled, world.AgentLost, world.AgentTerminated, world.AgentStopped:
 		c.rests(e.InstanceID)
 	}
@@ -164,6 +163,7 @@ func (c *checks) invocationEnded(e world.InvocationEnd) {
 	if !s.wave.over {
 		s.wave.last = c.now()
 	}
+	c.closeSlot(s)
 	c.rests(e.InstanceID)
 	if failure(e) {
 		c.failed(s, e.InstanceID)

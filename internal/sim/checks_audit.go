@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -63,11 +64,13 @@ func (c *checks) line(condition string, row item) {
 	what, _, _ := strings.Cut(l.Detail, ",")
 	whom := l.Chain
 	switch parts := strings.Split(l.Chain, "#"); l.Action {
-	case "SendCommand", "CancelCommand":
+	case "SendCommand":
 		whom = ""
-		if l.Action == "SendCommand" {
-			c.tables.audited[auditKey("ids", what, "")] = true
-			c.named(what, l.Detail)
+		c.named(what, l.Detail)
+	case "CancelCommand":
+		for name := range namesIn(l.Detail) {
+			command, _, _ := strings.Cut(name, "/")
+			c.tables.audited[auditKey("CancelCommand", command, "")] = true
 		}
 	case "LeaseTaken", "LeaseTakenOver":
 		what = ""
@@ -89,10 +92,15 @@ func (c *checks) line(condition string, row item) {
 
 // named keeps which instances an audit line of a send names.
 func (c *checks) named(marker, detail string) {
-	_, ids, _ := strings.Cut(detail, "[")
-	for id := range strings.FieldsSeq(strings.TrimSuffix(ids, "]")) {
+	for id := range namesIn(detail) {
 		c.tables.audited[auditKey("named", marker, id)] = true
 	}
+}
+
+// namesIn lists what an audit line names in brackets at its end.
+func namesIn(detail string) iter.Seq[string] {
+	_, names, _ := strings.Cut(detail, "[")
+	return strings.FieldsSeq(strings.TrimSuffix(names, "]"))
 }
 
 // foretold checks that an intent and an audit line that name the very instances
@@ -103,18 +111,19 @@ func (c *checks) foretold(s *sending, in *intentRow) bool {
 		c.violate("R-10", "%s was sent to %v without an intent", s.command, s.ids)
 		return c.guess(s)
 	}
-	if in.account != s.account || in.region != s.region || !slices.Equal(in.ids, s.ids) {
-		c.violate("R-10", "%s was sent to %v in %s, its intent names %v in %s/%s", s.command, s.ids, s.place, in.ids, in.account, in.region)
+	if in.account != s.account || in.region != s.region || s.nth >= len(in.ids) || !slices.Equal(in.ids[s.nth:s.nth+1], s.ids) {
+		c.violate("R-10", "%s was sent to %v in %s as %s, its intent names %v in %s/%s", s.command, s.ids, s.place, s.marker, in.ids, in.account, in.region)
+		return c.guess(s)
 	}
-	if in.used != "" {
-		c.violate("R-01", "the intent of %s was sent twice: %s after %s", s.marker, s.command, in.used)
+	if former, used := in.used[s.nth]; used {
+		c.violate("R-01", "the send of %s was made twice: %s after %s", s.marker, s.command, former.command)
 	}
-	if in.rejected || in.lost {
+	if in.settled && (s.nth >= len(in.sends) || in.sends[s.nth].lost || in.sends[s.nth].refused) {
 		c.violate("R-01", "%s was sent for an intent that was given up", s.command)
 	}
-	in.used, in.accepted = s.command, c.now()
+	in.used[s.nth] = usedFor{s.command, c.now()}
 	for _, id := range s.ids {
-		if !c.tables.audited[auditKey("named", s.marker, id)] {
+		if !c.tables.audited[auditKey("named", in.marker, id)] {
 			c.violate("R-10", "no audit entry named %s before %s was sent to it", id, s.command)
 			break
 		}
@@ -153,25 +162,19 @@ func (c *checks) cancelled(command string, ids []string) {
 	if s == nil {
 		return
 	}
-	if len(ids) == 0 {
-		ids = s.ids
+	slack := c.skew + c.lateSend // the functions count by their clocks, and from when they sent
+	late := !c.now().Before(s.at.Add(s.timeout - slack))
+	if late {
+		c.closeSlot(s)
+		c.rests(s.ids[0]) // whatever its agent still does, the command is over
 	}
-	for _, id := range ids {
-		if c.atWork[id] != s || s.cancelled[id] {
-			continue
-		}
-		s.cancelled[id] = true
-		l := c.tables.leases[s.place]
-		expired := !c.now().Before(l.expires) // who takes it over stops what it finds
-		if expired {
-			l.letGo = true
-			c.tables.leases[s.place] = l
-		}
-		own := c.begun[id].Add(time.Duration(s.wave.input.CommandTimeoutSeconds) * time.Second)
-		slack := c.skew + c.lateSend // the functions count from their intent, by their clocks
-		if c.now().Before(s.at.Add(s.timeout-slack)) && c.now().Before(own.Add(-slack)) && !s.run.cancels && !s.run.ended && !expired {
-			c.violate("R-04", "%s was cancelled on %s, which was at work and within its time", command, id)
-		}
+	id := s.ids[0]
+	if c.atWork[id] != s || s.cancelled[id] {
+		return
+	}
+	s.cancelled[id] = true
+	if !late && !s.run.cancels && c.now().Sub(c.begun[id]) > maxReadLag {
+		c.violate("R-04", "%s was cancelled on %s, which was at work and within its time", command, id)
 	}
 }
 

@@ -65,7 +65,7 @@ func (c *checks) leaseHolds(s *sending) {
 	switch {
 	case l.run != string(s.run.id):
 		c.violate("R-09", "agents of %s are at work for %s, its lease is held by %q", s.place, s.run.id, l.run)
-	case !c.now().Before(l.expires):
+	case !c.now().Before(l.expires) && !s.run.ended: // who takes over the lease of a dead run waits for them
 		c.violate("R-09", "agents of %s are at work for %s, whose lease ran out at %s", s.place, s.run.id, l.expires.UTC().Format(time.RFC3339))
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
-	"slices"
 	"strings"
 	"time"
 
@@ -263,11 +262,18 @@ func (c *checks) intents(r *runFacts, rep *patch.Report) {
 	}
 	for _, key := range sortedKeys(c.tables.byKey) {
 		in := c.tables.byKey[key]
-		if in.run != string(r.id) || len(in.ids) == 0 || in.command != "" || in.rejected || in.lost {
+		if in.run != string(r.id) {
 			continue
 		}
-		if i := slices.IndexFunc(in.ids, func(id string) bool { return !unknown[id] }); i >= 0 {
-			c.violate("I-46", "the intent of %s has no outcome, and %s is not reported Unknown", in.marker, in.ids[i])
+		for i, id := range in.ids {
+			open := !in.settled // of what nobody settled nothing is known
+			if i < len(in.sends) {
+				x := in.sends[i]
+				open = x.command == "" && !x.refused && !x.lost
+			}
+			if open && !unknown[id] {
+				c.violate("I-46", "the send of %s has no outcome, and %s is not reported Unknown", patch.SendMarker(in.marker, i), id)
+			}
 		}
 	}
 }

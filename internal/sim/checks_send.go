@@ -23,8 +23,9 @@ type sending struct {
 	place           string // account/region
 	ids             []string
 	command, marker string
+	nth             int // its place in its intent
 	install         bool
-	timeout         time.Duration
+	timeout         time.Duration   // of its instance, from the acceptance
 	cancelled       map[string]bool // by instance: it was at work
 }
 
@@ -79,11 +80,12 @@ func (c *checks) sent(e world.Entry, in *ssm.SendCommandInput) {
 	if out, ok := e.Output.(*ssm.SendCommandOutput); ok && out.Command != nil {
 		s.command = aws.ToString(out.Command.CommandId)
 	}
-	intent := c.tables.intents[s.marker]
-	if !c.foretold(s, intent) || len(s.ids) == 0 {
+	marker, nth, _ := strings.Cut(s.marker, ".")
+	intent := c.tables.intents[marker]
+	if s.nth, _ = strconv.Atoi(nth); !c.foretold(s, intent) || len(s.ids) == 0 {
 		return
 	}
-	s.timeout = time.Duration(aws.ToInt32(in.TimeoutSeconds)) * time.Second
+	s.timeout = time.Duration(s.wave.input.CommandTimeoutSeconds) * time.Second
 	c.loadPlan(s.run)
 	c.commands[s.command] = s
 	c.inPlan(s)
@@ -93,6 +95,7 @@ func (c *checks) sent(e world.Entry, in *ssm.SendCommandInput) {
 	c.stopped(s)
 	c.leased(s, intent)
 	c.waveOrder(s)
+	c.concurrency(s)
 	if s.wave.first.IsZero() {
 		s.wave.first = s.at
 	}
@@ -143,12 +146,8 @@ func (c *checks) once(s *sending, e world.AgentEvent) {
 	}
 }
 
-const (
-	// longestCommand is the time that a command may take as a whole. Source: the design, section "Deadlines".
-	longestCommand = 5 * 3600
-	// maxNamed is how many instances a command may name. Source: SSM SendCommand InstanceIds, read 2026-11.
-	maxNamed = 50
-)
+// longestDelivery is how many seconds SSM may try to deliver a command. Source: the design, docs/architecture.md.
+const longestDelivery = 900
 
 // parameters checks every field of a command against the input: I-05.
 func (c *checks) parameters(s *sending, in *ssm.SendCommandInput) {
@@ -171,16 +170,11 @@ func (c *checks) parameters(s *sending, in *ssm.SendCommandInput) {
 	if aws.ToString(in.DocumentName) != "AWS-RunPatchBaseline" || other {
 		c.violate("I-05", "%s was sent with another document, or with fields that the plan does not have", s.command)
 	}
-	concurrency, err1 := strconv.Atoi(aws.ToString(in.MaxConcurrency))
-	_, err2 := strconv.Atoi(aws.ToString(in.MaxErrors))
-	if err1 != nil || err2 != nil || concurrency < 1 || concurrency > c.limit(s) || len(s.ids) > maxNamed {
+	if len(s.ids) != 1 || aws.ToString(in.MaxConcurrency) != "1" || aws.ToString(in.MaxErrors) != "0" {
 		c.violate("I-05", "%s was sent to %d instances with MaxConcurrency %q and MaxErrors %q", s.command, len(s.ids), aws.ToString(in.MaxConcurrency), aws.ToString(in.MaxErrors))
-		return
 	}
-	rounds := (len(s.ids) + concurrency - 1) / concurrency
-	seconds := int(aws.ToInt32(in.TimeoutSeconds))
-	if seconds != rounds*s.wave.input.CommandTimeoutSeconds || rounds > 1 && seconds > longestCommand {
-		c.violate("I-05", "%s has %d rounds and TimeoutSeconds %d, an instance may take %d", s.command, rounds, seconds, s.wave.input.CommandTimeoutSeconds)
+	if want := min(s.wave.input.CommandTimeoutSeconds, longestDelivery); int(aws.ToInt32(in.TimeoutSeconds)) != want {
+		c.violate("I-05", "%s may be delivered for %d s, the input means %d", s.command, aws.ToInt32(in.TimeoutSeconds), want)
 	}
 }
 
@@ -265,22 +259,22 @@ func (c *checks) limit(s *sending) int {
 	return max(min(resolve(s.wave.input.SSM.MaxConcurrency, n), n), 1)
 }
 
-// concurrency checks that no more instances of an account-region are out of
-// service at once than the input allows. One that ended badly counts until its
-// agent is back: rule 3, I-13.
-func (c *checks) concurrency(s *sending, e world.AgentEvent) {
-	out := c.down[s.place]
-	if out == nil {
-		out = map[string]bool{}
-		c.down[s.place] = out
+// concurrency checks that no more commands of a wave's account-region are in flight than the input allows. A command
+// is in flight until it has ended, or is past its time and was cancelled, whatever its agent does then: rule 3.
+func (c *checks) concurrency(s *sending) {
+	slots := c.slots[s.scope()]
+	if slots == nil {
+		slots = map[string]bool{}
+		c.slots[s.scope()] = slots
 	}
-	out[e.InstanceID] = true
-	for id := range out {
-		if i, ok := c.s.world.Instance(id); ok && c.atWork[id] == nil && i.Online() && i.State == "running" {
-			delete(out, id)
-		}
-	}
-	if limit := c.limit(s); len(out) > limit {
-		c.violate("R-03", "%d instances out of service in %s, %d allowed", len(out), s.place, limit)
+	slots[s.command] = true
+	if limit := c.limit(s); len(slots) > limit {
+		c.violate("R-03", "%d commands in flight in %s, %d allowed", len(slots), s.place, limit)
 	}
 }
+
+// closeSlot takes a command out of those in flight.
+func (c *checks) closeSlot(s *sending) { delete(c.slots[s.scope()], s.command) }
+
+// scope is the account-region of its wave.
+func (s *sending) scope() string { return string(s.run.id) + " " + s.wave.input.Name + " " + s.place }

@@ -48,12 +48,24 @@ type chainEnd struct {
 // intentRow is one intent as DynamoDB has it.
 type intentRow struct {
 	run, wave, account, region string
-	marker, command            string
+	marker                     string
 	ids                        []string
 	fence                      int
-	rejected, lost             bool
-	used                       string // the command that the API side accepted for it
-	accepted                   time.Time
+	settled                    bool
+	sends                      []sentRow
+	used                       map[int]usedFor // what the API side accepted for it, by place
+}
+
+// sentRow is what the product wrote of one send.
+type sentRow struct {
+	command       string
+	refused, lost bool
+}
+
+// usedFor is a command that the API side accepted for an intent.
+type usedFor struct {
+	command string
+	at      time.Time
 }
 
 func newTables() tables {
@@ -183,7 +195,10 @@ func (c *checks) intent(run, sk string, row item) {
 	key := run + " " + sk
 	in := c.tables.byKey[key]
 	if in == nil {
-		in = &intentRow{run: run, wave: parts[1], account: parts[2], region: parts[3], marker: attribute(row, "marker"), ids: list(row, "ids"), fence: number(row, "fence")}
+		in = &intentRow{
+			run: run, wave: parts[1], account: parts[2], region: parts[3], marker: attribute(row, "marker"), ids: list(row, "ids"),
+			fence: number(row, "fence"), used: map[int]usedFor{},
+		}
 		c.tables.byKey[key] = in
 		if former := c.tables.intents[in.marker]; former != nil && in.marker != "" {
 			c.violate("R-10", "two intents have the marker %q", in.marker)
@@ -191,16 +206,42 @@ func (c *checks) intent(run, sk string, row item) {
 		c.tables.intents[in.marker] = in
 		c.announced(in)
 	}
-	in.command, in.rejected, in.lost = attribute(row, "commandId"), attribute(row, "rejected") != "", boolean(row, "lost")
-	if in.rejected && in.used != "" {
-		c.violate("R-10", "the intent of %s is written down as rejected, and the API side had accepted %s", in.marker, in.used)
+	in.settled, in.sends = boolean(row, "settled"), sendsOf(row)
+	for i, x := range in.sends {
+		c.became(in, i, x)
 	}
-	if in.lost && in.used != "" && c.now().Sub(in.accepted) < maxReadLag {
-		c.violate("I-02", "the send of %s was given up %s after %s was accepted, when SSM need not list it yet", in.marker, c.now().Sub(in.accepted), in.used)
+}
+
+// became checks what the product says of one send of an intent against what the API side accepted.
+func (c *checks) became(in *intentRow, i int, x sentRow) {
+	used, accepted := in.used[i]
+	marker := patch.SendMarker(in.marker, i)
+	if x.refused && accepted {
+		c.violate("R-10", "the send of %s is written down as refused, and the API side had accepted %s", marker, used.command)
 	}
-	if in.command != "" && in.command != in.used {
-		c.violate("R-10", "the intent of %s adopted %s, the API side had accepted %q for it", in.marker, in.command, in.used)
+	if x.lost && accepted && c.now().Sub(used.at) < maxReadLag {
+		c.violate("I-02", "the send of %s was given up %s after %s was accepted, when SSM need not list it yet", marker, c.now().Sub(used.at), used.command)
 	}
+	if x.command != "" && x.command != used.command {
+		c.violate("R-10", "the send of %s adopted %s, the API side had accepted %q for it", marker, x.command, used.command)
+	}
+}
+
+// sendsOf reads what an intent's row says of its sends.
+func sendsOf(row item) []sentRow {
+	v, ok := row["sends"].(*types.AttributeValueMemberL)
+	if !ok {
+		return nil
+	}
+	var all []sentRow
+	for _, one := range v.Value {
+		m, _ := one.(*types.AttributeValueMemberM)
+		if m == nil {
+			continue
+		}
+		all = append(all, sentRow{command: attribute(m.Value, "c"), refused: attribute(m.Value, "refused") != "", lost: boolean(m.Value, "lost")})
+	}
+	return all
 }
 
 // announced checks that no send is announced once its run is closed or aborted,

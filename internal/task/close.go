@@ -127,79 +127,52 @@ func (v *Verify) abandonTarget(ctx context.Context, t patch.Target) error {
 	if err != nil {
 		return accept(err, patch.ErrAccessDenied)
 	}
-	ids, err := v.atWork(ctx, st, spoke)
+	left, err := st.atWork(ctx, v.Table, spoke, v.Now())
 	if err != nil {
 		return err
 	}
-	if err := v.tell(ctx, st, ids); err != nil {
-		return err
+	return v.takeBack(ctx, st, spoke, left)
+}
+
+// maxCancels bounds the commands that one audit entry names. What is left of more is stopped by Run Command itself,
+// which delivers none of our commands after a quarter of an hour.
+const maxCancels = 200
+
+// takeBack cancels what no agent has taken. What runs is left to end: a cancel would kill its package manager, and
+// whoever takes the lease over waits for it.
+func (v *Verify) takeBack(ctx context.Context, st *state, spoke Spoke, left []working) error {
+	var cancels []patch.Cancel
+	for _, w := range left {
+		if w.cancel && w.command != "" {
+			cancels = append(cancels, patch.Cancel{InstanceID: w.instance, Command: w.command, Why: st.row.Closed})
+		}
 	}
-	for _, id := range ids {
-		if err := spoke.Cancel(ctx, id, nil); err != nil {
+	for some := range slices.Chunk(cancels, maxCancels) {
+		st.row.Looks++
+		look := patch.Look{At: v.Now().UTC(), Cancels: some}
+		err := st.save(ctx, v.Table,
+			st.audit("close", "CancelCommand", cancelText(some), v.Now()),
+			Write{How: Create, Key: patch.LookKey(st.target, st.row.Looks), Item: look})
+		if err != nil {
 			return err
 		}
+		cancelAll(ctx, spoke, st.target, some)
 	}
 	return nil
 }
 
-// atWork lists the target's open commands, and the one whose id nobody kept if
-// SSM lists it by now. One that appears later is found by whoever takes the
-// lease over.
-func (v *Verify) atWork(ctx context.Context, st *state, spoke Spoke) ([]patch.CommandID, error) {
-	ids := make([]patch.CommandID, 0, len(st.row.Open)+1)
-	for _, c := range st.row.Open {
-		ids = append(ids, c.ID)
-	}
-	if st.row.Pending == 0 {
-		return ids, nil
-	}
-	var in patch.Intent
-	row := &Row{Key: patch.SendKey(st.target, st.row.Pending), Into: &in}
-	if err := v.Table.Load(ctx, row); err != nil {
-		return nil, err
-	}
-	id, found, err := spoke.ByMarker(ctx, in.Marker, in.Written.Add(-patch.ListMargin))
-	if err != nil {
-		return nil, err
-	}
-	if row.Found && found {
-		ids = append(ids, id)
-	}
-	return ids, nil
-}
-
-// maxCancels bounds the commands that one transaction tells of.
-const maxCancels = 40
-
 // letGo closes the target and lets its lease run out at once. The lease is not
-// free: whoever takes it over first follows the commands that it lists, and the
-// one that may still appear.
+// free: whoever takes it over first follows the commands of the target that it names,
+// and those that may still appear.
 func (v *Verify) letGo(ctx context.Context, st *state) error {
 	if !st.holdsLease() {
 		return st.save(ctx, v.Table)
 	}
-	marker, now := st.lease.Marker, v.Now()
+	now := v.Now()
 	expire := st.renewLease(now)
-	if st.row.Pending != 0 {
-		st.lease.Marker = marker
-	}
 	st.lease.Expires = now.UTC()
 	expire.Item = st.lease
 	return st.save(ctx, v.Table, expire)
-}
-
-// tell writes down what will be cancelled.
-func (v *Verify) tell(ctx context.Context, st *state, ids []patch.CommandID) error {
-	for some := range slices.Chunk(ids, maxCancels) {
-		var entries []Write
-		for _, id := range some {
-			entries = append(entries, st.audit("close", "CancelCommand", fmt.Sprintf("%s, the execution has ended", id), v.Now()))
-		}
-		if err := st.save(ctx, v.Table, entries...); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // accept drops an error of that kind.

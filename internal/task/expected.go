@@ -41,19 +41,7 @@ func targetTime(w patch.Wave, row patch.TargetRow) time.Duration {
 	if row.Planned == 0 {
 		return 0
 	}
-	each := func(p patch.Platform) time.Duration {
-		t := linuxInstall
-		switch {
-		case w.SSM.Operation == patch.Scan:
-			return oneScan
-		case p == patch.Windows:
-			t = windowsInstall
-		}
-		if w.SSM.RebootOption == patch.RebootIfNeeded {
-			t += oneReboot
-		}
-		return t
-	}
+	each := func(p patch.Platform) time.Duration { return expectedTime(w.SSM.Operation, w.SSM.RebootOption, p) }
 	var sum, longest time.Duration
 	for _, p := range []patch.Platform{patch.Linux, patch.Windows, patch.MacOS} {
 		if n := row.Platforms[p]; n > 0 {
@@ -62,6 +50,21 @@ func targetTime(w patch.Wave, row patch.TargetRow) time.Duration {
 		}
 	}
 	return max(sum/time.Duration(w.SSM.MaxConcurrency.Concurrency(row.Planned)), longest)
+}
+
+// expectedTime is what one instance takes.
+func expectedTime(operation patch.Operation, reboot patch.RebootOption, p patch.Platform) time.Duration {
+	t := linuxInstall
+	switch {
+	case operation == patch.Scan:
+		return oneScan
+	case p == patch.Windows:
+		t = windowsInstall
+	}
+	if reboot == patch.RebootIfNeeded {
+		t += oneReboot
+	}
+	return t
 }
 
 // inLanes is what jobs take of which n go on at the same time.

@@ -3,6 +3,7 @@ package task
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -26,16 +27,11 @@ func (st *state) leaseIsOld(now time.Time) bool {
 	return st.lease.Expires.Before(now.Add(patch.LeaseTerm - patch.LongestPollGap/3))
 }
 
-// renewLease extends the lease and lists the commands that are open. It holds
-// only if nobody touched the lease since it was read.
+// renewLease extends the lease. It holds only if nobody touched the lease since it was read.
 func (st *state) renewLease(now time.Time) Write {
 	was := st.lease.Version
 	st.lease.Version++
 	st.lease.Expires = now.Add(patch.LeaseTerm).UTC()
-	st.lease.Commands, st.lease.Marker = nil, ""
-	for _, c := range st.row.Open {
-		st.lease.Commands = append(st.lease.Commands, c.ID)
-	}
 	return Write{How: Replace, Key: patch.LeaseKey(st.target.Account, st.target.Region), Item: st.lease, Was: was}
 }
 
@@ -74,74 +70,147 @@ func (s *Send) takeLease(ctx context.Context, st *state) (held bool, err error) 
 	return true, nil
 }
 
-// followOld looks at what a dead run left in the account-region: none of its
-// commands may still be at work when the lease is taken over.
+// patience is how long the target waits for the lease: for a run that is alive a while, and for what a dead run, or an
+// earlier wave, left at work as long as that may take.
+func (st *state) patience(now time.Time) time.Duration {
+	if now.Before(st.lease.Expires) {
+		return leasePatience
+	}
+	return followPatience
+}
+
+// followOld looks at what a dead run left in the account-region: none of its commands may still be at work when the
+// lease is taken over. What no agent has taken is cancelled, and what is past its own deadline; what runs within its
+// time is left to end, since a cancel would kill its package manager.
 func (s *Send) followOld(ctx context.Context, st *state) (still bool, err error) {
+	old := &state{target: st.target}
+	old.target.Run, old.target.Wave = st.lease.Run, st.lease.Wave
+	row := &Row{Key: patch.TargetKey(old.target), Into: &old.row}
+	if err := s.Table.Load(ctx, row); err != nil {
+		return false, err
+	}
+	if !row.Found || len(old.row.Open) == 0 && old.row.Pending == 0 {
+		return false, nil
+	}
 	spoke, err := s.Spokes.Spoke(ctx, st.target)
 	if err != nil {
 		return false, err
 	}
-	// A command is gone five hours after it was sent, and the lease lists the latest.
-	since := s.Now().Add(-patch.MaxCommandSeconds * time.Second * 2)
-	progress, err := spoke.Progress(ctx, since, st.lease.Commands)
+	left, err := old.atWork(ctx, s.Table, spoke, s.Now())
 	if err != nil {
 		return false, err
 	}
-	if progress == nil {
-		progress = map[patch.CommandID]Progress{}
-	}
-	commands, err := s.markedToo(ctx, spoke, st, progress)
-	if err != nil {
-		return false, err
-	}
-	if commands == nil && st.lease.Marker != "" && s.Now().Before(st.lease.MarkedAt.Add(visibility)) {
-		return true, nil // what was sent last may still appear
-	}
-	if commands == nil {
-		commands = st.lease.Commands
-	}
-	var left []patch.CommandID
-	var entries []Write
-	for _, id := range commands {
-		if p, found := progress[id]; !found || p.Ended {
-			continue
-		}
-		left = append(left, id)
-		entries = append(entries, st.audit("send", "CancelCommand", fmt.Sprintf("%s, left by run %s, whose lease has run out", id, st.lease.Run), s.Now()))
-	}
-	if len(left) == 0 {
-		return false, nil
-	}
-	if err := st.save(ctx, s.Table, entries...); err != nil {
-		return false, err
-	}
-	for _, id := range left {
-		if err := spoke.Cancel(ctx, id, nil); err != nil {
-			return false, err
+	var cancels []patch.Cancel
+	for _, w := range left {
+		still = still || !w.over
+		if w.cancel && len(cancels) < patch.MaxSends {
+			cancels = append(cancels, patch.Cancel{InstanceID: w.instance, Command: w.command, Why: "left by run " + string(st.lease.Run)})
 		}
 	}
-	return true, nil
+	if len(cancels) == 0 {
+		return still, nil
+	}
+	if err := st.save(ctx, s.Table, st.audit("send", "CancelCommand", cancelText(cancels), s.Now())); err != nil {
+		return false, err
+	}
+	cancelAll(ctx, spoke, st.target, cancels)
+	return still, nil
 }
 
-// markedToo lists the lease's commands, and the one that was sent last if nobody
-// kept its id. It is nil while that one cannot be found.
-func (s *Send) markedToo(ctx context.Context, spoke Spoke, st *state, progress map[patch.CommandID]Progress) ([]patch.CommandID, error) {
-	if st.lease.Marker == "" {
-		return st.lease.Commands, nil
-	}
-	since := st.lease.MarkedAt.Add(-patch.ListMargin)
-	id, found, err := spoke.ByMarker(ctx, st.lease.Marker, since)
-	if err != nil || !found {
-		return nil, err
-	}
-	marked, err := spoke.Progress(ctx, since, []patch.CommandID{id})
+// working is a command of another target that may be at work.
+type working struct {
+	command  patch.CommandID // empty: a send whose command nobody knows, and SSM need not list yet
+	instance patch.InstanceID
+	cancel   bool // no agent has taken it, or it is past its deadline
+	over     bool // it is past its deadline and the time that a cancel may take: it is followed no further
+}
+
+// atWork lists the commands of a target that have not ended, by what SSM says now, those too whose id nobody kept.
+func (st *state) atWork(ctx context.Context, table Table, spoke Spoke, now time.Time) ([]working, error) {
+	intents, err := st.loadOpen(ctx, table)
 	if err != nil {
 		return nil, err
 	}
-	if p, ok := marked[id]; ok {
-		progress[id] = p
+	var unknown []string
+	since := now
+	for _, in := range intents {
+		if in.Written.Before(since) {
+			since = in.Written
+		}
+		if !in.Settled || in.Doubtful() {
+			unknown = append(unknown, in.Marker)
+		}
 	}
-	return append(slices.Clone(st.lease.Commands), id), nil
+	since = since.Add(-patch.ListMargin)
+	marked := map[string]Accepted{}
+	if len(unknown) > 0 {
+		if marked, err = spoke.Marked(ctx, unknown, since); err != nil {
+			return nil, err
+		}
+	}
+	executing, err := spoke.Executing(ctx, since)
+	if err != nil {
+		return nil, err
+	}
+	var all []working
+	for _, n := range slices.Sorted(maps.Keys(intents)) {
+		some, err := st.atWorkOf(ctx, spoke, intents[n], marked, executing, now)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+func (st *state) atWorkOf(ctx context.Context, spoke Spoke, in *patch.Intent, marked map[string]Accepted, executing map[patch.CommandID]bool, now time.Time) ([]working, error) {
+	var all []working
+	o := st.row.OpenOf(in.Batch)
+	for i, id := range in.IDs {
+		var x patch.Sent
+		switch {
+		case i < len(in.Sends):
+			x = in.Sends[i]
+		case in.Settled:
+			continue // never tried
+		}
+		if in.Settled && (o == nil || !o.Left.Has(i)) || x.Lost {
+			continue // it has ended, or was never accepted
+		}
+		if x.Command == "" {
+			a, listed := marked[patch.SendMarker(in.Marker, i)]
+			if !listed {
+				if now.Before(in.Written.Add(visibility)) {
+					all = append(all, working{instance: id})
+				}
+				continue
+			}
+			x.Command, x.At = a.ID, a.At
+		}
+		w, open, err := workOf(ctx, spoke, x, executing, now, time.Duration(in.TimeoutSeconds)*time.Second)
+		if err != nil {
+			return nil, err
+		}
+		if open {
+			w.instance = id
+			all = append(all, w)
+		}
+	}
+	return all, nil
+}
+
+// workOf says how far a command is; open is false if it has ended.
+func workOf(ctx context.Context, spoke Spoke, x patch.Sent, executing map[patch.CommandID]bool, now time.Time, timeout time.Duration) (w working, open bool, err error) {
+	age := now.Sub(x.At)
+	if !executing[x.Command] && age > visibility {
+		return w, false, nil
+	}
+	v, found, err := spoke.Invocation(ctx, x.Command)
+	if err != nil || found && v.Terminal() {
+		return w, false, err
+	}
+	late := age >= timeout
+	return working{command: x.Command, cancel: late || !v.Running(), over: age >= timeout+patch.CancelGrace}, true, nil
 }
 
 // releaseLease frees the account-region if it is still this run's. The fence stays and only grows.
@@ -151,6 +220,6 @@ func (st *state) releaseLease() (Write, bool) {
 	}
 	was := st.lease.Version
 	st.lease.Version++
-	st.lease.Run, st.lease.Wave, st.lease.Commands = "", "", nil
+	st.lease.Run, st.lease.Wave = "", ""
 	return Write{How: Replace, Key: patch.LeaseKey(st.target.Account, st.target.Region), Item: st.lease, Was: was}, true
 }

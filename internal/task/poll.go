@@ -3,7 +3,7 @@ package task
 import (
 	"context"
 	"fmt"
-	"slices"
+	"log/slog"
 	"time"
 
 	"ec2patch/internal/patch"
@@ -19,6 +19,14 @@ type Poll struct {
 	PollInterval time.Duration
 }
 
+const (
+	// maxReads bounds the invocations that one poll reads: what they find must fit into one row, and the reads into
+	// half of the function's time.
+	maxReads = 400
+	// noRoom is why a target that took too many steps is closed.
+	noRoom = "the history of the target's execution has no room for more commands and polls"
+)
+
 // Handle carries out one look.
 func (p *Poll) Handle(ctx context.Context, in TargetInput) (Answer, error) {
 	answer, err := p.step(ctx, in)
@@ -26,7 +34,6 @@ func (p *Poll) Handle(ctx context.Context, in TargetInput) (Answer, error) {
 }
 
 func (p *Poll) step(ctx context.Context, in TargetInput) (Answer, error) {
-	t := in.Target
 	st, err := loadState(ctx, p.Table, in)
 	if err != nil {
 		return Answer{}, err
@@ -34,291 +41,166 @@ func (p *Poll) step(ctx context.Context, in TargetInput) (Answer, error) {
 	if st.row.Pending != 0 {
 		return send(), nil // only the sender may look for what it sent
 	}
-	now := p.Now().UTC()
-	st.row.Polls++
-	look := &look{state: st, now: now}
-	if len(st.row.Open) > 0 || look.holding() {
-		spoke, err := p.Spokes.Spoke(ctx, t)
-		if err == nil {
-			err = p.follow(ctx, spoke, look)
+	k := &look{state: st, now: p.Now().UTC()}
+	k.row.Polls++
+	k.found.At = k.now
+	if len(k.row.Open) > 0 {
+		if k.intents, err = st.loadOpen(ctx, p.Table); err != nil {
+			return Answer{}, err
 		}
-		if err == nil && look.holding() {
-			err = p.heal(ctx, spoke, look)
+		spoke, err := p.Spokes.Spoke(ctx, in.Target)
+		if err == nil {
+			err = p.follow(ctx, spoke, k)
 		}
 		if err != nil {
-			if err = look.locked(err); err != nil {
+			if err = k.locked(err); err != nil {
 				return Answer{}, err
 			}
 		}
 	}
-	look.judge()
-	if err := p.save(ctx, look); err != nil {
+	k.judge()
+	if err := p.save(ctx, k); err != nil {
 		return Answer{}, err
 	}
-	if err := p.cancel(ctx, look); err != nil {
-		return Answer{}, err
-	}
-	return p.next(look), nil
+	p.cancel(ctx, k)
+	return p.next(k), nil
 }
 
 // look is one poll in the making.
 type look struct {
 	*state
 	now     time.Time
-	intents []*patch.Intent // those that changed
-	writes  []Write
-	failed  int // new failures
-	held    int // of them, those that keep their slot
-	cancels []cancellation
-	folded  int  // commands whose invocations were read
+	intents map[int]*patch.Intent // those with open sends
+	found   patch.Look
+	asked   []patch.Cancel // asked for before, and not seen to have worked: they are asked for again
+	failed  int            // new failures
+	reads   int
 	more    bool // some were left to the next look
 }
 
-// cancellation is asked for after it was written down.
-type cancellation struct {
-	id  patch.CommandID
-	ids []patch.InstanceID // empty: all
-}
-
-// follow reads the counters of each open command, and its invocations only if
-// something has changed.
+// follow reads which commands are still executing, and the invocations of the others.
 func (p *Poll) follow(ctx context.Context, spoke Spoke, k *look) error {
-	all, err := progressOf(ctx, spoke, k.row.Open)
-	if err != nil {
-		return err
+	executing := map[patch.CommandID]bool{}
+	if since, any := k.oldest(); any {
+		var err error
+		if executing, err = spoke.Executing(ctx, since.Add(-patch.ListMargin)); err != nil {
+			return err
+		}
 	}
-	for i := range k.row.Open {
-		if k.folded == maxFolded {
+	stop := k.stop()
+	return k.each(func(o *patch.OpenIntent, i int, in *patch.Intent, x patch.Sent) error {
+		if x.Command == "" {
+			return nil // it is looked for, or was given up
+		}
+		late := passed(in, x, k.now, k.waited) >= k.timeout(in)
+		unknown := stopping(stop) && !o.Ran.Has(i) && !o.Cut.Has(i) // whether its agent has begun
+		if executing[x.Command] && !late && !unknown && !o.Cut.Has(i) {
+			return nil
+		}
+		if k.reads == maxReads {
 			k.more = true
-			break
+			return nil
 		}
-		c := &k.row.Open[i]
-		progress, found := all[c.ID]
-		now := c.Time(k.now, k.waited)
-		late, lost := c.Overdue(now)
-		stop := k.stopping() && !c.Cut
-		if !(found && (progress.Ended || progress.Completed > c.Done)) && !late && !lost && !stop && !c.Stalled(now) {
-			continue
-		}
-		invocations, err := spoke.Invocations(ctx, c.ID)
+		k.reads++
+		v, found, err := spoke.Invocation(ctx, x.Command)
 		if err != nil {
 			return err
 		}
-		if err := p.fold(ctx, k, c, invocations, progress.Ended, lost); err != nil {
-			return err
+		if !found || v.InstanceID != in.IDs[i] {
+			v = patch.Invocation{} // not listed yet: whatever SSM says of others is not our business
 		}
-	}
-	k.row.Open = slices.DeleteFunc(k.row.Open, func(c patch.OpenCommand) bool { return c.Ended })
-	return nil
+		k.fold(o, i, in, x, v, stop)
+		return nil
+	})
 }
 
-// progressOf reads the counters of all open commands in one call.
-func progressOf(ctx context.Context, spoke Spoke, open []patch.OpenCommand) (map[patch.CommandID]Progress, error) {
-	if len(open) == 0 {
-		return nil, nil
-	}
-	since := open[0].Sent
-	ids := make([]patch.CommandID, len(open))
-	for i, c := range open {
-		ids[i] = c.ID
-		if c.Sent.Before(since) {
-			since = c.Sent
-		}
-	}
-	return spoke.Progress(ctx, since.Add(-patch.ListMargin), ids)
-}
-
-// maxFolded bounds the commands that one look writes down: each is an intent and
-// perhaps an audit entry, and a transaction takes a hundred.
-const maxFolded = 40
-
-// fold takes over what the invocations say, and decides on cancelling.
-func (p *Poll) fold(ctx context.Context, k *look, c *patch.OpenCommand, listed []patch.Invocation, ended, lost bool) error {
-	k.folded++
-	in := &patch.Intent{}
-	row := &Row{Key: patch.SendKey(k.target, c.Batch), Into: in}
-	if err := p.Table.Load(ctx, row); err != nil {
-		return err
-	}
-	if !row.Found {
-		return fmt.Errorf("%w: batch %d has no intent", patch.ErrTampered, c.Batch)
-	}
-	before := len(in.Invocations)
-	changed := k.merge(in, listed)
-	done := 0
-	for _, v := range in.Invocations {
-		if v.Terminal() {
-			done++
-		}
-	}
-	if done > c.Done {
-		k.row.Moved(c, done, c.Time(k.now, k.waited))
-	}
-	switch {
-	case done == c.Instances && ended, lost:
-		in.Ended, c.Ended, changed = true, true, true
-		if lost {
-			k.lose(in)
-		}
-	default:
-		changed = k.consider(c, in) || changed
-	}
-	if changed || before == 0 {
-		k.intents = append(k.intents, in)
-	}
-	return nil
-}
-
-// noRoom is why a target that took too many steps is closed.
-const noRoom = "the history of the account's execution has no room for more commands and polls"
-
-const (
-	// askGap is how long a cancel of what runs may take before it is asked for again.
-	askGap = 10 * time.Minute
-	// healGap is how often instances that failed are looked at while they hold every slot.
-	healGap = 2 * time.Minute
-	// healPatience is how long that goes on: three pings of an agent.
-	healPatience = 15 * time.Minute
-)
-
-// holding tells whether failures keep slots that waiting instances could use.
-func (k *look) holding() bool {
-	return k.row.Closed == "" && k.row.Waiting() > 0 && k.row.Held+k.held > k.row.Healed
-}
-
-// heal gives back the slots of instances whose command failed while their agent
-// went on: it has been heard of since, so the instance is up. Everything else that
-// ended badly keeps its slot.
-func (p *Poll) heal(ctx context.Context, spoke Spoke, k *look) error {
-	intents, err := loadIntents(ctx, p.Table, k.target)
-	if err != nil {
-		return err
-	}
-	seen := map[patch.InstanceID]time.Time{}
-	var ids []patch.InstanceID
-	for _, in := range intents {
-		for _, v := range in.Invocations {
-			if v.Details == "Failed" && !v.Seen.IsZero() {
-				seen[v.InstanceID] = v.Seen
-				ids = append(ids, v.InstanceID)
+// each calls f for every open send. f may end it.
+func (k *look) each(f func(o *patch.OpenIntent, i int, in *patch.Intent, x patch.Sent) error) error {
+	for n := len(k.row.Open) - 1; n >= 0; n-- { // backwards: an intent of which nothing is open is taken out
+		number := k.row.Open[n].N
+		in := k.intents[number]
+		for i, x := range in.Sends {
+			o := k.row.OpenOf(number)
+			if o == nil {
+				break
+			}
+			if !o.Left.Has(i) {
+				continue
+			}
+			if err := f(o, i, in, x); err != nil {
+				return err
 			}
 		}
 	}
-	agents, err := spoke.Agents(ctx, ids)
-	if err != nil {
-		return err
-	}
-	k.row.Healed = 0
-	for _, id := range ids {
-		if a := agents[id]; a.Online && a.LastPing.After(seen[id]) {
-			k.row.Healed++
-		}
-	}
 	return nil
 }
 
-// merge updates the intent's invocations. A final status never changes, and one
-// that was seen running stays so. It counts what newly ended badly.
-func (k *look) merge(in *patch.Intent, listed []patch.Invocation) (changed bool) {
-	at := map[patch.InstanceID]int{}
-	for i, v := range in.Invocations {
-		at[v.InstanceID] = i
+// oldest is when the first of the open commands was accepted.
+func (k *look) oldest() (oldest time.Time, any bool) {
+	for _, o := range k.row.Open {
+		in := k.intents[o.N]
+		for i, x := range in.Sends {
+			if o.Left.Has(i) && x.Command != "" && (!any || x.At.Before(oldest)) {
+				oldest, any = x.At, true
+			}
+		}
 	}
-	for _, v := range listed {
-		if !slices.Contains(in.IDs, v.InstanceID) {
-			continue // not ours: whatever SSM says of others is not our business
-		}
-		i, ok := at[v.InstanceID]
-		if !ok {
-			in.Invocations = append(in.Invocations, patch.Invocation{InstanceID: v.InstanceID})
-			i = len(in.Invocations) - 1
-			at[v.InstanceID] = i
-		}
-		old := in.Invocations[i]
-		if old.Terminal() {
-			continue
-		}
-		v.Ran = old.Ran || v.Running()
-		if v == old {
-			continue
-		}
-		if v.Terminal() && v.Bad() {
+	return oldest, any
+}
+
+func (k *look) timeout(in *patch.Intent) time.Duration {
+	return time.Duration(in.TimeoutSeconds) * time.Second
+}
+
+// fold takes over what the invocation says, and decides on cancelling it.
+func (k *look) fold(o *patch.OpenIntent, i int, in *patch.Intent, x patch.Sent, v patch.Invocation, stop string) {
+	id, after := in.IDs[i], passed(in, x, k.now, k.waited)
+	if v.Terminal() {
+		v.Ran, v.Seen = o.Ran.Has(i), k.now
+		k.found.Found = append(k.found.Found, v)
+		if v.Bad() {
 			k.failed++
-			v.Seen = k.now
-			if v.Disrupts() {
-				k.held++
-			}
 		}
-		in.Invocations[i] = v
-		changed = true
+		k.row.Learn(after, v.Status == "Success")
+		k.row.Release(in.Batch, i)
+		return
 	}
-	return changed
-}
-
-// lose counts what never ended as failed: it was cancelled, and did not even say so.
-func (k *look) lose(in *patch.Intent) {
-	ended := 0
-	for _, v := range in.Invocations {
-		if v.Terminal() {
-			ended++
-		}
+	if v.Running() && !o.Ran.Has(i) {
+		o.Ran.Add(i)
+		v.Ran = true
+		k.found.Found = append(k.found.Found, v)
 	}
-	k.failed += len(in.IDs) - ended
-	k.held += len(in.IDs) - ended
-}
-
-// consider decides whether the command, or a part of it, must be cancelled. It
-// tells whether it changed the intent.
-func (k *look) consider(c *patch.OpenCommand, in *patch.Intent) (changed bool) {
-	now := c.Time(k.now, k.waited)
-	late, _ := c.Overdue(now)
-	all := late || !c.Cancelled.IsZero() || (k.abort != nil && k.abort.CancelInFlight)
+	why := k.why(o, i, after >= k.timeout(in), stop)
 	switch {
-	case all:
-		ids := unfinished(in, func(patch.Invocation) bool { return true })
-		if c.Cancelled.IsZero() {
-			c.Cancelled = now
-			k.note(c, ids, "past its deadline or aborted")
-		}
-		k.cancels = append(k.cancels, cancellation{id: c.ID, ids: ids})
-		if late {
-			return because(in, patch.ReasonExpired)
-		}
-		return because(in, patch.ReasonAbort)
-	case k.stopping():
-		ids := unfinished(in, func(v patch.Invocation) bool { return !v.Ran && !v.Running() })
-		if len(ids) == 0 {
-			c.Cut = true
-			return false
-		}
-		k.note(c, ids, "not started: "+orDash(k.stop()))
-		k.cancels = append(k.cancels, cancellation{id: c.ID, ids: ids})
-		return because(in, k.stop())
-	case c.Stalled(now):
-		// An agent that died would keep its slot, and what is queued behind it, until the whole command is late.
-		ids := unfinished(in, patch.Invocation.Running)
-		if len(ids) == 0 || now.Sub(c.Asked) < askGap {
-			return false
-		}
-		c.Asked = now
-		k.note(c, ids, "past the command timeout")
-		k.cancels = append(k.cancels, cancellation{id: c.ID, ids: ids})
+	case o.Cut.Has(i) && k.givenUp(o, after-k.timeout(in)):
+		k.failed++
+		k.row.Release(in.Batch, i)
+	case o.Cut.Has(i):
+		k.asked = append(k.asked, patch.Cancel{InstanceID: id, Command: x.Command})
+	case why != "":
+		o.Cut.Add(i)
+		o.CutAt = patch.Mark{At: k.now, Waited: k.waited}
+		k.found.Cancels = append(k.found.Cancels, patch.Cancel{InstanceID: id, Command: x.Command, Why: why})
 	}
-	return false
 }
 
-// because keeps why what has not started is cancelled: the first reason is the
-// one that counts.
-func because(in *patch.Intent, why string) (changed bool) {
-	if in.Cancelled != "" {
-		return false
+// why is why an open command must be cancelled, if it must. A cancel kills the package manager of what runs: it is
+// asked for past the command's own deadline, or where an abort says so, and else only for what no agent has taken.
+func (k *look) why(o *patch.OpenIntent, i int, late bool, stop string) string {
+	switch {
+	case k.abort != nil && k.abort.CancelInFlight:
+		return patch.ReasonAbort
+	case late:
+		return patch.ReasonExpired
+	case stopping(stop) && !o.Ran.Has(i):
+		return stop
 	}
-	in.Cancelled = why
-	return true
+	return ""
 }
 
-func (k *look) note(c *patch.OpenCommand, ids []patch.InstanceID, why string) {
-	k.writes = append(k.writes, k.audit("poll", "CancelCommand", fmt.Sprintf("%s, %s, %s: %v", c.ID, patch.Count(len(ids), "instance"), why, ids), k.now))
+// givenUp tells whether a command that a cancel was asked for has had its time to say so.
+func (k *look) givenUp(o *patch.OpenIntent, late time.Duration) bool {
+	return late >= patch.CancelGrace || o.CutAt.Set() && o.CutAt.Since(k.now, k.waited) >= patch.CancelGrace
 }
 
 // stop is why nothing more may be sent.
@@ -329,10 +211,10 @@ func (k *look) stop() string {
 	return k.mustStop(k.now)
 }
 
-// stopping tells whether what SSM has queued must be taken back. An account
+// stopping tells whether what no agent has taken must be taken back. An account
 // that lets us in no more, or a lease of another run, leaves us no say.
-func (k *look) stopping() bool {
-	switch k.stop() {
+func stopping(why string) bool {
+	switch why {
 	case patch.ReasonBudget, patch.ReasonAbort, patch.ReasonStopped, patch.ReasonLease:
 		return true
 	}
@@ -342,30 +224,47 @@ func (k *look) stopping() bool {
 // judge closes the target if it may send no more.
 func (k *look) judge() {
 	k.row.Failures += k.failed
-	k.row.Held += k.held
-	k.own.Failures += k.failed
-	k.counts.Failures += k.failed
-	k.total.Failures += k.failed
-	if k.row.Closed != "" {
-		return
-	}
-	stuck := len(k.row.Open) == 0 && k.row.Waiting() > 0 && k.row.Free() == 0
-	if !stuck {
-		k.row.Stuck = patch.Mark{}
-	} else if !k.row.Stuck.Set() {
-		k.row.Stuck = patch.Mark{At: k.now, Waited: k.waited}
-	}
+	k.fail(k.failed)
+	k.giveUpLost()
 	switch {
-	case stuck && k.row.Stuck.Since(k.now, k.waited) >= healPatience:
-		k.row.Closed, k.row.Reason = patch.ReasonBudget, "instances that failed and are not back hold the whole concurrency"
+	case k.row.Closed != "":
 	case k.row.Fence != 0 && !k.holdsLease():
 		k.row.Closed, k.row.Reason = patch.ReasonLease, k.heldBy()
-	case k.row.Steps() >= k.row.MaxPolls:
-		k.row.Closed, k.row.Reason = patch.ReasonStopped, noRoom
 	default:
 		k.row.Closed = k.mustStop(k.now)
+		if k.row.Steps() >= k.row.MaxPolls {
+			k.row.Reason = orElse(k.row.Reason, noRoom)
+		}
 	}
 }
+
+// giveUpLost gives back the slots of sends of which nothing is known: past the time in which they could be at work, or
+// once there is nothing else to follow or to send.
+func (k *look) giveUpLost() {
+	followed := 0
+	for _, o := range k.row.Open {
+		for i, x := range k.intents[o.N].Sends {
+			if o.Left.Has(i) && !x.Lost {
+				followed++
+			}
+		}
+	}
+	var over [][2]int
+	for _, o := range k.row.Open {
+		in := k.intents[o.N]
+		for i, x := range in.Sends {
+			if o.Left.Has(i) && x.Lost && (passed(in, x, k.now, k.waited) >= k.timeout(in) || followed == 0 && !k.sends()) {
+				over = append(over, [2]int{o.N, i})
+			}
+		}
+	}
+	for _, at := range over {
+		k.row.Release(at[0], at[1])
+	}
+}
+
+// sends tells whether the target has anything left to send.
+func (k *look) sends() bool { return k.row.Closed == "" && k.row.Waiting() > 0 }
 
 // locked deals with an account that lets us in no more: its commands are
 // followed until they are past help.
@@ -377,82 +276,88 @@ func (k *look) locked(err error) error {
 		k.row.Closed = patch.ReasonAccount
 	}
 	k.row.Reason = err.Error()
-	for i := range k.row.Open {
-		c := &k.row.Open[i]
-		if late, _ := c.Overdue(c.Time(k.now, k.waited)); late {
-			c.Ended = true
-			k.failed += c.Instances - c.Done
-			k.held += c.Instances - c.Done
+	return k.each(func(_ *patch.OpenIntent, i int, in *patch.Intent, x patch.Sent) error {
+		if passed(in, x, k.now, k.waited) >= k.timeout(in) {
+			k.failed++
+			k.row.Release(in.Batch, i)
 		}
-	}
-	k.row.Open = slices.DeleteFunc(k.row.Open, func(c patch.OpenCommand) bool { return c.Ended })
-	return nil
+		return nil
+	})
 }
 
 // save writes everything that this look changed, all or none.
 func (p *Poll) save(ctx context.Context, k *look) error {
-	writes := k.writes
-	for _, in := range k.intents {
-		was := in.Version
-		in.Version++
-		writes = append(writes, Write{How: Replace, Key: patch.SendKey(k.target, in.Batch), Item: *in, Was: was})
+	var writes []Write
+	if len(k.found.Cancels) > 0 {
+		writes = append(writes, k.audit("poll", "CancelCommand", cancelText(k.found.Cancels), k.now))
 	}
+	if len(k.found.Found)+len(k.found.Cancels) > 0 {
+		k.row.Looks++
+		writes = append(writes, Write{How: Create, Key: patch.LookKey(k.target, k.row.Looks), Item: k.found})
+	}
+	add := map[string]int{}
 	if k.failed > 0 {
-		writes = append(writes, k.count(map[string]int{"failures": k.failed})...)
+		add["failures"] = k.failed
 	}
+	writes = append(writes, k.counted(add)...)
 	if k.holdsLease() && k.leaseIsOld(k.now) {
 		writes = append(writes, k.renewLease(k.now))
 	}
 	return k.state.save(ctx, p.Table, writes...)
 }
 
-// cancel asks SSM, after it was written down. What was asked before is asked
-// again until it shows: cancelling is best effort.
-func (p *Poll) cancel(ctx context.Context, k *look) error {
-	if len(k.cancels) == 0 {
-		return nil
+// cancelText names what is cancelled, and why.
+func cancelText(cancels []patch.Cancel) string {
+	names := make([]string, len(cancels))
+	for i, c := range cancels {
+		names[i] = string(c.Command) + "/" + string(c.InstanceID)
+	}
+	return fmt.Sprintf("%s, %s: %v", cancels[0].Why, patch.Count(len(cancels), "command"), names)
+}
+
+// cancel asks SSM, after it was written down. Whatever it answers decides nothing: it refuses a cancel for a machine
+// that is gone or whose agent is down, and what was asked before is asked again until the command has ended.
+func (p *Poll) cancel(ctx context.Context, k *look) {
+	all := append(k.asked, k.found.Cancels...)
+	if len(all) == 0 {
+		return
 	}
 	spoke, err := p.Spokes.Spoke(ctx, k.target)
 	if err != nil {
-		return err
+		slog.Warn("not cancelled", "account", k.target.Account, "region", k.target.Region, "commands", len(all), "err", err)
+		return
 	}
-	for _, c := range k.cancels {
-		if err := spoke.Cancel(ctx, c.id, c.ids); err != nil {
-			return err
+	cancelAll(ctx, spoke, k.target, all)
+}
+
+// cancelAll asks to cancel each command, and notes what was refused.
+func cancelAll(ctx context.Context, spoke Spoke, t patch.Target, all []patch.Cancel) {
+	for _, c := range all {
+		if err := spoke.Cancel(ctx, c.Command, c.InstanceID); err != nil {
+			slog.Warn("not cancelled", "account", t.Account, "region", t.Region, "instance", c.InstanceID, "command", c.Command, "err", err)
 		}
 	}
-	return nil
 }
 
 // next decides where the target goes.
 func (p *Poll) next(k *look) Answer {
-	if k.row.Closed == "" && k.row.WorthSending() {
-		return send()
-	}
-	if len(k.row.Open) == 0 {
-		if k.row.Closed == "" && k.row.Waiting() > 0 {
-			return wait(healGap)
+	doubts := time.Duration(-1)
+	for _, n := range k.row.Doubts {
+		if left := k.visible(k.intents[n]); doubts < 0 || left < doubts {
+			doubts = left
 		}
-		return verify()
 	}
-	if len(k.cancels) > 0 || k.more {
+	switch {
+	case doubts == 0, k.row.Closed == "" && k.row.WorthSending():
+		return send()
+	case len(k.row.Open) == 0 && !k.sends():
+		return verify()
+	case len(k.found.Cancels) > 0 || k.more:
 		return wait(p.PollInterval)
 	}
-	return wait(k.row.NextPoll(p.PollInterval, k.now, k.waited))
-}
-
-// unfinished lists the instances of a batch that have not ended and are wanted.
-// One that SSM has not listed yet counts as not started.
-func unfinished(in *patch.Intent, want func(patch.Invocation) bool) []patch.InstanceID {
-	known := map[patch.InstanceID]patch.Invocation{}
-	for _, v := range in.Invocations {
-		known[v.InstanceID] = v
+	gap := k.row.NextPoll(p.PollInterval)
+	if doubts > 0 {
+		gap = min(gap, doubts)
 	}
-	var ids []patch.InstanceID
-	for _, id := range in.IDs {
-		if v := known[id]; !v.Terminal() && want(v) {
-			ids = append(ids, id)
-		}
-	}
-	return ids
+	return wait(gap)
 }

@@ -111,28 +111,28 @@ type Agent struct {
 	LastPing time.Time
 }
 
-// Commands reads commands in one account and region.
+// Commands reads commands in one account and region. Each of ours has one instance.
 type Commands interface {
-	// Progress reads the counters of commands that were requested since; one that
-	// SSM does not list yet is missing.
-	Progress(ctx context.Context, since time.Time, ids []patch.CommandID) (map[patch.CommandID]Progress, error)
-	// Invocations lists what a command did on each instance; it may be short or empty at first.
-	Invocations(ctx context.Context, id patch.CommandID) ([]patch.Invocation, error)
-	// ByMarker looks for the command with that comment among those requested since.
-	ByMarker(ctx context.Context, marker string, since time.Time) (id patch.CommandID, found bool, err error)
+	// Executing lists the commands that were requested since and are shown as not ended. Run Command is eventually
+	// consistent: one that is missing need not have ended, and only its invocation tells.
+	Executing(ctx context.Context, since time.Time) (map[patch.CommandID]bool, error)
+	// Invocation reads what a command does on its instance; found is false while SSM does not list it.
+	Invocation(ctx context.Context, id patch.CommandID) (v patch.Invocation, found bool, err error)
+	// Marked lists the commands that were requested since and whose comment starts with one of the markers, by comment.
+	Marked(ctx context.Context, markers []string, since time.Time) (map[string]Accepted, error)
 	// Output is the end of what the command printed on an instance, at most limit characters.
 	Output(ctx context.Context, id patch.CommandID, instance patch.InstanceID, platform patch.Platform, limit int) (string, error)
 	// Began tells whether the agent has begun to work on the command.
 	Began(ctx context.Context, id patch.CommandID, instance patch.InstanceID, platform patch.Platform) (bool, error)
-	// Cancel asks SSM to stop the command on these instances, or on all if none is named.
-	Cancel(ctx context.Context, id patch.CommandID, ids []patch.InstanceID) error
+	// Cancel asks SSM to stop the command on its instance. It is best effort: SSM refuses it for a machine that is
+	// gone or whose agent is down, and whatever it answers, only the invocation tells what became of the command.
+	Cancel(ctx context.Context, id patch.CommandID, instance patch.InstanceID) error
 }
 
-// Progress is how far a command is.
-type Progress struct {
-	Ended     bool
-	Targets   int
-	Completed int
+// Accepted is a command that SSM lists.
+type Accepted struct {
+	ID patch.CommandID
+	At time.Time // when it was requested, by SSM's clock
 }
 
 // Spoke is one account and region, seen through its role.
@@ -147,24 +147,32 @@ type Spokes interface {
 	Spoke(ctx context.Context, t patch.Target) (Spoke, error)
 }
 
-// Sender sends the one kind of command that there is. It tries exactly once.
+// SessionInstances is how many instances a sending session can name: its policy may have 2,048 characters, and names
+// each instance by its ARN. Source: STS AssumeRole Policy, read 2026-11.
+const SessionInstances = 28
+
+// Sender opens sessions that can do nothing but send the one kind of command that there is to the instances named, at
+// most SessionInstances. Whatever its error: nothing was sent.
+type Sender interface {
+	Session(ctx context.Context, t patch.Target, ids []patch.InstanceID) (Session, error)
+}
+
+// Session sends commands. It tries each exactly once.
 //
 // Errors of kind patch.ErrThrottled, ErrAccessDenied, ErrInvalidInstance and
 // ErrRefusedCommand are definite: nothing was sent. After any other error nobody knows.
-type Sender interface {
-	Send(ctx context.Context, t patch.Target, c Command) (patch.CommandID, error)
+type Session interface {
+	Send(ctx context.Context, c Command) (patch.CommandID, error)
 }
 
-// Command is what is sent.
+// Command is what is sent, to one instance.
 type Command struct {
-	IDs            []patch.InstanceID
-	Operation      patch.Operation
-	RebootOption   patch.RebootOption
-	SnapshotID     string
-	Marker         string
-	MaxConcurrency int
-	MaxErrors      int
-	TimeoutSeconds int
+	Instance        patch.InstanceID
+	Operation       patch.Operation
+	RebootOption    patch.RebootOption
+	SnapshotID      string
+	Marker          string
+	DeliverySeconds int // how long SSM may try to deliver it
 }
 
 // Alarms reads CloudWatch alarms, in the hub or a spoke, by ARN.

@@ -177,11 +177,10 @@ func (v *Verify) look(ctx context.Context, st *state, final bool) (TargetResult,
 	if err != nil {
 		return TargetResult{}, err
 	}
-	intents, err := loadIntents(ctx, v.Table, st.target)
+	facts, err := loadFacts(ctx, v.Table, leaf, st)
 	if err != nil {
 		return TargetResult{}, err
 	}
-	facts := factsOf(intents, leaf, st)
 	var open []patch.InstanceID
 	for _, p := range leaf.Instances {
 		if _, ok := former[p.ID]; !ok {
@@ -238,59 +237,6 @@ func (v *Verify) former(ctx context.Context, st *state) (map[patch.InstanceID]pa
 		}
 	}
 	return settled, nil
-}
-
-// fact is what the intents tell of one instance.
-type fact struct {
-	notSent    string
-	lost       bool
-	sent       time.Time
-	command    patch.CommandID
-	invocation patch.Invocation
-	cancelled  string // why we asked to cancel it
-	unsure     bool   // whether it began
-}
-
-// factsOf turns intents into one fact an instance. What no intent names was not sent.
-func factsOf(intents []patch.Intent, leaf patch.Leaf, st *state) map[patch.InstanceID]fact {
-	closed := orElse(st.row.Closed, orElse(st.mustStop(st.row.Verifying.At), patch.ReasonStopped))
-	facts := map[patch.InstanceID]fact{}
-	for _, p := range leaf.Instances {
-		facts[p.ID] = fact{notSent: closed}
-	}
-	for _, in := range intents {
-		for _, s := range in.Skipped {
-			facts[s.ID] = fact{notSent: s.Reason}
-		}
-		if in.Rejected != "" {
-			for _, id := range in.IDs {
-				facts[id] = fact{notSent: rejection(in.Rejected, len(in.IDs), closed)}
-			}
-			continue
-		}
-		for _, id := range in.IDs {
-			facts[id] = fact{lost: in.Lost || in.CommandID == "", sent: in.Written, command: in.CommandID, cancelled: in.Cancelled,
-				invocation: patch.Invocation{InstanceID: id}}
-		}
-		for _, i := range in.Invocations {
-			f := facts[i.InstanceID]
-			f.invocation = i
-			facts[i.InstanceID] = f
-		}
-	}
-	return facts
-}
-
-// rejection is why an instance of a refused command was not sent. SSM takes no
-// command for an instance that it cannot reach.
-func rejection(kind string, instances int, closed string) string {
-	switch {
-	case kind == string(patch.ErrInvalidInstance) && instances == 1:
-		return patch.ReasonOffline
-	case kind == string(patch.ErrAccessDenied), kind == string(patch.ErrRefusedCommand):
-		return patch.ReasonAccount
-	}
-	return closed
 }
 
 // scene is what EC2 and SSM say of the instances that are looked at.
@@ -470,19 +416,6 @@ func (v *Verify) measure(st *state, result TargetResult) {
 	if !st.row.FirstSent.IsZero() {
 		v.Metrics.Count("ExecutionDuration", "Seconds", result.At.Sub(st.row.FirstSent).Seconds(), dims)
 	}
-}
-
-func loadIntents(ctx context.Context, table Table, t patch.Target) ([]patch.Intent, error) {
-	var intents []patch.Intent
-	err := table.Scan(ctx, patch.RunKey(t.Run).PK, patch.SendPrefix(t), func(_ string, decode func(any) error) error {
-		var in patch.Intent
-		if err := decode(&in); err != nil {
-			return err
-		}
-		intents = append(intents, in)
-		return nil
-	})
-	return intents, err
 }
 
 func orElse(s, other string) string {

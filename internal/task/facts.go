@@ -1,0 +1,117 @@
+package task
+
+import (
+	"context"
+	"time"
+
+	"ec2patch/internal/patch"
+)
+
+// fact is what a target's rows tell of one instance: what Send wrote of its command, and what polls found of it.
+type fact struct {
+	notSent    string
+	lost       bool // nobody can tell whether its command was accepted
+	sent       time.Time
+	command    patch.CommandID
+	invocation patch.Invocation
+	cancelled  string // why we asked to cancel it, empty if we did not
+	unsure     bool   // whether it began
+}
+
+// loadFacts makes one fact of each instance of the plan.
+func loadFacts(ctx context.Context, table Table, leaf patch.Leaf, st *state) (map[patch.InstanceID]fact, error) {
+	intents, err := loadIntents(ctx, table, st.target)
+	if err != nil {
+		return nil, err
+	}
+	looks, err := loadLooks(ctx, table, st.target)
+	if err != nil {
+		return nil, err
+	}
+	facts := factsOf(intents, leaf, st)
+	follow(facts, looks)
+	return facts, nil
+}
+
+// factsOf turns intents into one fact an instance. What no intent has tried was not sent.
+func factsOf(intents []patch.Intent, leaf patch.Leaf, st *state) map[patch.InstanceID]fact {
+	closed := orElse(st.row.Closed, orElse(st.mustStop(st.row.Verifying.At), patch.ReasonStopped))
+	facts := make(map[patch.InstanceID]fact, len(leaf.Instances))
+	for _, p := range leaf.Instances {
+		facts[p.ID] = fact{notSent: closed}
+	}
+	for _, in := range intents {
+		for _, s := range in.Skipped {
+			facts[s.ID] = fact{notSent: s.Reason}
+		}
+		for i, id := range in.IDs {
+			x := patch.Sent{At: in.Written} // of an intent that nobody settled, nothing is known
+			switch {
+			case i < len(in.Sends):
+				x = in.Sends[i]
+			case in.Settled:
+				continue // not tried; a later intent may have been for it
+			}
+			f := fact{sent: x.At, command: x.Command, lost: x.Command == "", invocation: patch.Invocation{InstanceID: id}}
+			if x.Refused != "" {
+				f = fact{notSent: whyRefused(patch.Kind(x.Refused), st.row.Sent > 0)}
+			}
+			facts[id] = f
+		}
+	}
+	return facts
+}
+
+// follow takes over what polls found. What was seen running stays so.
+func follow(facts map[patch.InstanceID]fact, looks []patch.Look) {
+	for _, l := range looks {
+		for _, v := range l.Found {
+			f, ok := facts[v.InstanceID]
+			if !ok || f.command != v.Command {
+				continue
+			}
+			v.Ran = v.Ran || f.invocation.Ran
+			f.invocation = v
+			facts[v.InstanceID] = f
+		}
+		for _, c := range l.Cancels {
+			if f, ok := facts[c.InstanceID]; ok && f.command == c.Command && f.cancelled == "" {
+				f.cancelled = c.Why
+				facts[c.InstanceID] = f
+			}
+		}
+	}
+}
+
+// whyRefused is why an instance whose command was refused was not sent to. Where the account takes commands for others,
+// a denial is about this one: it does not have the tag that the account's owner wants. SSM takes no command for an
+// instance that it cannot reach.
+func whyRefused(kind patch.Kind, others bool) string {
+	switch {
+	case kind == patch.ErrInvalidInstance:
+		return patch.ReasonOffline
+	case kind == patch.ErrAccessDenied && others:
+		return patch.ReasonOptedOut
+	}
+	return patch.ReasonAccount
+}
+
+func loadIntents(ctx context.Context, table Table, t patch.Target) ([]patch.Intent, error) {
+	return scan[patch.Intent](ctx, table, patch.RunKey(t.Run).PK, patch.SendPrefix(t))
+}
+
+func loadLooks(ctx context.Context, table Table, t patch.Target) ([]patch.Look, error) {
+	return scan[patch.Look](ctx, table, patch.RunKey(t.Run).PK, patch.LookPrefix(t))
+}
+
+// scan reads all rows of a partition whose sort keys start with prefix, in order.
+func scan[T any](ctx context.Context, table Table, pk, prefix string) ([]T, error) {
+	var all []T
+	err := table.Scan(ctx, pk, prefix, func(_ string, decode func(any) error) error {
+		var row T
+		err := decode(&row)
+		all = append(all, row)
+		return err
+	})
+	return all, err
+}

@@ -1,0 +1,135 @@
+package task
+
+import (
+	"context"
+	"time"
+
+	"ec2patch/internal/patch"
+)
+
+// visibility is how long after its intent a command may appear: the time that
+// the function may run, and how long SSM may take to list what it accepted.
+// Source: field reports of up to a minute; no figure is published, read 2026-11.
+const visibility = (120 + 90) * time.Second
+
+// visible is how long it takes until the intent's commands must be listed, none if they must be by now. Only the
+// machine's own waits count: the clocks of two functions may differ by more than the window. After a redrive they
+// may count from nothing again.
+func (st *state) visible(in *patch.Intent) time.Duration {
+	waited := st.waited - in.Waited
+	if waited < 0 {
+		waited = st.waited
+	}
+	return max(visibility-time.Duration(waited)*time.Second, 0)
+}
+
+// recover settles an intent whose sender died in the middle. It never sends: what the journal does not name was not
+// tried, and waits again.
+func (s *Send) recover(ctx context.Context, st *state) (Answer, error) {
+	intents, err := st.loadOpen(ctx, s.Table)
+	if err != nil {
+		return Answer{}, err
+	}
+	in := intents[st.row.Pending]
+	if left := st.visible(in); left > 0 {
+		return wait(left), nil
+	}
+	leaf, err := loadLeaf(ctx, s.Objects, st.target, st.row.LeafDigest)
+	if err != nil {
+		return Answer{}, err
+	}
+	tries, err := scan[patch.Try](ctx, s.Table, patch.RunKey(st.target.Run).PK, patch.TryPrefix(st.target, in.Batch))
+	if err != nil {
+		return Answer{}, err
+	}
+	sends := make([]patch.Sent, 1+len(tries))
+	for i := range sends {
+		sends[i].At = in.Written
+		if i < len(tries) {
+			sends[i].Command = tries[i].After
+		}
+	}
+	in.Sends = sends
+	listed, err := s.listed(ctx, st, []*patch.Intent{in})
+	if err != nil {
+		return Answer{}, err
+	}
+	take(in, listed)
+	answer := send()
+	err = s.settle(ctx, st, leaf, *in, in.Sends, &answer)
+	return answer, err
+}
+
+// resolve looks for the sends whose answers were lost, once SSM must list them.
+func (s *Send) resolve(ctx context.Context, st *state) error {
+	intents, err := loadIntentsOf(ctx, s.Table, st.target, st.row.Doubts)
+	if err != nil {
+		return err
+	}
+	var due []*patch.Intent
+	var later []int
+	for _, n := range st.row.Doubts {
+		if st.visible(intents[n]) > 0 {
+			later = append(later, n)
+		} else {
+			due = append(due, intents[n])
+		}
+	}
+	if len(due) == 0 {
+		return nil
+	}
+	listed, err := s.listed(ctx, st, due)
+	if err != nil {
+		return err
+	}
+	st.row.Doubts = later
+	var writes []Write
+	var accepted, lost int
+	for _, in := range due {
+		a, l := take(in, listed)
+		accepted, lost = accepted+a, lost+l
+		was := in.Version
+		in.Version++
+		writes = append(writes, Write{How: Replace, Key: patch.SendKey(st.target, in.Batch), Item: *in, Was: was})
+	}
+	if st.row.FirstSent.IsZero() && accepted > 0 {
+		st.row.FirstSent = due[0].Written
+	}
+	return st.save(ctx, s.Table, append(writes, s.booked(st, accepted, lost, due[0].Marker)...)...)
+}
+
+// listed finds the commands of intents by their markers. An account that lets nobody read any more shows none.
+func (s *Send) listed(ctx context.Context, st *state, intents []*patch.Intent) (map[string]Accepted, error) {
+	since := intents[0].Written
+	var markers []string
+	for _, in := range intents {
+		markers = append(markers, in.Marker)
+		if in.Written.Before(since) {
+			since = in.Written
+		}
+	}
+	spoke, err := s.Spokes.Spoke(ctx, st.target)
+	if err != nil {
+		return nil, accept(err, patch.ErrAccessDenied)
+	}
+	listed, err := spoke.Marked(ctx, markers, since.Add(-patch.ListMargin))
+	return listed, accept(err, patch.ErrAccessDenied)
+}
+
+// take takes over the commands that are listed, and gives the doubtful sends up that are not.
+func take(in *patch.Intent, listed map[string]Accepted) (accepted, lost int) {
+	for i := range in.Sends {
+		x := &in.Sends[i]
+		if !x.Doubtful() {
+			continue
+		}
+		if a, ok := listed[patch.SendMarker(in.Marker, i)]; ok {
+			x.Command, x.At = a.ID, a.At
+			accepted++
+			continue
+		}
+		x.Lost = true
+		lost++
+	}
+	return accepted, lost
+}
