@@ -36,14 +36,9 @@ func SendPrefix(t Target) string {
 	return "SEND#" + t.Wave + "#" + string(t.Account) + "#" + string(t.Region) + "#"
 }
 
-// TryKey is the journal of one send of an intent.
+// TryKey is the journal of the send at place i of an intent.
 func TryKey(t Target, batch, i int) Key {
-	return Key{PK: "RUN#" + string(t.Run), SK: fmt.Sprintf("%s%03d", TryPrefix(t, batch), i)}
-}
-
-// TryPrefix starts the sort keys of an intent's journal.
-func TryPrefix(t Target, batch int) string {
-	return "TRY#" + t.Wave + "#" + string(t.Account) + "#" + string(t.Region) + fmt.Sprintf("#%04d#", batch)
+	return Key{PK: "RUN#" + string(t.Run), SK: fmt.Sprintf("TRY#%s#%s#%s#%04d#%03d", t.Wave, t.Account, t.Region, batch, i)}
 }
 
 // LookKey is what one poll of a target has found, counted from 1.

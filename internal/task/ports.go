@@ -240,9 +240,10 @@ type Metrics interface {
 
 // Answer is what Send, Poll and Verify say: where the target goes next.
 type Answer struct {
-	Next    string `json:"next"` // send, wait, verify or done
-	Seconds int    `json:"seconds"`
-	Waited  int    `json:"waited"` // by the target so far, this wait included
+	Next     string `json:"next"` // send, wait, verify or done
+	Seconds  int    `json:"seconds"`
+	Waited   int    `json:"waited"`   // by the target so far, this wait included
+	Failures int    `json:"failures"` // steps that failed in a row: the machine gives a target up after ten
 }
 
 // after adds the answer's own wait to what the target has waited.

@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"ec2patch/internal/patch"
@@ -38,7 +39,7 @@ func (s *Send) recover(ctx context.Context, st *state) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	tries, err := scan[patch.Try](ctx, s.Table, patch.RunKey(st.target.Run).PK, patch.TryPrefix(st.target, in.Batch))
+	tries, err := s.journal(ctx, st, in)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -58,6 +59,27 @@ func (s *Send) recover(ctx context.Context, st *state) (Answer, error) {
 	answer := send()
 	err = s.settle(ctx, st, leaf, *in, in.Sends, &answer)
 	return answer, err
+}
+
+// journal reads the journal of an intent up to the first send that was not tried. The first of all stands in none: it
+// was tried as soon as the intent was written.
+func (s *Send) journal(ctx context.Context, st *state, in *patch.Intent) ([]patch.Try, error) {
+	tries := make([]patch.Try, len(in.IDs)-1)
+	rows := make([]*Row, len(tries))
+	for i := range tries {
+		rows[i] = &Row{Key: patch.TryKey(st.target, in.Batch, i+1), Into: &tries[i]}
+	}
+	for some := range slices.Chunk(rows, rowsPerCall) {
+		if err := s.Table.Load(ctx, some...); err != nil {
+			return nil, err
+		}
+	}
+	for i, r := range rows {
+		if !r.Found {
+			return tries[:i], nil
+		}
+	}
+	return tries, nil
 }
 
 // resolve looks for the sends whose answers were lost, once SSM must list them.

@@ -13,7 +13,8 @@ import (
 // TargetInput is the payload of Send, Poll and Verify.
 type TargetInput struct {
 	patch.Target
-	Waited int `json:"waited"` // seconds that the state machine has waited on this target
+	Waited   int `json:"waited"`   // seconds that the state machine has waited on this target
+	Failures int `json:"failures"` // steps that failed beyond their retries since the last that got on
 }
 
 // state is what every step of a target reads first, in one call.
