@@ -24,6 +24,7 @@ type checks struct {
 
 	tables   tables
 	commands map[string]*sending        // accepted, by id
+	refills  map[string]*refill         // by account-region of a wave
 	atWork   map[string]*sending        // by instance: its agent is at work for that command
 	begun    map[string]time.Time       // by instance: when its agent last began
 	slots    map[string]map[string]bool // commands in flight, by account-region of a wave
@@ -55,7 +56,7 @@ const (
 func newChecks(s *stage) *checks {
 	c := &checks{
 		s: s, runs: map[patch.RunID]*runFacts{}, tables: newTables(), commands: map[string]*sending{},
-		atWork: map[string]*sending{}, begun: map[string]time.Time{}, slots: map[string]map[string]bool{},
+		atWork: map[string]*sending{}, begun: map[string]time.Time{}, slots: map[string]map[string]bool{}, refills: map[string]*refill{},
 		papers: map[string]time.Time{},
 	}
 	c.expect(s.options.RunID, s.input)

@@ -268,13 +268,19 @@ func (c *checks) concurrency(s *sending) {
 		c.slots[s.scope()] = slots
 	}
 	slots[s.command] = true
+	c.used(s)
 	if limit := c.limit(s); len(slots) > limit {
 		c.violate("R-03", "%d commands in flight in %s, %d allowed", len(slots), s.place, limit)
 	}
 }
 
 // closeSlot takes a command out of those in flight.
-func (c *checks) closeSlot(s *sending) { delete(c.slots[s.scope()], s.command) }
+func (c *checks) closeSlot(s *sending) {
+	if c.slots[s.scope()][s.command] {
+		delete(c.slots[s.scope()], s.command)
+		c.freed(s)
+	}
+}
 
 // scope is the account-region of its wave.
 func (s *sending) scope() string { return string(s.run.id) + " " + s.wave.input.Name + " " + s.place }

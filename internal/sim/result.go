@@ -77,6 +77,7 @@ type Result struct {
 	APICalls              map[string]int        `json:"apiCalls"`
 	Faults                map[string]int        `json:"faults"`
 	DetectionDelaySeconds Quantiles             `json:"detectionDelaySeconds"`
+	RefillDelaySeconds    Quantiles             `json:"refillDelaySeconds"` // from an instance's end to the next send into its slot
 	EstimatedCostUSD      float64               `json:"estimatedCostUSD"`
 
 	// Failure is the error of a run that left no report, and the state in which it struck last.

@@ -160,7 +160,7 @@ func (r *rehearsal) result() (*Result, error) {
 	res := &Result{
 		Run: r.options.RunID, Seed: r.options.Seed, VirtualSeconds: int64(r.virtual().Seconds()),
 		Outcomes: map[patch.Outcome]int{}, Waves: []patch.WaveReport{}, Files: map[string][]byte{},
-		DetectionDelaySeconds: quantiles(r.delays), IdealSeconds: int64(r.ideal().Seconds()),
+		DetectionDelaySeconds: quantiles(r.delays), RefillDelaySeconds: quantiles(r.checks.refillDelays()), IdealSeconds: int64(r.ideal().Seconds()),
 		Faults: r.faults.struck, APICalls: r.world.Ledger.Calls,
 	}
 	if ok {
