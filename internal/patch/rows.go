@@ -48,6 +48,7 @@ type RunRow struct {
 	RequireDistinct  int          `json:"requireDistinct"`
 	RequestedBy      string       `json:"requestedBy,omitempty"`
 	Reason           string       `json:"reason,omitempty"`
+	StartedBy        string       `json:"startedBy,omitempty"` // the execution of another machine that started the run
 	WavePauseSeconds int          `json:"wavePauseSeconds"`
 	AbortOnIssues    bool         `json:"abortOnIssues"`
 	StopUnreachable  bool         `json:"stopUnreachable"`
