@@ -301,7 +301,7 @@ type Series struct {
 	Ended   time.Time `json:"ended"`
 }
 
-// KeyHolder is the run that has a runKey.
+// KeyHolder is the run that has a runKey, and when its execution started.
 type KeyHolder struct {
 	Versioned
 	Run     RunID     `json:"run"`
