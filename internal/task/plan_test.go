@@ -113,7 +113,9 @@ func TestPlan_runKeyOfATime(t *testing.T) {
 // A key is never in the way of a run that resumes its holder, whatever became of
 // that one; a run that resumes another is a second run like any other.
 func TestPlan_runKeyOfAResumedRun(t *testing.T) {
-	resume := func(run string) string { return strings.TrimSuffix(keyed("december"), "}") + `,"resume":"` + run + `"}` }
+	resume := func(run string) string {
+		return strings.TrimSuffix(keyed("december"), "}") + `,"resume":"` + run + `"}`
+	}
 	s := newSite(t, 1)
 	open := executions{arnOf("first"): true}
 	require.NoError(t, s.planBeside(open, "first", keyed("december")))
