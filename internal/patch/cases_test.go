@@ -121,6 +121,17 @@ func TestParseInput_warningsAreBounded(t *testing.T) {
 	assert.Equal(t, "and 31 more warnings", in.Warnings[patch.MaxWarnings])
 }
 
+// Two keys that look alike where they are shortened make one line twice, and
+// what is stored can still be read.
+func TestParseInput_warningsThatLookAlike(t *testing.T) {
+	key := "tag:" + strings.Repeat("k", 100)
+	in := parse(t, wave(fmt.Sprintf(`,"filters":{"tags":{"%sa":["v"],"%sb":["v"]}}`, key, key)))
+	require.Len(t, in.Warnings, 2)
+	full, err := json.Marshal(in)
+	require.NoError(t, err)
+	assert.Equal(t, in, parse(t, string(full)))
+}
+
 // A warning stands where the file has what it is about, in whatever form.
 func TestWarnings_place(t *testing.T) {
 	d := patch.HubDefaults()

@@ -15,11 +15,13 @@ const (
 	digits12 = "[0-9]{12}"
 	unitID   = "ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}"
 	rootID   = "r-[0-9a-z]{4,32}"
+	// memberARN begins the ARN of what is in an organization; its account is the management account.
+	memberARN = "arn:aws[a-z-]*:organizations:[^:]*:" + digits12
 )
 
 var (
-	accountARN      = regexp.MustCompile(`^arn:aws[a-z-]*:organizations:[^:]*:` + digits12 + `:account/o-[0-9a-z]+/(` + digits12 + `)$`)
-	unitARN         = regexp.MustCompile(`^arn:aws[a-z-]*:organizations:[^:]*:` + digits12 + `:(?:ou|root)/o-[0-9a-z]+/(` + unitID + `|` + rootID + `)$`)
+	accountARN      = regexp.MustCompile("^" + memberARN + ":account/o-[0-9a-z]+/(" + digits12 + ")$")
+	unitARN         = regexp.MustCompile("^" + memberARN + ":(?:ou|root)/o-[0-9a-z]+/(" + unitID + "|" + rootID + ")$")
 	anyARN          = regexp.MustCompile(`^arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:(` + digits12 + `):`)
 	organizationID  = regexp.MustCompile(`^o-[0-9a-z]{10,32}$`)
 	digitsOnly      = regexp.MustCompile(`^[0-9]+$`)
@@ -40,7 +42,8 @@ func adviseAccount(text string) string {
 	case unitPattern.MatchString(text):
 		return "this is the id of a unit or a root: put it into organizationalUnits"
 	case unitARN.MatchString(text):
-		return fmt.Sprintf("this is a unit or a root: put its id %q into organizationalUnits", unitARN.FindStringSubmatch(text)[1])
+		id := unitARN.FindStringSubmatch(text)[1]
+		return fmt.Sprintf("this is a unit or a root: put its id %q into organizationalUnits", id)
 	case organizationID.MatchString(text):
 		return `this is the id of the organization: put its root, as "r-ab12", into organizationalUnits`
 	case accountARN.MatchString(text):
@@ -61,7 +64,8 @@ func adviseAccountNumber(number string) string {
 	case accountPattern.MatchString(number):
 		return fmt.Sprintf("write it in quotes: %q", number)
 	case shortenedNumber.MatchString(number):
-		return fmt.Sprintf("write it in quotes, with the zeros that a number loses: %q", strings.Repeat("0", 12-len(number))+number)
+		whole := strings.Repeat("0", 12-len(number)) + number
+		return fmt.Sprintf("write it in quotes, with the zeros that a number loses: %q", whole)
 	}
 	return ""
 }
@@ -144,7 +148,7 @@ func tagsOf(n *node) string {
 // of another state machine, an event or a call is: the fields in it are not
 // looked at where they stand.
 func wrapper(root *node) *member {
-	if root.kind != nodeObject || root.member("waves") != nil || root.member("accountWaves") != nil || len(flatMembers(root)) > 0 {
+	if root.kind != nodeObject || hasForm(root) {
 		return nil
 	}
 	for i, m := range root.members {
@@ -153,9 +157,14 @@ func wrapper(root *node) *member {
 		}
 		inside := m.value
 		asText := inside.kind == nodeText && strings.HasPrefix(strings.TrimSpace(inside.text), "{")
-		if asText || inside.member("waves") != nil || inside.member("accountWaves") != nil || inside.kind == nodeObject && len(flatMembers(inside)) > 0 {
+		if asText || hasForm(inside) {
 			return &root.members[i]
 		}
 	}
 	return nil
+}
+
+// hasForm tells whether there is a field of one of the forms of the input.
+func hasForm(n *node) bool {
+	return n.member("waves") != nil || n.member("accountWaves") != nil || len(flatMembers(n)) > 0
 }

@@ -57,7 +57,7 @@ func runShape(d Defaults) shape {
 			fmt.Sprintf("leave it out, or give the ARN of an execution: at most %d characters, %s", MaxStartedByLength, noControls)),
 			doc: "Step Functions adds it where another state machine starts the run; kept as startedBy.", def: `""`},
 		field{name: "warnings", doc: "What a stored input was warned of. Ignored, and found anew.", def: "[]",
-			shape: list(text(schemaPattern, "not a warning", "leave it out"), 0, MaxWarnings+1, "warnings", "leave them out")},
+			shape: warnings()},
 	)
 }
 

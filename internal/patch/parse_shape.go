@@ -190,6 +190,13 @@ func accounts() shape {
 	return list(account(), 0, MaxAccountsPerWave, "accounts in a wave", "use more waves, or organizational units")
 }
 
+// warnings may hold a line twice: two long keys look alike in it.
+func warnings() shape {
+	s := list(text(schemaPattern, "not a warning", "leave it out"), 0, MaxWarnings+1, "warnings", "leave them out")
+	s.unique = false
+	return s
+}
+
 func regions() shape {
 	return list(region(), 1, MaxRegionsPerWave, "regions in a wave", "use more waves; the history of one account's execution holds no more")
 }

@@ -66,8 +66,9 @@ func (n *node) index(at map[string]*node) {
 
 // written finds the node of a path of the form with waves in a document of any form.
 func written(at map[string]*node, path string) *node {
+	other := "accountWaves" + strings.TrimPrefix(path, "waves")
 	flat := strings.Replace(path, "waves[0].filters.tags", "tagFilters", 1)
-	for _, p := range []string{path, "account" + strings.ToUpper(path[:1]) + path[1:], flat, strings.TrimSuffix(flat, "[0]")} {
+	for _, p := range []string{path, other, flat, strings.TrimSuffix(flat, "[0]")} {
 		if n := at[p]; n != nil {
 			return n
 		}
@@ -84,9 +85,12 @@ func (in Input) warned() Problems {
 			all = append(all, warnTag(fieldPath(path+".filters.tags", key), key, w.Filters.Tags[key])...)
 		}
 		if w.CommandTimeoutSeconds > StepTimeoutSeconds {
-			all = append(all, Problem{Rule: WarnStepTimeout, Path: path + ".commandTimeoutSeconds", Value: fmt.Sprint(w.CommandTimeoutSeconds),
-				Message: fmt.Sprintf("is longer than AWS-RunPatchBaseline gives one of its own steps by default, %d seconds", StepTimeoutSeconds),
-				Remedy:  "an update that takes longer may end as failed at that time, whatever stands here"})
+			all = append(all, Problem{
+				Rule: WarnStepTimeout, Path: path + ".commandTimeoutSeconds", Value: fmt.Sprint(w.CommandTimeoutSeconds),
+				Message: fmt.Sprintf("is longer than AWS-RunPatchBaseline gives one of its own steps by default, %d seconds",
+					StepTimeoutSeconds),
+				Remedy: "an update that takes longer may end as failed at that time, whatever stands here",
+			})
 		}
 	}
 	return all
@@ -103,7 +107,8 @@ func warnTag(path, key string, values []string) Problems {
 	for i, value := range values {
 		if parts := strings.Split(value, ","); len(parts) > 1 {
 			all = append(all, Problem{Rule: WarnTagList, Path: fmt.Sprintf("%s[%d]", path, i), Value: quoted(value),
-				Message: "is taken as one value with a comma in it", Remedy: "write " + valuesOf(parts) + " if these are values of their own"})
+				Message: "is taken as one value with a comma in it",
+				Remedy:  "write " + valuesOf(parts) + " if these are values of their own"})
 		}
 	}
 	return all

@@ -191,7 +191,8 @@ func (v *Inventory) keyKept(ctx context.Context, held patch.KeyHolder) (string, 
 			free.Format(time.RFC3339)), nil
 	case patch.RunSucceeded, patch.RunCompleted, patch.RunIncomplete:
 		if v.Now().Before(free) {
-			return fmt.Sprintf("it ended as %s; the key becomes free at %s, two hours after its start", run.Status, free.Format(time.RFC3339)), nil
+			return fmt.Sprintf("it ended as %s; the key becomes free at %s, two hours after its start",
+				run.Status, free.Format(time.RFC3339)), nil
 		}
 	}
 	return "", nil
