@@ -20,6 +20,10 @@ import (
 	"ec2patch/internal/sim"
 )
 
+// warnedInput is valid, and has what a person may not mean.
+const warnedInput = `{"waves": [{"accounts": ["111111111111"], "regions": ["us-east-1"],
+  "filters": {"tags": {"tag:PatchGroup": ["web,db"]}}, "commandTimeoutSeconds": 10800}]}`
+
 const goodInput = `{"waves": [{"accounts": ["111111111111"], "regions": ["us-east-1"]}]}`
 
 const badInput = `{

@@ -142,6 +142,7 @@ func TestRun(t *testing.T) {
 		{name: "run-not-typed", args: "run good.json --name october", typed: "\n"},
 		{name: "run-rich", args: "run - --yes", stdin: rich, starts: 1},
 		{name: "run-rich-60", args: "run - --yes --format json", stdin: rich, width: 60, starts: 1},
+		{name: "run-warned", args: "run - --yes --name now", stdin: warnedInput, starts: 1},
 		{name: "run-no-approval", args: "run - --yes --name now", stdin: strings.TrimSuffix(goodInput, "}") + `,"approval":"none"}`, starts: 1},
 		{name: "run-scan", args: "run - --yes --name now", stdin: strings.TrimSuffix(goodInput, "}") + `,"dryRun":true}`, starts: 1},
 		{name: "run-resume", args: "run good.json --yes --name again --resume october", starts: 1},

@@ -21,6 +21,9 @@ func (a *app) showRun(m hub.Machine, name string, in patch.Input, said string) {
 	for _, w := range in.Waves {
 		line("    ", "- wave %s: %s", report.Line(w.Name), waveText(w))
 	}
+	for _, warning := range in.Warnings {
+		line("    ", "Warning: %s", report.Line(warning))
+	}
 	if in.Resume != "" {
 		line("  ", "It goes on from run %s: what that one patched is left out.", report.Line(string(in.Resume)))
 	}

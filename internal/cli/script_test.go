@@ -50,6 +50,8 @@ func TestScripts(t *testing.T) {
 		{name: "validate-bad", args: "validate good.json bad.json"},
 		{name: "validate-json", args: "validate bad.json --format json"},
 		{name: "validate-stdin", args: "validate -", stdin: "{}"},
+		{name: "validate-warned", args: "validate good.json -", stdin: warnedInput},
+		{name: "validate-warned-json", args: "validate - --format json", stdin: warnedInput},
 		{name: "validate-some-missing", args: "validate bad.json nowhere.json good.json nothing.json"},
 		{name: "validate-some-missing-json", args: "validate nowhere.json good.json --format json"},
 		{name: "validate-fleet", args: "validate real-fleet.json"},

@@ -24,7 +24,11 @@ func (a *app) validateCommand() *cobra.Command {
 		Use:   "validate INPUT.json...",
 		Short: "Check run inputs, without network and credentials",
 		Long: `Checks run inputs and names every problem at once, each with its place, the
-value that is wrong, and what to write instead. "-" reads stdin.`,
+value that is wrong, and what to write instead. "-" reads stdin.
+
+A warning names what is valid and probably means something else; an input that
+only has warnings is valid. Placeholders of EventBridge Scheduler, such as
+<aws.scheduler.scheduled-time> in a runKey, are taken as they stand.`,
 		Example: `  ec2patch validate examples/run-inputs/*.json
   generate-input | ec2patch validate -`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -47,6 +51,7 @@ type finding struct {
 	Value   string `json:"value,omitempty"`
 	Message string `json:"message"`
 	Remedy  string `json:"remedy,omitempty"`
+	warning bool
 }
 
 // validation is what `validate --format json` prints.
@@ -57,6 +62,7 @@ type validation struct {
 	Files         int       `json:"files"`
 	Errors        int       `json:"errors"`
 	Findings      []finding `json:"findings"`
+	Warnings      []finding `json:"warnings,omitempty"`   // of valid files; they change neither valid nor the exit code
 	Unreadable    []string  `json:"unreadable,omitempty"` // files that were not checked
 }
 
@@ -70,15 +76,17 @@ func (a *app) validate(cmd *cobra.Command, files []string) error {
 			unread = errors.Join(unread, err)
 			continue
 		}
-		found, err := a.problems(f, data)
+		found, warned, err := a.checkInput(f, data)
 		if err != nil {
 			return err
 		}
-		v.Findings = append(v.Findings, found...)
+		v.Findings, v.Warnings = append(v.Findings, found...), append(v.Warnings, warned...)
 		if a.format == "text" && len(found) == 0 {
 			fmt.Fprintf(a.stdout, "%s: ok\n", name(f))
-		} else if a.format == "text" {
+		}
+		if a.format == "text" {
 			a.printFindings(found)
+			a.printFindings(warned)
 		}
 	}
 	v.Errors = len(v.Findings)
@@ -88,7 +96,11 @@ func (a *app) validate(cmd *cobra.Command, files []string) error {
 			return err
 		}
 	} else if v.Files > len(v.Unreadable) {
-		fmt.Fprintf(a.stdout, "%s in %s\n", patch.Count(v.Errors, "error"), patch.Count(v.Files-len(v.Unreadable), "file"))
+		count := patch.Count(v.Errors, "error")
+		if len(v.Warnings) > 0 {
+			count += " and " + patch.Count(len(v.Warnings), "warning")
+		}
+		fmt.Fprintf(a.stdout, "%s in %s\n", count, patch.Count(v.Files-len(v.Unreadable), "file"))
 	}
 	switch {
 	case unread != nil:
@@ -101,20 +113,31 @@ func (a *app) validate(cmd *cobra.Command, files []string) error {
 
 // problems checks one input. The error is for what is no finding.
 func (a *app) problems(file string, data []byte) ([]finding, error) {
-	_, err := a.Parse(data)
+	found, _, err := a.checkInput(file, data)
+	return found, err
+}
+
+// checkInput finds what is wrong with one input, or what a valid one is warned of.
+// The error is for what is no finding.
+func (a *app) checkInput(file string, data []byte) (found, warned []finding, err error) {
+	in, err := a.Parse(data)
 	if err == nil {
-		return nil, nil
+		warned = findings(file, patch.Warnings(data, in))
+		for i := range warned {
+			warned[i].warning = true
+		}
+		return nil, warned, nil
 	}
 	var ps patch.Problems
 	if !errors.As(err, &ps) {
-		return nil, failed(fmt.Errorf("%s: %w", name(file), err))
+		return nil, nil, failed(fmt.Errorf("%s: %w", name(file), err))
 	}
-	found := findings(file, ps)
+	found = findings(file, ps)
 	if isFleet(data) {
 		at := max(slices.IndexFunc(found, func(f finding) bool { return f.Path == "accounts" }), 0)
 		found[at].Remedy = "this looks like a fleet file: give it to simulate with --fleet, beside a run input"
 	}
-	return found, nil
+	return found, nil, nil
 }
 
 // isFleet tells whether a file has the form of a fleet: its accounts are an
@@ -152,7 +175,7 @@ func (a *app) printFindings(list []finding) {
 }
 
 // place is where a problem is and which, as far as it is known: "run.json:3:19
-// wrong-text waves[0].accounts[0]: ".
+// wrong-text waves[0].accounts[0]: ". A warning says that it is one.
 func (f finding) place() string {
 	at := f.File
 	if f.Line > 0 {
@@ -162,6 +185,9 @@ func (f finding) place() string {
 		at += fmt.Sprintf(":%d", f.Column)
 	}
 	what := strings.TrimSpace(f.Rule + " " + f.Path)
+	if f.warning {
+		what = "warning " + what
+	}
 	switch {
 	case what == "":
 		return at + ": "

@@ -92,7 +92,8 @@ func (s shape) limits() string {
 		concurrencyPattern: "1 or more, or 1% to 100%",
 		toleratedPattern:   "0 or more, or 0% to 100%",
 		waveNamePattern:    fmt.Sprintf("1 to %d of A-Z a-z 0-9 - _, none of %s", MaxWaveNameLength, strings.Join(s.reserved, ", ")),
-		runKeyPattern:      fmt.Sprintf("%d of A-Z a-z 0-9 - _", MaxRunKeyLength),
+		runKeyPattern:      fmt.Sprintf("%d of A-Z a-z 0-9 - _ :", MaxRunKeyLength),
+		startedByPattern:   fmt.Sprintf("%d characters", MaxStartedByLength),
 		resumePattern:      fmt.Sprintf("%d of A-Z a-z 0-9 - _", MaxRunIDLength),
 		requestedByPattern: fmt.Sprintf("%d characters", MaxRequestedByLength),
 		reasonPattern:      fmt.Sprintf("%d characters", MaxReasonLength),
@@ -115,7 +116,7 @@ func TestDocs_defaults(t *testing.T) {
 		row := docsRow.FindStringSubmatch(line)
 		require.NotNil(t, row, line)
 		path, def := row[1], strings.Trim(row[3], "`* ")
-		if def == "-" || def == "required" || strings.HasPrefix(row[5], "Flat form") || path == "waves[].name" || path == "waves[].accounts" {
+		if def == "-" || def == "required" || strings.HasPrefix(row[5], "Flat form") || path == "waves[].name" || path == "waves[].slowStart" || path == "waves[].accounts" {
 			continue
 		}
 		var want any
@@ -128,7 +129,7 @@ func TestDocs_defaults(t *testing.T) {
 		}
 		checked++
 	}
-	assert.Equal(t, 30, checked, "defaults compared")
+	assert.Equal(t, 33, checked, "defaults compared")
 }
 
 // at finds the value at a path of the table; [] is the first wave.
@@ -158,6 +159,7 @@ func TestDocs_rules(t *testing.T) {
 	assert.Equal(t, []string{
 		RuleSyntax, RuleSize, RuleUnknown, RuleTwice, RuleType, RuleText,
 		RuleRange, RuleCount, RuleMissing, RuleRepeated, RulePartitions, RuleForms, RuleUnits,
+		WarnTagPrefix, WarnTagList, WarnStepTimeout,
 	}, explained)
 }
 

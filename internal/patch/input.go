@@ -18,6 +18,14 @@ type Input struct {
 	Guards                 Guards       `json:"guards"`
 	Resume                 RunID        `json:"resume,omitempty"`
 
+	// StartedBy is the execution of another state machine that started the run.
+	// Step Functions adds it to the input of a nested start by itself, under this name.
+	StartedBy string `json:"AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID,omitempty"`
+	// Warnings tell what was taken as it is written and probably means something
+	// else, one line each and at most MaxWarnings and one. ParseInput finds them anew
+	// at each reading; they are no part of what a run is, as SeriesKey sees it.
+	Warnings []string `json:"warnings,omitempty"`
+
 	// Inactive is what a plan adds to its input: accounts of the waves' units that cannot be used.
 	Inactive []InactiveAccount `json:"inactive,omitempty"`
 }
@@ -43,6 +51,8 @@ type Wave struct {
 	CommandTimeoutSeconds int         `json:"commandTimeoutSeconds"`
 	Budget                WaveBudget  `json:"budget"`
 	HealthGate            HealthGate  `json:"healthGate"`
+	SlowStart             bool        `json:"slowStart"`  // each target begins with few, and goes on as they end well
+	AllowEmpty            bool        `json:"allowEmpty"` // a wave that matches nothing is no finding
 }
 
 // Filters select a wave's instances. Values under one tag key are OR, keys are

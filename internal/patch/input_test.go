@@ -40,6 +40,7 @@ func smallest() patch.Input {
 			MaxConcurrentAccounts: 5,
 			CommandTimeoutSeconds: 7200,
 			Budget:                patch.WaveBudget{MaxFailedInstances: share(10), MaxFailedAccounts: share(25), PerAccount: share(10)},
+			SlowStart:             true,
 		}},
 		Approval:               patch.ApproveOnce,
 		ApprovalTimeoutSeconds: 14400,
@@ -101,6 +102,13 @@ func TestParseInput_meaning(t *testing.T) {
 			func(_ *patch.Input, w *patch.Wave) {
 				w.Accounts, w.OrganizationalUnits = []patch.AccountID{}, []string{"ou-ab12-cdef3456", "r-ab12"}
 			}},
+		{"a first wave that starts at once", wave(`,"slowStart":false`), func(_ *patch.Input, w *patch.Wave) { w.SlowStart = false }},
+		{"a wave that may be empty", wave(`,"allowEmpty":true`), func(_ *patch.Input, w *patch.Wave) { w.AllowEmpty = true }},
+		{"a key of a time", run(`,"runKey":"2026-12-patch:2026-12-08T02:00:00Z"`),
+			func(in *patch.Input, _ *patch.Wave) { in.RunKey = "2026-12-patch:2026-12-08T02:00:00Z" }},
+		{"a key of a time to come", run(`,"runKey":"2026-12-patch:<aws.scheduler.scheduled-time>"`),
+			func(in *patch.Input, _ *patch.Wave) { in.RunKey = "2026-12-patch:<aws.scheduler.scheduled-time>" }},
+		{"old warnings are forgotten", run(`,"warnings":["the sky is falling"]`), func(*patch.Input, *patch.Wave) {}},
 		{"the given order stays", `{"waves":[{"accounts":["222222222222","111111111111"],"regions":["us-west-2","us-east-1"]}]}`,
 			func(_ *patch.Input, w *patch.Wave) {
 				w.Accounts, w.Regions = []patch.AccountID{"222222222222", "111111111111"}, []patch.Region{"us-west-2", "us-east-1"}
@@ -148,6 +156,13 @@ func TestParseInput_roundTrip(t *testing.T) {
 		require.NoError(rt, err)
 		got, err := patch.ParseInput(data, patch.HubDefaults())
 		require.NoError(rt, err, string(data))
+		require.LessOrEqual(rt, len(got.Warnings), patch.MaxWarnings+1)
+		again, err := json.Marshal(got)
+		require.NoError(rt, err)
+		same, err := patch.ParseInput(again, patch.HubDefaults())
+		require.NoError(rt, err, string(again))
+		require.Equal(rt, got, same, "what was warned of is warned of again")
+		got.Warnings = nil
 		require.Equal(rt, in, got)
 	})
 }
@@ -155,7 +170,7 @@ func TestParseInput_roundTrip(t *testing.T) {
 // drawInput draws a normalised input.
 func drawInput(t *rapid.T) patch.Input {
 	in := patch.Input{
-		RunKey:                 rapid.StringMatching(`[A-Za-z0-9_-]{0,64}`).Draw(t, "runKey"),
+		RunKey:                 rapid.StringMatching(`[A-Za-z0-9_:-]{0,64}|[A-Za-z0-9_:-]{0,44}<aws\.scheduler\.(scheduled-time|execution-id)>`).Draw(t, "runKey"),
 		RequestedBy:            rapid.StringMatching(`[ -~äß漢😀<>&]{0,50}`).Draw(t, "requestedBy"),
 		Reason:                 rapid.StringMatching(`[ -~äß漢😀<>&]{0,50}`).Draw(t, "reason"),
 		WavePauseSeconds:       rapid.IntRange(0, patch.MaxWavePauseSeconds).Draw(t, "pause"),
@@ -167,6 +182,7 @@ func drawInput(t *rapid.T) patch.Input {
 		OnUnreachable:          rapid.SampledFrom([]string{patch.UnreachableContinue, patch.UnreachableStop}).Draw(t, "unreachable"),
 		Budget:                 patch.RunBudget{MaxFailedInstances: drawThreshold(t, 0)},
 		Guards:                 patch.Guards{MaxInstances: rapid.IntRange(0, patch.MaxGuardInstances).Draw(t, "max"), MaxShare: drawThreshold(t, 1), MaxGrowth: drawThreshold(t, 0)},
+		StartedBy:              rapid.StringMatching(`[ -~]{0,50}`).Draw(t, "startedBy"),
 		Resume:                 patch.RunID(rapid.StringMatching(`[A-Za-z0-9_-]{0,80}`).Draw(t, "resume")),
 	}
 	for i := range rapid.IntRange(1, 4).Draw(t, "waves") {
@@ -203,6 +219,8 @@ func drawWave(t *rapid.T) patch.Wave {
 		CommandTimeoutSeconds: rapid.IntRange(patch.MinCommandTimeoutSeconds, patch.MaxCommandTimeoutSeconds).Draw(t, "timeout"),
 		Budget:                patch.WaveBudget{MaxFailedInstances: drawThreshold(t, 0), MaxFailedAccounts: drawThreshold(t, 0), PerAccount: drawThreshold(t, 0)},
 		HealthGate:            patch.HealthGate{SoakSeconds: rapid.IntRange(0, patch.MaxSoakSeconds).Draw(t, "soak")},
+		SlowStart:             rapid.Bool().Draw(t, "slowStart"),
+		AllowEmpty:            rapid.Bool().Draw(t, "allowEmpty"),
 	}
 	if rapid.Bool().Draw(t, "named") {
 		w.Filters.Tags = map[string][]string{}

@@ -92,6 +92,12 @@ const (
 	RunExpired    RunStatus = "Expired"
 	RunAborted    RunStatus = "Aborted"
 	RunFailed     RunStatus = "Failed"
+	// RunCompleted is a run whose waves were all judged good and in which some instance is not.
+	RunCompleted RunStatus = "CompletedWithFailures"
+	// RunRefused is a run whose input or plan is not valid, or is more than its guards allow.
+	RunRefused RunStatus = "Refused"
+	// RunPlanned is a run that was to end with its plan.
+	RunPlanned RunStatus = "Planned"
 )
 
 // Verdict is the judgement on a wave.

@@ -14,11 +14,18 @@ import (
 // hub's parameters set; it must be within the limits of this package.
 //
 // The error is Problems: everything that is wrong, in document order. Only a
-// document that is too large, too deep or not JSON has one problem alone.
+// document that is too large, too deep, not JSON or wrapped into another has
+// one problem alone. What is no problem and probably means something else is in
+// the input's Warnings.
 func ParseInput(data []byte, d Defaults) (Input, error) {
 	var found findings
 	root := tree(data, &found)
 	if root == nil {
+		return Input{}, found.problems(data)
+	}
+	if inside := wrapper(root); inside != nil {
+		found.add(inside.keyStart, Problem{Rule: RuleForms, Path: inside.value.path, Message: "holds the whole run input",
+			Remedy: "give what is inside it as the document"})
 		return Input{}, found.problems(data)
 	}
 	run := runShape(d)

@@ -35,6 +35,7 @@ func build(data []byte, root *node, d Defaults) (Input, error) {
 	for i := range in.Waves {
 		in.Waves[i].settle(in.DryRun)
 	}
+	in.Warnings = in.warned().lines()
 	return in, fits(in)
 }
 
@@ -68,6 +69,7 @@ func defaultWave(i int, d Defaults) Wave {
 			PerAccount:         share(DefaultFailedInstancesPercent),
 		},
 		HealthGate: HealthGate{SoakSeconds: DefaultSoakSeconds},
+		SlowStart:  i == 0,
 	}
 }
 

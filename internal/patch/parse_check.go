@@ -1,6 +1,7 @@
 package patch
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -75,6 +76,8 @@ func (c checker) value(n *node, s shape) {
 // conversion is the remedy for a value of the wrong kind.
 func (s shape) conversion(n *node) string {
 	switch {
+	case n.kind == nodeNumber && s.remedy != "":
+		return advised(s.adviseNumber, n.text, s.remedy)
 	case s.remedy != "":
 		return s.remedy
 	case s.form == formList && n.kind == nodeText:
@@ -89,7 +92,7 @@ func (s shape) conversion(n *node) string {
 
 func (c checker) text(n *node, s shape) {
 	if s.pattern != nil && !s.pattern.MatchString(n.text) {
-		c.report(n, RuleText, "is "+s.what, s.remedy)
+		c.report(n, RuleText, "is "+s.what, advised(s.advise, n.text, s.remedy))
 	}
 	if slices.Contains(s.reserved, n.text) {
 		c.report(n, RuleText, "is reserved: each run keeps its own objects under this name", fmt.Sprintf("use another name, as %q", n.text+"-1"))
@@ -104,7 +107,15 @@ func (c checker) text(n *node, s shape) {
 	if near := Nearest(n.text, s.options); near != "" {
 		remedy = fmt.Sprintf("did you mean %q?", near)
 	}
-	c.report(n, RuleText, "is not "+s.what, remedy)
+	c.report(n, RuleText, "is not "+s.what, advised(s.advise, n.text, remedy))
+}
+
+// advised is the remedy that is made for this text, else the general one.
+func advised(advise func(string) string, text, general string) string {
+	if advise == nil {
+		return general
+	}
+	return cmp.Or(advise(text), general)
 }
 
 var wholeNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,15})$`)

@@ -13,8 +13,9 @@ func runShape(d Defaults) shape {
 	return object(
 		field{name: "$schema", shape: text(schemaPattern, "not the address of a schema", "leave it out, or name the schema file"),
 			doc: "For editors; ignored."},
-		field{name: "runKey", shape: text(runKeyPattern, "not a run key", fmt.Sprintf("use at most %d letters, digits, - and _", MaxRunKeyLength)),
-			doc: "A name of your own for what this run is about, as 2026-12-patch. A second run with the same one is refused while the first is open, and for a day after it started.", def: `""`},
+		field{name: "runKey", shape: text(runKeyPattern, "not a run key",
+			fmt.Sprintf("use at most %d letters, digits, -, _ and :, or at most %d of them and <aws.scheduler.scheduled-time> at the end", MaxRunKeyLength, MaxRunKeyLength-placedLength)),
+			doc: "A name of your own for what this run is about, as 2026-12-patch. It keeps a second run with the same one out: see below.", def: `""`},
 		field{name: "requestedBy", shape: text(requestedByPattern, "not a name to show",
 			fmt.Sprintf("write one line of at most %d characters, %s", MaxRequestedByLength, noControls)),
 			doc: "Who asked for the run; shown to the approvers.", def: `""`},
@@ -52,6 +53,11 @@ func runShape(d Defaults) shape {
 		field{name: "tagFilters", only: flatForm, doc: "Flat form: one value for each tag key; {} is every instance.",
 			shape: mapOf(tagKey(), tagValue(), MaxTagKeys, "tag keys", "an instance is matched by few tags; use fewer"), def: `{"PatchGroup":"default"}`},
 		field{name: "instanceIds", only: flatForm, shape: instanceIDs(), doc: "Flat form: these instances, whatever their tags."},
+		field{name: "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID", shape: text(startedByPattern, "not an execution",
+			fmt.Sprintf("leave it out, or give the ARN of an execution: at most %d characters, %s", MaxStartedByLength, noControls)),
+			doc: "Step Functions adds it where another state machine starts the run; kept as startedBy.", def: `""`},
+		field{name: "warnings", doc: "What a stored input was warned of. Ignored, and found anew.", def: "[]",
+			shape: warnings()},
 	)
 }
 
@@ -61,15 +67,14 @@ func waveShape(d Defaults) shape {
 		field{name: "name", shape: waveName(), doc: "Unique in the run, upper and lower case alike.", def: `"wave-1", "wave-2", ...`},
 		field{name: "accounts", shape: accounts(), doc: "Account ids. At least one account or organizational unit.", def: "[]"},
 		field{name: "organizationalUnits", doc: "Organizational units or roots; every active account below them.", def: "[]",
-			shape: list(text(unitPattern, "not an organizational unit", `write an id as "ou-ab12-cdef3456", or a root's as "r-ab12"`),
-				0, MaxUnitsPerWave, "organizational units in a wave", "name a unit above them")},
+			shape: list(unit(), 0, MaxUnitsPerWave, "organizational units in a wave", "name a unit above them")},
 		field{name: "regions", shape: regions(), doc: "Regions; all regions of a run are in one partition.", required: true},
 		field{name: "filters", shape: filtersShape(), doc: "Which instances. Values under one tag key are OR, keys are AND."},
 		field{name: "ssm", shape: ssmShape(d), doc: "How the commands run in each account and region."},
 		field{name: "maxConcurrentAccounts", shape: integer(1, MaxConcurrentAccountsLimit, "accounts"),
 			doc: "Accounts of the wave at the same time.", def: strconv.Itoa(d.MaxConcurrentAccounts)},
 		field{name: "commandTimeoutSeconds", shape: integer(MinCommandTimeoutSeconds, MaxCommandTimeoutSeconds, "seconds"),
-			doc: "How long a command may take.", def: strconv.Itoa(d.CommandTimeoutSeconds)},
+			doc: "How long a command may take. Above 7200 the input is warned: the document bounds its own steps.", def: strconv.Itoa(d.CommandTimeoutSeconds)},
 		field{name: "budget", doc: "How much of the wave may fail.", shape: object(
 			field{name: "maxFailedInstances", shape: tolerated(), doc: "Planned instances of the wave that may fail.", def: percent(DefaultFailedInstancesPercent)},
 			field{name: "maxFailedAccounts", shape: tolerated(), doc: "Accounts of the wave that may be over their own budget.", def: percent(DefaultFailedAccountsPercent)},
@@ -81,6 +86,9 @@ func waveShape(d Defaults) shape {
 					0, MaxAlarms, "alarms in a health gate", "use a composite alarm; one CloudWatch call takes 100")},
 			field{name: "soakSeconds", shape: integer(0, MaxSoakSeconds, "seconds"), doc: "How long they are watched.", def: strconv.Itoa(DefaultSoakSeconds)},
 		)},
+		field{name: "slowStart", shape: flag(), def: "true in the first wave, else false",
+			doc: "Each account and region begins with a tenth of its concurrency, at least 1, and goes on with four times what has ended well."},
+		field{name: "allowEmpty", shape: flag(), doc: "The wave may match nothing; else that makes the run Incomplete.", def: "false"},
 	)
 	wave.oneFilled = []string{"accounts", "organizationalUnits"}
 	return named("wave", wave)

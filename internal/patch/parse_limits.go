@@ -89,6 +89,8 @@ const (
 	// MaxRunIDLength is the length of an execution's name.
 	// Source: Step Functions StartExecution, read 2026-11.
 	MaxRunIDLength = 80
+	// MaxStartedByLength is more than the ARN of an execution has.
+	MaxStartedByLength = 512
 	// MaxRequestedByLength and MaxReasonLength keep mails and pages readable, in characters.
 	MaxRequestedByLength = 200
 	MaxReasonLength      = 1000

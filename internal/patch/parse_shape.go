@@ -10,19 +10,22 @@ import (
 // shape says which JSON a value must be. The parser and the JSON schema both
 // read it, so that they cannot disagree.
 type shape struct {
-	ref      string // the name under which the schema defines it once; empty where it is used once
-	form     form
-	what     string // what a text is, or what a list holds: "a 12-digit account id", "accounts in a wave"
-	remedy   string // what to write instead
-	min, max int    // of an integer; of a list's or a map's length
-	pattern  *regexp.Regexp
-	options  []string // the only texts allowed
-	reserved []string // texts that are not allowed, whatever the pattern says
-	fields   []field  // of an object
-	items    *shape   // of a list or a map
-	keys     *shape   // of a map
-	unique   bool     // of a list: no text twice
-	why      string   // what to do where max is not enough
+	ref    string // the name under which the schema defines it once; empty where it is used once
+	form   form
+	what   string // what a text is, or what a list holds: "a 12-digit account id", "accounts in a wave"
+	remedy string // what to write instead
+	// advise finds a better remedy for a text that people are known to write;
+	// adviseNumber the same for a number.
+	advise, adviseNumber func(text string) string
+	min, max             int // of an integer; of a list's or a map's length
+	pattern              *regexp.Regexp
+	options              []string // the only texts allowed
+	reserved             []string // texts that are not allowed, whatever the pattern says
+	fields               []field  // of an object
+	items                *shape   // of a list or a map
+	keys                 *shape   // of a map
+	unique               bool     // of a list: no text twice
+	why                  string   // what to do where max is not enough
 	// oneFilled names lists of an object; at least one of them has an entry.
 	oneFilled []string
 }
@@ -61,19 +64,20 @@ const (
 // The patterns of texts. Each is also a valid ECMAScript pattern, for the schema.
 var (
 	accountPattern  = regexp.MustCompile(`^[0-9]{12}$`)
-	unitPattern     = regexp.MustCompile(`^(r-[0-9a-z]{4,32}|ou-[0-9a-z]{4,32}-[0-9a-z]{8,32})$`)
+	unitPattern     = regexp.MustCompile("^(" + rootID + "|" + unitID + ")$")
 	instancePattern = regexp.MustCompile(`^i-([0-9a-f]{8}|[0-9a-f]{17})$`)
 	// Source: SSM SendCommand, MaxConcurrency and MaxErrors: at most 7 characters. Read 2026-11.
 	concurrencyPattern = regexp.MustCompile(`^([1-9][0-9]{0,6}|([1-9][0-9]?|100)%)$`)
 	toleratedPattern   = regexp.MustCompile(`^((0|[1-9][0-9]{0,6})|(0|[1-9][0-9]?|100)%)$`)
 	alarmPattern       = regexp.MustCompile("^arn:aws[a-z-]{0,10}:cloudwatch:[a-z0-9-]{1,30}:[0-9]{12}:alarm:" + visible + "{1,255}$")
-	runKeyPattern      = regexp.MustCompile(fmt.Sprintf(`^[A-Za-z0-9_-]{0,%d}$`, MaxRunKeyLength))
+	runKeyPattern      = regexp.MustCompile(fmt.Sprintf(`^([A-Za-z0-9_:-]{0,%d}|[A-Za-z0-9_:-]{0,%d}%s)$`, MaxRunKeyLength, MaxRunKeyLength-placedLength, placed))
 	resumePattern      = regexp.MustCompile(fmt.Sprintf(`^[A-Za-z0-9_-]{0,%d}$`, MaxRunIDLength))
 	waveNamePattern    = regexp.MustCompile(fmt.Sprintf(`^[A-Za-z0-9][A-Za-z0-9_-]{0,%d}$`, MaxWaveNameLength-1))
 	requestedByPattern = regexp.MustCompile(fmt.Sprintf("^%s{0,%d}$", visible, MaxRequestedByLength))
 	reasonPattern      = regexp.MustCompile(fmt.Sprintf("^%s{0,%d}$", visible, MaxReasonLength))
 	tagKeyPattern      = regexp.MustCompile(fmt.Sprintf("^%s{1,%d}$", visible, MaxTagKeyLength))
 	tagValuePattern    = regexp.MustCompile(fmt.Sprintf("^%s{0,%d}$", notWild, MaxTagValueLength))
+	startedByPattern   = regexp.MustCompile(fmt.Sprintf("^%s{0,%d}$", visible, MaxStartedByLength))
 	schemaPattern      = regexp.MustCompile("^" + visible + "{0,1000}$")
 )
 
@@ -84,6 +88,16 @@ const (
 	visible = "[^" + hidden + "]"
 	notWild = `[^*?\\` + hidden + "]"
 	hidden  = "\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069"
+)
+
+// placed is a placeholder in the input of a schedule that becomes a part of a run
+// key when EventBridge Scheduler starts the run: the longest is a time, as
+// 2026-12-08T02:00:00Z. Anybody may start the input as it is written, too; the
+// placeholder is a text like others then.
+// Source: EventBridge Scheduler user guide, context attributes, read 2026-11.
+const (
+	placed       = `<aws\.scheduler\.(scheduled-time|execution-id|attempt-number)>`
+	placedLength = 20
 )
 
 const noControls = "without control characters"
@@ -132,8 +146,15 @@ func tolerated() shape {
 }
 
 func account() shape {
-	return named("account", text(accountPattern,
-		"not a 12-digit account id", `give all twelve digits in quotes, leading zeros too, as "012345678901"`))
+	s := text(accountPattern, "not a 12-digit account id", `give all twelve digits in quotes, leading zeros too, as "012345678901"`)
+	s.advise, s.adviseNumber = adviseAccount, adviseAccountNumber
+	return named("account", s)
+}
+
+func unit() shape {
+	s := text(unitPattern, "not an organizational unit", `write an id as "ou-ab12-cdef3456", or a root's as "r-ab12"`)
+	s.advise = adviseUnit
+	return s
 }
 
 func region() shape {
@@ -141,7 +162,7 @@ func region() shape {
 	for _, r := range Regions() {
 		names = append(names, string(r))
 	}
-	return shape{ref: "region", form: formText, options: names, what: "a region that ec2patch knows"}
+	return shape{ref: "region", form: formText, options: names, what: "a region that ec2patch knows", advise: adviseRegion}
 }
 
 func instance() shape {
@@ -167,6 +188,13 @@ func tagValue() shape {
 
 func accounts() shape {
 	return list(account(), 0, MaxAccountsPerWave, "accounts in a wave", "use more waves, or organizational units")
+}
+
+// warnings may hold a line twice: two long keys look alike in it.
+func warnings() shape {
+	s := list(text(schemaPattern, "not a warning", "leave it out"), 0, MaxWarnings+1, "warnings", "leave them out")
+	s.unique = false
+	return s
 }
 
 func regions() shape {

@@ -8,6 +8,9 @@ import (
 // instead is the remedy for an unknown field: the field that was probably
 // meant, by the place where a field of that name does stand or by its spelling.
 func (c checker) instead(n *node, key string, s shape) string {
+	if way := wayOver(n, key); way != "" {
+		return way
+	}
 	path := c.places[key]
 	if wave, of := strings.CutPrefix(path, "waves[]."); of && c.flat {
 		return fmt.Sprintf("the form of a single wave has no %s; write the run with waves, and it is %s", wave, path)

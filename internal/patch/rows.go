@@ -48,6 +48,7 @@ type RunRow struct {
 	RequireDistinct  int          `json:"requireDistinct"`
 	RequestedBy      string       `json:"requestedBy,omitempty"`
 	Reason           string       `json:"reason,omitempty"`
+	StartedBy        string       `json:"startedBy,omitempty"` // the execution of another machine that started the run
 	WavePauseSeconds int          `json:"wavePauseSeconds"`
 	AbortOnIssues    bool         `json:"abortOnIssues"`
 	StopUnreachable  bool         `json:"stopUnreachable"`
@@ -300,7 +301,7 @@ type Series struct {
 	Ended   time.Time `json:"ended"`
 }
 
-// KeyHolder is the run that has a runKey.
+// KeyHolder is the run that has a runKey, and when its execution started.
 type KeyHolder struct {
 	Versioned
 	Run     RunID     `json:"run"`

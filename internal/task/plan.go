@@ -42,7 +42,7 @@ func (v *Inventory) plan(ctx context.Context, in InventoryInput) (PlanOutput, er
 	if err != nil {
 		return PlanOutput{}, err
 	}
-	claim, err := v.claimKey(ctx, in, input.RunKey)
+	claim, err := v.claimKey(ctx, in, input)
 	if err == nil {
 		err = v.checkResume(ctx, input)
 	}
@@ -98,7 +98,7 @@ func (v *Inventory) open(ctx context.Context, in InventoryInput, input patch.Inp
 	row := patch.RunRow{
 		Run: in.Run, Status: patch.RunRunning, ExecutionARN: in.ExecutionARN, Started: in.StartedAt,
 		DryRun: input.DryRun, Approval: input.Approval, ApprovalSeconds: input.ApprovalTimeoutSeconds,
-		RequireDistinct: input.RequireDistinct, RequestedBy: input.RequestedBy, Reason: input.Reason,
+		RequireDistinct: input.RequireDistinct, RequestedBy: input.RequestedBy, Reason: input.Reason, StartedBy: input.StartedBy,
 		WavePauseSeconds: input.WavePauseSeconds, AbortOnIssues: input.AbortOnIssues,
 		StopUnreachable: input.OnUnreachable == "stop",
 	}
@@ -131,42 +131,71 @@ func (v *Inventory) open(ctx context.Context, in InventoryInput, input patch.Inp
 // maxRefusal bounds the text of a refusal, which becomes part of rows and payloads.
 const maxRefusal = 4000
 
-// keyHolds is how long a runKey keeps other runs out after its run started:
-// EventBridge Scheduler delivers at least once, and tries for a day at most.
-// Source: EventBridge Scheduler RetryPolicy, read 2026-11.
-const keyHolds = 24 * time.Hour
+// keyHolds is how long a runKey keeps other runs out after the start of a run that
+// did what it was to do. A schedule that delivers twice, or a person who starts
+// twice, does so within minutes; no schedule has two starts of its own this close
+// together, not on a day with 23 hours either.
+// Source: EventBridge Scheduler user guide, at-least-once delivery, read 2026-11.
+const keyHolds = 2 * time.Hour
 
 // claimKey makes the write by which this run takes its runKey. It refuses a key
-// that another run has that is open, or that started less than a day ago.
-func (v *Inventory) claimKey(ctx context.Context, in InventoryInput, key string) ([]Write, error) {
-	if key == "" {
+// that another run keeps, unless this run resumes that one.
+func (v *Inventory) claimKey(ctx context.Context, in InventoryInput, input patch.Input) ([]Write, error) {
+	if input.RunKey == "" {
 		return nil, nil
 	}
 	var held patch.KeyHolder
-	row := &Row{Key: patch.RunKeyKey(key), Into: &held}
+	row := &Row{Key: patch.RunKeyKey(input.RunKey), Into: &held}
 	if err := v.Table.Load(ctx, row); err != nil {
 		return nil, err
 	}
 	if row.Found && held.Run == in.Run {
 		return nil, nil
 	}
-	if row.Found {
-		var run patch.RunRow
-		if err := v.Table.Load(ctx, &Row{Key: patch.RunKey(held.Run), Into: &run}); err != nil {
+	if row.Found && held.Run != input.Resume {
+		kept, err := v.keyKept(ctx, held)
+		if err != nil {
 			return nil, err
 		}
-		if run.Status == patch.RunRunning || v.Now().Sub(held.Started) < keyHolds {
-			return nil, fmt.Errorf("%w: runKey: run %s has the key %q since %s; give another key to start a second run",
-				patch.ErrInvalidInput, held.Run, key, held.Started.UTC().Format(time.RFC3339))
+		if kept != "" {
+			return nil, fmt.Errorf("%w: runKey: run %s keeps the key %q: %s; give another key to start a second run",
+				patch.ErrInvalidInput, held.Run, input.RunKey, kept)
 		}
 	}
 	was := held.Version
-	held = patch.KeyHolder{Versioned: patch.Versioned{Version: was + 1}, Run: in.Run, Started: v.Now().UTC()}
-	claim := Write{How: Replace, Key: patch.RunKeyKey(key), Item: held, Was: was}
+	held = patch.KeyHolder{Versioned: patch.Versioned{Version: was + 1}, Run: in.Run, Started: in.StartedAt.UTC()}
+	claim := Write{How: Replace, Key: patch.RunKeyKey(input.RunKey), Item: held, Was: was}
 	if !row.Found {
 		claim.How = Create
 	}
 	return []Write{claim}, nil
+}
+
+// keyKept says why the holder of a runKey keeps it and when it becomes free. It is
+// empty where the key is free: the holder ended without doing what it was to do,
+// or started two hours ago, or is so old that its row is gone.
+func (v *Inventory) keyKept(ctx context.Context, held patch.KeyHolder) (string, error) {
+	var run patch.RunRow
+	if err := v.Table.Load(ctx, &Row{Key: patch.RunKey(held.Run), Into: &run}); err != nil {
+		return "", err
+	}
+	free := held.Started.Add(keyHolds).UTC()
+	switch run.Status {
+	case patch.RunRunning:
+		// An execution that was stopped may end before its row says so.
+		open, err := v.Runs.Running(ctx, run.ExecutionARN)
+		if err != nil || !open {
+			return "", err
+		}
+		return fmt.Sprintf("it is open; the key becomes free when that run has ended, and after a good end not before %s",
+			free.Format(time.RFC3339)), nil
+	case patch.RunSucceeded, patch.RunCompleted, patch.RunIncomplete:
+		if v.Now().Before(free) {
+			return fmt.Sprintf("it ended as %s; the key becomes free at %s, two hours after its start",
+				run.Status, free.Format(time.RFC3339)), nil
+		}
+	}
+	return "", nil
 }
 
 // refuseInput keeps the reason where the report will look for it.

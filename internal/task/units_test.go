@@ -41,7 +41,7 @@ func members(from, n int) []task.Member {
 
 // planUnits starts a run of that name whose hub reads the organization.
 func (s *site) planUnits(run patch.RunID, organization task.Organization, input string) error {
-	v := &task.Inventory{Table: s.table, Objects: s.bucket, Spokes: s, Now: s.clock, Bucket: "data", RegionConcurrency: 4, Defaults: patch.HubDefaults(), Runs: nobody{}, Units: organization}
+	v := &task.Inventory{Table: s.table, Objects: s.bucket, Spokes: s, Now: s.clock, Bucket: "data", RegionConcurrency: 4, Defaults: patch.HubDefaults(), Runs: executions{}, Units: organization}
 	_, err := v.Handle(s.t.Context(), task.InventoryInput{Task: "plan", Run: run, ExecutionARN: "arn:" + string(run), StartedAt: s.now, Input: json.RawMessage(input)})
 	return err
 }
