@@ -118,15 +118,14 @@ func (f *folder) unjudged(ctx context.Context, t patch.Target, row patch.TargetR
 	if err != nil {
 		return nil, err
 	}
-	intents, err := loadIntents(ctx, f.Table, t)
-	if err != nil {
-		return nil, err
-	}
 	st := &state{target: t, row: row, run: f.run}
 	if row.Closed == "" {
 		st.row.Closed = f.whyNotSent()
 	}
-	facts := factsOf(intents, leaf, st)
+	facts, err := loadFacts(ctx, f.Table, leaf, st)
+	if err != nil {
+		return nil, err
+	}
 	all := make([]patch.InstanceReport, 0, len(leaf.Instances))
 	for _, p := range leaf.Instances {
 		fact := facts[p.ID]
