@@ -115,7 +115,7 @@ func (c *CloudWatch) DescribeAlarms(ctx context.Context, in *cloudwatch.Describe
 				found = append(found, a)
 			}
 		}
-		cut, next, err := page("DescribeAlarms", found, size, in.NextToken)
+		cut, next, err := page("DescribeAlarms", found, c.w.pageOf(call, size), in.NextToken)
 		if err != nil {
 			return nil, apiError("InvalidNextToken", "The next token specified is invalid.")
 		}

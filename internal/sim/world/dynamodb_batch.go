@@ -102,6 +102,7 @@ func (c *DynamoDB) batchGet(call *Call, in *dynamodb.BatchGetItemInput, reads []
 	if f, ok := c.w.Faults.(PartialBatches); ok {
 		done -= min(done, max(0, f.Unprocessed(call, len(reads))))
 	}
+	done = max(done-c.w.unread(len(reads)), 0)
 	size := 0
 	for i, r := range reads {
 		ask := in.RequestItems[r.name]

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sort"
@@ -40,7 +41,7 @@ func (c *DynamoDB) Query(ctx context.Context, in *dynamodb.QueryInput, _ ...func
 	}
 	call.Access = c.access(q.table, "Query", q.hash)
 	return do(ctx, c.w, call, func() (*dynamodb.QueryOutput, error) {
-		return q.page(c.w.Now(), c.stale(call, input.ConsistentRead)), nil
+		return q.page(c.w, call, c.stale(call, input.ConsistentRead)), nil
 	})
 }
 
@@ -231,10 +232,12 @@ func (c *condition) visit(f func(operand)) {
 	}
 }
 
-// page reads one page: until the limit of items or of bytes is reached.
-func (q *query) page(now time.Time, stale time.Duration) *dynamodb.QueryOutput {
+// page reads one page: until the limit of items or of bytes is reached, or the page is a short one; one item at least,
+// since the last one read says where the next page begins.
+func (q *query) page(w *World, call *Call, stale time.Duration) *dynamodb.QueryOutput {
 	out := &dynamodb.QueryOutput{}
-	rows := q.rows()
+	rows, now := q.rows(), w.Now()
+	limit := max(w.sizeOf(call, cmp.Or(q.limit, len(rows)+1), len(rows)), 1)
 	size := 0
 	for i := range rows {
 		r := rows[i]
@@ -253,7 +256,7 @@ func (q *query) page(now time.Time, stale time.Duration) *dynamodb.QueryOutput {
 				out.Items = append(out.Items, q.binding.cut(found, q.projection))
 			}
 		}
-		if int(out.ScannedCount) == q.limit || size >= maxPage {
+		if int(out.ScannedCount) == limit || size >= maxPage {
 			out.LastEvaluatedKey = q.table.keyItem(found)
 			break
 		}

@@ -154,6 +154,33 @@ func TestDynamoDB_QueryPages(t *testing.T) {
 	requireCode(t, "ValidationException", err)
 }
 
+// Pages are short without any fault, and have every item once, in order.
+func TestDynamoDB_QueryShortPages(t *testing.T) {
+	w, c := newTable()
+	w.WholePages = false
+	for i := range 9 {
+		put(t, c, with("p", fmt.Sprint(i), nil))
+	}
+	several := 0
+	for turn := range 40 {
+		in := &dynamodb.QueryInput{TableName: aws.String(stateTable), KeyConditionExpression: aws.String("pk = :p"), ExpressionAttributeValues: attrs{":p": str("p")}}
+		want := "012345678"
+		if turn%2 == 1 {
+			in.ScanIndexForward, want = aws.Bool(false), "876543210"
+		}
+		items, n := pages(t, c, in)
+		var got strings.Builder
+		for _, it := range items {
+			got.WriteString(it["sk"].(*ddb.AttributeValueMemberS).Value)
+		}
+		require.Equal(t, want, got.String())
+		if n > 1 {
+			several++
+		}
+	}
+	require.Greater(t, several, 10)
+}
+
 func TestDynamoDB_NumberRangeKey(t *testing.T) {
 	w, p := newHub()
 	w.AddTable(world.TableSpec{Name: "n", ARN: "arn:aws:dynamodb:us-east-1:111111111111:table/n", Account: hubAccount, Region: hubRegion, HashKey: "pk", RangeKey: "at", RangeKeyType: "N"})

@@ -67,7 +67,7 @@ func (e *EC2) DescribeInstances(ctx context.Context, in *ec2.DescribeInstancesIn
 		if err != nil {
 			return nil, err
 		}
-		cut, next, err := e.shuffled(found, e.w.sizeOf(call, size), in.NextToken)
+		cut, next, err := e.shuffled(found, e.w.pageOf(call, size), in.NextToken)
 		if err != nil {
 			return nil, err
 		}
@@ -116,7 +116,7 @@ func (e *EC2) find(ids []string, match func(*Instance) bool) ([]*Instance, error
 // shuffled cuts a page out of the instances in the order of this listing. The order is the
 // token's, so that the pages of one listing fit together although two listings differ.
 // An instance that appears or goes between two pages may be seen twice or not at all, as on AWS.
-func (e *EC2) shuffled(found []*Instance, size int, token *string) ([]*Instance, *string, error) {
+func (e *EC2) shuffled(found []*Instance, size func(left int) int, token *string) ([]*Instance, *string, error) {
 	order, from := e.w.lookups, 0
 	if token != nil {
 		var err error
@@ -129,7 +129,7 @@ func (e *EC2) shuffled(found []*Instance, size int, token *string) ([]*Instance,
 	rng := stream(e.w.seed, "order/"+strconv.Itoa(order))
 	rng.Shuffle(len(found), func(a, b int) { found[a], found[b] = found[b], found[a] })
 	from = min(from, len(found))
-	to := min(from+size, len(found))
+	to := min(from+size(len(found)-from), len(found))
 	var next *string
 	if to < len(found) {
 		next = aws.String(tokenOf(fmt.Sprintf("EC2.%d", order), to))
@@ -247,6 +247,7 @@ func (i *Instance) describe() ec2types.Instance {
 		InstanceId: aws.String(i.ID), LaunchTime: aws.Time(i.Launched), PlatformDetails: aws.String(i.platformDetails()),
 		Placement: &ec2types.Placement{AvailabilityZone: aws.String(i.Zone)},
 		State:     i.instanceState(), InstanceType: ec2types.InstanceTypeM5Large, Architecture: ec2types.ArchitectureValuesX8664,
+		PrivateIpAddress: aws.String(i.address), PrivateDnsName: aws.String(i.hostName()),
 	}
 	if i.Platform == Windows {
 		d.Platform = ec2types.PlatformValuesWindows

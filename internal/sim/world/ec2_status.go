@@ -32,7 +32,7 @@ func (e *EC2) DescribeInstanceStatus(ctx context.Context, in *ec2.DescribeInstan
 		if err != nil {
 			return nil, err
 		}
-		cut, next, err := e.shuffled(found, e.w.sizeOf(call, size), in.NextToken)
+		cut, next, err := e.shuffled(found, e.w.pageOf(call, size), in.NextToken)
 		if err != nil {
 			return nil, err
 		}

@@ -15,6 +15,9 @@ type estate struct {
 	// SSMOptions chooses between readings of the Systems Manager documentation.
 	SSMOptions SSMOptions
 
+	// WholePages lets every page be as long as its caller asked for. Otherwise pages are short, see sizeOf.
+	WholePages bool
+
 	// OnAgentEvent, if set, sees every event of every agent as it happens.
 	OnAgentEvent func(AgentEvent)
 
@@ -80,6 +83,8 @@ type InstanceSpec struct {
 	Account, Region string
 	Name            string // the tag Name; must be unique in its account and region, drawn if empty
 	Platform        string // Linux if empty
+	PlatformName    string // of the operating system, as the agent reads it; that of a usual one if empty
+	PlatformVersion string // as PlatformName; that of a usual one if both are empty
 	Tags            map[string]string
 	Patch, Reboot   time.Duration // zero draws
 	Fate            Fate          // FateOK if empty
@@ -91,6 +96,8 @@ type InstanceSpec struct {
 type Instance struct {
 	ID, Account, Region, Zone string
 	Name, Platform            string
+	PlatformName              string // empty if the agent reads none
+	PlatformVersion           string
 	Tags                      map[string]string
 	AgentVersion              string
 	Fate                      Fate
@@ -98,6 +105,8 @@ type Instance struct {
 	Launched, Gone            time.Time
 	Tagged                    time.Time // when its tags were changed; zero: never
 	ReplacedBy                string    // id of the instance that an Auto Scaling group put in its place
+
+	Evidence EvidenceReading // what its Install leaves if it reboots, unless SSMOptions has another reading
 
 	Missing int           // patches that the baseline approves and the instance lacks
 	Pending int           // patches installed that wait for a reboot
@@ -107,6 +116,7 @@ type Instance struct {
 
 	rng        *rand.Rand
 	conditions map[string][]string // condition keys of the tags, nil until asked for
+	inEC2      bool                // a machine of EC2, by whatever id Systems Manager knows it
 	managed    bool                // registered with Systems Manager
 	online     bool
 	booting    bool          // the machine itself is away, not only its agent
@@ -116,6 +126,10 @@ type Instance struct {
 	phase      time.Duration // when within five minutes a fresh agent pings
 	installed  int
 	failed     int          // patches that the last Install could not install
+	rejected   int          // patches installed that the baseline rejects
+	patches    int          // installed, pending, failed and missing ones: the same number all its life
+	batches    []batch      // when patches were installed, the oldest first
+	address    string       // in its network
 	record     *patchRecord // the one patch state record, nil before the first scan
 	running    *agentRun    // the patch operation that holds the instance
 	waiting    []*invocation
@@ -148,7 +162,22 @@ func (w *World) AddInstance(s InstanceSpec) (*Instance, error) {
 	w.instances[i.ID] = i
 	f.instances = append(f.instances, i)
 	w.settle(i)
+	if i.Fate == FateHybridRegistered {
+		return i, w.registerHybrid(s, i)
+	}
 	return i, nil
+}
+
+// registerHybrid registers a machine of EC2 as a node outside of it: Systems Manager knows it by another id, and only
+// its address and host name tell that it is the same. Source: B:ssm/InstanceInformation; docs/aws-semantics.md 2.7.
+func (w *World) registerHybrid(s InstanceSpec, i *Instance) error {
+	s.Fate, s.Name, s.Tags = FateHybrid, i.Name+"/hybrid", i.Tags
+	node, err := w.AddInstance(s)
+	if err != nil {
+		return err
+	}
+	node.Name, node.address, node.inEC2 = i.Name, i.address, true
+	return nil
 }
 
 // Instance returns the instance with that id.

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"cmp"
 	"time"
 )
 
@@ -16,6 +17,7 @@ const (
 const (
 	exitOK        = 0
 	exitFailed    = 1
+	exitLacks     = 2   // a dependency of the script is missing
 	exitCollision = 155 // payload extract error: two operations in one folder
 	exitKilled    = 137
 )
@@ -33,6 +35,7 @@ type agentRun struct {
 	counted  bool // in flight
 	dead     bool // killed by a cancel, or its machine was lost
 	reboots  int
+	recorded bool // it has written the record
 	didNew   int  // patches installed by this operation
 	stubborn bool // ignores a cancel
 }
@@ -88,7 +91,7 @@ func (r *agentRun) after(d time.Duration, f func()) {
 // work is the operation up to its reboot or end.
 func (r *agentRun) work() {
 	took := r.i.Patch
-	if r.run.operation == scan || r.i.Missing+r.i.failed+r.i.Pending == 0 {
+	if r.run.operation == scan || r.i.Missing+r.i.failed == 0 {
 		took = r.i.Scan
 	}
 	switch r.i.Fate {
@@ -96,6 +99,9 @@ func (r *agentRun) work() {
 		return
 	case FateExecutionTimeout:
 		r.after(stepTimeout, func() { r.finish(exitKilled) })
+		return
+	case FateFailsEarly:
+		r.after(r.i.Scan/4, func() { r.finish(exitLacks) })
 		return
 	case FateAgentDies:
 		r.after(took/2, func() { r.w.lose(r.i, AgentLost) })
@@ -136,6 +142,7 @@ func (r *agentRun) installed() {
 		i.Pending += r.didNew
 	}
 	if r.didNew > 0 {
+		i.batches = append(i.batches, batch{r.w.Now(), i.installed + i.Pending})
 		r.note(AgentInstalled, r.didNew)
 	}
 	if r.didNew > 0 && r.w.killed(i) {
@@ -147,8 +154,30 @@ func (r *agentRun) installed() {
 		r.finishAfterRecord(r.exit())
 		return
 	}
-	r.record() // the inventory of before the reboot. Source: docs/aws-semantics.md 2.8
+	r.recordBeforeReboot()
 	r.reboot()
+}
+
+// recordBeforeReboot is the inventory of before the reboot, if the reading has one.
+func (r *agentRun) recordBeforeReboot() {
+	switch r.evidence() {
+	case EvidenceAfter:
+	case EvidenceBefore:
+		r.record()
+		if rec := r.i.record; r.recorded && r.run.reboot == rebootIfNeeded {
+			rec.counts.installed, rec.counts.pending = rec.counts.installed+rec.counts.pending, 0
+		}
+	default:
+		r.record()
+	}
+}
+
+// evidence is the reading that holds for the machine.
+func (r *agentRun) evidence() EvidenceReading {
+	if r.i.Platform != Linux {
+		return EvidenceTwice
+	}
+	return cmp.Or(r.w.SSMOptions.Evidence, r.i.Evidence)
 }
 
 func (r *agentRun) rebootsNow() bool {
@@ -190,6 +219,10 @@ func (r *agentRun) returned() {
 	r.after(resumeTime, func() {
 		if i.Fate == FateDoubleReboot && r.reboots == 1 {
 			r.reboot()
+			return
+		}
+		if r.evidence() == EvidenceBefore {
+			r.finish(r.exit())
 			return
 		}
 		r.finishAfterRecord(r.exit())

@@ -2,6 +2,7 @@ package world
 
 import (
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -35,12 +36,17 @@ func (w *World) draw(s InstanceSpec) *Instance {
 		Account: s.Account, Region: s.Region, Name: s.Name, Platform: s.Platform,
 		Zone: s.Region + string(rune('a'+rng.IntN(3))),
 		Tags: maps.Clone(s.Tags), Fate: s.Fate, State: stateRunning,
-		AgentVersion: "3.3.4793.0",
-		rng:          rng, managed: true, online: true,
+		AgentVersion: "3.3.4793.0", PlatformName: s.PlatformName, PlatformVersion: s.PlatformVersion,
+		rng: rng, managed: true, online: true,
 	}
+	i.address, i.inEC2 = addressOf(i.ID), s.Fate != FateHybrid
 	if s.Fate == FateHybrid {
 		i.ID = "m" + i.ID
 	}
+	if i.PlatformName == "" && i.PlatformVersion == "" {
+		i.PlatformName, i.PlatformVersion = usualSystem(s.Platform)
+	}
+	i.Evidence = EvidenceReading(1 + stream(w.seed, "evidence/"+i.ID).IntN(3))
 	if i.Tags == nil {
 		i.Tags = map[string]string{}
 	}
@@ -57,6 +63,7 @@ func (w *World) draw(s InstanceSpec) *Instance {
 	i.Reboot = seconds(rng, rebootMin, rebootMax)
 	i.Missing = 1 + rng.IntN(20)
 	i.installed = 80 + rng.IntN(80)
+	i.batches = []batch{{i.Launched.Add(time.Hour), i.installed}}
 	if s.Patch > 0 {
 		i.Patch = s.Patch
 	}
@@ -74,14 +81,17 @@ func (w *World) settle(i *Instance) {
 		i.Missing = 0
 	case FateOldAgent:
 		i.AgentVersion = "2.0.790.0" // below the 2.0.834.0 of D23:patch-manager-prerequisites
-	case FateUnmanaged:
+	case FateUnmanaged, FateHybridRegistered:
 		i.managed, i.online = false, false
 		return
+	case FateRejected:
+		i.rejected = 1
+	case FatePendingBefore:
+		i.Missing, i.Pending = 0, 1+i.rng.IntN(5)
+		i.batches = append(i.batches, batch{w.Now().Add(-3 * 24 * time.Hour), i.installed + i.Pending})
 	}
-	if i.Fate != FateNoState {
-		day := seconds(i.rng, 6*time.Hour, 30*time.Hour)
-		i.record = i.newRecord(patchRun{operation: scan, reboot: noReboot, start: w.Now().Add(-day), end: w.Now().Add(i.Scan - day)})
-	}
+	i.patches = i.installed + i.Pending + i.Missing
+	w.scannedBefore(i)
 	switch i.Fate {
 	case FateOffline:
 		w.lose(i, "")
@@ -92,6 +102,45 @@ func (w *World) settle(i *Instance) {
 	if i.Fate == FateStartsLater {
 		w.After(seconds(i.rng, 10*time.Minute, time.Hour), func() { w.StartInstance(i.ID) })
 	}
+}
+
+// scannedBefore gives an instance the record of a scan of yesterday, or what its fate has in place of one.
+func (w *World) scannedBefore(i *Instance) {
+	if i.Fate == FateNoState {
+		return
+	}
+	ago := seconds(i.rng, 6*time.Hour, 30*time.Hour)
+	if i.Fate == FateOldRecord || i.Fate == FatePatchedSince {
+		ago += 30 * 24 * time.Hour
+	}
+	i.record = i.newRecord(patchRun{operation: scan, reboot: noReboot, start: w.Now().Add(-ago), end: w.Now().Add(i.Scan - ago)})
+	switch i.Fate {
+	case FateOldRecord:
+		i.record.counts.missing = 0 // what it lacks now was released since
+	case FatePatchedSince:
+		i.installed, i.Missing = i.installed+i.Missing, 0
+		i.batches = append(i.batches, batch{w.Now().Add(-3 * 24 * time.Hour), i.installed})
+	}
+}
+
+// usualSystem is the operating system of an instance that names none, as agents read it. Source: AG platform_unix.go,
+// platform_windows.go: NAME and VERSION_ID of os-release, Caption and Version of Windows.
+func usualSystem(platform string) (name, version string) {
+	switch platform {
+	case Windows:
+		return "Microsoft Windows Server 2022 Datacenter", "10.0.20348"
+	case MacOS:
+		return "macOS", "14.5"
+	}
+	return "Amazon Linux", "2023"
+}
+
+// addressOf is the private address of a machine, which follows from its id.
+func addressOf(id string) string {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	sum := h.Sum32()
+	return fmt.Sprintf("10.%d.%d.%d", sum>>16&0xff, sum>>8&0xff, 1+sum%254)
 }
 
 func medianPatch(platform string) time.Duration {
@@ -135,8 +184,10 @@ func (w *World) IdealTimes() []Ideal {
 func (i *Instance) Ideal() Ideal {
 	t := Ideal{InstanceID: i.ID, Account: i.Account, Region: i.Region, Scan: i.Scan, Patch: i.Patch}
 	switch {
-	case i.Fate == FateCompliant:
+	case i.Fate == FateCompliant || i.Fate == FatePatchedSince:
 		t.Patch = i.Scan
+	case i.Fate == FatePendingBefore:
+		t.Patch, t.Reboots, t.Ping = i.Scan, i.Reboot+resumeTime, pingEvery-resumeTime
 	case i.Fate == FateNoRebootNeeded || i.Fate == FatePendingReboot || i.Fate == FateNothingInstalled:
 	case i.Fate == FateDoubleReboot:
 		t.Reboots = 2 * (i.Reboot + resumeTime)

@@ -13,10 +13,22 @@ const (
 	FateUnmanaged Fate = "unmanaged"
 	// FateHybrid is a node outside EC2 (mi-...) that Systems Manager alone knows.
 	FateHybrid Fate = "hybrid"
+	// FateHybridRegistered is a machine of EC2 that is registered as a node outside of EC2 only: EC2 knows it as i-...,
+	// Systems Manager as mi-..., with its address and host name.
+	FateHybridRegistered Fate = "hybrid-registered"
 	// FateStartsLater is stopped and started between ten minutes and an hour after the world began.
 	FateStartsLater Fate = "starts-later"
 	// FateOldAgent has an agent too old for the document; an invocation fails.
 	FateOldAgent Fate = "old-agent"
+
+	// FateOldRecord is FateOK whose patch state record is a month old and knows of nothing missing.
+	FateOldRecord Fate = "old-record"
+	// FatePatchedSince has nothing missing, and a record that is a month old and says otherwise.
+	FatePatchedSince Fate = "patched-since"
+	// FatePendingBefore has nothing missing, and a reboot due from before.
+	FatePendingBefore Fate = "pending-before"
+	// FateRejected is FateOK with a patch installed that the baseline rejects.
+	FateRejected Fate = "rejected-patch"
 
 	// FateOK installs what is missing, reboots if told to, and succeeds.
 	FateOK Fate = "ok"
@@ -39,6 +51,9 @@ const (
 	FateNothingInstalled Fate = "nothing-installed"
 	// FateFailedInstalled ends Failed although everything was installed.
 	FateFailedInstalled Fate = "failed-installed"
+
+	// FateFailsEarly ends Failed before it installs anything, without a record (exit code 2, a dependency is missing).
+	FateFailsEarly Fate = "fails-early"
 
 	// FateStaleState ends Success and leaves the old patch state record.
 	FateStaleState Fate = "stale-state"
@@ -81,9 +96,10 @@ const (
 // Fates lists every fate.
 func Fates() []Fate {
 	return []Fate{
-		FateOffline, FateStopped, FateUnmanaged, FateHybrid, FateStartsLater, FateOldAgent,
+		FateOffline, FateStopped, FateUnmanaged, FateHybrid, FateHybridRegistered, FateStartsLater, FateOldAgent,
+		FateOldRecord, FatePatchedSince, FatePendingBefore, FateRejected,
 		FateOK, FateCompliant, FateNoRebootNeeded, FatePendingReboot, FateRebootsAnyway, FateDoubleReboot,
-		FatePatchFails, FatePartial, FateNothingInstalled, FateFailedInstalled,
+		FatePatchFails, FatePartial, FateNothingInstalled, FateFailedInstalled, FateFailsEarly,
 		FateStaleState, FateForeignState, FateNoState, FateBadState,
 		FateUndeliverable, FateAccessDenied, FateInvalidPlatform, FateExecutionTimeout, FateHangs,
 		FateAgentDies, FateKilled, FateNoReturn, FateSlowReturn, FateDiesLater, FateTerminates, FateStops, FateASGReplaced,

@@ -22,7 +22,7 @@ import (
 //	  "regions": {"us-east-1": {
 //	    "enabled": true,
 //	    "instances": [{"name": "web-1", "platform": "Linux", "tags": {"PatchGroup": "default"},
-//	      "patchSeconds": 420, "rebootSeconds": 90, "fate": "ok", "count": 1}],
+//	      "platformName": "Amazon Linux", "platformVersion": "2023", "patchSeconds": 420, "rebootSeconds": 90, "fate": "ok", "count": 1}],
 //	    "alarms": [{"name": "errors", "script": [{"afterSeconds": 0, "state": "OK"}]}]}}}},
 //	 "organizationalUnits": {"ou-ab12-production": {"accounts": ["111111111111"], "organizationalUnits": []}}}
 //
@@ -53,13 +53,15 @@ type FleetRegion struct {
 
 // FleetInstance is one instance, or Count alike.
 type FleetInstance struct {
-	Name          string            `json:"name,omitempty"`          // tag Name, unique in its region
-	Platform      string            `json:"platform,omitempty"`      // Linux (default), Windows or MacOS
-	Tags          map[string]string `json:"tags,omitempty"`          // {"PatchGroup": "default"} if left out
-	PatchSeconds  float64           `json:"patchSeconds,omitempty"`  // drawn lognormal if left out
-	RebootSeconds float64           `json:"rebootSeconds,omitempty"` // drawn from 60 to 360 if left out
-	Fate          Fate              `json:"fate,omitempty"`          // ok if left out; see Fates
-	Count         int               `json:"count,omitempty"`         // 1 if left out; names get -1, -2 ...
+	Name            string            `json:"name,omitempty"`            // tag Name, unique in its region
+	Platform        string            `json:"platform,omitempty"`        // Linux (default), Windows or MacOS
+	PlatformName    string            `json:"platformName,omitempty"`    // of its operating system, as agents read it; a usual one if left out
+	PlatformVersion string            `json:"platformVersion,omitempty"` // as platformName
+	Tags            map[string]string `json:"tags,omitempty"`            // {"PatchGroup": "default"} if left out
+	PatchSeconds    float64           `json:"patchSeconds,omitempty"`    // drawn lognormal if left out
+	RebootSeconds   float64           `json:"rebootSeconds,omitempty"`   // drawn from 60 to 360 if left out
+	Fate            Fate              `json:"fate,omitempty"`            // ok if left out; see Fates
+	Count           int               `json:"count,omitempty"`           // 1 if left out; names get -1, -2 ...
 }
 
 // FleetAlarm is a CloudWatch alarm whose state follows a script.
@@ -79,7 +81,8 @@ const (
 	maxFleetCount   = 10_000
 	maxFleet        = 100_000
 	maxFleetSeconds = 7 * 24 * 3600.0
-	maxTags         = 50 // Source: EC2 User Guide, tag restrictions
+	maxPlatformName = 200 // ours; AWS states none
+	maxTags         = 50  // Source: EC2 User Guide, tag restrictions
 )
 
 // ParseFleet reads a FleetFile. It refuses unknown fields, and its error names every other problem with its JSON path.
@@ -176,6 +179,8 @@ func (v *fleetCheck) checkInstance(path string, i FleetInstance) {
 	if i.Platform != "" && !slices.Contains([]string{Linux, Windows, MacOS}, i.Platform) {
 		v.add(path+".platform", "%q is none of Linux, Windows, MacOS", i.Platform)
 	}
+	v.text(path+".platformName", i.PlatformName)
+	v.text(path+".platformVersion", i.PlatformVersion)
 	if i.Fate != "" && !slices.Contains(Fates(), i.Fate) {
 		v.add(path+".fate", "%q is no fate; fates are %s", i.Fate, fateNames())
 	}
@@ -188,6 +193,12 @@ func (v *fleetCheck) checkInstance(path string, i FleetInstance) {
 		v.add(path+".tags", "%d tags are more than %d", len(i.Tags), maxTags)
 	}
 	v.total += max(1, i.Count)
+}
+
+func (v *fleetCheck) text(path, text string) {
+	if len(text) > maxPlatformName {
+		v.add(path, "%d characters are more than %d", len(text), maxPlatformName)
+	}
 }
 
 func (v *fleetCheck) number(path string, n float64) {
@@ -258,7 +269,7 @@ func (i FleetInstance) specs(account, region string, n int) []InstanceSpec {
 		name = fmt.Sprintf("entry-%d", n+1)
 	}
 	spec := InstanceSpec{
-		Account: account, Region: region, Name: name, Platform: i.Platform, Tags: tags, Fate: i.Fate,
+		Account: account, Region: region, Name: name, Platform: i.Platform, PlatformName: i.PlatformName, PlatformVersion: i.PlatformVersion, Tags: tags, Fate: i.Fate,
 		Patch: toDuration(i.PatchSeconds), Reboot: toDuration(i.RebootSeconds),
 	}
 	if i.Fate == FateASGReplaced {

@@ -104,10 +104,11 @@ func (w *World) replace(i *Instance) {
 	w.After(30*time.Second, func() {
 		fresh := w.draw(InstanceSpec{
 			Account: i.Account, Region: i.Region, Name: name + "/after/" + i.ID,
-			Platform: i.Platform, Tags: i.Tags, Fate: FateOK,
+			Platform: i.Platform, PlatformName: i.PlatformName, PlatformVersion: i.PlatformVersion, Tags: i.Tags, Fate: FateOK,
 		})
 		fresh.Name, fresh.replaces, fresh.Launched = i.Name, name, w.Now()
 		fresh.online, fresh.booting, fresh.downSince = false, true, w.Now()
+		fresh.patches = fresh.installed + fresh.Missing
 		i.ReplacedBy = fresh.ID
 		w.instances[fresh.ID] = fresh
 		f := w.fleet(i.Account, i.Region)

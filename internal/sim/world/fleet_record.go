@@ -16,7 +16,21 @@ type patchRun struct {
 }
 
 // patchCounts are the counts of one moment.
-type patchCounts struct{ installed, pending, missing, failed int }
+type patchCounts struct{ installed, pending, missing, failed, rejected int }
+
+// EvidenceReading is what AWS-RunPatchBaseline leaves of an Install on Linux that reboots. Which one holds is not
+// documented: the public payload uploads before it exits with 194, the document's page shows pending patches.
+// Source: docs/aws-semantics.md 2.8.
+type EvidenceReading int
+
+const (
+	// EvidenceTwice is a record before the reboot, with the patches pending, and a clean one after it.
+	EvidenceTwice EvidenceReading = 1 + iota
+	// EvidenceBefore is a record before the reboot alone, which reports no patch as pending.
+	EvidenceBefore
+	// EvidenceAfter is a record after the reboot alone.
+	EvidenceAfter
+)
 
 // patchRecord is the one patch state record of an instance; every operation of
 // any tool overwrites it. Source: D23:patch-manager-compliance-data-overwrites.
@@ -27,7 +41,7 @@ type patchRecord struct {
 }
 
 func (i *Instance) counts() patchCounts {
-	return patchCounts{installed: i.installed, pending: i.Pending, missing: i.Missing, failed: i.failed}
+	return patchCounts{installed: i.installed, pending: i.Pending, missing: i.Missing, failed: i.failed, rejected: i.rejected}
 }
 
 func (i *Instance) newRecord(run patchRun) *patchRecord {
@@ -48,7 +62,7 @@ func (r *agentRun) record() {
 		return
 	}
 	r.run.end = r.w.Now()
-	r.i.record = r.i.newRecord(r.run)
+	r.i.record, r.recorded = r.i.newRecord(r.run), true
 	r.note(AgentRecorded, 0)
 }
 
@@ -57,7 +71,7 @@ func (i *Instance) state() ssmtypes.InstancePatchState {
 	rec := i.record
 	c, start, end := rec.counts, rec.run.start, rec.run.end
 	if rec.bad {
-		c = patchCounts{-1, -1, -1, -1}
+		c = patchCounts{-1, -1, -1, -1, 0}
 		start, end = time.Unix(0, 0).UTC(), time.Unix(0, 0).UTC()
 	}
 	s := ssmtypes.InstancePatchState{
@@ -70,14 +84,14 @@ func (i *Instance) state() ssmtypes.InstancePatchState {
 		OperationEndTime:            aws.Time(end),
 		RebootOption:                ssmtypes.RebootOption(rec.run.reboot),
 		InstalledCount:              int32(c.installed),
-		InstalledOtherCount:         int32(3),
+		InstalledOtherCount:         otherPatches,
 		InstalledPendingRebootCount: aws.Int32(int32(c.pending)),
-		InstalledRejectedCount:      aws.Int32(0),
+		InstalledRejectedCount:      aws.Int32(int32(c.rejected)),
 		MissingCount:                int32(c.missing),
 		FailedCount:                 int32(c.failed),
-		NotApplicableCount:          40,
-		CriticalNonCompliantCount:   aws.Int32(int32(c.pending + c.missing + c.failed)),
-		SecurityNonCompliantCount:   aws.Int32(int32(c.pending + c.missing + c.failed)),
+		NotApplicableCount:          notApplicable,
+		CriticalNonCompliantCount:   aws.Int32(int32(c.pending + c.missing + c.failed + c.rejected)),
+		SecurityNonCompliantCount:   aws.Int32(int32(c.pending + c.missing + c.failed + c.rejected)),
 		OtherNonCompliantCount:      aws.Int32(0),
 		OwnerInformation:            aws.String(""),
 	}

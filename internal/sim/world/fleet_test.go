@@ -20,12 +20,13 @@ const (
 
 func testStart() time.Time { return time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC) }
 
-// newFleet is a world of one region without IAM and without read lag, and its client.
+// newFleet is a world of one region without IAM, without read lag and with whole pages, whose readings are today's, and its client.
 func newFleet(t testing.TB, seed uint64, fates ...Fate) (*World, *SSM, []*Instance) {
 	t.Helper()
 	w := New(seed, testStart())
 	w.IgnoreIAM = true
-	w.SSMOptions.NoReadLag = true
+	w.WholePages = true
+	w.SSMOptions = SSMOptions{NoReadLag: true, CancelDown: ReadingNo, CancelEnded: ReadingNo, Evidence: EvidenceTwice}
 	var insts []*Instance
 	for n, f := range fates {
 		i, err := w.AddInstance(InstanceSpec{

@@ -23,7 +23,7 @@ func hubStart() time.Time { return time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC) 
 // newHub is a world that lets every call pass, and a principal in it.
 func newHub() (*world.World, *world.Principal) {
 	w := world.New(7, hubStart())
-	w.IgnoreIAM = true
+	w.IgnoreIAM, w.WholePages = true, true
 	return w, &world.Principal{Account: hubAccount, RoleARN: hubRole, SessionName: "s"}
 }
 

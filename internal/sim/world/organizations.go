@@ -134,7 +134,7 @@ func (o *Organizations) page(operation string, all []string, size *int32, token 
 		n = int(*size)
 	}
 	sorted := slices.Sorted(slices.Values(all))
-	cut, next, err := page(operation, sorted, n, token)
+	cut, next, err := page(operation, sorted, func(int) int { return n }, token)
 	if err != nil {
 		return nil, nil, &orgtypes.InvalidInputException{Message: aws.String("The provided token is not valid.")}
 	}

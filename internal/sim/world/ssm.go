@@ -52,12 +52,16 @@ func invalidInstanceID(ids []string, account string) error {
 	return &ssmtypes.InvalidInstanceId{Message: aws.String(fmt.Sprintf("Instances [[%s]] not in a valid state for account %s", strings.Join(ids, ", "), account))}
 }
 
+func duplicateInstanceID(id string) error {
+	return &ssmtypes.DuplicateInstanceId{Message: aws.String("An instance ID is duplicated: " + id)}
+}
+
 func invalidCommandID(id string) error {
 	return &ssmtypes.InvalidCommandId{Message: aws.String("Invalid CommandId: " + id)}
 }
 
-// page cuts the items from the token's place on. A token belongs to one operation.
-func page[T any](operation string, items []T, size int, token *string) (cut []T, next *string, err error) {
+// page cuts the items from the token's place on; size is told how many are left there. A token belongs to one operation.
+func page[T any](operation string, items []T, size func(left int) int, token *string) (cut []T, next *string, err error) {
 	from := 0
 	if token != nil {
 		if from, err = untoken(operation, *token); err != nil {
@@ -65,7 +69,7 @@ func page[T any](operation string, items []T, size int, token *string) (cut []T,
 		}
 	}
 	from = min(from, len(items))
-	to := min(from+size, len(items))
+	to := min(from+size(len(items)-from), len(items))
 	if to < len(items) {
 		next = aws.String(tokenOf(operation, to))
 	}

@@ -2,6 +2,7 @@ package world
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -10,7 +11,7 @@ import (
 
 // CancelCommand asks to cancel a command, whole or on up to 50 instances. Best effort:
 // what was not sent is Cancelled two seconds later; what runs is Cancelling until its agent answers,
-// and half the time its process runs on unseen; what finishes first ends as it would have.
+// and half the time its process runs on unseen; what finishes first ends as it would have. What it refuses: refusesCancel.
 // Source: B:CancelCommand. No resource type: ssm:CancelCommand is judged on "*".
 func (s *SSM) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, _ ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error) {
 	call := s.call("CancelCommand", true, in)
@@ -22,17 +23,11 @@ func (s *SSM) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, _ .
 		if err != nil {
 			return nil, err
 		}
-		invs := c.invs
-		if len(in.InstanceIds) > 0 {
-			invs = nil
-			for _, id := range in.InstanceIds {
-				inv, ok := c.byInstance[id]
-				if !ok {
-					return nil, invalidInstanceID([]string{id}, s.p.Account)
-				}
-				invs = append(invs, inv)
-			}
-		} else {
+		invs, err := s.cancelled(c, in.InstanceIds)
+		if err != nil {
+			return nil, err
+		}
+		if len(in.InstanceIds) == 0 {
 			c.cancelled, c.cancelledAt = true, s.w.Now()
 		}
 		for _, inv := range invs {
@@ -42,6 +37,50 @@ func (s *SSM) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, _ .
 		}
 		return &ssm.CancelCommandOutput{}, nil
 	})
+}
+
+// cancelled are the invocations that a cancel means, or why it is refused. Ids are all or nothing. Of a command that
+// is cancelled whole, the nodes that would be refused are passed over, unless there are no others: no source says so.
+func (s *SSM) cancelled(c *command, ids []string) ([]*invocation, error) {
+	if c.done == len(c.invs) && s.w.reads(s.w.SSMOptions.CancelEnded, "cancel-ended") {
+		return nil, invalidCommandID(c.id)
+	}
+	whole := len(ids) == 0
+	if whole {
+		for _, inv := range c.invs {
+			ids = append(ids, inv.inst.ID)
+		}
+	}
+	var invs []*invocation
+	var bad []string
+	for n, id := range ids {
+		if !whole && slices.Contains(ids[:n], id) {
+			return nil, duplicateInstanceID(id)
+		}
+		inv, ok := c.byInstance[id]
+		if !ok || s.w.refusesCancel(inv.inst) {
+			bad = append(bad, id)
+			continue
+		}
+		invs = append(invs, inv)
+	}
+	if len(bad) > 0 && (!whole || len(invs) == 0) {
+		return nil, invalidInstanceID(bad, s.p.Account)
+	}
+	return invs, nil
+}
+
+// refusesCancel tells whether CancelCommand answers InvalidInstanceId for a node: always for one that is shutting
+// down or terminated, or not registered any more; for one whose agent is not running, as it is during a reboot, by SSMOptions.CancelDown.
+// Source: B:InvalidInstanceId, which names all three for every call of Run Command; docs/aws-semantics.md 2.5.
+func (w *World) refusesCancel(i *Instance) bool {
+	switch {
+	case i.State == stateShuttingDown || i.State == stateTerminated || !i.managed:
+		return true
+	case i.online:
+		return false
+	}
+	return w.reads(w.SSMOptions.CancelDown, "cancel-down")
 }
 
 // command finds a command of this account and region by its id.

@@ -2,6 +2,7 @@ package world
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -196,6 +197,7 @@ func TestCancelCommand_Refuses(t *testing.T) {
 	}{
 		{"an unknown command", ssm.CancelCommandInput{CommandId: aws.String(testSnapshot)}, "InvalidCommandId"},
 		{"an instance that it was not sent to", ssm.CancelCommandInput{CommandId: &id, InstanceIds: []string{"i-0123456789abcdef0"}}, "InvalidInstanceId"},
+		{"an instance twice", ssm.CancelCommandInput{CommandId: &id, InstanceIds: []string{insts[0].ID, insts[0].ID}}, "DuplicateInstanceId"},
 		{"51 ids", ssm.CancelCommandInput{CommandId: &id, InstanceIds: make([]string, 51)}, "ValidationException"},
 	}
 	for _, tt := range tests {
@@ -204,4 +206,83 @@ func TestCancelCommand_Refuses(t *testing.T) {
 			requireCode(t, err, tt.code)
 		})
 	}
+}
+
+// Source: B:InvalidInstanceId: a node that is shutting down, terminated or not registered; by the reading, one whose agent is not running.
+func TestCancelCommand_RefusesNodes(t *testing.T) {
+	tests := []struct {
+		name    string
+		away    func(w *World, id string)
+		reading Reading
+		refused bool
+	}{
+		{"shutting down", func(w *World, id string) { w.TerminateInstance(id) }, ReadingNo, true},
+		{"terminated", func(w *World, id string) { w.TerminateInstance(id); runFor(w, 2*time.Minute) }, ReadingNo, true},
+		{"stopped, and read so", func(w *World, id string) { w.StopInstance(id) }, ReadingYes, true},
+		{"stopped, and not read so", func(w *World, id string) { w.StopInstance(id) }, ReadingNo, false},
+		{"agent lost, and read so", func(w *World, id string) { w.LoseAgent(id) }, ReadingYes, true},
+		{"agent lost, and not read so", func(w *World, id string) { w.LoseAgent(id) }, ReadingNo, false},
+		{"online", func(*World, string) {}, ReadingYes, false},
+	}
+	for _, tt := range tests {
+		for _, named := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, named %t", tt.name, named), func(t *testing.T) {
+				w, s, insts := newFleet(t, 1, FateOK)
+				w.SSMOptions.CancelDown = tt.reading
+				id := send(t, s, patching(insts[0].ID))
+				runFor(w, time.Minute)
+				tt.away(w, insts[0].ID)
+				in := &ssm.CancelCommandInput{CommandId: &id}
+				if named {
+					in.InstanceIds = ids(insts)
+				}
+				_, err := s.CancelCommand(context.Background(), in)
+				if !tt.refused {
+					require.NoError(t, err)
+					require.Equal(t, "Cancelling/Cancelling", rows(t, s, id)[insts[0].ID])
+					return
+				}
+				requireCode(t, err, "InvalidInstanceId")
+				require.Equal(t, "InProgress/InProgress", rows(t, s, id)[insts[0].ID], "a refusal changes nothing")
+			})
+		}
+	}
+}
+
+// Named instances are all or nothing; of a whole command the others are cancelled.
+func TestCancelCommand_RefusesSome(t *testing.T) {
+	w, s, insts := newFleet(t, 1, FateOK, FateOK)
+	w.SSMOptions.NoRamp = true
+	id := send(t, s, patching(ids(insts)...))
+	runFor(w, time.Minute)
+	w.TerminateInstance(insts[0].ID)
+	_, err := s.CancelCommand(context.Background(), &ssm.CancelCommandInput{CommandId: &id, InstanceIds: ids(insts)})
+	requireCode(t, err, "InvalidInstanceId")
+	require.Equal(t, "InProgress/InProgress", rows(t, s, id)[insts[1].ID])
+	cancelCommand(t, s, id)
+	require.Equal(t, "Cancelling/Cancelling", rows(t, s, id)[insts[1].ID])
+	require.Equal(t, "InProgress/InProgress", rows(t, s, id)[insts[0].ID])
+}
+
+func TestCancelCommand_RefusesEnded(t *testing.T) {
+	w, s, insts := newFleet(t, 1, FateOK)
+	w.SSMOptions.CancelEnded = ReadingYes
+	id := send(t, s, patching(insts[0].ID))
+	runFor(w, time.Hour)
+	_, err := s.CancelCommand(context.Background(), &ssm.CancelCommandInput{CommandId: &id})
+	requireCode(t, err, "InvalidCommandId")
+}
+
+// A reading that nobody chose is drawn once for a world.
+func TestReading_Drawn(t *testing.T) {
+	yes := 0
+	for seed := range uint64(100) {
+		w := New(seed, testStart())
+		first := w.reads(ReadingDrawn, "cancel-down")
+		require.Equal(t, first, w.reads(ReadingDrawn, "cancel-down"))
+		if first {
+			yes++
+		}
+	}
+	require.InDelta(t, 50, yes, 20)
 }

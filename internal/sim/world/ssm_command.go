@@ -40,6 +40,26 @@ const (
 	DeliveryAtExpiry
 )
 
+// Reading is one of two readings of a text that leaves open what AWS does.
+type Reading int
+
+const (
+	// ReadingDrawn lets the seed of the world decide.
+	ReadingDrawn Reading = iota
+	// ReadingNo is that it does not.
+	ReadingNo
+	// ReadingYes is that it does.
+	ReadingYes
+)
+
+// reads decides a reading; one that is drawn is the same for the whole world.
+func (w *World) reads(r Reading, name string) bool {
+	if r == ReadingDrawn {
+		return stream(w.seed, "reading/"+name).IntN(2) == 0
+	}
+	return r == ReadingYes
+}
+
 // SSMOptions chooses between readings of the documentation of Run Command.
 type SSMOptions struct {
 	// RefuseOffline refuses stopped and ConnectionLost nodes with InvalidInstanceId, as field reports say.
@@ -50,6 +70,12 @@ type SSMOptions struct {
 	NoReadLag bool
 	// Delivery is the clock of the delivery timeout.
 	Delivery DeliveryClock
+	// CancelDown says whether CancelCommand refuses a node whose agent is not running.
+	CancelDown Reading
+	// CancelEnded says whether CancelCommand refuses a command that has ended, with InvalidCommandId.
+	CancelEnded Reading
+	// Evidence is what AWS-RunPatchBaseline leaves on Linux when it reboots; by default each instance draws its own.
+	Evidence EvidenceReading
 	// MaxPending, if above 0, is how many invocations of an account and region may be unfinished;
 	// a command beyond it ends RateExceeded and reaches nobody.
 	MaxPending int
@@ -259,6 +285,15 @@ func (c *command) terminate() {
 	c.next = len(c.invs)
 }
 
+// ofCommand is the status of a command that has this invocation alone. A command is never Delayed: of its details
+// alone it can be told. Source: B:CommandStatus, B:Command, StatusDetails.
+func (inv *invocation) ofCommand() (status, detail string) {
+	if inv.status == statusDelayed {
+		return statusInProgress, statusDelayed
+	}
+	return inv.status, inv.detail
+}
+
 // expire ends every invocation in one of the statuses as DeliveryTimedOut, a
 // cancel that nobody answered as Cancelled. Source: D23:monitor-commands.
 func (c *command) expire(statuses ...string) {
@@ -278,14 +313,16 @@ func (c *command) expire(statuses ...string) {
 	}
 }
 
-// state is the status of the whole command, derived from its invocations.
-// Source: docs/aws-semantics.md 2.4; that Incomplete goes with Failed is assumed.
+// state is the status of the whole command, derived from its invocations. A command of one instance is as
+// that one is, whatever MaxErrors says. Source: docs/aws-semantics.md 2.4; that Incomplete goes with Failed is assumed.
 func (c *command) state() (status, detail string) {
 	switch {
 	case c.early == detailNoInstances:
 		return statusSuccess, detailNoInstances
 	case c.early != "":
 		return statusFailed, c.early
+	case len(c.invs) == 1:
+		return c.invs[0].ofCommand()
 	case c.done < len(c.invs) && c.cancelled:
 		return statusCancelling, statusCancelling
 	case c.done < len(c.invs) && c.w.Now().Before(c.visible):

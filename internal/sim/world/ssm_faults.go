@@ -7,12 +7,6 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
-// ShortPages is what Faults may also implement. It tells how many items a page holds where the caller asked
-// for size: fewer, or 0 for an empty page with a token.
-type ShortPages interface {
-	PageSize(c *Call, size int) int
-}
-
 // LostCancels is what Faults may also implement. It tells whether a CancelCommand
 // is accepted for an instance and then comes to nothing.
 type LostCancels interface {
@@ -24,14 +18,6 @@ type LostCancels interface {
 // missing, an unknown enum value, zero times or a negative count.
 type OddAnswers interface {
 	Odd(c *Call, instanceID string) bool
-}
-
-// sizeOf is the size of the page that a call gets.
-func (w *World) sizeOf(c *Call, size int) int {
-	if f, ok := w.Faults.(ShortPages); ok {
-		return min(max(f.PageSize(c, size), 0), size)
-	}
-	return size
 }
 
 // seenFrom is the moment whose statuses a read of Run Command shows: now, or earlier under StaleReads.

@@ -31,7 +31,7 @@ func (s *SSM) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeI
 				nodes = append(nodes, i)
 			}
 		}
-		nodes, next, err := page("DescribeInstanceInformation", nodes, s.w.sizeOf(call, size), in.NextToken)
+		nodes, next, err := page("DescribeInstanceInformation", nodes, s.w.pageOf(call, size), in.NextToken)
 		if err != nil {
 			return nil, err
 		}
@@ -48,27 +48,31 @@ func (s *SSM) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeI
 }
 
 func (w *World) information(i *Instance) ssmtypes.InstanceInformation {
-	name, version := "Amazon Linux", "2023"
-	switch i.Platform {
-	case Windows:
-		name, version = "Microsoft Windows Server 2022 Datacenter", "10.0.20348"
-	case MacOS:
-		name, version = "macOS", "14.5"
-	}
 	info := ssmtypes.InstanceInformation{
-		InstanceId: aws.String(i.ID), AgentVersion: aws.String(i.AgentVersion), ComputerName: aws.String(i.Name),
+		InstanceId: aws.String(i.ID), AgentVersion: aws.String(i.AgentVersion), ComputerName: aws.String(i.hostName()), IPAddress: aws.String(i.address),
 		PingStatus: ssmtypes.PingStatus(i.ping()), LastPingDateTime: aws.Time(i.pinged(w.Now())),
-		PlatformType: ssmtypes.PlatformType(i.Platform), PlatformName: aws.String(name), PlatformVersion: aws.String(version),
+		PlatformType: ssmtypes.PlatformType(i.Platform), PlatformName: optional(i.PlatformName), PlatformVersion: optional(i.PlatformVersion),
 		ResourceType: ssmtypes.ResourceType(i.resourceType()), SourceId: aws.String(i.ID), SourceType: ssmtypes.SourceTypeAwsEc2Instance,
 		AssociationStatus: aws.String("Success"),
 	}
 	if i.Fate == FateHybrid {
-		info.SourceId, info.SourceType = nil, ""
+		info.SourceType = ssmtypes.SourceTypeAwsSsmManagedinstance
 	}
 	if i.Platform == Linux {
 		info.IsLatestVersion = aws.Bool(i.Fate != FateOldAgent)
 	}
 	return info
+}
+
+// hostName is the fully qualified name of a machine: by its address in EC2, its own elsewhere. Source: EC2 User Guide, hostname types.
+func (i *Instance) hostName() string {
+	switch {
+	case !i.inEC2:
+		return i.Name
+	case i.Region == "us-east-1":
+		return "ip-" + strings.ReplaceAll(i.address, ".", "-") + ".ec2.internal"
+	}
+	return "ip-" + strings.ReplaceAll(i.address, ".", "-") + "." + i.Region + ".compute.internal"
 }
 
 func (i *Instance) ping() string {
@@ -161,7 +165,7 @@ func (s *SSM) DescribeInstancePatchStates(ctx context.Context, in *ssm.DescribeI
 				known = append(known, i)
 			}
 		}
-		known, next, err := page("DescribeInstancePatchStates", known, s.w.sizeOf(call, size), in.NextToken)
+		known, next, err := page("DescribeInstancePatchStates", known, s.w.pageOf(call, size), in.NextToken)
 		if err != nil {
 			return nil, err
 		}

@@ -46,7 +46,7 @@ func (s *SSM) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, _ ...
 				return nil, err
 			}
 		}
-		return s.listCommands(in, match, s.w.sizeOf(call, size), newest, oldest, s.w.seenFrom(call)), nil
+		return s.listCommands(call, in, match, size, newest, oldest), nil
 	})
 }
 
@@ -62,19 +62,25 @@ func (s *SSM) span(commandID *string) (newest, oldest int, err error) {
 	return c.seq, c.seq, nil
 }
 
-func (s *SSM) listCommands(in *ssm.ListCommandsInput, match commandMatch, size, newest, oldest int, seen time.Time) *ssm.ListCommandsOutput {
-	f, out := s.fleet(), &ssm.ListCommandsOutput{}
-	for n := min(newest, len(f.commands)-1); n >= oldest; n-- {
+// listCommands finds one command more than a page holds, so that it knows whether there is another page.
+func (s *SSM) listCommands(call *Call, in *ssm.ListCommandsInput, match commandMatch, size, newest, oldest int) *ssm.ListCommandsOutput {
+	f, seen := s.fleet(), s.w.seenFrom(call)
+	var found []*command
+	for n := min(newest, len(f.commands)-1); n >= oldest && len(found) <= size; n-- {
 		c := f.commands[n]
 		if c.forgotten || seen.Before(c.visible) || in.InstanceId != nil && c.byInstance[*in.InstanceId] == nil {
 			continue
 		}
 		c = c.asOf(seen)
-		if status, detail := c.state(); !match(c, status, detail) {
-			continue
+		if status, detail := c.state(); match(c, status, detail) {
+			found = append(found, c)
 		}
-		if len(out.Commands) == size {
-			out.NextToken = aws.String(tokenOf("ListCommands", n))
+	}
+	out := &ssm.ListCommandsOutput{}
+	size = s.w.sizeOf(call, size, len(found))
+	for at, c := range found {
+		if at == size {
+			out.NextToken = aws.String(tokenOf("ListCommands", c.seq))
 			break
 		}
 		out.Commands = append(out.Commands, *c.describe())
@@ -107,32 +113,44 @@ func (s *SSM) ListCommandInvocations(ctx context.Context, in *ssm.ListCommandInv
 			}
 			newest, first = at/rowsPerCommand, at%rowsPerCommand
 		}
-		out := &ssm.ListCommandInvocationsOutput{}
-		size, seen, f := s.w.sizeOf(call, size), s.w.seenFrom(call), s.fleet()
-		for n := min(newest, len(f.commands)-1); n >= oldest; n-- {
-			if f.commands[n].forgotten {
+		return s.listInvocations(call, in, match, size, [3]int{newest, oldest, first}), nil
+	})
+}
+
+// listInvocations finds one row more than a page holds. The span is the newest and the oldest command, and the
+// first row of the newest.
+func (s *SSM) listInvocations(call *Call, in *ssm.ListCommandInvocationsInput, match commandMatch, size int, span [3]int) *ssm.ListCommandInvocationsOutput {
+	seen, f, first := s.w.seenFrom(call), s.fleet(), span[2]
+	var found []*invocation
+	var places []int
+	for n := min(span[0], len(f.commands)-1); n >= span[1] && len(found) <= size; n-- {
+		if f.commands[n].forgotten {
+			continue
+		}
+		c := f.commands[n].asOf(seen)
+		for at := first; at < len(c.invs) && len(found) <= size; at++ {
+			inv := c.invs[at]
+			if seen.Before(inv.visible) || in.InstanceId != nil && inv.inst.ID != *in.InstanceId || !match(c, inv.status, inv.detail) {
 				continue
 			}
-			c := f.commands[n].asOf(seen)
-			for at := first; at < len(c.invs); at++ {
-				inv := c.invs[at]
-				if seen.Before(inv.visible) || in.InstanceId != nil && inv.inst.ID != *in.InstanceId || !match(c, inv.status, inv.detail) {
-					continue
-				}
-				if len(out.CommandInvocations) == size {
-					out.NextToken = aws.String(tokenOf("ListCommandInvocations", n*rowsPerCommand+at))
-					return out, nil
-				}
-				row := inv.describe(in.Details)
-				if s.w.odd(call, inv.inst.ID) {
-					oddInvocation(&row)
-				}
-				out.CommandInvocations = append(out.CommandInvocations, row)
-			}
-			first = 0
+			found, places = append(found, inv), append(places, n*rowsPerCommand+at)
 		}
-		return out, nil
-	})
+		first = 0
+	}
+	out := &ssm.ListCommandInvocationsOutput{}
+	size = s.w.sizeOf(call, size, len(found))
+	for at, inv := range found {
+		if at == size {
+			out.NextToken = aws.String(tokenOf("ListCommandInvocations", places[at]))
+			break
+		}
+		row := inv.describe(in.Details)
+		if s.w.odd(call, inv.inst.ID) {
+			oddInvocation(&row)
+		}
+		out.CommandInvocations = append(out.CommandInvocations, row)
+	}
+	return out
 }
 
 // rowsPerCommand bounds the invocations of a command in a token.

@@ -191,3 +191,71 @@ func TestReads_OtherPlaces(t *testing.T) {
 		require.Error(t, err)
 	}
 }
+
+// A command of one instance is as its invocation is, whatever MaxErrors says, and ends with it.
+func TestListCommands_OneInstance(t *testing.T) {
+	for _, fate := range Fates() {
+		for _, maxErrors := range []string{"0", "1", "100%"} {
+			t.Run(string(fate)+" "+maxErrors, func(t *testing.T) {
+				w, s, insts := newFleet(t, 3, fate)
+				in := patching(insts[0].ID)
+				in.MaxErrors = aws.String(maxErrors)
+				if !w.sendable(insts[0]) {
+					return
+				}
+				id := send(t, s, in)
+				for range 60 {
+					c := commandNow(t, s, id)
+					want := rows(t, s, id)[insts[0].ID]
+					if want == "Delayed/Delayed" {
+						want = "InProgress/Delayed"
+					}
+					require.Equal(t, want, string(c.Status)+"/"+*c.StatusDetails)
+					runFor(w, 11*time.Minute)
+				}
+				require.True(t, terminal(string(commandNow(t, s, id).Status)))
+			})
+		}
+	}
+}
+
+// Stage, time and document together, in pages: what is asked of a region in which much goes on.
+func TestListCommands_ExecutingInPages(t *testing.T) {
+	for seed := range uint64(20) {
+		w, s, insts := newFleet(t, seed, append(slices.Repeat([]Fate{FateOK, FateOffline, FateHangs}, 6), FateUndeliverable, FateInvalidPlatform)...)
+		w.WholePages = false
+		send(t, s, patching(insts[0].ID))
+		runFor(w, 24*time.Hour)
+		since := w.Now()
+		byInstance := map[string]string{}
+		for _, i := range insts {
+			byInstance[i.ID] = send(t, s, patching(i.ID))
+		}
+		runFor(w, time.Hour)
+		got := map[string]bool{}
+		pages := 0
+		var token *string
+		for {
+			out, err := s.ListCommands(context.Background(), &ssm.ListCommandsInput{NextToken: token, MaxResults: aws.Int32(50), Filters: []ssmtypes.CommandFilter{
+				{Key: ssmtypes.CommandFilterKeyExecutionStage, Value: aws.String("Executing")},
+				{Key: ssmtypes.CommandFilterKeyInvokedAfter, Value: aws.String(since.Format(time.RFC3339))},
+				{Key: ssmtypes.CommandFilterKeyDocumentName, Value: aws.String(patchDocument)},
+			}})
+			require.NoError(t, err)
+			for _, c := range out.Commands {
+				require.False(t, got[*c.CommandId], "no command twice")
+				got[*c.CommandId] = true
+			}
+			pages++
+			if token = out.NextToken; token == nil {
+				break
+			}
+		}
+		for _, i := range insts {
+			open := i.Fate == FateOffline || i.Fate == FateHangs
+			require.Equal(t, open, got[byInstance[i.ID]], "%s", i.Fate)
+		}
+		require.Len(t, got, 12)
+		require.Less(t, pages, 40)
+	}
+}

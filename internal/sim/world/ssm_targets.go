@@ -26,7 +26,7 @@ func (s *SSM) sendTargets(req sendRequest) ([]*Instance, error) {
 	var bad []string
 	for n, id := range req.ids {
 		if slices.Contains(req.ids[:n], id) {
-			return nil, &ssmtypes.DuplicateInstanceId{Message: aws.String("An instance ID is duplicated: " + id)}
+			return nil, duplicateInstanceID(id)
 		}
 		i, ok := s.w.instances[id]
 		if !ok || i.Account != s.p.Account || i.Region != s.region || !s.w.sendable(i) {
