@@ -58,6 +58,10 @@ func patient() aws.Retryer {
 	})
 }
 
+// Retryable tells whether our clients try a call again after this error, those that only read and those of DynamoDB alike: the
+// transactions that patient has in addition are DynamoDB's alone. A rehearsal asks here, so that there is no second list.
+func Retryable(err error) bool { return patient().IsErrorRetryable(err) }
+
 // contended tells a transaction that met another one from one whose condition did
 // not hold: that one would never succeed. DynamoDB gives a reason for each action.
 func contended(err error) aws.Ternary {

@@ -45,6 +45,7 @@ func classes() []fault {
 		{"F-58", 0.001, 0.01},   // the signing key is disabled
 		{"F-59", 0.01, 0.1},     // an alarm is missing or has no data
 		{"F-64", 0.002, 0.02},   // the audit table fails
+		{"F-66", 0.01, 0.1},     // a transaction meets another one
 	}
 }
 

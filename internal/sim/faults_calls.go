@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	ddbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
 
@@ -41,8 +42,27 @@ func (f *faults) refused(c *world.Call) error {
 		return &kmstypes.DisabledException{Message: aws.String("the key is disabled")}
 	case audits(c) && f.strikes("F-64"):
 		return &smithy.GenericAPIError{Code: "InternalServerError", Message: "We encountered an internal error", Fault: smithy.FaultServer}
+	case c.Name() == "dynamodb:TransactWriteItems" && f.strikes("F-66"):
+		return f.conflict(c)
 	}
 	return nil
+}
+
+// conflict is the answer to a transaction one of whose items another one is writing at that moment. Nothing was written; tried
+// again, it goes through. Source: B:TransactionCanceledException.
+func (f *faults) conflict(c *world.Call) error {
+	in, ok := c.Input.(*dynamodb.TransactWriteItemsInput)
+	if !ok || len(in.TransactItems) == 0 {
+		return nil
+	}
+	reasons := make([]ddbtypes.CancellationReason, len(in.TransactItems))
+	for n := range reasons {
+		reasons[n].Code = aws.String("None")
+	}
+	reasons[f.rand.IntN(len(reasons))].Code = aws.String("TransactionConflict")
+	return &ddbtypes.TransactionCanceledException{
+		Message: aws.String("Transaction cancelled, please refer cancellation reasons for specific reasons"), CancellationReasons: reasons,
+	}
 }
 
 // audits tells whether a call has anything to do with the audit table.

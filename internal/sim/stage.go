@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"ec2patch/internal/cfn"
 	"ec2patch/internal/cloud"
 	"ec2patch/internal/iam"
+	"ec2patch/internal/lambdamain"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/world"
 	"ec2patch/internal/wire"
@@ -54,6 +56,7 @@ type stage struct {
 func newStage(o Options, in patch.Input) (*stage, error) {
 	s := &stage{options: o, input: in, start: epoch(), lambdas: map[string]*lambda{}}
 	s.world = world.New(o.Seed, s.start)
+	s.world.Retryable = lambdamain.Retryable
 	s.metrics = &metrics{}
 	t := o.templates
 	if t == nil {
@@ -312,20 +315,33 @@ func (s *stage) planFleet() error {
 		org.Accounts[id] = world.FleetAccount{State: "SUSPENDED"}
 	}
 	s.input = withUnits(s.input, org)
-	places := map[string][]string{}
-	for _, w := range s.input.Waves {
+	s.fleet = world.DefaultFleet(s.options.Seed, wanted(s.input), s.options.Instances)
+	s.fleet.Units = org.Units
+	maps.Copy(s.fleet.Accounts, org.Accounts)
+	return nil
+}
+
+// wanted is what the input looks for in each region of each account.
+func wanted(in patch.Input) map[string]map[string][]world.Wanted {
+	all := map[string]map[string][]world.Wanted{}
+	for _, w := range in.Waves {
+		one := world.Wanted{Tags: w.Filters.Tags}
+		for _, p := range w.Filters.Platforms {
+			one.Platforms = append(one.Platforms, string(p))
+		}
 		for _, a := range w.Accounts {
+			if all[string(a)] == nil {
+				all[string(a)] = map[string][]world.Wanted{}
+			}
 			for _, r := range w.Regions {
-				if !slices.Contains(places[string(a)], string(r)) {
-					places[string(a)] = append(places[string(a)], string(r))
+				there := all[string(a)][string(r)]
+				if !slices.ContainsFunc(there, func(t world.Wanted) bool { return reflect.DeepEqual(t, one) }) {
+					all[string(a)][string(r)] = append(there, one)
 				}
 			}
 		}
 	}
-	s.fleet = world.DefaultFleet(s.options.Seed, places, s.options.Instances)
-	s.fleet.Units = org.Units
-	maps.Copy(s.fleet.Accounts, org.Accounts)
-	return nil
+	return all
 }
 
 // described refuses a fleet that lacks an account of the input: it would pass for

@@ -28,16 +28,34 @@ type AlarmStep struct {
 	State string // OK, ALARM or INSUFFICIENT_DATA
 }
 
-// alarm is a metric alarm whose state follows a script.
+// alarm is a metric alarm, or a composite one, whose state follows a script.
 type alarm struct {
-	name  string
-	arn   string
-	begun time.Time
-	steps []AlarmStep
+	name      string
+	arn       string
+	composite bool
+	begun     time.Time
+	steps     []AlarmStep
 }
 
-// AddAlarm adds an alarm. It is INSUFFICIENT_DATA before the first step of its script.
+// kind is the type of the alarm as requests name it.
+func (a *alarm) kind() cwtypes.AlarmType {
+	if a.composite {
+		return cwtypes.AlarmTypeCompositeAlarm
+	}
+	return cwtypes.AlarmTypeMetricAlarm
+}
+
+// AddAlarm adds a metric alarm. It is INSUFFICIENT_DATA before the first step of its script.
 func (w *World) AddAlarm(account, region, name string, steps ...AlarmStep) error {
+	return w.addAlarm(account, region, name, false, steps)
+}
+
+// AddCompositeAlarm adds a composite alarm, whose state follows a script as a metric alarm's does and no rule over others.
+func (w *World) AddCompositeAlarm(account, region, name string, steps ...AlarmStep) error {
+	return w.addAlarm(account, region, name, true, steps)
+}
+
+func (w *World) addAlarm(account, region, name string, composite bool, steps []AlarmStep) error {
 	for _, s := range steps {
 		if !slices.Contains(cwtypes.StateValue("").Values(), cwtypes.StateValue(s.State)) {
 			return fmt.Errorf("alarm %s: state %q is none of OK, ALARM, INSUFFICIENT_DATA", name, s.State)
@@ -49,7 +67,9 @@ func (w *World) AddAlarm(account, region, name string, steps ...AlarmStep) error
 	}
 	sorted := slices.Clone(steps)
 	slices.SortStableFunc(sorted, func(a, b AlarmStep) int { return cmp.Compare(a.After, b.After) })
-	f.alarms = append(f.alarms, &alarm{name: name, arn: alarmARN(account, region, name), begun: w.Now(), steps: sorted})
+	f.alarms = append(f.alarms, &alarm{
+		name: name, arn: alarmARN(account, region, name), composite: composite, begun: w.Now(), steps: sorted,
+	})
 	slices.SortFunc(f.alarms, func(a, b *alarm) int { return cmp.Compare(a.name, b.name) })
 	return nil
 }
@@ -87,15 +107,18 @@ func (a *alarm) state(now time.Time) (cwtypes.StateValue, time.Time) {
 	return state, since
 }
 
-// DescribeAlarms returns metric alarms by name; a name without an alarm is missing from the answer. It is judged on the
-// ARNs of the alarms named, or on every alarm (alarm:*) when none is. Source: Service Authorization
-// Reference, Amazon CloudWatch; B:cloudwatch/DescribeAlarms.
+// DescribeAlarms returns metric alarms, and composite ones if AlarmTypes asks for them, by name; a name without an alarm is missing from
+// the answer. It is judged on the ARNs of the alarms named, or on every alarm (alarm:*) when none is; one that asks for composite alarms on
+// "*", since a narrower permission does not show them. Source: Service Authorization Reference, Amazon CloudWatch; B:cloudwatch/DescribeAlarms.
 func (c *CloudWatch) DescribeAlarms(ctx context.Context, in *cloudwatch.DescribeAlarmsInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error) {
 	var arns []string
 	for _, name := range in.AlarmNames {
 		arns = append(arns, alarmARN(c.p.Account, c.region, name))
 	}
-	if arns == nil {
+	switch {
+	case slices.Contains(in.AlarmTypes, cwtypes.AlarmTypeCompositeAlarm):
+		arns = []string{"*"}
+	case arns == nil:
 		arns = []string{alarmARN(c.p.Account, c.region, "*")}
 	}
 	call := &Call{
@@ -108,10 +131,15 @@ func (c *CloudWatch) DescribeAlarms(ctx context.Context, in *cloudwatch.Describe
 		if err != nil {
 			return nil, err
 		}
+		kinds := in.AlarmTypes
+		if len(kinds) == 0 {
+			kinds = []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm}
+		}
 		var found []*alarm
 		for _, a := range c.w.fleet(c.p.Account, c.region).alarms {
 			state, _ := a.state(c.w.Now())
-			if (len(in.AlarmNames) == 0 || slices.Contains(in.AlarmNames, a.name)) && (in.StateValue == "" || in.StateValue == state) {
+			named := len(in.AlarmNames) == 0 || slices.Contains(in.AlarmNames, a.name)
+			if named && slices.Contains(kinds, a.kind()) && (in.StateValue == "" || in.StateValue == state) {
 				found = append(found, a)
 			}
 		}
@@ -131,6 +159,13 @@ func (c *CloudWatch) DescribeAlarms(ctx context.Context, in *cloudwatch.Describe
 					state = cwtypes.StateValueInsufficientData
 				}
 			}
+			if a.composite {
+				out.CompositeAlarms = append(out.CompositeAlarms, cwtypes.CompositeAlarm{
+					AlarmName: aws.String(a.name), AlarmArn: aws.String(a.arn), StateValue: state,
+					StateUpdatedTimestamp: aws.Time(since), StateReason: aws.String("scripted"), ActionsEnabled: aws.Bool(true),
+				})
+				continue
+			}
 			out.MetricAlarms = append(out.MetricAlarms, cwtypes.MetricAlarm{
 				AlarmName: aws.String(a.name), AlarmArn: aws.String(a.arn), StateValue: state,
 				StateUpdatedTimestamp: aws.Time(since), StateReason: aws.String("scripted"), ActionsEnabled: aws.Bool(true),
@@ -146,8 +181,8 @@ func (c *CloudWatch) check(in *cloudwatch.DescribeAlarmsInput) (int, error) {
 	switch {
 	case in.ActionPrefix != nil || in.AlarmNamePrefix != nil || in.ChildrenOfAlarmName != nil || in.ParentsOfAlarmName != nil:
 		return 0, unmodelled("DescribeAlarms by prefix, parent or child")
-	case len(in.AlarmTypes) > 0 && !slices.Contains(in.AlarmTypes, cwtypes.AlarmTypeMetricAlarm):
-		return 0, unmodelled("DescribeAlarms of other than metric alarms") // of both kinds is fine: there are no composite ones here
+	case slices.Contains(in.AlarmTypes, cwtypes.AlarmTypeLogAlarm):
+		return 0, unmodelled("DescribeAlarms of log alarms")
 	case len(in.AlarmNames) > 100:
 		return 0, invalid("alarmNames", "length less than or equal to 100")
 	case in.MaxRecords == nil:

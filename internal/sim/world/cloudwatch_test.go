@@ -38,7 +38,7 @@ func TestDescribeAlarms_Script(t *testing.T) {
 
 func TestDescribeAlarms_Pages(t *testing.T) {
 	w := New(1, testStart())
-	w.IgnoreIAM = true
+	w.IgnoreIAM, w.WholePages = true, true
 	for _, name := range []string{"c", "a", "b"} {
 		require.NoError(t, w.AddAlarm(testAccount, testRegion, name, AlarmStep{State: "OK"}))
 	}
@@ -67,7 +67,7 @@ func TestDescribeAlarms_Refuses(t *testing.T) {
 		{"101 names", cloudwatch.DescribeAlarmsInput{AlarmNames: make([]string, 101)}, "ValidationException"},
 		{"101 a page", cloudwatch.DescribeAlarmsInput{MaxRecords: aws.Int32(101)}, "ValidationException"},
 		{"a prefix", cloudwatch.DescribeAlarmsInput{AlarmNamePrefix: aws.String("x")}, "UnsupportedBySimulation"},
-		{"composite alarms", cloudwatch.DescribeAlarmsInput{AlarmTypes: []cwtypes.AlarmType{"CompositeAlarm"}}, "UnsupportedBySimulation"},
+		{"log alarms", cloudwatch.DescribeAlarmsInput{AlarmTypes: []cwtypes.AlarmType{"LogAlarm"}}, "UnsupportedBySimulation"},
 		{"a token that is none", cloudwatch.DescribeAlarmsInput{NextToken: aws.String("x")}, "InvalidNextToken"},
 	}
 	for _, tt := range tests {
@@ -93,5 +93,54 @@ func TestDescribeAlarms_Permission(t *testing.T) {
 	for _, names := range [][]string{{"errors", "other"}, nil} {
 		_, err = c.DescribeAlarms(context.Background(), &cloudwatch.DescribeAlarmsInput{AlarmNames: names})
 		requireCode(t, err, "AccessDenied")
+	}
+}
+
+// Both kinds by name in one call; only metric alarms for who does not ask. Source: B:cloudwatch/DescribeAlarms, AlarmTypes.
+func TestDescribeAlarms_Composite(t *testing.T) {
+	w := New(1, testStart())
+	w.IgnoreIAM = true
+	require.NoError(t, w.AddAlarm(testAccount, testRegion, "metric", AlarmStep{State: "OK"}))
+	require.NoError(t, w.AddCompositeAlarm(testAccount, testRegion, "composite", AlarmStep{State: "ALARM"}))
+	require.Error(t, w.AddAlarm(testAccount, testRegion, "composite"), "names are of both kinds")
+	c := w.CloudWatch(testPrincipal(testAccount), testRegion)
+	both := []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm, cwtypes.AlarmTypeCompositeAlarm}
+	read := func(kinds []cwtypes.AlarmType, names ...string) (got []string) {
+		in := &cloudwatch.DescribeAlarmsInput{AlarmNames: names, AlarmTypes: kinds}
+		for {
+			out, err := c.DescribeAlarms(context.Background(), in)
+			require.NoError(t, err)
+			for _, a := range out.MetricAlarms {
+				got = append(got, *a.AlarmName+" "+string(a.StateValue))
+			}
+			for _, a := range out.CompositeAlarms {
+				got = append(got, *a.AlarmName+" "+string(a.StateValue))
+			}
+			if in.NextToken = out.NextToken; in.NextToken == nil {
+				return got
+			}
+		}
+	}
+	require.ElementsMatch(t, []string{"composite ALARM", "metric OK"}, read(both, "metric", "composite", "gone"))
+	require.Equal(t, []string{"metric OK"}, read(nil, "metric", "composite"))
+	require.Equal(t, []string{"composite ALARM"}, read(both[1:]))
+}
+
+// A permission on single alarms shows no composite ones. Source: B:cloudwatch/DescribeAlarms.
+func TestDescribeAlarms_CompositePermission(t *testing.T) {
+	for resource, code := range map[string]string{"*": "", alarmARN(testAccount, testRegion, "*"): "AccessDenied"} {
+		w := New(1, testStart())
+		policy, err := iam.ParsePolicy("p", []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"cloudwatch:DescribeAlarms","Resource":"`+resource+`"}]}`))
+		require.NoError(t, err)
+		p := testPrincipal(testAccount)
+		w.AddRole(Role{ARN: p.RoleARN, Policies: []*iam.Policy{policy}})
+		_, err = w.CloudWatch(p, testRegion).DescribeAlarms(context.Background(), &cloudwatch.DescribeAlarmsInput{
+			AlarmNames: []string{"a"}, AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeCompositeAlarm},
+		})
+		if code == "" {
+			require.NoError(t, err)
+			continue
+		}
+		requireCode(t, err, code)
 	}
 }

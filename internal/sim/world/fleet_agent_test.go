@@ -57,6 +57,11 @@ func TestAgent_Fates(t *testing.T) {
 		{FatePartial, "Success/Success", true, false, stateRunning, true},
 		{FateNothingInstalled, "Success/Success", true, false, stateRunning, true},
 		{FateFailedInstalled, "Failed/Failed", true, true, stateRunning, true},
+		{FateOldRecord, "Success/Success", true, true, stateRunning, true},
+		{FatePatchedSince, "Success/Success", true, true, stateRunning, true},
+		{FatePendingBefore, "Success/Success", true, true, stateRunning, true},
+		{FateRejected, "Success/Success", true, true, stateRunning, true},
+		{FateFailsEarly, "Failed/Failed", false, false, stateRunning, true},
 		{FateStaleState, "Success/Success", false, false, stateRunning, true},
 		{FateForeignState, "Success/Success", false, true, stateRunning, true},
 		{FateBadState, "Success/Success", true, false, stateRunning, true},
@@ -252,4 +257,107 @@ func TestAgent_Hook(t *testing.T) {
 	send(t, s, patching(insts[0].ID))
 	runFor(w, time.Hour)
 	require.Equal(t, w.AgentLog(insts[0].ID), seen)
+}
+
+// Three readings of what an Install that reboots leaves. Source: docs/aws-semantics.md 2.8.
+func TestAgent_Evidence(t *testing.T) {
+	type look struct {
+		fresh         bool
+		pending, good bool
+	}
+	tests := []struct {
+		name    string
+		reading EvidenceReading
+		fate    Fate
+		reboot  string
+		during  look // while the machine is away
+		after   look
+	}{
+		{"twice", EvidenceTwice, FateOK, rebootIfNeeded, look{true, true, false}, look{true, false, true}},
+		{"before alone", EvidenceBefore, FateOK, rebootIfNeeded, look{true, false, true}, look{true, false, true}},
+		{"after alone", EvidenceAfter, FateOK, rebootIfNeeded, look{false, false, false}, look{true, false, true}},
+		{"before alone, two reboots", EvidenceBefore, FateDoubleReboot, rebootIfNeeded, look{true, false, true}, look{true, false, true}},
+		{"before alone, a patch fails", EvidenceBefore, FatePatchFails, rebootIfNeeded, look{true, false, false}, look{true, false, false}},
+		{"before alone, it never comes back", EvidenceBefore, FateNoReturn, rebootIfNeeded, look{true, false, true}, look{true, false, true}},
+		{"after alone, it never comes back", EvidenceAfter, FateNoReturn, rebootIfNeeded, look{false, false, false}, look{false, false, false}},
+		{"before alone, it was told not to reboot", EvidenceBefore, FateOK, noReboot, look{true, true, false}, look{true, true, false}},
+		{"before alone, no reboot due", EvidenceBefore, FateNoRebootNeeded, rebootIfNeeded, look{true, false, true}, look{true, false, true}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w, s, insts := newFleet(t, 5, tt.fate)
+			w.SSMOptions.Evidence = tt.reading
+			in := patching(insts[0].ID)
+			in.Parameters["RebootOption"] = []string{tt.reboot}
+			send(t, s, in)
+			see := func() look {
+				p := patchState(t, s, insts[0].ID)
+				return look{*p.SnapshotId == testSnapshot, *p.InstalledPendingRebootCount > 0, p.MissingCount+p.FailedCount+*p.InstalledPendingRebootCount == 0}
+			}
+			runFor(w, 10*time.Minute+10*time.Second)
+			require.Equal(t, tt.during, see())
+			runFor(w, time.Hour)
+			require.Equal(t, tt.after, see())
+		})
+	}
+}
+
+// Each Linux instance draws its reading; the payload of Windows is another one.
+func TestAgent_EvidenceDrawn(t *testing.T) {
+	w, s, insts := newFleet(t, 5, slices.Repeat([]Fate{FateOK}, 30)...)
+	windows, err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "w", Platform: Windows, Patch: 10 * time.Minute, Reboot: 2 * time.Minute})
+	require.NoError(t, err)
+	w.SSMOptions.Evidence, w.SSMOptions.NoRamp = 0, true
+	send(t, s, patching(append(ids(insts), windows.ID)...))
+	runFor(w, 2*time.Hour)
+	records := map[EvidenceReading]map[int]int{}
+	count := func(i *Instance) (n int) {
+		for _, e := range w.AgentLog(i.ID) {
+			if e.Kind == AgentRecorded {
+				n++
+			}
+		}
+		return n
+	}
+	for _, i := range insts {
+		if records[i.Evidence] == nil {
+			records[i.Evidence] = map[int]int{}
+		}
+		records[i.Evidence][count(i)]++
+	}
+	require.Len(t, records, 3)
+	for reading, counts := range records {
+		want := 1
+		if reading == EvidenceTwice {
+			want = 2
+		}
+		require.Len(t, counts, 1)
+		require.Contains(t, counts, want)
+	}
+	require.Equal(t, 2, count(windows))
+}
+
+// What a record of a month ago says is not what the machine lacks.
+func TestAgent_RecordsOfBefore(t *testing.T) {
+	w, s, insts := newFleet(t, 6, FateOldRecord, FatePatchedSince, FatePendingBefore, FateRejected, FateFailsEarly)
+	old, since, pending, rejected := patchState(t, s, insts[0].ID), patchState(t, s, insts[1].ID), patchState(t, s, insts[2].ID), patchState(t, s, insts[3].ID)
+	for _, p := range []time.Time{*old.OperationEndTime, *since.OperationEndTime} {
+		require.Greater(t, testStart().Sub(p), 30*24*time.Hour)
+	}
+	require.Zero(t, old.MissingCount)
+	require.Positive(t, insts[0].Missing)
+	require.Positive(t, since.MissingCount)
+	require.Zero(t, insts[1].Missing)
+	require.Positive(t, *pending.InstalledPendingRebootCount)
+	require.EqualValues(t, 1, *rejected.InstalledRejectedCount)
+	w.SSMOptions.NoRamp = true
+	before := patchState(t, s, insts[4].ID)
+	send(t, s, patching(ids(insts)...))
+	runFor(w, time.Hour)
+	require.Equal(t, before, patchState(t, s, insts[4].ID), "a failure without a record")
+	require.NotContains(t, kinds(w.AgentLog(insts[1].ID)), AgentInstalled)
+	require.NotContains(t, kinds(w.AgentLog(insts[2].ID)), AgentInstalled)
+	require.Contains(t, kinds(w.AgentLog(insts[2].ID)), AgentRebooting, "the reboot of before is made")
+	require.Zero(t, *patchState(t, s, insts[2].ID).InstalledPendingRebootCount)
+	require.EqualValues(t, 1, *patchState(t, s, insts[3].ID).InstalledRejectedCount, "a rejected patch stays")
 }

@@ -3,54 +3,109 @@ package world
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 )
 
-// badFrom is the size from which a default region has bad instances.
-const badFrom = 10
+const (
+	// badFrom is the size from which a default region has bad instances.
+	badFrom = 10
+	// failsOf is of how many instances one has a patch that fails.
+	failsOf = 200
+)
 
-// DefaultFleet is a plausible estate: perRegion instances in each region of each account, three in five
-// Linux and the others Windows, tagged PatchGroup=default. Of every 25, one is offline, one stopped or unmanaged, one
-// has a patch that fails, one is compliant already, and sometimes one is tagged PatchExclude=true; numbers are
-// counts, not rates, so that every 25 has them. Regions with fewer than ten instances have none.
-func DefaultFleet(seed uint64, accounts map[string][]string, perRegion int) FleetFile {
+// Wanted is what somebody looks for in a region: what its instances have to be in order to be found.
+type Wanted struct {
+	Tags      map[string][]string // keys AND, values OR; PatchGroup=default if empty
+	Platforms []string            // Linux and Windows if empty
+}
+
+// DefaultFleet is a plausible estate: perRegion instances in each region of each account, such as are wanted there. Where several things are
+// wanted, or several values of a tag, they are spread; of the instances that may be Linux or Windows, two in five are Windows. In every 25,
+// one is offline, one stopped or unmanaged, one is compliant already, and sometimes one is tagged PatchExclude=true: these numbers are counts,
+// not rates, so that every 25 has them. One in 200 has a patch that fails: of 25 in a region one or none, of 1,000 five. Regions with fewer than ten
+// instances have none of these.
+func DefaultFleet(seed uint64, accounts map[string]map[string][]Wanted, perRegion int) FleetFile {
 	f := FleetFile{Accounts: map[string]FleetAccount{}}
 	for _, id := range slices.Sorted(maps.Keys(accounts)) {
 		a := FleetAccount{Regions: map[string]FleetRegion{}}
-		for _, region := range accounts[id] {
-			a.Regions[region] = defaultRegion(seed, id, region, perRegion)
+		for _, region := range slices.Sorted(maps.Keys(accounts[id])) {
+			rng := stream(seed, "default-fleet/"+id+"/"+region)
+			list := wantedInstances(rng, accounts[id][region], perRegion)
+			if perRegion >= badFrom {
+				spoil(rng, list)
+			}
+			a.Regions[region] = FleetRegion{Instances: list}
 		}
 		f.Accounts[id] = a
 	}
 	return f
 }
 
-func defaultRegion(seed uint64, account, region string, n int) FleetRegion {
-	rng := stream(seed, "default-fleet/"+account+"/"+region)
+// wantedInstances are n instances that are well.
+func wantedInstances(rng *rand.Rand, wanted []Wanted, n int) []FleetInstance {
+	if len(wanted) == 0 {
+		wanted = []Wanted{{}}
+	}
+	windows := map[int]bool{}
+	for _, i := range rng.Perm(n)[:n*2/5] {
+		windows[i] = true
+	}
 	list := make([]FleetInstance, n)
 	for i := range list {
+		w := wanted[i%len(wanted)]
 		list[i] = FleetInstance{
-			Name: fmt.Sprintf("host-%03d", i+1), Platform: Linux,
-			Tags: map[string]string{"PatchGroup": "default"}, Fate: FateOK,
+			Name: fmt.Sprintf("host-%03d", i+1), Platform: w.platform(windows[i]), Tags: w.tags(i / len(wanted)), Fate: FateOK,
 		}
 	}
-	for _, i := range rng.Perm(n)[:n*2/5] {
-		list[i].Platform = Windows
+	return list
+}
+
+// platform is one that is wanted: Windows or Linux as it falls, if both are.
+func (w Wanted) platform(windows bool) string {
+	first := Linux
+	if windows {
+		first = Windows
 	}
-	if n < badFrom {
-		return FleetRegion{Instances: list}
+	if len(w.Platforms) == 0 || slices.Contains(w.Platforms, first) {
+		return first
 	}
+	return w.Platforms[0]
+}
+
+// tags are the nth of the combinations of values that are wanted.
+func (w Wanted) tags(n int) map[string]string {
+	if len(w.Tags) == 0 {
+		return map[string]string{"PatchGroup": "default"}
+	}
+	tags := map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(w.Tags)) {
+		if values := w.Tags[key]; len(values) > 0 {
+			tags[key] = values[n%len(values)]
+			n /= len(values)
+		}
+	}
+	return tags
+}
+
+// spoil gives some instances a fate.
+func spoil(rng *rand.Rand, list []FleetInstance) {
+	n, next := len(list), 0
 	order := rng.Perm(n)
-	next := 0
 	take := func() *FleetInstance { next++; return &list[order[next-1]] }
 	for range max(1, n/25) {
 		take().Fate = FateOffline
 		take().Fate = []Fate{FateStopped, FateUnmanaged}[rng.IntN(2)]
-		take().Fate = FatePatchFails
 		take().Fate = FateCompliant
 		if rng.IntN(3) == 0 {
 			take().Tags["PatchExclude"] = "true"
 		}
 	}
-	return FleetRegion{Instances: list}
+	failing := n / failsOf
+	if rng.IntN(failsOf) < n%failsOf {
+		failing++
+	}
+	for range failing {
+		take().Fate = FatePatchFails
+	}
 }

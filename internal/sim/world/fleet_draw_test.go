@@ -90,7 +90,7 @@ func TestWorld_SameSeedSameHistory(t *testing.T) {
 	history := func() []string {
 		w := New(9, testStart())
 		w.IgnoreIAM = true
-		require.NoError(t, w.AddFleet(DefaultFleet(9, map[string][]string{testAccount: {testRegion, "eu-west-1"}}, 25)))
+		require.NoError(t, w.AddFleet(DefaultFleet(9, map[string]map[string][]Wanted{testAccount: anything(testRegion, "eu-west-1")}, 25)))
 		var lines []string
 		w.OnAgentEvent = func(e AgentEvent) { lines = append(lines, fmt.Sprint(e)) }
 		for _, region := range []string{testRegion, "eu-west-1"} {

@@ -66,8 +66,9 @@ type FleetInstance struct {
 
 // FleetAlarm is a CloudWatch alarm whose state follows a script.
 type FleetAlarm struct {
-	Name   string           `json:"name"`
-	Script []FleetAlarmStep `json:"script"` // INSUFFICIENT_DATA before the first step
+	Name      string           `json:"name"`
+	Composite bool             `json:"composite,omitempty"` // a composite alarm; a metric alarm if left out
+	Script    []FleetAlarmStep `json:"script"`              // INSUFFICIENT_DATA before the first step
 }
 
 // FleetAlarmStep sets the state of an alarm from a moment of the rehearsal on.
@@ -251,7 +252,7 @@ func (w *World) addRegion(account, region string, r FleetRegion) error {
 		for _, s := range a.Script {
 			steps = append(steps, AlarmStep{After: toDuration(s.AfterSeconds), State: s.State})
 		}
-		if err := w.AddAlarm(account, region, a.Name, steps...); err != nil {
+		if err := w.addAlarm(account, region, a.Name, a.Composite, steps); err != nil {
 			return err
 		}
 	}

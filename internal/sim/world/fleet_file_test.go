@@ -13,9 +13,9 @@ func TestParseFleet(t *testing.T) {
 	f, err := ParseFleet([]byte(`{"accounts": {
 	  "111111111111": {"regions": {"us-east-1": {
 	    "instances": [
-	      {"name": "web", "platform": "Windows", "patchSeconds": 90, "rebootSeconds": 30.5, "tags": {"Team": "a"}},
+	      {"name": "web", "platform": "Windows", "platformName": "Windows Server 2016", "platformVersion": "10.0.14393", "patchSeconds": 90, "rebootSeconds": 30.5, "tags": {"Team": "a"}},
 	      {"count": 3, "fate": "patch-fails"}],
-	    "alarms": [{"name": "errors", "script": [{"afterSeconds": 0, "state": "OK"}]}]}}},
+	    "alarms": [{"name": "errors", "script": [{"afterSeconds": 0, "state": "OK"}]}, {"name": "sum", "composite": true, "script": []}]}}},
 	  "222222222222": {"assumable": false, "regions": {"ap-east-1": {"enabled": false, "instances": []}}},
 	  "333333333333": {"externalId": "other", "regions": {}}}}`))
 	require.NoError(t, err)
@@ -32,7 +32,11 @@ func TestParseFleet(t *testing.T) {
 	require.True(t, w.account("222222222222").refused)
 	require.Equal(t, "other", w.account("333333333333").externalID)
 	require.True(t, w.fleet("222222222222", "ap-east-1").disabled)
-	require.Len(t, w.fleet("111111111111", "us-east-1").alarms, 1)
+	alarms := w.fleet("111111111111", "us-east-1").alarms
+	require.Len(t, alarms, 2)
+	require.Equal(t, []bool{false, true}, []bool{alarms[0].composite, alarms[1].composite})
+	require.Equal(t, []string{"Windows Server 2016", "10.0.14393"}, []string{all[0].PlatformName, all[0].PlatformVersion})
+	require.Equal(t, []string{"Amazon Linux", "2023"}, []string{all[1].PlatformName, all[1].PlatformVersion})
 }
 
 func TestParseFleet_NamesEveryProblem(t *testing.T) {
@@ -83,27 +87,39 @@ func TestParseFleet_Refuses(t *testing.T) {
 	}
 }
 
+// anything is regions in which nothing particular is wanted.
+func anything(regions ...string) map[string][]Wanted {
+	all := map[string][]Wanted{}
+	for _, r := range regions {
+		all[r] = nil
+	}
+	return all
+}
+
 func TestDefaultFleet(t *testing.T) {
 	tests := []struct {
 		n    int
-		want map[Fate]int // stopped stands for stopped and unmanaged
+		want map[Fate]int // stopped stands for stopped and unmanaged, ok for patch-fails also
 	}{
 		{n: 9, want: map[Fate]int{FateOK: 9}},
-		{n: 10, want: map[Fate]int{FateOK: 6, FateOffline: 1, FateStopped: 1, FatePatchFails: 1, FateCompliant: 1}},
-		{n: 25, want: map[Fate]int{FateOK: 21, FateOffline: 1, FateStopped: 1, FatePatchFails: 1, FateCompliant: 1}},
-		{n: 100, want: map[Fate]int{FateOK: 84, FateOffline: 4, FateStopped: 4, FatePatchFails: 4, FateCompliant: 4}},
+		{n: 10, want: map[Fate]int{FateOK: 7, FateOffline: 1, FateStopped: 1, FateCompliant: 1}},
+		{n: 25, want: map[Fate]int{FateOK: 22, FateOffline: 1, FateStopped: 1, FateCompliant: 1}},
+		{n: 100, want: map[Fate]int{FateOK: 88, FateOffline: 4, FateStopped: 4, FateCompliant: 4}},
 	}
 	for _, tt := range tests {
 		for seed := range uint64(10) {
-			f := DefaultFleet(seed, map[string][]string{testAccount: {testRegion, "eu-west-1"}}, tt.n)
+			f := DefaultFleet(seed, map[string]map[string][]Wanted{testAccount: anything(testRegion, "eu-west-1")}, tt.n)
 			require.NoError(t, f.Validate())
 			got, windows := map[Fate]int{}, 0
 			for _, i := range f.Accounts[testAccount].Regions["eu-west-1"].Instances {
-				fate := i.Fate
-				if fate == FateUnmanaged {
-					fate = FateStopped
+				switch i.Fate {
+				case FateUnmanaged:
+					got[FateStopped]++
+				case FatePatchFails:
+					got[FateOK]++
+				default:
+					got[i.Fate]++
 				}
-				got[fate]++
 				if i.Platform == Windows {
 					windows++
 				}
@@ -115,9 +131,64 @@ func TestDefaultFleet(t *testing.T) {
 	}
 }
 
+// One in 200 fails, rounded up or down in proportion.
+func TestDefaultFleet_Failing(t *testing.T) {
+	failing := func(seed uint64, n int) (fails int) {
+		f := DefaultFleet(seed, map[string]map[string][]Wanted{testAccount: anything(testRegion)}, n)
+		for _, i := range f.Accounts[testAccount].Regions[testRegion].Instances {
+			if i.Fate == FatePatchFails {
+				fails++
+			}
+		}
+		return fails
+	}
+	total := 0
+	for seed := range uint64(400) {
+		n := failing(seed, 25)
+		require.LessOrEqual(t, n, 1)
+		total += n
+		require.Contains(t, []int{1, 2}, failing(seed, 300))
+	}
+	require.InDelta(t, 50, total, 25)
+	require.Equal(t, 5, failing(1, 1000))
+	for seed := range uint64(50) {
+		require.Zero(t, failing(seed, 9))
+	}
+}
+
+// Instances are such as the waves look for: each value of each tag, platforms as asked.
+func TestDefaultFleet_Wanted(t *testing.T) {
+	wanted := []Wanted{
+		{Tags: map[string][]string{"Env": {"prod", "stage"}, "Team": {"a", "b"}}, Platforms: []string{Windows}},
+		{Tags: map[string][]string{"Ring": {"1"}}, Platforms: []string{Linux, Windows}},
+		{Platforms: []string{MacOS}},
+	}
+	f := DefaultFleet(2, map[string]map[string][]Wanted{testAccount: {testRegion: wanted}}, 48)
+	require.NoError(t, f.Validate())
+	found := map[string]int{}
+	for _, i := range f.Accounts[testAccount].Regions[testRegion].Instances {
+		switch {
+		case i.Tags["Ring"] != "":
+			found["Ring "+i.Platform]++
+		case i.Tags["Env"] != "":
+			require.Equal(t, Windows, i.Platform)
+			found[i.Tags["Env"]+i.Tags["Team"]]++
+		default:
+			require.Equal(t, MacOS, i.Platform)
+			require.Equal(t, "default", i.Tags["PatchGroup"])
+		}
+	}
+	require.Equal(t, 16, found["Ring Linux"]+found["Ring Windows"])
+	require.Positive(t, found["Ring Linux"])
+	require.Positive(t, found["Ring Windows"])
+	for _, both := range []string{"proda", "prodb", "stagea", "stageb"} {
+		require.Equal(t, 4, found[both], both)
+	}
+}
+
 // A default fleet written as JSON is a fleet file.
 func TestDefaultFleet_RoundTrip(t *testing.T) {
-	f := DefaultFleet(3, map[string][]string{testAccount: {testRegion}}, 25)
+	f := DefaultFleet(3, map[string]map[string][]Wanted{testAccount: anything(testRegion)}, 25)
 	doc, err := json.Marshal(f)
 	require.NoError(t, err)
 	again, err := ParseFleet(doc)

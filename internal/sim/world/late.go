@@ -83,6 +83,6 @@ func later[T any](w *World, c *Call, d time.Duration, effect func() (T, error)) 
 
 // takes charges the time of one attempt, and tells whether the caller still waits.
 func (w *World) takes(ctx context.Context, c *Call) error {
-	spend(ctx, latency+w.slowness(c))
+	spend(ctx, usually(c)+w.slowness(c))
 	return ctx.Err()
 }

@@ -2,6 +2,7 @@ package world
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"testing"
 
@@ -73,8 +74,8 @@ func TestPages_ShortInCalmWorlds(t *testing.T) {
 				return got, next, err
 			},
 		}
-		for name, list := range lists {
-			want := all
+		for _, name := range slices.Sorted(maps.Keys(lists)) {
+			list, want := lists[name], all
 			if name == "DescribeAlarms" {
 				want = []string{"a", "b"}
 			}
@@ -89,7 +90,7 @@ func TestPages_ShortInCalmWorlds(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"ListCommandInvocations", "DescribeInstanceInformation", "DescribeInstancePatchStates", "DescribeInstances", "DescribeAlarms"} {
-		require.Greater(t, several[name], 10, name)
+		require.Greater(t, several[name], 5, name)
 		require.Positive(t, empty[name], name)
 	}
 }

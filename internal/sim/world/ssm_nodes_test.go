@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -122,4 +123,51 @@ func TestDescribeInstancePatchStates(t *testing.T) {
 	out, err = describe(ssm.DescribeInstancePatchStatesInput{InstanceIds: []string{"i-0123456789abcdef0"}})
 	require.NoError(t, err)
 	require.Empty(t, out.InstancePatchStates, "never scanned nodes are missing")
+}
+
+// Source: AG platform_unix.go: what the agent reads; free text.
+func TestDescribeInstanceInformation_Platform(t *testing.T) {
+	w, s, _ := newFleet(t, 1)
+	tests := []struct {
+		spec          InstanceSpec
+		name, version string
+	}{
+		{InstanceSpec{Name: "a"}, "Amazon Linux", "2023"},
+		{InstanceSpec{Name: "b", Platform: Windows}, "Microsoft Windows Server 2022 Datacenter", "10.0.20348"},
+		{InstanceSpec{Name: "c", PlatformName: "Bottlerocket"}, "Bottlerocket", ""},
+		{InstanceSpec{Name: "d", PlatformName: "Ubuntu", PlatformVersion: "22.04"}, "Ubuntu", "22.04"},
+	}
+	for _, tt := range tests {
+		tt.spec.Account, tt.spec.Region = testAccount, testRegion
+		i, err := w.AddInstance(tt.spec)
+		require.NoError(t, err)
+		got := node(t, s, i.ID)
+		require.Equal(t, []string{tt.name, tt.version}, []string{aws.ToString(got.PlatformName), aws.ToString(got.PlatformVersion)})
+	}
+}
+
+// EC2 and Systems Manager know the same machine by two ids; address and host name are the same.
+func TestHybridRegistered(t *testing.T) {
+	w, s, insts := newFleet(t, 1, FateHybridRegistered, FateHybrid, FateOK)
+	require.True(t, strings.HasPrefix(insts[0].ID, "i-"))
+	require.False(t, insts[0].Managed())
+	require.Nil(t, node(t, s, insts[0].ID))
+	out, err := w.EC2(testPrincipal(testAccount), testRegion).DescribeInstances(context.Background(), &ec2.DescribeInstancesInput{InstanceIds: []string{insts[0].ID}})
+	require.NoError(t, err)
+	machine := out.Reservations[0].Instances[0]
+	list, err := s.DescribeInstanceInformation(context.Background(), &ssm.DescribeInstanceInformationInput{})
+	require.NoError(t, err)
+	same, others := 0, 0
+	for _, info := range list.InstanceInformationList {
+		if *info.IPAddress != *machine.PrivateIpAddress {
+			others++
+			continue
+		}
+		same++
+		require.True(t, strings.HasPrefix(*info.InstanceId, "mi-"))
+		require.Equal(t, *machine.PrivateDnsName, *info.ComputerName)
+		require.Equal(t, ssmtypes.ResourceTypeManagedInstance, info.ResourceType)
+		require.Equal(t, *info.InstanceId, *info.SourceId)
+	}
+	require.Equal(t, []int{1, 2}, []int{same, others})
 }

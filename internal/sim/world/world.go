@@ -18,6 +18,10 @@ type World struct {
 	// IgnoreIAM lets every call pass; only tests of a single service set it.
 	IgnoreIAM bool
 
+	// Retryable tells which errors the clients try again, nil for what the SDK's standard retryer does. A rehearsal puts the
+	// retryer of the product here, so that there is one list of codes.
+	Retryable func(err error) bool
+
 	// OnMail, when set, is called as each mail arrives.
 	OnMail func(Mail)
 
