@@ -19,7 +19,13 @@ func ends() map[world.Fate][]patch.Outcome {
 	only := func(o ...patch.Outcome) []patch.Outcome { return o }
 	return map[world.Fate][]patch.Outcome{
 		world.FateOffline: nil, world.FateStopped: nil, world.FateUnmanaged: nil, world.FateHybrid: nil,
-		world.FateStartsLater: nil, world.FateOldAgent: nil,
+		world.FateStartsLater: nil, world.FateOldAgent: nil, world.FateHybridRegistered: nil,
+
+		world.FateOldRecord: only(patch.Patched), world.FatePatchedSince: only(patch.Compliant),
+		// It installed nothing, but made the reboot that was due.
+		world.FatePendingBefore: only(patch.Patched, patch.Compliant),
+		world.FateRejected:      only(patch.Patched, patch.Failed),
+		world.FateFailsEarly:    only(patch.Failed),
 
 		world.FateOK: only(patch.Patched), world.FateCompliant: only(patch.Compliant),
 		world.FateNoRebootNeeded: only(patch.Patched), world.FateRebootsAnyway: only(patch.Patched), world.FateDoubleReboot: only(patch.Patched),

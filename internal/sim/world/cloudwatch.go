@@ -143,7 +143,7 @@ func (c *CloudWatch) DescribeAlarms(ctx context.Context, in *cloudwatch.Describe
 				found = append(found, a)
 			}
 		}
-		cut, next, err := page("DescribeAlarms", found, c.w.pageOf(call, size), in.NextToken)
+		cut, next, err := page("DescribeAlarms", found, some(c.w.pageOf(call, size)), in.NextToken)
 		if err != nil {
 			return nil, apiError("InvalidNextToken", "The next token specified is invalid.")
 		}

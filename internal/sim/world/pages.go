@@ -30,6 +30,11 @@ func (w *World) pageOf(c *Call, size int) func(left int) int {
 	return func(left int) int { return w.sizeOf(c, size, left) }
 }
 
+// some is a page that is never empty while something is left.
+func some(size func(left int) int) func(left int) int {
+	return func(left int) int { return max(size(left), 1) }
+}
+
 // unread is how many keys of a batch come back unread besides what the faults leave: none in half of the
 // answers, up to a third in the others, so that callers who ask again a few times get everything.
 func (w *World) unread(keys int) int {

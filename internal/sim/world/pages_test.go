@@ -90,8 +90,8 @@ func TestPages_ShortInCalmWorlds(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"ListCommandInvocations", "DescribeInstanceInformation", "DescribeInstancePatchStates", "DescribeInstances", "DescribeAlarms"} {
-		require.Greater(t, several[name], 5, name)
-		require.Positive(t, empty[name], name)
+		require.Greater(t, several[name], 3, name)
+		require.Equal(t, name != "DescribeAlarms", empty[name] > 0, "%s: alarms never come in an empty page", name)
 	}
 }
 
