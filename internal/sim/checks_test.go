@@ -176,6 +176,10 @@ func bugs() []bug {
 		}},
 		{"the pause is left out", "R-06", ApproveAuto, func(p *planted) { p.believe(`"wavePauseSeconds":900`, `"wavePauseSeconds":0`) }},
 		{"a failure is called a success", "R-07", ApproveAuto, func(p *planted) {
+			_, err := p.world.AddInstance(world.InstanceSpec{
+				Account: first, Region: region, Name: "fails", Tags: map[string]string{"PatchGroup": "default"}, Fate: world.FatePatchFails,
+			})
+			require.NoError(p.t, err)
 			p.report(func(r *patch.Report) {
 				for i := range r.Instances {
 					if r.Instances[i].Outcome == patch.Failed {
