@@ -268,7 +268,17 @@ func (v *Verify) green(ctx context.Context, run patch.RunID, alarms []string) (b
 	if len(alarms) == 0 {
 		return true, "", nil
 	}
-	return v.Alarms.Green(ctx, run, alarms)
+	states, err := v.Alarms.States(ctx, run, alarms)
+	if err != nil {
+		return false, "", err
+	}
+	var red []string
+	for _, a := range states {
+		if a.Red() {
+			red = append(red, fmt.Sprintf("alarm %s is %s", a.ARN, a.State))
+		}
+	}
+	return red == nil, strings.Join(red, "; "), nil
 }
 
 // soak waits on, looking at the alarms now and then.

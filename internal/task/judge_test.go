@@ -1,7 +1,6 @@
 package task_test
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -191,7 +190,7 @@ func TestJudge_soaks(t *testing.T) {
 func TestJudge_alarms(t *testing.T) {
 	s := done(t, 0, gate(600, "arn"))
 	assert.Equal(t, 120, s.judge().Seconds, "alarms are looked at now and then")
-	s.green = errors.New("alarm arn is ALARM")
+	s.red = map[string]string{"arn": patch.AlarmFiring}
 	s.now = s.now.Add(2 * time.Minute)
 	assert.Equal(t, "stop", s.judge().Next, "with nobody to ask")
 	assert.Contains(t, s.wave().Reason, "is ALARM")
@@ -215,15 +214,15 @@ func (s *site) approveDoubt() {
 
 // People who let the run go on after one doubt have not been asked about the next.
 func TestJudge_anotherDoubt(t *testing.T) {
-	s := done(t, 0, gate(600, "arn"), func(_ *patch.Leaf, _ *patch.TargetRow, _ *patch.WaveRow, r *patch.RunRow) {
+	s := done(t, 0, gate(600, "one", "two"), func(_ *patch.Leaf, _ *patch.TargetRow, _ *patch.WaveRow, r *patch.RunRow) {
 		r.Approval = patch.ApproveOnce
 	})
-	s.green = errors.New("alarm one is ALARM")
+	s.red = map[string]string{"one": patch.AlarmFiring}
 	assert.Equal(t, "ask", s.judge().Next)
 	s.approveDoubt()
 	out := s.judge()
 	assert.Equal(t, "wait", out.Next, "going on does not shorten the soak")
-	s.green = errors.New("alarm two is ALARM")
+	s.red = map[string]string{"two": patch.AlarmFiring}
 	assert.Equal(t, "stop", s.judge().Next)
 	assert.Contains(t, s.wave().Reason, "people were asked about: alarm one")
 }
