@@ -236,14 +236,14 @@ func (w *judged) failures(t tally) (causes []patch.Cause) {
 	const instances = "budget.maxFailedInstances"
 	switch {
 	case t.bad > w.row.FailLimit:
-		causes = append(causes, w.cause(patch.CauseFailed, t.bad, w.row.FailLimit, "waves[]."+instances, limitOf(w.row.MaxFailed, w.row.Planned, w.row.FailLimit)))
+		causes = append(causes, w.cause(patch.CauseFailed, t.bad, w.row.FailLimit, instances, limitOf(w.row.MaxFailed, w.row.Planned, w.row.FailLimit)))
 	case w.mostlyFailed(t):
 		tried := t.good + t.bad
 		limit, of := t.good, fmt.Sprintf("%s, and %d ended well", w.row.MaxFailed, t.good)
 		if w.row.MaxFailed.Percent {
 			limit, of = w.row.MaxFailed.Of(tried), fmt.Sprintf("%s of the %d that were tried", w.row.MaxFailed, tried)
 		}
-		causes = append(causes, w.cause(patch.CauseTried, t.bad, limit, "waves[]."+instances, of))
+		causes = append(causes, w.cause(patch.CauseTried, t.bad, limit, instances, of))
 	}
 	if n, limit := w.total.Failures, w.whole.FailLimit; n > limit {
 		causes = append(causes, patch.Cause{Kind: patch.CauseFailed, Scope: patch.ScopeRun, Count: n, Limit: limit, Field: instances, Of: limitOf(w.whole.MaxFailed, w.whole.Planned, limit)})
@@ -255,7 +255,7 @@ func (w *judged) failures(t tally) (causes []patch.Cause) {
 		}
 	}
 	if failed > w.row.AccountsMax {
-		causes = append(causes, w.cause(patch.CauseAccounts, failed, w.row.AccountsMax, "waves[].budget.maxFailedAccounts", limitOf(w.row.MaxAccounts, len(t.accounts), w.row.AccountsMax)))
+		causes = append(causes, w.cause(patch.CauseAccounts, failed, w.row.AccountsMax, "budget.maxFailedAccounts", limitOf(w.row.MaxAccounts, len(t.accounts), w.row.AccountsMax)))
 	}
 	return causes
 }

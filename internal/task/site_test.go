@@ -395,7 +395,7 @@ func (s *site) clock() time.Time { return s.now }
 func (s *site) waited() int { return int(s.now.Sub(s.began).Seconds()) }
 
 func (s *site) sender() *task.Send {
-	return &task.Send{Table: s.table, Objects: s.bucket, Spokes: s, Sender: s, Decisions: s.key, Now: s.clock, HubAccount: standHub, PollInterval: 15 * time.Second}
+	return &task.Send{Table: s.table, Objects: s.bucket, Spokes: s, Sender: s, Alarms: s, Decisions: s.key, Now: s.clock, HubAccount: standHub, PollInterval: 15 * time.Second}
 }
 
 func (s *site) send() (task.Answer, error) {
@@ -403,7 +403,7 @@ func (s *site) send() (task.Answer, error) {
 }
 
 func (s *site) poll() (task.Answer, error) {
-	p := &task.Poll{Table: s.table, Spokes: s, Now: s.clock, PollInterval: 15 * time.Second}
+	p := &task.Poll{Table: s.table, Spokes: s, Alarms: s, Now: s.clock, PollInterval: 15 * time.Second}
 	return p.Handle(s.t.Context(), task.TargetInput{Target: s.target})
 }
 
