@@ -2,7 +2,7 @@ package cloud
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,6 +17,10 @@ type CloudWatch interface {
 	DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error)
 }
 
+// maxAlarms is how many names one call takes, and how many alarms a page has at
+// most. Source: CloudWatch DescribeAlarms, AlarmNames and MaxRecords, read 2026-11.
+const maxAlarms = 100
+
 // Alarms reads alarms of the hub with its own client, and those of a spoke
 // through its role.
 type Alarms struct {
@@ -25,60 +29,111 @@ type Alarms struct {
 	Spokes     *Spokes
 }
 
-// Green tells whether every alarm exists and is OK.
-func (a *Alarms) Green(ctx context.Context, run patch.RunID, arns []string) (bool, string, error) {
-	for _, arn := range arns {
-		state, err := a.state(ctx, run, arn)
-		if patch.KindOf(err) == patch.ErrAccessDenied && err != nil {
-			return false, fmt.Sprintf("alarm %s cannot be read", arn), nil
-		}
-		if err != nil {
-			return false, "", err
-		}
-		if state != types.StateValueOk {
-			return false, fmt.Sprintf("alarm %s is %s", arn, orMissing(state)), nil
-		}
-	}
-	return true, "", nil
+// alarmPlace is where alarms are read with one client.
+type alarmPlace struct {
+	account patch.AccountID
+	region  string
 }
 
-// state reads one alarm; it is empty if there is no such alarm.
-func (a *Alarms) state(ctx context.Context, run patch.RunID, arn string) (types.StateValue, error) {
+// States reads the state of each alarm, in the order of the ARNs, with one call for each hundred of an
+// account-region. An alarm that CloudWatch definitely refuses to show is unreadable; a refusal that may
+// pass is an error.
+func (a *Alarms) States(ctx context.Context, run patch.RunID, arns []string) ([]patch.AlarmState, error) {
+	var places []alarmPlace // in the order of the ARNs, so that equal questions make equal calls
+	names := map[alarmPlace][]string{}
+	for _, arn := range arns {
+		p, name, ok := splitAlarm(arn)
+		if !ok {
+			continue
+		}
+		if names[p] == nil {
+			places = append(places, p)
+		}
+		if !slices.Contains(names[p], name) {
+			names[p] = append(names[p], name)
+		}
+	}
+	known := map[string]string{}
+	for _, p := range places {
+		if err := a.read(ctx, run, p, names[p], known); err != nil {
+			return nil, err
+		}
+	}
+	states := make([]patch.AlarmState, len(arns))
+	for i, arn := range arns {
+		states[i] = patch.AlarmState{ARN: arn, State: patch.AlarmMissing}
+		p, _, ok := splitAlarm(arn)
+		switch state, found := known[arn]; {
+		case found:
+			states[i].State = state
+		case ok && known[p.denied()] != "":
+			states[i].State = patch.AlarmUnreadable
+		}
+	}
+	return states, nil
+}
+
+// denied is the key under which a whole account-region is marked as unreadable. No ARN looks like it.
+func (p alarmPlace) denied() string { return string(p.account) + " " + p.region }
+
+// splitAlarm takes an alarm's ARN apart.
+func splitAlarm(arn string) (alarmPlace, string, bool) {
 	parts := strings.SplitN(arn, ":", 7)
 	if len(parts) != 7 {
-		return "", nil
+		return alarmPlace{}, "", false
 	}
-	region, account, name := parts[3], patch.AccountID(parts[4]), parts[6]
-	client := a.Hub(region)
-	if account != a.HubAccount {
-		creds, err := a.Spokes.reader(ctx, run, account)
-		if err != nil {
-			return "", err
-		}
-		client = a.Spokes.Connect(creds, region).CloudWatch
-	}
-	out, err := client.DescribeAlarms(ctx, &cloudwatch.DescribeAlarmsInput{
-		AlarmNames: []string{name}, AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm},
-	})
-	if err != nil {
-		return "", wrap(err, "read alarm %s", name)
-	}
-	for _, m := range out.MetricAlarms {
-		if aws.ToString(m.AlarmArn) == arn {
-			return m.StateValue, nil
-		}
-	}
-	for _, c := range out.CompositeAlarms {
-		if aws.ToString(c.AlarmArn) == arn {
-			return c.StateValue, nil
-		}
-	}
-	return "", nil
+	return alarmPlace{patch.AccountID(parts[4]), parts[3]}, parts[6], true
 }
 
-func orMissing(s types.StateValue) string {
-	if s == "" {
-		return "missing"
+// read adds the states of one account-region's alarms, by ARN.
+func (a *Alarms) read(ctx context.Context, run patch.RunID, p alarmPlace, names []string, known map[string]string) error {
+	client, err := a.client(ctx, run, p)
+	for err == nil && len(names) > 0 {
+		n := min(len(names), maxAlarms)
+		err = describeAlarms(ctx, client, names[:n], known)
+		names = names[n:]
 	}
-	return string(s)
+	switch kind := patch.KindOf(err); {
+	case err == nil:
+		return nil
+	case kind == patch.ErrAccessDenied, kind == patch.ErrInternal && definite(err):
+		known[p.denied()] = patch.AlarmUnreadable
+		return nil
+	}
+	return err
+}
+
+func (a *Alarms) client(ctx context.Context, run patch.RunID, p alarmPlace) (CloudWatch, error) {
+	if p.account == a.HubAccount {
+		return a.Hub(p.region), nil
+	}
+	creds, err := a.Spokes.reader(ctx, run, p.account)
+	if err != nil {
+		return nil, err
+	}
+	return a.Spokes.Connect(creds, p.region).CloudWatch, nil
+}
+
+// describeAlarms reads all pages of at most a hundred names. Without the types CloudWatch shows no composite alarm.
+func describeAlarms(ctx context.Context, client CloudWatch, names []string, known map[string]string) error {
+	in := &cloudwatch.DescribeAlarmsInput{
+		AlarmNames: names, MaxRecords: aws.Int32(maxAlarms),
+		AlarmTypes: []types.AlarmType{types.AlarmTypeMetricAlarm, types.AlarmTypeCompositeAlarm},
+	}
+	for {
+		out, err := client.DescribeAlarms(ctx, in)
+		if err != nil {
+			return wrap(err, "read %s", patch.Count(len(names), "alarm"))
+		}
+		for _, m := range out.MetricAlarms {
+			known[aws.ToString(m.AlarmArn)] = string(m.StateValue)
+		}
+		for _, c := range out.CompositeAlarms {
+			known[aws.ToString(c.AlarmArn)] = string(c.StateValue)
+		}
+		if aws.ToString(out.NextToken) == "" {
+			return nil
+		}
+		in.NextToken = out.NextToken
+	}
 }

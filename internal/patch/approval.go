@@ -47,10 +47,17 @@ func (a Approval) LinkMessage() []byte {
 
 // DecisionMessage is what the MAC of a decision covers: also until when and by
 // how many it was to be decided, and who did not count.
+//
+// The doubt that a question is about stands at the end: a question without one, as
+// all were in earlier releases, is signed as it was then.
 func (a Approval) DecisionMessage(d Decision) []byte {
-	return message("ec2patch-decision-2", a.ID, string(a.Run), a.Digest, a.Scope, string(a.HubAccount),
+	parts := []string{"ec2patch-decision-2", a.ID, string(a.Run), a.Digest, a.Scope, string(a.HubAccount),
 		fmt.Sprint(a.Expires.Unix()), fmt.Sprint(max(a.RequireDistinct, 1)), a.RequestedBy,
-		d.Decision, d.Identity, d.Name, d.Reason, d.At.UTC().Format(time.RFC3339Nano))
+		d.Decision, d.Identity, d.Name, d.Reason, d.At.UTC().Format(time.RFC3339Nano)}
+	if a.Doubt != "" {
+		parts = append(parts, a.Doubt)
+	}
+	return message(parts...)
 }
 
 func message(parts ...string) []byte {

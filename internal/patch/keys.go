@@ -54,6 +54,9 @@ func LookPrefix(t Target) string {
 // WaveKey holds the counters of a wave, or of the whole run under WholeRun.
 func WaveKey(run RunID, wave string) Key { return Key{PK: "RUN#" + string(run), SK: "WAVE#" + wave} }
 
+// WatchKey is what was seen of a wave's alarms while it is patched.
+func WatchKey(run RunID, wave string) Key { return Key{PK: "RUN#" + string(run), SK: "WATCH#" + wave} }
+
 // LeaseKey is the lock of one account and region, across all runs.
 func LeaseKey(account AccountID, region Region) Key {
 	return Key{PK: "LEASE#" + string(account) + "#" + string(region), SK: "LEASE"}

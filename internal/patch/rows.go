@@ -68,12 +68,15 @@ type WaveRow struct {
 	FailLimit   int       `json:"failLimit"`
 	AccountsMax int       `json:"accountsMax"` // accounts that may fail
 	PerAccount  Threshold `json:"perAccount"`  // of one account's planned instances
+	MaxFailed   Threshold `json:"maxFailed"`   // FailLimit as the input has it
+	MaxAccounts Threshold `json:"maxAccounts"` // AccountsMax as the input has it
+	MaxErrors   Threshold `json:"maxErrors"`   // of each of its account-regions
 	AskScope    string    `json:"askScope"`    // for people who look; senders read the sealed plan
 
 	Judged       Mark     `json:"judged"` // first look of the judge
 	Verdict      Verdict  `json:"verdict,omitempty"`
 	Reason       string   `json:"verdictReason,omitempty"`
-	Asked        string   `json:"asked,omitempty"` // the doubt that people were asked about
+	Doubt        Doubt    `json:"doubt"` // what people are asked about
 	Decided      Mark     `json:"decided"`
 	PauseSeconds int      `json:"pauseSeconds"` // after the decision, before the next wave
 	SoakSeconds  int      `json:"soakSeconds"`
@@ -242,6 +245,7 @@ type Approval struct {
 	RoundAt         time.Time `json:"roundAt"`
 	Unheard         bool      `json:"unheard,omitempty"`   // nobody subscribed to the mail of the last round
 	Token           string    `json:"taskToken,omitempty"` // never leaves the table but for SendTaskSuccess
+	Doubt           string    `json:"doubt,omitempty"`     // digest of what it is about, for a question about going on
 	Status          string    `json:"approvalStatus"`      // pending, approved, rejected, expired
 	Decided         time.Time `json:"decided,omitzero"`
 	Audit           ChainHead `json:"audit"`

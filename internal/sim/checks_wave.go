@@ -38,7 +38,7 @@ func (c *checks) judged(s *sending, former *waveFacts) {
 		c.violate("R-06", "wave %s was sent to %s after wave %s ended; its soak is %s, the pause is %s", s.wave.input.Name, waited, former.input.Name, soak, pause)
 	}
 	for _, name := range []string{"wave " + former.input.Name, "accounts of wave " + former.input.Name} {
-		if x := r.scopes[name]; x != nil && !x.over.IsZero() {
+		if x := r.scopes[name]; x != nil && !x.over.IsZero() && !r.letGoOn(former) {
 			c.violate("R-06", "wave %s was sent to although %s had %d failures, its limit is %d", s.wave.input.Name, name, x.failed, x.limit)
 		}
 	}
@@ -46,6 +46,12 @@ func (c *checks) judged(s *sending, former *waveFacts) {
 		c.violate("R-06", "wave %s was sent to although an instance of wave %s failed and abortOnIssues is set", s.wave.input.Name, former.input.Name)
 	}
 	c.gate(s, former, s.at.Add(-pause), soak)
+}
+
+// letGoOn tells whether a person let the run go on after the wave.
+func (r *runFacts) letGoOn(w *waveFacts) bool {
+	_, asked := r.approved[patch.ApprovalID(r.id, "soak:"+w.input.Name)]
+	return asked
 }
 
 func (c *checks) anyFailed(r *runFacts, w *waveFacts) bool {
@@ -64,7 +70,7 @@ const gateStep = time.Minute
 // gate checks that the alarms of a wave were green for as long as it soaks,
 // unless a person let the run go on.
 func (c *checks) gate(s *sending, former *waveFacts, until time.Time, soak time.Duration) {
-	if _, asked := s.run.approved[patch.ApprovalID(s.run.id, "soak:"+former.input.Name)]; asked {
+	if s.run.letGoOn(former) {
 		return
 	}
 	for _, arn := range former.input.HealthGate.Alarms {

@@ -58,16 +58,19 @@ func (h *human) say(format string, args ...any) {
 }
 
 // question names what a link asks about.
-func (h *human) question(u *url.URL) string {
+func (h *human) question(u *url.URL) string { return patch.ScopeText(h.scope(u)) }
+
+// scope is what a link asks about.
+func (h *human) scope(u *url.URL) string {
 	id := u.Query().Get("a")
 	for _, w := range h.r.input.Waves {
 		for _, scope := range []string{"wave:" + w.Name, "soak:" + w.Name} {
 			if patch.ApprovalID(h.r.options.RunID, scope) == id {
-				return patch.ScopeText(scope)
+				return scope
 			}
 		}
 	}
-	return patch.ScopeText("run")
+	return "run"
 }
 
 // link finds the one line of a mail that is a link.
@@ -101,7 +104,7 @@ func (h *human) mail(m world.Mail) {
 		h.ask(u)
 		return
 	}
-	h.doubts = strings.Contains(m.Subject, "doubtful wave")
+	h.doubts = patch.ScopeThen(h.scope(u)) == "judge"
 	h.say("%s waits; mail sent to %s", h.question(u), m.Endpoint)
 	if h.r.input.RequireDistinct > 1 {
 		h.expectOperators(0)

@@ -90,15 +90,16 @@ func corpus(t *testing.T) []*rehearsal {
 	return all
 }
 
-// alarmed is a run whose health gate has a red alarm in the hub and a green one in a spoke.
+// alarmed is a run whose health gate has a green alarm in a spoke, and one in the hub that turns red while the wave is
+// patched: senders and polls look at both.
 func alarmed(t *testing.T) Options {
 	arn := func(account, name string) string {
 		return "arn:aws:cloudwatch:" + region + ":" + account + ":alarm:" + name
 	}
 	o := options(t, `{"waves":[{"name":"w","accounts":["`+first+`"],"regions":["`+region+`"],
 		"healthGate":{"alarms":["`+arn(first, "errors")+`","`+arn(hubAccount, "errors")+`"]}}]}`)
-	alarm := func(state string) []world.FleetAlarm {
-		return []world.FleetAlarm{{Name: "errors", Script: []world.FleetAlarmStep{{State: state}}}}
+	alarm := func(later string) []world.FleetAlarm {
+		return []world.FleetAlarm{{Name: "errors", Script: []world.FleetAlarmStep{{State: "OK"}, {AfterSeconds: 900, State: later}}}}
 	}
 	o.Fleet = fleetFile(t, map[string]world.FleetAccount{
 		first:      {Regions: map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Count: 2}}, Alarms: alarm("OK")}}},

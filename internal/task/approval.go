@@ -69,6 +69,10 @@ func (a *Approvals) request(ctx context.Context, in ApprovalInput) (RequestOutpu
 	if err := a.Table.Load(ctx, recRow, &Row{Key: patch.RunKey(in.Run), Into: &run}); err != nil {
 		return RequestOutput{}, err
 	}
+	doubt, err := loadDoubt(ctx, a.Table, in.Run, in.Scope)
+	if err != nil {
+		return RequestOutput{}, err
+	}
 	if run.Status != patch.RunRunning {
 		return RequestOutput{}, fmt.Errorf("%w: run %s goes on no more, nobody is asked", patch.ErrConflict, in.Run)
 	}
@@ -81,7 +85,9 @@ func (a *Approvals) request(ctx context.Context, in ApprovalInput) (RequestOutpu
 	}
 	was, now := rec.Version, a.Now().UTC()
 	if !recRow.Found {
-		rec = a.question(in, run, index, now)
+		if rec, err = a.question(in, run, index, doubt, now); err != nil {
+			return RequestOutput{}, err
+		}
 	}
 	rec.Version++
 	rec.Token, rec.Round, rec.RoundAt = in.Token, rec.Round+1, now
@@ -103,7 +109,7 @@ func (a *Approvals) request(ctx context.Context, in ApprovalInput) (RequestOutpu
 	if err != nil {
 		return RequestOutput{}, err
 	}
-	subject, body := approvalMail(rec, run, index, a.link(rec.ID, mac))
+	subject, body := approvalMail(rec, run, index, doubt, a.link(rec.ID, mac))
 	return RequestOutput{Told: !rec.Unheard}, a.Mail.Send(ctx, subject, body)
 }
 
@@ -139,13 +145,29 @@ func (a *Approvals) link(id string, mac []byte) string {
 }
 
 // question makes the record of a new question.
-func (a *Approvals) question(in ApprovalInput, run patch.RunRow, x patch.Index, now time.Time) patch.Approval {
-	return patch.Approval{
+func (a *Approvals) question(in ApprovalInput, run patch.RunRow, x patch.Index, doubt patch.Doubt, now time.Time) (patch.Approval, error) {
+	rec := patch.Approval{
 		ID: patch.ApprovalID(in.Run, in.Scope), Run: in.Run, Scope: in.Scope, Digest: run.Digest, HubAccount: a.HubAccount,
 		Instances: scopeCount(x, in.Scope), RequireDistinct: run.RequireDistinct, RequestedBy: run.RequestedBy,
 		Asked: now, Expires: now.Add(time.Duration(run.ApprovalSeconds) * time.Second).Truncate(time.Second),
 		Status: patch.ApprovalPending,
 	}
+	if !doubt.Any() {
+		return rec, nil
+	}
+	var err error
+	rec.Doubt, err = doubt.Digest()
+	return rec, err
+}
+
+// loadDoubt reads what a question about going on is about. Other questions have no doubt.
+func loadDoubt(ctx context.Context, table Table, run patch.RunID, scope string) (patch.Doubt, error) {
+	if patch.ScopeThen(scope) != "judge" {
+		return patch.Doubt{}, nil
+	}
+	var wave patch.WaveRow
+	err := table.Load(ctx, &Row{Key: patch.WaveKey(run, patch.ScopeWave(scope)), Into: &wave})
+	return wave.Doubt, err
 }
 
 // scopeCount is the blast radius of a question: the instances that it lets us touch.
@@ -225,7 +247,14 @@ func (a *Approvals) note(ctx context.Context, in ApprovalInput, run patch.RunRow
 	if err != nil {
 		return err
 	}
-	rec := a.question(in, run, index, now)
+	doubt, err := loadDoubt(ctx, a.Table, in.Run, in.Scope)
+	if err != nil {
+		return err
+	}
+	rec, err := a.question(in, run, index, doubt, now)
+	if err != nil {
+		return err
+	}
 	rec.Version = 1
 	return a.Table.Write(ctx, Write{How: Create, Key: patch.ApprovalKey(rec.ID), Item: rec})
 }

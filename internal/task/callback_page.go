@@ -56,7 +56,7 @@ func (c *Callback) answerState(ctx context.Context, r HTTPRequest, l link, q que
 // shownPlan is what the page shows beside the question.
 type shownPlan struct {
 	index patch.Index
-	doubt string // why a judge asks, for a question about going on
+	doubt []string // why a judge asks, for a question about going on
 }
 
 // plan reads the frozen plan. A plan with another digest than the question's is
@@ -75,9 +75,33 @@ func (c *Callback) plan(ctx context.Context, q question) (shownPlan, error) {
 		if err := c.Table.Load(ctx, &Row{Key: patch.WaveKey(q.rec.Run, patch.ScopeWave(q.rec.Scope)), Into: &wave}); err != nil {
 			return shownPlan{}, err
 		}
-		p.doubt = cleanText(wave.Reason, maxReason)
+		if p.doubt, err = shownDoubt(q.rec, wave); err != nil {
+			return shownPlan{}, err
+		}
 	}
 	return p, nil
+}
+
+// maxDoubt is how long a cause is on the page: an alarm's ARN, with its state, is shorter.
+const maxDoubt = 400
+
+// shownDoubt is the doubt that the question is about, cause by cause, and no other. A question of an earlier release
+// has none but in words.
+func shownDoubt(rec patch.Approval, wave patch.WaveRow) (lines []string, err error) {
+	if rec.Doubt == "" {
+		return []string{cleanText(wave.Reason, maxReason)}, nil
+	}
+	digest, err := wave.Doubt.Digest()
+	if err != nil {
+		return nil, err
+	}
+	if digest != rec.Doubt {
+		return nil, fmt.Errorf("%w: the doubt of wave %s is not the one that approval %s is about", patch.ErrTampered, wave.Wave, rec.ID)
+	}
+	for _, line := range wave.Doubt.Lines() {
+		lines = append(lines, cleanText(line, maxDoubt))
+	}
+	return lines, nil
 }
 
 // render writes a page. The policy allows the page's own style by its digest,

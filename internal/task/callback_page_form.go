@@ -35,7 +35,7 @@ func (v *formView) summary() markup.Part {
 
 func (v *formView) choice(q *questionView) markup.Part {
 	yes := "The plan as shown may go ahead."
-	if q.Doubt != "" {
+	if len(q.Doubt) > 0 {
 		yes = "The run may go on."
 	}
 	problem := v.Problem("approve")

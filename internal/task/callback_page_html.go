@@ -56,13 +56,28 @@ func (q *questionView) html() markup.Part {
 	return markup.Lines(
 		markup.El("section", markup.Fixed("aria-labelledby", "plan"), markup.Text("\n"),
 			markup.Lines(markup.El("h2", markup.Fixed("id", "plan"), markup.Text("The plan"))),
-			lineIf(q.Doubt != "", markup.El("p", markup.Class("alert"), strong("The last wave is in doubt:"), markup.Text(" "+q.Doubt))),
+			q.doubts(),
 			markup.Lines(q.counts(), q.facts(), markup.El("h3", markup.Fixed("id", "waves"), markup.Text("Waves, in this order")), q.waves()),
 			markup.Each(q.Waves, waveView.named),
 			markup.Each(q.Waves, waveView.places),
 			lineIf(q.Inactive != 0, para("dim", "Not active, and not in the plan: "+patch.Count(q.Inactive, "account")+" of the organizational units.")),
 			lineIf(len(q.Unreachable) > 0, q.unreachable())),
 		q.decided())
+}
+
+// doubts are the causes to ask, one or many.
+func (q *questionView) doubts() markup.Part {
+	const title = "The last wave is in doubt:"
+	if len(q.Doubt) < 2 {
+		return markup.Each(q.Doubt, func(why string) markup.Part {
+			return markup.Lines(markup.El("p", markup.Class("alert"), strong(title), markup.Text(" "+why)))
+		})
+	}
+	return markup.Lines(markup.El("div", markup.Class("alert"), markup.Text("\n"),
+		markup.Lines(markup.El("p", strong(title))),
+		markup.Lines(markup.El("ul", markup.Text("\n"), markup.Each(q.Doubt, func(why string) markup.Part {
+			return markup.Lines(markup.El("li", markup.Text(why)))
+		})))))
 }
 
 // counts are the numbers of the plan, large.

@@ -22,8 +22,9 @@ const (
 
 // questionView is the plan and how far the decision is.
 type questionView struct {
-	Run, Scope, RequestedBy, Reason, Doubt string
-	Refused                                string // what a rejection or no answer means
+	Run, Scope, RequestedBy, Reason        string
+	Doubt                                  []string // why people are asked about going on
+	Refused                                string   // what a rejection or no answer means
 	Aborted                                string
 	Asked, Deadline, Left                  string
 	Instances, Accounts, Regions, Excluded string

@@ -262,7 +262,7 @@ func itemsOf(w patch.IndexWave) []patch.AccountItem {
 // freezeRows writes the waves' rows and, last and by condition, the digest.
 func (v *Inventory) freezeRows(ctx context.Context, input patch.Input, row patch.RunRow, x patch.Index) error {
 	writes := []Write{{How: Put, Key: patch.WaveKey(x.Run, patch.WholeRun), Item: patch.WaveRow{
-		Wave: patch.WholeRun, Planned: x.Planned(), FailLimit: x.FailLimit,
+		Wave: patch.WholeRun, Planned: x.Planned(), FailLimit: x.FailLimit, MaxFailed: input.Budget.MaxFailedInstances,
 	}}}
 	for i, w := range x.Waves {
 		writes = append(writes, Write{How: Put, Key: patch.WaveKey(x.Run, w.Name), Item: waveRow(input, i, w, x)})
@@ -298,7 +298,7 @@ func waveRow(input patch.Input, i int, w patch.IndexWave, x patch.Index) patch.W
 	return patch.WaveRow{
 		Wave: w.Name, Position: i, Planned: w.Planned, Targets: targets, Accounts: len(items),
 		FailLimit: w.FailLimit, AccountsMax: w.AccountsMax,
-		PerAccount:  in.Budget.PerAccount,
+		PerAccount: in.Budget.PerAccount, MaxFailed: in.Budget.MaxFailedInstances, MaxAccounts: in.Budget.MaxFailedAccounts, MaxErrors: in.SSM.MaxErrors,
 		AskScope:    askScope(input, i, x),
 		SoakSeconds: in.HealthGate.SoakSeconds, Alarms: in.HealthGate.Alarms,
 	}

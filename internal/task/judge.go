@@ -3,6 +3,7 @@ package task
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,22 +54,26 @@ func (v *Verify) weigh(ctx context.Context, run patch.RunID, wave string, waited
 	case patch.VerdictStop:
 		return stopped(out), nil
 	}
-	verdict, why := w.consider()
+	stop, doubt := w.consider()
 	soak := time.Duration(w.row.SoakSeconds)*time.Second - w.row.Judged.Since(now, waited)
-	if verdict != patch.VerdictStop {
-		green, red, err := v.green(ctx, run, w.row.Alarms)
+	if !stop {
+		red, err := v.redAlarms(ctx, run, w.row.Alarms)
 		if err != nil {
 			return out, err
 		}
-		if green && soak > 0 {
-			return v.soak(ctx, out, w, soak) // a doubt of another kind is asked about after it
+		if len(red) == 0 && soak > 0 && !(doubt.Any() && w.run.Approval == patch.ApproveNone) {
+			return v.soak(ctx, out, w, soak) // a doubt of another kind is asked about after it, with all that is red then
 		}
-		if !green {
-			verdict, why = patch.VerdictAsk, strings.TrimPrefix(why+"; "+red, "; ")
-		}
+		doubt.Causes = append(doubt.Causes, red...)
 	}
-	if verdict == patch.VerdictAsk {
-		if verdict, why, err = v.asked(ctx, w, why); err != nil {
+	verdict, why := patch.VerdictGood, doubt.Text()
+	switch {
+	case stop:
+		verdict = patch.VerdictStop
+	case w.row.Planned == 0:
+		why = "no instance was matched that can be patched"
+	case doubt.Any():
+		if verdict, why, err = v.asked(ctx, w, doubt); err != nil {
 			return out, err
 		}
 		switch {
@@ -98,6 +103,7 @@ type judged struct {
 	abort   bool
 	targets map[patch.Target]patch.TargetRow
 	index   patch.Index
+	watch   patch.Watch
 	waited  int // seconds, by the state machine
 }
 
@@ -108,6 +114,7 @@ func (v *Verify) loadWave(ctx context.Context, run patch.RunID, wave string) (*j
 	row := &Row{Key: patch.WaveKey(run, wave), Into: &w.row}
 	err := v.Table.Load(ctx, row, stop,
 		&Row{Key: patch.RunKey(run), Into: &w.run},
+		&Row{Key: patch.WatchKey(run, wave), Into: &w.watch},
 		&Row{Key: patch.WaveKey(run, patch.WholeRun), Into: &w.whole},
 		&Row{Key: patch.CountersKey(run, patch.WholeRun), Into: &w.total})
 	if err != nil {
@@ -124,66 +131,203 @@ func (v *Verify) loadWave(ctx context.Context, run patch.RunID, wave string) (*j
 	return w, err
 }
 
-// consider weighs the outcomes. A target that never got through counts with all its instances.
-func (w *judged) consider() (patch.Verdict, string) {
-	var why []string
+// consider weighs the outcomes. It looks for the causes that a wave may be doubted for, and for no
+// others. stop is true where nobody is asked.
+func (w *judged) consider() (stop bool, d patch.Doubt) {
 	if w.row.Planned == 0 {
-		return patch.VerdictGood, "no instance was matched that can be patched"
+		return false, d
 	}
-	bad, badAccounts, lost := w.failures()
-	if w.abort {
-		return patch.VerdictStop, "the run was aborted"
-	}
-	if bad > 0 && w.run.AbortOnIssues {
-		return patch.VerdictStop, patch.Count(bad, "instance") + " failed and abortOnIssues is set"
-	}
-	if lost > 0 {
-		why = append(why, patch.Count(lost, "account-region")+" could not be brought to an end")
-	}
-	if bad > w.row.FailLimit {
-		why = append(why, fmt.Sprintf("%s failed, the wave's budget is %d", patch.Count(bad, "instance"), w.row.FailLimit))
-	}
-	if w.total.Failures > w.whole.FailLimit {
-		why = append(why, fmt.Sprintf("%s of the run failed, its budget is %d", patch.Count(w.total.Failures, "instance"), w.whole.FailLimit))
-	}
-	if badAccounts > w.row.AccountsMax {
-		why = append(why, fmt.Sprintf("%s over budget, the wave's limit is %d", patch.Count(badAccounts, "account"), w.row.AccountsMax))
-	}
-	if len(why) > 0 {
-		return patch.VerdictStop, strings.Join(why, "; ")
-	}
-	if unsent := w.cutShort(); unsent > 0 {
-		why := patch.Count(unsent, "instance") + " not sent because the account-region was cut short"
-		if !w.installs() {
-			return patch.VerdictGood, why // a scan that is not whole harms nobody
-		}
-		return patch.VerdictAsk, why
-	}
-	return patch.VerdictGood, ""
+	t := w.tally()
+	d = patch.Doubt{Causes: slices.Concat(w.orders(t), w.results(t), w.failures(t), w.alarmsSeen()), Held: w.held(t)}
+	return slices.ContainsFunc(d.Causes, func(c patch.Cause) bool { return c.Kind == patch.CauseAbort || c.Kind == patch.CauseIssues }), d
 }
 
-// failures counts the wave's bad instances, the accounts that have more of them
-// than their share allows, and the targets that were never verified.
-func (w *judged) failures() (bad, badAccounts, lost int) {
-	perAccount := map[patch.AccountID]int{}
-	planned := map[patch.AccountID]int{}
-	for _, t := range w.planned() {
-		row, ok := w.targets[t]
-		n := row.Bad
+// tally is what the rows of a wave's targets add up to.
+type tally struct {
+	good, bad int
+	lost      int // targets without a result
+	accounts  []accountTotal
+	regions   []heldTarget // that their own maxErrors cut short
+}
+
+// accountTotal is one account's part of the wave.
+type accountTotal struct {
+	id           patch.AccountID
+	planned, bad int
+	unsent       int  // by a budget
+	cut          bool // one of its regions was cut short by maxErrors
+}
+
+// heldTarget is an account-region that was over its own error limit while something was left to send.
+type heldTarget struct {
+	patch.Target
+	failed, limit, planned int
+}
+
+// tally reads the rows. An account-region without a result counts no failure: that it has none is a
+// cause of its own.
+func (w *judged) tally() tally {
+	var t tally
+	at := map[patch.AccountID]int{}
+	for _, target := range w.planned() {
+		i, known := at[target.Account]
+		if !known {
+			i = len(t.accounts)
+			at[target.Account], t.accounts = i, append(t.accounts, accountTotal{id: target.Account})
+		}
+		account, planned := &t.accounts[i], w.plannedOf(target)
+		account.planned += planned
+		row, ok := w.targets[target]
 		if !ok || row.Status != patch.TargetVerified {
-			n = w.plannedOf(t)
-			lost++
+			t.lost++
+			continue
 		}
-		bad += n
-		perAccount[t.Account] += n
-		planned[t.Account] += w.plannedOf(t)
-	}
-	for _, a := range SortedKeys(perAccount) {
-		if perAccount[a] > w.row.PerAccount.Limit(planned[a]) {
-			badAccounts++
+		t.bad += row.Bad
+		t.good += w.goodOf(row)
+		account.bad += row.Bad
+		if row.Closed != patch.ReasonBudget || row.CutShort == 0 {
+			continue
+		}
+		account.unsent += row.CutShort
+		if row.OverBudget() {
+			account.cut = true
+			t.regions = append(t.regions, heldTarget{target, max(row.Failures, row.Bad), row.ErrorLimit, planned})
 		}
 	}
-	return bad, badAccounts, lost
+	return t
+}
+
+func (w *judged) goodOf(row patch.TargetRow) (n int) {
+	reboot := w.index.Waves[w.row.Position].RebootOption
+	for outcome, count := range row.Outcomes {
+		if outcome.Class(reboot, true) == patch.Good {
+			n += count
+		}
+	}
+	return n
+}
+
+// orders are what the run was told to end for.
+func (w *judged) orders(t tally) (causes []patch.Cause) {
+	if w.abort {
+		causes = append(causes, patch.Cause{Kind: patch.CauseAbort, Scope: patch.ScopeRun})
+	}
+	if t.bad > 0 && w.run.AbortOnIssues {
+		causes = append(causes, w.cause(patch.CauseIssues, t.bad, 0, "abortOnIssues", ""))
+	}
+	return causes
+}
+
+// cause is one of the wave.
+func (w *judged) cause(kind patch.CauseKind, count, limit int, field, of string) patch.Cause {
+	return patch.Cause{Kind: kind, Scope: patch.ScopeOfWave, Wave: w.row.Wave, Count: count, Limit: limit, Field: field, Of: of}
+}
+
+// results are the account-regions that were never brought to an end.
+func (w *judged) results(t tally) []patch.Cause {
+	if t.lost == 0 {
+		return nil
+	}
+	return []patch.Cause{w.cause(patch.CauseNoResult, t.lost, 0, "", "")}
+}
+
+// failures compares with the budgets of the wave and the run.
+func (w *judged) failures(t tally) (causes []patch.Cause) {
+	const instances = "budget.maxFailedInstances"
+	switch {
+	case t.bad > w.row.FailLimit:
+		causes = append(causes, w.cause(patch.CauseFailed, t.bad, w.row.FailLimit, instances, limitOf(w.row.MaxFailed, w.row.Planned, w.row.FailLimit)))
+	case w.mostlyFailed(t):
+		tried := t.good + t.bad
+		limit, of := t.good, fmt.Sprintf("%s, and %d ended well", w.row.MaxFailed, t.good)
+		if w.row.MaxFailed.Percent {
+			limit, of = w.row.MaxFailed.Of(tried), fmt.Sprintf("%s of the %d that were tried", w.row.MaxFailed, tried)
+		}
+		causes = append(causes, w.cause(patch.CauseTried, t.bad, limit, instances, of))
+	}
+	if n, limit := w.total.Failures, w.whole.FailLimit; n > limit {
+		causes = append(causes, patch.Cause{Kind: patch.CauseFailed, Scope: patch.ScopeRun, Count: n, Limit: limit, Field: instances, Of: limitOf(w.whole.MaxFailed, w.whole.Planned, limit)})
+	}
+	failed := 0
+	for _, a := range t.accounts {
+		if a.cut || a.bad > w.row.PerAccount.Limit(a.planned) {
+			failed++
+		}
+	}
+	if failed > w.row.AccountsMax {
+		causes = append(causes, w.cause(patch.CauseAccounts, failed, w.row.AccountsMax, "budget.maxFailedAccounts", limitOf(w.row.MaxAccounts, len(t.accounts), w.row.AccountsMax)))
+	}
+	return causes
+}
+
+// mostlyFailed tells whether too much failed of what was tried, where a limit of one account-region or
+// account left something unsent: what was not tried says nothing good of the patch. Where all that was
+// tried failed, no percentage tolerates it.
+func (w *judged) mostlyFailed(t tally) bool {
+	held := len(t.regions) > 0 || slices.ContainsFunc(t.accounts, w.overShare)
+	switch {
+	case !held || t.bad == 0:
+		return false
+	case t.good == 0, !w.row.MaxFailed.Percent:
+		return t.bad > t.good
+	}
+	return 100*t.bad > w.row.MaxFailed.Value*(t.good+t.bad)
+}
+
+// overShare tells whether perAccount left something of the account unsent.
+func (w *judged) overShare(a accountTotal) bool {
+	return a.unsent > 0 && a.bad > w.row.PerAccount.Limit(a.planned)
+}
+
+// limitOf is a limit as the input has it, and of how many; nothing if the limit is not what it gives.
+func limitOf(t patch.Threshold, n, limit int) string {
+	switch {
+	case t.Limit(n) != limit:
+		return ""
+	case t.Percent:
+		return fmt.Sprintf("%s of %d", t, n)
+	}
+	return t.String()
+}
+
+// maxHeld is how many limits of single account-regions and accounts a doubt names: its row has room for
+// them, and nobody reads more.
+const maxHeld = 50
+
+// held are the limits that kept something back in one place.
+func (w *judged) held(t tally) (held []patch.Cause) {
+	for _, r := range t.regions {
+		held = append(held, patch.Cause{
+			Kind: patch.CauseFailed, Scope: patch.ScopeTarget, Wave: w.row.Wave, Account: r.Account, Region: r.Region,
+			Count: r.failed, Limit: r.limit, Field: "ssm.maxErrors", Of: limitOf(w.row.MaxErrors, r.planned, r.limit),
+		})
+	}
+	for _, a := range t.accounts {
+		if limit := w.row.PerAccount.Limit(a.planned); a.bad > limit {
+			held = append(held, patch.Cause{
+				Kind: patch.CauseFailed, Scope: patch.ScopeAccount, Wave: w.row.Wave, Account: a.id,
+				Count: a.bad, Limit: limit, Field: "budget.perAccount", Of: limitOf(w.row.PerAccount, a.planned, limit),
+			})
+		}
+	}
+	return held[:min(len(held), maxHeld)]
+}
+
+// alarmsSeen are the alarms for which something was left unsent, though they may be green by now.
+func (w *judged) alarmsSeen() (causes []patch.Cause) {
+	unsent := 0
+	for _, t := range w.planned() {
+		if row := w.targets[t]; row.Closed == patch.ReasonStopped {
+			unsent += row.CutShort
+		}
+	}
+	if unsent == 0 {
+		return nil
+	}
+	for _, a := range w.watch.Seen {
+		causes = append(causes, patch.Cause{Kind: patch.CauseAlarmSeen, Scope: patch.ScopeAlarm, Alarm: a.ARN, State: a.State, Count: unsent})
+	}
+	return causes
 }
 
 // planned lists the wave's targets that have something planned, from the index
@@ -217,21 +361,10 @@ func (w *judged) plannedOf(t patch.Target) int {
 	return 0
 }
 
-// cutShort counts the instances that were not sent though they could have been;
-// one that was merely offline leaves no doubt about the others.
-func (w *judged) cutShort() int {
-	n := 0
-	for _, row := range w.targets {
-		n += row.CutShort
-	}
-	return n
-}
-
-func (w *judged) installs() bool { return w.index.Waves[w.row.Position].Operation == patch.Install }
-
 // asked looks for a human's answer about a doubtful wave. With approval none
 // there is nobody to ask, and doubt stops the run.
-func (v *Verify) asked(ctx context.Context, w *judged, why string) (patch.Verdict, string, error) {
+func (v *Verify) asked(ctx context.Context, w *judged, doubt patch.Doubt) (patch.Verdict, string, error) {
+	why := doubt.Text()
 	if w.run.Approval == patch.ApproveNone {
 		return patch.VerdictStop, why, nil
 	}
@@ -241,11 +374,18 @@ func (v *Verify) asked(ctx context.Context, w *judged, why string) (patch.Verdic
 		return "", "", err
 	}
 	if !row.Found {
-		w.row.Asked = why
+		w.row.Doubt = doubt
 		return patch.VerdictAsk, why, nil
 	}
 	if !w.index.Asks(rec) {
 		return "", "", fmt.Errorf("%w: the question %s was not asked on the plan's terms", patch.ErrTampered, rec.ID)
+	}
+	digest, err := w.row.Doubt.Digest()
+	if err != nil {
+		return "", "", err
+	}
+	if rec.Doubt != digest {
+		return "", "", fmt.Errorf("%w: the question %s was about another doubt", patch.ErrTampered, rec.ID)
 	}
 	status, err := verifyApproval(ctx, v.Table, v.Decisions, rec, w.run.Digest)
 	if err != nil {
@@ -253,8 +393,8 @@ func (v *Verify) asked(ctx context.Context, w *judged, why string) (patch.Verdic
 	}
 	switch status {
 	case patch.ApprovalApproved:
-		if !strings.Contains(w.row.Asked, why) {
-			return patch.VerdictStop, why + "; people were asked about: " + w.row.Asked, nil
+		if !w.row.Doubt.Covers(doubt) {
+			return patch.VerdictStop, why + "; people were asked about: " + w.row.Doubt.Text(), nil
 		}
 		return patch.VerdictGood, why + "; approved", nil
 	case patch.ApprovalPending:
@@ -263,12 +403,21 @@ func (v *Verify) asked(ctx context.Context, w *judged, why string) (patch.Verdic
 	return patch.VerdictStop, why + "; " + status, nil
 }
 
-// green looks at the alarms. Missing data or an error is not green.
-func (v *Verify) green(ctx context.Context, run patch.RunID, alarms []string) (bool, string, error) {
+// redAlarms reads the alarms. Missing data, and what nobody may see, is not green.
+func (v *Verify) redAlarms(ctx context.Context, run patch.RunID, alarms []string) (causes []patch.Cause, err error) {
 	if len(alarms) == 0 {
-		return true, "", nil
+		return nil, nil
 	}
-	return v.Alarms.Green(ctx, run, alarms)
+	states, err := v.Alarms.States(ctx, run, alarms)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range states {
+		if a.Red() {
+			causes = append(causes, patch.Cause{Kind: patch.CauseAlarm, Scope: patch.ScopeAlarm, Alarm: a.ARN, State: a.State})
+		}
+	}
+	return causes, nil
 }
 
 // soak waits on, looking at the alarms now and then.

@@ -14,7 +14,7 @@ const maxSubject = 99
 
 // approvalMail is the question as plain text: what will be touched, until when
 // it can be decided, and one link on a line of its own.
-func approvalMail(rec patch.Approval, run patch.RunRow, x patch.Index, link string) (subject, body string) {
+func approvalMail(rec patch.Approval, run patch.RunRow, x patch.Index, doubt patch.Doubt, link string) (subject, body string) {
 	what := "the whole plan"
 	if wave := patch.ScopeWave(rec.Scope); wave != "" {
 		what = "wave " + wave
@@ -43,6 +43,7 @@ func approvalMail(rec patch.Approval, run patch.RunRow, x patch.Index, link stri
 		fmt.Fprintf(&b, "Reason: %s\n", clean(run.Reason))
 	}
 	b.WriteString("\n")
+	b.WriteString(doubtText(doubt))
 	for _, w := range asked {
 		b.WriteString(describeWave(w))
 	}
@@ -57,6 +58,19 @@ func approvalMail(rec patch.Approval, run patch.RunRow, x patch.Index, link stri
 	fmt.Fprintf(&b, "Or by command, with your IAM identity on record:\n\n    ec2patch approve %s\n\n", rec.Run)
 	b.WriteString("Opening the page decides nothing. Whoever has this link can decide, so do not forward it.\n")
 	return clean(subject)[:min(maxSubject, len(clean(subject)))], b.String()
+}
+
+// doubtText says why people are asked about going on, a line for each cause.
+func doubtText(d patch.Doubt) string {
+	if !d.Any() {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("Why you are asked:\n")
+	for _, line := range d.Lines() {
+		b.WriteString("  " + clean(line) + "\n")
+	}
+	return b.String() + "\n"
 }
 
 // scopeWaves are the waves that a question is about.

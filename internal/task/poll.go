@@ -14,6 +14,7 @@ import (
 type Poll struct {
 	Table  Table
 	Spokes Spokes
+	Alarms Alarms
 	Now    Clock
 
 	PollInterval time.Duration
@@ -40,6 +41,11 @@ func (p *Poll) step(ctx context.Context, in TargetInput) (Answer, error) {
 	st, err := loadState(ctx, p.Table, in)
 	if err != nil {
 		return Answer{}, err
+	}
+	if len(st.wave.Alarms) > 0 {
+		if err := watchAlarms(ctx, p.Table, p.Alarms, st, p.Now()); err != nil {
+			slog.Warn("alarms not known", "run", string(in.Run), "wave", in.Wave, "err", err) // what runs is followed all the same
+		}
 	}
 	if st.row.Pending != 0 {
 		return send(), nil // only the sender may look for what it sent

@@ -177,8 +177,9 @@ type Command struct {
 
 // Alarms reads CloudWatch alarms, in the hub or a spoke, by ARN.
 type Alarms interface {
-	// Green tells whether every alarm exists and is OK, and which one is not.
-	Green(ctx context.Context, run patch.RunID, arns []string) (green bool, why string, err error)
+	// States reads every alarm, in the order of the ARNs. One that nobody lets us see is
+	// unreadable; an error means that asking again may help.
+	States(ctx context.Context, run patch.RunID, arns []string) ([]patch.AlarmState, error)
 }
 
 // Mail sends plain text to the subscribers of a topic.

@@ -17,6 +17,7 @@ type Send struct {
 	Objects   Objects
 	Spokes    Spokes
 	Sender    Sender
+	Alarms    Alarms
 	Decisions Verifier
 	Now       Clock
 
@@ -56,6 +57,11 @@ func (s *Send) step(ctx context.Context, in TargetInput) (Answer, error) {
 	st, err := loadState(ctx, s.Table, in)
 	if err != nil {
 		return Answer{}, err
+	}
+	if len(st.wave.Alarms) > 0 {
+		if err := watchAlarms(ctx, s.Table, s.Alarms, st, s.Now()); err != nil {
+			return Answer{}, err
+		}
 	}
 	if st.row.Pending != 0 {
 		return s.recover(ctx, st)

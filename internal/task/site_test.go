@@ -2,6 +2,7 @@ package task_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -274,8 +275,9 @@ type site struct {
 	sent    []task.Command
 	answers []answer // of the next sends; then success
 	metrics metrics
-	green   error // nil: alarms are green
-	running bool  // the execution, whatever the run's row says
+	red     map[string]string // alarms that are not OK
+	unread  error             // the alarms cannot be read just now
+	running bool              // the execution, whatever the run's row says
 	alarms  int
 }
 
@@ -312,12 +314,16 @@ func (s *site) Send(_ context.Context, _ patch.Target, c task.Command) (patch.Co
 	return id, nil
 }
 
-func (s *site) Green(context.Context, patch.RunID, []string) (bool, string, error) {
+func (s *site) States(_ context.Context, _ patch.RunID, arns []string) ([]patch.AlarmState, error) {
 	s.alarms++
-	if s.green != nil {
-		return false, s.green.Error(), nil
+	if s.unread != nil {
+		return nil, s.unread
 	}
-	return true, "", nil
+	var states []patch.AlarmState
+	for _, arn := range arns {
+		states = append(states, patch.AlarmState{ARN: arn, State: cmp.Or(s.red[arn], patch.AlarmOK)})
+	}
+	return states, nil
 }
 
 // Running tells what Step Functions says of the execution.
@@ -389,7 +395,7 @@ func (s *site) clock() time.Time { return s.now }
 func (s *site) waited() int { return int(s.now.Sub(s.began).Seconds()) }
 
 func (s *site) sender() *task.Send {
-	return &task.Send{Table: s.table, Objects: s.bucket, Spokes: s, Sender: s, Decisions: s.key, Now: s.clock, HubAccount: standHub, PollInterval: 15 * time.Second}
+	return &task.Send{Table: s.table, Objects: s.bucket, Spokes: s, Sender: s, Alarms: s, Decisions: s.key, Now: s.clock, HubAccount: standHub, PollInterval: 15 * time.Second}
 }
 
 func (s *site) send() (task.Answer, error) {
@@ -397,7 +403,7 @@ func (s *site) send() (task.Answer, error) {
 }
 
 func (s *site) poll() (task.Answer, error) {
-	p := &task.Poll{Table: s.table, Spokes: s, Now: s.clock, PollInterval: 15 * time.Second}
+	p := &task.Poll{Table: s.table, Spokes: s, Alarms: s, Now: s.clock, PollInterval: 15 * time.Second}
 	return p.Handle(s.t.Context(), task.TargetInput{Target: s.target})
 }
 

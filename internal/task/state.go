@@ -33,6 +33,9 @@ type state struct {
 	lease      patch.Lease
 	leaseFound bool
 	ownFound   bool
+
+	watch      patch.Watch // of the wave's alarms
+	watchFound bool
 }
 
 func loadState(ctx context.Context, table Table, in TargetInput) (*state, error) {
@@ -43,7 +46,8 @@ func loadState(ctx context.Context, table Table, in TargetInput) (*state, error)
 	stop := &Row{Key: patch.AbortKey(t.Run), Into: &abort}
 	lease := &Row{Key: patch.LeaseKey(t.Account, t.Region), Into: &st.lease}
 	own := &Row{Key: patch.AccountCountersKey(t), Into: &st.own}
-	err := table.Load(ctx, target, stop, lease, own,
+	watch := &Row{Key: patch.WatchKey(t.Run, t.Wave), Into: &st.watch}
+	err := table.Load(ctx, target, stop, lease, own, watch,
 		&Row{Key: patch.RunKey(t.Run), Into: &st.run},
 		&Row{Key: patch.WaveKey(t.Run, t.Wave), Into: &st.wave},
 		&Row{Key: patch.WaveKey(t.Run, patch.WholeRun), Into: &st.whole},
@@ -58,7 +62,7 @@ func loadState(ctx context.Context, table Table, in TargetInput) (*state, error)
 	if stop.Found {
 		st.abort = &abort
 	}
-	st.leaseFound, st.ownFound = lease.Found, own.Found
+	st.leaseFound, st.ownFound, st.watchFound = lease.Found, own.Found, watch.Found
 	return st, nil
 }
 
@@ -67,7 +71,7 @@ func (st *state) mustStop(now time.Time) string {
 	switch {
 	case st.abort != nil:
 		return patch.ReasonAbort
-	case st.run.Status != patch.RunRunning, st.wave.Verdict != "", st.row.Steps() >= st.row.MaxPolls:
+	case st.run.Status != patch.RunRunning, st.wave.Verdict != "", st.row.Steps() >= st.row.MaxPolls, st.watch.Red():
 		return patch.ReasonStopped
 	case st.overBudget():
 		return patch.ReasonBudget

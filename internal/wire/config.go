@@ -110,3 +110,8 @@ func (c *config) spokes(a AWS) *cloud.Spokes {
 		Partition: c.text("PARTITION"), RoleName: c.text("SPOKE_ROLE_NAME"), ExternalID: c.text("EXTERNAL_ID"),
 	}
 }
+
+// alarms reads the alarms of health gates, in the hub and through the spokes.
+func (c *config) alarms(a AWS, spokes *cloud.Spokes) *cloud.Alarms {
+	return &cloud.Alarms{Hub: a.CloudWatch, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), Spokes: spokes}
+}

@@ -64,7 +64,7 @@ func NewSend(env Getenv, a AWS) (*task.Send, error) {
 	c := config{env: env}
 	spokes := c.spokes(a)
 	s := &task.Send{
-		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Sender: spokes, Decisions: c.keys(a, "DECISION_KEY_ID"),
+		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Sender: spokes, Alarms: c.alarms(a, spokes), Decisions: c.keys(a, "DECISION_KEY_ID"),
 		Now: a.Now, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
 	}
 	return s, c.err()
@@ -73,7 +73,10 @@ func NewSend(env Getenv, a AWS) (*task.Send, error) {
 // NewPoll wires PollSsmCommand.
 func NewPoll(env Getenv, a AWS) (*task.Poll, error) {
 	c := config{env: env}
-	p := &task.Poll{Table: c.table(a), Spokes: c.spokes(a), Now: a.Now, PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300)}
+	spokes := c.spokes(a)
+	p := &task.Poll{
+		Table: c.table(a), Spokes: spokes, Alarms: c.alarms(a, spokes), Now: a.Now, PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
+	}
 	return p, c.err()
 }
 
@@ -109,7 +112,7 @@ func NewVerify(env Getenv, a AWS) (*task.Verify, error) {
 	spokes := c.spokes(a)
 	v := &task.Verify{
 		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Decisions: c.keys(a, "DECISION_KEY_ID"), Runs: &cloud.StepFunctions{SFN: a.SFN},
-		Alarms:  &cloud.Alarms{Hub: a.CloudWatch, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), Spokes: spokes},
+		Alarms:  c.alarms(a, spokes),
 		Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Metrics: a.Metrics, Now: a.Now, DetailedMetrics: c.flag("DETAILED_METRICS"),
 	}
 	return v, c.err()
