@@ -262,13 +262,17 @@ func (w *judged) failures(t tally) (causes []patch.Cause) {
 
 // mostlyFailed tells whether too much failed of what was tried, where a limit of one account-region or
 // account left something unsent: what was not tried says nothing good of the patch. Where all that was
-// tried failed, no percentage tolerates it.
+// tried failed, no limit tolerates it: even a canary of one instance has shown that the patch is bad.
 func (w *judged) mostlyFailed(t tally) bool {
 	held := len(t.regions) > 0 || slices.ContainsFunc(t.accounts, w.overShare)
 	switch {
-	case !held || t.bad == 0:
+	case t.bad == 0:
 		return false
-	case t.good == 0, !w.row.MaxFailed.Percent:
+	case t.good == 0:
+		return true
+	case !held:
+		return false
+	case !w.row.MaxFailed.Percent:
 		return t.bad > t.good
 	}
 	return 100*t.bad > w.row.MaxFailed.Value*(t.good+t.bad)
