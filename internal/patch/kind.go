@@ -23,6 +23,8 @@ const (
 	ErrRefused Kind = "Patch.Refused"
 	// ErrAccessDenied means that a role may not do what it must. Retrying does not help; an administrator acts. Fatal where a task lets it out.
 	ErrAccessDenied Kind = "Patch.AccessDenied"
+	// ErrRegionDisabled means that the account has not enabled the region: nobody's role may do anything there. It comes with ErrAccessDenied, which it explains, and never leaves a task by itself.
+	ErrRegionDisabled Kind = "Patch.RegionDisabled"
 	// ErrInvalidInstance means that SSM refused a whole command because of one of its instances. Nothing was sent. It never leaves the send task.
 	ErrInvalidInstance Kind = "Patch.InvalidInstance"
 	// ErrRefusedCommand means that SSM refused a command for any other reason of ours. Nothing was sent. It never leaves the send task.

@@ -23,7 +23,10 @@ const (
 	Offline   Outcome = "Offline"
 	Unmanaged Outcome = "Unmanaged"
 	Excluded  Outcome = "Excluded"
-	Newcomer  Outcome = "Newcomer"
+	// Hybrid is a node that Systems Manager knows by an activation and not as an EC2
+	// instance: a machine outside of EC2, or an EC2 instance that was registered as one.
+	Hybrid   Outcome = "Hybrid"
+	Newcomer Outcome = "Newcomer"
 )
 
 // Outcomes lists every outcome of a planned instance, best first. Tables and
