@@ -81,6 +81,10 @@ func exitOfRun(status patch.RunStatus, r *patch.Report) int {
 	switch {
 	case status == patch.RunRejected, status == patch.RunExpired:
 		return ExitNotApproved
+	case status == patch.RunRefused:
+		return ExitInvalid
+	case status == patch.RunPlanned:
+		return ExitDone
 	case status != patch.RunSucceeded, !allGood(r):
 		return ExitNotPatched
 	}
@@ -99,7 +103,9 @@ func allGood(r *patch.Report) bool {
 		}
 	}
 	for _, e := range r.Excluded {
-		if e.Outcome == patch.Offline || e.Outcome == patch.Unmanaged {
+		// A node outside of EC2 is not asked for; an EC2 instance that is registered as one is.
+		asHybrid := e.Outcome == patch.Hybrid && strings.HasPrefix(string(e.InstanceID), "i-")
+		if e.Outcome == patch.Offline || e.Outcome == patch.Unmanaged || asHybrid {
 			return false
 		}
 	}
@@ -115,7 +121,8 @@ func exitCodesTopic() *cobra.Command {
     0  done, and everything asked for is true
     1  failed unexpectedly
     2  called with wrong flags or arguments
-    3  the input, the template or the plan is not valid; findings were printed
+    3  the input, the template or the plan is not valid, or was refused by a
+       guard; findings were printed
     4  no AWS credentials, or access denied
     5  the run ended, but something is not patched or not compliant, an account
        was not reached, or a rule of the product was broken

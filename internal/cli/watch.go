@@ -249,6 +249,18 @@ func look(ctx context.Context, w *watching, f *hub.Follower, v view, now func() 
 	return nil
 }
 
+// reportedItself tells whether an execution failed with the status of its run,
+// which it does when its report is written. A hub of an older release ends every
+// one with the same error.
+func reportedItself(failure string) bool {
+	for _, s := range []patch.RunStatus{patch.RunRefused, patch.RunFailed, patch.RunAborted, patch.RunRejected, patch.RunExpired, patch.RunStopped} {
+		if failure == string(s.Err()) {
+			return true
+		}
+	}
+	return failure == "Patch.RunFailed"
+}
+
 // waitForReport fetches the report of a run that has ended. A run that ended by
 // itself wrote it before; one that was stopped gets it soon after. nil: there is none.
 func (a *app) waitForReport(ctx context.Context, w *watching, p hub.Progress) (*patch.Report, error) {
@@ -257,7 +269,7 @@ func (a *app) waitForReport(ctx context.Context, w *watching, p hub.Progress) (*
 		return nil, nil
 	}
 	tries := reportTries
-	if p.Status == "SUCCEEDED" || p.Error == "Patch.RunFailed" {
+	if p.Status == "SUCCEEDED" || reportedItself(p.Error) {
 		tries = 1
 	}
 	for n := 1; ; n++ {

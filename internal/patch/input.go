@@ -49,8 +49,6 @@ type Wave struct {
 	SSM                   SSM         `json:"ssm"`
 	MaxConcurrentAccounts int         `json:"maxConcurrentAccounts"`
 	CommandTimeoutSeconds int         `json:"commandTimeoutSeconds"`
-	SlowStart             bool        `json:"slowStart"`
-	AllowEmpty            bool        `json:"allowEmpty,omitempty"`
 	Budget                WaveBudget  `json:"budget"`
 	HealthGate            HealthGate  `json:"healthGate"`
 	SlowStart             bool        `json:"slowStart"`  // each target begins with few, and goes on as they end well

@@ -35,14 +35,13 @@ const (
 	ErrInternal Kind = "Patch.Internal"
 )
 
-// The errors with which the state machine itself ends a wave or a run.
+// The errors with which the state machine itself ends a wave. A run that is not
+// good ends with that of its status, after its report was written: RunStatus.Err.
 const (
 	// ErrWaveStopped ends a wave whose verdict forbids the next one.
 	ErrWaveStopped Kind = "Patch.WaveStopped"
 	// ErrWaveFailed ends a wave that could not be asked about or judged. The map catches it with everything else; fatal.
 	ErrWaveFailed Kind = "Patch.WaveFailed"
-	// ErrRunFailed ends a run that is not good, after its report was written.
-	ErrRunFailed Kind = "Patch.RunFailed"
 )
 
 // KindOf is the first kind in err's tree, ErrInternal if there is none.

@@ -103,6 +103,14 @@ const (
 	RunPlanned RunStatus = "Planned"
 )
 
+// Good tells whether the execution of a run that ended so succeeds.
+func (s RunStatus) Good() bool {
+	return s == RunPlanned || s == RunSucceeded || s == RunCompleted || s == RunIncomplete
+}
+
+// Err is the error with which an execution fails whose run ended so.
+func (s RunStatus) Err() Kind { return Kind("Patch." + string(s)) }
+
 // Verdict is the judgement on a wave.
 type Verdict string
 

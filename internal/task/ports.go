@@ -222,6 +222,9 @@ type Waiter interface {
 type Runs interface {
 	// Running tells whether the execution goes on. One that is not known any more does not.
 	Running(ctx context.Context, executionARN string) (bool, error)
+	// Ended tells how an execution ended: FAILED, TIMED_OUT, ABORTED or SUCCEEDED.
+	// The status is empty for one that is not known any more.
+	Ended(ctx context.Context, executionARN string) (status string, running bool, err error)
 }
 
 // Organization tells which accounts AWS Organizations has below a unit.
