@@ -108,8 +108,13 @@ func (s RunStatus) Good() bool {
 	return s == RunPlanned || s == RunSucceeded || s == RunCompleted || s == RunIncomplete
 }
 
-// Err is the error with which an execution fails whose run ended so.
-func (s RunStatus) Err() Kind { return Kind("Patch." + string(s)) }
+// Err is the error with which an execution fails whose run ended so, empty if it succeeds.
+func (s RunStatus) Err() Kind {
+	if s.Good() {
+		return ""
+	}
+	return Kind("Patch." + string(s))
+}
 
 // Verdict is the judgement on a wave.
 type Verdict string

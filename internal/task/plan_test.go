@@ -153,11 +153,17 @@ func TestPlan_refusalIsShort(t *testing.T) {
 	assert.Less(t, len(err.Error()), 5000)
 	var run patch.RunRow
 	s.load(patch.RunKey("hostile"), &run)
-	assert.Equal(t, patch.RunFailed, run.Status)
+	assert.Equal(t, patch.RunRefused, run.Status)
 	assert.Less(t, len(run.StatusReason), 5000)
 }
 
 // executions are those that go on, by ARN.
 type executions map[string]bool
 
+<<<<<<< HEAD
 func (e executions) Running(_ context.Context, arn string) (bool, error) { return e[arn], nil }
+=======
+func (nobody) Running(context.Context, string) (bool, error) { return false, nil }
+
+func (nobody) Ended(context.Context, string) (string, bool, error) { return "", false, nil }
+>>>>>>> b4463cb (internal/cloud: tests of agents, hybrid nodes, regions that are not enabled, and expiry)

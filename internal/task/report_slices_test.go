@@ -160,7 +160,7 @@ func (f *fleet) run(t testing.TB) (calls int) {
 		out, err := f.call(t, in)
 		require.NoError(t, err)
 		if out.Next == "done" {
-			assert.Equal(t, patch.RunSucceeded, out.Status)
+			assert.Equal(t, patch.RunCompleted, out.Status)
 			return calls
 		}
 		require.Equal(t, "report", out.Next)
