@@ -81,10 +81,6 @@ func exitOfRun(status patch.RunStatus, r *patch.Report) int {
 	switch {
 	case status == patch.RunRejected, status == patch.RunExpired:
 		return ExitNotApproved
-	case status == patch.RunRefused:
-		return ExitInvalid
-	case status == patch.RunPlanned:
-		return ExitDone
 	case status != patch.RunSucceeded, !allGood(r):
 		return ExitNotPatched
 	}
@@ -103,9 +99,7 @@ func allGood(r *patch.Report) bool {
 		}
 	}
 	for _, e := range r.Excluded {
-		// A node outside of EC2 is not asked for; an EC2 instance that is registered as one is.
-		asHybrid := e.Outcome == patch.Hybrid && strings.HasPrefix(string(e.InstanceID), "i-")
-		if e.Outcome == patch.Offline || e.Outcome == patch.Unmanaged || asHybrid {
+		if e.Outcome == patch.Offline || e.Outcome == patch.Unmanaged {
 			return false
 		}
 	}
@@ -121,8 +115,7 @@ func exitCodesTopic() *cobra.Command {
     0  done, and everything asked for is true
     1  failed unexpectedly
     2  called with wrong flags or arguments
-    3  the input, the template or the plan is not valid, or was refused by a
-       guard; findings were printed
+    3  the input, the template or the plan is not valid; findings were printed
     4  no AWS credentials, or access denied
     5  the run ended, but something is not patched or not compliant, an account
        was not reached, or a rule of the product was broken
@@ -144,12 +137,17 @@ func (a *app) warnEmpty(r *patch.Report) {
 		return
 	}
 	did := map[bool]string{false: "patched", true: "scanned"}[r.Scans()]
+	// A wave that may match nothing does not say what it looked for.
+	unexpected := func(w patch.WaveReport) bool { return w.Planned == 0 && w.Filter != "" }
+	if r.Totals.Planned == 0 && len(r.Waves) > 0 && !slices.ContainsFunc(r.Waves, unexpected) {
+		return
+	}
 	if r.Totals.Planned == 0 {
 		a.warn(fmt.Sprintf("no instance was matched that can be %s: NOTHING WAS %s. Are the tags right?%s", did, strings.ToUpper(did), lookedFor(r.Waves)))
 		return
 	}
 	for _, w := range r.Waves {
-		if w.Planned == 0 {
+		if unexpected(w) {
 			a.warn(fmt.Sprintf("wave %s matched no instance that can be %s. Are its tags right?%s", report.Line(w.Name), did, lookedFor([]patch.WaveReport{w})))
 		}
 	}

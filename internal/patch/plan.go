@@ -100,7 +100,7 @@ type IndexWave struct {
 	ExpectedMinutes int              `json:"expectedMinutes"`      // typically, with the soak; 0 if there is nothing to do
 	AskScope        string           `json:"askScope"`             // the question that must be answered before it: none, run or wave:<name>
 	AllInstances    bool             `json:"allInstances"`         // the wave's filter names no tag: every instance
-	Filter          string           `json:"filter,omitempty"`     // what was looked for, in words, if nothing is planned
+	Filter          string           `json:"filter,omitempty"`     // what was looked for, in words, if nothing is planned and that is not expected
 	AllowEmpty      bool             `json:"allowEmpty,omitempty"` // that nothing matches is expected
 	FailLimit       int              `json:"failLimit"`            // the wave stops when more instances than these fail
 	AccountsMax     int              `json:"accountsMax"`          // or more accounts than these

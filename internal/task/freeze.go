@@ -142,7 +142,7 @@ func makeIndex(input patch.Input, run patch.RunID, rows map[patch.Target]patch.T
 				})
 			}
 		}
-		if iw.Planned == 0 {
+		if iw.Planned == 0 && (iw.Excluded > 0 || !w.AllowEmpty) {
 			iw.Filter = w.Filters.Text()
 		}
 		iw.Notable = patch.FewNotable(iw.Notable, patch.NotableOfWave)
