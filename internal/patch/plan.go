@@ -58,9 +58,8 @@ type Leaf struct {
 	SnapshotID            string            `json:"snapshotId"`
 	CommandTimeoutSeconds int               `json:"commandTimeoutSeconds"`
 	Concurrency           int               `json:"concurrency"`
-	SlowStart             bool              `json:"slowStart"` // begins with a tenth of its concurrency
 	ErrorLimit            int               `json:"errorLimit"`
-	SlowStart             bool              `json:"slowStart"`
+	SlowStart             bool              `json:"slowStart"` // begins with a tenth of its concurrency
 	OptOutTag             string            `json:"optOutTag"`
 	Filters               *Filters          `json:"filters,omitempty"` // of the wave, unless it names its instances
 	Instances             []PlannedInstance `json:"instances"`         // in the order in which they are sent to

@@ -160,10 +160,8 @@ func TestPlan_refusalIsShort(t *testing.T) {
 // executions are those that go on, by ARN.
 type executions map[string]bool
 
-<<<<<<< HEAD
 func (e executions) Running(_ context.Context, arn string) (bool, error) { return e[arn], nil }
-=======
-func (nobody) Running(context.Context, string) (bool, error) { return false, nil }
 
-func (nobody) Ended(context.Context, string) (string, bool, error) { return "", false, nil }
->>>>>>> b4463cb (internal/cloud: tests of agents, hybrid nodes, regions that are not enabled, and expiry)
+func (e executions) Ended(_ context.Context, arn string) (string, bool, error) {
+	return "", e[arn], nil
+}
