@@ -138,8 +138,8 @@ func (a *app) warnEmpty(r *patch.Report) {
 	}
 	did := map[bool]string{false: "patched", true: "scanned"}[r.Scans()]
 	// A wave that may match nothing does not say what it looked for.
-	unexpected := func(w patch.WaveReport) bool { return w.Planned == 0 && w.Filter != "" }
-	if r.Totals.Planned == 0 && len(r.Waves) > 0 && !slices.ContainsFunc(r.Waves, unexpected) {
+	told := func(w patch.WaveReport) bool { return w.Planned > 0 || w.Filter != "" }
+	if r.Totals.Planned == 0 && len(r.Waves) > 0 && !slices.ContainsFunc(r.Waves, told) {
 		return
 	}
 	if r.Totals.Planned == 0 {
@@ -147,7 +147,7 @@ func (a *app) warnEmpty(r *patch.Report) {
 		return
 	}
 	for _, w := range r.Waves {
-		if unexpected(w) {
+		if w.Planned == 0 && told(w) {
 			a.warn(fmt.Sprintf("wave %s matched no instance that can be %s. Are its tags right?%s", report.Line(w.Name), did, lookedFor([]patch.WaveReport{w})))
 		}
 	}

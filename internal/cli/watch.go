@@ -146,7 +146,11 @@ func (a *app) watch(ctx context.Context, w *watching) error {
 
 // endedBadly is for a run whose report does not say that something is wrong.
 func endedBadly(run string, p hub.Progress, how string) *ExitError {
-	return &ExitError{Code: ExitNotPatched, Err: fmt.Errorf("run %s ended %s, %s: %s", run, p.Status, how, report.Line(cmp.Or(p.Cause, p.Error, "no reason given")))}
+	code := ExitNotPatched
+	if p.Error == string(patch.RunRefused.Err()) {
+		code = ExitInvalid
+	}
+	return &ExitError{Code: code, Err: fmt.Errorf("run %s ended %s, %s: %s", run, p.Status, how, report.Line(cmp.Or(p.Cause, p.Error, "no reason given")))}
 }
 
 func failedOr(err error) error {
