@@ -137,12 +137,17 @@ func (a *app) warnEmpty(r *patch.Report) {
 		return
 	}
 	did := map[bool]string{false: "patched", true: "scanned"}[r.Scans()]
+	// A wave that may match nothing does not say what it looked for.
+	told := func(w patch.WaveReport) bool { return w.Planned > 0 || w.Filter != "" }
+	if r.Totals.Planned == 0 && len(r.Waves) > 0 && !slices.ContainsFunc(r.Waves, told) {
+		return
+	}
 	if r.Totals.Planned == 0 {
 		a.warn(fmt.Sprintf("no instance was matched that can be %s: NOTHING WAS %s. Are the tags right?%s", did, strings.ToUpper(did), lookedFor(r.Waves)))
 		return
 	}
 	for _, w := range r.Waves {
-		if w.Planned == 0 {
+		if w.Planned == 0 && told(w) {
 			a.warn(fmt.Sprintf("wave %s matched no instance that can be %s. Are its tags right?%s", report.Line(w.Name), did, lookedFor([]patch.WaveReport{w})))
 		}
 	}

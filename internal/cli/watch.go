@@ -146,7 +146,11 @@ func (a *app) watch(ctx context.Context, w *watching) error {
 
 // endedBadly is for a run whose report does not say that something is wrong.
 func endedBadly(run string, p hub.Progress, how string) *ExitError {
-	return &ExitError{Code: ExitNotPatched, Err: fmt.Errorf("run %s ended %s, %s: %s", run, p.Status, how, report.Line(cmp.Or(p.Cause, p.Error, "no reason given")))}
+	code := ExitNotPatched
+	if p.Error == string(patch.RunRefused.Err()) {
+		code = ExitInvalid
+	}
+	return &ExitError{Code: code, Err: fmt.Errorf("run %s ended %s, %s: %s", run, p.Status, how, report.Line(cmp.Or(p.Cause, p.Error, "no reason given")))}
 }
 
 func failedOr(err error) error {
@@ -249,6 +253,18 @@ func look(ctx context.Context, w *watching, f *hub.Follower, v view, now func() 
 	return nil
 }
 
+// reportedItself tells whether an execution failed with the status of its run,
+// which it does when its report is written. A hub of an older release ends every
+// one with the same error.
+func reportedItself(failure string) bool {
+	for _, s := range []patch.RunStatus{patch.RunRefused, patch.RunFailed, patch.RunAborted, patch.RunRejected, patch.RunExpired, patch.RunStopped} {
+		if failure == string(s.Err()) {
+			return true
+		}
+	}
+	return failure == "Patch.RunFailed"
+}
+
 // waitForReport fetches the report of a run that has ended. A run that ended by
 // itself wrote it before; one that was stopped gets it soon after. nil: there is none.
 func (a *app) waitForReport(ctx context.Context, w *watching, p hub.Progress) (*patch.Report, error) {
@@ -257,7 +273,7 @@ func (a *app) waitForReport(ctx context.Context, w *watching, p hub.Progress) (*
 		return nil, nil
 	}
 	tries := reportTries
-	if p.Status == "SUCCEEDED" || p.Error == "Patch.RunFailed" {
+	if p.Status == "SUCCEEDED" || reportedItself(p.Error) {
 		tries = 1
 	}
 	for n := 1; ; n++ {

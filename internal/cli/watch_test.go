@@ -88,7 +88,7 @@ func TestWatch(t *testing.T) {
 	older := reported(t, 2, func(r *patch.Report) {
 		r.Started, r.Ended = at("00:00").AddDate(0, -4, 0), at("01:00").AddDate(0, -4, 0)
 	})
-	failed := hub.Event{Type: "ExecutionFailed", Error: "Patch.RunFailed", Cause: "Rejected: see the report"}
+	failed := hub.Event{Type: "ExecutionFailed", Error: "Patch.Rejected", Cause: "Rejected: see the report"}
 	begun := story(t, submitted, succeeded())[:5]
 	tests := []struct {
 		name  string
@@ -111,10 +111,10 @@ func TestWatch(t *testing.T) {
 		})}},
 		{name: "watch-timeout", args: "watch october --timeout 5m", hub: anAccount{looks: begun}},
 		{name: "watch-refused-input", args: "watch october --progress quiet", hub: anAccount{looks: [][]hub.Event{{
-			{ID: 1, At: at("00:00"), Type: "ExecutionStarted"}, {ID: 2, At: at("00:00"), Type: "ExecutionFailed", Error: "Patch.RunFailed", Cause: "Failed: waves: missing"},
+			{ID: 1, At: at("00:00"), Type: "ExecutionStarted"}, {ID: 2, At: at("00:00"), Type: "ExecutionFailed", Error: "Patch.Refused", Cause: "Refused: waves: missing"},
 		}}}},
 		{name: "watch-older-report", args: "watch october --progress quiet --bucket data", hub: anAccount{reports: older, looks: [][]hub.Event{{
-			{ID: 1, At: at("00:00"), Type: "ExecutionStarted"}, {ID: 2, At: at("00:00"), Type: "ExecutionFailed", Error: "Patch.RunFailed", Cause: "Failed: a run of the name october started at 2026-08-01T00:00:00Z"},
+			{ID: 1, At: at("00:00"), Type: "ExecutionStarted"}, {ID: 2, At: at("00:00"), Type: "ExecutionFailed", Error: "Patch.Refused", Cause: "Patch.InvalidInput: a run of the name october started at 2026-08-01T00:00:00Z"},
 		}}}},
 		{name: "watch-older-report-json", args: "watch october --progress quiet --format json", hub: anAccount{looks: story(t, submitted, hub.Event{Type: "ExecutionAborted"}), reports: older}},
 		{name: "watch-nothing-seen", args: "watch october --timeout 5m", hub: anAccount{looks: [][]hub.Event{{}}}},

@@ -73,7 +73,7 @@ func (s *Spoke) instances(ctx context.Context, filters []types.Filter) ([]task.M
 	for range maxEC2Pages {
 		out, err := s.clients.EC2.DescribeInstances(ctx, &ec2.DescribeInstancesInput{Filters: filters, MaxResults: aws.Int32(instancePage), NextToken: next})
 		if err != nil {
-			return nil, wrap(err, "list instances")
+			return nil, s.explained(wrap(err, "list instances"))
 		}
 		for _, r := range out.Reservations {
 			for _, i := range r.Instances {
@@ -87,8 +87,19 @@ func (s *Spoke) instances(ctx context.Context, filters []types.Filter) ([]task.M
 	return nil, fmt.Errorf("list instances: %w: more than %d pages", patch.ErrInternal, maxEC2Pages)
 }
 
+// explained says of an error whether it is the region that is not enabled.
+func (s *Spoke) explained(err error) error {
+	if err == nil || !notEnabled(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, patch.ErrRegionDisabled)
+}
+
 func machine(i types.Instance) task.Machine {
-	m := task.Machine{ID: patch.InstanceID(aws.ToString(i.InstanceId)), Windows: i.Platform == types.PlatformValuesWindows, Tags: map[string]string{}}
+	m := task.Machine{
+		ID: patch.InstanceID(aws.ToString(i.InstanceId)), Windows: i.Platform == types.PlatformValuesWindows,
+		Address: aws.ToString(i.PrivateIpAddress), Tags: map[string]string{},
+	}
 	if i.State != nil {
 		m.State = string(i.State.Name)
 	}

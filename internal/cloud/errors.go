@@ -44,6 +44,17 @@ func kindOf(err error) patch.Kind {
 	return ""
 }
 
+// notEnabled tells whether the account has not enabled the region that was asked:
+// a session that STS gave a moment ago is one that the region does not know.
+// Source: IAM User Guide, managing STS in a region; EC2 error codes, read 2026-11.
+func notEnabled(err error) bool {
+	switch code(err) {
+	case "InvalidClientTokenId", "OptInRequired", "UnrecognizedClientException", "AuthFailure", "RegionDisabledException":
+		return true
+	}
+	return false
+}
+
 // wrap names what was tried and gives the error its kind.
 func wrap(err error, format string, args ...any) error {
 	if err == nil {

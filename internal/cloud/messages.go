@@ -104,16 +104,22 @@ func (w *StepFunctions) Release(ctx context.Context, token string, output []byte
 	return false, wrap(err, "answer the waiting task")
 }
 
-// Running tells whether an execution goes on. Step Functions forgets executions
-// 90 days after they ended; what it does not know does not run.
+// Running tells whether an execution goes on. What is not known does not run.
 func (w *StepFunctions) Running(ctx context.Context, executionARN string) (bool, error) {
+	_, running, err := w.Ended(ctx, executionARN)
+	return running, err
+}
+
+// Ended tells how an execution ended. Step Functions forgets executions 90 days
+// after they ended; the status of one that it does not know is empty.
+func (w *StepFunctions) Ended(ctx context.Context, executionARN string) (status string, running bool, err error) {
 	out, err := w.SFN.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &executionARN})
 	var missing *sfntypes.ExecutionDoesNotExist
 	if errors.As(err, &missing) {
-		return false, nil
+		return "", false, nil
 	}
 	if err != nil {
-		return false, wrap(err, "read execution %s", executionARN)
+		return "", false, wrap(err, "read execution %s", executionARN)
 	}
-	return out.Status == sfntypes.ExecutionStatusRunning || out.Status == sfntypes.ExecutionStatusPendingRedrive, nil
+	return string(out.Status), out.Status == sfntypes.ExecutionStatusRunning || out.Status == sfntypes.ExecutionStatusPendingRedrive, nil
 }

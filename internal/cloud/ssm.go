@@ -51,16 +51,51 @@ func (s *Spoke) Agents(ctx context.Context, ids []patch.InstanceID) (map[patch.I
 	return all, nil
 }
 
+// Hybrids lists the nodes that are registered by an activation.
+func (s *Spoke) Hybrids(ctx context.Context) (map[patch.InstanceID]task.Agent, error) {
+	all := map[patch.InstanceID]task.Agent{}
+	filters := []types.InstanceInformationStringFilter{{Key: aws.String("ResourceType"), Values: []string{string(types.ResourceTypeManagedInstance)}}}
+	return all, s.agents(ctx, filters, all)
+}
+
+// tagValues is how many values one filter of managed instances takes.
+// Source: SSM DescribeInstanceInformation, read 2026-11.
+const tagValues = 100
+
+// Tagged lists the nodes that have one of the values under every key. Each key is
+// asked for by itself: SSM does not say that filters by tag can be combined.
+func (s *Spoke) Tagged(ctx context.Context, tags map[string][]string) (map[patch.InstanceID]bool, error) {
+	var all map[patch.InstanceID]bool
+	for _, key := range task.SortedKeys(tags) {
+		found := map[patch.InstanceID]task.Agent{}
+		for values := range slices.Chunk(tags[key], tagValues) {
+			filters := []types.InstanceInformationStringFilter{{Key: aws.String("tag:" + key), Values: values}}
+			if err := s.agents(ctx, filters, found); err != nil {
+				return nil, err
+			}
+		}
+		both := map[patch.InstanceID]bool{}
+		for id := range found {
+			if all == nil || all[id] {
+				both[id] = true
+			}
+		}
+		all = both
+	}
+	return all, nil
+}
+
 func (s *Spoke) agents(ctx context.Context, filters []types.InstanceInformationStringFilter, into map[patch.InstanceID]task.Agent) error {
 	var next *string
 	for range maxSSMPages {
 		out, err := s.clients.SSM.DescribeInstanceInformation(ctx, &ssm.DescribeInstanceInformationInput{Filters: filters, MaxResults: aws.Int32(ssmPage), NextToken: next})
 		if err != nil {
-			return wrap(err, "list managed instances")
+			return s.explained(wrap(err, "list managed instances"))
 		}
 		for _, i := range out.InstanceInformationList {
 			into[patch.InstanceID(aws.ToString(i.InstanceId))] = task.Agent{
-				Platform: patch.Platform(i.PlatformType), Version: aws.ToString(i.AgentVersion),
+				Platform: patch.Platform(i.PlatformType), System: aws.ToString(i.PlatformName), Release: aws.ToString(i.PlatformVersion),
+				Version: aws.ToString(i.AgentVersion), Address: aws.ToString(i.IPAddress), Name: aws.ToString(i.ComputerName),
 				Online: i.PingStatus == types.PingStatusOnline, LastPing: aws.ToTime(i.LastPingDateTime),
 			}
 		}

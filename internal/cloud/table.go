@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
@@ -29,6 +31,24 @@ type Table struct {
 	DynamoDB DynamoDB
 	State    string // the names of the tables
 	Audit    string
+	Now      task.Clock
+}
+
+const (
+	// expiresField is the field after whose time DynamoDB removes a row. The template names it too.
+	expiresField = "expires"
+	// keepRows is how long the rows of a run stay after they were last written: a
+	// year and a month. The longest run takes 30 days, and its report stays in the bucket.
+	keepRows = 400 * 24 * time.Hour
+)
+
+// expiry is when a row may be removed: one of a run or of its questions. A lease
+// must outlive every run, for its fence only grows; an audit line is never removed.
+func (t *Table) expiry(k patch.Key) (at types.AttributeValue, ok bool) {
+	if !strings.HasPrefix(k.PK, "RUN#") && !strings.HasPrefix(k.PK, "APPROVAL#") {
+		return nil, false
+	}
+	return number(int(t.Now().Add(keepRows).Unix())), true
 }
 
 type item = map[string]types.AttributeValue
@@ -181,6 +201,9 @@ func (t *Table) action(w task.Write) (types.TransactWriteItem, error) {
 	if err != nil {
 		return types.TransactWriteItem{}, err
 	}
+	if at, ok := t.expiry(w.Key); ok && w.How != task.Audit {
+		it[expiresField] = at
+	}
 	put := &types.Put{TableName: &t.State, Item: it}
 	switch w.How {
 	case task.Audit:
@@ -222,6 +245,10 @@ func (t *Table) add(w task.Write) types.TransactWriteItem {
 		expression += " #n" + n + " :v" + n
 		u.ExpressionAttributeNames["#n"+n] = name
 		u.ExpressionAttributeValues[":v"+n] = number(w.Add[name])
+	}
+	if at, ok := t.expiry(w.Key); ok {
+		expression += " SET #e = :e"
+		u.ExpressionAttributeNames["#e"], u.ExpressionAttributeValues[":e"] = expiresField, at
 	}
 	u.UpdateExpression = &expression
 	return types.TransactWriteItem{Update: u}

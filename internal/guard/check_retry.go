@@ -115,7 +115,7 @@ func outside() []string {
 func raised() []string {
 	var out []string
 	for _, kind := range []patch.Kind{patch.ErrThrottled, patch.ErrUnavailable, patch.ErrConflict, patch.ErrInvalidInput, patch.ErrRefused,
-		patch.ErrAccessDenied, patch.ErrTampered, patch.ErrInternal, patch.ErrWaveStopped, patch.ErrRunFailed} {
+		patch.ErrAccessDenied, patch.ErrTampered, patch.ErrInternal, patch.ErrWaveStopped} {
 		out = append(out, string(kind))
 	}
 	return out

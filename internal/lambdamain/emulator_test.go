@@ -90,7 +90,7 @@ type stored struct {
 
 func (e emulator) table(t *testing.T) *cloud.Table {
 	t.Helper()
-	table := &cloud.Table{DynamoDB: e.clients.DynamoDB, State: e.name + "-state", Audit: e.name + "-audit"}
+	table := &cloud.Table{DynamoDB: e.clients.DynamoDB, Now: time.Now, State: e.name + "-state", Audit: e.name + "-audit"}
 	db := dynamodb.NewFromConfig(e.cfg)
 	for _, name := range []string{table.State, table.Audit} {
 		_, err := db.CreateTable(t.Context(), &dynamodb.CreateTableInput{

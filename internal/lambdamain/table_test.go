@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -54,7 +55,7 @@ func tableAt(t *testing.T, server *httptest.Server) *cloud.Table {
 	}
 	clients, err := AWS(t.Context())
 	require.NoError(t, err)
-	return &cloud.Table{DynamoDB: clients.DynamoDB, State: "state", Audit: "audit"}
+	return &cloud.Table{DynamoDB: clients.DynamoDB, Now: time.Now, State: "state", Audit: "audit"}
 }
 
 // TestTable_Contention cancels a transaction once. One that met another is tried

@@ -23,6 +23,8 @@ const (
 	ErrRefused Kind = "Patch.Refused"
 	// ErrAccessDenied means that a role may not do what it must. Retrying does not help; an administrator acts. Fatal where a task lets it out.
 	ErrAccessDenied Kind = "Patch.AccessDenied"
+	// ErrRegionDisabled means that the account has not enabled the region: nobody's role may do anything there. It comes with ErrAccessDenied, which it explains, and never leaves a task by itself.
+	ErrRegionDisabled Kind = "Patch.RegionDisabled"
 	// ErrInvalidInstance means that SSM refused a whole command because of one of its instances. Nothing was sent. It never leaves the send task.
 	ErrInvalidInstance Kind = "Patch.InvalidInstance"
 	// ErrRefusedCommand means that SSM refused a command for any other reason of ours. Nothing was sent. It never leaves the send task.
@@ -33,14 +35,13 @@ const (
 	ErrInternal Kind = "Patch.Internal"
 )
 
-// The errors with which the state machine itself ends a wave or a run.
+// The errors with which the state machine itself ends a wave. A run that is not
+// good ends with that of its status, after its report was written: RunStatus.Err.
 const (
 	// ErrWaveStopped ends a wave whose verdict forbids the next one.
 	ErrWaveStopped Kind = "Patch.WaveStopped"
 	// ErrWaveFailed ends a wave that could not be asked about or judged. The map catches it with everything else; fatal.
 	ErrWaveFailed Kind = "Patch.WaveFailed"
-	// ErrRunFailed ends a run that is not good, after its report was written.
-	ErrRunFailed Kind = "Patch.RunFailed"
 )
 
 // KindOf is the first kind in err's tree, ErrInternal if there is none.

@@ -23,7 +23,10 @@ const (
 	Offline   Outcome = "Offline"
 	Unmanaged Outcome = "Unmanaged"
 	Excluded  Outcome = "Excluded"
-	Newcomer  Outcome = "Newcomer"
+	// Hybrid is a node that Systems Manager knows by an activation and not as an EC2
+	// instance: a machine outside of EC2, or an EC2 instance that was registered as one.
+	Hybrid   Outcome = "Hybrid"
+	Newcomer Outcome = "Newcomer"
 )
 
 // Outcomes lists every outcome of a planned instance, best first. Tables and
@@ -99,6 +102,19 @@ const (
 	// RunPlanned is a run that was to end with its plan.
 	RunPlanned RunStatus = "Planned"
 )
+
+// Good tells whether the execution of a run that ended so succeeds.
+func (s RunStatus) Good() bool {
+	return s == RunPlanned || s == RunSucceeded || s == RunCompleted || s == RunIncomplete
+}
+
+// Err is the error with which an execution fails whose run ended so, empty if it succeeds.
+func (s RunStatus) Err() Kind {
+	if s.Good() {
+		return ""
+	}
+	return Kind("Patch." + string(s))
+}
 
 // Verdict is the judgement on a wave.
 type Verdict string

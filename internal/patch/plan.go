@@ -59,10 +59,10 @@ type Leaf struct {
 	CommandTimeoutSeconds int               `json:"commandTimeoutSeconds"`
 	Concurrency           int               `json:"concurrency"`
 	ErrorLimit            int               `json:"errorLimit"`
-	SlowStart             bool              `json:"slowStart"`
+	SlowStart             bool              `json:"slowStart"` // begins with a tenth of its concurrency
 	OptOutTag             string            `json:"optOutTag"`
 	Filters               *Filters          `json:"filters,omitempty"` // of the wave, unless it names its instances
-	Instances             []PlannedInstance `json:"instances"`
+	Instances             []PlannedInstance `json:"instances"`         // in the order in which they are sent to
 }
 
 // ExclusionTag is the tag with which an owner takes an instance out of every
@@ -93,18 +93,24 @@ type IndexWave struct {
 	Planned         int              `json:"planned"`
 	Excluded        int              `json:"excluded"`
 	Platforms       map[Platform]int `json:"platforms"`
-	New             int              `json:"new"`              // not in the plan of the previous run
-	Vanished        int              `json:"vanished"`         // in the plan of the previous run only
-	Impaired        int              `json:"impaired"`         // EC2's status checks fail already
-	ExpectedMinutes int              `json:"expectedMinutes"`  // typically, with the soak; 0 if there is nothing to do
-	AskScope        string           `json:"askScope"`         // the question that must be answered before it: none, run or wave:<name>
-	AllInstances    bool             `json:"allInstances"`     // the wave's filter names no tag: every instance
-	Filter          string           `json:"filter,omitempty"` // what was looked for, in words, if nothing is planned
-	FailLimit       int              `json:"failLimit"`        // the wave stops when more instances than these fail
-	AccountsMax     int              `json:"accountsMax"`      // or more accounts than these
+	New             int              `json:"new"`                  // not in the plan of the previous run
+	Vanished        int              `json:"vanished"`             // in the plan of the previous run only
+	Impaired        int              `json:"impaired"`             // EC2's status checks fail already
+	ExpectedMinutes int              `json:"expectedMinutes"`      // typically, with the soak; 0 if there is nothing to do
+	AskScope        string           `json:"askScope"`             // the question that must be answered before it: none, run or wave:<name>
+	AllInstances    bool             `json:"allInstances"`         // the wave's filter names no tag: every instance
+	Filter          string           `json:"filter,omitempty"`     // what was looked for, in words, if nothing is planned and that is not expected
+	AllowEmpty      bool             `json:"allowEmpty,omitempty"` // that nothing matches is expected
+	FailLimit       int              `json:"failLimit"`            // the wave stops when more instances than these fail
+	AccountsMax     int              `json:"accountsMax"`          // or more accounts than these
 	Notable         []Notable        `json:"notable,omitempty"`
 	Targets         []IndexTarget    `json:"targets"`
 }
+
+// Empty tells whether the wave matched nothing at all, which mostly is a tag that
+// was mistyped, and the input does not allow it. Whatever is outside of the plan
+// for a reason was matched.
+func (w IndexWave) Empty() bool { return w.Planned+w.Excluded == 0 && !w.AllowEmpty }
 
 // IndexTarget is one target of the frozen plan.
 type IndexTarget struct {

@@ -100,11 +100,11 @@ func TestLeaf_everyFieldIsInTheDigest(t *testing.T) {
 	require.NoError(t, json.Unmarshal(data, &fields))
 	for _, name := range []string{
 		"run", "wave", "account", "region", "document", "operation", "rebootOption", "snapshotId",
-		"commandTimeoutSeconds", "concurrency", "errorLimit", "optOutTag", "instances",
+		"commandTimeoutSeconds", "concurrency", "errorLimit", "slowStart", "optOutTag", "instances",
 	} {
 		assert.Contains(t, fields, name)
 	}
-	assert.Len(t, fields, 13)
+	assert.Len(t, fields, 14)
 }
 
 func target() patch.Target {

@@ -49,6 +49,7 @@ type WaveReport struct {
 	Planned   int             `json:"planned"`
 	Filter    string          `json:"filter,omitempty"`    // what was looked for, in words, if nothing is planned
 	Unmatched []AccountID     `json:"unmatched,omitempty"` // accounts that were reached and in which nothing was matched
+	Empty     bool            `json:"empty,omitempty"`     // the wave matched nothing, and the input does not allow that
 	Outcomes  map[Outcome]int `json:"outcomes"`
 	Accounts  []AccountReport `json:"accounts"`
 }
@@ -73,21 +74,23 @@ type Totals struct {
 
 // InstanceReport is how one planned instance ended.
 type InstanceReport struct {
-	InstanceID InstanceID  `json:"instanceId"`
-	Account    AccountID   `json:"account"`
-	Region     Region      `json:"region"`
-	Wave       string      `json:"wave"`
-	Platform   Platform    `json:"platform"`
-	Name       string      `json:"name,omitempty"`
-	Outcome    Outcome     `json:"outcome"`
-	Reason     string      `json:"reason,omitempty"`
-	Detail     string      `json:"detail,omitempty"` // more about the reason, in words
-	Warning    string      `json:"warning,omitempty"`
-	CommandID  CommandID   `json:"commandId,omitempty"`
-	Status     string      `json:"status,omitempty"` // SSM's detailed status of the invocation
-	Before     *PatchState `json:"before,omitempty"`
-	After      *PatchState `json:"after,omitempty"`
-	Output     string      `json:"output,omitempty"`
+	InstanceID InstanceID `json:"instanceId"`
+	Account    AccountID  `json:"account"`
+	Region     Region     `json:"region"`
+	Wave       string     `json:"wave"`
+	Platform   Platform   `json:"platform"`
+	Name       string     `json:"name,omitempty"`
+	Outcome    Outcome    `json:"outcome"`
+	Reason     string     `json:"reason,omitempty"`
+	Detail     string     `json:"detail,omitempty"` // more about the reason, in words
+	Warning    string     `json:"warning,omitempty"`
+	CommandID  CommandID  `json:"commandId,omitempty"`
+	// TookSeconds is how long its command was at work there, 0 where nobody knows.
+	TookSeconds int         `json:"tookSeconds,omitempty"`
+	Status      string      `json:"status,omitempty"` // SSM's detailed status of the invocation
+	Before      *PatchState `json:"before,omitempty"`
+	After       *PatchState `json:"after,omitempty"`
+	Output      string      `json:"output,omitempty"`
 }
 
 // ExcludedInstance matched a wave's filters and is not in the plan.

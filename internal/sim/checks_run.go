@@ -79,8 +79,8 @@ func (r *runFacts) operation(w *waveFacts) (patch.Operation, patch.RebootOption)
 // loadPlan reads the plan as people saw it: once, when somebody decides on it,
 // and at the first send where nobody is asked.
 func (c *checks) loadPlan(r *runFacts) {
-	if r.loaded {
-		return
+	if r.loaded || !c.tables.frozen[string(r.id)] {
+		return // leaves of a plan that was refused, or never frozen, are no plan
 	}
 	for _, w := range r.waves {
 		for _, a := range w.input.Accounts {

@@ -28,6 +28,7 @@ type tables struct {
 	tokens    map[string]string          // task token to approval
 	open      map[string]bool            // runs in the list of open ones
 	status    map[string]string          // of runs
+	frozen    map[string]bool            // runs whose plan is sealed
 	verified  map[string]string          // the hash of a verified target's result, by run and place in the table
 	codes     map[string]string          // what a person types, by approval
 	accepted  map[string]time.Time       // transactions, by token
@@ -72,7 +73,7 @@ func newTables() tables {
 	return tables{
 		chains: map[string]chainEnd{}, heads: map[string]chainEnd{}, audited: map[string]bool{}, leases: map[string]leaseRow{},
 		intents: map[string]*intentRow{}, byKey: map[string]*intentRow{}, approvals: map[string]map[string]bool{},
-		accepted: map[string]time.Time{}, codes: map[string]string{}, states: map[string]string{}, tokens: map[string]string{}, open: map[string]bool{}, status: map[string]string{},
+		accepted: map[string]time.Time{}, codes: map[string]string{}, states: map[string]string{}, tokens: map[string]string{}, open: map[string]bool{}, status: map[string]string{}, frozen: map[string]bool{},
 		verified: map[string]string{},
 	}
 }
@@ -155,6 +156,7 @@ func (c *checks) put(table, condition string, row item) {
 		c.decision(rest, row)
 	case kind == "RUN" && sk == "META":
 		c.tables.status[rest] = attribute(row, "runStatus")
+		c.tables.frozen[rest] = attribute(row, "digest") != ""
 	case kind == "RUN" && sk == "ABORT":
 		c.abort(rest, boolean(row, "cancelInFlight"))
 	case kind == "RUN" && strings.HasPrefix(sk, "SEND#"):

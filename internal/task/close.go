@@ -64,17 +64,33 @@ func (v *Verify) goesOn(ctx context.Context, run patch.RunRow) (bool, error) {
 // markEnded makes it durable that the run goes on no more, before anything is
 // folded: from here on every sender refuses.
 func (v *Verify) markEnded(ctx context.Context, run *patch.RunRow, status string) error {
+	if status == missed && run.ExecutionARN != "" {
+		var err error
+		if status, _, err = v.Runs.Ended(ctx, run.ExecutionARN); err != nil {
+			return err
+		}
+	}
 	was := run.Version
 	run.Version++
-	run.Status, run.StatusReason = patch.RunFailed, "the execution ended "+status
-	if status == "ABORTED" {
-		run.Status, run.StatusReason = patch.RunAborted, "the execution was stopped by hand"
-	}
+	run.Status, run.StatusReason = endedStatus(status)
 	entry, head := run.Audit.Append(patch.RunChain(run.Run), "close", "RunClosing", run.StatusReason, v.Now())
 	run.Audit = head
 	return v.Table.Write(ctx,
 		Write{How: Audit, Key: entry.Key(), Item: entry},
 		Write{How: Replace, Key: patch.RunKey(run.Run), Item: *run, Was: was})
+}
+
+// endedStatus says how a run ended whose execution ended so without a report of its own.
+func endedStatus(execution string) (patch.RunStatus, string) {
+	switch execution {
+	case "ABORTED":
+		return patch.RunAborted, "the execution was stopped by hand"
+	case "TIMED_OUT":
+		return patch.RunFailed, "the execution took longer than an execution may"
+	case "", missed:
+		return patch.RunFailed, "the execution ended, and nobody knows how: Step Functions keeps executions for 90 days"
+	}
+	return patch.RunFailed, "the execution ended " + execution
 }
 
 // abandon cancels what is at work and releases the leases of every target that

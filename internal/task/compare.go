@@ -3,20 +3,30 @@ package task
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"ec2patch/internal/patch"
 )
 
 // compare tells what has changed since the previous run of the same waves: what
-// is new in the plan, and what is matched no more.
+// is new in the plan, and what is matched no more. It leaves the plan in the order
+// of sending.
 func (v *Inventory) compare(ctx context.Context, previous patch.RunID, at patch.Target, input patch.Input, inv *patch.Inventory) error {
+	took := map[patch.InstanceID]time.Duration{}
+	defer func() { order(inv.Planned, took) }()
 	if previous == "" {
 		return nil
 	}
 	for _, w := range wavesOf(input, at) {
-		leaf, ok, err := v.formerLeaf(ctx, patch.Target{Run: previous, Wave: w.Name, Account: at.Account, Region: at.Region})
+		former := patch.Target{Run: previous, Wave: w.Name, Account: at.Account, Region: at.Region}
+		leaf, ok, err := v.formerLeaf(ctx, former)
 		if err != nil {
 			return err
+		}
+		if leaf.Operation == w.SSM.Operation {
+			if err := v.formerTook(ctx, former, w, took); err != nil {
+				return err
+			}
 		}
 		was := map[patch.InstanceID]bool{}
 		for _, p := range leaf.Instances {
@@ -137,15 +147,7 @@ func (v *Inventory) resume(ctx context.Context, at patch.Target, input patch.Inp
 // one asks for: a reboot that was put off then may be due now.
 func (v *Inventory) formerGood(ctx context.Context, t patch.Target, reboot patch.RebootOption) (map[patch.InstanceID]patch.Outcome, error) {
 	good := map[patch.InstanceID]patch.Outcome{}
-	var row patch.TargetRow
-	if err := v.Table.Load(ctx, &Row{Key: patch.TargetKey(t), Into: &row}); err != nil || row.ResultHash == "" {
-		return good, err
-	}
-	data, found, err := fetchProven(ctx, v.Objects, t, row.ResultHash)
-	if err != nil || !found {
-		return good, err // nobody knows: what the machines show now decides
-	}
-	result, err := decodeResult(data)
+	result, err := v.formerResult(ctx, t) // nobody knows without one: what the machines show now decides
 	if err != nil {
 		return nil, err
 	}

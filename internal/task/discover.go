@@ -3,6 +3,7 @@ package task
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -41,6 +42,8 @@ func (v *Inventory) discover(ctx context.Context, in InventoryInput) (DiscoverOu
 	}
 	switch {
 	case err == nil:
+	case errors.Is(err, patch.ErrRegionDisabled):
+		found = patch.Inventory{Unreachable: fmt.Sprintf("region %s is not enabled in account %s: enable it there, or take it out of the wave", at.Region, at.Account)}
 	case patch.KindOf(err) == patch.ErrAccessDenied:
 		found = patch.Inventory{Unreachable: err.Error()}
 	default:
@@ -77,8 +80,15 @@ func (v *Inventory) look(ctx context.Context, at patch.Target, input patch.Input
 	if err != nil {
 		return inv, err
 	}
+	nodes, err := spoke.Hybrids(ctx)
+	if err != nil {
+		return inv, err
+	}
 	for _, m := range matches {
-		classify(&inv, at, m, agents)
+		classify(&inv, at, m, agents, nodes)
+	}
+	if err := v.hybrids(ctx, spoke, at, waves, nodes, &inv); err != nil {
+		return inv, err
 	}
 	if err := v.describe(ctx, spoke, &inv); err != nil {
 		return inv, err
@@ -163,9 +173,10 @@ func matching(ctx context.Context, spoke Spoke, waves []patch.Wave) ([]match, er
 
 // classify puts one instance into the plan of the first wave that wants it, or
 // says for each wave why it is not there.
-func classify(inv *patch.Inventory, at patch.Target, m match, agents map[patch.InstanceID]Agent) {
+func classify(inv *patch.Inventory, at patch.Target, m match, agents, nodes map[patch.InstanceID]Agent) {
 	agent, managed := agents[m.machine.ID]
 	platform := platformOf(m.machine, agents)
+	node, asHybrid := registeredAs(m.machine, nodes)
 	claimed := ""
 	for _, w := range m.waves {
 		exclude := func(outcome patch.Outcome, reason string) {
@@ -180,10 +191,14 @@ func classify(inv *patch.Inventory, at patch.Target, m match, agents map[patch.I
 			exclude(patch.Excluded, "tag "+patch.ExclusionTag)
 		case m.machine.State != "running":
 			exclude(patch.Offline, "instance is "+m.machine.State)
+		case !managed && asHybrid:
+			exclude(patch.Hybrid, node)
 		case !managed:
 			exclude(patch.Unmanaged, "no SSM agent is registered")
 		case !slices.Contains(w.Filters.Platforms, platform):
 			exclude(patch.Excluded, "platform "+string(platform))
+		case notPatchable(agent) != "":
+			exclude(patch.Excluded, notPatchable(agent))
 		case !agent.Online:
 			exclude(patch.Offline, "the agent's connection is lost")
 		case tooOld(agent.Version):
@@ -332,10 +347,11 @@ func (v *Inventory) row(ctx context.Context, w patch.Wave, t patch.Target, inv p
 	if row.Planned == 0 {
 		return row, nil
 	}
+	leaf.SlowStart = w.SlowStart
 	leaf.Concurrency = w.SSM.MaxConcurrency.Concurrency(row.Planned)
 	leaf.ErrorLimit = w.SSM.MaxErrors.Limit(row.Planned)
 	row.Concurrency, row.ErrorLimit = leaf.Concurrency, leaf.ErrorLimit
-	row.MaxPolls = maxPolls(len(w.Regions))
+	row.MaxPolls = maxPolls
 	data, err := patch.Canonical(leaf)
 	if err != nil {
 		return row, err
@@ -344,11 +360,11 @@ func (v *Inventory) row(ctx context.Context, w patch.Wave, t patch.Target, inv p
 	return row, v.Objects.Store(ctx, patch.LeafObject(t), "application/json", data)
 }
 
-// maxPolls bounds the polls and sends of a target. It keeps an account's
-// execution below half of the 25,000 events that a history may have: a poll costs
-// nine, the account's regions share one history, and verifying needs the rest.
+// maxPolls bounds the polls and sends of a target. Each target has an execution of
+// its own, which it keeps below half of the 25,000 events that a history may have:
+// a poll costs nine, and verifying needs the rest.
 // Source: Step Functions quotas, read 2026-11.
-func maxPolls(regions int) int { return 11000 / max(regions, 1) / 9 }
+const maxPolls = 12_000 / 9
 
 // wavesOf lists the waves that want the account and region.
 func wavesOf(in patch.Input, at patch.Target) []patch.Wave {

@@ -46,7 +46,7 @@ func undiscovered(t *testing.T, waves int) *site {
 }
 
 func (s *site) discover() (task.DiscoverOutput, error) {
-	v := &task.Inventory{Table: s.table, Objects: s.bucket, Spokes: spokesFunc(func() task.Spoke { return matchingSpoke{s.spoke} }), Now: s.clock, Bucket: "data", RegionConcurrency: 4}
+	v := &task.Inventory{Table: s.table, Objects: s.bucket, Spokes: spokesFunc(func() task.Spoke { return matchingSpoke{s.spoke} }), Alarms: s, Now: s.clock, Bucket: "data", RegionConcurrency: 4}
 	out, err := v.Handle(s.t.Context(), task.InventoryInput{Task: "discover", Run: siteRun, Account: s.target.Account, Region: s.target.Region})
 	found, _ := out.(task.DiscoverOutput)
 	return found, err

@@ -82,7 +82,11 @@ func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, 
 		return FreezeOutput{}, err
 	}
 	if row.Digest == "" {
-		if err := v.guard(ctx, &row, index, overGuards(input, rows, index, last)); err != nil {
+		blind, err := v.blindAlarms(ctx, run, input)
+		if err != nil {
+			return FreezeOutput{}, err
+		}
+		if err := v.guard(ctx, &row, index, append(overGuards(input, rows, index, last), blind...)); err != nil {
 			return FreezeOutput{}, err
 		}
 		if err := v.freezeObjects(ctx, index); err != nil {
@@ -104,7 +108,7 @@ func makeIndex(input patch.Input, run patch.RunID, rows map[patch.Target]patch.T
 		iw := patch.IndexWave{
 			Name: w.Name, Operation: w.SSM.Operation, RebootOption: w.SSM.RebootOption,
 			Platforms:    map[patch.Platform]int{},
-			AllInstances: len(w.Filters.Tags) == 0 && len(w.Filters.InstanceIDs) == 0,
+			AllInstances: len(w.Filters.Tags) == 0 && len(w.Filters.InstanceIDs) == 0, AllowEmpty: w.AllowEmpty,
 		}
 		for _, a := range w.Accounts {
 			for _, r := range w.Regions {
@@ -138,7 +142,7 @@ func makeIndex(input patch.Input, run patch.RunID, rows map[patch.Target]patch.T
 				})
 			}
 		}
-		if iw.Planned == 0 {
+		if iw.Planned == 0 && (iw.Excluded > 0 || !w.AllowEmpty) {
 			iw.Filter = w.Filters.Text()
 		}
 		iw.Notable = patch.FewNotable(iw.Notable, patch.NotableOfWave)
@@ -187,7 +191,48 @@ func overShare(input patch.Input, rows map[patch.Target]patch.TargetRow) []strin
 	return why
 }
 
-// guard refuses a plan that is larger than the input allows.
+// blindAlarms lists the alarms of the waves that are not there or that nobody lets
+// us read: found now, and not after a wave was patched that nobody can judge. One
+// that is red by now is no reason: that is what the waves will wait for.
+func (v *Inventory) blindAlarms(ctx context.Context, run patch.RunID, input patch.Input) ([]string, error) {
+	waves := map[string]string{} // the first one that asks for it
+	var arns []string
+	for _, w := range input.Waves {
+		for _, arn := range w.HealthGate.Alarms {
+			if waves[arn] == "" {
+				waves[arn] = w.Name
+				arns = append(arns, arn)
+			}
+		}
+	}
+	if len(arns) == 0 {
+		return nil, nil
+	}
+	states, err := v.Alarms.States(ctx, run, arns)
+	if err != nil {
+		return nil, err
+	}
+	var why []string
+	for _, a := range states {
+		switch a.State {
+		case patch.AlarmMissing:
+			why = append(why, fmt.Sprintf("alarm %s of wave %s does not exist in account %s: create it, or correct healthGate.alarms", a.ARN, waves[a.ARN], accountOf(a.ARN)))
+		case patch.AlarmUnreadable:
+			why = append(why, fmt.Sprintf("alarm %s of wave %s cannot be read in account %s: deploy the spoke stack there, or take it out of healthGate.alarms", a.ARN, waves[a.ARN], accountOf(a.ARN)))
+		}
+	}
+	return why, nil
+}
+
+// accountOf is the account in an ARN.
+func accountOf(arn string) string {
+	if parts := strings.Split(arn, ":"); len(parts) > 4 {
+		return parts[4]
+	}
+	return ""
+}
+
+// guard refuses a plan that is larger than the input allows, or that cannot be judged.
 func (v *Inventory) guard(ctx context.Context, row *patch.RunRow, x patch.Index, why []string) error {
 	if len(why) == 0 {
 		return nil
@@ -202,7 +247,7 @@ func (v *Inventory) guard(ctx context.Context, row *patch.RunRow, x patch.Index,
 	}
 	reason := strings.Join(why, "; ")
 	was := row.Version
-	row.Status, row.StatusReason = patch.RunFailed, reason
+	row.Status, row.StatusReason = patch.RunRefused, reason
 	row.Version++
 	entry, head := row.Audit.Append(patch.RunChain(x.Run), "freeze", "PlanRefused", reason, v.Now())
 	row.Audit = head

@@ -28,7 +28,7 @@ func discovered(t *testing.T, more string) *site {
 }
 
 func (s *site) freeze() (task.FreezeOutput, error) {
-	v := &task.Inventory{Table: s.table, Objects: s.bucket, Spokes: s, Now: s.clock, Bucket: "data", RegionConcurrency: 4}
+	v := &task.Inventory{Table: s.table, Objects: s.bucket, Spokes: s, Alarms: s, Now: s.clock, Bucket: "data", RegionConcurrency: 4}
 	out, err := v.Handle(s.t.Context(), task.InventoryInput{Task: "freeze", Run: siteRun})
 	frozen, _ := out.(task.FreezeOutput)
 	return frozen, err
@@ -63,7 +63,7 @@ func TestFreeze_guards(t *testing.T) {
 			}
 			assert.Equal(t, patch.ErrRefused, patch.KindOf(err))
 			assert.ErrorContains(t, err, test.why)
-			assert.Equal(t, patch.RunFailed, s.run().Status)
+			assert.Equal(t, patch.RunRefused, s.run().Status)
 			assert.Contains(t, s.run().StatusReason, test.why)
 			assert.Empty(t, s.run().Digest)
 			assert.NotContains(t, s.bucket.localObjects, patch.IndexObject(siteRun), "nothing is frozen")

@@ -14,6 +14,7 @@ type Inventory struct {
 	Table    Table
 	Objects  Objects
 	Spokes   Spokes
+	Alarms   Alarms
 	Runs     Runs
 	Units    Organization // nil where the hub was given no role to read the organization
 	Now      Clock

@@ -144,6 +144,9 @@ func describeWave(w patch.IndexWave) string {
 		b.WriteString("; typically " + minutesText(w.ExpectedMinutes))
 	}
 	b.WriteString("\n")
+	if w.Empty() {
+		b.WriteString("  WARNING: nothing was matched. Are its tags right? Looked for: " + clean(w.Filter) + "\n")
+	}
 	if w.AllInstances {
 		b.WriteString("  the filter names no tag: every instance\n")
 	}
@@ -239,6 +242,9 @@ func noticeMail(r *patch.Report) (subject, body string) {
 			}
 		}
 		b.WriteString("\n")
+		if w.Empty {
+			b.WriteString("  WARNING: nothing was matched. Are its tags right? Looked for: " + clean(w.Filter) + "\n")
+		}
 	}
 	if n := len(r.Unreachable); n > 0 {
 		fmt.Fprintf(&b, "%d account-regions could not be reached\n", n)

@@ -204,7 +204,7 @@ func (v *Inventory) refuseInput(ctx context.Context, in InventoryInput, problem 
 		problem = errors.New(all.Summary(maxRefusal))
 	}
 	row := patch.RunRow{
-		Run: in.Run, Status: patch.RunFailed, StatusReason: problem.Error(), ExecutionARN: in.ExecutionARN, Started: in.StartedAt,
+		Run: in.Run, Status: patch.RunRefused, StatusReason: problem.Error(), ExecutionARN: in.ExecutionARN, Started: in.StartedAt,
 	}
 	entry, head := row.Audit.Append(patch.RunChain(in.Run), "plan", "InputRefused", problem.Error(), v.Now())
 	row.Audit = head

@@ -153,7 +153,7 @@ func TestPlan_refusalIsShort(t *testing.T) {
 	assert.Less(t, len(err.Error()), 5000)
 	var run patch.RunRow
 	s.load(patch.RunKey("hostile"), &run)
-	assert.Equal(t, patch.RunFailed, run.Status)
+	assert.Equal(t, patch.RunRefused, run.Status)
 	assert.Less(t, len(run.StatusReason), 5000)
 }
 
@@ -161,3 +161,7 @@ func TestPlan_refusalIsShort(t *testing.T) {
 type executions map[string]bool
 
 func (e executions) Running(_ context.Context, arn string) (bool, error) { return e[arn], nil }
+
+func (e executions) Ended(_ context.Context, arn string) (string, bool, error) {
+	return "", e[arn], nil
+}

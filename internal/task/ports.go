@@ -91,6 +91,7 @@ type Machine struct {
 	ID      patch.InstanceID
 	State   string // pending, running, stopping, stopped, shutting-down, terminated
 	Windows bool
+	Address string // private IPv4 address of its first network interface, empty if it has none
 	Tags    map[string]string
 }
 
@@ -100,12 +101,20 @@ type Checks struct{ Impaired, Settling bool }
 // Agents is SSM's view of instances in one account and region.
 type Agents interface {
 	Agents(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]Agent, error)
+	// Hybrids lists the nodes that are registered by an activation.
+	Hybrids(ctx context.Context) (map[patch.InstanceID]Agent, error)
+	// Tagged lists which nodes a filter's tags select, by the tags that Systems Manager has of them.
+	Tagged(ctx context.Context, tags map[string][]string) (map[patch.InstanceID]bool, error)
 	PatchStates(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]patch.PatchState, error)
 }
 
 // Agent is one managed instance.
 type Agent struct {
 	Platform patch.Platform
+	System   string // the operating system's own name, such as "Amazon Linux"
+	Release  string // its version, as the system says it
+	Address  string // IP address, as the agent tells it
+	Name     string // of the computer
 	Version  string
 	Online   bool
 	LastPing time.Time
@@ -213,6 +222,9 @@ type Waiter interface {
 type Runs interface {
 	// Running tells whether the execution goes on. One that is not known any more does not.
 	Running(ctx context.Context, executionARN string) (bool, error)
+	// Ended tells how an execution ended: FAILED, TIMED_OUT, ABORTED or SUCCEEDED.
+	// The status is empty for one that is not known any more.
+	Ended(ctx context.Context, executionARN string) (status string, running bool, err error)
 }
 
 // Organization tells which accounts AWS Organizations has below a unit.

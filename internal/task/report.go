@@ -13,6 +13,7 @@ import (
 type ReportOutput struct {
 	Next   string          `json:"next"` // report or done
 	Status patch.RunStatus `json:"status"`
+	Error  string          `json:"error"` // with which the execution ends, unless it succeeds
 	Cause  string          `json:"cause"`
 	Cursor int             `json:"cursor"` // the slice to go on with
 }
@@ -32,7 +33,7 @@ func (v *Verify) report(ctx context.Context, in VerifyInput) (ReportOutput, erro
 		return ReportOutput{}, fmt.Errorf("%w: run %s has not ended, its report is written then", patch.ErrInvalidInput, in.Run)
 	case ended && in.Failure.Error == string(patch.ErrInvalidInput):
 		// Another run of this name has ended long ago. Its report is not this one's.
-		return ReportOutput{Next: "done", Status: patch.RunFailed, Cause: short(in.Failure.Error + ": " + in.Failure.Cause)}, nil
+		return ReportOutput{Next: "done", Status: patch.RunRefused, Error: string(patch.RunRefused.Err()), Cause: short(in.Failure.Error + ": " + in.Failure.Cause)}, nil
 	case ended && !rebuild:
 		return f.done(), nil
 	}
@@ -114,7 +115,7 @@ func (f *folder) finishReport(ctx context.Context, slices [][]piece) (ReportOutp
 }
 
 func (f *folder) done() ReportOutput {
-	return ReportOutput{Next: "done", Status: f.run.Status, Cause: short(fmt.Sprintf("%s: %s", f.run.Status, orElse(f.run.StatusReason, "see the report")))}
+	return ReportOutput{Next: "done", Status: f.run.Status, Error: string(f.run.Status.Err()), Cause: short(fmt.Sprintf("%s: %s", f.run.Status, orElse(f.run.StatusReason, "see the report")))}
 }
 
 // giveUp frees what the machine could not bring to an end: no lease outlives

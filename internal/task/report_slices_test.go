@@ -160,7 +160,7 @@ func (f *fleet) run(t testing.TB) (calls int) {
 		out, err := f.call(t, in)
 		require.NoError(t, err)
 		if out.Next == "done" {
-			assert.Equal(t, patch.RunSucceeded, out.Status)
+			assert.True(t, out.Status.Good(), "what the fleet left to do depends on the case: %s", out.Status)
 			return calls
 		}
 		require.Equal(t, "report", out.Next)

@@ -14,12 +14,12 @@ func (f *folder) status(r *patch.Report, doubts string) (patch.RunStatus, string
 		return f.run.Status, f.run.StatusReason
 	case f.abort != nil:
 		return patch.RunAborted, "aborted: " + f.abort.Reason
+	case f.in.Failure.Error == string(patch.ErrInvalidInput), f.in.Failure.Error == string(patch.ErrRefused):
+		return patch.RunRefused, short(f.in.Failure.Cause)
 	case f.in.Failure.Error != "":
 		return patch.RunFailed, short(f.in.Failure.Error + ": " + f.in.Failure.Cause)
-	case f.in.Status == "ABORTED":
-		return patch.RunAborted, "the execution was stopped by hand"
 	case f.in.Status != "":
-		return patch.RunFailed, "the execution ended " + f.in.Status
+		return endedStatus(f.in.Status)
 	}
 	if doubts != "" {
 		return patch.RunStopped, doubts
@@ -40,8 +40,27 @@ func (f *folder) status(r *patch.Report, doubts string) (patch.RunStatus, string
 			return patch.RunFailed, "wave " + w.Name + " was not judged"
 		}
 	}
+	return f.completed(r)
+}
+
+// completed says of a run whose waves were all judged good what is left to do. An
+// instance that was gone before the send, and what a scan found missing, are not.
+func (f *folder) completed(r *patch.Report) (patch.RunStatus, string) {
+	why := ""
 	if len(r.Unreachable) > 0 {
-		return patch.RunIncomplete, patch.Count(len(r.Unreachable), "account-region") + " could not be reached"
+		why = patch.Count(len(r.Unreachable), "account-region") + " could not be reached"
+	}
+	for _, w := range f.index.Waves {
+		if w.Empty() {
+			why = appended(why, fmt.Sprintf("wave %s matched nothing (looked for: %s)", w.Name, w.Filter))
+		}
+	}
+	if why != "" {
+		return patch.RunIncomplete, short(why)
+	}
+	if t := r.Totals; t.Failures > 0 || t.Outcomes[patch.NotSent] > 0 {
+		return patch.RunCompleted, fmt.Sprintf("every wave was judged good; %d of %s failed, %d were not sent",
+			t.Failures, patch.Count(t.Planned, "instance"), t.Outcomes[patch.NotSent])
 	}
 	return patch.RunSucceeded, ""
 }
@@ -75,9 +94,4 @@ func short(s string) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:maxCause], "") + " ..."
-}
-
-// cause is the last line of a run that did not succeed.
-func (f *folder) cause() string {
-	return short(fmt.Sprintf("%s: %s", f.run.Status, orElse(f.run.StatusReason, "see the report")))
 }

@@ -62,10 +62,11 @@ func TestReport_status(t *testing.T) {
 		{"aborted", task.VerifyInput{}, func(s *site) { s.table.put(patch.AbortKey(siteRun), patch.Abort{Reason: "wrong week"}) }, patch.RunAborted, "wrong week"},
 		{"a failure of the machine", task.VerifyInput{Failure: task.Failure{Error: "Patch.Internal", Cause: "oops"}}, func(*site) {}, patch.RunFailed, "oops"},
 		{"stopped by hand", task.VerifyInput{Status: "ABORTED"}, func(*site) {}, patch.RunAborted, "by hand"},
-		{"timed out", task.VerifyInput{Status: "TIMED_OUT"}, func(*site) {}, patch.RunFailed, "TIMED_OUT"},
+		{"timed out", task.VerifyInput{Status: "TIMED_OUT"}, func(*site) {}, patch.RunFailed, "longer than an execution may"},
 		{"refused by a guard", task.VerifyInput{}, func(s *site) {
-			edit(s, patch.RunKey(siteRun), func(r *patch.RunRow) { r.Status, r.StatusReason = patch.RunFailed, "too many" })
-		}, patch.RunFailed, "too many"},
+			edit(s, patch.RunKey(siteRun), func(r *patch.RunRow) { r.Status, r.StatusReason = patch.RunRefused, "too many" })
+		}, patch.RunRefused, "too many"},
+		{"an input that was refused", task.VerifyInput{Failure: task.Failure{Error: "Patch.InvalidInput", Cause: "waves: missing"}}, func(*site) {}, patch.RunRefused, "waves: missing"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -184,6 +185,8 @@ type spoke struct {
 	lists       int
 	matching    []task.Machine // what a wave's filter selects
 	described   []patch.InstanceID
+	nodes       map[patch.InstanceID]task.Agent      // registered by an activation
+	tagged      map[string]map[patch.InstanceID]bool // by the keys that are asked for
 }
 
 func (s *spoke) Matching(context.Context, patch.Filters) ([]task.Machine, error) {
@@ -197,6 +200,14 @@ func (s *spoke) Machines(_ context.Context, ids []patch.InstanceID) (map[patch.I
 
 func (s *spoke) Agents(_ context.Context, ids []patch.InstanceID) (map[patch.InstanceID]task.Agent, error) {
 	return only(s.agents, ids), nil
+}
+
+func (s *spoke) Hybrids(context.Context) (map[patch.InstanceID]task.Agent, error) {
+	return s.nodes, nil
+}
+
+func (s *spoke) Tagged(_ context.Context, tags map[string][]string) (map[patch.InstanceID]bool, error) {
+	return s.tagged[strings.Join(task.SortedKeys(tags), ",")], nil
 }
 
 func (s *spoke) Statuses(_ context.Context, ids []patch.InstanceID) (map[patch.InstanceID]task.Checks, error) {
@@ -278,6 +289,7 @@ type site struct {
 	red     map[string]string // alarms that are not OK
 	unread  error             // the alarms cannot be read just now
 	running bool              // the execution, whatever the run's row says
+	exitAs  string            // how it ended, as Step Functions says; empty: forgotten
 	alarms  int
 }
 
@@ -330,6 +342,12 @@ func (s *site) States(_ context.Context, _ patch.RunID, arns []string) ([]patch.
 func (s *site) Running(_ context.Context, executionARN string) (bool, error) {
 	require.Equal(s.t, siteExecution, executionARN)
 	return s.running, nil
+}
+
+// Ended tells how Step Functions says that the execution ended.
+func (s *site) Ended(ctx context.Context, executionARN string) (string, bool, error) {
+	running, err := s.Running(ctx, executionARN)
+	return s.exitAs, running, err
 }
 
 const siteExecution = "arn:aws:states:us-east-1:999999999999:execution:ec2patch-orchestrator:run-1"

@@ -112,7 +112,7 @@ func TestPlan_unitsRefused(t *testing.T) {
 				assert.Contains(t, err.Error(), want)
 				assert.Contains(t, run.StatusReason, want, "the report tells it")
 			}
-			assert.Equal(t, patch.RunFailed, run.Status)
+			assert.Equal(t, patch.RunRefused, run.Status)
 			assert.NotContains(t, s.bucket.localObjects, patch.InputObject("units"))
 		})
 	}

@@ -72,7 +72,11 @@ func (c *config) flag(name string) bool {
 }
 
 func (c *config) table(a AWS) *cloud.Table {
-	return &cloud.Table{DynamoDB: a.DynamoDB, State: c.text("STATE_TABLE"), Audit: c.text("AUDIT_TABLE")}
+	return &cloud.Table{DynamoDB: a.DynamoDB, Now: a.Now, State: c.text("STATE_TABLE"), Audit: c.text("AUDIT_TABLE")}
+}
+
+func (c *config) alarms(a AWS, spokes *cloud.Spokes) *cloud.Alarms {
+	return &cloud.Alarms{Hub: a.CloudWatch, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), Spokes: spokes}
 }
 
 func (c *config) objects(a AWS) *cloud.Objects {

@@ -43,8 +43,10 @@ const (
 // NewInventory wires PreEC2Inventory.
 func NewInventory(env Getenv, a AWS) (*task.Inventory, error) {
 	c := config{env: env}
+	spokes := c.spokes(a)
 	v := &task.Inventory{
-		Table: c.table(a), Objects: c.objects(a), Spokes: c.spokes(a), Runs: &cloud.StepFunctions{SFN: a.SFN}, Now: a.Now,
+		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Runs: &cloud.StepFunctions{SFN: a.SFN}, Now: a.Now,
+		Alarms: c.alarms(a, spokes),
 		Bucket: c.text("DATA_BUCKET"), RegionConcurrency: c.number("REGION_CONCURRENCY", 1, 40),
 		Defaults: patch.Defaults{
 			MaxConcurrency: c.threshold("SSM_MAX_CONCURRENCY"), MaxErrors: c.threshold("SSM_MAX_ERRORS"),
