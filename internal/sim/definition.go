@@ -17,7 +17,7 @@ func SameMachine(hub []byte, deployed string) (bool, error) {
 	if err := t.loadHub(hub, ""); err != nil {
 		return false, &FileError{What: hubTemplate, Err: err}
 	}
-	ours, err := t.hub.Definition()
+	ours, err := t.hub.Definition(orchestrator)
 	if err != nil {
 		return false, &FileError{What: hubTemplate, Err: err}
 	}

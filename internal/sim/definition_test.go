@@ -37,7 +37,7 @@ func TestSameMachine(t *testing.T) {
 	require.NoError(t, err)
 	stack, err := template.Deploy(cfn.Deployment{StackName: "other", Account: "123456789012", Region: "eu-west-1", Parameters: hubParameters(template, "")})
 	require.NoError(t, err)
-	node, err := stack.Definition()
+	node, err := stack.Definition(orchestrator)
 	require.NoError(t, err)
 	data, err := json.Marshal(plain(node))
 	require.NoError(t, err)

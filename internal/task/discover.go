@@ -335,7 +335,7 @@ func (v *Inventory) row(ctx context.Context, w patch.Wave, t patch.Target, inv p
 	leaf.Concurrency = w.SSM.MaxConcurrency.Concurrency(row.Planned)
 	leaf.ErrorLimit = w.SSM.MaxErrors.Limit(row.Planned)
 	row.Concurrency, row.ErrorLimit = leaf.Concurrency, leaf.ErrorLimit
-	row.MaxPolls = maxPolls(len(w.Regions))
+	row.MaxPolls = maxPolls
 	data, err := patch.Canonical(leaf)
 	if err != nil {
 		return row, err
@@ -344,11 +344,10 @@ func (v *Inventory) row(ctx context.Context, w patch.Wave, t patch.Target, inv p
 	return row, v.Objects.Store(ctx, patch.LeafObject(t), "application/json", data)
 }
 
-// maxPolls bounds the polls and sends of a target. It keeps an account's
-// execution below half of the 25,000 events that a history may have: a poll costs
-// nine, the account's regions share one history, and verifying needs the rest.
-// Source: Step Functions quotas, read 2026-11.
-func maxPolls(regions int) int { return 11000 / max(regions, 1) / 9 }
+// maxPolls bounds the polls and sends of a target. It keeps a target's execution
+// below half of the 25,000 events that a history may have: a poll costs nine, and
+// verifying needs the rest. Source: Step Functions quotas, read 2026-11.
+const maxPolls = 11000 / 9
 
 // wavesOf lists the waves that want the account and region.
 func wavesOf(in patch.Input, at patch.Target) []patch.Wave {
