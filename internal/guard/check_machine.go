@@ -197,8 +197,9 @@ func nesting(t *Template, tell say) {
 	if show(child(substitutions, "StartAndWait")) != "arn:${AWS::Partition}:states:::states:startExecution.sync:2" {
 		tell(substitutions, "StartAndWait must be startExecution.sync:2, whose result is a value")
 	}
-	if show(child(substitutions, "TargetMachine")) != "${TargetStateMachine}" {
-		tell(substitutions, "TargetMachine must be TargetStateMachine")
+	name := show(target.property("StateMachineName"))
+	if show(child(substitutions, "TargetMachine")) != "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:"+name {
+		tell(substitutions, "TargetMachine must be the ARN of TargetStateMachine")
 	}
 	var names []string
 	for _, s := range t.states() {
