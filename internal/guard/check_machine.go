@@ -231,7 +231,7 @@ func nesting(t *Template, tell say) {
 	}
 }
 
-// giveUp is how many failed tasks end a target.
+// giveUp is how many failed tasks in a row end a target.
 const giveUp = 10
 
 func givingUp(t *Template, tell say) {
@@ -241,14 +241,14 @@ func givingUp(t *Template, tell say) {
 		if s.is("Task") && show(dig(lastItem(child(s.node, "Catch")), "Next")) != "NoteTaskFailure" {
 			tell(s.node, "a failure of %s must be counted", s.name)
 		}
-		if s.name == "NoteTaskFailure" && (show(dig(s.node, "Parameters", "failures.$")) != "States.MathAdd($.failures, 1)" || show(child(s.node, "Next")) != "HasFailedTooOften") {
+		if s.name == "NoteTaskFailure" && (show(dig(s.node, "Parameters", "step", "failures.$")) != "States.MathAdd($.step.failures, 1)" || show(child(s.node, "Next")) != "HasFailedTooOften") {
 			tell(s.node, "NoteTaskFailure must count, and ask whether it was one too many")
 		}
 		if s.name == "HasFailedTooOften" {
 			limit = firstItem(child(s.node, "Choices"))
 		}
 	}
-	if show(child(limit, "Variable")) != "$.failures" || show(child(limit, "NumericGreaterThan")) != strconv.Itoa(giveUp) || show(child(limit, "Next")) != "EndTarget" {
+	if show(child(limit, "Variable")) != "$.step.failures" || show(child(limit, "NumericGreaterThan")) != strconv.Itoa(giveUp) || show(child(limit, "Next")) != "EndTarget" {
 		tell(target.Node, "a target is given up after %d failures", giveUp)
 	}
 }

@@ -115,7 +115,7 @@ func machineMutants() []mutant {
 		{check: "paths", file: guard.Hub, in: []string{"PatchTarget"}, drop: "ResultSelector"},
 		{check: "give-up", file: guard.Hub, in: []string{"HasFailedTooOften"}, old: "NumericGreaterThan: 10", new: "NumericGreaterThan: 1000"},
 		{check: "give-up", file: guard.Hub, in: []string{"HasFailedTooOften"}, old: "Next: EndTarget", new: "Next: WaitForPoll"},
-		{check: "give-up", file: guard.Hub, in: []string{"NoteTaskFailure"}, old: "States.MathAdd($.failures, 1)", new: "$.failures"},
+		{check: "give-up", file: guard.Hub, in: []string{"NoteTaskFailure"}, old: "States.MathAdd($.step.failures, 1)", new: "$.step.failures"},
 		{check: "give-up", file: guard.Hub, in: []string{"NoteTaskFailure"}, old: "Next: HasFailedTooOften", new: "Next: WaitForPoll"},
 		{check: "give-up", file: guard.Hub, in: []string{"SendCommand", "PollCommand", "VerifyTarget"}, old: "Next: NoteTaskFailure", new: "Next: WaitForPoll"},
 		{check: "errors", file: guard.Hub, in: []string{"RunWaves"}, old: "[Patch.WaveStopped]", new: "[WaveStopped]"},
