@@ -10,14 +10,15 @@
 //
 // # What runs
 //
-//   - Task (lambda:invoke, lambda:invoke.waitForTaskToken and function ARNs), Pass, Wait, Choice, Succeed, Fail,
-//     Parallel, Map inline and distributed with STANDARD children.
+//   - Task (lambda:invoke, lambda:invoke.waitForTaskToken, function ARNs and states:startExecution.sync:2), Pass, Wait,
+//     Choice, Succeed, Fail, Parallel, Map inline and distributed with STANDARD children.
 //   - InputPath, Parameters, ResultSelector, ResultPath, OutputPath, Assign, ItemSelector, ItemsPath.
 //   - Paths with names, indexes (also from the end), lists of both, wildcards, slices, filters (comparisons, &&, ||, !,
 //     existence) and descendants (..); the roots $, $$ and $name. All eighteen intrinsic functions.
 //   - Retry with jitter and largest delay, Catch, timeouts and heartbeats of tasks, TimeoutSeconds of the execution.
 //   - ItemReader s3:getObject of JSON, ResultWriter s3:putObject, tolerated failures, concurrency limits, 100 children
 //     started a second, 40 inline iterations at once.
+//   - Executions that a task starts and waits for: they stop with it, and a redrive starts new ones.
 //   - Redrive of what failed, timed out or was aborted: states, iterations and children that succeeded are not run again.
 //   - Histories with AWS's event types, order, counts and previous ids; 25,000 events and 256 KiB payloads at most.
 //
@@ -50,6 +51,8 @@
 //   - A value of another type than a Choice operator's does not match; a path that names nothing fails.
 //   - States.Format takes no objects and arrays, States.ArrayRange no negative steps.
 //   - A token that is answered before its function has returned is accepted; the task ends when the function returns.
+//   - A nested execution that did not succeed is States.TaskFailed with its description as the cause, input and output
+//     as values; the answer comes a second after its end. Its start is no transition of its own.
 //   - A Map Run that fails exports its results, too: aborted children stand in FAILED, those never started in PENDING.
 //
 // Not confirmed by any source, and not the stricter reading:

@@ -25,7 +25,8 @@ type Host interface {
 	GetObject(executionARN, bucket, key string) ([]byte, *Failure)
 	PutObject(executionARN, bucket, key string, body []byte) *Failure
 	// Authorize is asked before the engine itself calls AWS: states:StartExecution on its own machine before a Map
-	// Run. A refusal fails the Map state with States.Permissions and the refusal's cause.
+	// Run, states:DescribeExecution and states:StopExecution on an execution that a task started. A refusal fails a Map
+	// state with States.Permissions and the refusal's cause, a task with the refusal; what may not be stopped goes on.
 	Authorize(executionARN, action, resource string) *Failure
 }
 
@@ -38,10 +39,13 @@ type TaskCall struct {
 }
 
 // TaskResult is the answer to a TaskCall. Output is the whole answer of the resource: for lambda:invoke an object
-// with Payload. It is ignored when Failure is set.
+// with Payload. It is ignored when Failure is set. Start answers a startExecution.sync:2 task in the place of Output: it
+// says of which machine; the engine runs the execution, with the name and input of the task's parameters, stops it when
+// the task is stopped or times out, and ends the task with it.
 type TaskResult struct {
 	Output  json.RawMessage
 	Failure *Failure
+	Start   *StartInput
 }
 
 // APIError is what an operation of the Step Functions API refuses with.
@@ -115,6 +119,8 @@ type StartInput struct {
 	Machine                                *Machine
 	MachineARN, MachineName, RoleARN, Name string
 	Input                                  json.RawMessage
+
+	parent *Execution // whose task starts it
 }
 
 // executionName: source: StartExecution, name.
@@ -151,7 +157,7 @@ func (e *Engine) Start(in StartInput) (*Execution, error) {
 		return nil, APIError{"InvalidExecutionInput", fmt.Sprintf("the input has %d bytes, %d are allowed", len(in.Input), maxPayload)}
 	}
 	x := &Execution{ARN: arn, Name: in.Name, MachineARN: in.MachineARN, MachineName: in.MachineName, RoleARN: in.RoleARN,
-		engine: e, machine: in.Machine, flow: in.Machine.flow, input: input}
+		Parent: in.parent, engine: e, machine: in.Machine, flow: in.Machine.flow, input: input}
 	e.begin(x)
 	if t := in.Machine.timeout; t > 0 {
 		x.stopTimer = e.after(t, x.timeOut)

@@ -123,6 +123,10 @@ func (r *record) details(x *Execution) map[string]any {
 }
 
 func (r *record) resource(d map[string]any) map[string]any {
+	if r.s.task.nested {
+		d["resourceType"], d["resource"] = "states", "startExecution.sync:2"
+		return d
+	}
 	d["resourceType"] = "lambda"
 	d["resource"] = "invoke"
 	if r.s.task.token {

@@ -28,9 +28,9 @@ type Execution struct {
 	ARN, Name, MachineARN, MachineName, RoleARN string
 	// Label of the distributed map that started this child; empty for others.
 	Label string
-	// Parent started this child by a distributed map; nil for others.
+	// Parent started this execution, by a distributed map or by a task that waits for its end; nil for others.
 	Parent *Execution
-	// MapRunARN is that of the run that started this child.
+	// MapRunARN is that of the run that started this child; empty for what no distributed map started.
 	MapRunARN     string
 	Status        Status
 	Input, Output json.RawMessage // Output is nil unless SUCCEEDED
@@ -49,6 +49,7 @@ type Execution struct {
 	stopTimer func()
 	run       *mapRun // that this child belongs to
 	index     int     // of its item
+	waiters   []func()
 	context   map[string]any
 	published int64 // id of the last event
 }
@@ -141,6 +142,7 @@ func (x *Execution) finish(status Status, out *payload, f *fault) {
 	if x.engine.OnEnd != nil {
 		x.engine.OnEnd(x)
 	}
+	x.tellWaiters()
 	if run := x.run; run != nil {
 		x.engine.enqueue(func() { run.ended(x) })
 	}

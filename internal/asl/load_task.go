@@ -6,10 +6,11 @@ import (
 	"strings"
 )
 
-// lambdaInvoke and bareLambda are the resources this package runs as AWS does: the function is the host's matter.
+// These are the resources that this package runs as AWS does: the function, or which machine is meant, is the host's matter.
 var (
-	lambdaInvoke = regexp.MustCompile(`^arn:aws[a-z-]*:states:::lambda:invoke$`)
-	bareLambda   = regexp.MustCompile(`^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[A-Za-z0-9_-]+(:[A-Za-z0-9_$-]+)?$`)
+	startExecution = regexp.MustCompile(`^arn:aws[a-z-]*:states:::states:startExecution\.sync:2$`)
+	lambdaInvoke   = regexp.MustCompile(`^arn:aws[a-z-]*:states:::lambda:invoke$`)
+	bareLambda     = regexp.MustCompile(`^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[A-Za-z0-9_-]+(:[A-Za-z0-9_$-]+)?$`)
 )
 
 const tokenSuffix = ".waitForTaskToken"
@@ -21,13 +22,16 @@ func (o *object) task(s *state) {
 	t.shown, _ = o.text("Resource")
 	t.resource, t.token = strings.CutSuffix(t.shown, tokenSuffix)
 	t.bareLambda = bareLambda.MatchString(t.resource)
+	t.nested = startExecution.MatchString(t.shown)
 	switch {
+	case t.nested:
+		o.parametersOf("states:startExecution", "StateMachineArn", "Name", "Input")
 	case t.bareLambda && t.token:
 		o.problem("Resource", "%s works with lambda:invoke only", tokenSuffix)
 	case t.shown != "" && !t.bareLambda && !lambdaInvoke.MatchString(t.resource):
-		o.problem("Resource", "%q is not supported: only lambda:invoke, with or without %s, and function ARNs are", t.shown, tokenSuffix)
+		o.problem("Resource", "%q is not supported: only lambda:invoke, with or without %s, function ARNs and states:startExecution.sync:2 are", t.shown, tokenSuffix)
 	case !t.bareLambda && t.shown != "":
-		o.invokeParameters()
+		o.parametersOf("lambda:invoke", "FunctionName", "Payload", "InvocationType", "Qualifier", "ClientContext", "LogType")
 	}
 	o.unsupported("is not supported", "Credentials")
 	t.timeout = o.either("TimeoutSeconds", 1, maxSeconds)
@@ -48,12 +52,11 @@ func (o *object) given(key string) string {
 	return key + "Path"
 }
 
-// invokeParameters checks the names of lambda:invoke's arguments, as CreateStateMachine does.
-func (o *object) invokeParameters() {
-	known := []string{"FunctionName", "Payload", "InvocationType", "Qualifier", "ClientContext", "LogType"}
+// parametersOf checks the names of an integration's arguments, as CreateStateMachine does. The first is required.
+func (o *object) parametersOf(api, needed string, others ...string) {
 	n := o.node("Parameters")
 	if n == nil {
-		o.problem("", "Parameters with FunctionName is missing")
+		o.problem("", "Parameters with %s is missing", needed)
 		return
 	}
 	fields, ok := n.Value.([]Field)
@@ -63,13 +66,13 @@ func (o *object) invokeParameters() {
 	named := false
 	for _, f := range fields {
 		key := strings.TrimSuffix(f.Key, ".$")
-		named = named || key == "FunctionName"
-		if !slices.Contains(known, key) {
-			o.l.problem(f.Line, o.at+"/Parameters/"+f.Key, "lambda:invoke has no parameter %q", key)
+		named = named || key == needed
+		if key != needed && !slices.Contains(others, key) {
+			o.l.problem(f.Line, o.at+"/Parameters/"+f.Key, "%s has no parameter %q", api, key)
 		}
 	}
 	if !named {
-		o.problem("Parameters", "FunctionName is missing")
+		o.problem("Parameters", "%s is missing", needed)
 	}
 }
 

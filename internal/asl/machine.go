@@ -54,6 +54,7 @@ type number struct {
 type taskFields struct {
 	resource, shown    string // shown: as in the definition
 	token, bareLambda  bool
+	nested             bool // startExecution.sync:2
 	timeout, heartbeat number
 }
 

@@ -28,7 +28,7 @@ func (e *Engine) Redrive(arn string) error {
 	if why := x.notRedrivable(); why != "" {
 		return APIError{"ExecutionNotRedrivable", why}
 	}
-	if x.Parent != nil {
+	if x.run != nil {
 		return APIError{"ExecutionNotRedrivable", "a child is redriven by its parent"}
 	}
 	e.enqueue(x.redrive)
@@ -59,7 +59,7 @@ func (x *Execution) redrive() {
 	x.Redrives++
 	x.Redriven = e.host.Now()
 	e.stats.Transitions++
-	if t := x.machine.timeout; t > 0 && x.Parent == nil {
+	if t := x.machine.timeout; t > 0 && x.run == nil {
 		x.stopTimer = e.after(t, x.timeOut)
 	}
 	x.root.prev = x.publish(record{typ: "ExecutionRedriven", prev: int32(x.published), number: int32(x.Redrives)})

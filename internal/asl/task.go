@@ -11,15 +11,17 @@ import (
 
 // callback is one attempt of a Task while it is awaited, and what its token stands for.
 type callback struct {
-	v         *visit
-	attempt   int
-	token     string
-	submitted bool // the resource has taken the request of a token task
-	answered  bool // the token has been used
-	closed    bool // the attempt is over
-	answer    *TaskResult
-	beat      time.Duration // HeartbeatSeconds
-	stopBeat  func()
+	v          *visit
+	parameters *payload
+	attempt    int
+	token      string
+	submitted  bool // the resource has taken the request of a token task
+	answered   bool // the token has been used
+	closed     bool // the attempt is over
+	answer     *TaskResult
+	nested     *Execution    // that a startExecution.sync:2 task has started
+	beat       time.Duration // HeartbeatSeconds
+	stopBeat   func()
 }
 
 // beginTask schedules one attempt.
@@ -59,6 +61,7 @@ func (v *visit) beginTask() {
 
 func (v *visit) schedule(c *callback, parameters *payload, limit, beat float64) {
 	t := v.s.task
+	c.parameters = parameters
 	v.b.emit(record{typ: t.event("Scheduled"), s: v.s, data: parameters.json(), timeout: int32(limit), heartbeat: int32(beat)})
 	v.b.emit(record{typ: t.event("Started"), s: v.s})
 	if v.closed {
@@ -88,9 +91,14 @@ func (t *taskFields) event(what string) string {
 	return "Task" + what
 }
 
-// replied takes the answer of the resource. For a token task it only says that the request was taken.
+// replied takes the answer of the resource. For a token task it only says that the request was taken, for a task that
+// starts an execution which machine is meant.
 func (c *callback) replied(r TaskResult) {
 	if c.closed || c.submitted {
+		return
+	}
+	if c.v.s.task.nested && r.Failure == nil && r.Start != nil {
+		c.startNested(*r.Start)
 		return
 	}
 	if c.token == "" || r.Failure != nil {

@@ -195,6 +195,7 @@ func (v *visit) reset() {
 		if v.call.stopBeat != nil {
 			v.call.stopBeat()
 		}
+		v.call.stopNested()
 		v.call = nil
 	}
 	v.context = nil

@@ -11,17 +11,17 @@ import (
 
 var substitution = regexp.MustCompile(`\$\{([A-Za-z0-9_]+)\}`)
 
-// Definition returns the Definition object of the one state machine of the stack, with its DefinitionSubstitutions put in
-// and the lines of the template. As in AWS a substitution is text put into text: a number stays quoted. The error is
-// Findings: a placeholder without substitution, a substitution without placeholder, a value that would break the JSON.
-func (s *Stack) Definition() (*asl.Node, error) {
+// Definition returns the Definition object of a state machine of the stack, named by its logical id, with its
+// DefinitionSubstitutions put in and the lines of the template. As in AWS a substitution is text put into text: a number
+// stays quoted. The error is Findings: no such machine, a placeholder without substitution, a substitution without
+// placeholder, a value that would break the JSON.
+func (s *Stack) Definition(logicalID string) (*asl.Node, error) {
 	c := &collector{file: s.file}
-	machines := s.OfType("AWS::StepFunctions::StateMachine")
-	if len(machines) != 1 {
-		c.add(0, "the stack has %d state machines, one is needed", len(machines))
+	machine := s.Resources[logicalID]
+	if machine == nil || machine.Type != "AWS::StepFunctions::StateMachine" {
+		c.add(0, "the stack has no state machine %s", logicalID)
 		return nil, c.err()
 	}
-	machine := machines[0]
 	body := s.declared(machine.LogicalID).properties.get("Definition")
 	if body == nil || body.kind != mapping {
 		c.add(machine.Line, "%s: Definition must be an object in the template", machine.LogicalID)

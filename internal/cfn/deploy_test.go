@@ -272,7 +272,7 @@ func TestStack_Functions(t *testing.T) {
 }
 
 func TestStack_Definition(t *testing.T) {
-	definition, err := deploy(t, load(t, "hub.yaml"), map[string]string{"ExternalId": "0123456789"}).Definition()
+	definition, err := deploy(t, load(t, "hub.yaml"), map[string]string{"ExternalId": "0123456789"}).Definition("Machine")
 	require.NoError(t, err)
 	value := func(path ...string) *asl.Node {
 		at := definition
@@ -304,7 +304,8 @@ func TestStack_Definition_refuses(t *testing.T) {
 	tests := []struct {
 		rule, template, want string
 	}{
-		{"no machine", "Resources:\n  T: {Type: AWS::SNS::Topic}", "t.yaml: the stack has 0 state machines, one is needed"},
+		{"no machine", "Resources:\n  T: {Type: AWS::SNS::Topic}", "t.yaml: the stack has no state machine M"},
+		{"a resource that is no machine", "Resources:\n  M: {Type: AWS::SNS::Topic}", "t.yaml: the stack has no state machine M"},
 		{"a machine without a Definition object", "Resources:\n  M: {Type: AWS::StepFunctions::StateMachine, Properties: {DefinitionString: \"{}\"}}", "t.yaml:3: M: Definition must be an object in the template"},
 		{"a placeholder without a substitution", machine("{}", "\"${Invoke}\""), "t.yaml:7: ${Invoke} has no substitution"},
 		{"a substitution without a placeholder", machine("{Invoke: a, Other: b}", "\"${Invoke}\""), "t.yaml:3: M: substitution Other is not in the Definition"},
@@ -316,7 +317,7 @@ func TestStack_Definition_refuses(t *testing.T) {
 		t.Run(test.rule, func(t *testing.T) {
 			template, err := cfn.Load("t.yaml", []byte("AWSTemplateFormatVersion: \"2010-09-09\"\n"+test.template))
 			require.NoError(t, err)
-			_, err = deployAs(t, template, "s").Definition()
+			_, err = deployAs(t, template, "s").Definition("M")
 			require.EqualError(t, err, test.want)
 		})
 	}

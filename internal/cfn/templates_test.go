@@ -20,11 +20,11 @@ func TestTemplates(t *testing.T) {
 	tests := []struct {
 		file       string
 		parameters map[string]string
-		machines   int
+		machines   []string
 	}{
-		{"hub-cfn.yaml", map[string]string{"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": secret}, 1},
-		{"organization-reader-cfn.yaml", map[string]string{"HubAccountId": "111111111111", "ExternalId": secret}, 0},
-		{"spoke-cfn.yaml", map[string]string{"HubAccountId": "111111111111", "ExternalId": secret}, 0},
+		{"hub-cfn.yaml", map[string]string{"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": secret}, []string{"OrchestratorStateMachine", "TargetStateMachine"}},
+		{"organization-reader-cfn.yaml", map[string]string{"HubAccountId": "111111111111", "ExternalId": secret}, nil},
+		{"spoke-cfn.yaml", map[string]string{"HubAccountId": "111111111111", "ExternalId": secret}, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.file, func(t *testing.T) {
@@ -45,9 +45,9 @@ func TestTemplates(t *testing.T) {
 				_, err := iam.ParsePolicy(doc.Name, doc.JSON)
 				require.NoError(t, err)
 			}
-			require.Len(t, stack.OfType("AWS::StepFunctions::StateMachine"), test.machines)
-			if test.machines == 1 {
-				definition, err := stack.Definition()
+			require.Len(t, stack.OfType("AWS::StepFunctions::StateMachine"), len(test.machines))
+			for _, machine := range test.machines {
+				definition, err := stack.Definition(machine)
 				require.NoError(t, err)
 				_, err = asl.Load(definition)
 				require.NoError(t, err)

@@ -29,7 +29,7 @@ type Program struct {
 	Rehearse func(sim.Options) (*sim.Result, error)
 	// RehearseSeeds runs one rehearsal for each seed from and to, both included, and says after each how many are done.
 	RehearseSeeds func(o sim.Options, from, to uint64, progress func(done int)) (*sim.SeedsResult, error)
-	// SameMachine tells whether a deployed definition is the one of a hub template.
+	// SameMachine tells whether a deployed definition is one of a hub template's.
 	SameMachine func(hub []byte, deployed string) (bool, error)
 	// Hub, Spoke and Reader (of organizations) are the templates that are rehearsed unless the caller names another hub.
 	Hub, Spoke, Reader []byte

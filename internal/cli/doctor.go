@@ -180,13 +180,22 @@ func (a *app) machineChecks(ctx context.Context, runs Runs) []check {
 		log.Result, log.Text, log.Fix = checkWarn, "not every event is logged", "deploy the hub again"
 	}
 	same := check{Name: "definition", Result: checkOK, Text: "the one that this command line rehearses"}
-	switch ours, err := a.SameMachine(a.Hub, d.Definition); {
+	switch ours, err := a.ours(d); {
 	case err != nil:
 		same = unseen("definition", err)
 	case !ours:
 		same.Result, same.Text, same.Fix = checkWarn, "another one than this command line rehearses", "use the command line of the hub's release, or deploy this one's"
 	}
-	return []check{state, log, same, functions(d.Definition)}
+	return []check{state, log, same, functions(d.Definition + d.Target)}
+}
+
+// ours tells whether both machines are those of the template.
+func (a *app) ours(d hub.Deployed) (bool, error) {
+	runs, err := a.SameMachine(a.Hub, d.Definition)
+	if err != nil || !runs || d.Target == "" {
+		return false, err
+	}
+	return a.SameMachine(a.Hub, d.Target)
 }
 
 var functionARN = regexp.MustCompile(`:lambda:[a-z0-9-]+:[0-9]{12}:function:([A-Za-z0-9_-]+)(:[0-9]+)?`)

@@ -30,7 +30,7 @@ func (h *anAccount) Ringing(_ context.Context, ends []string) (known, on []strin
 }
 
 func TestDoctor(t *testing.T) {
-	good := hub.Deployed{Active: true, Standard: true, Logged: true, Definition: "ours"}
+	good := hub.Deployed{Active: true, Standard: true, Logged: true, Definition: "ours", Target: "ours"}
 	ended := []hub.Execution{{Run: "october", Status: "SUCCEEDED", Started: at("00:00"), Ended: at("00:09")}}
 	denied := fmt.Errorf("look at it: %w: AccessDeniedException: no", hub.ErrDenied)
 	mayDecide := refuses(404, "not_found", "there is no such run or question", nil)
@@ -50,12 +50,12 @@ func TestDoctor(t *testing.T) {
 		{name: "doctor", hub: anAccount{deployed: good, known: ended}, url: hubURL, says: mayDecide},
 		{name: "doctor-json", args: "--format json", hub: anAccount{deployed: good, known: ended}, url: hubURL, says: mayDecide},
 		{name: "doctor-60", hub: anAccount{deployed: good, known: ended}, width: 60},
-		{name: "doctor-first-day", hub: anAccount{deployed: hub.Deployed{Active: true, Standard: true, Definition: "ours"}, noAlarms: true}, url: hubURL, says: refuses(403, "", "Forbidden", nil)},
+		{name: "doctor-first-day", hub: anAccount{deployed: hub.Deployed{Active: true, Standard: true, Definition: "ours", Target: "ours"}, noAlarms: true}, url: hubURL, says: refuses(403, "", "Forbidden", nil)},
 		{name: "doctor-sick", hub: anAccount{deployed: loud, known: old, ringing: []string{"ec2patch-ApprovalUnheard", "ec2patch-PatchFailureRate"}}, url: "http://hub.example.com/operator"},
 		{name: "doctor-warned", hub: anAccount{deployed: good, known: ended, ringing: []string{"ec2patch-PatchFailureRate"}}, url: hubURL, says: refuses(503, "unavailable", "not possible just now", nil)},
 		{name: "doctor-may-not-look", hub: anAccount{noMachine: denied, alarms: denied, known: ended}, url: hubURL, says: mayDecide},
 		{name: "doctor-no-machine", hub: anAccount{noMachine: fmt.Errorf("look at the state machine: %w: StateMachineDoesNotExist", hub.ErrNotFound)}, url: hubURL, says: mayDecide},
-		{name: "doctor-deleted", hub: anAccount{deployed: hub.Deployed{Standard: true, Logged: true, Definition: "ours"}}, url: hubURL, says: mayDecide},
+		{name: "doctor-deleted", hub: anAccount{deployed: hub.Deployed{Standard: true, Logged: true, Definition: "ours", Target: "ours"}}, url: hubURL, says: mayDecide},
 		{name: "doctor-no-credentials", hub: anAccount{caller: fmt.Errorf("ask who signs: %w: ExpiredToken: over", hub.ErrNoCredentials)}},
 		{name: "doctor-no-answer", hub: anAccount{caller: errors.New("ask who signs: no answer from sts.us-east-1.amazonaws.com: connection refused")}},
 		{name: "doctor-no-answer-json", args: "--format json", hub: anAccount{caller: errors.New("ask who signs: no answer from sts.us-east-1.amazonaws.com: connection refused")}},

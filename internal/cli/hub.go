@@ -28,7 +28,7 @@ type Runs interface {
 	Accounts(ctx context.Context, mapRun string) (hub.Accounts, error)
 	// Report fetches a run's report in one form.
 	Report(ctx context.Context, bucket, run, form string) ([]byte, error)
-	// Deployed looks at the hub's state machine.
+	// Deployed looks at the hub's state machines.
 	Deployed(ctx context.Context) (hub.Deployed, error)
 	// Ringing gives the names of the hub's alarms that exist, and of those that are on.
 	Ringing(ctx context.Context, ends []string) (known, on []string, err error)

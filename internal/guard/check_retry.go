@@ -16,6 +16,7 @@ func retryChecks() []Check {
 	return []Check{
 		{"H-53", "Every task and every distributed map is caught, last by States.ALL.", hub, catches},
 		{"H-54", "The send task is repeated only after what had no effect.", hub, sendRetries},
+		{"start-retry", "The start of an execution is repeated only after what the service may answer before it began.", hub, startRetries},
 		{"H-55", "Every task is repeated with full jitter, a largest delay and an end.", hub, retries},
 		{"errors", "Every error that is named exists.", hub, errorNames},
 	}
@@ -40,6 +41,13 @@ func catches(t *Template, tell say) {
 			tell(s.node, "a stopped wave must be told from a failure by its name")
 		}
 	}
+}
+
+func lastItem(n *yaml.Node) *yaml.Node {
+	if all := items(n); len(all) > 0 {
+		return all[len(all)-1]
+	}
+	return nil
 }
 
 func firstItem(n *yaml.Node) *yaml.Node {
@@ -70,7 +78,26 @@ func sendRetries(t *Template, tell say) {
 		}
 	}
 	if sends != 1 {
-		tell(t.definition(), "one state sends, not %d", sends)
+		tell(nil, "one state sends, not %d", sends)
+	}
+}
+
+// notBegun lists what StartExecution answers while nothing has begun: the quota, by the name in the guide and by that in
+// histories, and whatever is not an error of its own, such as throttling.
+func notBegun() []string {
+	return []string{"StepFunctions.ExecutionLimitExceeded", "StepFunctions.ExecutionLimitExceededException", "StepFunctions.AWSStepFunctionsException"}
+}
+
+func startRetries(t *Template, tell say) {
+	for _, s := range t.states() {
+		if !s.nests() {
+			continue
+		}
+		for _, retry := range items(child(s.node, "Retry")) {
+			if !only(child(retry, "ErrorEquals"), notBegun()...) {
+				tell(retry, "%s must be repeated after %q", s.name, notBegun())
+			}
+		}
 	}
 }
 
@@ -104,11 +131,12 @@ func retries(t *Template, tell say) {
 	}
 }
 
-// outside lists the errors of Lambda and of the language that a task may name.
-// Source: Step Functions Developer Guide, handling errors; Lambda API Invoke, read 2026-11.
+// outside lists the errors of Lambda, of Step Functions and of the language that a task may name.
+// Source: Step Functions Developer Guide, handling errors and starting executions; Lambda API Invoke, read 2026-11.
 func outside() []string {
 	return []string{"States.ALL", "Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException",
-		"Lambda.ClientExecutionTimeoutException", "Lambda.TooManyRequestsException", "Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError"}
+		"Lambda.ClientExecutionTimeoutException", "Lambda.TooManyRequestsException", "Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError",
+		"StepFunctions.ExecutionLimitExceeded", "StepFunctions.ExecutionLimitExceededException", "StepFunctions.AWSStepFunctionsException"}
 }
 
 // raised lists the kinds that a function or the machine itself ends with.
@@ -122,7 +150,13 @@ func raised() []string {
 }
 
 func errorNames(t *Template, tell say) {
-	walk(t.definition(), func(n *yaml.Node) {
+	for _, m := range t.machines() {
+		errorsIn(definitionOf(m), tell)
+	}
+}
+
+func errorsIn(definition *yaml.Node, tell say) {
+	walk(definition, func(n *yaml.Node) {
 		for _, name := range shown(child(n, "ErrorEquals")) {
 			if !slices.Contains(outside(), name) && !slices.Contains(raised(), name) {
 				tell(child(n, "ErrorEquals"), "nothing ends with %s", name)

@@ -10,7 +10,7 @@ import (
 // roleChecks are about what roles may do and who may take them.
 func roleChecks() []Check {
 	return []Check{
-		{"H-09", "Each function and the state machine has a role of its own, with the name that others know.", []string{Hub}, ownRoles},
+		{"H-09", "Each function and each state machine has a role of its own, with the name that others know.", []string{Hub}, ownRoles},
 		{"H-10", "No action is a wildcard.", nil, wildcardActions},
 		{"H-12", "Only a listed action is allowed on everything, and the line says why.", nil, wildcardResources},
 		{"H-13", "Nothing is allowed by exception.", nil, exceptions},
@@ -237,7 +237,7 @@ func logRights(t *Template, tell say) {
 		}
 	}
 	for _, s := range t.identityStatements() {
-		if !s.allows() || !s.does("logs:") || s.resource.ID == "OrchestratorRole" {
+		if !s.allows() || !s.does("logs:") || s.resource.ID == "OrchestratorRole" || s.resource.ID == "TargetRole" {
 			continue
 		}
 		own := "${" + strings.TrimSuffix(s.resource.ID, "Role") + "LogGroup.Arn}"

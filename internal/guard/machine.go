@@ -20,6 +20,9 @@ func (s state) function() string {
 	return strings.Trim(show(dig(s.node, "Parameters", "FunctionName")), "${}")
 }
 
+// nests says whether a task runs an execution of another machine.
+func (s state) nests() bool { return show(child(s.node, "Resource")) == "${StartAndWait}" }
+
 // waits says whether a task waits for its token.
 func (s state) waits() bool { return show(child(s.node, "Resource")) == "${InvokeAndWait}" }
 
@@ -28,19 +31,23 @@ func (s state) distributed() bool {
 	return show(dig(s.node, "ItemProcessor", "ProcessorConfig", "Mode")) == "DISTRIBUTED"
 }
 
-// machine is the resource that has the definition; the zero value when there is none.
-func (t *Template) machine() Resource {
-	for _, r := range t.ofType("AWS::StepFunctions::StateMachine") {
-		return r
+// machines are the resources that have a definition: that of runs, and that of one account and region.
+func (t *Template) machines() []Resource { return t.ofType("AWS::StepFunctions::StateMachine") }
+
+// definitionOf is a machine's Definition.
+func definitionOf(m Resource) *yaml.Node { return m.property("Definition") }
+
+// statesOf lists all states of a machine, those of maps after the map.
+func statesOf(m Resource) []state { return statesIn(child(definitionOf(m), "States"), nil) }
+
+// states lists the states of all machines.
+func (t *Template) states() []state {
+	var out []state
+	for _, m := range t.machines() {
+		out = append(out, statesOf(m)...)
 	}
-	return Resource{}
+	return out
 }
-
-// definition is the machine's Definition.
-func (t *Template) definition() *yaml.Node { return t.machine().property("Definition") }
-
-// states lists all states, those of maps after the map.
-func (t *Template) states() []state { return statesIn(child(t.definition(), "States"), nil) }
 
 func statesIn(n *yaml.Node, path []string) []state {
 	var out []state

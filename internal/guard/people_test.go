@@ -18,6 +18,8 @@ const (
 	hubAccount = "999999999999"
 	machine    = "arn:aws:states:us-east-1:" + hubAccount + ":stateMachine:ec2patch-orchestrator"
 	execution  = "arn:aws:states:us-east-1:" + hubAccount + ":execution:ec2patch-orchestrator"
+	target     = "arn:aws:states:us-east-1:" + hubAccount + ":stateMachine:ec2patch-target"
+	ofTarget   = "arn:aws:states:us-east-1:" + hubAccount + ":execution:ec2patch-target"
 	mapRun     = "arn:aws:states:us-east-1:" + hubAccount + ":mapRun:ec2patch-orchestrator/Accounts:1"
 	dataKey    = "arn:aws:kms:us-east-1:" + hubAccount + ":key/00000000-0000-0000-0000-000000000000"
 	hubStack   = "arn:aws:cloudformation:us-east-1:" + hubAccount + ":stack/ec2patch-hub/1"
@@ -85,12 +87,15 @@ func TestPolicies_people(t *testing.T) {
 	}{
 		{guard.Hub, "ViewerPolicy", []call{
 			{"states:ListExecutions", machine, nil}, {"states:DescribeStateMachine", machine, nil}, {"states:DescribeExecution", execution + ":run", nil},
-			{"states:GetExecutionHistory", execution + "/Accounts:child", nil}, {"states:ListMapRuns", execution + ":run", nil}, {"states:DescribeMapRun", mapRun, nil},
+			{"states:GetExecutionHistory", execution + "/Accounts:child", nil}, {"states:ListExecutions", target, nil},
+			{"states:DescribeStateMachine", target, nil}, {"states:DescribeExecution", ofTarget + ":id", nil},
+			{"states:GetExecutionHistory", ofTarget + ":id", nil}, {"states:ListMapRuns", execution + ":run", nil}, {"states:DescribeMapRun", mapRun, nil},
 			{"s3:GetObject", bucket + "/runs/run/report.json", nil}, {"kms:Decrypt", key, via("s3")}, {"kms:Decrypt", key, via("states")},
 			{"cloudwatch:GetDashboard", hub.Resources["Dashboard"].ARN, nil}, {"cloudwatch:DescribeAlarms", hub.Resources["PatchFailuresAlarm"].ARN, nil},
 			{"cloudwatch:GetMetricData", "*", nil},
 		}, []call{
 			{"states:StartExecution", machine, nil}, {"states:StopExecution", execution + ":run", nil}, {"s3:GetObject", bucket + "/runs/run/plan/index.json", nil},
+			{"states:StartExecution", target, nil}, {"states:StopExecution", ofTarget + ":id", nil},
 			{"s3:PutObject", bucket + "/runs/run/report.json", nil}, {"kms:Decrypt", key, via("dynamodb")}, {"execute-api:Invoke", api + "operator", nil},
 		}},
 		{guard.Hub, "OperatorPolicy", []call{{"execute-api:Invoke", api + "operator", nil}},
@@ -99,6 +104,14 @@ func TestPolicies_people(t *testing.T) {
 			{"lambda:InvokeFunction", hub.Resources["ApprovalCallbackVersion"].ARN, nil}, {"lambda:InvokeFunction", hub.Resources["SendFunction"].ARN, nil},
 			{"s3:PutObject", bucket + "/runs/run/plan/index.json", nil}, {"states:SendTaskSuccess", machine, nil}, {"sts:AssumeRole", "arn:aws:iam::111111111111:role/PatchExecRole", nil},
 			{"kms:Decrypt", key, via("dynamodb")}, {"states:RedriveExecution", execution + ":run", nil},
+			{"lambda:InvokeFunction", hub.Resources["SendVersion"].ARN, nil}, {"lambda:InvokeFunction", hub.Resources["PollVersion"].ARN, nil},
+			{"states:StartExecution", target + "2", nil}, {"states:RedriveExecution", ofTarget + ":id", nil},
+			{"kms:GenerateDataKey", key, context(target)}, {"events:PutTargets", "arn:aws:events:us-east-1:" + hubAccount + ":rule/ec2patch-run-ended", nil},
+		}},
+		{guard.Hub, "TargetRole", targetCalls(hub), []call{
+			{"lambda:InvokeFunction", hub.Resources["InventoryVersion"].ARN, nil}, {"lambda:InvokeFunction", hub.Resources["ApprovalRequestVersion"].ARN, nil},
+			{"lambda:InvokeFunction", hub.Resources["SendFunction"].ARN, nil}, {"states:StartExecution", target, nil}, {"states:StartExecution", machine, nil},
+			{"s3:GetObject", bucket + "/runs/run/plan/canary/accounts.json", nil}, {"kms:Decrypt", key, context(machine)},
 		}},
 		{guard.Schedule, "ScheduleRole", []call{
 			{"states:StartExecution", machine, nil}, {"kms:GenerateDataKey", dataKey, via("states")}, {"kms:Decrypt", dataKey, via("states")},
@@ -210,17 +223,34 @@ type call struct {
 // machineCalls are those that Step Functions makes with the machine's role, its children's and its logs' among them.
 func machineCalls(hub *cfn.Stack) []call {
 	bucket, key := hub.Resources["DataBucket"].ARN, hub.Resources["DataKey"].ARN
-	own := map[string][]string{"kms:EncryptionContext:aws:states:stateMachineArn": {machine}}
-	logs := map[string][]string{"kms:EncryptionContext:SourceArn": {"arn:aws:logs:us-east-1:" + hubAccount + ":*"}}
+	rule := "arn:aws:events:us-east-1:" + hubAccount + ":rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"
 	s3 := map[string][]string{"kms:ViaService": {"s3.us-east-1.amazonaws.com"}}
 	out := []call{
 		{"states:StartExecution", machine, nil}, {"states:DescribeExecution", execution + "/Accounts:child", nil}, {"states:StopExecution", execution + "/Accounts:child", nil},
 		{"states:RedriveExecution", execution + "/Accounts:child", nil},
 		{"s3:GetObject", bucket + "/runs/run/plan/canary/accounts.json", nil}, {"s3:PutObject", bucket + "/runs/run/children/canary/1/manifest.json", nil},
 		{"s3:ListMultipartUploadParts", bucket + "/runs/run/children/canary/1/x", nil}, {"s3:AbortMultipartUpload", bucket + "/runs/run/children/canary/1/x", nil},
-		{"kms:GenerateDataKey", key, own}, {"kms:Decrypt", key, own}, {"kms:GenerateDataKey", key, logs}, {"kms:GenerateDataKey", key, s3}, {"kms:Decrypt", key, s3},
+		{"kms:GenerateDataKey", key, s3}, {"kms:Decrypt", key, s3}, {"kms:Decrypt", key, context(target)},
+		{"states:StartExecution", target, nil}, {"states:DescribeExecution", ofTarget + ":id", nil}, {"states:StopExecution", ofTarget + ":id", nil},
+		{"events:PutTargets", rule, nil}, {"events:PutRule", rule, nil}, {"events:DescribeRule", rule, nil},
 	}
-	for _, function := range []string{"Inventory", "Send", "Poll", "ApprovalRequest", "Verify"} {
+	return append(out, callsOf(hub, machine, "Inventory", "ApprovalRequest", "Verify")...)
+}
+
+// targetCalls are those that Step Functions makes with the role of the machine of one account and region.
+func targetCalls(hub *cfn.Stack) []call { return callsOf(hub, target, "Send", "Poll", "Verify") }
+
+// context is that in which the data of a machine's executions is encrypted.
+func context(machine string) map[string][]string {
+	return map[string][]string{"kms:EncryptionContext:aws:states:stateMachineArn": {machine}}
+}
+
+// callsOf are those that any machine needs: to functions, for its data and for its log.
+func callsOf(hub *cfn.Stack, machine string, functions ...string) []call {
+	key, own := hub.Resources["DataKey"].ARN, context(machine)
+	logs := map[string][]string{"kms:EncryptionContext:SourceArn": {"arn:aws:logs:us-east-1:" + hubAccount + ":*"}}
+	out := []call{{"kms:GenerateDataKey", key, own}, {"kms:Decrypt", key, own}, {"kms:GenerateDataKey", key, logs}}
+	for _, function := range functions {
 		out = append(out, call{"lambda:InvokeFunction", hub.Resources[function+"Version"].ARN, nil})
 	}
 	for _, action := range []string{"CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",

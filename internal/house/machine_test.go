@@ -23,7 +23,8 @@ func template(t *testing.T) []byte {
 	return data
 }
 
-func machine(t *testing.T) *asl.Machine {
+// states are those of all machines.
+func states(t *testing.T) []asl.StateInfo {
 	t.Helper()
 	hub, err := cfn.Load("hub-cfn.yaml", template(t))
 	require.NoError(t, err)
@@ -31,11 +32,15 @@ func machine(t *testing.T) *asl.Machine {
 		"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": "an-external-id-of-some-length",
 	}})
 	require.NoError(t, err)
-	node, err := stack.Definition()
-	require.NoError(t, err)
-	m, err := asl.Load(node)
-	require.NoError(t, err)
-	return m
+	var all []asl.StateInfo
+	for _, r := range stack.OfType("AWS::StepFunctions::StateMachine") {
+		node, err := stack.Definition(r.LogicalID)
+		require.NoError(t, err)
+		m, err := asl.Load(node)
+		require.NoError(t, err, r.LogicalID)
+		all = append(all, m.States()...)
+	}
+	return all
 }
 
 // kinds are the error kinds with their doc comments.
@@ -63,13 +68,13 @@ func kinds(t *testing.T) map[string]string {
 // there or says why it is not.
 func TestErrors(t *testing.T) {
 	named := map[string]bool{}
-	for _, s := range machine(t).States() {
+	for _, s := range states(t) {
 		for _, e := range append(slices.Clone(s.Retry), s.Catch...) {
 			named[e] = true
 		}
 	}
 	of := kinds(t)
-	service := regexp.MustCompile(`^(States|Lambda|Sandbox|Runtime)\.[A-Za-z]+$`)
+	service := regexp.MustCompile(`^(States|Lambda|Sandbox|Runtime|StepFunctions)\.[A-Za-z]+$`)
 	for _, e := range slices.Sorted(maps.Keys(named)) {
 		_, ours := of[e]
 		assert.True(t, ours || service.MatchString(e), "nobody fails with %s", e)
@@ -86,7 +91,7 @@ func TestErrors(t *testing.T) {
 
 // What had no effect may be tried again by name; nothing is retried whatever happened.
 func TestStates_retryByName(t *testing.T) {
-	for _, s := range machine(t).States() {
+	for _, s := range states(t) {
 		for _, e := range s.Retry {
 			assert.NotContains(t, []string{"States.ALL", "States.TaskFailed", "States.Timeout"}, e, "%s retries %s", s.Path, e)
 		}
@@ -100,9 +105,9 @@ func TestStates_retryByName(t *testing.T) {
 // and says where its result goes.
 func TestStates(t *testing.T) {
 	word := regexp.MustCompile(`^([A-Z][a-z0-9]+)+$`)
-	whole := []string{"PlanRun", "CloseMissedRun", "DiscoverTarget", "FreezePlan", "RollUpAccount"} // their payload replaces what was before
+	whole := []string{"PlanRun", "CloseMissedRun", "DiscoverTarget", "FreezePlan", "PatchTarget", "RollUpAccount"} // their payload replaces what was before
 	seen := map[string]bool{}
-	for _, s := range machine(t).States() {
+	for _, s := range states(t) {
 		assert.NotEmpty(t, s.Comment, s.Path)
 		assert.Regexp(t, word, s.Name, s.Path)
 		assert.False(t, seen[s.Name], "%s has the name of another state", s.Path)

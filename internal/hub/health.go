@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,18 +23,39 @@ type Alarms interface {
 	DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error)
 }
 
-// Deployed is a hub's state machine as it is deployed.
+// Deployed is a hub's state machines as they are deployed: that of runs, and that
+// of one account and region.
 type Deployed struct {
 	Active     bool
 	Standard   bool
-	Definition string // JSON
+	Definition string // of runs, JSON
+	Target     string // of one account and region, JSON; empty if there is no such machine
 	Logged     bool   // every event
 	LogsData   bool   // inputs and outputs too, task tokens of approvals among them
 }
 
-// Deployed looks at the hub's state machine.
+// Deployed looks at the hub's state machines.
 func (c *Client) Deployed(ctx context.Context) (Deployed, error) {
-	out, err := c.Machines.DescribeStateMachine(ctx, &sfn.DescribeStateMachineInput{StateMachineArn: &c.Machine.ARN})
+	runs, err := c.deployed(ctx, c.Machine.ARN)
+	if err != nil {
+		return Deployed{}, err
+	}
+	target, err := c.deployed(ctx, c.Machine.Target())
+	if errors.Is(err, ErrNotFound) {
+		return runs, nil // an earlier hub, or half of one
+	}
+	if err != nil {
+		return Deployed{}, err
+	}
+	return Deployed{
+		Active: runs.Active && target.Active, Standard: runs.Standard && target.Standard, Definition: runs.Definition, Target: target.Definition,
+		Logged: runs.Logged && target.Logged, LogsData: runs.LogsData || target.LogsData,
+	}, nil
+}
+
+// deployed looks at one state machine.
+func (c *Client) deployed(ctx context.Context, arn string) (Deployed, error) {
+	out, err := c.Machines.DescribeStateMachine(ctx, &sfn.DescribeStateMachineInput{StateMachineArn: &arn})
 	if err != nil {
 		return Deployed{}, wrap(err, "look at the state machine")
 	}

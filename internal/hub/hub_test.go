@@ -213,15 +213,28 @@ func TestFollower_unknown(t *testing.T) {
 }
 
 func TestClient_health(t *testing.T) {
+	target := func() (int, string) {
+		return 200, `{"status":"ACTIVE","type":"STANDARD","definition":"[]","loggingConfiguration":{"level":"ERROR","includeExecutionData":false}}`
+	}
 	c := server(t, func(r *http.Request, body string) (int, string) {
 		if r.Header.Get("X-Amz-Target") == "AWSStepFunctions.DescribeStateMachine" {
+			if strings.Contains(body, "-target") {
+				return target()
+			}
 			return 200, `{"status":"ACTIVE","type":"STANDARD","definition":"{}","loggingConfiguration":{"level":"ALL","includeExecutionData":true}}`
 		}
 		return 400, `{"__type":"ValidationError","message":"` + r.URL.Path + `"}`
 	})
 	d, err := c.Deployed(t.Context())
 	require.NoError(t, err)
+	assert.Equal(t, hub.Deployed{Active: true, Standard: true, Definition: "{}", Target: "[]", LogsData: true}, d, "what holds for both")
+	target = func() (int, string) { return 400, `{"__type":"StateMachineDoesNotExist","message":"none"}` }
+	d, err = c.Deployed(t.Context())
+	require.NoError(t, err)
 	assert.Equal(t, hub.Deployed{Active: true, Standard: true, Definition: "{}", Logged: true, LogsData: true}, d)
+	target = func() (int, string) { return 400, `{"__type":"AccessDeniedException","message":"no"}` }
+	_, err = c.Deployed(t.Context())
+	require.ErrorIs(t, err, hub.ErrDenied)
 
 	alarms := &fakeAlarms{}
 	c.Alarms = alarms

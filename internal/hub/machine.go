@@ -62,5 +62,8 @@ func (m Machine) Console(run string) string {
 	return fmt.Sprintf("https://%s/states/home?region=%s#/v2/executions/details/%s", host, m.Region, m.Execution(run))
 }
 
+// Target is the ARN of the hub's machine of one account and region.
+func (m Machine) Target() string { return strings.TrimSuffix(m.ARN, m.Name) + m.Prefix() + "-target" }
+
 // Prefix is the hub's NamePrefix, as its machine's name tells it.
 func (m Machine) Prefix() string { return strings.TrimSuffix(m.Name, "-orchestrator") }

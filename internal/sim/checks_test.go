@@ -108,7 +108,7 @@ func (p *planted) rewrite(items ...types.TransactWriteItem) {
 	require.NoError(p.t, err)
 }
 
-func (p *planted) machinePrincipal() *world.Principal { return host{p.stage}.machinePrincipal() }
+func (p *planted) machinePrincipal() *world.Principal { return host{p.stage}.principal("") }
 
 // table is the name of the state table.
 func (p *planted) table() *string {

@@ -10,22 +10,27 @@ import (
 )
 
 // SameMachine tells whether a deployed definition, JSON as DescribeStateMachine
-// returns it, is the one of a hub template. ARNs are not compared: they differ
+// returns it, is one of a hub template's. ARNs are not compared: they differ
 // with account, region and release. Numbers may have become texts on the way.
 func SameMachine(hub []byte, deployed string) (bool, error) {
 	t := &templates{resources: map[string]*iam.Policy{}}
 	if err := t.loadHub(hub, ""); err != nil {
 		return false, &FileError{What: hubTemplate, Err: err}
 	}
-	ours, err := t.hub.Definition()
-	if err != nil {
-		return false, &FileError{What: hubTemplate, Err: err}
-	}
 	theirs, err := asl.ParseJSON([]byte(deployed))
 	if err != nil {
 		return false, fmt.Errorf("the deployed definition is no JSON: %w", err)
 	}
-	return flat(ours) == flat(theirs), nil
+	for _, m := range t.hub.OfType(stateMachine) {
+		ours, err := t.hub.Definition(m.LogicalID)
+		if err != nil {
+			return false, &FileError{What: hubTemplate, Err: err}
+		}
+		if flat(ours) == flat(theirs) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 const hubTemplate = "hub template"

@@ -37,18 +37,23 @@ func TestSameMachine(t *testing.T) {
 	require.NoError(t, err)
 	stack, err := template.Deploy(cfn.Deployment{StackName: "other", Account: "123456789012", Region: "eu-west-1", Parameters: hubParameters(template, "")})
 	require.NoError(t, err)
-	node, err := stack.Definition()
-	require.NoError(t, err)
-	data, err := json.Marshal(plain(node))
-	require.NoError(t, err)
-	deployed := string(data)
-	require.Contains(t, deployed, "eu-west-1")
+	deployedAs := func(logicalID string) string {
+		node, err := stack.Definition(logicalID)
+		require.NoError(t, err)
+		data, err := json.Marshal(plain(node))
+		require.NoError(t, err)
+		require.Contains(t, string(data), "eu-west-1")
+		return string(data)
+	}
+	deployed, target := deployedAs(orchestrator), deployedAs("TargetStateMachine")
 
 	for text, want := range map[string]bool{
 		deployed: true,
 		strings.Replace(deployed, `"TimeoutSeconds":320`, `"TimeoutSeconds":"320"`, 1): true,
 		strings.Replace(deployed, `"TimeoutSeconds":320`, `"TimeoutSeconds":321`, 1):   false,
 		strings.Replace(deployed, `"Next":"FreezePlan"`, `"Next":"RunWaves"`, 1):       false,
+		target: true,
+		strings.Replace(target, `"NumericGreaterThan":10`, `"NumericGreaterThan":11`, 1): false,
 		`{"States":{}}`: false,
 	} {
 		same, err := SameMachine(hub, text)

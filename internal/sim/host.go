@@ -37,20 +37,32 @@ func (h host) UUID() string {
 	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
 }
 
-// machinePrincipal is the state machine's own session.
-func (h host) machinePrincipal() *world.Principal {
-	p, err := h.world.Session(h.machine.RoleARN, "states")
+// principal is the session of the machine that an execution belongs to.
+func (h host) principal(executionARN string) *world.Principal {
+	role := h.machine.RoleARN
+	if x, ok := h.engine.Execution(executionARN); ok {
+		role = x.RoleARN
+	}
+	p, err := h.world.Session(role, "states")
 	if err != nil {
-		return &world.Principal{RoleARN: h.machine.RoleARN}
+		return &world.Principal{RoleARN: role}
 	}
 	return p
 }
 
-// Task invokes a function.
+// Task invokes a function, or says which machine a task starts.
 func (h host) Task(c asl.TaskCall, reply func(asl.TaskResult)) {
 	later := func(d time.Duration, r asl.TaskResult) { h.world.After(d, func() { reply(r) }) }
 	fail := func(name, cause string) {
 		later(10*time.Millisecond, asl.TaskResult{Failure: &asl.Failure{Error: name, Cause: cause}})
+	}
+	if c.Resource == "arn:aws:states:::states:startExecution.sync:2" {
+		if start, failure := h.nested(c); failure != nil {
+			fail(failure.Error, failure.Cause)
+		} else {
+			later(startTime, asl.TaskResult{Start: start})
+		}
+		return
 	}
 	if c.Resource != "arn:aws:states:::lambda:invoke" {
 		fail("States.TaskFailed", "the simulation has no resource "+c.Resource)
@@ -65,7 +77,7 @@ func (h host) Task(c asl.TaskCall, reply func(asl.TaskResult)) {
 		return
 	}
 	call := &world.Call{
-		Principal: h.machinePrincipal(), Account: hubAccount, Region: hubRegion, Service: "lambda", Operation: "Invoke", Input: p.FunctionName,
+		Principal: h.principal(c.ExecutionARN), Account: hubAccount, Region: hubRegion, Service: "lambda", Operation: "Invoke", Input: p.FunctionName,
 		Access: []world.Access{{Action: "lambda:InvokeFunction", Resources: []string{p.FunctionName}}},
 	}
 	if err := h.world.Allow(context.Background(), call); err != nil {
@@ -92,9 +104,33 @@ func (h host) Task(c asl.TaskCall, reply func(asl.TaskResult)) {
 	later(took, asl.TaskResult{Output: answer})
 }
 
+// startTime is what StartExecution takes, as any quick call.
+const startTime = 30 * time.Millisecond
+
+// nested is the machine that a task starts, if the role of the task's machine may. A refusal has the name that the
+// integration gives to what is no error of StartExecution's own.
+func (h host) nested(c asl.TaskCall) (*asl.StartInput, *asl.Failure) {
+	var p struct{ StateMachineArn string }
+	if err := json.Unmarshal(c.Parameters, &p); err != nil {
+		return nil, &asl.Failure{Error: "States.Runtime", Cause: err.Error()}
+	}
+	call := &world.Call{
+		Principal: h.principal(c.ExecutionARN), Account: hubAccount, Region: hubRegion, Service: "states", Operation: "StartExecution", Input: p.StateMachineArn,
+		Access: []world.Access{{Action: "states:StartExecution", Resources: []string{p.StateMachineArn}}},
+	}
+	if err := h.world.Allow(context.Background(), call); err != nil {
+		return nil, &asl.Failure{Error: "StepFunctions.AWSStepFunctionsException", Cause: err.Error()}
+	}
+	start, ok := h.machines[p.StateMachineArn]
+	if !ok {
+		return nil, &asl.Failure{Error: "StepFunctions.StateMachineDoesNotExistException", Cause: "State Machine Does Not Exist: '" + p.StateMachineArn + "'"}
+	}
+	return &start, nil
+}
+
 // GetObject reads the items of a map.
-func (h host) GetObject(_, bucket, key string) ([]byte, *asl.Failure) {
-	out, err := h.world.S3(h.machinePrincipal(), hubRegion).GetObject(context.Background(), &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+func (h host) GetObject(executionARN, bucket, key string) ([]byte, *asl.Failure) {
+	out, err := h.world.S3(h.principal(executionARN), hubRegion).GetObject(context.Background(), &s3.GetObjectInput{Bucket: &bucket, Key: &key})
 	if err != nil {
 		return nil, &asl.Failure{Error: "States.ItemReaderFailed", Cause: err.Error()}
 	}
@@ -106,8 +142,8 @@ func (h host) GetObject(_, bucket, key string) ([]byte, *asl.Failure) {
 }
 
 // PutObject writes the results of a map.
-func (h host) PutObject(_, bucket, key string, body []byte) *asl.Failure {
-	_, err := h.world.S3(h.machinePrincipal(), hubRegion).PutObject(context.Background(), &s3.PutObjectInput{
+func (h host) PutObject(executionARN, bucket, key string, body []byte) *asl.Failure {
+	_, err := h.world.S3(h.principal(executionARN), hubRegion).PutObject(context.Background(), &s3.PutObjectInput{
 		Bucket: &bucket, Key: &key, Body: bytes.NewReader(body), ContentType: aws.String("application/json"),
 	})
 	if err != nil {
@@ -117,10 +153,10 @@ func (h host) PutObject(_, bucket, key string, body []byte) *asl.Failure {
 }
 
 // Authorize judges what the service does itself.
-func (h host) Authorize(_, action, resource string) *asl.Failure {
+func (h host) Authorize(executionARN, action, resource string) *asl.Failure {
 	service, operation, _ := cut(action)
 	call := &world.Call{
-		Principal: h.machinePrincipal(), Account: hubAccount, Region: hubRegion, Service: service, Operation: operation,
+		Principal: h.principal(executionARN), Account: hubAccount, Region: hubRegion, Service: service, Operation: operation,
 		Access: []world.Access{{Action: action, Resources: []string{resource}}},
 	}
 	if err := h.world.Allow(context.Background(), call); err != nil {

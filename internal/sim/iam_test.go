@@ -25,6 +25,8 @@ func unusedRights() map[string]string {
 		"key/EncryptExecutions":                      "Step Functions encrypts executions itself",
 		"key/EncryptLogDelivery":                     "Step Functions encrypts delivered logs itself",
 		"accounts/FollowAndStopChildren":             "Step Functions follows its children, and stops them with their parent",
+		"key/ReadTargets":                            "Step Functions decrypts the end of an execution that it waits for",
+		"targets/HearOfTargets":                      "Step Functions makes its rule when the machine is created",
 		"accounts/WriteResultsOfChildren":            "a large result is uploaded in parts, which may be given up",
 		"PollSsmCommandRole/key/DecryptOwnData":      "DynamoDB decrypts for its caller, which the simulated one does not ask for",
 		"PollSsmCommandRole/state/AppendAudit":       "needed where a command is cancelled",

@@ -36,25 +36,26 @@ func epoch() time.Time { return time.Date(2026, 1, 13, 2, 0, 0, 0, time.UTC) }
 
 // stage is a world with our templates deployed into it.
 type stage struct {
-	options Options
-	input   patch.Input // with the accounts of its units
-	fleet   world.FleetFile
-	world   *world.World
-	hub     *cfn.Stack
-	engine  *asl.Engine
-	machine asl.StartInput
-	lambdas map[string]*lambda // by name of the function
-	start   time.Time
-	metrics *metrics
-	watcher watcher       // nil if nobody looks
-	skew    time.Duration // how far the clock of the function that runs now is off
+	options  Options
+	input    patch.Input // with the accounts of its units
+	fleet    world.FleetFile
+	world    *world.World
+	hub      *cfn.Stack
+	engine   *asl.Engine
+	machine  asl.StartInput            // of runs
+	machines map[string]asl.StartInput // all, by ARN
+	lambdas  map[string]*lambda        // by name of the function
+	start    time.Time
+	metrics  *metrics
+	watcher  watcher       // nil if nobody looks
+	skew     time.Duration // how far the clock of the function that runs now is off
 
 	policies []*iam.Policy // of the hub's roles and the spoke role
 }
 
 // newStage deploys the hub, and the spoke into every account of the input.
 func newStage(o Options, in patch.Input) (*stage, error) {
-	s := &stage{options: o, input: in, start: epoch(), lambdas: map[string]*lambda{}}
+	s := &stage{options: o, input: in, start: epoch(), lambdas: map[string]*lambda{}, machines: map[string]asl.StartInput{}}
 	s.world = world.New(o.Seed, s.start)
 	s.world.Retryable = lambdamain.Retryable
 	s.metrics = &metrics{}
@@ -78,7 +79,7 @@ func newStage(o Options, in patch.Input) (*stage, error) {
 	if err := s.world.AddFleet(s.fleet); err != nil {
 		return nil, err
 	}
-	if err := s.addMachine(t.machine); err != nil {
+	if err := s.addMachines(t.machines); err != nil {
 		return nil, &FileError{What: hubTemplate, Err: err}
 	}
 	return s, s.addLambdas()
@@ -101,7 +102,7 @@ func hubParameters(t *cfn.Template, reader string) map[string]string {
 type templates struct {
 	hub       *cfn.Stack
 	spoke     *cfn.Template
-	machine   *asl.Machine
+	machines  map[string]*asl.Machine // by logical id
 	roles     []world.Role
 	resources map[string]*iam.Policy // of keys, buckets, topics and tables, by ARN
 }
@@ -154,12 +155,17 @@ func (t *templates) loadHub(data []byte, reader string) error {
 	if err := t.readPolicies(); err != nil {
 		return err
 	}
-	node, err := t.hub.Definition()
-	if err != nil {
-		return err
+	t.machines = map[string]*asl.Machine{}
+	for _, m := range t.hub.OfType(stateMachine) {
+		node, err := t.hub.Definition(m.LogicalID)
+		if err != nil {
+			return err
+		}
+		if t.machines[m.LogicalID], err = asl.Load(node); err != nil {
+			return fmt.Errorf("%s: %w", m.LogicalID, err)
+		}
 	}
-	t.machine, err = asl.Load(node)
-	return err
+	return nil
 }
 
 // readPolicies reads the policies of the hub's roles and resources.
@@ -386,17 +392,27 @@ func withUnits(in patch.Input, f world.FleetFile) patch.Input {
 	return in
 }
 
-// addMachine loads the state machine and plugs the engine in.
-func (s *stage) addMachine(machine *asl.Machine) error {
-	machines := s.hub.OfType("AWS::StepFunctions::StateMachine")
-	if len(machines) != 1 {
-		return fmt.Errorf("the template has %d state machines, not one", len(machines))
-	}
-	m := machines[0]
-	s.machine = asl.StartInput{Machine: machine, MachineARN: m.ARN, MachineName: m.Name, RoleARN: text(m.Properties, "RoleArn")}
+const (
+	stateMachine = "AWS::StepFunctions::StateMachine"
+	// orchestrator is the logical id of the machine whose executions are runs.
+	orchestrator = "OrchestratorStateMachine"
+)
+
+// addMachines declares the state machines and plugs the engine in.
+func (s *stage) addMachines(loaded map[string]*asl.Machine) error {
 	s.engine = asl.NewEngine(host{s})
 	s.world.PlugEngine(s.engine)
-	s.world.AddMachine(world.MachineSpec{Name: m.Name, ARN: m.ARN, RoleARN: s.machine.RoleARN, Machine: machine})
+	for _, m := range s.hub.OfType(stateMachine) {
+		in := asl.StartInput{Machine: loaded[m.LogicalID], MachineARN: m.ARN, MachineName: m.Name, RoleARN: text(m.Properties, "RoleArn")}
+		s.machines[m.ARN] = in
+		s.world.AddMachine(world.MachineSpec{Name: m.Name, ARN: m.ARN, RoleARN: in.RoleARN, Machine: in.Machine})
+		if m.LogicalID == orchestrator {
+			s.machine = in
+		}
+	}
+	if s.machine.Machine == nil {
+		return fmt.Errorf("the template has no state machine %s", orchestrator)
+	}
 	return nil
 }
 

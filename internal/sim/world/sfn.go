@@ -330,11 +330,11 @@ func listed(x *asl.Execution, in *sfn.ListExecutionsInput) bool {
 
 // tokenResources are what SendTask* is judged on: the machine. Nobody can tell
 // from outside to which machine a token belongs, so every machine of the account
-// and region must be allowed.
+// and region that gives tokens out must be allowed.
 func (c *SFN) tokenResources() []string {
 	var arns []string
 	for _, s := range c.w.hub.machines.specs {
-		if c.mine(s.ARN) {
+		if c.mine(s.ARN) && givesTokens(s.Machine) {
 			arns = append(arns, s.ARN)
 		}
 	}
@@ -342,6 +342,11 @@ func (c *SFN) tokenResources() []string {
 		return []string{"*"}
 	}
 	return arns
+}
+
+// givesTokens tells whether a machine has a task that waits for its token.
+func givesTokens(m *asl.Machine) bool {
+	return m == nil || slices.ContainsFunc(m.Resources(), func(r string) bool { return strings.HasSuffix(r, ".waitForTaskToken") })
 }
 
 // maxTaskToken is the length of a task token. Source: B:TaskToken.
