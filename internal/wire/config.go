@@ -75,10 +75,6 @@ func (c *config) table(a AWS) *cloud.Table {
 	return &cloud.Table{DynamoDB: a.DynamoDB, Now: a.Now, State: c.text("STATE_TABLE"), Audit: c.text("AUDIT_TABLE")}
 }
 
-func (c *config) alarms(a AWS, spokes *cloud.Spokes) *cloud.Alarms {
-	return &cloud.Alarms{Hub: a.CloudWatch, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), Spokes: spokes}
-}
-
 func (c *config) objects(a AWS) *cloud.Objects {
 	return &cloud.Objects{S3: a.S3, Bucket: c.text("DATA_BUCKET")}
 }
