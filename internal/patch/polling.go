@@ -4,10 +4,10 @@ import "time"
 
 const (
 	// longGap is the longest gap between two polls while instances wait for a slot: a slot that comes free is used
-	// after 50 seconds in the median, and two looks of three are at targets where nothing has ended.
-	longGap = 100 * time.Second
+	// after 55 seconds in the median.
+	longGap = 110 * time.Second
 	// lastGap is the longest gap once everything is sent: nobody waits for what ends.
-	lastGap = 3 * time.Minute
+	lastGap = 4 * time.Minute
 	// shortGap is the shortest gap, whatever the interval that was configured: a scan takes a minute.
 	shortGap = 5 * time.Second
 	// LongestPollGap is the gap of a target that must save polls.

@@ -107,9 +107,9 @@ func ending(res *Result) map[patch.InstanceID]patch.Outcome {
 func givenUp(r *rehearsal) map[patch.InstanceID]bool {
 	ids := map[patch.InstanceID]bool{}
 	for _, in := range r.checks.tables.intents {
-		for _, id := range in.ids {
-			if in.lost {
-				ids[patch.InstanceID(id)] = true
+		for i, x := range in.sends {
+			if x.lost {
+				ids[patch.InstanceID(in.ids[i])] = true
 			}
 		}
 	}
