@@ -164,7 +164,7 @@ func (c *checks) invocationEnded(e world.InvocationEnd) {
 	if !s.wave.over {
 		s.wave.last = c.now()
 	}
-	c.closeSlot(s)
+	c.closeSlot(s, e.InstanceID)
 	c.rests(e.InstanceID)
 	if failure(e) {
 		c.failed(s, e.InstanceID)

@@ -23,7 +23,8 @@ type sending struct {
 	place           string // account/region
 	ids             []string
 	command, marker string
-	nth             int // its place in its intent
+	intent          string // the marker of its intent
+	nth             int    // its place in it
 	install         bool
 	timeout         time.Duration   // of its instance, from the acceptance
 	cancelled       map[string]bool // by instance: it was at work
@@ -81,6 +82,7 @@ func (c *checks) sent(e world.Entry, in *ssm.SendCommandInput) {
 		s.command = aws.ToString(out.Command.CommandId)
 	}
 	marker, nth, _ := strings.Cut(s.marker, ".")
+	s.intent = marker
 	intent := c.tables.intents[marker]
 	if s.nth, _ = strconv.Atoi(nth); !c.foretold(s, intent) || len(s.ids) == 0 {
 		return
@@ -267,18 +269,32 @@ func (c *checks) concurrency(s *sending) {
 		slots = map[string]bool{}
 		c.slots[s.scope()] = slots
 	}
-	slots[s.command] = true
-	c.used(s)
+	for _, id := range s.ids {
+		slots[s.command+"/"+id] = true
+		c.used(s)
+	}
+	c.s.world.After(s.timeout, func() { c.overdue(s) })
 	if limit := c.limit(s); len(slots) > limit {
 		c.violate("R-03", "%d commands in flight in %s, %d allowed", len(slots), s.place, limit)
 	}
 }
 
-// closeSlot takes a command out of those in flight.
-func (c *checks) closeSlot(s *sending) {
-	if c.slots[s.scope()][s.command] {
-		delete(c.slots[s.scope()], s.command)
+// closeSlot takes a command on an instance out of those in flight.
+func (c *checks) closeSlot(s *sending, id string) {
+	if slots, key := c.slots[s.scope()], s.command+"/"+id; slots[key] {
+		delete(slots, key)
 		c.freed(s)
+	}
+}
+
+// overdue is called as the time of a command is over: whatever CancelCommand answers, and whatever its agent still
+// does, the command is in flight and at work no more.
+func (c *checks) overdue(s *sending) {
+	for _, id := range s.ids {
+		c.closeSlot(s, id)
+		if c.atWork[id] == s {
+			c.rests(id)
+		}
 	}
 }
 

@@ -209,7 +209,7 @@ func bugs() []bug {
 		{"no report is written", "R-12", ApproveAuto, func(p *planted) {
 			p.wrap(wire.Verify, func(payload []byte, next wire.Handler) ([]byte, error) {
 				if strings.Contains(string(payload), `"report"`) {
-					return []byte(`{"next":"done","status":"Succeeded","cause":"","cursor":0}`), nil
+					return []byte(`{"next":"done","status":"Succeeded","cause":"","error":"","cursor":0}`), nil
 				}
 				return next(context.Background(), payload)
 			})

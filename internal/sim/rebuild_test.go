@@ -102,7 +102,7 @@ func difference(a, b []byte) string {
 func (c *checks) inAudit(r *runFacts, rep *patch.Report) {
 	for _, i := range rep.Instances {
 		s := c.commands[string(i.CommandID)]
-		if i.CommandID != "" && (s == nil || !c.tables.audited[auditKey("named", s.marker, string(i.InstanceID))]) {
+		if i.CommandID != "" && (s == nil || !c.tables.audited[auditKey("named", s.intent, string(i.InstanceID))]) {
 			c.violate("I-41", "the report has %s in command %s, the audit does not", i.InstanceID, i.CommandID)
 		}
 	}

@@ -226,9 +226,9 @@ func troubles() []trouble {
 			return r
 		}},
 		{"gate without data", 2, func(t *testing.T, seed uint64) *rehearsal {
-			gate := `,"healthGate":{"soakSeconds":600,"alarms":["arn:aws:cloudwatch:us-east-1:` + first + `:alarm:errors"]}`
+			gate := `,"healthGate":{"soakSeconds":28800,"alarms":["arn:aws:cloudwatch:us-east-1:` + first + `:alarm:errors"]}`
 			r := inTrouble(t, canaryAndMain(gate+room, room, `,"approval":"none"`), seed, "", ok(3))
-			require.NoError(t, r.world.AddAlarm(first, "us-east-1", "errors", world.AlarmStep{State: "INSUFFICIENT_DATA"}))
+			require.NoError(t, r.world.AddAlarm(first, "us-east-1", "errors", world.AlarmStep{State: "OK"}, world.AlarmStep{After: 5 * time.Hour, State: "INSUFFICIENT_DATA"}))
 			return r
 		}},
 		{"gate turns red", 2, func(t *testing.T, seed uint64) *rehearsal {
