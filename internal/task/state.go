@@ -150,6 +150,7 @@ func (st *state) counted(add map[string]int) []Write {
 			write.How, write.Was = Replace, st.own.Version
 		}
 		st.own.Version++
+		st.ownFound = true
 		write.Item = st.own
 		writes = append(writes, write)
 	}
