@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"ec2patch/internal/patch"
@@ -296,8 +298,8 @@ func (k *look) locked(err error) error {
 // save writes everything that this look changed, all or none.
 func (p *Poll) save(ctx context.Context, k *look) error {
 	var writes []Write
-	if len(k.found.Cancels) > 0 {
-		writes = append(writes, k.audit("poll", "CancelCommand", cancelText(k.found.Cancels), k.now))
+	for _, some := range byReason(k.found.Cancels) {
+		writes = append(writes, k.audit("poll", "CancelCommand", cancelText(some), k.now))
 	}
 	if len(k.found.Found)+len(k.found.Cancels) > 0 {
 		k.row.Looks++
@@ -314,7 +316,20 @@ func (p *Poll) save(ctx context.Context, k *look) error {
 	return k.state.save(ctx, p.Table, writes...)
 }
 
-// cancelText names what is cancelled, and why.
+// byReason sorts cancels into groups of one reason each: an entry of the audit names one.
+func byReason(cancels []patch.Cancel) [][]patch.Cancel {
+	groups := map[string][]patch.Cancel{}
+	for _, c := range cancels {
+		groups[c.Why] = append(groups[c.Why], c)
+	}
+	var all [][]patch.Cancel
+	for _, why := range slices.Sorted(maps.Keys(groups)) {
+		all = append(all, groups[why])
+	}
+	return all
+}
+
+// cancelText names what is cancelled, and why: all for the same reason.
 func cancelText(cancels []patch.Cancel) string {
 	names := make([]string, len(cancels))
 	for i, c := range cancels {
