@@ -3,6 +3,7 @@ package task
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"ec2patch/internal/patch"
@@ -99,10 +100,14 @@ func (s *Send) resolve(ctx context.Context, st *state) error {
 	}
 	st.row.Doubts = later
 	var writes []Write
+	var markers []string // of the intents with lost sends
 	var accepted, lost int
 	for _, in := range due {
 		a, l := take(in, listed)
 		accepted, lost = accepted+a, lost+l
+		if l > 0 {
+			markers = append(markers, in.Marker)
+		}
 		was := in.Version
 		in.Version++
 		writes = append(writes, Write{How: Replace, Key: patch.SendKey(st.target, in.Batch), Item: *in, Was: was})
@@ -110,7 +115,7 @@ func (s *Send) resolve(ctx context.Context, st *state) error {
 	if st.row.FirstSent.IsZero() && accepted > 0 {
 		st.row.FirstSent = due[0].Written
 	}
-	return st.save(ctx, s.Table, append(writes, s.booked(st, accepted, lost, due[0].Marker)...)...)
+	return st.save(ctx, s.Table, append(writes, s.booked(st, accepted, lost, strings.Join(markers, ", "))...)...)
 }
 
 // listed finds the commands of intents by their markers. An account that lets nobody read any more shows none.
