@@ -52,16 +52,16 @@ func TestSend_sendsThePlan(t *testing.T) {
 	assert.Equal(t, s.now.Add(patch.LeaseTerm), lease.Expires)
 }
 
-// A step fills up to 250 slots, through sessions of at most 28 instances, and its row stays small.
+// A step fills up to 250 slots, through sessions of few instances, and its row stays small.
 func TestSend_aStepOf250(t *testing.T) {
 	s := newSite(t, 600)
 	assert.Equal(t, task.Answer{Next: "send"}, s.must(s.send()))
 	assert.Len(t, s.sent, patch.MaxSends)
-	require.Len(t, s.opened, 9)
-	for i, ids := range s.opened[:8] {
+	require.Len(t, s.opened, 11)
+	for i, ids := range s.opened[:10] {
 		assert.Len(t, ids, task.SessionInstances, "session %d", i)
 	}
-	assert.Len(t, s.opened[8], 26)
+	assert.Len(t, s.opened[10], 10)
 	row, err := json.Marshal(s.intents()[0])
 	require.NoError(t, err)
 	assert.Less(t, len(row), 60_000)
@@ -346,15 +346,15 @@ func TestSend_sessionFails(t *testing.T) {
 			}
 			row := s.row()
 			assert.Zero(t, row.Pending)
-			assert.Equal(t, 28, row.Sent)
-			assert.Equal(t, 28, row.InFlight())
-			assert.Equal(t, 28, row.Next)
+			assert.Equal(t, task.SessionInstances, row.Sent)
+			assert.Equal(t, task.SessionInstances, row.InFlight())
+			assert.Equal(t, task.SessionInstances, row.Next)
 			assert.Equal(t, test.closed, row.Closed)
 			s.closed = nil
 			s.sendAll()
 			want := 40
 			if test.closed != "" {
-				want = 28
+				want = task.SessionInstances
 			}
 			assert.Len(t, s.sentTimes(), want)
 			assert.Len(t, s.sent, want)
