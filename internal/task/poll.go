@@ -105,7 +105,7 @@ func (p *Poll) follow(ctx context.Context, spoke Spoke, k *look) error {
 		}
 		late := passed(in, x, k.now, k.waited) >= k.timeout(in)
 		unknown := stopping(stop) && !o.Ran.Has(i) && !o.Cut.Has(i) // whether its agent has begun
-		if executing[x.Command] && !late && !unknown && !o.Cut.Has(i) {
+		if executing[x.Command] && !late && !unknown && !o.Cut.Has(i) && !k.cancelsAll() {
 			return nil
 		}
 		if k.reads == maxReads {
@@ -199,7 +199,7 @@ func (k *look) fold(o *patch.OpenIntent, i int, in *patch.Intent, x patch.Sent, 
 // asked for past the command's own deadline, or where an abort says so, and else only for what no agent has taken.
 func (k *look) why(v patch.Invocation, late bool, stop string) string {
 	switch {
-	case k.abort != nil && k.abort.CancelInFlight:
+	case k.cancelsAll():
 		return patch.ReasonAbort
 	case late:
 		return patch.ReasonExpired
@@ -208,6 +208,9 @@ func (k *look) why(v patch.Invocation, late bool, stop string) string {
 	}
 	return ""
 }
+
+// cancelsAll tells whether an abort asks to cancel what runs, too.
+func (k *look) cancelsAll() bool { return k.abort != nil && k.abort.CancelInFlight }
 
 // untaken tells whether SSM says that no agent has taken the command yet. One whose invocation it does not list may run.
 // Source: SSM CommandInvocation.Status, read 2026-11.

@@ -191,6 +191,23 @@ func TestPoll_runningIsNotCut(t *testing.T) {
 	}
 }
 
+// An abort that cancels what runs may come after a stop that let it run.
+func TestPoll_abortCancelsLater(t *testing.T) {
+	s := newSite(t, 2, wide(1))
+	s.sendAll()
+	s.ended(1, "InProgress")
+	s.table.put(patch.AbortKey(siteRun), patch.Abort{By: "ann"})
+	s.must(s.poll())
+	s.must(s.poll())
+	assert.Empty(t, s.spoke.cancels)
+	s.table.put(patch.AbortKey(siteRun), patch.Abort{By: "ann", CancelInFlight: true})
+	assert.Equal(t, 15, s.must(s.poll()).Seconds)
+	assert.Equal(t, []string{s.cut(1)}, s.spoke.cancels)
+	s.ended(1, "Cancelled")
+	assert.Equal(t, "verify", s.must(s.poll()).Next)
+	assert.Equal(t, 1, s.counters().Failures, "it ran")
+}
+
 // Past its deadline a command is cancelled, again at each look, and given up
 // when it does not even say so. Its slot is free as soon as the cancel was asked for.
 func TestPoll_deadline(t *testing.T) {
