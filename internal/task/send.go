@@ -30,10 +30,10 @@ type Send struct {
 
 const (
 	// sendLimit bounds a send, so that none can come after it was looked for.
-	sendLimit = 45 * time.Second
-	// stepLimit is when a step begins no further send: with the last one it stays well below the function's timeout
-	// of 120 seconds.
-	stepLimit = 70 * time.Second
+	sendLimit = 30 * time.Second
+	// stepLimit is when a step, from its beginning on, makes no further send: with the last one it stays well below the
+	// function's timeout of 120 seconds.
+	stepLimit = 75 * time.Second
 	// lookAgain is after how many sends of a step the limits, the abort flag and the run are read again.
 	lookAgain = 25
 	// throttlePause lets a throttled account breathe.
@@ -54,10 +54,12 @@ func (s *Send) Handle(ctx context.Context, in TargetInput) (Answer, error) {
 }
 
 func (s *Send) step(ctx context.Context, in TargetInput) (Answer, error) {
+	began := s.Now()
 	st, err := loadState(ctx, s.Table, in)
 	if err != nil {
 		return Answer{}, err
 	}
+	st.began = began
 	if len(st.wave.Alarms) > 0 {
 		if err := watchAlarms(ctx, s.Table, s.Alarms, st, s.Now()); err != nil {
 			return Answer{}, err
@@ -213,9 +215,9 @@ func (s *Send) intend(ctx context.Context, st *state, in *patch.Intent, chosen i
 func (s *Send) sendAll(ctx context.Context, st *state, leaf patch.Leaf, in patch.Intent) ([]patch.Sent, Answer, error) {
 	var sends []patch.Sent
 	var session Session
-	began, accepted, denied := s.Now(), 0, 0
+	accepted, denied := 0, 0
 	for i, id := range in.IDs {
-		if i > 0 && (s.Now().Sub(began) > stepLimit || st.row.Sent+accepted == 0 && st.row.Denied+denied >= patch.Refusals) {
+		if i > 0 && (s.Now().Sub(st.began) > stepLimit || st.row.Sent+accepted == 0 && st.row.Denied+denied >= patch.Refusals) {
 			return sends, send(), nil
 		}
 		if i%SessionInstances == 0 {

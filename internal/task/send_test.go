@@ -91,7 +91,7 @@ func TestSend_stepLimit(t *testing.T) {
 	s := newSite(t, 100)
 	s.each = 20 * time.Second
 	assert.Equal(t, task.Answer{Next: "send"}, s.must(s.send()))
-	assert.Len(t, s.sent, 4, "none begins after 70 s")
+	assert.Len(t, s.sent, 4, "none begins after 75 s")
 	assert.Zero(t, s.row().Pending)
 	assert.Equal(t, 4, s.row().Next)
 }
