@@ -59,7 +59,7 @@ func sizeOf(v types.AttributeValue) int {
 func roundTrip[T any](t *testing.T, row T) (read T, size int) {
 	t.Helper()
 	db := &oneRow{}
-	table := cloud.Table{DynamoDB: db, State: "state", Audit: "audit"}
+	table := cloud.Table{DynamoDB: db, State: "state", Audit: "audit", Now: time.Now}
 	key := patch.Key{PK: "RUN#r", SK: "X"}
 	require.NoError(t, table.Write(t.Context(), task.Write{How: task.Create, Key: key, Item: row}))
 	found := &task.Row{Key: key, Into: &read}

@@ -101,7 +101,7 @@ func TestClose_runningIsNotCut(t *testing.T) {
 	s.spoke.cancelled = kind(patch.ErrInvalidInstance)
 	s.report(task.VerifyInput{Task: "close", Status: "ABORTED"})
 	assert.Equal(t, []string{s.cut(3), s.cut(4)}, s.spoke.cancels)
-	_, cancels := s.found()
+	_, cancels := s.lookedAt()
 	assert.Equal(t, []patch.Cancel{
 		{InstanceID: instance(2), Command: "cmd-3", Why: patch.ReasonAbort}, {InstanceID: instance(3), Command: "cmd-4", Why: patch.ReasonExpired},
 	}, cancels)

@@ -49,7 +49,7 @@ func TestPoll_follows(t *testing.T) {
 	assert.Zero(t, s.counters().Failures)
 	assert.Equal(t, 3, s.row().Polls)
 	assert.Equal(t, 2, s.row().Looks, "a look that finds nothing leaves no row")
-	found, _ := s.found()
+	found, _ := s.lookedAt()
 	for i := range 2 {
 		id := patch.CommandID(fmt.Sprintf("cmd-%d", i+1))
 		assert.Equal(t, "Success", found[id].Status)
@@ -98,7 +98,7 @@ func TestPoll_finalStatusesStay(t *testing.T) {
 	s.ended(1, "Success")
 	s.ended(2, "Cancelled")
 	assert.Equal(t, "verify", s.must(s.poll()).Next)
-	found, _ := s.found()
+	found, _ := s.lookedAt()
 	assert.Equal(t, "Failed", found["cmd-1"].Status)
 	assert.Equal(t, "Cancelled", found["cmd-2"].Status)
 	assert.True(t, found["cmd-2"].Ran)
@@ -182,7 +182,7 @@ func TestPoll_runningIsNotCut(t *testing.T) {
 				assert.NotContains(t, s.spoke.cancels, s.cut(2))
 			}
 			assert.Zero(t, s.row().Failures)
-			_, cancels := s.found()
+			_, cancels := s.lookedAt()
 			assert.Equal(t, s.countOf("CancelCommand") > 0, len(cancels) > 0)
 			s.now = s.began.Add(2 * time.Hour)
 			s.must(s.poll())
@@ -570,7 +570,7 @@ func TestPoll_manyEnded(t *testing.T) {
 	s.must(s.poll())
 	assert.Equal(t, "verify", s.must(s.poll()).Next)
 	assert.Len(t, s.spoke.reads, 1000)
-	found, _ := s.found()
+	found, _ := s.lookedAt()
 	assert.Len(t, found, 1000)
 	for key, row := range s.table.rows {
 		assert.Less(t, len(row), 400_000, key.SK)

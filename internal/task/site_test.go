@@ -610,8 +610,8 @@ func (s *site) sentTimes() map[patch.InstanceID]int {
 	return n
 }
 
-// found is what polls have written down of each command, and asked to cancel.
-func (s *site) found() (found map[patch.CommandID]patch.Invocation, cancels []patch.Cancel) {
+// lookedAt is what polls have written down of each command, and asked to cancel.
+func (s *site) lookedAt() (found map[patch.CommandID]patch.Invocation, cancels []patch.Cancel) {
 	s.t.Helper()
 	found = map[patch.CommandID]patch.Invocation{}
 	err := s.table.Scan(s.t.Context(), patch.RunKey(siteRun).PK, patch.LookPrefix(s.target), func(_ string, decode func(any) error) error {
