@@ -18,12 +18,12 @@ func TestTargetRow_NextPoll(t *testing.T) {
 		row  patch.TargetRow
 		want time.Duration
 	}{
-		{"an hour each, many rounds: a slot is idle for 50 s", patch.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000, TookSeconds: 3600}, 100 * time.Second},
+		{"an hour each, many rounds: a slot is idle for 55 s", patch.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000, TookSeconds: 3600}, 110 * time.Second},
 		{"twelve minutes each", patch.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000, TookSeconds: 720}, 68936170212 * time.Nanosecond},
 		{"a minute each", patch.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000, TookSeconds: 60}, 5744680851 * time.Nanosecond},
-		{"few rounds: little to lose", patch.TargetRow{Planned: 40, Concurrency: 10, MaxPolls: 9000, TookSeconds: 720}, 100 * time.Second},
-		{"nothing waits", patch.TargetRow{Planned: 40, Next: 40, Concurrency: 10, MaxPolls: 9000, TookSeconds: 720}, 3 * time.Minute},
-		{"nothing is known", patch.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000}, 100 * time.Second},
+		{"few rounds: little to lose", patch.TargetRow{Planned: 40, Concurrency: 10, MaxPolls: 9000, TookSeconds: 720}, 110 * time.Second},
+		{"nothing waits", patch.TargetRow{Planned: 40, Next: 40, Concurrency: 10, MaxPolls: 9000, TookSeconds: 720}, 4 * time.Minute},
+		{"nothing is known", patch.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000}, 110 * time.Second},
 		{"no steps are left", patch.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 100, Polls: 40, Batches: 30, TookSeconds: 720}, patch.LongestPollGap},
 		{"few steps are left", patch.TargetRow{Planned: 100, Next: 90, Concurrency: 10, MaxPolls: 100, Polls: 40, TookSeconds: 720}, 144 * time.Second},
 	}
