@@ -76,7 +76,11 @@ func sendError(err error, t patch.Target) error {
 	if !definite(err) {
 		return fmt.Errorf("send to %s/%s: %w: %w", t.Account, t.Region, patch.ErrUnavailable, err)
 	}
-	switch kind := kindOf(err); kind {
+	kind := kindOf(err)
+	if kind == patch.ErrUnavailable {
+		kind = patch.ErrThrottled // the session or the request was too old: another one fares better
+	}
+	switch kind {
 	case patch.ErrThrottled, patch.ErrInvalidInstance, patch.ErrAccessDenied:
 		return fmt.Errorf("send to %s/%s: %w: %w", t.Account, t.Region, kind, err)
 	}

@@ -25,13 +25,13 @@ const (
 // average. The gap is made so that this is a small part of what an instance takes, and no shorter: each look is
 // three transitions. Where few rounds are left to lose time in, it is longer.
 func (t *TargetRow) NextPoll(interval time.Duration) time.Duration {
-	low, high := min(interval, longGap), longGap
+	low, high := clamp(interval, shortGap, longGap), longGap
 	if t.Waiting() == 0 {
 		high = lastGap
 	}
 	took := time.Duration(t.TookSeconds) * time.Second
 	if took < time.Duration(spareLooks)*time.Minute {
-		low = min(low, shortGap)
+		low = shortGap
 	}
 	rounds := float64(t.Planned) / float64(max(t.Concurrency, 1))
 	gap := high

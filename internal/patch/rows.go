@@ -196,7 +196,7 @@ func (in *Intent) Doubtful() bool { return slices.ContainsFunc(in.Sends, Sent.Do
 // Try is the journal of a step: that the send at one place of an intent is about to be made. A process that dies
 // leaves one send in doubt and not all.
 type Try struct {
-	After CommandID `json:"after,omitempty"` // the command that was accepted before it
+	Before Sent `json:"before"` // what became of the send before it
 }
 
 // Look is what one poll has found, or asked for. Looks are only ever added.

@@ -101,7 +101,11 @@ func (v *Verify) abandon(ctx context.Context, run patch.RunID) error {
 		return err
 	}
 	targets := make([]patch.Target, 0, len(rows))
+	heads := map[string]patch.ChainHead{} // of the account-regions' chains, which a run's waves go on with in turn
 	for t, row := range rows {
+		if chain := patch.TargetChain(t); row.Audit.Seq > heads[chain].Seq {
+			heads[chain] = row.Audit
+		}
 		if abandoned(row) {
 			targets = append(targets, t)
 		}
@@ -109,12 +113,11 @@ func (v *Verify) abandon(ctx context.Context, run patch.RunID) error {
 	slices.SortFunc(targets, func(a, b patch.Target) int {
 		return slices.Compare([]string{a.Wave, string(a.Account), string(a.Region)}, []string{b.Wave, string(b.Account), string(b.Region)})
 	})
+	var failed error // one account that does not answer keeps nobody else's commands
 	for _, t := range targets {
-		if err := v.abandonTarget(ctx, t); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, v.abandonTarget(ctx, t, heads))
 	}
-	return nil
+	return failed
 }
 
 // abandoned tells whether a target was begun and not brought to its end.
@@ -123,11 +126,16 @@ func abandoned(row patch.TargetRow) bool {
 }
 
 // abandonTarget does it for one target: the audit entry first, then the cancels.
-func (v *Verify) abandonTarget(ctx context.Context, t patch.Target) error {
+func (v *Verify) abandonTarget(ctx context.Context, t patch.Target, heads map[string]patch.ChainHead) error {
 	st, err := loadState(ctx, v.Table, TargetInput{Target: t})
 	if err != nil {
 		return err
 	}
+	chain := patch.TargetChain(t)
+	if heads[chain].Seq > st.row.Audit.Seq {
+		st.row.Audit = heads[chain]
+	}
+	defer func() { heads[chain] = st.row.Audit }()
 	st.row.Closed = orElse(st.row.Closed, patch.ReasonAbort)
 	if len(st.row.Open) == 0 && st.row.Pending == 0 {
 		var writes []Write
@@ -145,7 +153,7 @@ func (v *Verify) abandonTarget(ctx context.Context, t patch.Target) error {
 	}
 	left, err := st.atWork(ctx, v.Table, spoke, v.Now())
 	if err != nil {
-		return err
+		return accept(err, patch.ErrAccessDenied)
 	}
 	return v.takeBack(ctx, st, spoke, left)
 }
@@ -159,10 +167,27 @@ const maxCancels = 200
 func (v *Verify) takeBack(ctx context.Context, st *state, spoke Spoke, left []working) error {
 	var cancels []patch.Cancel
 	for _, w := range left {
-		if w.cancel && w.command != "" {
-			cancels = append(cancels, patch.Cancel{InstanceID: w.instance, Command: w.command, Why: st.row.Closed})
+		why := st.row.Closed
+		if w.late {
+			why = patch.ReasonExpired
+		}
+		if w.cancelled() {
+			cancels = append(cancels, patch.Cancel{InstanceID: w.instance, Command: w.command, Why: why})
 		}
 	}
+	if len(cancels) == 0 {
+		return nil
+	}
+	for _, group := range byReason(cancels) {
+		if err := v.tellAndCancel(ctx, st, spoke, group); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellAndCancel writes down what is cancelled, and cancels it.
+func (v *Verify) tellAndCancel(ctx context.Context, st *state, spoke Spoke, cancels []patch.Cancel) error {
 	for some := range slices.Chunk(cancels, maxCancels) {
 		st.row.Looks++
 		look := patch.Look{At: v.Now().UTC(), Cancels: some}

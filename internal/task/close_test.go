@@ -40,33 +40,135 @@ func TestClose_again(t *testing.T) {
 	out, err := s.verifier().Handle(t.Context(), task.VerifyInput{Task: "close", Run: siteRun, Status: "FAILED"})
 	require.NoError(t, err)
 	assert.Equal(t, task.ReportOutput{Next: "done", Status: first.Status}, out)
-	assert.Equal(t, []string{"cmd-1 []"}, slices.Compact(s.spoke.cancels))
+	assert.Equal(t, []string{s.cut(1)}, slices.Compact(s.spoke.cancels))
 }
 
 // A send whose answer was lost is cancelled too, if SSM lists it by now; if it
-// does not, the lease keeps its marker for whoever takes it over.
-func TestClose_pendingSend(t *testing.T) {
-	for _, listed := range []bool{true, false} {
-		s := newSite(t, 1)
-		s.answers = []answer{{id: "cmd-7", err: errNoAnswer}}
-		s.must(s.send())
-		marker := s.sent[0].Marker
-		if !listed {
-			delete(s.spoke.markers, marker)
-		}
-		s.report(task.VerifyInput{Task: "close", Status: "ABORTED"})
-		var lease patch.Lease
-		s.load(patch.LeaseKey(s.target.Account, s.target.Region), &lease)
-		assert.Equal(t, marker, lease.Marker)
-		assert.False(t, s.now.Before(lease.Expires), "nobody has to wait for it")
-		if listed {
-			assert.Equal(t, []string{"cmd-7 []"}, s.spoke.cancels)
-			assert.Contains(t, s.actions(), "CancelCommand")
-		} else {
-			assert.Empty(t, s.spoke.cancels)
-			assert.NotContains(t, s.actions(), "CancelCommand", "nothing was cancelled")
+// does not, the intent keeps its marker for whoever takes the lease over.
+func TestClose_lostSend(t *testing.T) {
+	for _, dies := range []bool{false, true} { // in mid-step; else it settles the send as a doubt
+		for _, listed := range []bool{true, false} {
+			s := newSite(t, 1)
+			s.answers = []answer{{id: "cmd-7", err: errNoAnswer}}
+			if dies {
+				s.dieAtSettle()
+			}
+			_, err := s.send()
+			require.Equal(t, dies, err != nil)
+			s.table.fail = nil
+			s.spoke.commands["cmd-7"].unmarked = !listed
+			s.report(task.VerifyInput{Task: "close", Status: "ABORTED"})
+			var lease patch.Lease
+			s.load(patch.LeaseKey(s.target.Account, s.target.Region), &lease)
+			assert.Equal(t, siteRun, lease.Run)
+			assert.Equal(t, "w", lease.Wave)
+			assert.False(t, s.now.Before(lease.Expires), "nobody has to wait for it")
+			if listed {
+				assert.Equal(t, []string{"cmd-7/" + string(instance(0))}, s.spoke.cancels)
+				assert.Contains(t, s.actions(), "CancelCommand")
+			} else {
+				assert.Empty(t, s.spoke.cancels)
+				assert.NotContains(t, s.actions(), "CancelCommand", "nothing was cancelled")
+			}
 		}
 	}
+}
+
+// dieAtSettle lets the process die before the first step is settled.
+func (s *site) dieAtSettle() {
+	s.table.fail = func(writes []task.Write) error {
+		for _, w := range writes {
+			if w.How == task.Replace && w.Key == patch.SendKey(s.target, 1) {
+				return patch.ErrUnavailable
+			}
+		}
+		return nil
+	}
+}
+
+// A close takes back what no agent has taken, and what is past its deadline. What runs is left to end, and so is what
+// may run; whatever CancelCommand answers.
+func TestClose_runningIsNotCut(t *testing.T) {
+	s := newSite(t, 5)
+	s.sendAll()
+	in := s.intents()[0]
+	in.Sends[3].At = s.began.Add(-2 * time.Hour)
+	s.table.put(patch.SendKey(s.target, 1), in)
+	s.ended(1, "InProgress")
+	s.ended(2, "Success")
+	s.ended(4, "InProgress")
+	s.spoke.commands["cmd-5"].unlisted = true
+	s.spoke.cancelled = kind(patch.ErrInvalidInstance)
+	s.report(task.VerifyInput{Task: "close", Status: "ABORTED"})
+	assert.Equal(t, []string{s.cut(3), s.cut(4)}, s.spoke.cancels)
+	_, cancels := s.lookedAt()
+	assert.Equal(t, []patch.Cancel{
+		{InstanceID: instance(2), Command: "cmd-3", Why: patch.ReasonAbort}, {InstanceID: instance(3), Command: "cmd-4", Why: patch.ReasonExpired},
+	}, cancels)
+}
+
+// An account that does not answer keeps nobody from cancelling in the others, and none that lets nobody in
+// keeps the run from its report.
+func TestClose_oneAccountDoesNotAnswer(t *testing.T) {
+	one := newSite(t, 2)
+	two := one.another("222222222222", "us-east-1")
+	one.sendAll()
+	two.sendAll()
+	v := one.verifier()
+	v.Spokes = byAccount{one.target.Account: failing{kind(patch.ErrUnavailable)}, two.target.Account: two}
+	_, err := v.Handle(t.Context(), task.VerifyInput{Task: "close", Run: siteRun, Status: "ABORTED"})
+	require.ErrorIs(t, err, patch.ErrUnavailable)
+	assert.Len(t, two.spoke.cancels, 2)
+	v.Spokes = byAccount{one.target.Account: failing{kind(patch.ErrAccessDenied)}, two.target.Account: two}
+	_, err = v.Handle(t.Context(), task.VerifyInput{Task: "close", Run: siteRun, Status: "ABORTED"})
+	assert.NotErrorIs(t, err, patch.ErrAccessDenied)
+	assert.Len(t, two.spoke.cancels, 4)
+}
+
+type byAccount map[patch.AccountID]task.Spokes
+
+func (b byAccount) Spoke(ctx context.Context, t patch.Target) (task.Spoke, error) {
+	return b[t.Account].Spoke(ctx, t)
+}
+
+type failing struct{ err error }
+
+func (f failing) Spoke(context.Context, patch.Target) (task.Spoke, error) { return nil, f.err }
+
+// Two waves of a run share the audit chain of an account-region: the former one is cancelled after the later has gone
+// on with it.
+func TestClose_chainOfLaterWave(t *testing.T) {
+	s := newSite(t, 1)
+	s.sendAll()
+	for range 3 {
+		edit(s, patch.TargetKey(s.target), func(*patch.TargetRow) {})
+	}
+	later := s.target
+	later.Wave = "x"
+	row := *s.row()
+	entry, head := row.Audit.Append(patch.TargetChain(later), "send", "LeaseTakenOver", "fence 2", s.now)
+	require.NoError(t, s.table.Write(t.Context(), task.Write{How: task.Audit, Key: entry.Key(), Item: entry}))
+	s.table.put(patch.TargetKey(later), patch.TargetRow{Status: patch.TargetPatching, Audit: head})
+	s.report(task.VerifyInput{Task: "close", Status: "ABORTED"})
+	assert.Equal(t, []string{s.cut(1)}, s.spoke.cancels)
+	assert.Equal(t, []string{"LeaseTaken", "SendCommand", "LeaseTakenOver", "CancelCommand"}, s.actions())
+}
+
+// What a process that died in mid-step had sent is known by its journal.
+func TestClose_journal(t *testing.T) {
+	s := newSite(t, 4)
+	s.refuse = map[patch.InstanceID]error{instance(1): kind(patch.ErrAccessDenied)}
+	s.dieAtSettle()
+	_, err := s.send()
+	require.Error(t, err)
+	s.table.fail = nil
+	_, r := s.report(task.VerifyInput{Task: "close", Status: "ABORTED"})
+	commands := map[patch.InstanceID]patch.CommandID{}
+	for _, i := range r.Instances {
+		commands[i.InstanceID] = i.CommandID
+	}
+	assert.Equal(t, map[patch.InstanceID]patch.CommandID{instance(0): "cmd-1", instance(1): "", instance(2): "cmd-3", instance(3): ""}, commands)
+	assert.Equal(t, map[patch.Outcome]int{patch.Unknown: 3, patch.NotSent: 1}, r.Totals.Outcomes)
 }
 
 // A run whose plan somebody has removed or edited is brought to its end all the
@@ -91,7 +193,7 @@ func TestClose_planLost(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSite(t, 6, serial)
-			s.must(s.send()) // two of six
+			s.must(s.send()) // one of six
 			test.lose(s)
 			out, r := s.report(task.VerifyInput{Task: "close", Status: "ABORTED"})
 			assert.Equal(t, "done", out.Next)
@@ -99,7 +201,7 @@ func TestClose_planLost(t *testing.T) {
 			assert.Contains(t, r.StatusReason, "is not the plan that was frozen")
 			assert.Contains(t, r.StatusReason, "stopped by hand")
 			assert.Len(t, r.Instances, test.planned)
-			assert.Equal(t, []string{"cmd-1 []"}, s.spoke.cancels)
+			assert.Equal(t, []string{s.cut(1)}, s.spoke.cancels)
 			var lease patch.Lease
 			s.load(patch.LeaseKey(s.target.Account, s.target.Region), &lease)
 			assert.False(t, s.now.Before(lease.Expires), "nobody has to wait for it")
@@ -115,10 +217,10 @@ func TestClose_planLost(t *testing.T) {
 // nobody, and goes straight to the report that stands.
 func TestClose_thenRedriven(t *testing.T) {
 	s := newSite(t, 6, serial)
-	s.must(s.send()) // two of six
+	s.must(s.send()) // one of six
 	_, written := s.report(task.VerifyInput{Task: "close", Status: "ABORTED"})
 	s.running = true
-	s.ended(1, "Success", "Success")
+	s.ended(1, "Success")
 	s.now = s.now.Add(20 * time.Minute)
 
 	next := "send"
@@ -176,7 +278,7 @@ func TestClose_planLocked(t *testing.T) {
 	v.Objects = locked{s.bucket}
 	_, err := v.Handle(t.Context(), task.VerifyInput{Task: "close", Run: siteRun, Status: "ABORTED"})
 	require.ErrorIs(t, err, patch.ErrAccessDenied)
-	assert.Equal(t, []string{"cmd-1 []"}, s.spoke.cancels)
+	assert.Equal(t, []string{s.cut(1)}, s.spoke.cancels)
 	var lease patch.Lease
 	s.load(patch.LeaseKey(s.target.Account, s.target.Region), &lease)
 	assert.False(t, s.now.Before(lease.Expires))

@@ -24,6 +24,13 @@ func loadFacts(ctx context.Context, table Table, leaf patch.Leaf, st *state) (ma
 	if err != nil {
 		return nil, err
 	}
+	for i := range intents {
+		if in := &intents[i]; !in.Settled {
+			if in.Sends, err = journal(ctx, table, st.target, in); err != nil {
+				return nil, err
+			}
+		}
+	}
 	looks, err := loadLooks(ctx, table, st.target)
 	if err != nil {
 		return nil, err
@@ -45,11 +52,11 @@ func factsOf(intents []patch.Intent, leaf patch.Leaf, st *state) map[patch.Insta
 			facts[s.ID] = fact{notSent: s.Reason}
 		}
 		for i, id := range in.IDs {
-			x := patch.Sent{At: in.Written} // of an intent that nobody settled, nothing is known
+			x := patch.Sent{At: in.Written} // the sender of an intent that is not settled may be at it
 			switch {
 			case i < len(in.Sends):
 				x = in.Sends[i]
-			case in.Settled:
+			case in.Settled, st.row.Verifying.Set(): // verify has waited for the sender's end
 				continue // not tried; a later intent may have been for it
 			}
 			f := fact{sent: x.At, command: x.Command, lost: x.Command == "", invocation: patch.Invocation{InstanceID: id}}

@@ -103,7 +103,7 @@ func (s *Send) followOld(ctx context.Context, st *state) (still bool, err error)
 	var cancels []patch.Cancel
 	for _, w := range left {
 		still = still || !w.over
-		if w.cancel && len(cancels) < patch.MaxSends {
+		if w.cancelled() && len(cancels) < patch.MaxSends {
 			cancels = append(cancels, patch.Cancel{InstanceID: w.instance, Command: w.command, Why: "left by run " + string(st.lease.Run)})
 		}
 	}
@@ -121,9 +121,13 @@ func (s *Send) followOld(ctx context.Context, st *state) (still bool, err error)
 type working struct {
 	command  patch.CommandID // empty: a send whose command nobody knows, and SSM need not list yet
 	instance patch.InstanceID
-	cancel   bool // no agent has taken it, or it is past its deadline
+	untaken  bool // no agent has taken it
+	late     bool // it is past its deadline
 	over     bool // it is past its deadline and the time that a cancel may take: it is followed no further
 }
+
+// cancelled tells whether a cancel does no harm: one that runs within its time is left to end.
+func (w working) cancelled() bool { return w.command != "" && (w.untaken || w.late) }
 
 // atWork lists the commands of a target that have not ended, by what SSM says now, those too whose id nobody kept.
 func (st *state) atWork(ctx context.Context, table Table, spoke Spoke, now time.Time) ([]working, error) {
@@ -152,19 +156,26 @@ func (st *state) atWork(ctx context.Context, table Table, spoke Spoke, now time.
 	if err != nil {
 		return nil, err
 	}
-	var all []working
+	look := survey{spoke: spoke, now: now, marked: marked, executing: executing}
 	for _, n := range slices.Sorted(maps.Keys(intents)) {
-		some, err := st.atWorkOf(ctx, spoke, intents[n], marked, executing, now)
-		if err != nil {
+		if err := look.intent(ctx, st, intents[n]); err != nil {
 			return nil, err
 		}
-		all = append(all, some...)
 	}
-	return all, nil
+	return look.all, nil
 }
 
-func (st *state) atWorkOf(ctx context.Context, spoke Spoke, in *patch.Intent, marked map[string]Accepted, executing map[patch.CommandID]bool, now time.Time) ([]working, error) {
-	var all []working
+// survey is a look at the commands of a target that somebody else has begun.
+type survey struct {
+	spoke     Spoke
+	now       time.Time
+	marked    map[string]Accepted      // those whose ids nobody kept
+	executing map[patch.CommandID]bool // as SSM lists them
+	reads     int
+	all       []working
+}
+
+func (k *survey) intent(ctx context.Context, st *state, in *patch.Intent) error {
 	o := st.row.OpenOf(in.Batch)
 	for i, id := range in.IDs {
 		var x patch.Sent
@@ -178,39 +189,42 @@ func (st *state) atWorkOf(ctx context.Context, spoke Spoke, in *patch.Intent, ma
 			continue // it has ended, or was never accepted
 		}
 		if x.Command == "" {
-			a, listed := marked[patch.SendMarker(in.Marker, i)]
+			a, listed := k.marked[patch.SendMarker(in.Marker, i)]
 			if !listed {
-				if now.Before(in.Written.Add(visibility)) {
-					all = append(all, working{instance: id})
+				if k.now.Before(in.Written.Add(visibility)) {
+					k.all = append(k.all, working{instance: id})
 				}
 				continue
 			}
 			x.Command, x.At = a.ID, a.At
 		}
-		w, open, err := workOf(ctx, spoke, x, executing, now, time.Duration(in.TimeoutSeconds)*time.Second)
+		w, open, err := k.command(ctx, x, time.Duration(in.TimeoutSeconds)*time.Second)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if open {
 			w.instance = id
-			all = append(all, w)
+			k.all = append(k.all, w)
 		}
 	}
-	return all, nil
+	return nil
 }
 
-// workOf says how far a command is; open is false if it has ended.
-func workOf(ctx context.Context, spoke Spoke, x patch.Sent, executing map[patch.CommandID]bool, now time.Time, timeout time.Duration) (w working, open bool, err error) {
-	age := now.Sub(x.At)
-	if !executing[x.Command] && age > visibility {
+// command says how far a command is; open is false if it has ended. That it is not listed among those that execute is
+// no end: its invocation tells. More than one look can read are taken to be at work until their time is over.
+func (k *survey) command(ctx context.Context, x patch.Sent, timeout time.Duration) (w working, open bool, err error) {
+	age := k.now.Sub(x.At)
+	w = working{command: x.Command, late: age >= timeout, over: age >= timeout+patch.CancelGrace}
+	if w.over && !k.executing[x.Command] {
 		return w, false, nil
 	}
-	v, found, err := spoke.Invocation(ctx, x.Command)
-	if err != nil || found && v.Terminal() {
-		return w, false, err
+	if k.reads == maxReads {
+		return w, true, nil
 	}
-	late := age >= timeout
-	return working{command: x.Command, cancel: late || !v.Running(), over: age >= timeout+patch.CancelGrace}, true, nil
+	k.reads++
+	v, found, err := k.spoke.Invocation(ctx, x.Command)
+	w.untaken = found && untaken(v)
+	return w, !found || !v.Terminal(), err
 }
 
 // releaseLease frees the account-region if it is still this run's. The fence stays and only grows.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"ec2patch/internal/patch"
@@ -53,7 +55,7 @@ func (p *Poll) step(ctx context.Context, in TargetInput) (Answer, error) {
 	k := &look{state: st, now: p.Now().UTC()}
 	k.row.Polls++
 	k.found.At = k.now
-	if len(k.row.Open) > 0 {
+	if len(k.row.Open)+len(k.row.Doubts) > 0 {
 		if k.intents, err = st.loadOpen(ctx, p.Table); err != nil {
 			return Answer{}, err
 		}
@@ -103,7 +105,7 @@ func (p *Poll) follow(ctx context.Context, spoke Spoke, k *look) error {
 		}
 		late := passed(in, x, k.now, k.waited) >= k.timeout(in)
 		unknown := stopping(stop) && !o.Ran.Has(i) && !o.Cut.Has(i) // whether its agent has begun
-		if executing[x.Command] && !late && !unknown && !o.Cut.Has(i) {
+		if executing[x.Command] && !late && !unknown && !o.Cut.Has(i) && !k.cancelsAll() {
 			return nil
 		}
 		if k.reads == maxReads {
@@ -179,9 +181,9 @@ func (k *look) fold(o *patch.OpenIntent, i int, in *patch.Intent, x patch.Sent, 
 		v.Ran = true
 		k.found.Found = append(k.found.Found, v)
 	}
-	why := k.why(o, i, after >= k.timeout(in), stop)
+	why := k.why(v, after >= k.timeout(in), stop)
 	switch {
-	case o.Cut.Has(i) && k.givenUp(o, after-k.timeout(in)):
+	case o.Cut.Has(i) && o.CutAt.Since(k.now, k.waited) >= patch.CancelGrace: // it has had its time to say so
 		k.failed++
 		k.row.Release(in.Batch, i)
 	case o.Cut.Has(i):
@@ -195,22 +197,24 @@ func (k *look) fold(o *patch.OpenIntent, i int, in *patch.Intent, x patch.Sent, 
 
 // why is why an open command must be cancelled, if it must. A cancel kills the package manager of what runs: it is
 // asked for past the command's own deadline, or where an abort says so, and else only for what no agent has taken.
-func (k *look) why(o *patch.OpenIntent, i int, late bool, stop string) string {
+func (k *look) why(v patch.Invocation, late bool, stop string) string {
 	switch {
-	case k.abort != nil && k.abort.CancelInFlight:
+	case k.cancelsAll():
 		return patch.ReasonAbort
 	case late:
 		return patch.ReasonExpired
-	case stopping(stop) && !o.Ran.Has(i):
+	case stopping(stop) && untaken(v):
 		return stop
 	}
 	return ""
 }
 
-// givenUp tells whether a command that a cancel was asked for has had its time to say so.
-func (k *look) givenUp(o *patch.OpenIntent, late time.Duration) bool {
-	return late >= patch.CancelGrace || o.CutAt.Set() && o.CutAt.Since(k.now, k.waited) >= patch.CancelGrace
-}
+// cancelsAll tells whether an abort asks to cancel what runs, too.
+func (k *look) cancelsAll() bool { return k.abort != nil && k.abort.CancelInFlight }
+
+// untaken tells whether SSM says that no agent has taken the command yet. One whose invocation it does not list may run.
+// Source: SSM CommandInvocation.Status, read 2026-11.
+func untaken(v patch.Invocation) bool { return v.Status == "Pending" || v.Status == "Delayed" }
 
 // stop is why nothing more may be sent.
 func (k *look) stop() string {
@@ -221,7 +225,7 @@ func (k *look) stop() string {
 }
 
 // stopping tells whether what no agent has taken must be taken back. An account
-// that lets us in no more, or a lease of another run, leaves us no say.
+// that lets us in no more leaves us no say.
 func stopping(why string) bool {
 	switch why {
 	case patch.ReasonBudget, patch.ReasonAbort, patch.ReasonStopped, patch.ReasonLease:
@@ -276,7 +280,7 @@ func (k *look) giveUpLost() {
 func (k *look) sends() bool { return k.row.Closed == "" && k.row.Waiting() > 0 }
 
 // locked deals with an account that lets us in no more: its commands are
-// followed until they are past help.
+// followed until they are past help. Sends whose answers were lost have their own way.
 func (k *look) locked(err error) error {
 	if patch.KindOf(err) != patch.ErrAccessDenied {
 		return err
@@ -286,7 +290,7 @@ func (k *look) locked(err error) error {
 	}
 	k.row.Reason = err.Error()
 	return k.each(func(_ *patch.OpenIntent, i int, in *patch.Intent, x patch.Sent) error {
-		if passed(in, x, k.now, k.waited) >= k.timeout(in) {
+		if x.Command != "" && passed(in, x, k.now, k.waited) >= k.timeout(in) {
 			k.failed++
 			k.row.Release(in.Batch, i)
 		}
@@ -297,8 +301,8 @@ func (k *look) locked(err error) error {
 // save writes everything that this look changed, all or none.
 func (p *Poll) save(ctx context.Context, k *look) error {
 	var writes []Write
-	if len(k.found.Cancels) > 0 {
-		writes = append(writes, k.audit("poll", "CancelCommand", cancelText(k.found.Cancels), k.now))
+	for _, some := range byReason(k.found.Cancels) {
+		writes = append(writes, k.audit("poll", "CancelCommand", cancelText(some), k.now))
 	}
 	if len(k.found.Found)+len(k.found.Cancels) > 0 {
 		k.row.Looks++
@@ -315,7 +319,20 @@ func (p *Poll) save(ctx context.Context, k *look) error {
 	return k.state.save(ctx, p.Table, writes...)
 }
 
-// cancelText names what is cancelled, and why.
+// byReason sorts cancels into groups of one reason each: an entry of the audit names one.
+func byReason(cancels []patch.Cancel) [][]patch.Cancel {
+	groups := map[string][]patch.Cancel{}
+	for _, c := range cancels {
+		groups[c.Why] = append(groups[c.Why], c)
+	}
+	var all [][]patch.Cancel
+	for _, why := range slices.Sorted(maps.Keys(groups)) {
+		all = append(all, groups[why])
+	}
+	return all
+}
+
+// cancelText names what is cancelled, and why: all for the same reason.
 func cancelText(cancels []patch.Cancel) string {
 	names := make([]string, len(cancels))
 	for i, c := range cancels {

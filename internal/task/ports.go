@@ -157,8 +157,9 @@ type Spokes interface {
 }
 
 // SessionInstances is how many instances a sending session can name: its policy may have 2,048 characters, and names
-// each instance by its ARN. Source: STS AssumeRole Policy, read 2026-11.
-const SessionInstances = 28
+// each instance by its ARN, in the region and the partition with the longest names, too. Source: STS AssumeRole Policy,
+// read 2026-11.
+const SessionInstances = 24
 
 // Sender opens sessions that can do nothing but send the one kind of command that there is to the instances named, at
 // most SessionInstances. Whatever its error: nothing was sent.

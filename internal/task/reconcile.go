@@ -3,6 +3,7 @@ package task
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"ec2patch/internal/patch"
@@ -39,18 +40,9 @@ func (s *Send) recover(ctx context.Context, st *state) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	tries, err := s.journal(ctx, st, in)
-	if err != nil {
+	if in.Sends, err = journal(ctx, s.Table, st.target, in); err != nil {
 		return Answer{}, err
 	}
-	sends := make([]patch.Sent, 1+len(tries))
-	for i := range sends {
-		sends[i].At = in.Written
-		if i < len(tries) {
-			sends[i].Command = tries[i].After
-		}
-	}
-	in.Sends = sends
 	listed, err := s.listed(ctx, st, []*patch.Intent{in})
 	if err != nil {
 		return Answer{}, err
@@ -61,25 +53,27 @@ func (s *Send) recover(ctx context.Context, st *state) (Answer, error) {
 	return answer, err
 }
 
-// journal reads the journal of an intent up to the first send that was not tried. The first of all stands in none: it
-// was tried as soon as the intent was written.
-func (s *Send) journal(ctx context.Context, st *state, in *patch.Intent) ([]patch.Try, error) {
-	tries := make([]patch.Try, len(in.IDs)-1)
-	rows := make([]*Row, len(tries))
-	for i := range tries {
-		rows[i] = &Row{Key: patch.TryKey(st.target, in.Batch, i+1), Into: &tries[i]}
+// journal tells what became of the sends of an intent that nobody settled, up to the first that was not tried. The
+// first of all stands in no row: it was tried as soon as the intent was written. Of the last one nobody knows.
+func journal(ctx context.Context, table Table, t patch.Target, in *patch.Intent) ([]patch.Sent, error) {
+	tries := make([]patch.Try, len(in.IDs))
+	rows := make([]*Row, 0, len(in.IDs))
+	for i := 1; i < len(in.IDs); i++ {
+		rows = append(rows, &Row{Key: patch.TryKey(t, in.Batch, i), Into: &tries[i]})
 	}
 	for some := range slices.Chunk(rows, rowsPerCall) {
-		if err := s.Table.Load(ctx, some...); err != nil {
+		if err := table.Load(ctx, some...); err != nil {
 			return nil, err
 		}
 	}
+	var sends []patch.Sent
 	for i, r := range rows {
 		if !r.Found {
-			return tries[:i], nil
+			break
 		}
+		sends = append(sends, tries[i+1].Before)
 	}
-	return tries, nil
+	return append(sends, patch.Sent{At: in.Written}), nil
 }
 
 // resolve looks for the sends whose answers were lost, once SSM must list them.
@@ -106,10 +100,14 @@ func (s *Send) resolve(ctx context.Context, st *state) error {
 	}
 	st.row.Doubts = later
 	var writes []Write
+	var markers []string // of the intents with lost sends
 	var accepted, lost int
 	for _, in := range due {
 		a, l := take(in, listed)
 		accepted, lost = accepted+a, lost+l
+		if l > 0 {
+			markers = append(markers, in.Marker)
+		}
 		was := in.Version
 		in.Version++
 		writes = append(writes, Write{How: Replace, Key: patch.SendKey(st.target, in.Batch), Item: *in, Was: was})
@@ -117,7 +115,7 @@ func (s *Send) resolve(ctx context.Context, st *state) error {
 	if st.row.FirstSent.IsZero() && accepted > 0 {
 		st.row.FirstSent = due[0].Written
 	}
-	return st.save(ctx, s.Table, append(writes, s.booked(st, accepted, lost, due[0].Marker)...)...)
+	return st.save(ctx, s.Table, append(writes, s.booked(st, accepted, lost, strings.Join(markers, ", "))...)...)
 }
 
 // listed finds the commands of intents by their markers. An account that lets nobody read any more shows none.

@@ -30,10 +30,10 @@ type Send struct {
 
 const (
 	// sendLimit bounds a send, so that none can come after it was looked for.
-	sendLimit = 45 * time.Second
-	// stepLimit is when a step begins no further send: with the last one it stays well below the function's timeout
-	// of 120 seconds.
-	stepLimit = 70 * time.Second
+	sendLimit = 30 * time.Second
+	// stepLimit is when a step, from its beginning on, makes no further send: with the last one it stays well below the
+	// function's timeout of 120 seconds.
+	stepLimit = 75 * time.Second
 	// lookAgain is after how many sends of a step the limits, the abort flag and the run are read again.
 	lookAgain = 25
 	// throttlePause lets a throttled account breathe.
@@ -54,10 +54,12 @@ func (s *Send) Handle(ctx context.Context, in TargetInput) (Answer, error) {
 }
 
 func (s *Send) step(ctx context.Context, in TargetInput) (Answer, error) {
+	began := s.Now()
 	st, err := loadState(ctx, s.Table, in)
 	if err != nil {
 		return Answer{}, err
 	}
+	st.began = began
 	if len(st.wave.Alarms) > 0 {
 		if err := watchAlarms(ctx, s.Table, s.Alarms, st, s.Now()); err != nil {
 			return Answer{}, err
@@ -143,13 +145,15 @@ func (s *Send) fill(ctx context.Context, st *state) (Answer, error) {
 		return send(), nil
 	}
 	sends, answer, why := s.sendAll(ctx, st, leaf, in)
-	if why != nil && !definiteKind(patch.KindOf(why)) {
-		return Answer{}, why
-	}
-	if patch.KindOf(why) == patch.ErrAccessDenied && why != nil {
+	closed := errors.Is(why, patch.ErrAccessDenied)
+	if closed {
 		st.row.Closed, st.row.Reason = patch.ReasonAccount, why.Error()
 	}
-	return answer, s.settle(ctx, st, leaf, in, sends, &answer)
+	err = s.settle(ctx, st, leaf, in, sends, &answer) // whatever went wrong: what was accepted is written down
+	if err == nil && !closed && !errors.Is(why, patch.ErrThrottled) {
+		err = why
+	}
+	return answer, err
 }
 
 // recheck looks at the chosen instances once more. It only removes.
@@ -211,9 +215,11 @@ func (s *Send) intend(ctx context.Context, st *state, in *patch.Intent, chosen i
 func (s *Send) sendAll(ctx context.Context, st *state, leaf patch.Leaf, in patch.Intent) ([]patch.Sent, Answer, error) {
 	var sends []patch.Sent
 	var session Session
-	var last patch.CommandID
-	began, accepted, denied := s.Now(), 0, 0
+	accepted, denied := 0, 0
 	for i, id := range in.IDs {
+		if i > 0 && (s.Now().Sub(st.began) > stepLimit || st.row.Sent+accepted == 0 && st.row.Denied+denied >= patch.Refusals) {
+			return sends, send(), nil
+		}
 		if i%SessionInstances == 0 {
 			some := in.IDs[i:min(i+SessionInstances, len(in.IDs))]
 			var err error
@@ -221,13 +227,8 @@ func (s *Send) sendAll(ctx context.Context, st *state, leaf patch.Leaf, in patch
 				return sends, wait(throttlePause), err
 			}
 		}
-		if i > 0 {
-			if s.Now().Sub(began) > stepLimit || st.row.Sent+accepted == 0 && st.row.Denied+denied >= patch.Refusals {
-				return sends, send(), nil
-			}
-			if ok, err := s.mayGoOn(ctx, st, in, i, last); err != nil || !ok {
-				return sends, send(), err
-			}
+		if i > 0 && !s.mayGoOn(ctx, st, in, i, sends[i-1]) {
+			return sends, send(), nil
 		}
 		limited, cancel := context.WithTimeout(ctx, sendLimit)
 		command, err := session.Send(limited, Command{
@@ -238,7 +239,7 @@ func (s *Send) sendAll(ctx context.Context, st *state, leaf patch.Leaf, in patch
 		now := s.Now().UTC()
 		switch kind := patch.KindOf(err); {
 		case err == nil:
-			sends, last = append(sends, patch.Sent{Command: command, At: now}), command
+			sends = append(sends, patch.Sent{Command: command, At: now})
 			accepted++
 		case kind == patch.ErrThrottled:
 			return sends, wait(throttlePause), nil
@@ -254,26 +255,38 @@ func (s *Send) sendAll(ctx context.Context, st *state, leaf patch.Leaf, in patch
 	return sends, send(), nil
 }
 
-// mayGoOn keeps the journal, and looks now and then whether the rest of the step may still be sent.
-func (s *Send) mayGoOn(ctx context.Context, st *state, in patch.Intent, i int, last patch.CommandID) (bool, error) {
+// mayGoOn keeps the journal, and looks now and then whether the rest of the step may still be sent. Whatever stands in
+// its way, the step ends with what it has sent, and the next one finds out why.
+func (s *Send) mayGoOn(ctx context.Context, st *state, in patch.Intent, i int, before patch.Sent) bool {
 	if i%lookAgain == 0 {
 		is, err := loadState(ctx, s.Table, TargetInput{Target: st.target, Waited: st.waited})
-		if err != nil || is.mustStop(s.Now()) != "" {
-			return false, nil // the next step finds out why
+		if err != nil || is.mustStop(s.Now()) != "" || is.row.Version != st.row.Version || !is.holdsLease() {
+			return false
 		}
 	}
-	err := s.Table.Write(ctx, Write{How: Create, Key: patch.TryKey(st.target, in.Batch, i), Item: patch.Try{After: last}})
-	if errors.Is(err, patch.ErrConflict) {
-		return false, err // somebody else is at this very step
-	}
-	return err == nil, nil
+	return s.Table.Write(ctx, Write{How: Create, Key: patch.TryKey(st.target, in.Batch, i), Item: patch.Try{Before: before}}) == nil
 }
 
-func definiteKind(k patch.Kind) bool { return k == patch.ErrAccessDenied || k == patch.ErrThrottled }
-
-// settle writes down what became of the sends of an intent. What was not tried waits again: it is the next of the
-// leaf.
+// settle writes down what became of the sends of an intent. If somebody changed one of the rows meanwhile, another
+// region of the account or whoever closes the run, it does so once more by what stands there now.
 func (s *Send) settle(ctx context.Context, st *state, leaf patch.Leaf, in patch.Intent, sends []patch.Sent, answer *Answer) error {
+	err := s.book(ctx, st, leaf, in, sends, answer)
+	if !errors.Is(err, patch.ErrConflict) {
+		return err
+	}
+	now, lost := loadState(ctx, s.Table, TargetInput{Target: st.target, Waited: st.waited})
+	if lost != nil || now.row.Pending != in.Batch {
+		return err
+	}
+	if now.row.Closed == "" {
+		now.row.Closed, now.row.Reason = st.row.Closed, st.row.Reason
+	}
+	*st = *now
+	return s.book(ctx, st, leaf, in, sends, answer)
+}
+
+// book is settle's one attempt. What was not tried waits again: it is the next of the leaf.
+func (s *Send) book(ctx context.Context, st *state, leaf patch.Leaf, in patch.Intent, sends []patch.Sent, answer *Answer) error {
 	now := s.Now().UTC()
 	was := in.Version
 	in.Version++

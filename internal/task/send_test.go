@@ -2,6 +2,7 @@ package task_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -22,51 +23,160 @@ func TestSend_sendsThePlan(t *testing.T) {
 	s := newSite(t, 3)
 	a := s.sendAll()
 	assert.Equal(t, "wait", a.Next)
-	assert.Equal(t, map[patch.InstanceID]int{instance(0): 1, instance(1): 1, instance(2): 1}, s.sentTimes())
-	c := s.sent[0]
-	assert.Equal(t, patch.Install, c.Operation)
-	assert.Equal(t, patch.RebootIfNeeded, c.RebootOption)
-	assert.Equal(t, s.leaf.SnapshotID, c.SnapshotID)
-	assert.Equal(t, patch.Marker(s.target, 1), c.Marker)
+	require.Len(t, s.sent, 3)
+	for i, c := range s.sent {
+		assert.Equal(t, instance(i), c.Instance, "in the order of the plan")
+		assert.Equal(t, patch.Install, c.Operation)
+		assert.Equal(t, patch.RebootIfNeeded, c.RebootOption)
+		assert.Equal(t, s.leaf.SnapshotID, c.SnapshotID)
+		assert.Equal(t, patch.SendMarker(patch.Marker(s.target, 1), i), c.Marker)
+		assert.Equal(t, 900, c.DeliverySeconds, "nothing starts late")
+	}
 	assert.Equal(t, 3, s.counters().Sent)
 	row := s.row()
 	assert.Equal(t, patch.TargetPatching, row.Status)
 	assert.Equal(t, 3, row.Sent)
-	assert.Len(t, row.Open, len(s.sent))
+	assert.Equal(t, 3, row.InFlight())
+	assert.Zero(t, row.Pending)
 	assert.Equal(t, s.now, row.FirstSent)
-	assert.Equal(t, "LeaseTaken", s.actions()[0])
-	assert.Equal(t, "SendCommand", s.actions()[1])
+	assert.Equal(t, []string{"LeaseTaken", "SendCommand"}, s.actions(), "one entry a step")
+	require.Len(t, s.intents(), 1)
+	for i, x := range s.intents()[0].Sends {
+		assert.Equal(t, patch.Sent{Command: patch.CommandID(fmt.Sprintf("cmd-%d", i+1)), At: s.now}, x)
+	}
 	var lease patch.Lease
 	s.load(patch.LeaseKey(s.target.Account, s.target.Region), &lease)
 	assert.Equal(t, siteRun, lease.Run)
+	assert.Equal(t, "w", lease.Wave)
 	assert.Equal(t, 1, lease.Fence)
 	assert.Equal(t, s.now.Add(patch.LeaseTerm), lease.Expires)
 }
 
-// The intent and the audit entry are durable before the call is made.
-func TestSend_writesBeforeItSends(t *testing.T) {
-	s := newSite(t, 2)
+// A step fills up to 250 slots, through sessions of few instances, and its row stays small.
+func TestSend_aStepOf250(t *testing.T) {
+	s := newSite(t, 600)
+	assert.Equal(t, task.Answer{Next: "send"}, s.must(s.send()))
+	assert.Len(t, s.sent, patch.MaxSends)
+	require.Len(t, s.opened, 11)
+	for i, ids := range s.opened[:10] {
+		assert.Len(t, ids, task.SessionInstances, "session %d", i)
+	}
+	assert.Len(t, s.opened[10], 10)
+	row, err := json.Marshal(s.intents()[0])
+	require.NoError(t, err)
+	assert.Less(t, len(row), 60_000)
+	assert.Equal(t, "wait", s.sendAll().Next)
+	assert.Len(t, s.sentTimes(), 600)
+	assert.Equal(t, 3, s.row().Batches)
+	assert.Equal(t, 3, s.countOf("SendCommand"))
+	assert.Equal(t, 600, s.counters().Sent)
+}
+
+// Never more are in flight than may be; a slot that comes free is filled with the next of the plan.
+func TestSend_fillsFreeSlots(t *testing.T) {
+	s := newSite(t, 10, wide(3))
+	s.sendAll()
+	assert.Len(t, s.sent, 3)
+	s.ended(2, "Success")
+	s.now = s.now.Add(10 * time.Minute)
+	assert.Equal(t, "send", s.must(s.poll()).Next)
+	assert.Equal(t, "wait", s.must(s.send()).Next)
+	require.Len(t, s.sent, 4)
+	assert.Equal(t, instance(3), s.sent[3].Instance)
+	assert.Equal(t, 3, s.row().InFlight())
+}
+
+// A step ends well before the function's time does.
+func TestSend_stepLimit(t *testing.T) {
+	s := newSite(t, 100)
+	s.each = 20 * time.Second
+	assert.Equal(t, task.Answer{Next: "send"}, s.must(s.send()))
+	assert.Len(t, s.sent, 4, "none begins after 75 s")
+	assert.Zero(t, s.row().Pending)
+	assert.Equal(t, 4, s.row().Next)
+}
+
+// Half way through a step the limits, the abort and the run are looked at again.
+func TestSend_stopsInMidStep(t *testing.T) {
+	s := newSite(t, 100)
+	s.refuse = map[patch.InstanceID]error{}
 	sender := s.sender()
-	checked := false
-	sender.Sender = senderFunc(func(c task.Command) (patch.CommandID, error) {
-		checked = true
-		require.Len(t, s.intents(), 1)
-		in := s.intents()[0]
-		assert.Equal(t, c.Marker, in.Marker)
-		assert.Equal(t, c.IDs, in.IDs)
-		assert.Empty(t, in.CommandID)
-		assert.Contains(t, s.actions(), "SendCommand")
-		return "cmd-1", nil
+	sender.Sender = during(s, func(n int) {
+		if n == 30 {
+			s.table.put(patch.AbortKey(siteRun), patch.Abort{By: "ann"})
+		}
 	})
 	_, err := sender.Handle(t.Context(), task.TargetInput{Target: s.target})
 	require.NoError(t, err)
-	assert.True(t, checked)
+	assert.Len(t, s.sent, 50)
+	assert.Equal(t, 50, s.row().Next)
+	s.sendAll()
+	assert.Equal(t, patch.ReasonAbort, s.row().Closed)
+	assert.Len(t, s.sent, 50)
 }
 
-type senderFunc func(task.Command) (patch.CommandID, error)
+// during calls f with the number of each send before it is made.
+func during(s *site, f func(n int)) task.Sender { return senderFunc{s, f} }
 
-func (f senderFunc) Send(_ context.Context, _ patch.Target, c task.Command) (patch.CommandID, error) {
-	return f(c)
+type senderFunc struct {
+	*site
+	f func(int)
+}
+
+func (x senderFunc) Session(ctx context.Context, at patch.Target, ids []patch.InstanceID) (task.Session, error) {
+	inner, err := x.site.Session(ctx, at, ids)
+	return sendFunc{inner, x}, err
+}
+
+type sendFunc struct {
+	task.Session
+	of senderFunc
+}
+
+func (x sendFunc) Send(ctx context.Context, c task.Command) (patch.CommandID, error) {
+	x.of.f(len(x.of.sent) + 1)
+	return x.Session.Send(ctx, c)
+}
+
+// The intent, the audit entry and the journal are durable before each call is made.
+func TestSend_writesBeforeItSends(t *testing.T) {
+	s := newSite(t, 3)
+	s.refuse = map[patch.InstanceID]error{instance(0): kind(patch.ErrAccessDenied)}
+	checked := 0
+	sender := s.sender()
+	sender.Sender = during(s, func(n int) {
+		checked++
+		require.Len(t, s.intents(), 1)
+		in := s.intents()[0]
+		assert.Equal(t, 1, s.row().Pending)
+		assert.Equal(t, plannedIDs(s), in.IDs)
+		assert.False(t, in.Settled)
+		assert.Empty(t, in.Sends)
+		assert.Contains(t, s.actions(), "SendCommand")
+		for i := 1; i < n; i++ {
+			var try patch.Try
+			s.load(patch.TryKey(s.target, 1, i), &try)
+			assert.Equal(t, i == 1, try.Before.Refused != "", "what became of the send before")
+			assert.Equal(t, i == 2, try.Before.Command == "cmd-2")
+		}
+	})
+	_, err := sender.Handle(t.Context(), task.TargetInput{Target: s.target})
+	require.NoError(t, err)
+	assert.Equal(t, 3, checked)
+	for _, e := range s.table.chain(t, patch.TargetChain(s.target)) {
+		if e.Action == "SendCommand" {
+			assert.Equal(t, fmt.Sprintf("%s, 3 instances, fence 1: %v", patch.Marker(s.target, 1), plannedIDs(s)), e.Detail)
+		}
+	}
+}
+
+// plannedIDs are the instances of the plan, in its order.
+func plannedIDs(s *site) []patch.InstanceID {
+	var ids []patch.InstanceID
+	for _, p := range s.leaf.Instances {
+		ids = append(ids, p.ID)
+	}
+	return ids
 }
 
 // A write that fails before the send means that nothing is sent.
@@ -87,73 +197,229 @@ func TestSend_noRowNoSend(t *testing.T) {
 	}
 }
 
-// A refusal that names an instance is halved until the one that SSM does not
-// take stands alone; all others are sent once.
-func TestSend_bisects(t *testing.T) {
-	s := newSite(t, 8, narrow)
-	bad := instance(2)
-	sender := s.sender()
-	accepted := map[patch.InstanceID]int{}
-	sender.Sender = senderFunc(func(c task.Command) (patch.CommandID, error) {
-		for _, id := range c.IDs {
-			if id == bad {
-				return "", kind(patch.ErrInvalidInstance)
+// A refusal concerns its own instance: all others are sent, once.
+func TestSend_refusalsOfSome(t *testing.T) {
+	tests := []struct {
+		kind   patch.Kind
+		reason string
+	}{
+		{patch.ErrAccessDenied, patch.ReasonOptedOut}, // the tag that the account's owner wants is missing
+		{patch.ErrInvalidInstance, patch.ReasonOffline},
+		{patch.ErrRefusedCommand, patch.ReasonAccount},
+	}
+	for _, test := range tests {
+		t.Run(string(test.kind), func(t *testing.T) {
+			s := newSite(t, 10, tolerant(0))
+			s.refuse = map[patch.InstanceID]error{instance(0): kind(test.kind), instance(4): kind(test.kind), instance(9): kind(test.kind)}
+			s.sendAll()
+			assert.Len(t, s.sent, 10)
+			assert.Equal(t, 7, s.row().Sent)
+			assert.Equal(t, 7, s.row().InFlight())
+			assert.Empty(t, s.row().Closed)
+			assert.Zero(t, s.row().Failures, "a refusal is no failure")
+			s.allEnded("Success")
+			s.now = s.now.Add(10 * time.Minute)
+			assert.Equal(t, "verify", s.must(s.poll()).Next)
+			for i := range 10 {
+				if s.refuse[instance(i)] == nil {
+					s.patched(instance(i))
+				}
 			}
-		}
-		for _, id := range c.IDs {
-			accepted[id]++
-		}
-		return patch.CommandID("cmd-" + c.Marker), nil
-	})
-	for range 40 {
-		a, err := sender.Handle(t.Context(), task.TargetInput{Target: s.target})
-		require.NoError(t, err)
-		if a.Next != "send" {
-			break
-		}
+			s.now = s.now.Add(20 * time.Minute)
+			s.verified()
+			assert.Equal(t, map[patch.Outcome]int{patch.Patched: 7, patch.NotSent: 3}, s.row().Outcomes)
+			for _, i := range []int{0, 4, 9} {
+				assert.Equal(t, test.reason, s.outcome(instance(i)).Reason)
+			}
+			assert.Zero(t, s.counters().Failures)
+			assert.Len(t, s.sentTimes(), 10)
+		})
 	}
-	assert.Len(t, accepted, 7)
-	for id, n := range accepted {
-		assert.Equal(t, 1, n, "%s was accepted %d times", id, n)
-	}
-	assert.Zero(t, s.row().Waiting())
-	assert.Zero(t, s.row().Failures, "a refusal is no failure")
 }
 
-// narrow sends in batches of many.
-func narrow(leaf *patch.Leaf, _ *patch.TargetRow, _ *patch.WaveRow, _ *patch.RunRow) {
-	leaf.CommandTimeoutSeconds = 600
+// An account-region is closed when its first ten sends, or all of fewer, were denied and none was accepted.
+func TestSend_refusedAccount(t *testing.T) {
+	first := func(n int) map[patch.InstanceID]error {
+		refuse := map[patch.InstanceID]error{}
+		for i := range n {
+			refuse[instance(i)] = kind(patch.ErrAccessDenied)
+		}
+		return refuse
+	}
+	tests := []struct {
+		name            string
+		planned, denied int
+		wide            int
+		closed          string
+		tried           int
+	}{
+		{"the first ten of fifty", 50, 50, 50, patch.ReasonAccount, 10},
+		{"the first ten of fifty, one at a time", 50, 50, 1, patch.ReasonAccount, 10},
+		{"all of three", 3, 3, 3, patch.ReasonAccount, 3},
+		{"the only one", 1, 1, 1, patch.ReasonAccount, 1},
+		{"nine, and the tenth is accepted", 50, 9, 50, "", 50},
+		{"two of three", 3, 2, 3, "", 3},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSite(t, test.planned, wide(test.wide))
+			s.refuse = first(test.denied)
+			a := s.sendAll()
+			assert.Equal(t, test.closed, s.row().Closed)
+			assert.Len(t, s.sent, test.tried)
+			assert.Zero(t, s.counters().Failures)
+			if test.closed == "" {
+				assert.Equal(t, "wait", a.Next)
+				return
+			}
+			assert.Equal(t, "verify", a.Next)
+			s.verified()
+			assert.Equal(t, map[patch.Outcome]int{patch.NotSent: test.planned}, s.row().Outcomes)
+			for i := range test.planned {
+				assert.Equal(t, patch.ReasonAccount, s.outcome(instance(i)).Reason)
+			}
+		})
+	}
 }
 
-func TestSend_throttledIsQueuedAgain(t *testing.T) {
-	s := newSite(t, 1)
-	s.answers = []answer{{err: kind(patch.ErrThrottled)}}
-	a := s.must(s.send())
-	assert.Equal(t, task.Answer{Next: "wait", Seconds: 30, Waited: 30}, a)
-	assert.Equal(t, 1, s.row().Waiting())
-	assert.Equal(t, string(patch.ErrThrottled), s.intents()[0].Rejected)
+// wide sends to n instances at a time.
+func wide(n int) func(*patch.Leaf, *patch.TargetRow, *patch.WaveRow, *patch.RunRow) {
+	return func(l *patch.Leaf, _ *patch.TargetRow, _ *patch.WaveRow, _ *patch.RunRow) { l.Concurrency = n }
+}
+
+// What was not tried since the account is throttled waits again, in its place, with what was left out before it.
+func TestSend_throttledInMidStep(t *testing.T) {
+	s := newSite(t, 8)
+	s.spoke.machines[instance(1)] = task.Machine{State: "stopped"}
+	s.spoke.machines[instance(5)] = task.Machine{State: "stopped"}
+	s.answers = []answer{{}, {}, {}, {err: kind(patch.ErrThrottled)}} // 0, 2, 3, and 4
+	assert.Equal(t, task.Answer{Next: "wait", Seconds: 30, Waited: 30}, s.must(s.send()))
+	row := s.row()
+	assert.Equal(t, 4, row.Next)
+	assert.Equal(t, 4, row.Waiting())
+	assert.Equal(t, 1, row.Skipped, "the other one may be back")
+	assert.Equal(t, 3, row.InFlight())
+	assert.Len(t, s.intents()[0].Sends, 3)
+	assert.Equal(t, []patch.Skip{{ID: instance(1), Reason: patch.ReasonOffline}}, s.intents()[0].Skipped)
+
+	s.spoke.machines[instance(5)] = task.Machine{State: "running"}
 	s.now = s.now.Add(30 * time.Second)
 	s.sendAll()
-	require.Len(t, s.sent, 2)
-	assert.NotEqual(t, s.sent[0].Marker, s.sent[1].Marker, "a new intent, a new marker")
+	want := map[patch.InstanceID]int{instance(4): 2} // the first of them was refused before it had any effect
+	for _, i := range []int{0, 2, 3, 5, 6, 7} {
+		want[instance(i)] = 1
+	}
+	assert.Equal(t, want, s.sentTimes())
+	assert.Equal(t, 7, s.row().Sent)
+	assert.NotEqual(t, s.sent[3].Marker, s.sent[4].Marker, "a new intent, a new marker")
 	assert.Zero(t, s.row().Waiting())
 }
 
-func TestSend_refusedForGood(t *testing.T) {
-	for _, k := range []patch.Kind{patch.ErrAccessDenied, patch.ErrRefusedCommand} {
+// A session that cannot be opened in mid-step loses nothing of what was sent.
+func TestSend_sessionFails(t *testing.T) {
+	tests := []struct {
+		name   string
+		err    error
+		next   string
+		closed string
+		fails  patch.Kind
+	}{
+		{"throttled", kind(patch.ErrThrottled), "wait", "", ""},
+		{"denied", kind(patch.ErrAccessDenied), "wait", patch.ReasonAccount, ""},
+		{"a fault of ours", kind(patch.ErrInternal), "", "", patch.ErrInternal},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSite(t, 40)
+			s.closed = func(ids []patch.InstanceID) error {
+				if ids[0] == instance(0) {
+					return nil
+				}
+				return test.err
+			}
+			a, err := s.send()
+			if test.fails != "" {
+				assert.Equal(t, test.fails, patch.KindOf(err))
+			} else {
+				require.NoError(t, err)
+				assert.Equal(t, test.next, a.Next)
+			}
+			row := s.row()
+			assert.Zero(t, row.Pending)
+			assert.Equal(t, task.SessionInstances, row.Sent)
+			assert.Equal(t, task.SessionInstances, row.InFlight())
+			assert.Equal(t, task.SessionInstances, row.Next)
+			assert.Equal(t, test.closed, row.Closed)
+			s.closed = nil
+			s.sendAll()
+			want := 40
+			if test.closed != "" {
+				want = task.SessionInstances
+			}
+			assert.Len(t, s.sentTimes(), want)
+			assert.Len(t, s.sent, want)
+		})
+	}
+	t.Run("the first one is denied", func(t *testing.T) {
 		s := newSite(t, 3)
-		s.answers = []answer{{err: kind(k)}}
-		a := s.must(s.send())
-		assert.Equal(t, "verify", a.Next)
+		s.closed = func([]patch.InstanceID) error { return kind(patch.ErrAccessDenied) }
+		s.must(s.send())
+		assert.Equal(t, "verify", s.must(s.send()).Next)
 		assert.Equal(t, patch.ReasonAccount, s.row().Closed)
 		assert.Contains(t, s.row().Reason, "because")
-		s.sendAll()
-		assert.Len(t, s.sent, 1, "a closed target is not sent to")
+		assert.Empty(t, s.sent)
+	})
+}
+
+// A journal that cannot be written ends the step, and loses nothing that was sent.
+func TestSend_journalFails(t *testing.T) {
+	for _, err := range []error{patch.ErrUnavailable, patch.ErrConflict} {
+		for _, after := range []bool{false, true} {
+			s := newSite(t, 5)
+			strike := func(writes []task.Write) error {
+				if writes[0].Key == patch.TryKey(s.target, 1, 3) {
+					return err
+				}
+				return nil
+			}
+			if after {
+				s.table.lose = strike
+			} else {
+				s.table.fail = strike
+			}
+			assert.Equal(t, "send", s.must(s.send()).Next)
+			assert.Zero(t, s.row().Pending)
+			assert.Equal(t, 3, s.row().Sent)
+			s.sendAll()
+			assert.Len(t, s.sent, 5)
+			assert.Zero(t, s.row().Failures)
+		}
 	}
+}
+
+// A row that somebody changed in mid-step is no reason to look for what was sent.
+func TestSend_settlesAfterAConflict(t *testing.T) {
+	s := newSite(t, 2)
+	raced := false
+	s.table.fail = func(writes []task.Write) error {
+		for _, w := range writes {
+			if w.How == task.Replace && w.Key == patch.SendKey(s.target, 1) && !raced {
+				raced = true
+				edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) { r.Version++; r.Closed = patch.ReasonAbort })
+			}
+		}
+		return nil
+	}
+	s.must(s.send())
+	assert.True(t, raced)
+	assert.Zero(t, s.row().Pending)
+	assert.Equal(t, 2, s.row().InFlight())
+	assert.Equal(t, patch.ReasonAbort, s.row().Closed, "what the other one wrote stays")
+	assert.Equal(t, 2, s.counters().Sent)
 }
 
 // Without an answer nobody knows: it is waited for, looked for by its marker,
-// and never sent again.
+// and never sent again. The others go on meanwhile.
 func TestSend_noAnswer(t *testing.T) {
 	tests := []struct {
 		name     string
@@ -167,74 +433,165 @@ func TestSend_noAnswer(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := newSite(t, 1)
-			s.answers = []answer{test.answer}
-			assert.Equal(t, task.Answer{Next: "wait", Seconds: 210, Waited: 210}, s.must(s.send()))
-			assert.Equal(t, 1, s.row().Pending)
-
-			s.now = s.now.Add(30 * time.Second)
-			assert.Equal(t, task.Answer{Next: "wait", Seconds: 180, Waited: 210}, s.must(s.send()), "SSM may need a while to show it")
-			assert.Equal(t, task.Answer{Next: "send"}, s.must(s.poll()), "only the sender may look for what it sent")
-
-			s.now = s.now.Add(180 * time.Second)
-			s.sendAll()
-			assert.Len(t, s.sent, 1, "sent twice")
+			s := newSite(t, 4)
+			s.answers = []answer{{}, test.answer}
+			assert.Equal(t, task.Answer{Next: "wait", Seconds: 30, Waited: 30}, s.must(s.send()))
 			row := s.row()
 			assert.Zero(t, row.Pending)
+			assert.Equal(t, []int{1}, row.Doubts)
+			assert.Equal(t, 2, row.InFlight(), "what may be at work keeps its slot")
+			assert.True(t, s.intents()[0].Doubtful())
+
+			s.now = s.now.Add(30 * time.Second)
+			assert.Equal(t, "send", s.must(s.poll()).Next)
+			s.sendAll()
+			assert.Len(t, s.sent, 4, "the others go on")
+			assert.Equal(t, []int{1}, s.row().Doubts, "SSM may need a while to show it")
+
+			s.now = s.now.Add(179 * time.Second)
+			assert.Equal(t, task.Answer{Next: "wait", Seconds: 1, Waited: 210}, s.must(s.poll()))
+			s.now = s.now.Add(time.Second)
+			assert.Equal(t, task.Answer{Next: "send", Waited: 210}, s.must(s.poll()), "only the sender may look for what it sent")
+			s.sendAll()
+			assert.Len(t, s.sent, 4, "sent twice")
+			row = s.row()
+			assert.Empty(t, row.Doubts)
 			assert.Equal(t, test.failures, row.Failures)
-			in := s.intents()[0]
-			assert.Equal(t, !test.adopted, in.Lost)
+			x := s.intents()[0].Sends[1]
+			assert.Equal(t, !test.adopted, x.Lost)
+			assert.Equal(t, 4, row.InFlight(), "what is lost keeps its slot, too")
+			assert.Equal(t, test.failures, s.counters().Failures)
 			if test.adopted {
-				assert.Equal(t, test.answer.id, in.CommandID)
-				assert.Equal(t, 1, s.counters().Sent)
+				assert.Equal(t, test.answer.id, x.Command)
+				assert.Equal(t, 4, s.counters().Sent)
 				return
 			}
-			assert.Contains(t, s.actions(), "SendLost")
-			assert.Equal(t, 1, s.counters().Failures)
-			assert.Zero(t, row.Free(), "what is lost keeps its slot")
+			assert.Equal(t, 1, s.countOf("SendLost"))
+			s.allEnded("Success")
+			s.now = s.now.Add(10 * time.Minute)
+			s.must(s.poll())
+			assert.Equal(t, "verify", s.must(s.poll()).Next, "it is not waited for when all else is over")
+			assert.Equal(t, 1, s.counters().Failures, "counted once")
 		})
 	}
 }
 
-// The process dies at any write, before or after its effect, and is started
-// again: no instance is ever in two sends.
+// While twenty intents hold a doubt no further sends are made.
+func TestSend_manyDoubts(t *testing.T) {
+	s := newSite(t, 50)
+	for range 60 {
+		s.answers = append(s.answers, answer{err: errNoAnswer})
+	}
+	for range 100 {
+		s.must(s.send())
+	}
+	assert.Len(t, s.sent, patch.MaxDoubts)
+	assert.Len(t, s.row().Doubts, patch.MaxDoubts)
+	s.now = s.now.Add(4 * time.Minute)
+	s.answers = nil
+	s.sendAll()
+	assert.Equal(t, patch.MaxDoubts, s.row().Failures)
+	for id, n := range s.sentTimes() {
+		assert.Equal(t, 1, n, id)
+	}
+}
+
+// The process dies at any write, before or after its effect, or around any send, and is started again: every instance
+// is sent at most once, none is forgotten, and at most one send has to be looked for.
 func TestSend_diesAnywhere(t *testing.T) {
-	for _, after := range []bool{false, true} {
-		for at := range 12 {
-			s := newSite(t, 4, narrow)
+	errDied := errors.New("the process died")
+	tests := []struct {
+		name   string
+		strike func(s *site, at int) (struck func() bool)
+	}{
+		{"before a write", func(s *site, at int) func() bool {
 			n := 0
-			strike := func([]task.Write) error {
-				n++
-				if n == at+1 {
-					return errors.New("the process died")
+			s.table.fail = func([]task.Write) error {
+				if n++; n == at {
+					s.dead = true
+				}
+				if s.dead {
+					return errDied
 				}
 				return nil
 			}
-			if after {
-				s.table.lose = strike
-			} else {
-				s.table.fail = strike
+			return func() bool { return n >= at }
+		}},
+		{"after a write", func(s *site, at int) func() bool {
+			n := 0
+			s.table.fail = func([]task.Write) error {
+				if s.dead {
+					return errDied
+				}
+				return nil
 			}
-			for range 60 {
-				a, err := s.send()
-				s.now = s.now.Add(time.Duration(a.Seconds) * time.Second)
-				if err == nil && a.Next == "wait" && s.row().Pending == 0 && s.row().Waiting() == 0 {
+			s.table.lose = func([]task.Write) error {
+				if n++; n == at {
+					s.dead = true
+					return errDied
+				}
+				return nil
+			}
+			return func() bool { return n >= at }
+		}},
+	}
+	for _, refused := range []bool{false, true} {
+		for _, test := range tests {
+			for at := 1; ; at++ {
+				name := fmt.Sprintf("%s %d, with refusals %v", test.name, at, refused)
+				s := newSite(t, 6, wide(4))
+				refusals := 0
+				if refused {
+					refusals = 2
+					s.refuse = map[patch.InstanceID]error{instance(0): kind(patch.ErrAccessDenied), instance(2): kind(patch.ErrAccessDenied)}
+				}
+				s.spoke.machines[instance(1)] = task.Machine{State: "stopped"}
+				struck := test.strike(s, at)
+				for range 60 {
+					a, err := s.send()
+					s.dead = false // a new process
+					s.now = s.now.Add(time.Duration(a.Seconds) * time.Second)
+					if err == nil && a.Next != "send" {
+						s.allEnded("Success")
+						_, err = s.poll()
+						s.dead = false
+					}
+					if row := s.row(); err == nil && row.Waiting() == 0 && row.Pending == 0 && len(row.Open) == 0 {
+						break
+					}
+				}
+				if !struck() {
+					require.Greater(t, at, 8, "the process died nowhere")
 					break
 				}
-			}
-			for id, n := range s.sentTimes() {
-				assert.Equal(t, 1, n, "write %d, after the effect %v: %s was sent %d times", at+1, after, id, n)
-			}
-			named := map[patch.InstanceID]int{}
-			for _, in := range s.intents() {
-				for _, id := range in.IDs {
-					named[id]++
+				for id, n := range s.sentTimes() {
+					assert.Equal(t, 1, n, "%s: %s was sent %d times", name, id, n)
 				}
-				assert.True(t, in.CommandID != "" != in.Lost, "write %d, after %v: batch %d is neither sent nor lost", at+1, after, in.Batch)
+				looked, tried := 0, map[patch.InstanceID]bool{}
+				for _, in := range s.intents() {
+					require.True(t, in.Settled, name)
+					for i, x := range in.Sends {
+						assert.False(t, tried[in.IDs[i]], "%s: %s is tried twice", name, in.IDs[i])
+						tried[in.IDs[i]] = true
+						assert.False(t, x.Doubtful(), name)
+						if x.Lost {
+							looked++
+						}
+						if x.Command != "" {
+							assert.Equal(t, in.IDs[i], s.spoke.commands[x.Command].instance, "%s: another instance's command", name)
+						}
+					}
+					for _, x := range in.Skipped {
+						tried[x.ID] = true
+					}
+				}
+				assert.LessOrEqual(t, looked, 1, "%s: at most the send in hand is given up", name)
+				assert.Len(t, tried, 6, "%s: an instance was forgotten", name)
+				assert.GreaterOrEqual(t, s.row().Sent+looked, 5-refusals, name)
+				assert.Equal(t, looked, s.row().Failures, name)
+				assert.Equal(t, s.row().Sent, s.counters().Sent, name)
+				assert.NotEmpty(t, s.actions(), "the chain is whole")
 			}
-			assert.Len(t, named, 4, "write %d, after %v: an instance was forgotten", at+1, after)
-			assert.GreaterOrEqual(t, len(s.sentTimes()), 3, "at most the batch in hand is given up")
-			assert.NotEmpty(t, s.actions(), "the chain is whole")
 		}
 	}
 }
@@ -276,7 +633,15 @@ func TestSend_stops(t *testing.T) {
 		{"the run is over its budget", func(s *site) {
 			s.table.put(patch.CountersKey(siteRun, patch.WholeRun), patch.Counters{Failures: 5})
 		}, patch.ReasonBudget},
-		{"the account is over its budget", func(s *site) { s.table.put(patch.AccountCountersKey(s.target), patch.Counters{Failures: 5}) }, patch.ReasonBudget},
+		{"the account is over its budget", func(s *site) {
+			s.table.put(patch.AccountCountersKey(s.target), patch.AccountCounters{Failures: 5})
+		}, patch.ReasonBudget},
+		{"too many accounts of the wave have failed", func(s *site) {
+			s.table.put(patch.CountersKey(siteRun, "w"), patch.Counters{AccountsOver: 2})
+		}, patch.ReasonBudget},
+		{"the target has taken all its steps", func(s *site) {
+			edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) { r.Polls, r.Batches = 60, 40 })
+		}, patch.ReasonStopped},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -296,7 +661,9 @@ func TestSend_accountLimit(t *testing.T) {
 	tenth := func(_ *patch.Leaf, _ *patch.TargetRow, w *patch.WaveRow, _ *patch.RunRow) {
 		w.PerAccount = patch.Threshold{Value: 10, Percent: true}
 	}
-	fail := func(s *site, n int) { s.table.put(patch.AccountCountersKey(s.target), patch.Counters{Failures: n}) }
+	fail := func(s *site, n int) {
+		s.table.put(patch.AccountCountersKey(s.target), patch.AccountCounters{Failures: n})
+	}
 	for failures, want := range map[int]string{2: "", 3: patch.ReasonBudget} {
 		s := newSite(t, 20, tenth)
 		fail(s, failures)
@@ -316,7 +683,7 @@ func TestSend_accountLimit(t *testing.T) {
 // A budget that is used up but not exceeded stops nothing.
 func TestSend_atTheLimit(t *testing.T) {
 	s := newSite(t, 4)
-	s.table.put(patch.CountersKey(siteRun, "w"), patch.Counters{Failures: 4})
+	s.table.put(patch.CountersKey(siteRun, "w"), patch.Counters{Failures: 4, AccountsOver: 1})
 	s.sendAll()
 	assert.Len(t, s.sentTimes(), 4)
 }
@@ -407,7 +774,7 @@ func TestSend_approval(t *testing.T) {
 			_, err := s.send()
 			if test.want == "" {
 				require.NoError(t, err)
-				assert.Len(t, s.sent, 1)
+				assert.Len(t, s.sent, 2)
 				return
 			}
 			assert.Equal(t, test.want, patch.KindOf(err))
@@ -434,7 +801,7 @@ func TestSend_tamperedPlan(t *testing.T) {
 
 // What changed since the plan is left out; nothing is added.
 func TestSend_recheckOnlyRemoves(t *testing.T) {
-	s := newSite(t, 5, narrow)
+	s := newSite(t, 5)
 	s.spoke.machines[instance(0)] = task.Machine{State: "running", Tags: map[string]string{patch.ExclusionTag: "yes"}}
 	s.spoke.machines[instance(1)] = task.Machine{State: "stopped"}
 	delete(s.spoke.machines, instance(2))
@@ -455,8 +822,8 @@ func TestSend_recheckOnlyRemoves(t *testing.T) {
 
 func TestSend_lease(t *testing.T) {
 	key := patch.LeaseKey("111111111111", "us-east-1")
-	other := func(s *site, expires time.Duration, commands ...patch.CommandID) {
-		s.table.put(key, patch.Lease{Versioned: patch.Versioned{Version: 4}, Run: "other", Fence: 7, Expires: s.now.Add(expires), Commands: commands})
+	other := func(s *site, expires time.Duration) {
+		s.table.put(key, patch.Lease{Versioned: patch.Versioned{Version: 4}, Run: "other", Wave: "v", Fence: 7, Expires: s.now.Add(expires)})
 	}
 	t.Run("busy: waits, then gives up", func(t *testing.T) {
 		s := newSite(t, 2)
@@ -469,57 +836,17 @@ func TestSend_lease(t *testing.T) {
 		assert.Equal(t, patch.ReasonLease, s.row().Closed)
 		assert.Empty(t, s.sent)
 	})
-	t.Run("left by a dead run: taken over", func(t *testing.T) {
+	t.Run("left by a dead run without a target: taken over", func(t *testing.T) {
 		s := newSite(t, 2)
-		other(s, -time.Second, "old-1")
-		s.spoke.progress["old-1"] = task.Progress{Ended: true}
+		other(s, -time.Second)
 		s.sendAll()
-		assert.NotEmpty(t, s.sent)
+		assert.Len(t, s.sent, 2)
 		assert.Equal(t, "LeaseTakenOver", s.actions()[0])
 		assert.Equal(t, 8, s.row().Fence, "the fence only grows")
 		assert.Empty(t, s.spoke.cancels)
 	})
-	t.Run("left with a send that nobody adopted: followed first", func(t *testing.T) {
-		s := newSite(t, 2)
-		s.table.put(key, patch.Lease{Versioned: patch.Versioned{Version: 4}, Run: "other", Fence: 7, Expires: s.now.Add(-time.Second), Marker: "old b3", MarkedAt: s.now.Add(-time.Minute)})
-		s.must(s.send())
-		assert.Empty(t, s.sent, "it may still appear")
-		s.spoke.markers["old b3"] = "old-3"
-		s.spoke.progress["old-3"] = task.Progress{Targets: 2}
-		s.must(s.send())
-		assert.Empty(t, s.sent)
-		assert.Equal(t, []string{"old-3 []"}, s.spoke.cancels)
-		s.spoke.progress["old-3"] = task.Progress{Ended: true, Targets: 2}
-		s.sendAll()
-		assert.NotEmpty(t, s.sent)
-	})
-	t.Run("left with a send that never came to anything: taken over when it can appear no more", func(t *testing.T) {
-		s := newSite(t, 2)
-		s.table.put(key, patch.Lease{Versioned: patch.Versioned{Version: 4}, Run: "other", Fence: 7, Expires: s.now.Add(-time.Second), Marker: "old b3", MarkedAt: s.now.Add(-4 * time.Minute)})
-		s.sendAll()
-		assert.NotEmpty(t, s.sent)
-	})
-	t.Run("left by a former wave of this run: followed first", func(t *testing.T) {
-		s := newSite(t, 2)
-		s.table.put(key, patch.Lease{Versioned: patch.Versioned{Version: 4}, Run: siteRun, Wave: "former", Fence: 7, Expires: s.now.Add(time.Hour), Commands: []patch.CommandID{"old-1"}})
-		s.spoke.progress["old-1"] = task.Progress{Targets: 1}
-		s.must(s.send())
-		assert.Empty(t, s.sent)
-		assert.Equal(t, []string{"old-1 []"}, s.spoke.cancels)
-	})
-	t.Run("left with a command at work: cancelled first", func(t *testing.T) {
-		s := newSite(t, 2)
-		other(s, -time.Second, "old-1")
-		s.spoke.progress["old-1"] = task.Progress{}
-		assert.Equal(t, "wait", s.must(s.send()).Next)
-		assert.Empty(t, s.sent)
-		assert.Equal(t, []string{"old-1 []"}, s.spoke.cancels)
-		s.spoke.progress["old-1"] = task.Progress{Ended: true}
-		s.sendAll()
-		assert.NotEmpty(t, s.sent)
-	})
 	t.Run("lost to another run: nothing more is sent", func(t *testing.T) {
-		s := newSite(t, 4, func(l *patch.Leaf, _ *patch.TargetRow, _ *patch.WaveRow, _ *patch.RunRow) { l.Concurrency = 1 })
+		s := newSite(t, 4, serial)
 		s.must(s.send())
 		sent := len(s.sent)
 		other(s, time.Hour)
@@ -617,11 +944,62 @@ func TestSend_lostBeforeARedrive(t *testing.T) {
 	s := newSite(t, 1)
 	s.now = s.now.Add(2 * time.Hour)
 	s.answers = []answer{{err: errNoAnswer}}
-	require.Equal(t, 210, s.must(s.send()).Seconds)
+	require.Equal(t, 30, s.must(s.send()).Seconds)
 	s.began = s.now
-	assert.Equal(t, task.Answer{Next: "wait", Seconds: 210, Waited: 210}, s.must(s.send()))
-	s.now = s.now.Add(210 * time.Second)
+	assert.Equal(t, "wait", s.must(s.send()).Next)
+	s.now = s.now.Add(209 * time.Second)
+	s.must(s.send())
+	assert.Equal(t, []int{1}, s.row().Doubts)
+	s.now = s.now.Add(time.Second)
 	s.sendAll()
 	assert.Len(t, s.sent, 1)
-	assert.True(t, s.intents()[0].Lost)
+	assert.True(t, s.intents()[0].Sends[0].Lost)
+}
+
+// A target that starts slowly begins with a tenth, and goes on with four times what ended well.
+func TestSend_slowStart(t *testing.T) {
+	s := newSite(t, 100, func(l *patch.Leaf, _ *patch.TargetRow, _ *patch.WaveRow, _ *patch.RunRow) {
+		l.Concurrency, l.SlowStart = 40, true
+	})
+	s.sendAll()
+	assert.Len(t, s.sent, 4)
+	for i := range 4 {
+		s.ended(i+1, "Failed")
+	}
+	s.now = s.now.Add(time.Minute)
+	assert.Equal(t, "send", s.must(s.poll()).Next)
+	s.sendAll()
+	assert.Len(t, s.sent, 8, "failures open nothing")
+	for i := range 4 {
+		s.ended(i+5, "Success")
+	}
+	s.now = s.now.Add(time.Minute)
+	s.must(s.poll())
+	s.sendAll()
+	assert.Equal(t, 16, s.row().InFlight())
+	s.allEnded("Success")
+	s.now = s.now.Add(time.Minute)
+	s.must(s.poll())
+	s.sendAll()
+	assert.Equal(t, 40, s.row().InFlight())
+}
+
+// The failures of one account that count it as failed stop the senders of another.
+func TestSend_accountsOver(t *testing.T) {
+	limits := func(_ *patch.Leaf, _ *patch.TargetRow, w *patch.WaveRow, _ *patch.RunRow) {
+		w.AccountsMax, w.FailLimit, w.PerAccount = 0, 100, patch.Threshold{Value: 10, Percent: true}
+	}
+	s := newSite(t, 20, limits, wide(5))
+	s.sendAll()
+	for i := range 3 {
+		s.ended(i+1, "Failed")
+	}
+	s.now = s.now.Add(time.Minute)
+	s.must(s.poll())
+	assert.Equal(t, 1, s.counters().AccountsOver)
+
+	other := s.another("222222222222", "us-east-1")
+	assert.Equal(t, "verify", other.must(other.send()).Next)
+	assert.Equal(t, patch.ReasonBudget, other.row().Closed)
+	assert.Empty(t, other.sent)
 }

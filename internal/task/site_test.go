@@ -172,21 +172,32 @@ func (u *upload) Close() error {
 // planned here panics on the embedded interface.
 type spoke struct {
 	task.Spoke
-	machines    map[patch.InstanceID]task.Machine
-	agents      map[patch.InstanceID]task.Agent
-	checks      map[patch.InstanceID]task.Checks
-	states      map[patch.InstanceID]patch.PatchState
-	progress    map[patch.CommandID]task.Progress
-	invocations map[patch.CommandID][]patch.Invocation
-	markers     map[string]patch.CommandID
-	began       map[patch.InstanceID]bool // of those that nobody saw running; SSM does not know the others
-	cancels     []string
-	onCancel    func()
-	lists       int
-	matching    []task.Machine // what a wave's filter selects
-	described   []patch.InstanceID
-	nodes       map[patch.InstanceID]task.Agent      // registered by an activation
-	tagged      map[string]map[patch.InstanceID]bool // by the keys that are asked for
+	machines  map[patch.InstanceID]task.Machine
+	agents    map[patch.InstanceID]task.Agent
+	checks    map[patch.InstanceID]task.Checks
+	states    map[patch.InstanceID]patch.PatchState
+	commands  map[patch.CommandID]*ssmCommand
+	began     map[patch.InstanceID]bool // of those that nobody saw running; SSM does not know the others
+	cancels   []string                  // command/instance, as they were asked for
+	cancelled error                     // the answer to a cancel
+	onCancel  func()
+	reads     []patch.CommandID // whose invocations were read
+	matching  []task.Machine    // what a wave's filter selects
+	described []patch.InstanceID
+	nodes     map[patch.InstanceID]task.Agent      // registered by an activation
+	tagged    map[string]map[patch.InstanceID]bool // by the keys that are asked for
+}
+
+// ssmCommand is a command as SSM has it.
+type ssmCommand struct {
+	instance patch.InstanceID
+	marker   string
+	at       time.Time
+	status   string
+	details  string
+	unlisted bool // its invocation is not listed
+	unshown  bool // nor is it among those that execute
+	unmarked bool // nor by its comment
 }
 
 func (s *spoke) Matching(context.Context, patch.Filters) ([]task.Machine, error) {
@@ -228,24 +239,34 @@ func only[V any](all map[patch.InstanceID]V, ids []patch.InstanceID) map[patch.I
 	return some
 }
 
-func (s *spoke) Progress(_ context.Context, _ time.Time, ids []patch.CommandID) (map[patch.CommandID]task.Progress, error) {
-	some := map[patch.CommandID]task.Progress{}
-	for _, id := range ids {
-		if p, ok := s.progress[id]; ok {
-			some[id] = p
+func (s *spoke) Executing(_ context.Context, since time.Time) (map[patch.CommandID]bool, error) {
+	some := map[patch.CommandID]bool{}
+	for id, c := range s.commands {
+		if !(patch.Invocation{Status: c.status}).Terminal() && !c.unshown && !c.at.Before(since) {
+			some[id] = true
 		}
 	}
 	return some, nil
 }
 
-func (s *spoke) Invocations(_ context.Context, id patch.CommandID) ([]patch.Invocation, error) {
-	s.lists++
-	return s.invocations[id], nil
+func (s *spoke) Invocation(_ context.Context, id patch.CommandID) (patch.Invocation, bool, error) {
+	s.reads = append(s.reads, id)
+	c, ok := s.commands[id]
+	if !ok || c.unlisted {
+		return patch.Invocation{}, false, nil
+	}
+	return patch.Invocation{InstanceID: c.instance, Command: id, Status: c.status, Details: c.details}, true, nil
 }
 
-func (s *spoke) ByMarker(_ context.Context, marker string, _ time.Time) (patch.CommandID, bool, error) {
-	id, ok := s.markers[marker]
-	return id, ok, nil
+func (s *spoke) Marked(_ context.Context, markers []string, since time.Time) (map[string]task.Accepted, error) {
+	some := map[string]task.Accepted{}
+	for id, c := range s.commands {
+		marker, _, _ := strings.Cut(c.marker, ".")
+		if slices.Contains(markers, marker) && !c.unmarked && !c.at.Before(since) {
+			some[c.marker] = task.Accepted{ID: id, At: c.at}
+		}
+	}
+	return some, nil
 }
 
 func (s *spoke) Began(_ context.Context, _ patch.CommandID, id patch.InstanceID, _ patch.Platform) (bool, error) {
@@ -260,12 +281,12 @@ func (s *spoke) Output(context.Context, patch.CommandID, patch.InstanceID, patch
 	return "error\x1b[31m: disk full\n", nil
 }
 
-func (s *spoke) Cancel(_ context.Context, id patch.CommandID, ids []patch.InstanceID) error {
+func (s *spoke) Cancel(_ context.Context, id patch.CommandID, instance patch.InstanceID) error {
 	if s.onCancel != nil {
 		s.onCancel()
 	}
-	s.cancels = append(s.cancels, fmt.Sprint(id, " ", ids))
-	return nil
+	s.cancels = append(s.cancels, string(id)+"/"+string(instance))
+	return s.cancelled
 }
 
 // site is a hub with a running run of one wave and one target, and everything
@@ -284,7 +305,12 @@ type site struct {
 	leaf    patch.Leaf
 	index   patch.Index
 	sent    []task.Command
-	answers []answer // of the next sends; then success
+	opened  [][]patch.InstanceID               // the sessions for sending, by what they name
+	answers []answer                           // of the next sends; then success
+	refuse  map[patch.InstanceID]error         // the answer to every send to an instance
+	closed  func(ids []patch.InstanceID) error // the answer to whoever wants a session for sending
+	dead    bool                               // the process
+	each    time.Duration                      // what a send takes
 	metrics metrics
 	red     map[string]string // alarms that are not OK
 	unread  error             // the alarms cannot be read just now
@@ -309,20 +335,49 @@ func (s *site) Spoke(_ context.Context, at patch.Target) (task.Spoke, error) {
 	return s.spoke, s.locked
 }
 
+// Session opens a session that can send to these instances only.
+func (s *site) Session(_ context.Context, at patch.Target, ids []patch.InstanceID) (task.Session, error) {
+	require.Equal(s.t, s.target, at)
+	require.LessOrEqual(s.t, len(ids), task.SessionInstances)
+	if s.closed != nil {
+		if err := s.closed(ids); err != nil {
+			return nil, err
+		}
+	}
+	s.opened = append(s.opened, slices.Clone(ids))
+	return &session{site: s, ids: s.opened[len(s.opened)-1]}, nil
+}
+
+type session struct {
+	site *site
+	ids  []patch.InstanceID
+}
+
 // Send takes a command as SSM does.
-func (s *site) Send(_ context.Context, _ patch.Target, c task.Command) (patch.CommandID, error) {
+func (x *session) Send(_ context.Context, c task.Command) (patch.CommandID, error) {
+	s := x.site
+	require.Contains(s.t, x.ids, c.Instance, "outside of its session")
+	s.now = s.now.Add(s.each)
 	s.sent = append(s.sent, c)
 	id := patch.CommandID("cmd-" + strconv.Itoa(len(s.sent)))
+	var a answer
 	if len(s.answers) > 0 {
-		a := s.answers[0]
+		a = s.answers[0]
 		s.answers = s.answers[1:]
-		if a.id == "" && a.err != nil {
-			return "", a.err
-		}
-		s.spoke.markers[c.Marker] = a.id
-		return a.id, a.err
 	}
-	s.spoke.markers[c.Marker] = id
+	if err := s.refuse[c.Instance]; err != nil {
+		a = answer{err: err}
+	}
+	if a.err != nil && a.id == "" {
+		return "", a.err
+	}
+	if a.id != "" {
+		id = a.id
+	}
+	s.spoke.commands[id] = &ssmCommand{instance: c.Instance, marker: c.Marker, at: s.now, status: "Pending", details: "Pending"}
+	if a.err != nil {
+		return "", a.err
+	}
 	return id, nil
 }
 
@@ -365,8 +420,7 @@ func newSite(t *testing.T, n int, change ...func(*patch.Leaf, *patch.TargetRow, 
 	}
 	s.spoke = &spoke{
 		machines: map[patch.InstanceID]task.Machine{}, agents: map[patch.InstanceID]task.Agent{}, checks: map[patch.InstanceID]task.Checks{},
-		states: map[patch.InstanceID]patch.PatchState{}, progress: map[patch.CommandID]task.Progress{},
-		invocations: map[patch.CommandID][]patch.Invocation{}, markers: map[string]patch.CommandID{},
+		states: map[patch.InstanceID]patch.PatchState{}, commands: map[patch.CommandID]*ssmCommand{},
 	}
 	s.leaf = patch.Leaf{
 		Target: s.target, Document: patch.Document, Operation: patch.Install, RebootOption: patch.RebootIfNeeded,
@@ -405,6 +459,32 @@ func newSite(t *testing.T, n int, change ...func(*patch.Leaf, *patch.TargetRow, 
 	return s
 }
 
+// another is a second target of the wave, with as many instances as the first one has.
+func (s *site) another(account patch.AccountID, region patch.Region) *site {
+	s.t.Helper()
+	o := *s
+	o.target.Account, o.target.Region = account, region
+	o.sent, o.opened = nil, nil
+	spoke := *s.spoke
+	spoke.commands, spoke.cancels, spoke.reads = map[patch.CommandID]*ssmCommand{}, nil, nil
+	o.spoke = &spoke
+	o.leaf.Target = o.target
+	data, err := patch.Canonical(o.leaf)
+	require.NoError(s.t, err)
+	s.bucket.localObjects[patch.LeafObject(o.target)] = data
+	s.table.put(patch.TargetKey(o.target), patch.TargetRow{
+		Status: patch.TargetPlanned, Planned: len(o.leaf.Instances), MaxPolls: 100, Concurrency: o.leaf.Concurrency,
+		ErrorLimit: o.leaf.ErrorLimit, LeafDigest: patch.Digest(data),
+	})
+	s.index.Waves[0].Targets = append(s.index.Waves[0].Targets, patch.IndexTarget{
+		Account: account, Region: region, Planned: len(o.leaf.Instances), Digest: patch.Digest(data),
+	})
+	s.storeIndex(true)
+	edit(s, patch.RunKey(siteRun), func(r *patch.RunRow) { r.Digest = s.index.Digest })
+	o.index = s.index
+	return &o
+}
+
 func instance(i int) patch.InstanceID { return patch.InstanceID(fmt.Sprintf("i-%017x", i+1)) }
 
 func (s *site) clock() time.Time { return s.now }
@@ -422,7 +502,7 @@ func (s *site) send() (task.Answer, error) {
 
 func (s *site) poll() (task.Answer, error) {
 	p := &task.Poll{Table: s.table, Spokes: s, Alarms: s, Now: s.clock, PollInterval: 15 * time.Second}
-	return p.Handle(s.t.Context(), task.TargetInput{Target: s.target})
+	return p.Handle(s.t.Context(), task.TargetInput{Target: s.target, Waited: s.waited()})
 }
 
 func (s *site) verifier() *task.Verify {
@@ -477,16 +557,26 @@ func (s *site) sendAll() task.Answer {
 	return task.Answer{}
 }
 
-// ended makes a command end with these statuses, by position of its instances.
-func (s *site) ended(command int, statuses ...string) {
+// ended gives a command this status, also one that is no end.
+func (s *site) ended(command int, status string) {
 	s.t.Helper()
-	id := patch.CommandID("cmd-" + strconv.Itoa(command))
-	var all []patch.Invocation
-	for i, status := range statuses {
-		all = append(all, patch.Invocation{InstanceID: s.sent[command-1].IDs[i], Status: status, Details: status})
+	c := s.spoke.commands[patch.CommandID("cmd-"+strconv.Itoa(command))]
+	require.NotNil(s.t, c, "command %d was never accepted", command)
+	c.status, c.details = status, status
+}
+
+// allEnded gives all commands this status, if they have not ended.
+func (s *site) allEnded(status string) {
+	for _, c := range s.spoke.commands {
+		if !(patch.Invocation{Status: c.status}).Terminal() {
+			c.status, c.details = status, status
+		}
 	}
-	s.spoke.invocations[id] = all
-	s.spoke.progress[id] = task.Progress{Ended: true, Targets: len(all), Completed: len(all)}
+}
+
+// cut is how a cancel of a command that was sent as the n-th is noted.
+func (s *site) cut(n int) string {
+	return fmt.Sprintf("cmd-%d/%s", n, s.sent[n-1].Instance)
 }
 
 // patched gives instances the evidence of a good patch.
@@ -511,12 +601,38 @@ func (s *site) actions() []string {
 	return all
 }
 
-// sentTimes counts the sends that name an instance.
+// sentTimes counts the sends to each instance.
 func (s *site) sentTimes() map[patch.InstanceID]int {
 	n := map[patch.InstanceID]int{}
 	for _, c := range s.sent {
-		for _, id := range c.IDs {
-			n[id]++
+		n[c.Instance]++
+	}
+	return n
+}
+
+// lookedAt is what polls have written down of each command, and asked to cancel.
+func (s *site) lookedAt() (found map[patch.CommandID]patch.Invocation, cancels []patch.Cancel) {
+	s.t.Helper()
+	found = map[patch.CommandID]patch.Invocation{}
+	err := s.table.Scan(s.t.Context(), patch.RunKey(siteRun).PK, patch.LookPrefix(s.target), func(_ string, decode func(any) error) error {
+		var l patch.Look
+		err := decode(&l)
+		for _, v := range l.Found {
+			found[v.Command] = v
+		}
+		cancels = append(cancels, l.Cancels...)
+		return err
+	})
+	require.NoError(s.t, err)
+	return found, cancels
+}
+
+// countOf counts the entries of the target's audit chain with this action.
+func (s *site) countOf(action string) int {
+	n := 0
+	for _, a := range s.actions() {
+		if a == action {
+			n++
 		}
 	}
 	return n

@@ -28,6 +28,7 @@ type state struct {
 	total  patch.Counters        // of the run
 	own    patch.AccountCounters // of the account in the wave
 	waited int                   // seconds, by the state machine
+	began  time.Time             // this step of Send
 	abort  *patch.Abort
 
 	lease      patch.Lease
@@ -150,6 +151,7 @@ func (st *state) counted(add map[string]int) []Write {
 			write.How, write.Was = Replace, st.own.Version
 		}
 		st.own.Version++
+		st.ownFound = true
 		write.Item = st.own
 		writes = append(writes, write)
 	}

@@ -19,13 +19,7 @@ func through(t *testing.T, n int, change ...func(*patch.Leaf, *patch.TargetRow, 
 	t.Helper()
 	s := newSite(t, n, change...)
 	s.sendAll()
-	for i, c := range s.sent {
-		all := make([]string, len(c.IDs))
-		for j := range all {
-			all[j] = "Success"
-		}
-		s.ended(i+1, all...)
-	}
+	s.allEnded("Success")
 	s.now = s.now.Add(20 * time.Minute)
 	for range 5 {
 		if s.must(s.poll()).Next == "verify" {
@@ -182,13 +176,14 @@ func TestVerify_deadline(t *testing.T) {
 
 // The counters hold what the poll saw and what only the host shows, each once.
 func TestVerify_correctsTheCounters(t *testing.T) {
-	s := newSite(t, 2, serial)
+	s := newSite(t, 2)
 	s.sendAll()
-	s.ended(1, "Failed", "Success")
+	s.ended(1, "Failed")
+	s.ended(2, "Success")
 	s.now = s.now.Add(20 * time.Minute)
 	s.must(s.poll())
 	require.Equal(t, 1, s.counters().Failures)
-	delete(s.spoke.machines, s.sent[0].IDs[1]) // terminated after it was sent
+	delete(s.spoke.machines, s.sent[1].Instance) // terminated after it was sent
 	s.verified()
 	assert.Equal(t, 2, s.counters().Failures)
 	assert.Equal(t, map[patch.Outcome]int{patch.Failed: 1, patch.Gone: 1}, s.row().Outcomes)
@@ -386,21 +381,20 @@ func TestVerify_tamperedPlan(t *testing.T) {
 // to its target since.
 func TestVerify_cancelledUnseen(t *testing.T) {
 	cancelled := func(change func(s *site)) *site {
-		s := newSite(t, 2, serial)
+		s := newSite(t, 2)
 		s.sendAll()
-		require.Len(t, s.sent, 1)
+		require.Len(t, s.sent, 2)
 		change(s)
-		s.ended(1, "Success", "Pending")
-		s.spoke.progress["cmd-1"] = task.Progress{Targets: 2, Completed: 1}
+		s.ended(1, "Success")
 		s.must(s.poll())
-		s.ended(1, "Success", "Cancelled")
+		s.ended(2, "Cancelled")
 		s.must(s.poll())
-		s.patched(s.sent[0].IDs[0])
+		s.patched(s.sent[0].Instance)
 		s.now = s.now.Add(20 * time.Minute)
 		return s
 	}
 	abort := func(s *site) { s.table.put(patch.AbortKey(siteRun), patch.Abort{By: "ann"}) }
-	late := func(s *site) { s.now = s.row().Open[0].Deadline }
+	late := func(s *site) { s.now = s.began.Add(2 * time.Hour) }
 	byHand := func(*site) {}
 	tests := []struct {
 		name    string
@@ -420,7 +414,7 @@ func TestVerify_cancelledUnseen(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := cancelled(test.change)
-			id := s.sent[0].IDs[1]
+			id := s.sent[1].Instance
 			if test.began != "" {
 				s.spoke.began = map[patch.InstanceID]bool{id: test.began == "yes"}
 			}
@@ -433,21 +427,28 @@ func TestVerify_cancelledUnseen(t *testing.T) {
 	}
 }
 
-// A send that nobody settled is waited for as long as its sender may live, and
-// not for ever: then nobody knows what became of it.
+// A step that nobody settled is waited for as long as its sender may live, and
+// not for ever: then its journal tells what was sent, and nobody knows of the last one.
 func TestVerify_pendingSend(t *testing.T) {
-	s := newSite(t, 1)
-	s.answers = []answer{{err: errNoAnswer}}
-	s.must(s.send())
+	s := newSite(t, 4)
+	s.dieAtSettle()
+	s.answers = []answer{{}, {err: errNoAnswer}}
+	_, err := s.send()
+	require.Error(t, err)
+	s.table.fail = nil
 	require.Equal(t, 1, s.row().Pending)
 	out, err := s.verify("verify")
 	require.NoError(t, err)
 	assert.Equal(t, task.Answer{Next: "wait", Seconds: 210, Waited: 210}, out)
 	s.now = s.now.Add(210 * time.Second)
 	s.verified()
+	assert.Equal(t, "cmd-1", string(s.outcome(instance(0)).CommandID))
 	assert.Equal(t, patch.Unknown, s.outcome(instance(0)).Outcome)
-	assert.Equal(t, 1, s.row().Bad)
-	assert.Len(t, s.sent, 1)
+	assert.Equal(t, patch.Unknown, s.outcome(instance(1)).Outcome)
+	assert.Equal(t, patch.NotSent, s.outcome(instance(2)).Outcome, "it was never tried")
+	assert.Equal(t, patch.NotSent, s.outcome(instance(3)).Outcome)
+	assert.Equal(t, 2, s.row().Bad)
+	assert.Len(t, s.sent, 2)
 }
 
 // Other programs read a target's result where it always stands: the one that was
