@@ -402,6 +402,7 @@ func newSite(t *testing.T, n int, change ...func(*patch.Leaf, *patch.TargetRow, 
 	s.table.put(patch.TargetKey(s.target), row)
 	s.table.put(patch.WaveKey(siteRun, "w"), wave)
 	s.table.put(patch.WaveKey(siteRun, patch.WholeRun), patch.WaveRow{Wave: patch.WholeRun, Planned: n, FailLimit: wave.FailLimit})
+	s.spoke.Spoke = &naming{}
 	return s
 }
 
