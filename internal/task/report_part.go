@@ -41,7 +41,7 @@ func (p *part) add(w patch.IndexWave, account patch.AccountID, firstSent time.Ti
 	tally := accountTally{
 		Wave: w.Name, AccountReport: patch.AccountReport{Account: account}, FirstSent: firstSent,
 	}
-	n := tallyOf(instances, w.RebootOption)
+	n := countOutcomes(instances, w.RebootOption)
 	tally.Planned, tally.Outcomes, tally.Good, tally.Failures, tally.Neutral = len(instances), n.outcomes, n.good, n.failures, n.neutral
 	p.Accounts = append(p.Accounts, tally)
 	p.instances = append(p.instances, instances...)

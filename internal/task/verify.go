@@ -397,7 +397,7 @@ func (v *Verify) finish(ctx context.Context, st *state, result TargetResult, has
 	if err != nil {
 		return err
 	}
-	n := tallyOf(result.Instances, wave.RebootOption)
+	n := countOutcomes(result.Instances, wave.RebootOption)
 	st.row.Outcomes, st.row.Bad, st.row.CutShort = n.outcomes, n.failures, n.cutShort
 	st.row.Status, st.row.Ended, st.row.ResultHash = patch.TargetVerified, result.At, hash
 	// Poll has counted the failures that it saw; the difference is what only a look at the host shows.
@@ -416,16 +416,16 @@ func (v *Verify) finish(ctx context.Context, st *state, result TargetResult, has
 	return nil
 }
 
-// tally counts instances by what they count as.
-type tally struct {
+// outcomeCounts counts instances by what they count as.
+type outcomeCounts struct {
 	outcomes                map[patch.Outcome]int
 	good, failures, neutral int
 	cutShort                int // not sent because of a limit, an abort or the end of the run
 	sent, back              int // named by an accepted command, and of these in service
 }
 
-func tallyOf(instances []patch.InstanceReport, reboot patch.RebootOption) tally {
-	n := tally{outcomes: map[patch.Outcome]int{}}
+func countOutcomes(instances []patch.InstanceReport, reboot patch.RebootOption) outcomeCounts {
+	n := outcomeCounts{outcomes: map[patch.Outcome]int{}}
 	for _, r := range instances {
 		n.outcomes[r.Outcome]++
 		switch r.Class(reboot) {
@@ -450,7 +450,7 @@ func tallyOf(instances []patch.InstanceReport, reboot patch.RebootOption) tally 
 }
 
 // measure emits the target's numbers. Only the call that won the row comes here.
-func (v *Verify) measure(st *state, n tally, at time.Time) {
+func (v *Verify) measure(st *state, n outcomeCounts, at time.Time) {
 	dims := map[string]string{"Wave": st.target.Wave}
 	if v.DetailedMetrics {
 		dims["Account"], dims["Region"] = string(st.target.Account), string(st.target.Region)
