@@ -206,12 +206,8 @@ func (e Evidence) InstalledByUs() (n int, known bool) {
 	if n > 0 || !known {
 		return n, known
 	}
-	// A list that lacks patches which the record counts says nothing. Without a record, an empty one does not either.
-	counted, want := e.Named.counted(), 1
-	if e.Fresh() {
-		want = count(e.After.Installed)
-	}
-	return 0, counted >= want
+	// The list is as old as the record: without one of ours it says nothing, nor does one that lacks patches which the record counts.
+	return 0, e.Fresh() && e.Named.counted() >= count(e.After.Installed)
 }
 
 // AskNames tells whether patches by name are needed to tell Compliant from

@@ -72,7 +72,8 @@ func TestJudge_downTellsWhatWasInstalled(t *testing.T) {
 	ours := installedAt(3, sentAt().Add(9*time.Minute))
 	for _, test := range []judgeCase{
 		{"by name", with{stopped, noEvidence, named(ours...)}, patch.Unhealthy, false, "; 3 patches installed", ""},
-		{"none by name", with{stopped, noEvidence, named(installedAt(3, sentAt().Add(-time.Hour))...)}, patch.Unhealthy, false, "; nothing was installed", ""},
+		{"none by name", with{stopped, named(installedAt(43, sentAt().Add(-time.Hour))...)}, patch.Unhealthy, false, "; nothing was installed", ""},
+		{"names that are as old as the record", with{stopped, noEvidence, named(installedAt(43, sentAt().Add(-time.Hour))...)}, patch.Unhealthy, false, "; what was installed is not known", ""},
 		{"by the record", with{stopped}, patch.Unhealthy, false, "; by its record nothing is missing", ""},
 		{"not at all", with{stopped, noEvidence}, patch.Unhealthy, false, "; what was installed is not known", ""},
 		{"EC2 does not say since when", with{stopped, func(e *patch.Evidence) { e.Presence.Stopped = time.Time{} }}, patch.Unhealthy, false, "stopped since 2026-12-01 02:25 UTC", ""},
