@@ -498,7 +498,7 @@ func (s *site) patched(ids ...patch.InstanceID) {
 			Operation: patch.Install, SnapshotID: s.leaf.SnapshotID, Started: s.now, Ended: s.now.Add(10 * time.Minute),
 			Missing: &zero, Failed: &zero, InstalledPendingReboot: &zero, Installed: &some,
 		}
-		s.spoke.agents[id] = task.Agent{Platform: patch.Linux, Online: true, LastPing: s.now.Add(11 * time.Minute)}
+		s.spoke.agents[id] = task.Agent{Platform: patch.Linux, Online: true, LastPing: s.now.Add(15 * time.Minute)}
 	}
 }
 

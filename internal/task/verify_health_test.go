@@ -76,13 +76,7 @@ func TestVerify_stoppedInMidPatch(t *testing.T) {
 func TestVerify_downThoughItFailed(t *testing.T) {
 	s := newSite(t, 2)
 	s.sendAll()
-	for i := range s.sent {
-		statuses := make([]string, len(s.sent[i].IDs))
-		for j := range statuses {
-			statuses[j] = "Failed"
-		}
-		s.ended(i+1, statuses...)
-	}
+	s.allEnded("Failed")
 	s.must(s.poll())
 	s.now = s.now.Add(20 * time.Minute)
 	s.spoke.agents[instance(0)] = task.Agent{Platform: patch.Linux, Online: true, LastPing: s.now}
