@@ -69,7 +69,7 @@ func exitOf(res *sim.Result) int {
 	}
 	r := res.Report
 	if r == nil {
-		r = &patch.Report{Totals: patch.Totals{Outcomes: res.Outcomes, Failures: res.Outcomes[patch.PatchedPendingReboot]}}
+		r = &patch.Report{Waves: res.Waves, Totals: patch.Totals{Outcomes: res.Outcomes}}
 	}
 	return exitOfRun(res.Status, r)
 }
@@ -78,32 +78,54 @@ func exitOf(res *sim.Result) int {
 // appeared after the plan, are not asked for; those that are offline or unknown
 // to SSM are.
 func exitOfRun(status patch.RunStatus, r *patch.Report) int {
-	switch {
-	case status == patch.RunRejected, status == patch.RunExpired:
+	switch status {
+	case patch.RunRejected, patch.RunExpired:
 		return ExitNotApproved
-	case status != patch.RunSucceeded, !allGood(r):
-		return ExitNotPatched
+	case patch.RunRefused:
+		return ExitInvalid
+	case patch.RunPlanned:
+		if allReached(r) {
+			return ExitDone
+		}
+	case patch.RunSucceeded:
+		if allReached(r) && allDone(r) {
+			return ExitDone
+		}
 	}
-	return ExitDone
+	return ExitNotPatched
 }
 
-func allGood(r *patch.Report) bool {
-	for _, o := range patch.Outcomes() {
-		switch o {
-		case patch.Patched, patch.Compliant:
-		case patch.PatchedPendingReboot: // good where the wave forbids reboots; a failure is in the totals
-		default:
-			if r.Totals.Outcomes[o] > 0 {
+// allDone tells whether nothing is left to do on any planned instance.
+func allDone(r *patch.Report) bool {
+	if len(r.Waves) == 0 {
+		for o, n := range r.Totals.Outcomes {
+			if n > 0 && !o.Done(patch.RebootIfNeeded) {
+				return false
+			}
+		}
+		return true
+	}
+	for _, w := range r.Waves {
+		if w.Done(w.Outcomes) < w.Planned {
+			return false
+		}
+	}
+	return true
+}
+
+// allReached tells whether the plan has everything that was asked for.
+func allReached(r *patch.Report) bool {
+	for _, e := range r.Excluded {
+		switch e.Outcome {
+		case patch.Offline, patch.Unmanaged:
+			return false
+		case patch.Hybrid:
+			if strings.HasPrefix(string(e.InstanceID), "i-") { // EC2 lists it, and SSM knows it under another name
 				return false
 			}
 		}
 	}
-	for _, e := range r.Excluded {
-		if e.Outcome == patch.Offline || e.Outcome == patch.Unmanaged {
-			return false
-		}
-	}
-	return r.Totals.Failures == 0 && len(r.Unreachable) == 0
+	return len(r.Unreachable) == 0
 }
 
 func exitCodesTopic() *cobra.Command {
@@ -115,7 +137,8 @@ func exitCodesTopic() *cobra.Command {
     0  done, and everything asked for is true
     1  failed unexpectedly
     2  called with wrong flags or arguments
-    3  the input, the template or the plan is not valid; findings were printed
+    3  the input, the template or the plan is not valid, or the hub refused it;
+       findings were printed
     4  no AWS credentials, or access denied
     5  the run ended, but something is not patched or not compliant, an account
        was not reached, or a rule of the product was broken

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -103,10 +105,26 @@ func machine(i types.Instance) task.Machine {
 	if i.State != nil {
 		m.State = string(i.State.Name)
 	}
+	if i.State != nil && i.State.Name != types.InstanceStateNameRunning {
+		m.Stopped = transition(aws.ToString(i.StateTransitionReason))
+	}
 	for _, t := range i.Tags {
 		m.Tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
 	return m
+}
+
+// transition is the time in EC2's reason of the last change of state, as in "User
+// initiated (2026-12-01 02:31:07 GMT)"; zero if it names none.
+// Source: EC2 Instance StateTransitionReason, read 2026-11.
+func transition(reason string) time.Time {
+	_, after, _ := strings.Cut(reason, "(")
+	stamp, _, _ := strings.Cut(after, ")")
+	at, err := time.Parse("2006-01-02 15:04:05 MST", stamp)
+	if err != nil {
+		return time.Time{}
+	}
+	return at.UTC()
 }
 
 // Statuses reads EC2's status checks. An instance that is not running has none.
@@ -156,11 +174,22 @@ func checks(st types.InstanceStatus) task.Checks {
 		switch summary.Status {
 		case types.SummaryStatusImpaired:
 			c.Impaired = true
+			c.Since = earliest(c.Since, summary.Details)
 		case types.SummaryStatusInitializing, types.SummaryStatusInsufficientData:
 			c.Settling = true
 		}
 	}
 	return c
+}
+
+// earliest is since when a check fails, by the earliest that says so.
+func earliest(since time.Time, details []types.InstanceStatusDetails) time.Time {
+	for _, d := range details {
+		if at := aws.ToTime(d.ImpairedSince).UTC(); d.ImpairedSince != nil && (since.IsZero() || at.Before(since)) {
+			since = at
+		}
+	}
+	return since
 }
 
 func filter(name string, values ...string) types.Filter {

@@ -12,7 +12,7 @@ import (
 	"ec2patch/internal/patch"
 )
 
-// kindOf reads AWS's error codes; nobody else does. The empty kind means that
+// kindOf gives AWS's errors their kind, by the list of codes. The empty kind means that
 // the error is none that anybody can act on: a fault of ours.
 func kindOf(err error) patch.Kind {
 	var cancelled *ddbtypes.TransactionCanceledException
@@ -23,20 +23,8 @@ func kindOf(err error) patch.Kind {
 	if !errors.As(err, &api) {
 		return patch.ErrUnavailable // no answer at all
 	}
-	switch api.ErrorCode() {
-	case "ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown", "RateExceeded",
-		"ProvisionedThroughputExceededException", "RequestThrottled", "RequestThrottledException", "KmsThrottlingException", "KMSThrottling",
-		"PriorRequestNotComplete", "LimitExceededException", "Throttled", "ThrottledException":
-		return patch.ErrThrottled
-	case "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthFailure", "AuthorizationError", "UnrecognizedClientException",
-		"InvalidClientTokenId", "OptInRequired", "RegionDisabledException", "KMSAccessDenied", "KmsAccessDeniedException", "NotAuthorized":
-		return patch.ErrAccessDenied
-	case "ExpiredToken", "ExpiredTokenException", "RequestExpired", "RequestTimeout", "RequestTimeoutException", "TransactionInProgressException":
-		return patch.ErrUnavailable
-	case "ConditionalCheckFailedException", "TransactionConflictException", "ConditionalRequestConflict":
-		return patch.ErrConflict
-	case "InvalidInstanceId", "InvalidInstanceID", "InvalidInstanceIdException":
-		return patch.ErrInvalidInstance
+	if known, ok := codesByName[api.ErrorCode()]; ok {
+		return known.kind
 	}
 	if api.ErrorFault() == smithy.FaultServer || status(err) >= 500 {
 		return patch.ErrUnavailable
@@ -80,11 +68,7 @@ func definite(err error) bool {
 	if !errors.As(err, &api) {
 		return false
 	}
-	switch api.ErrorCode() {
-	case "RequestTimeout", "RequestTimeoutException", "InternalFailure", "InternalServerError", "InternalError", "ServiceUnavailable":
-		return false
-	}
-	return api.ErrorFault() == smithy.FaultClient
+	return api.ErrorFault() == smithy.FaultClient && !codesByName[api.ErrorCode()].silent
 }
 
 // status is the HTTP status of the answer, 0 if there was none.

@@ -61,7 +61,7 @@ const (
 // readPolicy limits a reader's session to what readers do.
 const readPolicy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[` +
 	`"ec2:DescribeInstances","ec2:DescribeInstanceStatus","ssm:DescribeInstanceInformation","ssm:DescribeInstancePatchStates",` +
-	`"ssm:ListCommands","ssm:ListCommandInvocations","ssm:GetCommandInvocation","ssm:CancelCommand","cloudwatch:DescribeAlarms"],"Resource":"*"}]}`
+	`"ssm:DescribeInstancePatches","ssm:ListCommands","ssm:ListCommandInvocations","ssm:GetCommandInvocation","ssm:CancelCommand","cloudwatch:DescribeAlarms"],"Resource":"*"}]}`
 
 // Spoke opens a session for reading and cancelling. Its credentials are kept
 // until shortly before they expire.

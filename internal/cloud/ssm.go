@@ -19,6 +19,7 @@ import (
 type SSM interface {
 	DescribeInstanceInformation(context.Context, *ssm.DescribeInstanceInformationInput, ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error)
 	DescribeInstancePatchStates(context.Context, *ssm.DescribeInstancePatchStatesInput, ...func(*ssm.Options)) (*ssm.DescribeInstancePatchStatesOutput, error)
+	DescribeInstancePatches(context.Context, *ssm.DescribeInstancePatchesInput, ...func(*ssm.Options)) (*ssm.DescribeInstancePatchesOutput, error)
 	ListCommands(context.Context, *ssm.ListCommandsInput, ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error)
 	ListCommandInvocations(context.Context, *ssm.ListCommandInvocationsInput, ...func(*ssm.Options)) (*ssm.ListCommandInvocationsOutput, error)
 	GetCommandInvocation(context.Context, *ssm.GetCommandInvocationInput, ...func(*ssm.Options)) (*ssm.GetCommandInvocationOutput, error)
@@ -30,6 +31,11 @@ const (
 	ssmPage = 50
 	// statePage is the longest page of DescribeInstancePatchStates.
 	statePage = 100
+	// namedPage is the longest page of DescribeInstancePatches.
+	namedPage = 100
+	// maxNamedPages bounds the patches by name of one instance. What more there is
+	// is said to be there.
+	maxNamedPages = 20
 	// maxSSMPages bounds a listing.
 	maxSSMPages = 500
 )
@@ -127,6 +133,63 @@ func (s *Spoke) PatchStates(ctx context.Context, ids []patch.InstanceID) (map[pa
 	}
 	return all, nil
 }
+
+// Patches lists the patches of one instance by name: those that are installed by
+// its baseline, missing or failed, at most maxNamedPages of them.
+func (s *Spoke) Patches(ctx context.Context, id patch.InstanceID) (patch.NamedList, error) {
+	var all patch.NamedList
+	in := &ssm.DescribeInstancePatchesInput{
+		InstanceId: aws.String(string(id)), MaxResults: aws.Int32(namedPage),
+		Filters: []types.PatchOrchestratorFilter{{Key: aws.String("State"), Values: stringsOf(patch.NamedStates())}},
+	}
+	for range maxNamedPages {
+		out, err := s.clients.SSM.DescribeInstancePatches(ctx, in)
+		if err != nil {
+			return patch.NamedList{}, wrap(err, "list the patches of %s", id)
+		}
+		for _, p := range out.Patches {
+			if n, known := namedPatch(p); known {
+				all.Patches = append(all.Patches, n)
+			}
+		}
+		if aws.ToString(out.NextToken) == "" {
+			return all, nil
+		}
+		in.NextToken = out.NextToken
+	}
+	all.Cut = true
+	return all, nil
+}
+
+// namedPatch reads one patch; known is false for a state that was not asked for.
+// The states of answers are written in another way than those of filters, and the
+// CVE ids are one string. Source: SSM PatchComplianceData, read 2026-11.
+func namedPatch(p types.PatchComplianceData) (n patch.NamedPatch, known bool) {
+	n = patch.NamedPatch{
+		Title: aws.ToString(p.Title), KB: aws.ToString(p.KBId), Classification: aws.ToString(p.Classification), Severity: aws.ToString(p.Severity),
+		CVEs: strings.FieldsFunc(aws.ToString(p.CVEIds), func(r rune) bool { return r == ',' || r == ' ' }),
+	}
+	if at := aws.ToTime(p.InstalledTime).UTC(); at.Year() >= firstPatchYear {
+		n.At = &at
+	}
+	switch p.State {
+	case types.PatchComplianceDataStateInstalled:
+		n.State = patch.PatchInstalled
+	case types.PatchComplianceDataStateInstalledPendingReboot:
+		n.State = patch.PatchPendingReboot
+	case types.PatchComplianceDataStateInstalledRejected:
+		n.State = patch.PatchRejected
+	case types.PatchComplianceDataStateMissing:
+		n.State = patch.PatchMissing
+	case types.PatchComplianceDataStateFailed:
+		n.State = patch.PatchFailed
+	}
+	return n, n.State != ""
+}
+
+// firstPatchYear is before every patch. A system that does not keep the time
+// answers with the beginning of its calendar.
+const firstPatchYear = 1990
 
 func patchState(st types.InstancePatchState) patch.PatchState {
 	return patch.PatchState{

@@ -83,7 +83,7 @@ func anyResource() []string {
 		"logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery", "logs:ListLogDeliveries",
 		"logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups",
 		"ssm:CancelCommand", "ssm:ListCommands", "ssm:ListCommandInvocations", "ssm:GetCommandInvocation",
-		"ssm:DescribeInstanceInformation", "ssm:DescribeInstancePatchStates",
+		"ssm:DescribeInstanceInformation", "ssm:DescribeInstancePatchStates", "ssm:DescribeInstancePatches",
 		"ec2:DescribeInstances", "ec2:DescribeInstanceStatus",
 		"cloudformation:GetTemplateSummary",
 		"organizations:ListAccountsForParent", "organizations:ListOrganizationalUnitsForParent",

@@ -142,7 +142,7 @@ func denials(t *Template, tell say) {
 
 func spokeActions(t *Template, tell say) {
 	allowed := []string{"ssm:SendCommand", "ssm:CancelCommand", "ssm:ListCommands", "ssm:ListCommandInvocations", "ssm:GetCommandInvocation",
-		"ssm:DescribeInstanceInformation", "ssm:DescribeInstancePatchStates", "ec2:DescribeInstances", "ec2:DescribeInstanceStatus", "cloudwatch:DescribeAlarms"}
+		"ssm:DescribeInstanceInformation", "ssm:DescribeInstancePatchStates", "ssm:DescribeInstancePatches", "ec2:DescribeInstances", "ec2:DescribeInstanceStatus", "cloudwatch:DescribeAlarms"}
 	if t.Name == Reader {
 		allowed = []string{"organizations:ListAccountsForParent", "organizations:ListOrganizationalUnitsForParent"}
 	}

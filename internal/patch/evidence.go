@@ -56,24 +56,14 @@ func (i Invocation) Doubtful() bool {
 	return !i.Ran
 }
 
-// Disrupts tells whether an invocation that ended badly may have touched its
-// instance. One that never reached the agent did not.
-func (i Invocation) Disrupts() bool {
-	switch i.Details {
-	case "Undeliverable", "InvalidPlatform", "AccessDenied", "DeliveryTimedOut":
-		return i.Ran
-	}
-	return true
-}
-
 // Bad tells whether a final status counts as a failure: everything but success
 // and what ended before it began. The details come first: which status goes with
 // some of them is nowhere documented.
 func (i Invocation) Bad() bool {
 	switch i.Details {
-	case "Terminated", "RateExceeded":
-		return false
-	case "Undeliverable", "InvalidPlatform", "AccessDenied":
+	case "Terminated", "RateExceeded", "AccessDenied":
+		return i.Ran
+	case "Undeliverable", "InvalidPlatform":
 		return true
 	}
 	switch i.Status {

@@ -22,7 +22,7 @@ func evidence() patch.Evidence {
 		Operation: patch.Install, RebootOption: patch.RebootIfNeeded, SnapshotID: "ours",
 		Planned: patch.PlannedInstance{
 			ID: "i-0123456789abcdef0", Wave: "canary", Platform: patch.Linux,
-			Before: &patch.PatchState{Operation: patch.Scan, Installed: num(40), Missing: num(3), Failed: num(0)},
+			Before: &patch.PatchState{Operation: patch.Scan, Installed: num(40), Missing: num(3), Failed: num(0), Ended: sentAt().Add(-8 * time.Hour)},
 		},
 		Sent:       sentAt(),
 		Invocation: patch.Invocation{InstanceID: "i-0123456789abcdef0", Status: "Success", Details: "Success", Ran: true},
@@ -110,7 +110,6 @@ func TestJudge_success(t *testing.T) {
 		{"scan, patches missing: NonCompliant", with{scanned, func(e *patch.Evidence) { e.After.Missing = num(4) }}, patch.NonCompliant, true, "4 patches missing", ""},
 		{"scan, a reboot is due: NonCompliant", with{scanned, pendingReboot}, patch.NonCompliant, true, "2 waiting for a reboot", ""},
 		{"scan, a rejected patch is installed: NonCompliant", with{scanned, func(e *patch.Evidence) { e.After.InstalledRejected = num(1) }}, patch.NonCompliant, true, "1 rejected", ""},
-		{"scan of an instance that is off: the scan did its work", with{scanned, func(e *patch.Evidence) { e.Presence.Running, e.Presence.Online = false, false }}, patch.Compliant, true, "", ""},
 		{"success, but patches failed: Failed", with{func(e *patch.Evidence) { e.After.Failed = num(1) }}, patch.Failed, true, "1 patch failed", ""},
 		{"success, but patches are still missing: Failed", with{func(e *patch.Evidence) { e.After.Missing = num(2) }}, patch.Failed, true, "2 patches still missing", ""},
 	} {
@@ -142,13 +141,13 @@ func TestJudge_evidenceThatIsNotOurs(t *testing.T) {
 
 func TestJudge_health(t *testing.T) {
 	for _, test := range []judgeCase{
-		{"not running", with{func(e *patch.Evidence) { e.Presence.Running = false }}, patch.Unhealthy, false, "not running", ""},
-		{"the agent is not back", with{func(e *patch.Evidence) { e.Presence.Online = false }}, patch.Unhealthy, false, "has not come back", ""},
-		{"the agent was last heard of before the end", with{func(e *patch.Evidence) { e.Presence.LastPing = e.After.Ended.Add(-time.Second) }}, patch.Unhealthy, false, "heard of", ""},
+		{"not running", with{func(e *patch.Evidence) { e.Presence.Running = false }}, patch.Unhealthy, false, "stopped since 2026-12-01 02:25 UTC", ""},
+		{"the agent is not back", with{func(e *patch.Evidence) { e.Presence.Online = false }}, patch.Unhealthy, false, "the agent is silent since 2026-12-01 02:25 UTC", ""},
+		{"the agent was last heard of before the end", with{func(e *patch.Evidence) { e.Presence.LastPing = e.After.Ended.Add(-time.Second) }}, patch.Unhealthy, false, "the agent is silent since 2026-12-01 02:19 UTC", ""},
 		{"status checks fail since", with{func(e *patch.Evidence) { e.Presence.Impaired = true }}, patch.Unhealthy, false, "status checks fail", ""},
 		{"status checks failed before already", with{func(e *patch.Evidence) { e.Presence.Impaired, e.Planned.Impaired = true, true }}, patch.Patched, true, "", ""},
 		{"status checks are initializing", with{func(e *patch.Evidence) { e.Presence.Settling = true }}, patch.Patched, false, "", "initializing"},
-		{"unhealthy before a reboot is asked for", with{pendingReboot, func(e *patch.Evidence) { e.Presence.Online = false }}, patch.Unhealthy, false, "has not come back", ""},
+		{"unhealthy before a reboot is asked for", with{pendingReboot, func(e *patch.Evidence) { e.Presence.Online = false }}, patch.Unhealthy, false, "the agent is silent since 2026-12-01 02:25 UTC", ""},
 	} {
 		t.Run(test.name, test.check)
 	}
@@ -168,12 +167,12 @@ func TestJudge_command(t *testing.T) {
 		{"pending for ever, and SSM does not say whether it began", with{status("Pending", "Pending", false), noEvidence, unsure}, patch.Unknown, false, "does not say", ""},
 		{"cancelled past the command's time, before it began", with{status("Cancelled", "Cancelled", false), noEvidence, func(e *patch.Evidence) { e.Cancelled = patch.ReasonExpired }}, patch.NotSent, true, patch.ReasonExpired, ""},
 		{"delivery timed out although it was seen running", with{status("TimedOut", "DeliveryTimedOut", true)}, patch.TimedOut, true, "time limit", ""},
-		{"cancelled while it ran", with{status("Cancelled", "Cancelled", true), noEvidence}, patch.TimedOut, true, "while it was running", ""},
-		{"cancelled, and the host shows that it ran", with{status("Cancelled", "Cancelled", false)}, patch.TimedOut, true, "while it was running", ""},
+		{"cancelled while it ran", with{status("Cancelled", "Cancelled", true), noEvidence}, patch.Interrupted, true, "while it was running", ""},
+		{"cancelled, and the host shows that it ran", with{status("Cancelled", "Cancelled", false)}, patch.Interrupted, true, "while it was running", ""},
 		{"cancelled before it began", with{status("Cancelled", "Cancelled", false), noEvidence}, patch.NotSent, true, patch.ReasonAbort, ""},
 		{"cancelled before it began, for the budget", with{status("Cancelled", "Cancelled", false), noEvidence, func(e *patch.Evidence) { e.Cancelled = patch.ReasonBudget }}, patch.NotSent, true, patch.ReasonBudget, ""},
 		{"cancelling for ever before it began", with{status("Cancelling", "Cancelling", false), noEvidence}, patch.NotSent, true, patch.ReasonAbort, ""},
-		{"cancelling for ever while it ran", with{status("Cancelling", "Cancelling", true), noEvidence}, patch.TimedOut, true, "while it was running", ""},
+		{"cancelling for ever while it ran", with{status("Cancelling", "Cancelling", true), noEvidence}, patch.Interrupted, true, "while it was running", ""},
 		{"pending past its deadline", with{status("Pending", "Pending", false), noEvidence}, patch.Undeliverable, true, "never seen to take", ""},
 		{"delayed past its deadline", with{status("Delayed", "Delayed", false), noEvidence}, patch.Undeliverable, true, "never seen to take", ""},
 		{"in progress past its deadline", with{status("InProgress", "InProgress", false), noEvidence}, patch.TimedOut, true, "never seen to end", ""},
@@ -193,11 +192,11 @@ func TestJudge_details(t *testing.T) {
 		for _, test := range []judgeCase{
 			{"terminated by the error limit", with{status(beside, "Terminated", false), noEvidence}, patch.NotSent, true, patch.ReasonBudget, ""},
 			{"terminated, and cancelled as well", with{status(beside, "Terminated", false), noEvidence, func(e *patch.Evidence) { e.Cancelled = patch.ReasonAbort }}, patch.NotSent, true, patch.ReasonBudget, ""},
-			{"terminated while it ran", with{status(beside, "Terminated", true), noEvidence}, patch.TimedOut, true, "while it was running", ""},
+			{"terminated while it ran", with{status(beside, "Terminated", true), noEvidence}, patch.Interrupted, true, "while it was running", ""},
 			{"over a service limit", with{status(beside, "RateExceeded", false), noEvidence}, patch.NotSent, true, patch.ReasonAccount, ""},
 			{"undeliverable", with{status(beside, "Undeliverable", false), noEvidence}, patch.Undeliverable, true, "could not reach", ""},
 			{"wrong platform", with{status(beside, "InvalidPlatform", false), noEvidence}, patch.Failed, true, "platform", ""},
-			{"access denied", with{status(beside, "AccessDenied", false), noEvidence}, patch.Failed, true, "denied", ""},
+			{"access denied", with{status(beside, "AccessDenied", false), noEvidence}, patch.NotSent, true, patch.ReasonOptedOut, ""},
 		} {
 			t.Run(test.name+" beside "+beside, test.check)
 		}
@@ -213,7 +212,7 @@ func TestJudge_lostOrNotSent(t *testing.T) {
 		{"lost, host shows our result but a reboot is due", with{lost, pendingReboot}, patch.PatchedPendingReboot, false, "a reboot is due", "status is not known"},
 		{"lost, and patches failed", with{lost, func(e *patch.Evidence) { e.After.Failed = num(1) }}, patch.Failed, true, "1 patch failed", "status is not known"},
 		{"lost and initializing: both warnings", with{lost, func(e *patch.Evidence) { e.Presence.Settling = true }}, patch.Patched, false, "", "initializing; the command's own status"},
-		{"never listed by SSM", with{status("", "", false), noEvidence}, patch.Unknown, false, "no answer", ""},
+		{"never listed by SSM", with{status("", "", false), noEvidence}, patch.Unknown, false, "tells no end", ""},
 		{"lost and terminated: Gone", with{lost, gone}, patch.Gone, true, "after the command", ""},
 		{"terminated after the send", with{gone}, patch.Gone, true, "after the command", ""},
 		{"terminated after a failure is still Gone", with{status("Failed", "Failed", true), gone}, patch.Gone, true, "after the command", ""},
@@ -296,6 +295,7 @@ func TestOutcome_Class(t *testing.T) {
 		{patch.PatchedPendingReboot, patch.RebootIfNeeded, patch.Failure, patch.Failure},
 		{patch.Failed, patch.NoReboot, patch.Failure, patch.Failure},
 		{patch.TimedOut, patch.NoReboot, patch.Failure, patch.Failure},
+		{patch.Interrupted, patch.NoReboot, patch.Failure, patch.Failure},
 		{patch.Undeliverable, patch.NoReboot, patch.Failure, patch.Failure},
 		{patch.Unhealthy, patch.NoReboot, patch.Failure, patch.Failure},
 		{patch.Unknown, patch.NoReboot, patch.Failure, patch.Failure},
@@ -334,7 +334,7 @@ func TestInvocation(t *testing.T) {
 		{"Failed", "Terminated", false, true, false, false, false},
 		{"Failed", "RateExceeded", false, true, false, false, false},
 		{"Cancelled", "Undeliverable", false, true, false, false, true},
-		{"Success", "AccessDenied", false, true, false, false, true},
+		{"Success", "AccessDenied", false, true, false, false, false},
 	}
 	for _, test := range tests {
 		i := patch.Invocation{Status: test.status, Details: test.details, Ran: test.ran}

@@ -11,6 +11,7 @@ const (
 	NonCompliant         Outcome = "NonCompliant"
 	Failed               Outcome = "Failed"
 	TimedOut             Outcome = "TimedOut"
+	Interrupted          Outcome = "Interrupted"
 	Undeliverable        Outcome = "Undeliverable"
 	Unhealthy            Outcome = "Unhealthy"
 	Unknown              Outcome = "Unknown"
@@ -32,7 +33,9 @@ const (
 // Outcomes lists every outcome of a planned instance, best first. Tables and
 // totals are in this order.
 func Outcomes() []Outcome {
-	return []Outcome{Patched, Compliant, PatchedPendingReboot, NonCompliant, Failed, TimedOut, Undeliverable, Unhealthy, Unknown, Gone, NotSent}
+	return []Outcome{
+		Patched, Compliant, PatchedPendingReboot, NonCompliant, Failed, TimedOut, Interrupted, Undeliverable, Unhealthy, Unknown, Gone, NotSent,
+	}
 }
 
 // Class is what an outcome counts as.
@@ -46,7 +49,8 @@ const (
 )
 
 // Class tells what the outcome counts as under the reboot option of its wave.
-// sent tells whether a command that names the instance was accepted.
+// sent tells whether a command that names the instance was accepted. Budgets,
+// metrics, totals, exit codes and resume all ask here.
 func (o Outcome) Class(reboot RebootOption, sent bool) Class {
 	switch o {
 	case Patched, Compliant, NonCompliant:
@@ -67,6 +71,23 @@ func (o Outcome) Class(reboot RebootOption, sent bool) Class {
 	return Failure
 }
 
+// Done tells whether nothing is left to do on an instance that ended so: all that
+// its wave asked for is true of it. NonCompliant is good, for the scan did its
+// work, and not done.
+func (o Outcome) Done(reboot RebootOption) bool {
+	return o != NonCompliant && o.Class(reboot, true) == Good
+}
+
+// Down says why an instance is Unhealthy.
+type Down string
+
+// The ways of being out of service.
+const (
+	DownStopped  Down = "stopped"  // EC2 does not run it
+	DownSilent   Down = "silent"   // the agent does not ping, or has not since it patched
+	DownImpaired Down = "impaired" // EC2's status checks fail, and passed when it was planned
+)
+
 // Reasons of NotSent.
 const (
 	ReasonBudget   = "budget"
@@ -76,6 +97,8 @@ const (
 	ReasonRejected = "rejected"
 	ReasonExpired  = "expired" // the approval's time was over, or the command's before it started
 	ReasonOffline  = "offline"
+	// ReasonOptedOut is the reason of an instance whose tags forbid it, by the
+	// exclusion tag or because its account lets us send to tagged instances only.
 	ReasonOptedOut = "optedOut"
 	// ReasonStopped is the reason of what comes after a wave that was judged stop,
 	// after the end of the run, or when a target has no room for more.

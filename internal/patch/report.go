@@ -3,8 +3,9 @@ package patch
 import "time"
 
 // ReportSchema is the version of the report's form. Within a version fields are
-// only added.
-const ReportSchema = 1
+// only added. Since 2 the outcomes Interrupted and Unhealthy mean what they do
+// now, and the fields that the contract names are always there.
+const ReportSchema = 2
 
 // Report is what a run leaves behind: report.json. Every planned instance is in
 // it exactly once.
@@ -41,8 +42,9 @@ func (r *Report) Scans() bool {
 // WaveReport is one wave's line of the report.
 type WaveReport struct {
 	Name      string          `json:"name"`
-	Operation Operation       `json:"operation,omitempty"` // what its commands did
-	Verdict   Verdict         `json:"verdict,omitempty"`   // empty for a wave that was not judged
+	Operation Operation       `json:"operation,omitempty"`    // what its commands did
+	Reboot    RebootOption    `json:"rebootOption,omitempty"` // by which PatchedPendingReboot is good or not
+	Verdict   Verdict         `json:"verdict,omitempty"`      // empty for a wave that was not judged
 	Reason    string          `json:"reason,omitempty"`
 	Started   *time.Time      `json:"started,omitempty"`
 	Ended     *time.Time      `json:"ended,omitempty"`
@@ -52,6 +54,17 @@ type WaveReport struct {
 	Empty     bool            `json:"empty,omitempty"`     // the wave matched nothing, and the input does not allow that
 	Outcomes  map[Outcome]int `json:"outcomes"`
 	Accounts  []AccountReport `json:"accounts"`
+}
+
+// Done is how many of its instances, or of an account's, leave nothing to do.
+func (w WaveReport) Done(outcomes map[Outcome]int) int {
+	n := 0
+	for o, count := range outcomes {
+		if o.Done(w.Reboot) {
+			n += count
+		}
+	}
+	return n
 }
 
 // AccountReport is one account of a wave.
@@ -82,6 +95,8 @@ type InstanceReport struct {
 	Name       string     `json:"name,omitempty"`
 	Outcome    Outcome    `json:"outcome"`
 	Reason     string     `json:"reason,omitempty"`
+	Down       Down       `json:"down,omitempty"`   // of an Unhealthy instance: what is wrong with it
+	Since      *time.Time `json:"since,omitempty"`  // since when, as far as anybody knows
 	Detail     string     `json:"detail,omitempty"` // more about the reason, in words
 	Warning    string     `json:"warning,omitempty"`
 	CommandID  CommandID  `json:"commandId,omitempty"`
@@ -91,6 +106,15 @@ type InstanceReport struct {
 	Before      *PatchState `json:"before,omitempty"`
 	After       *PatchState `json:"after,omitempty"`
 	Output      string      `json:"output,omitempty"`
+	// Patches are those that we installed, that failed, or that are missing, by
+	// name: at most MaxNamed. Nil where nobody asked, or nobody answered.
+	Patches     []NamedPatch `json:"patches,omitzero"`
+	MorePatches int          `json:"morePatches,omitempty"` // beyond these
+}
+
+// Class tells what the instance counts as under the reboot option of its wave.
+func (i InstanceReport) Class(reboot RebootOption) Class {
+	return i.Outcome.Class(reboot, i.CommandID != "")
 }
 
 // ExcludedInstance matched a wave's filters and is not in the plan.

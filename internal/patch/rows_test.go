@@ -30,12 +30,3 @@ func TestMark_Since(t *testing.T) {
 	assert.True(t, m.Set())
 	assert.False(t, patch.Mark{Waited: 5}.Set())
 }
-
-func TestInvocation_Disrupts(t *testing.T) {
-	for _, details := range []string{"Undeliverable", "InvalidPlatform", "AccessDenied", "DeliveryTimedOut"} {
-		assert.False(t, patch.Invocation{Status: "Failed", Details: details}.Disrupts(), "%s: the agent never had it", details)
-		assert.True(t, patch.Invocation{Status: "Failed", Details: details, Ran: true}.Disrupts(), "%s: it was seen running", details)
-	}
-	assert.True(t, patch.Invocation{Status: "Failed", Details: "Failed"}.Disrupts())
-	assert.True(t, patch.Invocation{Status: "TimedOut", Details: "ExecutionTimedOut"}.Disrupts())
-}

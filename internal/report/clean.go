@@ -145,7 +145,17 @@ func inert(i patch.InstanceReport) patch.InstanceReport {
 	i.Status, i.CommandID = Line(i.Status), patch.CommandID(Line(string(i.CommandID)))
 	i.Output = Block(i.Output)
 	i.Before, i.After = inertState(i.Before), inertState(i.After)
+	if i.Patches != nil {
+		i.Patches = each(i.Patches, inertPatch)
+	}
 	return i
+}
+
+func inertPatch(p patch.NamedPatch) patch.NamedPatch {
+	p.State = patch.NamedState(Line(string(p.State)))
+	p.Title, p.KB, p.Classification, p.Severity = Line(p.Title), Line(p.KB), Line(p.Classification), Line(p.Severity)
+	p.CVEs = each(p.CVEs, Line)
+	return p
 }
 
 func inertState(p *patch.PatchState) *patch.PatchState {

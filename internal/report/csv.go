@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ func Columns() []string {
 		"run", "wave", "account", "region", "instanceId", "name", "platform", "planned", "outcome", "reason", "warning",
 		"commandId", "status", "beforeInstalled", "beforeMissing", "beforeFailed", "beforePendingReboot",
 		"afterInstalled", "afterMissing", "afterFailed", "afterPendingReboot", "afterEnded", "detail",
+		"since", "tookSeconds", "patchesInstalled", "patchesFailed", "patchesMissing", "morePatches",
 	}
 }
 
@@ -30,7 +32,8 @@ type csvForm struct {
 
 // NewCSV begins report.csv: one row for each instance, those of the plan first,
 // then those that matched a wave and were left out ("planned" says no). A count
-// that was not reported is an empty cell. Command output stands in report.json only.
+// that was not reported is an empty cell. Command output, and more about patches
+// by name, stand in report.json only.
 func NewCSV(w io.Writer, r *patch.Report) (Form, error) {
 	f := &csvForm{out: csv.NewWriter(w), run: r.Run}
 	return f, f.row(Columns())
@@ -67,7 +70,35 @@ func planned(run patch.RunID, i patch.InstanceReport) []string {
 	if i.After != nil && !i.After.Ended.IsZero() {
 		ended = i.After.Ended.UTC().Format(time.RFC3339)
 	}
-	return append(row, ended, i.Detail)
+	since, took, more := "", "", ""
+	if i.Since != nil {
+		since = i.Since.UTC().Format(time.RFC3339)
+	}
+	if i.TookSeconds > 0 {
+		took = strconv.Itoa(i.TookSeconds)
+	}
+	if i.MorePatches > 0 {
+		more = strconv.Itoa(i.MorePatches)
+	}
+	row = append(row, ended, i.Detail, since, took)
+	return append(append(row, namedCells(i.Patches)...), more)
+}
+
+// namedCells are the patches by their KB, or the package on Linux: what was
+// installed, what failed, what is missing.
+func namedCells(patches []patch.NamedPatch) []string {
+	cells := make([]string, 3)
+	for _, p := range patches {
+		n := 0
+		switch p.State {
+		case patch.PatchFailed:
+			n = 1
+		case patch.PatchMissing:
+			n = 2
+		}
+		cells[n] = strings.TrimSpace(cells[n] + " " + cmp.Or(p.KB, p.Title))
+	}
+	return cells
 }
 
 func excluded(run patch.RunID, e patch.ExcludedInstance) []string {

@@ -31,6 +31,8 @@ type row struct {
 	Output     string
 	Before     string
 	After      string
+	Patches    []patch.NamedPatch
+	More       int // patches that are not among these
 }
 
 // group is every instance that shares an outcome and a reason, or the kind of a
@@ -40,6 +42,7 @@ type group struct {
 	Reason   string
 	Detail   string  // of all its instances; empty if they differ
 	numbers  numbers // of a reason that is numbers alone
+	own      bool    // each instance has a reason of its own
 	Count    int
 	Accounts int
 	Rows     []row // the first maxPerGroup
@@ -56,6 +59,9 @@ func (g group) rows() []row {
 	}
 	return rows
 }
+
+// differ tells whether the instances must tell their reasons themselves.
+func (g group) differ() bool { return g.own || g.numbers.differ() }
 
 // More is how many instances of the group are not in Rows.
 func (g group) More() int { return g.Count - len(g.Rows) }
@@ -87,16 +93,23 @@ type gathered struct {
 	attention groups // what somebody has to look at
 	warned    groups // good, with a warning: by its text
 	good      listing[row]
-	named     int // planned instances that the report lists
+	named     int                           // planned instances that the report lists
+	reboot    map[string]patch.RebootOption // of the waves by name
 }
 
-func newGathered() *gathered {
-	return &gathered{attention: groups{byKey: map[groupKey]*group{}}, warned: groups{byKey: map[groupKey]*group{}}}
+func newGathered(r *patch.Report) *gathered {
+	g := &gathered{
+		attention: groups{byKey: map[groupKey]*group{}}, warned: groups{byKey: map[groupKey]*group{}}, reboot: map[string]patch.RebootOption{},
+	}
+	for _, w := range r.Waves {
+		g.reboot[w.Name] = w.Reboot
+	}
+	return g
 }
 
 // gather goes through a report that is in memory.
 func gather(r *patch.Report) *gathered {
-	g := newGathered()
+	g := newGathered(r)
 	for _, i := range r.Instances {
 		g.instance(i)
 	}
@@ -108,12 +121,14 @@ func gather(r *patch.Report) *gathered {
 
 func (g *gathered) instance(i patch.InstanceReport) {
 	g.named++
-	if !isDone(i.Outcome) {
+	if !i.Outcome.Done(g.reboot[i.Wave]) {
 		g.attention.add(i.Outcome, i.Reason, i)
 		return
 	}
-	if i.Warning != "" {
-		g.warned.add(i.Outcome, i.Warning, i)
+	// What was asked for is done, and somebody may have to know: a reboot that was
+	// put off stands in the reason.
+	if note := cmp.Or(i.Warning, i.Reason); note != "" {
+		g.warned.add(i.Outcome, note, i)
 	}
 	g.good.Total++
 	if len(g.good.Rows) < maxGoodRows {
@@ -159,7 +174,7 @@ func (g *gathered) calm(r *patch.Report) string {
 
 // add puts a planned instance into its group.
 func (gs *groups) add(o patch.Outcome, reason string, i patch.InstanceReport) {
-	g := gs.counting(o, Line(reason)).count(i.Account)
+	g := gs.alike(o, Line(reason), i.Down).count(i.Account)
 	if detail := Line(i.Detail); g.Count == 1 {
 		g.Detail = detail
 	} else if g.Detail != detail {
@@ -168,6 +183,17 @@ func (gs *groups) add(o patch.Outcome, reason string, i patch.InstanceReport) {
 	if len(g.Rows) < maxPerGroup {
 		g.Rows = append(g.Rows, plannedRow(inert(i)))
 	}
+}
+
+// alike finds or makes the group of a reason. Instances that are down share one by
+// what is wrong with them: since when, and what is on them, each tells itself.
+func (gs *groups) alike(o patch.Outcome, reason string, down patch.Down) *group {
+	if down == "" {
+		return gs.counting(o, reason)
+	}
+	g := gs.of(o, patch.DownText(down))
+	g.own = true
+	return g
 }
 
 // counting finds or makes the group of a reason that may be numbers.
@@ -234,7 +260,7 @@ func plannedRow(i patch.InstanceReport) row {
 	return row{
 		InstanceID: i.InstanceID, Account: i.Account, Region: i.Region, Wave: i.Wave, Platform: i.Platform, Name: i.Name,
 		Outcome: i.Outcome, Reason: i.Reason, Detail: i.Detail, Warning: i.Warning, Status: i.Status, CommandID: i.CommandID, Output: i.Output,
-		Before: stateText(i.Before), After: stateText(i.After),
+		Before: stateText(i.Before), After: stateText(i.After), Patches: i.Patches, More: i.MorePatches,
 	}
 }
 
@@ -266,13 +292,9 @@ func stateText(p *patch.PatchState) string {
 
 // accountsFirst orders a wave's accounts for a list that is cut: those with the
 // most open instances first, equal ones in their own order.
-func accountsFirst(in []patch.AccountReport) []patch.AccountReport {
-	out := slices.Clone(in)
+func accountsFirst(w patch.WaveReport) []patch.AccountReport {
+	out := slices.Clone(w.Accounts)
+	open := func(a patch.AccountReport) int { return a.Planned - w.Done(a.Outcomes) }
 	slices.SortStableFunc(out, func(a, b patch.AccountReport) int { return cmp.Compare(open(b), open(a)) })
 	return out
 }
-
-// open is how many planned instances of an account need attention.
-func open(a patch.AccountReport) int { return a.Planned - done(a.Outcomes) }
-
-func done(m map[patch.Outcome]int) int { return m[patch.Patched] + m[patch.Compliant] }

@@ -27,7 +27,7 @@ type htmlForm struct {
 // to anywhere. Its content security policy forbids everything but its own style.
 // It is written when it is closed, from r and what was seen until then.
 func NewHTML(w io.Writer, r *patch.Report) Form {
-	return &htmlForm{out: w, head: r, seen: newGathered()}
+	return &htmlForm{out: w, head: r, seen: newGathered(r)}
 }
 
 func (f *htmlForm) Instance(i patch.InstanceReport) error {
@@ -217,22 +217,23 @@ func waveViews(waves []patch.WaveReport) []waveView {
 	for _, w := range waves {
 		v := waveView{
 			Name: Line(w.Name), Verdict: w.Verdict, Tone: verdictTone(w.Verdict), Reason: Line(w.Reason),
-			Planned: w.Planned, Filter: Line(w.Filter), None: first(w.Unmatched, maxAccountRows, inertAccount), Done: done(w.Outcomes), Bar: bar(w.Outcomes, w.Planned), Columns: present(w.Outcomes),
+			Planned: w.Planned, Filter: Line(w.Filter), None: first(w.Unmatched, maxAccountRows, inertAccount), Done: w.Done(w.Outcomes), Bar: bar(w.Outcomes, w.Planned), Columns: present(w.Outcomes),
 			Folded: len(w.Accounts) > maxWaveAccounts,
 		}
 		if w.Started != nil && w.Ended != nil && w.Ended.After(*w.Started) {
 			v.Took = Duration(w.Ended.Sub(*w.Started))
 		}
-		v.Accounts = accountViews(w.Accounts, v.Columns)
+		v.Accounts = accountViews(w, v.Columns)
 		out = append(out, v)
 	}
 	return out
 }
 
-func accountViews(in []patch.AccountReport, columns []patch.Outcome) listing[accountView] {
+func accountViews(w patch.WaveReport, columns []patch.Outcome) listing[accountView] {
+	in := w.Accounts
 	l := listing[accountView]{Total: len(in)}
 	if len(in) > maxAccountRows {
-		in = accountsFirst(in)[:maxAccountRows]
+		in = accountsFirst(w)[:maxAccountRows]
 	}
 	for _, a := range in {
 		v := accountView{Account: a.Account, Planned: a.Planned, Bar: bar(a.Outcomes, a.Planned)}

@@ -36,12 +36,12 @@ func (f *jsonForm) Instance(i patch.InstanceReport) error {
 	if f.list != 0 {
 		return fmt.Errorf("encode the report: instance %s comes after the excluded ones", i.InstanceID)
 	}
-	return f.item(inert(i))
+	return f.item(instanceForm(inert(i)))
 }
 
 func (f *jsonForm) Excluded(e patch.ExcludedInstance) error {
 	f.excluded()
-	return f.item(inertExcluded(e))
+	return f.item(excludedForm(inertExcluded(e)))
 }
 
 // excluded begins the second list.
@@ -89,7 +89,7 @@ func frame(r *patch.Report) (head, rest []byte, err error) {
 	f.Approvals = each(r.Approvals, inertApproval)
 	f.Waves = each(r.Waves, inertWave)
 	f.Totals.Outcomes = counts(f.Totals.Outcomes)
-	data, err := marshal(f)
+	data, err := marshal(reportForm(f))
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode the report: %w", err)
 	}

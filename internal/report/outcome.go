@@ -38,11 +38,13 @@ func lookOf(o patch.Outcome) look {
 	case patch.Failed:
 		return look{"✗", toneBad, "The command or one of its patches failed."}
 	case patch.TimedOut:
-		return look{"✗", toneBad, "The command started and did not end before its deadline."}
+		return look{"✗", toneBad, "The command began and did not end before its deadline."}
+	case patch.Interrupted:
+		return look{"✗", toneBad, "The command had begun and was cancelled: by this run, or by somebody else."}
 	case patch.Undeliverable:
 		return look{"✗", toneBad, "The command never reached the SSM Agent."}
 	case patch.Unhealthy:
-		return look{"✗", toneBad, "Patched, and not back in service by the deadline."}
+		return look{"✗", toneBad, "Not in service by the deadline, whatever became of the command."}
 	case patch.Unknown:
 		return look{"?", toneBad, "There is no fresh evidence. It counts as a failure."}
 	case patch.Gone:
@@ -55,6 +57,8 @@ func lookOf(o patch.Outcome) look {
 		return look{"○", toneWarn, "Runs in EC2, but SSM does not know it."}
 	case patch.Excluded:
 		return look{"○", toneNone, "Left out on purpose."}
+	case patch.Hybrid:
+		return look{"○", toneNone, "Known to SSM by an activation, not as an EC2 instance."}
 	case patch.Newcomer:
 		return look{"+", toneNone, "Appeared after the plan was made."}
 	}
@@ -83,7 +87,7 @@ func explain(o patch.Outcome, reason string) string {
 	case patch.ReasonOffline:
 		return "offline: the agent was away when its turn came"
 	case patch.ReasonOptedOut:
-		return "optedOut: its tags say now that it must not be patched"
+		return "optedOut: its tags say that it must not be patched, or its account lets us send to tagged instances only"
 	case patch.ReasonStopped:
 		return "stopped: the run, or its account and region, was stopped before its turn came"
 	}
@@ -105,13 +109,10 @@ func whyUnreachable(u patch.UnreachableAccount) string {
 // the most urgent first.
 func notDone() []patch.Outcome {
 	return []patch.Outcome{
-		patch.Failed, patch.TimedOut, patch.Unhealthy, patch.Unknown, patch.Undeliverable, patch.NonCompliant,
-		patch.PatchedPendingReboot, patch.NotSent, patch.Gone, patch.Offline, patch.Unmanaged, patch.Newcomer, patch.Excluded,
+		patch.Failed, patch.TimedOut, patch.Interrupted, patch.Unhealthy, patch.Unknown, patch.Undeliverable, patch.NonCompliant,
+		patch.PatchedPendingReboot, patch.NotSent, patch.Gone, patch.Offline, patch.Unmanaged, patch.Hybrid, patch.Newcomer, patch.Excluded,
 	}
 }
-
-// isDone tells whether an outcome needs nobody's attention.
-func isDone(o patch.Outcome) bool { return o == patch.Patched || o == patch.Compliant }
 
 // nothingSent tells a run that was ended before its first command from a later one.
 func nothingSent(r *patch.Report) string {
@@ -132,9 +133,9 @@ func did(r *patch.Report) string {
 // statusTone is how a run's status is drawn.
 func statusTone(s patch.RunStatus) tone {
 	switch s {
-	case patch.RunSucceeded:
+	case patch.RunSucceeded, patch.RunPlanned:
 		return toneGood
-	case patch.RunIncomplete, patch.RunRejected, patch.RunExpired, patch.RunRunning:
+	case patch.RunIncomplete, patch.RunCompleted, patch.RunRejected, patch.RunExpired, patch.RunRunning:
 		return toneWarn
 	}
 	return toneBad
@@ -187,6 +188,12 @@ func statusSentence(r *patch.Report) string {
 			return "Some account could not be reached, and nothing was matched elsewhere: nothing was " + did(r) + "."
 		}
 		return "Some account could not be reached. Every wave was judged good."
+	case patch.RunCompleted:
+		return "Every wave was judged good, and not every instance is."
+	case patch.RunPlanned:
+		return "The plan was made. Nothing was asked for or sent."
+	case patch.RunRefused:
+		return "The input or the plan was refused. Nothing was sent."
 	case patch.RunStopped:
 		return "A wave was judged stop. No later wave was started."
 	case patch.RunRejected:

@@ -2,6 +2,7 @@ package report
 
 import (
 	"strconv"
+	"strings"
 
 	"ec2patch/internal/markup"
 	"ec2patch/internal/patch"
@@ -130,13 +131,13 @@ func groupMarkup(g group) markup.Part {
 			markup.El("span", markup.Class("why"), markup.Text(why)),
 			markup.El("span", markup.Class("where"), markup.Text(plural(g.Accounts, "account")))),
 		markup.If(g.Reason != "", para("meaning", g.Look().Meaning)),
-		markup.El("ul", markup.Class("instances"), markup.Each(g.rows(), instance)),
+		markup.El("ul", markup.Class("instances"), markup.Each(g.rows(), g.instance)),
 		markup.If(g.More() > 0, more(count(g.More())+" more of these are in ", "report.csv")),
 	)))
 }
 
 // instance is one instance of a group, with all that is known about it.
-func instance(r row) markup.Part {
+func (g group) instance(r row) markup.Part {
 	return markup.Group(markup.Text("\n"), markup.El("li",
 		markup.El("div", markup.Class("id"), code(r.InstanceID), markup.If(r.Name != "", markup.Text(" "), bold(r.Name))),
 		markup.Text("\n"),
@@ -146,11 +147,30 @@ func instance(r row) markup.Part {
 			markup.If(r.Wave != "", markup.El("span", markup.Text("wave "), bold(r.Wave))),
 			optional("", string(r.Platform)), optional("SSM says ", r.Status), optional("before: ", r.Before), optional("after: ", r.After),
 			markup.If(r.CommandID != "", markup.El("span", markup.Text("command "), code(r.CommandID)))),
+		markup.If(g.own, markup.El("div", markup.Text(r.Reason))),
 		markup.If(r.Detail != "", markup.El("div", markup.Class("dim"), markup.Text(r.Detail))),
 		markup.If(r.Warning != "", markup.El("div", markup.Class("warning"), mark("!"), markup.Text(" "+r.Warning))),
 		markup.If(r.Output != "", markup.El("details", markup.Class("output"),
 			markup.El("summary", markup.Text("end of the command’s output")), markup.El("pre", markup.Text(r.Output)))),
+		markup.If(len(r.Patches) > 0, r.patches()),
 	))
+}
+
+// patches is the list of its patches by name.
+func (r row) patches() markup.Part {
+	return markup.El("details", markup.Class("output"),
+		markup.El("summary", markup.Text(patch.Count(len(r.Patches)+r.More, "patch")+" by name")),
+		scroll(titles("State", "KB or package", "Title", "Severity", "CVE ids", "Installed"), markup.El("tbody", markup.Each(r.Patches, patchRow))),
+		markup.If(r.More > 0, para("more", count(r.More)+" more are not kept.")))
+}
+
+func patchRow(p patch.NamedPatch) markup.Part {
+	at := ""
+	if p.At != nil {
+		at = stamp(*p.At)
+	}
+	return markup.Group(markup.Text("\n"), markup.El("tr",
+		tightCell(string(p.State)), cell(code(p.KB)), cell(markup.Text(p.Title)), tightCell(p.Severity), cell(markup.Text(strings.Join(p.CVEs, " "))), tightCell(at)))
 }
 
 // course is the timeline of the run.

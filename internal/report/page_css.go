@@ -47,6 +47,7 @@ section[aria-label=Recap]{padding:0;background:none;border:0}
 .o-NonCompliant{fill:var(--orange)}
 .o-Failed{fill:var(--red)}
 .o-TimedOut{fill:#a04a00}
+.o-Interrupted{fill:#8c6d1f}
 .o-Undeliverable{fill:#cc79a7}
 .o-Unhealthy{fill:var(--purple)}
 .o-Unknown{fill:#6a3d9a}

@@ -74,6 +74,12 @@ func sample() *patch.Report {
 			sent(i)
 			i.Status, i.After = "Failed", state(9, 3, 0, 203)
 			i.Reason = "the command failed (exit status 1)"
+			if n == 0 {
+				i.Patches, i.MorePatches = []patch.NamedPatch{
+					{State: patch.PatchFailed, Title: "2026-11 Cumulative Update", KB: "KB5031234", Classification: "SecurityUpdates", Severity: "Critical", CVEs: []string{"CVE-2026-0001", "CVE-2026-0002"}},
+					{State: patch.PatchInstalled, Title: "Defender update", KB: "KB2267602", Classification: "DefinitionUpdates", Severity: "Unspecified", CVEs: []string{}, At: ptr(at(22))},
+				}, 7
+			}
 			i.Output = "Operating System Version: 10.0.20348\nInstalling KB5031234 ...\nInstall failed: 0x80070070 there is not enough space on the disk\nfailed to run commands: exit status 1"
 		})
 	}

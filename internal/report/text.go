@@ -111,14 +111,14 @@ func (t *textWriter) unmatched(waves []patch.WaveReport) {
 // layout is one way to write the table: which columns it has.
 type layout struct {
 	header []string
-	cells  func(planned int, m map[patch.Outcome]int) []string
+	cells  func(w patch.WaveReport, planned int, m map[patch.Outcome]int) []string
 	joined bool // wave and account share the first column
 	last   bool
 }
 
 // layouts are the ways to write the table, the widest first.
 func layouts(columns []patch.Outcome) []layout {
-	full := layout{header: []string{"PLANNED"}, cells: func(planned int, m map[patch.Outcome]int) []string {
+	full := layout{header: []string{"PLANNED"}, cells: func(_ patch.WaveReport, planned int, m map[patch.Outcome]int) []string {
 		cells := []string{count(planned)}
 		for _, o := range columns {
 			cells = append(cells, count(m[o]))
@@ -128,11 +128,11 @@ func layouts(columns []patch.Outcome) []layout {
 	for _, o := range columns {
 		full.header = append(full.header, heading(o))
 	}
-	sums := layout{header: []string{"PLANNED", "OK", "NOT OK"}, cells: func(planned int, m map[patch.Outcome]int) []string {
-		return []string{count(planned), count(done(m)), count(planned - done(m))}
+	sums := layout{header: []string{"PLANNED", "OK", "NOT OK"}, cells: func(w patch.WaveReport, planned int, m map[patch.Outcome]int) []string {
+		return []string{count(planned), count(w.Done(m)), count(planned - w.Done(m))}
 	}}
-	narrow := layout{header: []string{"OK", "NOT OK"}, joined: true, last: true, cells: func(planned int, m map[patch.Outcome]int) []string {
-		return []string{count(done(m)), count(planned - done(m))}
+	narrow := layout{header: []string{"OK", "NOT OK"}, joined: true, last: true, cells: func(w patch.WaveReport, planned int, m map[patch.Outcome]int) []string {
+		return []string{count(w.Done(m)), count(planned - w.Done(m))}
 	}}
 	return []layout{full, sums, narrow}
 }
@@ -148,14 +148,14 @@ func heading(o patch.Outcome) string {
 func (l layout) rows(waves []patch.WaveReport) [][]string {
 	rows := [][]string{append(l.names("WAVE", "ACCOUNT"), append(l.header, "VERDICT")...)}
 	for _, w := range waves {
-		row := append(l.names(Line(w.Name), plural(len(w.Accounts), "account")), l.cells(w.Planned, w.Outcomes)...)
+		row := append(l.names(Line(w.Name), plural(len(w.Accounts), "account")), l.cells(w, w.Planned, w.Outcomes)...)
 		rows = append(rows, append(row, cmp.Or(string(w.Verdict), "-")))
 		shown := w.Accounts
 		if len(shown) > maxTextAccounts {
-			shown = accountsFirst(shown)[:maxTextAccounts]
+			shown = accountsFirst(w)[:maxTextAccounts]
 		}
 		for _, a := range shown {
-			rows = append(rows, append(l.names("", string(a.Account)), l.cells(a.Planned, a.Outcomes)...))
+			rows = append(rows, append(l.names("", string(a.Account)), l.cells(w, a.Planned, a.Outcomes)...))
 		}
 		if n := len(w.Accounts) - len(shown); n > 0 {
 			rows = append(rows, l.names("", "and "+count(n)+" more"))
@@ -253,7 +253,7 @@ func (t *textWriter) group(g group) {
 	}
 	for _, r := range g.Rows[:min(len(g.Rows), maxTextInstances)] {
 		line := strings.Join([]string{string(r.InstanceID), string(r.Account), string(r.Region), r.Wave, r.Name}, " ")
-		if g.numbers.differ() {
+		if g.differ() {
 			line = strings.TrimRight(line, " ") + ": " + r.Reason
 		}
 		t.wrap("        ", line)
@@ -342,7 +342,7 @@ func (t *textWriter) recap(r *patch.Report) {
 	for _, e := range r.Excluded {
 		left[e.Outcome]++
 	}
-	for _, o := range []patch.Outcome{patch.Offline, patch.Unmanaged, patch.Newcomer, patch.Excluded} {
+	for _, o := range []patch.Outcome{patch.Offline, patch.Unmanaged, patch.Hybrid, patch.Newcomer, patch.Excluded} {
 		if left[o] > 0 {
 			words = append(words, fmt.Sprintf("%s=%d", o, left[o]))
 		}

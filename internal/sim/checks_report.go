@@ -101,7 +101,7 @@ func (c *checks) addsUp(rep *patch.Report) {
 
 // outcomeSet is the closed set of what a planned instance can be.
 func outcomeSet() []string {
-	return []string{"Patched", "Compliant", "PatchedPendingReboot", "NonCompliant", "Failed", "TimedOut", "Undeliverable", "Unhealthy", "Unknown", "Gone", "NotSent"}
+	return []string{"Patched", "Compliant", "PatchedPendingReboot", "NonCompliant", "Failed", "TimedOut", "Interrupted", "Undeliverable", "Unhealthy", "Unknown", "Gone", "NotSent"}
 }
 
 // forms checks that the table that people open has the same instances.

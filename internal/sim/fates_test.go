@@ -38,7 +38,7 @@ func ends() map[world.Fate][]patch.Outcome {
 		// Its record is overwritten minutes after the end: seen before, it is ours.
 		world.FateForeignState: only(patch.Unknown, patch.Patched),
 
-		world.FateUndeliverable: only(patch.Undeliverable), world.FateAccessDenied: only(patch.Failed), world.FateInvalidPlatform: only(patch.Failed),
+		world.FateUndeliverable: only(patch.Undeliverable), world.FateAccessDenied: only(patch.NotSent), world.FateInvalidPlatform: only(patch.Failed),
 		world.FateExecutionTimeout: only(patch.TimedOut), world.FateHangs: only(patch.TimedOut),
 
 		world.FateAgentDies:  only(patch.TimedOut, patch.Undeliverable, patch.Unhealthy),

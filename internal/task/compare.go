@@ -96,7 +96,7 @@ func (v *Inventory) checkResume(ctx context.Context, input patch.Input) error {
 
 // resume keeps in the plan only what the earlier run had in its plan and did not
 // finish. An instance of which nobody knew is judged by what it shows now.
-func (v *Inventory) resume(ctx context.Context, at patch.Target, input patch.Input, inv *patch.Inventory) error {
+func (v *Inventory) resume(ctx context.Context, at patch.Target, input patch.Input, agents map[patch.InstanceID]Agent, inv *patch.Inventory) error {
 	if input.Resume == "" {
 		return nil
 	}
@@ -120,7 +120,7 @@ func (v *Inventory) resume(ctx context.Context, at patch.Target, input patch.Inp
 			}
 		}
 		for _, p := range inv.Planned {
-			if p.Wave == w.Name && done[p.ID] == "" && same && provenBy(leaf, p.Before) {
+			if p.Wave == w.Name && done[p.ID] == "" && same && p.Before.Proves(leaf.Operation, leaf.RebootOption, leaf.SnapshotID, agents[p.ID].LastPing) {
 				done[p.ID] = fmt.Sprintf("found patched by run %s", input.Resume)
 			}
 		}
@@ -152,14 +152,9 @@ func (v *Inventory) formerGood(ctx context.Context, t patch.Target, reboot patch
 		return nil, err
 	}
 	for _, r := range result.Instances {
-		if r.Outcome.Class(reboot, r.CommandID != "") == patch.Good {
+		if r.Class(reboot) == patch.Good {
 			good[r.InstanceID] = r.Outcome
 		}
 	}
 	return good, nil
-}
-
-// provenBy tells whether a patch state is the clean result of that plan's command.
-func provenBy(leaf patch.Leaf, s *patch.PatchState) bool {
-	return s != nil && leaf.SnapshotID != "" && s.SnapshotID == leaf.SnapshotID && s.Operation == leaf.Operation && s.Clean()
 }

@@ -93,7 +93,7 @@ func (v *Inventory) look(ctx context.Context, at patch.Target, input patch.Input
 	if err := v.describe(ctx, spoke, &inv); err != nil {
 		return inv, err
 	}
-	if err := v.resume(ctx, at, input, &inv); err != nil {
+	if err := v.resume(ctx, at, input, agents, &inv); err != nil {
 		return inv, err
 	}
 	if input.Guards.MaxShare.Of(maxShareBase) < maxShareBase {

@@ -89,14 +89,18 @@ type Machines interface {
 // Machine is one instance as EC2 sees it.
 type Machine struct {
 	ID      patch.InstanceID
-	State   string // pending, running, stopping, stopped, shutting-down, terminated
+	State   string    // pending, running, stopping, stopped, shutting-down, terminated
+	Stopped time.Time // since when it is stopped, by EC2; zero if it runs, or EC2 does not say
 	Windows bool
 	Address string // private IPv4 address of its first network interface, empty if it has none
 	Tags    map[string]string
 }
 
 // Checks are EC2's status checks of one instance.
-type Checks struct{ Impaired, Settling bool }
+type Checks struct {
+	Impaired, Settling bool
+	Since              time.Time // since when it is impaired; zero if EC2 does not say
+}
 
 // Agents is SSM's view of instances in one account and region.
 type Agents interface {
@@ -106,6 +110,8 @@ type Agents interface {
 	// Tagged lists which nodes a filter's tags select, by the tags that Systems Manager has of them.
 	Tagged(ctx context.Context, tags map[string][]string) (map[patch.InstanceID]bool, error)
 	PatchStates(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]patch.PatchState, error)
+	// Patches lists the patches of one instance by name.
+	Patches(ctx context.Context, id patch.InstanceID) (patch.NamedList, error)
 }
 
 // Agent is one managed instance.

@@ -107,7 +107,7 @@ func (c *composer) head(ctx context.Context) (*patch.Report, error) {
 	for i, w := range c.index.Waves {
 		row := c.waves[w.Name]
 		wr := patch.WaveReport{
-			Name: w.Name, Operation: w.Operation, Verdict: row.Verdict, Reason: row.Reason, Planned: w.Planned, Filter: w.Filter, Unmatched: unmatched(c.index, w), Empty: w.Empty(),
+			Name: w.Name, Operation: w.Operation, Reboot: w.RebootOption, Verdict: row.Verdict, Reason: row.Reason, Planned: w.Planned, Filter: w.Filter, Unmatched: unmatched(c.index, w), Empty: w.Empty(),
 			Outcomes: map[patch.Outcome]int{}, Accounts: []patch.AccountReport{},
 		}
 		if row.Decided.Set() {

@@ -39,20 +39,10 @@ type accountTally struct {
 // add counts the instances of a piece.
 func (p *part) add(w patch.IndexWave, account patch.AccountID, firstSent time.Time, instances []patch.InstanceReport, excluded []patch.ExcludedInstance) {
 	tally := accountTally{
-		Wave: w.Name, AccountReport: patch.AccountReport{Account: account, Outcomes: map[patch.Outcome]int{}}, FirstSent: firstSent,
+		Wave: w.Name, AccountReport: patch.AccountReport{Account: account}, FirstSent: firstSent,
 	}
-	for _, i := range instances {
-		tally.Planned++
-		tally.Outcomes[i.Outcome]++
-		switch i.Outcome.Class(w.RebootOption, i.CommandID != "") {
-		case patch.Good:
-			tally.Good++
-		case patch.Failure:
-			tally.Failures++
-		default:
-			tally.Neutral++
-		}
-	}
+	n := countOutcomes(instances, w.RebootOption)
+	tally.Planned, tally.Outcomes, tally.Good, tally.Failures, tally.Neutral = len(instances), n.outcomes, n.good, n.failures, n.neutral
 	p.Accounts = append(p.Accounts, tally)
 	p.instances = append(p.instances, instances...)
 	p.excluded = append(p.excluded, excluded...)

@@ -456,6 +456,7 @@ func newSite(t *testing.T, n int, change ...func(*patch.Leaf, *patch.TargetRow, 
 	s.table.put(patch.TargetKey(s.target), row)
 	s.table.put(patch.WaveKey(siteRun, "w"), wave)
 	s.table.put(patch.WaveKey(siteRun, patch.WholeRun), patch.WaveRow{Wave: patch.WholeRun, Planned: n, FailLimit: wave.FailLimit})
+	s.spoke.Spoke = &naming{}
 	return s
 }
 
@@ -587,7 +588,7 @@ func (s *site) patched(ids ...patch.InstanceID) {
 			Operation: patch.Install, SnapshotID: s.leaf.SnapshotID, Started: s.now, Ended: s.now.Add(10 * time.Minute),
 			Missing: &zero, Failed: &zero, InstalledPendingReboot: &zero, Installed: &some,
 		}
-		s.spoke.agents[id] = task.Agent{Platform: patch.Linux, Online: true, LastPing: s.now.Add(11 * time.Minute)}
+		s.spoke.agents[id] = task.Agent{Platform: patch.Linux, Online: true, LastPing: s.now.Add(15 * time.Minute)}
 	}
 }
 

@@ -89,6 +89,9 @@ const (
 	verifyGap = 150 * time.Second
 	// maxOutput is how much of a command's output the report keeps, in characters.
 	maxOutput = 2000
+	// maxNamed is how many instances one look asks for their patches by name: one
+	// call each, or a few. What is not asked for is told by its counts.
+	maxNamed = 1000
 )
 
 // verify compares before and after, and gives each instance its one outcome.
@@ -198,9 +201,11 @@ func (v *Verify) look(ctx context.Context, st *state, final bool) (TargetResult,
 			result.Instances = append(result.Instances, r)
 			continue
 		}
-		r, settled := scene.judge(leaf, p, facts[p.ID])
-		if settled || final {
-			r.Output = v.output(ctx, scene, r)
+		e := scene.evidence(leaf, p, facts[p.ID])
+		found := scene.find(ctx, &e, final)
+		r := lineOf(leaf, e, found, facts[p.ID])
+		if found.Settled || final {
+			r.Output = v.output(ctx, scene, r, leaf.RebootOption)
 		} else {
 			result.Unsettled = append(result.Unsettled, p.ID)
 		}
@@ -247,6 +252,7 @@ type scene struct {
 	agents    map[patch.InstanceID]Agent
 	checks    map[patch.InstanceID]Checks
 	states    map[patch.InstanceID]patch.PatchState
+	named     int // instances that were asked for their patches by name
 }
 
 func (v *Verify) scene(ctx context.Context, leaf patch.Leaf, ids []patch.InstanceID) (*scene, error) {
@@ -290,41 +296,83 @@ func (s *scene) askBegun(ctx context.Context, leaf patch.Leaf, former map[patch.
 	}
 }
 
-// judge makes the report of one instance.
-func (s *scene) judge(leaf patch.Leaf, p patch.PlannedInstance, f fact) (patch.InstanceReport, bool) {
-	r := patch.InstanceReport{
-		InstanceID: p.ID, Account: leaf.Account, Region: leaf.Region, Wave: leaf.Wave, Platform: p.Platform, Name: p.Name,
-		CommandID: f.command, Status: orElse(f.invocation.Details, f.invocation.Status), Before: p.Before,
-	}
-	if s.spoke == nil {
-		r.Outcome, r.Reason = patch.Unknown, "the account lets us in no more"
-		if f.notSent != "" {
-			r.Outcome, r.Reason = patch.NotSent, f.notSent
-		}
-		return r, true
-	}
+// evidence is all that is known of one instance.
+func (s *scene) evidence(leaf patch.Leaf, p patch.PlannedInstance, f fact) patch.Evidence {
 	m, exists := s.machines[p.ID]
-	a := s.agents[p.ID]
+	a, c := s.agents[p.ID], s.checks[p.ID]
 	e := patch.Evidence{
 		Operation: leaf.Operation, RebootOption: leaf.RebootOption, SnapshotID: leaf.SnapshotID, Planned: p,
 		NotSent: f.notSent, Lost: f.lost, Sent: f.sent, Invocation: f.invocation, Cancelled: f.cancelled, Unsure: f.unsure,
 		Presence: patch.Presence{
-			Exists: exists && m.State != "terminated" && m.State != "shutting-down", Running: m.State == "running",
-			Impaired: s.checks[p.ID].Impaired, Settling: s.checks[p.ID].Settling, Online: a.Online, LastPing: a.LastPing,
+			Exists: exists && m.State != "terminated" && m.State != "shutting-down", Running: m.State == "running", Stopped: m.Stopped,
+			Impaired: c.Impaired, ImpairedSince: c.Since, Settling: c.Settling, Online: a.Online, LastPing: a.LastPing,
 		},
 	}
 	if state, ok := s.states[p.ID]; ok {
-		e.After, r.After = &state, &state
+		e.After = &state
 	}
-	found := patch.Judge(e)
-	r.Outcome, r.Reason, r.Warning = found.Outcome, found.Reason, found.Warning
-	return r, found.Settled
+	return e
+}
+
+// find judges one instance. Patches by name are read where they decide, and of what
+// is told for good and leaves something to do.
+func (s *scene) find(ctx context.Context, e *patch.Evidence, final bool) patch.Finding {
+	if s.spoke == nil {
+		if e.NotSent != "" {
+			return patch.Finding{Outcome: patch.NotSent, Reason: e.NotSent, Settled: true}
+		}
+		return patch.Finding{Outcome: patch.Unknown, Reason: "the account lets us in no more", Settled: true}
+	}
+	found := patch.Judge(*e)
+	if !found.Settled && !final {
+		return found
+	}
+	switch found.Outcome {
+	case patch.NotSent, patch.Gone:
+		return found
+	case patch.Patched:
+		if !e.AskNames() {
+			return found
+		}
+	default:
+		if found.Outcome.Done(e.RebootOption) {
+			return found
+		}
+	}
+	if s.named++; s.named > maxNamed {
+		return found
+	}
+	names, err := s.spoke.Patches(ctx, e.Planned.ID)
+	if err != nil {
+		return found // the counts have told it
+	}
+	e.Named = &names
+	return patch.Judge(*e)
+}
+
+// lineOf is one instance's line of the report.
+func lineOf(leaf patch.Leaf, e patch.Evidence, found patch.Finding, f fact) patch.InstanceReport {
+	p := e.Planned
+	r := patch.InstanceReport{
+		InstanceID: p.ID, Account: leaf.Account, Region: leaf.Region, Wave: leaf.Wave, Platform: p.Platform, Name: p.Name,
+		Outcome: found.Outcome, Reason: found.Reason, Warning: found.Warning, Down: found.Down,
+		CommandID: f.command, Status: orElse(f.invocation.Details, f.invocation.Status), Before: p.Before, After: e.After,
+		TookSeconds: int(e.Took().Seconds()),
+	}
+	if !found.Since.IsZero() {
+		since := found.Since.UTC()
+		r.Since = &since
+	}
+	if e.Named != nil && !found.Outcome.Done(leaf.RebootOption) {
+		r.Patches, r.MorePatches = e.Named.Kept(e.Sent.Add(-patch.ClockSkew))
+	}
+	return r
 }
 
 // output keeps the end of what the command printed for an instance that is not
 // good. It decides nothing, so an error only leaves it out.
-func (v *Verify) output(ctx context.Context, s *scene, r patch.InstanceReport) string {
-	if s.spoke == nil || r.CommandID == "" || r.Outcome.Class(patch.NoReboot, true) == patch.Good {
+func (v *Verify) output(ctx context.Context, s *scene, r patch.InstanceReport, reboot patch.RebootOption) string {
+	if s.spoke == nil || r.CommandID == "" || r.Class(reboot) == patch.Good {
 		return ""
 	}
 	text, err := s.spoke.Output(ctx, r.CommandID, r.InstanceID, r.Platform, maxOutput)
@@ -345,22 +393,12 @@ func printable(r rune) rune {
 // finish books the target: its outcomes, the wave's counters, the lease. The
 // version of the target's row lets one call do it, once.
 func (v *Verify) finish(ctx context.Context, st *state, result TargetResult, hash string) error {
-	sent := map[patch.InstanceID]bool{}
-	st.row.Outcomes, st.row.Bad, st.row.CutShort = map[patch.Outcome]int{}, 0, 0
 	wave, err := v.plan.bind(ctx, v.Objects, st)
 	if err != nil {
 		return err
 	}
-	for _, r := range result.Instances {
-		sent[r.InstanceID] = r.CommandID != ""
-		st.row.Outcomes[r.Outcome]++
-		if r.Outcome.Class(wave.RebootOption, sent[r.InstanceID]) == patch.Failure {
-			st.row.Bad++
-		}
-		if r.Outcome == patch.NotSent && r.Reason != patch.ReasonOffline && r.Reason != patch.ReasonOptedOut {
-			st.row.CutShort++
-		}
-	}
+	n := countOutcomes(result.Instances, wave.RebootOption)
+	st.row.Outcomes, st.row.Bad, st.row.CutShort = n.outcomes, n.failures, n.cutShort
 	st.row.Status, st.row.Ended, st.row.ResultHash = patch.TargetVerified, result.At, hash
 	// Poll has counted the failures that it saw; the difference is what only a look at the host shows.
 	diff := map[string]int{"done": 1}
@@ -374,47 +412,62 @@ func (v *Verify) finish(ctx context.Context, st *state, result TargetResult, has
 	if err := st.save(ctx, v.Table, writes...); err != nil {
 		return err
 	}
-	v.measure(st, result)
+	v.measure(st, n, result.At)
 	return nil
 }
 
-// measure emits the target's numbers. Only the call that won the row comes here.
-func (v *Verify) measure(st *state, result TargetResult) {
-	good, attempted, unhealthy, back, drift := 0, 0, 0, 0, 0
-	for _, r := range result.Instances {
-		if r.Outcome != patch.NotSent {
-			attempted++
+// outcomeCounts counts instances by what they count as.
+type outcomeCounts struct {
+	outcomes                map[patch.Outcome]int
+	good, failures, neutral int
+	cutShort                int // not sent because of a limit, an abort or the end of the run
+	sent, back              int // named by an accepted command, and of these in service
+}
+
+func countOutcomes(instances []patch.InstanceReport, reboot patch.RebootOption) outcomeCounts {
+	n := outcomeCounts{outcomes: map[patch.Outcome]int{}}
+	for _, r := range instances {
+		n.outcomes[r.Outcome]++
+		switch r.Class(reboot) {
+		case patch.Good:
+			n.good++
+		case patch.Failure:
+			n.failures++
+		default:
+			n.neutral++
 		}
-		switch r.Outcome {
-		case patch.Patched, patch.Compliant, patch.PatchedPendingReboot, patch.NonCompliant:
-			good++
-		case patch.Unhealthy:
-			unhealthy++
+		if r.Outcome == patch.NotSent && r.Reason != patch.ReasonOffline && r.Reason != patch.ReasonOptedOut {
+			n.cutShort++
 		}
-		if r.Outcome == patch.NonCompliant {
-			drift++
-		}
-		if r.CommandID != "" && r.Outcome != patch.Unhealthy && r.Outcome != patch.Gone && r.Outcome != patch.Unknown {
-			back++
+		if r.CommandID != "" {
+			n.sent++
+			if r.Outcome != patch.Unhealthy && r.Outcome != patch.Gone && r.Outcome != patch.Unknown {
+				n.back++
+			}
 		}
 	}
+	return n
+}
+
+// measure emits the target's numbers. Only the call that won the row comes here.
+func (v *Verify) measure(st *state, n outcomeCounts, at time.Time) {
 	dims := map[string]string{"Wave": st.target.Wave}
 	if v.DetailedMetrics {
 		dims["Account"], dims["Region"] = string(st.target.Account), string(st.target.Region)
 	}
-	v.Metrics.Count("PatchFailures", "Count", float64(st.row.Bad), dims)
-	v.Metrics.Count("InstancesUnhealthy", "Count", float64(unhealthy), dims)
-	v.Metrics.Count("ComplianceDrift", "Count", float64(drift), dims)
-	if attempted > 0 {
-		v.Metrics.Count("PatchSuccessRate", "Percent", 100*float64(good)/float64(attempted), dims)
+	v.Metrics.Count("PatchFailures", "Count", float64(n.failures), dims)
+	v.Metrics.Count("InstancesUnhealthy", "Count", float64(n.outcomes[patch.Unhealthy]), dims)
+	v.Metrics.Count("ComplianceDrift", "Count", float64(n.outcomes[patch.NonCompliant]), dims)
+	if tried := n.good + n.failures; tried > 0 {
+		v.Metrics.Count("PatchSuccessRate", "Percent", 100*float64(n.good)/float64(tried), dims)
 	}
-	if st.row.Sent > 0 {
+	if n.sent > 0 {
 		// Side by side, at one moment: what passed EC2's status checks when it was planned, and what is back in service of those sent to.
 		v.Metrics.Count("InstanceAvailabilityBefore", "Percent", 100*float64(st.row.Planned-st.row.Impaired)/float64(st.row.Planned), dims)
-		v.Metrics.Count("InstanceAvailability", "Percent", 100*float64(back)/float64(st.row.Sent), dims)
+		v.Metrics.Count("InstanceAvailability", "Percent", 100*float64(n.back)/float64(n.sent), dims)
 	}
 	if !st.row.FirstSent.IsZero() {
-		v.Metrics.Count("ExecutionDuration", "Seconds", result.At.Sub(st.row.FirstSent).Seconds(), dims)
+		v.Metrics.Count("ExecutionDuration", "Seconds", at.Sub(st.row.FirstSent).Seconds(), dims)
 	}
 }
 

@@ -407,8 +407,9 @@ func TestVerify_cancelledUnseen(t *testing.T) {
 		{"aborted before it began", abort, "no", patch.NotSent, patch.ReasonAbort, 1},
 		{"past its command's time before it began", late, "no", patch.NotSent, patch.ReasonExpired, 1},
 		{"cancelled by somebody else before it began", byHand, "no", patch.NotSent, patch.ReasonAbort, 1},
-		{"aborted after it began", abort, "yes", patch.TimedOut, "cancelled while it was running", 0},
-		{"cancelled by somebody else after it began", byHand, "yes", patch.TimedOut, "cancelled while it was running", 0},
+		{"aborted after it began", abort, "yes", patch.Interrupted, "cancelled by this run", 0},
+		{"past its command's time after it began", late, "yes", patch.TimedOut, "past its deadline", 0},
+		{"cancelled by somebody else after it began", byHand, "yes", patch.Interrupted, "cancelled by somebody else", 0},
 		{"SSM does not say", abort, "", patch.Unknown, "SSM does not say", 0},
 	}
 	for _, test := range tests {

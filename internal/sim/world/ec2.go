@@ -252,6 +252,9 @@ func (i *Instance) describe() ec2types.Instance {
 	if i.Platform == Windows {
 		d.Platform = ec2types.PlatformValuesWindows
 	}
+	if i.State == stateStopped && !i.stopped.IsZero() {
+		d.StateTransitionReason = aws.String("User initiated (" + i.stopped.UTC().Format("2006-01-02 15:04:05") + " GMT)")
+	}
 	if i.Platform == MacOS {
 		d.InstanceType = ec2types.InstanceTypeMac2Metal
 	}

@@ -118,6 +118,7 @@ type Instance struct {
 	conditions map[string][]string // condition keys of the tags, nil until asked for
 	inEC2      bool                // a machine of EC2, by whatever id Systems Manager knows it
 	managed    bool                // registered with Systems Manager
+	stopped    time.Time           // when it was stopped
 	online     bool
 	booting    bool          // the machine itself is away, not only its agent
 	upSince    time.Time     // when the agent last started

@@ -63,7 +63,7 @@ func (w *World) StopInstance(id string) {
 	if !ok || i.State != stateRunning {
 		return
 	}
-	i.State = stateStopped
+	i.State, i.stopped = stateStopped, w.Now()
 	w.lose(i, AgentStopped)
 }
 

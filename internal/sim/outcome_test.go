@@ -1,0 +1,56 @@
+package sim
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/world"
+)
+
+// Three machines of a hundred that a scheduler stops in mid-patch are Unhealthy since
+// then, and none of their neighbours is lost.
+func TestRun_stoppedInMidPatch(t *testing.T) {
+	o := options(t, oneWave(generous))
+	o.Fleet = fleet(t, world.FleetInstance{Name: "ok", Count: 97}, world.FleetInstance{Name: "bad", Count: 3, Fate: world.FateStops})
+	res := rehearse(t, o)
+	assert.Empty(t, res.Violations)
+	assert.Equal(t, map[patch.Outcome]int{patch.Patched: 97, patch.Unhealthy: 3}, res.Outcomes)
+	for _, i := range res.Report.Instances {
+		if i.Outcome == patch.Unhealthy {
+			assert.Equal(t, patch.DownStopped, i.Down)
+			assert.NotNil(t, i.Since)
+			assert.True(t, strings.HasPrefix(i.Reason, "stopped since 20"), i.Reason)
+		}
+	}
+}
+
+// What is terminated or replaced in mid-patch is Gone, and none of its neighbours is lost.
+func TestRun_terminatedInMidPatch(t *testing.T) {
+	o := options(t, oneWave(generous))
+	o.Fleet = fleet(t, world.FleetInstance{Name: "ok", Count: 46}, world.FleetInstance{Name: "term", Count: 4, Fate: world.FateTerminates})
+	res := rehearse(t, o)
+	assert.Empty(t, res.Violations)
+	assert.Equal(t, map[patch.Outcome]int{patch.Patched: 46, patch.Gone: 4}, res.Outcomes)
+}
+
+// A failed machine's patches are in the report by name.
+func TestRun_patchesByName(t *testing.T) {
+	o := options(t, oneWave(generous))
+	o.Fleet = fleet(t, world.FleetInstance{Name: "ok"}, world.FleetInstance{Name: "odd", Fate: world.FatePatchFails})
+	res := rehearse(t, o)
+	for _, i := range res.Report.Instances {
+		if i.Name != "odd-1" && i.Name != "odd" {
+			assert.Nil(t, i.Patches, i.Name)
+			continue
+		}
+		assert.Equal(t, patch.Failed, i.Outcome)
+		assert.NotEmpty(t, i.Patches)
+		for _, p := range i.Patches {
+			assert.NotEmpty(t, p.Title)
+			assert.NotEmpty(t, p.State)
+		}
+	}
+}
