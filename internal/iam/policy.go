@@ -306,3 +306,14 @@ func (p *parser) values(m member) []string {
 	}
 	return out
 }
+
+// Resources are the Resource patterns of all statements as written, in order.
+func (p *Policy) Resources() []string {
+	var all []string
+	for _, s := range p.Statements {
+		for _, r := range s.resources {
+			all = append(all, r.raw)
+		}
+	}
+	return all
+}

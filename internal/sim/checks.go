@@ -34,6 +34,9 @@ type checks struct {
 	skew       time.Duration // by which the clocks of two functions may differ
 	lateSend   time.Duration // by which SSM may accept a command after it was sent
 	handedOver bool          // an operator gave a lease to somebody else by hand
+	meddled    bool          // somebody works on the run's functions or rows: what happens is not theirs alone
+
+	always *always
 
 	maxPayload    int
 	transactItems int
@@ -59,7 +62,8 @@ func newChecks(s *stage) *checks {
 		atWork: map[string]*sending{}, begun: map[string]time.Time{}, slots: map[string]map[string]bool{}, refills: map[string]*refill{},
 		papers: map[string]time.Time{},
 	}
-	c.expect(s.options.RunID, s.input)
+	c.always = newAlways(c)
+	c.expect(s.options.RunID, s.input).written = s.options.Input
 	s.engine.OnEvent = c.event
 	s.world.OnMutating = c.mutating
 	s.world.OnInvocation = c.invocationEnded
@@ -67,10 +71,11 @@ func newChecks(s *stage) *checks {
 }
 
 // expect tells the checks of a run that will be started.
-func (c *checks) expect(id patch.RunID, in patch.Input) {
+func (c *checks) expect(id patch.RunID, in patch.Input) *runFacts {
 	r := newRunFacts(id, in)
 	c.runs[id] = r
 	c.order = append(c.order, r)
+	return r
 }
 
 func (c *checks) now() time.Time { return c.s.world.Now() }
@@ -107,6 +112,7 @@ func (c *checks) event(x *asl.Execution, e *asl.Event) {
 // mutating is called with every mutating call that the API side accepted.
 func (c *checks) mutating(e world.Entry) {
 	c.caller(e)
+	c.always.session(e)
 	service, operation, _ := cut(e.Name)
 	switch service {
 	case "dynamodb":
@@ -124,6 +130,7 @@ func (c *checks) mutating(e world.Entry) {
 // agentEvent is called with everything that an agent does or suffers.
 func (c *checks) agentEvent(e world.AgentEvent) {
 	s := c.commands[e.CommandID]
+	c.always.agent(e)
 	switch e.Kind {
 	case world.AgentStarted:
 		if s == nil {
@@ -161,6 +168,7 @@ func (c *checks) invocationEnded(e world.InvocationEnd) {
 	if s == nil {
 		return
 	}
+	c.always.invocation(e)
 	if !s.wave.over {
 		s.wave.last = c.now()
 	}
@@ -189,6 +197,7 @@ func (c *checks) atEnd(r *rehearsal, res *Result) []Violation {
 		c.leftovers(r.human, run)
 		report := c.report(run)
 		c.intents(run, report)
+		c.always.atEnd(run, report)
 	}
 	c.chains()
 	c.denied(r)

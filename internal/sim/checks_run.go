@@ -11,10 +11,11 @@ import (
 
 // runFacts is one run as the world sees it.
 type runFacts struct {
-	id     patch.RunID
-	input  patch.Input
-	waves  []*waveFacts
-	byName map[string]*waveFacts
+	id      patch.RunID
+	input   patch.Input
+	written []byte // the input as it was written, nil if that is not known
+	waves   []*waveFacts
+	byName  map[string]*waveFacts
 
 	loaded  bool
 	plan    map[string]*waveFacts // by instance

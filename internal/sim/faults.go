@@ -57,6 +57,7 @@ type faults struct {
 	rates  map[string]float64
 	rand   *rand.Rand
 	struck map[string]int
+	look   func(*world.Call) // sees every call before it arrives; nil: nobody looks
 }
 
 // parseFaults reads calm, light, storm, swarm or NAME=RATE,...
@@ -116,6 +117,9 @@ func (f *faults) strikes(id string) bool {
 
 // Before refuses a call, or loses it on the way.
 func (f *faults) Before(c *world.Call) error {
+	if f.look != nil {
+		f.look(c)
+	}
 	switch {
 	case c.Service == "lambda" || c.SessionOf("states"):
 		return nil // what Step Functions does itself has its own retries
@@ -146,13 +150,19 @@ func (f *faults) After(c *world.Call) error {
 	return nil
 }
 
-// PageSize shortens a page, sometimes to nothing.
+// PageSize shortens a page, sometimes to nothing, mostly to less than a small fleet has.
 func (f *faults) PageSize(_ *world.Call, size int) int {
-	if !f.strikes("F-10") {
+	if !f.strikes(shortPages) {
 		return size
+	}
+	if f.rand.IntN(4) > 0 {
+		size = min(size, fewItems)
 	}
 	return f.rand.IntN(size + 1)
 }
+
+// fewItems is what a page holds that is short relative to what there is in a small fleet.
+const fewItems = 7
 
 // Unprocessed leaves keys of a batch out.
 func (f *faults) Unprocessed(_ *world.Call, n int) int {

@@ -105,8 +105,8 @@ func (l *lambda) call(ctx context.Context, payload []byte) (out []byte, failure 
 			out, failure = nil, lambdaError("Runtime.ExitError", "RequestId: simulated Error: Runtime exited in "+crash.Call)
 		}
 	}()
-	l.stage.skew = l.faults.skew()
-	defer func() { l.stage.skew = 0 }()
+	l.stage.skew, l.stage.serving = l.faults.skew(), runOf(payload)
+	defer func() { l.stage.skew, l.stage.serving = 0, "" }()
 	out, err := l.handle(ctx, payload)
 	if err == nil {
 		return out, nil
@@ -116,6 +116,17 @@ func (l *lambda) call(ctx context.Context, payload []byte) (out []byte, failure 
 		return nil, lambdaError(named.Type, named.Message)
 	}
 	return nil, lambdaError(fmt.Sprintf("%T", err), err.Error())
+}
+
+// runOf is the run that an event is about, empty for one that names none.
+func runOf(payload []byte) string {
+	var event struct {
+		Run string `json:"run"`
+	}
+	if json.Unmarshal(payload, &event) != nil {
+		return ""
+	}
+	return event.Run
 }
 
 // lambdaError is an error as Step Functions sees it: the type as its name, the

@@ -23,7 +23,8 @@ type Options struct {
 	// Progress, if set, is told whenever something changed that a person would look at.
 	Progress func(Progress)
 
-	templates *templates // read already; nil: Hub, Spoke and Reader are read
+	templates *templates        // read already; nil: Hub, Spoke and Reader are read
+	spoke     map[string]string // further parameters of the spoke's template
 }
 
 // Approve is who answers the approval mail.
@@ -79,6 +80,9 @@ type Result struct {
 	DetectionDelaySeconds Quantiles             `json:"detectionDelaySeconds"`
 	RefillDelaySeconds    Quantiles             `json:"refillDelaySeconds"` // from an instance's end to the next send into its slot
 	EstimatedCostUSD      float64               `json:"estimatedCostUSD"`
+
+	// Premises tells how often each rule had something to say.
+	Premises map[string]int `json:"-"`
 
 	// Failure is the error of a run that left no report, and the state in which it struck last.
 	Failure string `json:"-"`

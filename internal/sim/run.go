@@ -48,7 +48,7 @@ func prepare(o Options) (*rehearsal, error) {
 	if faults.rates["F-05"] > 0 {
 		r.checks.lateSend = latestSend
 	}
-	s.world.Faults = faults
+	s.world.Faults, faults.look = faults, r.checks.always.reading
 	for _, name := range sortedKeys(s.lambdas) {
 		s.lambdas[name].faults = faults
 	}
@@ -192,6 +192,7 @@ func (r *rehearsal) result() (*Result, error) {
 	}
 	res.Files["history.json"] = history
 	res.Violations = r.checks.atEnd(r, res)
+	res.Premises = r.checks.always.counted(res)
 	return res, nil
 }
 
@@ -251,23 +252,27 @@ func (r *rehearsal) history() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-// RunSeeds rehearses one run for each seed, both ends included.
+// RunSeeds rehearses one run for each seed, both ends included: as many at once as
+// there are processors. What it returns does not depend on that, since every
+// rehearsal has a world of its own, and they are summed up in order.
 func RunSeeds(o Options, from, to uint64, progress func(done int)) (*SeedsResult, error) {
 	sum := &SeedsResult{
 		From: from, To: to, Statuses: map[patch.RunStatus]int{}, Outcomes: map[patch.Outcome]int{},
 		APICalls: map[string]int{}, Faults: map[string]int{}, Failed: []FailedSeed{}, Ended: map[patch.RunStatus][]uint64{},
+		Premises: noPremises(),
 	}
 	var err error
 	if o.templates, err = loadTemplates(o.Hub, o.Spoke, o.Reader); err != nil {
 		return nil, err
 	}
-	for seed := from; ; seed++ {
+	err = sideBySide(from, to, func(seed uint64) (*Result, error) {
 		one := o
 		one.Seed, one.RunID, one.Progress = seed, "", nil
-		res, err := Run(one)
+		return Run(one)
+	}, func(seed uint64, res *Result, err error) error {
 		switch {
 		case err != nil && sum.Seeds == 0:
-			return nil, err // what is wrong with the first seed is most likely wrong with the command
+			return err // what is wrong with the first seed is most likely wrong with the command
 		case err != nil:
 			sum.Failed = append(sum.Failed, FailedSeed{Seed: seed, Rule: "error", Detail: err.Error()})
 		default:
@@ -277,9 +282,10 @@ func RunSeeds(o Options, from, to uint64, progress func(done int)) (*SeedsResult
 		if progress != nil {
 			progress(sum.Seeds)
 		}
-		if seed == to {
-			break
-		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	sum.VirtualYears = float64(sum.VirtualSeconds) / (365.25 * 24 * 3600)
 	return sum, nil
@@ -297,6 +303,9 @@ func (s *SeedsResult) add(seed uint64, r *Result) {
 	}
 	for f, n := range r.Faults {
 		s.Faults[f] += n
+	}
+	for rule, n := range r.Premises {
+		s.Premises[rule] += n
 	}
 	s.VirtualSeconds += r.VirtualSeconds
 	s.Executions += r.Executions

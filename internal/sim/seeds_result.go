@@ -1,6 +1,10 @@
 package sim
 
-import "ec2patch/internal/patch"
+import (
+	"fmt"
+
+	"ec2patch/internal/patch"
+)
 
 // SeedsResult sums up many rehearsals of one input, one for each seed: the
 // object that `simulate --seeds A-B --format json` prints. What has the name of
@@ -25,6 +29,10 @@ type SeedsResult struct {
 	Faults            map[string]int          `json:"faults"`
 	EstimatedCostUSD  float64                 `json:"estimatedCostUSD"`
 
+	// Premises tells how often each rule of docs/safety.md had something to say: one that
+	// stands at 0 is not proven by these rehearsals. R-15 and R-17 need two rehearsals each.
+	Premises map[string]int `json:"premises"`
+
 	// WallSeconds and SeedsPerSecond are measured by the command, not by the rehearsals.
 	WallSeconds    float64 `json:"wallSeconds"`
 	SeedsPerSecond float64 `json:"seedsPerSecond"`
@@ -41,4 +49,13 @@ type FailedSeed struct {
 	Rule   string `json:"rule"` // the first rule that was broken; "error" if the rehearsal itself failed
 	Detail string `json:"detail,omitempty"`
 	Replay string `json:"replay"` // the command that repeats it; the command line fills it in
+}
+
+// noPremises has every rule, none of which had anything to say yet.
+func noPremises() map[string]int {
+	all := map[string]int{}
+	for n := range lastRule {
+		all[fmt.Sprintf("R-%02d", n+1)] = 0
+	}
+	return all
 }

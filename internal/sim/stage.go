@@ -48,6 +48,7 @@ type stage struct {
 	start    time.Time
 	metrics  *metrics
 	watcher  watcher       // nil if nobody looks
+	serving  string        // the run that the function which runs now was invoked for, empty if nobody can tell
 	skew     time.Duration // how far the clock of the function that runs now is off
 
 	policies []*iam.Policy // of the hub's roles and the spoke role
@@ -206,7 +207,7 @@ func (s *stage) deploySpokes(t *cfn.Template, written patch.Input) error {
 		}
 		stack, err := t.Deploy(cfn.Deployment{
 			StackName: "ec2patch-spoke", Account: account, Region: hubRegion,
-			Parameters: map[string]string{"HubAccountId": hubAccount, "ExternalId": externalID},
+			Parameters: s.spokeParameters(),
 		})
 		if err != nil {
 			return &FileError{What: "spoke template", Err: err}
@@ -218,6 +219,13 @@ func (s *stage) deploySpokes(t *cfn.Template, written patch.Input) error {
 		s.addRoles(roles)
 	}
 	return nil
+}
+
+// spokeParameters are those of the spoke's template that have no default, and what the rehearsal sets.
+func (s *stage) spokeParameters() map[string]string {
+	all := map[string]string{"HubAccountId": hubAccount, "ExternalId": externalID}
+	maps.Copy(all, s.options.spoke)
+	return all
 }
 
 func (s *stage) addRoles(roles []world.Role) {
@@ -477,12 +485,16 @@ func (s *stage) session(creds aws.Credentials) *world.Principal {
 type metrics struct {
 	sums map[string]float64
 	seen func(name, unit string, value float64, dimensions map[string]string) // nil: nobody looks
+	kept func(name string, value float64, dimensions map[string]string)       // the checks; nil: nobody checks
 }
 
 // Count takes one number.
 func (m *metrics) Count(name, unit string, value float64, dimensions map[string]string) {
 	if m.seen != nil {
 		m.seen(name, unit, value, dimensions)
+	}
+	if m.kept != nil {
+		m.kept(name, value, dimensions)
 	}
 	if m.sums == nil {
 		m.sums = map[string]float64{}

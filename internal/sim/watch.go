@@ -31,6 +31,7 @@ type watched struct {
 
 // watch follows the run by what its functions are asked and what they answer.
 func (r *rehearsal) watch(l *lambda, payload, out []byte, failure *asl.Failure) {
+	r.checks.always.invoked(l, payload, out, failure)
 	if failure != nil {
 		return
 	}

@@ -1,0 +1,192 @@
+package sim
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"ec2patch/internal/asl"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/world"
+)
+
+// tight is how much shorter than its time limit a healthy update must be: the agent
+// takes the command some seconds after it was accepted.
+const tight = 30 * time.Second
+
+// patched checks that what is healthy ends good, unless something that the input
+// states, or somebody, kept it back, and that its row names which: rule 16. Of every
+// planned instance, healthy or not, it checks that it was not left out without a
+// cause: rule 18.
+func (a *always) patched(r *runFacts, rep *patch.Report) {
+	t := a.tally(r, rep)
+	for _, i := range rep.Instances {
+		w := r.plan[string(i.InstanceID)]
+		m, ok := a.s.world.Instance(string(i.InstanceID))
+		if w == nil || !ok {
+			continue
+		}
+		_, reboot := r.operation(w)
+		if i.Outcome == patch.NotSent {
+			a.premises["R-18"]++
+			if !a.excused(r, w, i, m, t) {
+				a.violate(a.ruleOf(r, w, m), "%s (%s) was not sent to: %q (%s), and nothing known justifies it", i.InstanceID, m.Fate, i.Reason, i.Detail)
+			}
+			continue
+		}
+		if !a.healthy(r, w, m) {
+			continue
+		}
+		a.premises["R-16"]++
+		if class(i.Outcome, reboot, r.sentTo[string(i.InstanceID)] != nil) == patch.Good || a.interrupted(r, i) {
+			continue
+		}
+		a.violate("R-16", "%s was healthy, needed %s of %d s, and ended %s: %s", i.InstanceID, a.needs(r, w, m), w.input.CommandTimeoutSeconds, i.Outcome, i.Reason)
+	}
+}
+
+// ruleOf is the rule that an instance left out without a cause breaks.
+func (a *always) ruleOf(r *runFacts, w *waveFacts, m *world.Instance) string {
+	if a.healthy(r, w, m) {
+		return "R-16"
+	}
+	return "R-18"
+}
+
+// needs is the time that the wave's operation takes on the instance, as it was drawn.
+func (a *always) needs(r *runFacts, w *waveFacts, m *world.Instance) time.Duration {
+	op, reboot := r.operation(w)
+	ideal := m.Ideal()
+	switch {
+	case op == patch.Scan:
+		return ideal.Scan
+	case reboot == patch.NoReboot && m.Fate != world.FateRebootsAnyway:
+		return ideal.Patch
+	}
+	return ideal.Patch + ideal.Reboots
+}
+
+// healthy tells whether an instance would be patched in its time if nobody disturbed it, and nobody did.
+func (a *always) healthy(r *runFacts, w *waveFacts, m *world.Instance) bool {
+	sound := []world.Fate{world.FateOK, world.FateCompliant, world.FateNoRebootNeeded, world.FateRebootsAnyway, world.FateDoubleReboot, world.FateStartsLater}
+	if !slices.Contains(sound, m.Fate) || !m.Tagged.IsZero() || a.outside[m.ID] {
+		return false
+	}
+	limit := time.Duration(w.input.CommandTimeoutSeconds)*time.Second - tight - a.skew - a.lateSend
+	if a.needs(r, w, m) > limit {
+		return false
+	}
+	for _, e := range a.s.world.AgentLog(m.ID) {
+		late := e.Time.After(a.s.start) && (m.Fate != world.FateStartsLater || e.CommandID != "")
+		foreign := e.Kind == world.AgentRecorded && e.CommandID == ""
+		gone := slices.Contains([]world.AgentEventKind{world.AgentLost, world.AgentStopped, world.AgentTerminated, world.AgentCollided}, e.Kind)
+		if late && (gone || foreign) {
+			return false
+		}
+	}
+	return true
+}
+
+// interrupted tells whether somebody, or a fault, may have kept a healthy instance
+// that was sent to from its end, and the outcome says no more than that.
+func (a *always) interrupted(r *runFacts, i patch.InstanceReport) bool {
+	stopped := a.byHand(r) || !r.aborted.IsZero()
+	switch i.Outcome {
+	case patch.Unknown:
+		return stopped || !a.calm()
+	case "Interrupted", patch.TimedOut:
+		return r.cancels || a.byHand(r) || a.handedOver
+	}
+	return false
+}
+
+// byHand tells whether the run's execution was ended by somebody, or by its own time limit.
+func (a *always) byHand(r *runFacts) bool {
+	x := a.executionOf(r)
+	return r.more > 0 || x != nil && (x.Status == asl.Aborted || x.Status == asl.TimedOut)
+}
+
+func (a *always) executionOf(r *runFacts) *asl.Execution {
+	for _, x := range a.s.engine.Executions() {
+		if x.Parent == nil && x.Name == string(r.id) {
+			return x
+		}
+	}
+	return nil
+}
+
+// excused tells whether the reason that the report gives for an instance that was
+// not sent to is one that the ledger knows.
+func (a *always) excused(r *runFacts, w *waveFacts, i patch.InstanceReport, m *world.Instance, t *tally) bool {
+	place := string(i.Account) + "/" + string(i.Region)
+	if !a.calm() && slices.Contains([]string{patch.ReasonAccount, patch.ReasonStopped, patch.ReasonLease, patch.ReasonExpired, patch.ReasonOffline}, i.Reason) {
+		return true
+	}
+	switch i.Reason {
+	case patch.ReasonBudget:
+		return t.overBudget(w, string(i.Account), place)
+	case patch.ReasonAbort:
+		return !r.aborted.IsZero() || a.outside[m.ID]
+	case patch.ReasonStopped:
+		return a.byHand(r) || a.stoppedBefore(r, w) || a.failed(r)
+	case patch.ReasonRejected:
+		return !r.rejected.IsZero()
+	case patch.ReasonExpired:
+		return a.expired(r)
+	case patch.ReasonLease:
+		return len(a.order) > 1 || a.handedOver
+	case patch.ReasonAccount:
+		return !a.s.world.Reachable(string(i.Account), string(i.Region), externalID)
+	case patch.ReasonOptedOut:
+		return optedOut(m) || !m.Tagged.IsZero() || !a.optedIn(m)
+	case patch.ReasonOffline:
+		return a.wasAway(m)
+	}
+	return false
+}
+
+// optedIn tells whether the spoke's policy lets a command reach the instance at all.
+func (a *always) optedIn(m *world.Instance) bool {
+	tag := a.s.options.spoke["OptInTag"]
+	_, has := m.Tags[tag]
+	return tag == "" || tag == "none" || has
+}
+
+// wasAway tells whether the instance was out of reach at some time of the rehearsal.
+func (a *always) wasAway(m *world.Instance) bool {
+	if !m.Online() || m.State != "running" {
+		return true
+	}
+	for _, e := range a.s.world.AgentLog(m.ID) {
+		if slices.Contains([]world.AgentEventKind{world.AgentLost, world.AgentStopped, world.AgentTerminated, world.AgentRebooting}, e.Kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// stoppedBefore tells whether the wave, or an earlier one, was judged stop. That
+// this had a cause is checked where the verdict is.
+func (a *always) stoppedBefore(r *runFacts, w *waveFacts) bool {
+	for _, former := range r.waves[:w.position+1] {
+		if a.tables.states["verdict "+string(r.id)+" "+former.input.Name] == string(patch.VerdictStop) {
+			return true
+		}
+	}
+	return false
+}
+
+// failed tells whether the run's execution failed before it could patch: which is checked where its status is.
+func (a *always) failed(r *runFacts) bool {
+	return strings.HasPrefix(a.tables.status[string(r.id)], "Failed")
+}
+
+// expired tells whether a question of the run was never answered.
+func (a *always) expired(r *runFacts) bool {
+	for id := range r.asked {
+		if a.tables.states["approval "+id] == patch.ApprovalExpired {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,161 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"ec2patch/internal/patch"
+)
+
+const (
+	// delivery is how long a command takes to its agent in a calm world, at most.
+	delivery = 3 * time.Second
+	// slack is how much longer than a dispatcher without delay a target may take, in percent.
+	// Source: the design, rule 20.
+	slack = 106
+	// lostPolls is how many of the longest waits for a poll it may take on top.
+	lostPolls = 3
+	// handOver is what the state machine itself needs between two accounts of a lane.
+	handOver = time.Minute
+)
+
+// span is when a target's first command was sent and its last instance was back, and
+// what a dispatcher without delay would have needed.
+type span struct {
+	first, last, ended time.Time
+	ideal              time.Duration
+	sent               int
+}
+
+// inTime checks that targets and waves of a calm world take hardly longer than what
+// runs on their machines: rule 20.
+func (a *always) inTime(r *runFacts) {
+	if !a.calm() || a.byHand(r) || !r.aborted.IsZero() || len(a.order) > 1 || a.handedOver {
+		return
+	}
+	spans := map[patch.Target]span{}
+	for at, leaf := range r.targets {
+		if s := a.span(r, at, leaf); s.sent > 0 {
+			spans[at] = s
+		}
+	}
+	for _, w := range r.waves {
+		for _, at := range w.order(r) {
+			s, ok := spans[at]
+			if !ok || s.last.IsZero() {
+				continue
+			}
+			a.premises["R-20"]++
+			bound := s.ideal*slack/100 + lostPolls*a.waits[at]
+			if took := s.last.Sub(s.first); took > bound {
+				a.violate("R-20", "%s %s of wave %s took %s for %d instances, a dispatcher without delay %s, the longest wait for a poll %s", at.Account, at.Region, at.Wave, took.Round(time.Second), s.sent, s.ideal.Round(time.Second), a.waits[at])
+			}
+		}
+		a.waveInTime(r, w, spans)
+	}
+}
+
+// order lists the wave's planned targets, account by account, as the input has them.
+func (w *waveFacts) order(r *runFacts) []patch.Target {
+	var all []patch.Target
+	for _, account := range w.input.Accounts {
+		for _, region := range w.input.Regions {
+			at := patch.Target{Run: r.id, Wave: w.input.Name, Account: account, Region: region}
+			if len(r.targets[at].Instances) > 0 {
+				all = append(all, at)
+			}
+		}
+	}
+	return all
+}
+
+// span measures one target.
+func (a *always) span(r *runFacts, at patch.Target, leaf patch.Leaf) span {
+	var s span
+	var jobs []job
+	limit := time.Duration(leaf.CommandTimeoutSeconds) * time.Second
+	for _, p := range leaf.Instances {
+		id := string(p.ID)
+		sent := r.sentTo[id]
+		if sent == nil || sent.wave.input.Name != at.Wave {
+			continue
+		}
+		s.sent++
+		if s.first.IsZero() || sent.at.Before(s.first) {
+			s.first = sent.at
+		}
+		j, back := a.jobOf(sent, id, limit)
+		jobs = append(jobs, j)
+		if back.After(s.last) {
+			s.last = back
+		}
+		if end := a.endedAt[sent.command][id]; end.After(s.ended) {
+			s.ended = end
+		}
+	}
+	s.ideal = dispatch(jobs, leaf.Concurrency, a.s.slowStart(at))
+	return s
+}
+
+// jobOf is what one instance's command was to a dispatcher: from its delivery on, so
+// that what waits in a queue of Run Command counts as a delay.
+func (a *always) jobOf(s *sending, id string, limit time.Duration) (j job, back time.Time) {
+	began, rested, ended := a.began[s.command][id], a.rested[s.command][id], a.endedAt[s.command][id]
+	switch {
+	case began.IsZero() && ended.IsZero():
+		return job{holds: limit}, back
+	case began.IsZero():
+		return job{holds: min(ended.Sub(s.at), limit)}, back
+	case rested.IsZero() && ended.IsZero():
+		return job{holds: limit}, back
+	case rested.IsZero():
+		return job{holds: min(ended.Sub(began)+delivery, limit)}, back
+	}
+	took := rested.Sub(began) + delivery
+	return job{holds: min(took, limit), back: took, good: a.ends[s.command][id].Status == "Success"}, rested
+}
+
+// waveInTime checks a wave: its accounts one after the other on its lanes. What
+// verifying takes does not count, so it is added to what is allowed.
+func (a *always) waveInTime(r *runFacts, w *waveFacts, spans map[patch.Target]span) {
+	var first, last time.Time
+	var order []patch.AccountID
+	perAccount := map[patch.AccountID][]time.Duration{}
+	longest := time.Duration(0)
+	regions := 0
+	for _, at := range w.order(r) {
+		s, v := spans[at], a.checked[at]
+		if s.sent == 0 || s.last.IsZero() || v == nil || v.done.IsZero() {
+			return // not all of it was tried
+		}
+		if first.IsZero() || s.first.Before(first) {
+			first = s.first
+		}
+		if s.last.After(last) {
+			last = s.last
+		}
+		if perAccount[at.Account] == nil {
+			order = append(order, at.Account)
+		}
+		verifying := max(v.done.Sub(laterOf(s.ended, s.last)), 0)
+		perAccount[at.Account] = append(perAccount[at.Account], s.ideal*slack/100+verifying)
+		regions = max(regions, len(perAccount[at.Account]))
+		longest = max(longest, a.waits[at])
+	}
+	if len(order) == 0 {
+		return
+	}
+	var tasks []time.Duration
+	for _, account := range order {
+		tasks = append(tasks, lanes(perAccount[account], a.s.regionConcurrency()))
+	}
+	rounds := time.Duration(inRounds(len(order), w.input.MaxConcurrentAccounts) * inRounds(regions, a.s.regionConcurrency()))
+	bound := lanes(tasks, w.input.MaxConcurrentAccounts) + rounds*(lostPolls*longest+handOver)
+	if took := last.Sub(first); took > bound {
+		a.violate("R-20", "wave %s took %s for %d accounts, %s are allowed", w.input.Name, took.Round(time.Second), len(order), bound.Round(time.Second))
+	}
+}
+
+func inRounds(n, at int) int { return (n + max(at, 1) - 1) / max(at, 1) }
+
+func laterOf(all ...time.Time) time.Time { return slices.MaxFunc(all, time.Time.Compare) }
