@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 
 	"ec2patch/internal/patch"
@@ -188,7 +189,7 @@ func (a *always) status(r *runFacts, rep *patch.Report) {
 	case "Failed":
 		known = a.byHand(r) || !a.calm() || !a.frozen(r)
 	case "Stopped":
-		known = a.anyStop(r) || a.byHand(r) || !a.calm()
+		known = a.anyStop(r) || a.doubted(r) || a.byHand(r) || !a.calm()
 	case "Aborted":
 		known = !r.aborted.IsZero() || a.byHand(r)
 	case "Rejected":
@@ -204,6 +205,14 @@ func (a *always) status(r *runFacts, rep *patch.Report) {
 	if !known {
 		a.violate("R-18", "run %s ended %s (%s), and nothing known is a cause", r.id, rep.Status, rep.StatusReason)
 	}
+}
+
+// doubted tells whether people were asked about a wave of the run. That there was a cause is checked there.
+func (a *always) doubted(r *runFacts) bool {
+	return slices.ContainsFunc(r.waves, func(w *waveFacts) bool {
+		_, asked := r.asked[patch.ApprovalID(r.id, "soak:"+w.input.Name)]
+		return asked
+	})
 }
 
 func (a *always) frozen(r *runFacts) bool {

@@ -128,7 +128,7 @@ func (a *always) excused(r *runFacts, w *waveFacts, i patch.InstanceReport, m *w
 	case patch.ReasonAbort:
 		return !r.aborted.IsZero() || a.outside[m.ID]
 	case patch.ReasonStopped:
-		return a.byHand(r) || a.stoppedBefore(r, w) || a.failed(r)
+		return a.byHand(r) || a.stoppedBefore(r, w) || a.doubted(r) || a.failed(r)
 	case patch.ReasonRejected:
 		return !r.rejected.IsZero()
 	case patch.ReasonExpired:

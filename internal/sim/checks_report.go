@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"regexp"
 	"strings"
 	"time"
 
@@ -131,13 +132,18 @@ func (c *checks) forms(r *runFacts, rep *patch.Report) {
 // about: I-30, I-33.
 func (c *checks) digests(r *runFacts, rep *patch.Report) {
 	for _, m := range c.s.world.Mailbox(approver) {
-		if _, ok := link(m.Body); !ok || !strings.Contains(m.Body, string(r.id)) {
+		if _, ok := link(m.Body); !ok || !mentions(m.Body, string(r.id)) {
 			continue
 		}
 		if rep.PlanDigest == "" || !strings.Contains(m.Body, rep.PlanDigest) {
 			c.violate("I-33", "the report is about plan %q, the mail %q about another", rep.PlanDigest, m.Subject)
 		}
 	}
+}
+
+// mentions tells whether a text names a run, and not another one whose name only begins like it.
+func mentions(text, run string) bool {
+	return regexp.MustCompile(`(^|[^-\w])` + regexp.QuoteMeta(run) + `($|[^-\w])`).MatchString(text)
 }
 
 // truth holds one outcome against what the agent of the instance saw.

@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"ec2patch/internal/patch"
@@ -78,7 +79,7 @@ func (r *runFacts) operation(w *waveFacts) (patch.Operation, patch.RebootOption)
 }
 
 // loadPlan reads the plan as people saw it: once, when somebody decides on it,
-// and at the first send where nobody is asked.
+// and at the first send where nobody is asked. What was never frozen is no plan.
 func (c *checks) loadPlan(r *runFacts) {
 	if r.loaded || !c.tables.frozen[string(r.id)] {
 		return // leaves of a plan that was refused, or never frozen, are no plan
@@ -147,7 +148,7 @@ func resolve(t patch.Threshold, n int) int {
 // optedOut tells whether the owner of an instance has taken it out: I-06.
 func optedOut(i *world.Instance) bool {
 	v, ok := i.Tags[patch.ExclusionTag]
-	return ok && v != "false"
+	return ok && !strings.EqualFold(v, "false")
 }
 
 // contains tells whether the list has the text.

@@ -169,7 +169,7 @@ func (w *drawn) drawFleet(d drawing, ids, regions []string) {
 		}
 		for _, region := range regions {
 			here := world.FleetRegion{}
-			if d.chance(2) {
+			if region != "us-east-1" && d.chance(3) { // where every account is from the beginning
 				no := false
 				here.Enabled = &no
 			}

@@ -144,7 +144,13 @@ func TestEvidence_one(t *testing.T) {
 	t.Logf("%s\napprove %s, opt-in %v, abort %s (cancel %v), stop %s, again %s (resumed %v), %v", input, w.approve, w.optIn, w.abort, w.cancels, w.stop, w.again, w.resumed, w.happens)
 	res, err := rehearseDrawn(t, w, faults)
 	require.NoError(t, err)
+	if res.Report != nil {
+		t.Logf("why: %s", res.Report.StatusReason)
+	}
 	t.Logf("%s, %v, ideal %d s, took %d s, premises %v, faults %v", res.Status, res.Outcomes, res.IdealSeconds, res.VirtualSeconds, res.Premises, res.Faults)
+	for _, w := range res.Waves {
+		t.Logf("wave %s: %s (%s) %v", w.Name, w.Verdict, w.Reason, w.Outcomes)
+	}
 	for _, v := range res.Violations {
 		t.Errorf("%s at %s: %s", v.Rule, v.At, v.Detail)
 	}

@@ -179,14 +179,17 @@ func regionsOf(in patch.Input, account string) []string {
 
 // oracleAt checks one account-region.
 func (a *always) oracleAt(r *runFacts, index *patch.Index, all []selection, at placeOf) {
-	listed := slices.ContainsFunc(index.Unreachable, func(u patch.UnreachableAccount) bool {
-		return string(u.Account) == at.account && string(u.Region) == at.region
-	})
+	listed, why := false, ""
+	for _, u := range index.Unreachable {
+		if string(u.Account) == at.account && string(u.Region) == at.region {
+			listed, why = true, u.Reason
+		}
+	}
 	looks := a.looks[at]
 	if listed {
 		reachable := len(looks) > 0 && !slices.ContainsFunc(looks, func(l sight) bool { return !l.reachable })
 		if reachable && a.calm() {
-			a.violate("R-19", "%s %s is listed as unreachable, and could be reached", at.account, at.region)
+			a.violate("R-19", "%s %s is listed as unreachable (%s), and could be reached", at.account, at.region, why)
 		}
 		a.premises["R-11"]++
 		return
