@@ -112,7 +112,7 @@ func (a *always) causes(r *runFacts, rep *patch.Report) {
 		if a.cause(r, w, t) {
 			continue
 		}
-		a.violate("R-18", "wave %s was judged %q (asked: %v), and nothing known is a cause: %d of %d failed, %d not sent because of a budget", w.input.Name, verdict, asked, t.failed[w.input.Name], t.planned[w.input.Name], t.unsent[w.input.Name])
+		a.violate("R-18", "wave %s of %s was judged %q (asked: %v), and nothing known is a cause: %d of %d failed, %d not sent because of a budget", w.input.Name, r.id, verdict, asked, t.failed[w.input.Name], t.planned[w.input.Name], t.unsent[w.input.Name])
 	}
 	a.status(r, rep)
 	for id := range r.asked {

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +24,7 @@ type drawn struct {
 	fleet   world.FleetFile
 	approve Approve
 	optIn   bool
+	alarmed bool // a wave has alarms
 
 	abort   time.Duration // 0: nobody aborts
 	cancels bool
@@ -130,6 +130,7 @@ func (w *drawn) drawWave(d drawing, n int, accounts, regions []string) map[strin
 		wave["healthGate"] = map[string]any{"soakSeconds": oneOf(d, 60, 600, 1800)}
 	}
 	if d.chance(20) {
+		w.alarmed = true
 		arn := fmt.Sprintf("arn:aws:cloudwatch:%s:%s:alarm:errors", regions[0], accounts[0])
 		wave["healthGate"] = map[string]any{"soakSeconds": oneOf(d, 0, 600, 1800), "alarms": []string{arn}}
 	}
@@ -326,22 +327,5 @@ func (w drawn) keep(t *testing.T, dir string) {
 // untimed tells that nothing in the world happens by the clock, so that what takes
 // longer in one place changes nothing elsewhere.
 func (w drawn) untimed() bool {
-	if w.abort > 0 || w.stop > 0 || w.again > 0 || len(w.happens) > 0 {
-		return false
-	}
-	for _, a := range w.fleet.Accounts {
-		for _, r := range a.Regions {
-			for _, al := range r.Alarms {
-				if len(al.Script) > 1 {
-					return false
-				}
-			}
-			if slices.ContainsFunc(r.Instances, func(i world.FleetInstance) bool {
-				return slices.Contains([]world.Fate{world.FateStartsLater, world.FateDiesLater, world.FateForeignState, world.FateSlowReturn, world.FateASGReplaced}, i.Fate)
-			}) {
-				return false
-			}
-		}
-	}
-	return true
+	return w.abort == 0 && w.stop == 0 && w.again == 0 && len(w.happens) == 0 && !w.alarmed
 }
