@@ -85,11 +85,14 @@ func (t *tally) accountsOver(w *waveFacts) bool {
 	return n > resolve(w.input.Budget.MaxFailedAccounts, holders)
 }
 
-// ofTheTried tells whether too many of those failed that were tried, where a limit left others unsent.
+// ofTheTried tells whether too many of those failed that were tried, where a limit left
+// others unsent. A wave in which nothing went well is never good, whatever its limits.
 func (t *tally) ofTheTried(w *waveFacts) bool {
 	name, limit := w.input.Name, w.input.Budget.MaxFailedInstances
 	failed, good := t.failed[name], t.good[name]
 	switch {
+	case failed > 0 && good == 0:
+		return true
 	case t.unsent[name] == 0:
 		return false
 	case limit.Percent:
@@ -140,7 +143,7 @@ func (a *always) scopeOf(r *runFacts, id string) string {
 func (a *always) cause(r *runFacts, w *waveFacts, t *tally) bool {
 	name := w.input.Name
 	switch {
-	case a.byHand(r) || !r.aborted.IsZero() || !a.calm() && a.failed(r):
+	case a.byHand(r) || !r.aborted.IsZero() || a.handedOver || !a.calm() && a.failed(r):
 		return true
 	case t.over(w.input.Budget.MaxFailedInstances, name) || t.over(r.input.Budget.MaxFailedInstances, "") || t.accountsOver(w) || t.ofTheTried(w):
 		return true
@@ -162,14 +165,19 @@ func (a *always) withoutResult(r *runFacts, w *waveFacts) bool {
 	return false
 }
 
-// red tells whether an alarm of the wave was not OK at some time, or could not be read.
+// red tells whether an alarm of the wave was not OK at some time since it began, or could
+// not be read. One that nothing was sent to has no beginning.
 func (a *always) red(w *waveFacts) bool {
 	alarms := w.input.HealthGate.Alarms
 	if len(alarms) > 0 && !a.calm() {
 		return true
 	}
+	from := w.first.Add(-5 * gateStep)
+	if from.Before(a.s.start) {
+		from = a.s.start
+	}
 	for _, arn := range alarms {
-		for at := a.s.start; !at.After(a.now()); at = at.Add(gateStep) {
+		for at := from; !at.After(a.now()); at = at.Add(gateStep) {
 			if a.s.world.AlarmWas(arn, at) != "OK" {
 				return true
 			}

@@ -93,7 +93,9 @@ func (a *always) interrupted(r *runFacts, i patch.InstanceReport) bool {
 	stopped := a.byHand(r) || !r.aborted.IsZero()
 	switch i.Outcome {
 	case patch.Unknown:
-		return stopped || !a.calm()
+		return stopped || !a.calm() || !a.s.world.Reachable(string(i.Account), string(i.Region), externalID)
+	case patch.Unhealthy:
+		return a.skew > 0 // by a clock that is off, the time for coming back was over
 	case "Interrupted", patch.TimedOut:
 		return r.cancels || a.byHand(r) || a.handedOver
 	}
@@ -126,7 +128,7 @@ func (a *always) excused(r *runFacts, w *waveFacts, i patch.InstanceReport, m *w
 	case patch.ReasonBudget:
 		return t.overBudget(w, string(i.Account), place)
 	case patch.ReasonAbort:
-		return !r.aborted.IsZero() || a.outside[m.ID]
+		return !r.aborted.IsZero() || a.outside[m.ID] || a.byHand(r) || a.failed(r) || !a.calm()
 	case patch.ReasonStopped:
 		return a.byHand(r) || a.stoppedBefore(r, w) || a.doubted(r) || a.failed(r)
 	case patch.ReasonRejected:

@@ -88,6 +88,7 @@ func closedAsItSends(t *testing.T, seed uint64) *rehearsal {
 // again hands every event to its function a second time, up to so much later:
 // Lambda and EventBridge deliver at least once, and say nothing of when. F-40.
 func (r *rehearsal) again(within time.Duration) {
+	r.checks.meddled = true
 	rand := r.world.Rand("events again")
 	for _, name := range sortedKeys(r.lambdas) {
 		l := r.lambdas[name]

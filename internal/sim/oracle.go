@@ -336,6 +336,9 @@ func (a *always) notFrozen(r *runFacts) {
 			}
 		}
 	}
+	if len(running) == 0 && !unreachable {
+		return // it was refused before anybody looked
+	}
 	g := r.input.Guards
 	refused := g.MaxInstances > 0 && planned > g.MaxInstances || unreachable && r.input.OnUnreachable == patch.UnreachableStop || g.MaxGrowth.Value < 100
 	for account, n := range inAccount {

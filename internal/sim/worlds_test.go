@@ -323,6 +323,7 @@ func (f *targeted) After(c *world.Call) error {
 
 // twice hands every event to its function two times: F-40.
 func (r *rehearsal) twice() {
+	r.checks.meddled = true
 	for _, name := range sortedKeys(r.lambdas) {
 		l := r.lambdas[name]
 		handle := l.handle
@@ -336,6 +337,7 @@ func (r *rehearsal) twice() {
 // editResults: somebody who can write to the bucket makes successes of all failures,
 // in each result before an account's results are rolled up. T-35.
 func (r *rehearsal) editResults() {
+	r.checks.meddled = true
 	l := r.lambdaOf(wire.Verify)
 	handle := l.handle
 	l.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
@@ -357,6 +359,7 @@ func forgedDecision(t *testing.T, seed uint64) *rehearsal {
 	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, world.FateOK))
 	r.human.does = ApproveTimeout
 	r.world.After(20*time.Minute, func() {
+		r.checks.meddled = true
 		id := patch.ApprovalID(r.options.RunID, "run")
 		s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
 		p := &world.Principal{Account: hubAccount, RoleARN: r.lambdaOf(wire.ApprovalCallback).function.RoleARN, SessionName: "intruder"}
@@ -378,6 +381,7 @@ func forgedDecision(t *testing.T, seed uint64) *rehearsal {
 // editedPlan: after the approval somebody adds an instance to a target's plan. T-65.
 func editedPlan(t *testing.T, seed uint64) *rehearsal {
 	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, world.FateOK), world.FleetInstance{Name: "stranger", Tags: map[string]string{"PatchGroup": "other"}})
+	r.checks.meddled = true
 	edited := false
 	send := r.lambdaOf(wire.SendCommand)
 	handle := send.handle
@@ -503,7 +507,7 @@ func deadRun(t *testing.T, seed uint64) *rehearsal {
 func stuckRun(t *testing.T, seed uint64) *rehearsal {
 	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 4, PatchSeconds: 7000})
 	r.another(t, 20*time.Minute)
-	r.checks.order[0].abandoned = true // what becomes of its report is not the point
+	r.checks.order[0].abandoned, r.checks.meddled = true, true // what becomes of its report is not the point
 	for _, name := range sortedKeys(r.lambdas) {
 		l := r.lambdas[name]
 		handle := l.handle

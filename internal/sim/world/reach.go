@@ -6,11 +6,23 @@ func (w *World) Reachable(account, region, externalID string) bool {
 	if f, ok := w.fleets[place{account, region}]; ok && f.disabled {
 		return false
 	}
+	if !w.hasRole(account) {
+		return false
+	}
 	a, ok := w.accounts[account]
 	if !ok {
 		return true
 	}
 	return !a.refused && !a.suspended && (a.externalID == "" || a.externalID == externalID)
+}
+
+func (w *World) hasRole(account string) bool {
+	for arn := range w.roles {
+		if arnAccount(arn) == account {
+			return true
+		}
+	}
+	return false
 }
 
 // Described tells whether EC2 describes the instance now: not a hybrid node, nor one that is long gone.
