@@ -22,9 +22,25 @@ type metric struct {
 	wave  string // of its dimensions
 }
 
-// metric takes one number.
+// metric takes one number. How long a question has waited is checked at once.
 func (a *always) metric(name string, value float64, dimensions map[string]string) {
+	if name == "PendingApprovals" && a.calm() && !a.waited(value) {
+		a.violate("R-05", "PendingApprovals is %.1f, and no question has waited so long", value)
+	}
 	a.numbers = append(a.numbers, metric{name, value, dimensions["Wave"]})
+}
+
+// waited tells whether a question was put to people that many minutes ago, or expired after as many.
+func (a *always) waited(minutes float64) bool {
+	for _, r := range a.order {
+		most := float64(r.input.ApprovalTimeoutSeconds) / 60
+		for _, asked := range r.asked {
+			if since := min(a.now().Sub(asked).Minutes(), most); math.Abs(since-minutes) <= 1 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // measured checks the numbers that alarms and dashboards read against the report, where

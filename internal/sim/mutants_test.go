@@ -1,8 +1,9 @@
 package sim
 
 import (
-	"encoding/json"
 	"fmt"
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,24 +47,16 @@ func mutants(t *testing.T) []mutant {
 	return all
 }
 
-// plant lays the changed file over the product's.
-func (m mutant) plant(t *testing.T) (overlay string) {
+// source is the file of the bug, and how it reads with the bug in it.
+func (m mutant) source(t *testing.T) (file, clean, planted string) {
 	t.Helper()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	require.NoError(t, err)
-	file := filepath.Join(root, filepath.FromSlash(m.file))
+	file = filepath.Join(root, filepath.FromSlash(m.file))
 	data, err := os.ReadFile(file)
 	require.NoError(t, err)
-	n := strings.Count(string(data), m.old)
-	require.GreaterOrEqual(t, n, 1, "%s does not have %q", m.file, m.old)
-	dir := t.TempDir()
-	changed := filepath.Join(dir, "changed.go")
-	require.NoError(t, os.WriteFile(changed, []byte(strings.Replace(string(data), m.old, m.with, 1)), 0o600))
-	list, err := json.Marshal(map[string]map[string]string{"Replace": {file: changed}})
-	require.NoError(t, err)
-	overlay = filepath.Join(dir, "overlay.json")
-	require.NoError(t, os.WriteFile(overlay, list, 0o600))
-	return overlay
+	require.Contains(t, string(data), m.old, "%s does not have it", m.file)
+	return file, string(data), strings.Replace(string(data), m.old, m.with, 1)
 }
 
 // The table names worlds and rules that exist, and text that stands in the product.
@@ -75,25 +68,31 @@ func TestMutants_table(t *testing.T) {
 		worlds[w.name] = true
 	}
 	for _, m := range all {
-		require.True(t, worlds[m.world] || strings.HasPrefix(m.world, "Test"), "no world is named %q", m.world)
+		require.True(t, worlds[m.world] || strings.HasPrefix(m.world, "Test") || strings.HasPrefix(m.world, "drawn "), "no world is named %q", m.world)
 		require.NotEqual(t, m.old, m.with)
-		m.plant(t)
+		m.source(t)
+	}
+	for _, s := range plantedSources(t, all) {
+		_, err := parser.ParseFile(token.NewFileSet(), "", s, 0)
+		require.NoError(t, err)
 	}
 }
 
-// Every planted bug breaks the rule that it should. It builds the tests once for
-// each, two at a time, so it runs only where MUTANTS is set: `make mutants`.
+// Every planted bug breaks the rule that it should. All of them stand in one test
+// binary, each behind a switch: `make mutants` builds it once, and runs it once for each.
 func TestMutants(t *testing.T) {
 	if os.Getenv("MUTANTS") == "" {
 		t.Skip("set MUTANTS=1")
 	}
 	all := mutants(t)
+	binary := filepath.Join(t.TempDir(), "planted.test")
+	buildPlanted(t, all, binary)
 	var caught atomic.Int64
 	t.Run("planted", func(t *testing.T) {
 		for n, m := range all {
-			t.Run(fmt.Sprintf("%02d %s %s", n+1, m.rule, m.world), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%03d %s %s", n+1, m.rule, m.world), func(t *testing.T) {
 				t.Parallel()
-				m.mustBeCaught(t)
+				m.mustBeCaught(t, binary, n+1)
 				caught.Add(1)
 			})
 		}
@@ -101,13 +100,18 @@ func TestMutants(t *testing.T) {
 	t.Logf("%d of %d planted bugs were caught by the rule that names them", caught.Load(), len(all))
 }
 
-// mustBeCaught rehearses the world of the bug, with the bug in it.
-func (m mutant) mustBeCaught(t *testing.T) {
-	only := "^TestWorlds$/^" + strings.ReplaceAll(m.world, " ", "_") + "$"
+// mustBeCaught rehearses the world of the bug, with the bug switched on.
+func (m mutant) mustBeCaught(t *testing.T, binary string, n int) {
+	t.Helper()
+	only, env := "^TestWorlds$/^"+strings.ReplaceAll(m.world, " ", "_")+"$", ""
 	if strings.HasPrefix(m.world, "Test") {
 		only = "^" + m.world + "$"
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", m.plant(t), "-vet=off", "-ldflags=-s -w", "-count=1", "-timeout", "180s", "-run", only, ".")
+	if worlds, ok := strings.CutPrefix(m.world, "drawn "); ok {
+		only, env = "^TestMutants_drawn$", worlds
+	}
+	cmd := exec.CommandContext(t.Context(), binary, "-test.count=1", "-test.timeout=300s", "-test.run", only)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("PLANTED_BUG=%d", n), "PLANTED_WORLDS="+env, "PLANTED_RULE="+m.rule)
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err, "nobody noticed %q", m.with)
 	var rules []string
@@ -118,4 +122,24 @@ func (m mutant) mustBeCaught(t *testing.T) {
 	rules = slices.Compact(rules)
 	require.Contains(t, rules, m.rule, "%s: %q was noticed otherwise:\n%.2000s", m.file, m.with, out)
 	t.Logf("caught by %v", rules)
+}
+
+// Drawn worlds for a planted bug, "calm 1-40" in PLANTED_WORLDS: until one breaks the rule that it should.
+func TestMutants_drawn(t *testing.T) {
+	faults, seeds, ok := strings.Cut(os.Getenv("PLANTED_WORLDS"), " ")
+	if !ok {
+		t.Skip("set PLANTED_WORLDS")
+	}
+	var from, to uint64
+	_, err := fmt.Sscanf(seeds, "%d-%d", &from, &to)
+	require.NoError(t, err)
+	found := false
+	for seed := from; seed <= to && !found; seed++ {
+		res, err := rehearseDrawn(t, draw(seed), faults)
+		require.NoError(t, err)
+		for _, v := range res.Violations {
+			found = found || v.Rule == os.Getenv("PLANTED_RULE")
+			t.Errorf("seed %d, rule %s at %s: %s", seed, v.Rule, v.At, v.Detail)
+		}
+	}
 }

@@ -274,6 +274,10 @@ func troubles() []trouble {
 		}},
 		{"closed as it sends", 3, closedAsItSends},
 		{"cancelled from outside", 4, cancelledOutside},
+		{"half of two regions", 1, func(t *testing.T, seed uint64) *rehearsal {
+			other := world.FleetInstance{Name: "other", Tags: map[string]string{"PatchGroup": "other"}, Count: 6}
+			return inTrouble(t, canaryAndMain(room, room, `,"guards":{"maxShare":"50%"}`), seed, "", ok(6), other)
+		}},
 	}, redrives()...)
 }
 
