@@ -9,10 +9,11 @@ SEED     ?= 1
 SEEDS    ?=
 ARCH     ?= arm64
 FUZZTIME ?= 10s
+EVIDENCE_SEEDS ?= 2000
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 TEMPLATES := $(wildcard cloudformation/*.yaml)
 
-.PHONY: help demo build test check lint fmt vet templates shell workflows golden fuzz bench sim crash killer mutants attack package deploy-hub deploy-spoke clean
+.PHONY: help demo build test check lint fmt vet templates shell workflows golden fuzz bench sim evidence drawn crash killer mutants attack package deploy-hub deploy-spoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +34,7 @@ build: ## build ./ec2patch
 test: ## run all tests with the race detector
 	go test -race ./...
 
-check: test lint ## what CI runs: tests, formatting, vet, templates, shell
+check: test drawn lint ## what CI runs: tests, drawn worlds, formatting, vet, templates, shell
 
 lint: fmt vet templates shell workflows ## every check that is no test
 
@@ -74,14 +75,20 @@ sim: build ## rehearse INPUT with SEED, or with all SEEDS=A-B
 	@code=0; ./ec2patch simulate $(INPUT) $(if $(SEEDS),--seeds $(SEEDS) --faults swarm,--seed $(SEED)) || code=$$?; \
 	echo "exit code $$code"; exit $$code
 
+evidence: ## hold every rule against EVIDENCE_SEEDS drawn worlds of each kind, and ten times as many calm ones
+	EVIDENCE_SEEDS=$(EVIDENCE_SEEDS) go test ./internal/sim -count=1 -timeout 12h -v -run '^TestEvidence$$'
+
+drawn: ## the same with 200 worlds of each kind
+	EVIDENCE_SEEDS=200 EVIDENCE_CALM=200 go test ./internal/sim -count=1 -timeout 60m -run '^TestEvidence$$'
+
 crash: ## rehearse a crash, a lost answer and a repeat at every single call
 	CRASH=1 go test ./internal/sim -count=1 -timeout 60m -v -run '^TestCrashPoints$$'
 
 killer: ## count what a killer patch costs, over 1,000 seeds
 	KILLER=1 go test ./internal/sim -count=1 -timeout 60m -v -run '^Test(Killer|SlowKiller)'
 
-mutants: ## plant each bug of internal/sim/testdata/mutants.txt; the rules must see it
-	MUTANTS=1 go test ./internal/sim -count=1 -timeout 60m -v -run '^TestMutants$$'
+mutants: ## plant the bugs of internal/sim/testdata/mutants.txt into one binary; the rules must see each
+	MUTANTS=1 go test ./internal/sim -count=1 -timeout 120m -v -run '^TestMutants$$'
 
 attack: ## guess a million approval links; about 20 s
 	ATTACK=1 go test ./internal/task -count=1 -v -run '^TestT28_Guessing$$'

@@ -110,6 +110,9 @@ func (a *app) printSeeds(file string, res *sim.SeedsResult) error {
 	entry("Instances: %s", planned)
 	entry("Faults:    %s", cmp.Or(strings.Join(tallies(res.Faults), ", "), "none"))
 	entry("Limits:    %s", limits(res.MaxHistoryEvents, res.MaxPayloadBytes))
+	if idle := idleRules(res.Premises); len(idle) > 0 {
+		entry("Not tried: %s had nothing to say in these worlds", strings.Join(idle, ", "))
+	}
 	if len(res.Failed) == 0 {
 		fmt.Fprintln(&b, "Rules:     none was broken")
 	} else {
@@ -129,6 +132,17 @@ func (a *app) printSeeds(file string, res *sim.SeedsResult) error {
 		return failed(fmt.Errorf("write the result: %w", err))
 	}
 	return nil
+}
+
+// idleRules are the rules whose premise never held: that they were not broken says nothing about them.
+func idleRules(premises map[string]int) []string {
+	var idle []string
+	for _, rule := range slices.Sorted(maps.Keys(premises)) {
+		if premises[rule] == 0 {
+			idle = append(idle, rule)
+		}
+	}
+	return idle
 }
 
 // virtual is how much time was rehearsed.

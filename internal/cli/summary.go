@@ -129,7 +129,7 @@ func line(b *bytes.Buffer, width int, indent, format string, args ...any) {
 
 func printTime(b *bytes.Buffer, res *sim.Result, width int) {
 	fmt.Fprintln(b)
-	line(b, width, "  ", "Time: %s virtual; one command with SSM's ramp: %s", seconds(res.VirtualSeconds), seconds(res.IdealSeconds))
+	line(b, width, "  ", "Time: %s virtual; at best, by the drawn times: %s", seconds(res.VirtualSeconds), seconds(res.IdealSeconds))
 	if d := res.DetectionDelaySeconds; d != (sim.Quantiles{}) { // all zero: no command ended
 		line(b, width, "    ", "  an ended command was noticed after %.0f s in the median, %.0f s at the 95th percentile, %.0f s at most", d.P50, d.P95, d.Max)
 	}

@@ -18,19 +18,19 @@ import (
 	"ec2patch/internal/sim/world"
 )
 
-// evidenceSeeds is how many worlds of each kind EVIDENCE_SEEDS asks for, 0 if it is not set.
-func evidenceSeeds(t *testing.T) uint64 {
+// evidenceSeeds is a number of worlds in the environment, otherwise if it is not set.
+func evidenceSeeds(t *testing.T, name string, otherwise uint64) uint64 {
 	t.Helper()
-	text := os.Getenv("EVIDENCE_SEEDS")
+	text := os.Getenv(name)
 	if text == "" {
-		return 0
+		return otherwise
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
-	require.NoError(t, err, "EVIDENCE_SEEDS")
+	require.NoError(t, err, name)
 	return n
 }
 
-// calmFactor is how many more calm worlds are drawn than others.
+// calmFactor is how many times as many calm worlds are drawn as others, unless EVIDENCE_CALM says how many.
 const calmFactor = 10
 
 // proof is what many drawn worlds showed.
@@ -90,7 +90,7 @@ func (p *proof) tell(t *testing.T, faults string) {
 // Every rule holds in worlds whose input and fleet are drawn, and had something to
 // say there: rule 21. `make evidence` draws 2,000 of each kind, and 20,000 calm ones.
 func TestEvidence(t *testing.T) {
-	n := evidenceSeeds(t)
+	n := evidenceSeeds(t, "EVIDENCE_SEEDS", 0)
 	if n == 0 {
 		t.Skip("set EVIDENCE_SEEDS")
 	}
@@ -99,7 +99,7 @@ func TestEvidence(t *testing.T) {
 		p := newProof()
 		seeds := n
 		if faults == "calm" {
-			seeds *= calmFactor
+			seeds = evidenceSeeds(t, "EVIDENCE_CALM", n*calmFactor)
 		}
 		err := sideBySide(1, seeds, func(seed uint64) (*Result, error) {
 			return rehearseDrawn(t, draw(seed), faults)
