@@ -252,7 +252,7 @@ func (w *drawn) drawEvents(d drawing) {
 	}
 }
 
-// prepare makes a rehearsal of the world under faults. A calm one has short pages now and then.
+// prepare makes a rehearsal of the world under faults.
 func (w drawn) prepare(t *testing.T, faults string) *rehearsal {
 	t.Helper()
 	input, err := json.Marshal(w.input)
@@ -261,9 +261,6 @@ func (w drawn) prepare(t *testing.T, faults string) *rehearsal {
 	require.NoError(t, err)
 	o := options(t, string(input))
 	o.Seed, o.Fleet, o.Approve, o.Faults = w.seed, file, w.approve, faults
-	if faults == "calm" && w.seed%2 == 0 {
-		o.Faults = shortPages + "=0.3"
-	}
 	if w.optIn {
 		o.spoke = map[string]string{"OptInTag": "PatchOptIn"}
 	}
