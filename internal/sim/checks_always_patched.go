@@ -138,7 +138,7 @@ func (a *always) excused(r *runFacts, w *waveFacts, i patch.InstanceReport, m *w
 	case patch.ReasonLease:
 		return len(a.order) > 1 || a.handedOver
 	case patch.ReasonAccount:
-		return !a.s.world.Reachable(string(i.Account), string(i.Region), externalID)
+		return !a.s.world.Reachable(string(i.Account), string(i.Region), externalID) || !a.optedIn(m)
 	case patch.ReasonOptedOut:
 		return optedOut(m) || !m.Tagged.IsZero() || !a.optedIn(m)
 	case patch.ReasonOffline:

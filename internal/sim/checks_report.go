@@ -183,6 +183,10 @@ type saw struct {
 	recorded bool              // our command wrote a record at all
 }
 
+// toldPending tells whether the last record of ours says that a reboot is due: what an
+// agent recorded before its reboot is all that anybody can read where it writes none after it.
+func (s saw) toldPending() bool { return s.ours && s.record.Pending > 0 }
+
 func (c *checks) sawOf(r *runFacts, id string) saw {
 	var s saw
 	sent := r.sentTo[id]
@@ -233,7 +237,7 @@ func (c *checks) success(r *runFacts, i patch.InstanceReport, s saw) {
 	case patch.Compliant:
 		wrong = open+s.finish.Pending > 0
 	case patch.PatchedPendingReboot:
-		wrong = open > 0 || s.finish.Pending == 0 || op != patch.Install
+		wrong = open > 0 || s.finish.Pending == 0 && !s.toldPending() || op != patch.Install
 	case patch.NonCompliant:
 		wrong = open+s.finish.Pending == 0 || op != patch.Scan
 	}
