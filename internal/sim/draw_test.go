@@ -201,6 +201,9 @@ func drawMachine(d drawing, n int, is mood, rotten, optIn bool) world.FleetInsta
 	if d.chance(4) {
 		i.Tags[patch.ExclusionTag] = oneOf(d, "true", "yes", "false", "FALSE")
 	}
+	if i.Platform == world.Linux && d.chance(3) {
+		i.PlatformName = oneOf(d, "Bottlerocket", "Fedora Linux", "Fedoria")
+	}
 	if !optIn || !d.chance(15) {
 		i.Tags["PatchOptIn"] = "yes"
 	}

@@ -43,8 +43,14 @@ func (a *always) look(run patch.RunID, account, region string) {
 	a.looks[at] = append(a.looks[at], now)
 }
 
-// patchable tells whether the plan can know that Patch Manager patches the instance's operating system.
-func patchable(*world.Instance) bool { return true }
+// patchable tells whether Patch Manager is not known to leave the instance's operating system alone. Source: SSM
+// CreatePatchBaseline, OperatingSystem, read 2026-11.
+func patchable(i *world.Instance) bool {
+	name := strings.ToLower(i.PlatformName)
+	return !slices.ContainsFunc([]string{"bottlerocket", "flatcar", "fedora", "opensuse", "alpine", "arch linux", "gentoo"}, func(other string) bool {
+		return strings.HasPrefix(name, other)
+	})
+}
 
 // selection is what a wave asks for, read by code of our own out of the input as it was written.
 type selection struct {
@@ -341,6 +347,9 @@ func (a *always) notFrozen(r *runFacts) {
 	}
 	g := r.input.Guards
 	refused := g.MaxInstances > 0 && planned > g.MaxInstances || unreachable && r.input.OnUnreachable == patch.UnreachableStop || g.MaxGrowth.Value < 100
+	for _, w := range r.waves {
+		refused = refused || a.unreadable(w)
+	}
 	for account, n := range inAccount {
 		refused = refused || n > share(g.MaxShare, running[account])
 	}
@@ -348,6 +357,14 @@ func (a *always) notFrozen(r *runFacts) {
 		a.violate("R-18", "the plan of %s was never frozen, and nothing in the input forbids its %d instances", r.id, planned)
 	}
 	a.premises["R-18"]++
+}
+
+// unreadable tells whether an alarm of the wave does not exist, or is where nobody is let in: no plan that names it is frozen.
+func (a *always) unreadable(w *waveFacts) bool {
+	return slices.ContainsFunc(w.input.HealthGate.Alarms, func(arn string) bool {
+		parts := strings.Split(arn, ":")
+		return a.s.world.AlarmWas(arn, a.now()) == "" || len(parts) < 5 || parts[4] != hubAccount && !a.s.world.Reachable(parts[4], parts[3], externalID)
+	})
 }
 
 // share is a threshold's part of n, rounded down.
