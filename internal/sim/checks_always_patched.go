@@ -140,7 +140,7 @@ func (a *always) excused(r *runFacts, w *waveFacts, i patch.InstanceReport, m *w
 	case patch.ReasonAccount:
 		return !a.s.world.Reachable(string(i.Account), string(i.Region), externalID) || !a.optedIn(m)
 	case patch.ReasonOptedOut:
-		return optedOut(m) || !m.Tagged.IsZero() || !a.optedIn(m)
+		return optedOut(m) || !m.Tagged.IsZero() || !a.optedIn(m) || m.Fate == world.FateAccessDenied
 	case patch.ReasonOffline:
 		return a.wasAway(m)
 	}

@@ -219,18 +219,8 @@ func (a *always) canceller(e world.Entry, command string) {
 	}
 }
 
-// askedToCancel frees the slot of a command that is past its time, whatever the answer to the cancel is: rule 3.
-func (a *always) askedToCancel(command string) {
-	if s := a.commands[command]; s != nil && !a.now().Before(s.at.Add(s.timeout-a.skew-a.lateSend)) {
-		a.closeSlot(s)
-	}
-}
-
 // reading checks that a function reads a spoke in a session of the run that it serves.
 func (a *always) reading(c *world.Call) {
-	if in, ok := c.Input.(*ssm.CancelCommandInput); ok {
-		a.askedToCancel(aws.ToString(in.CommandId))
-	}
 	if c.Account == hubAccount || c.Account == management || a.s.serving == "" || !contains([]string{"ec2", "ssm", "cloudwatch"}, c.Service) {
 		return
 	}
