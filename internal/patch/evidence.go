@@ -56,6 +56,18 @@ func (i Invocation) Doubtful() bool {
 	return !i.Ran
 }
 
+// Error tells whether a final status counts towards ssm.maxErrors. As in SSM's own MaxErrors, that is what failed or
+// ran out of time on its instance. A command that never reached an agent, or does not fit the platform, says nothing
+// of the patch; it is a failure of its instance all the same.
+// Source: SSM Command.ErrorCount, read 2026-11.
+func (i Invocation) Error() bool {
+	switch i.Details {
+	case "Undeliverable", "DeliveryTimedOut", "InvalidPlatform":
+		return i.Ran
+	}
+	return i.Bad()
+}
+
 // Bad tells whether a final status counts as a failure: everything but success
 // and what ended before it began. The details come first: which status goes with
 // some of them is nowhere documented.

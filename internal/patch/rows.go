@@ -143,6 +143,7 @@ type TargetRow struct {
 	SlowStart bool         `json:"slowStart,omitempty"`
 	Good      int          `json:"good"`             // commands that ended well
 	Failures  int          `json:"failures"`         // commands that ended badly
+	Errors    int          `json:"errors"`           // of those, the ones that ssm.maxErrors counts
 	Skipped   int          `json:"skipped"`          // planned instances that were left out before the send
 	Sent      int          `json:"sent"`             // commands that were accepted
 	Denied    int          `json:"denied"`           // commands that were refused, each for its own instance

@@ -142,8 +142,8 @@ func (t *TargetRow) WorthSending() bool {
 // Steps is how many polls and sends, which take about as much room in the execution's history, the target has taken.
 func (t *TargetRow) Steps() int { return t.Polls + t.Batches }
 
-// OverBudget tells whether the target's own failures exceed ssm.maxErrors.
-func (t *TargetRow) OverBudget() bool { return t.Failures > t.ErrorLimit }
+// OverBudget tells whether the target's own errors exceed ssm.maxErrors.
+func (t *TargetRow) OverBudget() bool { return t.Errors > t.ErrorLimit }
 
 // Refusals is how many first sends, all of them refused, close a target: the account lets nobody send there.
 const Refusals = 10

@@ -175,7 +175,7 @@ func (c *checks) invocationEnded(e world.InvocationEnd) {
 	c.closeSlot(s, e.InstanceID)
 	c.rests(e.InstanceID)
 	if failure(e) {
-		c.failed(s, e.InstanceID)
+		c.failed(s, e.InstanceID, e)
 	}
 }
 

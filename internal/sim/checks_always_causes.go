@@ -36,7 +36,7 @@ func (a *always) tally(r *runFacts, rep *patch.Report) *tally {
 		is := class(i.Outcome, reboot, r.sentTo[id] != nil)
 		for _, scope := range []string{"", i.Wave, account, place} {
 			t.planned[scope]++
-			if is == patch.Failure || r.failures[id] {
+			if (is == patch.Failure || r.failures[id]) && !(scope == place && r.untouched[id]) {
 				t.failed[scope]++
 			}
 		}

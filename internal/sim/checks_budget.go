@@ -28,24 +28,33 @@ const (
 // never started and was taken back is none: I-16.
 func failure(e world.InvocationEnd) bool {
 	switch e.Detail {
-	case "Success", "Terminated", "RateExceeded":
+	case "Success":
 		return false
-	case "Cancelled":
+	case "Terminated", "RateExceeded", "AccessDenied", "Cancelled":
 		return e.Started
 	}
 	return true
 }
 
+// untouched tells of an invocation that never started whether it ended so that SSM counts no error of its command:
+// its MaxErrors is about what failed or ran out of time.
+func untouched(detail string) bool {
+	return detail == "Undeliverable" || detail == "DeliveryTimedOut" || detail == "InvalidPlatform"
+}
+
 // failed counts an instance in all four scopes of its run, once.
-func (c *checks) failed(s *sending, instance string) {
+func (c *checks) failed(s *sending, instance string, e world.InvocationEnd) {
 	r := s.run
 	if r.failures[instance] {
 		return
 	}
 	r.failures[instance] = true
 	target, account, wave, accounts, run := c.scopesOf(s)
-	for _, x := range []*scope{target, wave, run} {
+	for _, x := range []*scope{wave, run} {
 		x.add(c.now())
+	}
+	if r.untouched[instance] = !e.Started && untouched(e.Detail); !r.untouched[instance] {
+		target.add(c.now())
 	}
 	if before := account.over; before.IsZero() {
 		if account.add(c.now()); !account.over.IsZero() {

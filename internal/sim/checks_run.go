@@ -23,11 +23,12 @@ type runFacts struct {
 	targets map[patch.Target]patch.Leaf
 	double  []string // instances that two waves plan
 
-	sentTo   map[string]*sending // by instance: the command that names it
-	installs map[string]int      // begun, by instance
-	failures map[string]bool     // by instance
-	scopes   map[string]*scope
-	busy     map[string]int // agents at work, by account/region
+	sentTo    map[string]*sending // by instance: the command that names it
+	installs  map[string]int      // begun, by instance
+	failures  map[string]bool     // by instance
+	untouched map[string]bool     // of those, the ones that ssm.maxErrors does not count
+	scopes    map[string]*scope
+	busy      map[string]int // agents at work, by account/region
 
 	asked     map[string]time.Time // approvals, by id: when people were first asked
 	approved  map[string]time.Time // by id: when a person approved
@@ -56,7 +57,7 @@ type waveFacts struct {
 func newRunFacts(id patch.RunID, in patch.Input) *runFacts {
 	r := &runFacts{
 		id: id, input: in, byName: map[string]*waveFacts{}, plan: map[string]*waveFacts{}, targets: map[patch.Target]patch.Leaf{},
-		sentTo: map[string]*sending{}, installs: map[string]int{}, failures: map[string]bool{}, scopes: map[string]*scope{},
+		sentTo: map[string]*sending{}, installs: map[string]int{}, failures: map[string]bool{}, untouched: map[string]bool{}, scopes: map[string]*scope{},
 		busy: map[string]int{}, asked: map[string]time.Time{}, approved: map[string]time.Time{}, snapshots: map[string]patch.Target{},
 	}
 	for i, w := range in.Waves {

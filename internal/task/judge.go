@@ -191,7 +191,7 @@ func (w *judged) tally() tally {
 		account.unsent += row.CutShort
 		if row.OverBudget() {
 			account.cut = true
-			t.regions = append(t.regions, heldTarget{target, max(row.Failures, row.Bad), row.ErrorLimit, planned})
+			t.regions = append(t.regions, heldTarget{target, row.Errors, row.ErrorLimit, planned})
 		}
 	}
 	return t

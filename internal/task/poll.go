@@ -172,6 +172,9 @@ func (k *look) fold(o *patch.OpenIntent, i int, in *patch.Intent, x patch.Sent, 
 		if v.Bad() {
 			k.failed++
 		}
+		if v.Error() {
+			k.row.Errors++
+		}
 		k.row.Learn(after, v.Status == "Success")
 		k.row.Release(in.Batch, i)
 		return
@@ -185,6 +188,7 @@ func (k *look) fold(o *patch.OpenIntent, i int, in *patch.Intent, x patch.Sent, 
 	switch {
 	case o.Cut.Has(i) && o.CutAt.Since(k.now, k.waited) >= patch.CancelGrace: // it has had its time to say so
 		k.failed++
+		k.row.Errors++
 		k.row.Release(in.Batch, i)
 	case o.Cut.Has(i):
 		k.asked = append(k.asked, patch.Cancel{InstanceID: id, Command: x.Command})
@@ -292,6 +296,7 @@ func (k *look) locked(err error) error {
 	return k.each(func(_ *patch.OpenIntent, i int, in *patch.Intent, x patch.Sent) error {
 		if x.Command != "" && passed(in, x, k.now, k.waited) >= k.timeout(in) {
 			k.failed++
+			k.row.Errors++
 			k.row.Release(in.Batch, i)
 		}
 		return nil

@@ -209,9 +209,10 @@ func (f *folder) exceeded(t patch.Target, row patch.TargetRow, own patch.Counter
 		scope             string
 		failures, allowed int
 	}{
-		{fmt.Sprintf("%s in account %s", t.Region, t.Account), row.Failures, row.ErrorLimit},
+		{fmt.Sprintf("%s in account %s", t.Region, t.Account), row.Errors, row.ErrorLimit},
 		{fmt.Sprintf("account %s in wave %s", t.Account, t.Wave), own.Failures, wave.PerAccount.Limit(plannedIn(planned, t.Account))},
 		{"wave " + t.Wave, f.counts[t.Wave].Failures, wave.FailLimit},
+		{"accounts of wave " + t.Wave, f.counts[t.Wave].AccountsOver, wave.AccountsMax},
 		{"the run", f.counts[patch.WholeRun].Failures, whole.FailLimit},
 	} {
 		if b.failures > b.allowed {

@@ -342,6 +342,7 @@ func (s *Send) book(ctx context.Context, st *state, leaf patch.Leaf, in patch.In
 func (s *Send) booked(st *state, accepted, lost int, marker string) []Write {
 	st.row.Sent += accepted
 	st.row.Failures += lost
+	st.row.Errors += lost
 	add := map[string]int{}
 	if accepted > 0 {
 		add["sent"] = accepted
