@@ -16,9 +16,12 @@ const (
 	// dead run loses it.
 	LeaseTerm = LongestPollGap + 15*time.Minute
 	// idleShare is the part of a slot's time that may pass between an end and the next send.
-	idleShare = 0.045
+	idleShare = 0.04
+	// secondsPerSlot is what a look and the send that follows it spend on one slot that came free: the calls are made
+	// one after the other, and a target with many slots must look sooner to use them as soon.
+	secondsPerSlot = 0.3
 	// spareLooks is how many of its longest gaps a target may lose as a whole besides.
-	spareLooks = 3
+	spareLooks = 2
 )
 
 // NextPoll is when a look at the target is worth its cost. A slot that comes free is found after half a gap on
@@ -34,11 +37,14 @@ func (t *TargetRow) NextPoll(interval time.Duration) time.Duration {
 		low = shortGap
 	}
 	rounds := float64(t.Planned) / float64(max(t.Concurrency, 1))
+	if took > 0 {
+		high = time.Duration(float64(high) / (1 + float64(t.Concurrency)*secondsPerSlot/took.Seconds()))
+	}
 	gap := high
 	if lost := 0.5 - spareLooks/max(rounds, 1); lost > 0 && took > 0 {
 		gap = time.Duration(idleShare * float64(took) / lost)
 	}
-	return max(clamp(gap, low, high), t.sparing(took))
+	return max(clamp(gap, low, high), t.sparing(took)).Round(time.Second)
 }
 
 // sparing is the gap with which the polls and sends that are left to the target suffice for what is left to do: none
@@ -56,8 +62,8 @@ func (t *TargetRow) sparing(took time.Duration) time.Duration {
 const (
 	// reserve is how many steps are kept for the end of a target: for what takes longer than all before.
 	reserve = 40
-	// stepsPerLook is a poll and the send that mostly follows it.
-	stepsPerLook = 2
+	// stepsPerLook is a poll and the send that mostly follows it, in polls.
+	stepsPerLook = float64(pollEvents+sendEvents) / pollEvents
 )
 
 func clamp(d, low, high time.Duration) time.Duration { return max(low, min(d, high)) }

@@ -19,13 +19,13 @@ func TestTargetRow_NextPoll(t *testing.T) {
 		want time.Duration
 	}{
 		{"an hour each, many rounds: a slot is idle for 55 s", patch.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000, TookSeconds: 3600}, 110 * time.Second},
-		{"twelve minutes each", patch.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000, TookSeconds: 720}, 68936170212 * time.Nanosecond},
-		{"a minute each", patch.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000, TookSeconds: 60}, 5744680851 * time.Nanosecond},
+		{"twelve minutes each", patch.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000, TookSeconds: 720}, 60 * time.Second},
+		{"a minute each", patch.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000, TookSeconds: 60}, 5 * time.Second},
 		{"few rounds: little to lose", patch.TargetRow{Planned: 40, Concurrency: 10, MaxPolls: 9000, TookSeconds: 720}, 110 * time.Second},
-		{"nothing waits", patch.TargetRow{Planned: 40, Next: 40, Concurrency: 10, MaxPolls: 9000, TookSeconds: 720}, 4 * time.Minute},
+		{"nothing waits", patch.TargetRow{Planned: 40, Next: 40, Concurrency: 10, MaxPolls: 9000, TookSeconds: 720}, 239 * time.Second},
 		{"nothing is known", patch.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000}, 110 * time.Second},
 		{"no steps are left", patch.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 100, Polls: 40, Batches: 30, TookSeconds: 720}, patch.LongestPollGap},
-		{"few steps are left", patch.TargetRow{Planned: 100, Next: 90, Concurrency: 10, MaxPolls: 100, Polls: 40, TookSeconds: 720}, 144 * time.Second},
+		{"few steps are left", patch.TargetRow{Planned: 100, Next: 90, Concurrency: 10, MaxPolls: 100, Polls: 40, TookSeconds: 720}, 128 * time.Second},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) { assert.Equal(t, test.want, test.row.NextPoll(interval)) })

@@ -139,8 +139,17 @@ func (t *TargetRow) WorthSending() bool {
 	return t.Free() > 0 && t.Waiting() > 0 && len(t.Doubts) < MaxDoubts
 }
 
-// Steps is how many polls and sends, which take about as much room in the execution's history, the target has taken.
-func (t *TargetRow) Steps() int { return t.Polls + t.Batches }
+// Events in an execution's history of a poll, with its wait and its choice, and of a send with its choice.
+// Source: Step Functions, GetExecutionHistory, counted in the rehearsal.
+const (
+	pollEvents = 9
+	sendEvents = 7
+)
+
+// Steps is how much room in the execution's history the target has taken, in polls.
+func (t *TargetRow) Steps() int {
+	return (pollEvents*t.Polls + sendEvents*t.Batches + pollEvents - 1) / pollEvents
+}
 
 // OverBudget tells whether the target's own errors exceed ssm.maxErrors.
 func (t *TargetRow) OverBudget() bool { return t.Errors > t.ErrorLimit }

@@ -121,9 +121,10 @@ func TestTargetRow_WorthSending(t *testing.T) {
 }
 
 func TestTargetRow_OverBudget(t *testing.T) {
-	assert.False(t, (&patch.TargetRow{Failures: 2, ErrorLimit: 2}).OverBudget(), "stops when failures exceed the limit")
-	assert.True(t, (&patch.TargetRow{Failures: 3, ErrorLimit: 2}).OverBudget())
-	assert.True(t, (&patch.TargetRow{Failures: 1}).OverBudget(), "none is tolerated")
+	assert.False(t, (&patch.TargetRow{Errors: 2, ErrorLimit: 2}).OverBudget(), "stops when errors exceed the limit")
+	assert.True(t, (&patch.TargetRow{Errors: 3, ErrorLimit: 2}).OverBudget())
+	assert.True(t, (&patch.TargetRow{Errors: 1}).OverBudget(), "none is tolerated")
+	assert.False(t, (&patch.TargetRow{Failures: 5, Errors: 1, ErrorLimit: 1}).OverBudget(), "what no command reached is no error")
 }
 
 func TestTargetRow_Refused(t *testing.T) {

@@ -180,12 +180,12 @@ type saw struct {
 	record   *world.AgentEvent // the last patch state record that was written
 	ours     bool              // by our command
 	away     int               // reboots without return, at the end of the run
-	recorded bool              // our command wrote a record at all
+	recorded *world.AgentEvent // the last record that our command wrote
 }
 
 // toldPending tells whether the last record of ours says that a reboot is due: what an
 // agent recorded before its reboot is all that anybody can read where it writes none after it.
-func (s saw) toldPending() bool { return s.ours && s.record.Pending > 0 }
+func (s saw) toldPending() bool { return s.recorded != nil && s.recorded.Pending > 0 }
 
 func (c *checks) sawOf(r *runFacts, id string) saw {
 	var s saw
@@ -195,7 +195,9 @@ func (c *checks) sawOf(r *runFacts, id string) saw {
 		switch {
 		case e.Kind == world.AgentRecorded:
 			s.record, s.ours = &e, ours
-			s.recorded = s.recorded || ours
+			if ours {
+				s.recorded = &e
+			}
 		case !ours:
 		case e.Kind == world.AgentStarted:
 			s.started = true
@@ -222,7 +224,7 @@ func (c *checks) success(r *runFacts, i patch.InstanceReport, s saw) {
 	case s.finish == nil || s.finish.ExitCode != 0 || s.finish.Operation != string(op):
 		c.violate("R-07", "%s is reported %s, and its agent finished no %s of ours well", i.InstanceID, i.Outcome, op)
 		return
-	case !s.recorded:
+	case s.recorded == nil:
 		c.violate("R-07", "%s is reported %s, and no record of our %s was ever written", i.InstanceID, i.Outcome, op)
 	case s.away > 0:
 		c.violate("R-07", "%s is reported %s, and has not come back from its reboot", i.InstanceID, i.Outcome)

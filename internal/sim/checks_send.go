@@ -273,7 +273,7 @@ func (c *checks) concurrency(s *sending) {
 		slots[s.command+"/"+id] = true
 		c.used(s)
 	}
-	c.s.world.After(s.timeout, func() { c.overdue(s) })
+	c.s.world.After(s.timeout-c.skew-c.lateSend, func() { c.overdue(s) })
 	if limit := c.limit(s); len(slots) > limit {
 		c.violate("R-03", "%d commands in flight in %s, %d allowed", len(slots), s.place, limit)
 	}
