@@ -102,7 +102,7 @@ func wantedAlarms(t *Template, tell say) {
 	for _, m := range items(ended.property("Metrics")) {
 		metrics = append(metrics, show(dig(m, "MetricStat", "Metric", "MetricName")))
 	}
-	for _, metric := range []string{"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"} {
+	for _, metric := range []string{"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted", "RunsExcused"} {
 		if !slices.Contains(metrics, metric) {
 			tell(ended.Node, "ExecutionsFailedAlarm must watch %s", metric)
 		}

@@ -92,6 +92,7 @@ func watchMutants() []mutant {
 		{check: "alarms", file: guard.Hub, in: []string{"InstancesUnhealthyAlarm"}, old: "!Ref InstancesUnhealthyThreshold", new: "1000000"},
 		{check: "alarms", file: guard.Hub, in: []string{"Resources"}, drop: "PollErrorsAlarm"},
 		{check: "alarms", file: guard.Hub, in: []string{"ExecutionsFailedAlarm"}, old: "MetricName: ExecutionsAborted", new: "MetricName: ExecutionsFailed"},
+		{check: "alarms", file: guard.Hub, in: []string{"ExecutionsFailedAlarm"}, old: "MetricName: RunsExcused", new: "MetricName: RunsEnded"},
 		{check: "alarms", file: guard.Hub, in: []string{"ThrottlesAlarm"}, old: "!Ref VerifyFunction", new: "!Ref PollFunction"},
 		{check: "dashboard", file: guard.Hub, in: []string{"Dashboard"}, old: "\"ComplianceDrift\"", new: "\"Drift\""},
 		{check: "dashboard", file: guard.Hub, in: []string{"Dashboard"}, old: "\"InstanceAvailabilityBefore\"", new: "\"InstanceAvailability\""},

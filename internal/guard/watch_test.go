@@ -36,6 +36,15 @@ func TestMetrics_written(t *testing.T) {
 			read[name] = true
 			assert.Empty(t, alarm.Properties["Dimensions"], "%s: metrics without dimensions add up over accounts", alarm.LogicalID)
 		}
+		parts, _ := alarm.Properties["Metrics"].([]any)
+		for _, part := range parts {
+			query, _ := part.(map[string]any)
+			stat, _ := query["MetricStat"].(map[string]any)
+			if metric, _ := stat["Metric"].(map[string]any); metric["Namespace"] == "EC2Patching" {
+				name, _ := metric["MetricName"].(string)
+				read[name] = true
+			}
+		}
 	}
 	body, _ := hub.Resources["Dashboard"].Properties["DashboardBody"].(string)
 	for _, m := range regexp.MustCompile(`"EC2Patching", "([A-Za-z]+)"|EC2Patching,Wave\} MetricName=\\"([A-Za-z]+)`).FindAllStringSubmatch(body, -1) {

@@ -106,7 +106,7 @@ func ten(t *testing.T, change map[int]func(*patch.TargetRow)) *site {
 // held is a target whose maxErrors left the rest unsent.
 func held(failed int) func(*patch.TargetRow) {
 	return func(r *patch.TargetRow) {
-		r.Closed, r.Failures, r.Bad, r.CutShort = patch.ReasonBudget, failed, failed, 15
+		r.Closed, r.Failures, r.Errors, r.Bad, r.CutShort = patch.ReasonBudget, failed, failed, failed, 15
 		r.Outcomes = map[patch.Outcome]int{patch.Patched: 5 - failed, patch.Failed: failed, patch.NotSent: 15}
 	}
 }
@@ -196,7 +196,7 @@ func cutShort(approval patch.ApprovalMode, operation patch.Operation) func(*patc
 // shorten makes a target of which its own maxErrors left six unsent, when three of four had failed.
 func shorten(s *site) {
 	edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) {
-		r.Closed, r.Failures, r.ErrorLimit, r.Bad, r.CutShort = patch.ReasonBudget, 3, 2, 3, 6
+		r.Closed, r.Failures, r.Errors, r.ErrorLimit, r.Bad, r.CutShort = patch.ReasonBudget, 3, 3, 2, 3, 6
 		r.Outcomes = map[patch.Outcome]int{patch.Patched: 1, patch.Failed: 3, patch.NotSent: 6}
 	})
 	edit(s, patch.WaveKey(siteRun, "w"), func(w *patch.WaveRow) {

@@ -167,7 +167,13 @@ func (f *folder) save(ctx context.Context, more ...Write) error {
 // announce tells people and metrics. The run is closed and its report written: a
 // notice that is lost must not undo that.
 func (f *folder) announce(ctx context.Context, r *patch.Report) {
-	f.Metrics.Count("RunsEnded", "Count", 1, nil)
+	if r.Totals.Good > 0 { // what patched or scanned nothing is no sign of life
+		f.Metrics.Count("RunsEnded", "Count", 1, nil)
+	}
+	switch r.Status {
+	case patch.RunRejected, patch.RunExpired, patch.RunRefused: // their notices say it; the alarm on failed executions leaves them out
+		f.Metrics.Count("RunsExcused", "Count", 1, nil)
+	}
 	subject, body := noticeMail(r)
 	if err := f.Notices.Send(ctx, subject, body); err != nil {
 		slog.ErrorContext(ctx, "notice not sent", "run", f.in.Run, "err", err)

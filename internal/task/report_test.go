@@ -214,11 +214,11 @@ func TestReport_whyClosed(t *testing.T) {
 		{"no room for more steps", func(s *site) {
 			edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) { r.Polls = r.MaxPolls })
 		}, patch.ReasonStopped, "the history of the target's execution has no room"},
-		{"failures that are not back", func(s *site) {
+		{"too many errors", func(s *site) {
 			edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) {
-				r.Closed, r.Reason, r.Failures = patch.ReasonBudget, "they hold the whole concurrency", 5
+				r.Closed, r.Reason, r.Errors = patch.ReasonBudget, "closed", 5
 			})
-		}, patch.ReasonBudget, "they hold the whole concurrency; us-east-1 in account 111111111111: 5 failures, 4 allowed"},
+		}, patch.ReasonBudget, "closed; us-east-1 in account 111111111111: 5 failures, 4 allowed"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

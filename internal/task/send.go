@@ -36,6 +36,8 @@ const (
 	stepLimit = 75 * time.Second
 	// lookAgain is after how many sends of a step the limits, the abort flag and the run are read again.
 	lookAgain = 25
+	// quickScan is what a scan takes that is quick: to look too often for a few minutes costs less than to look too late.
+	quickScan = time.Minute
 	// throttlePause lets a throttled account breathe.
 	throttlePause = 30 * time.Second
 	// leasePatience is how long a target waits for another run that is alive.
@@ -412,6 +414,9 @@ func loadLeaf(ctx context.Context, objects Objects, t patch.Target, digest strin
 
 // expectedOf is what an instance of the target takes, typically, in seconds: what polls go by until some have ended.
 func expectedOf(leaf patch.Leaf) int {
+	if leaf.Operation == patch.Scan {
+		return int(quickScan.Seconds())
+	}
 	var sum time.Duration
 	for _, p := range leaf.Instances {
 		sum += expectedTime(leaf.Operation, leaf.RebootOption, p.Platform)

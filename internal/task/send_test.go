@@ -627,7 +627,7 @@ func TestSend_stops(t *testing.T) {
 			edit(s, patch.RunKey(siteRun), func(r *patch.RunRow) { r.Status = patch.RunStopped })
 		}, patch.ReasonStopped},
 		{"the target is over its errors", func(s *site) {
-			edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) { r.Failures = 5 })
+			edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) { r.Failures, r.Errors = 5, 5 })
 		}, patch.ReasonBudget},
 		{"the wave is over its budget", func(s *site) { s.table.put(patch.CountersKey(siteRun, "w"), patch.Counters{Failures: 5}) }, patch.ReasonBudget},
 		{"the run is over its budget", func(s *site) {
@@ -640,7 +640,7 @@ func TestSend_stops(t *testing.T) {
 			s.table.put(patch.CountersKey(siteRun, "w"), patch.Counters{AccountsOver: 2})
 		}, patch.ReasonBudget},
 		{"the target has taken all its steps", func(s *site) {
-			edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) { r.Polls, r.Batches = 60, 40 })
+			edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) { r.Polls, r.Batches = 60, 60 })
 		}, patch.ReasonStopped},
 	}
 	for _, test := range tests {
