@@ -60,8 +60,25 @@ func checksum(data []byte) *string {
 // maxObject bounds what is read into memory: more than the largest plan of one account.
 const maxObject = 256 << 20
 
+// maxReads is how often an object is read whose content arrives only in part: the SDK tries a request again, and not
+// what comes after its head. A report reads one object for each account, so one in twenty cut short would be too many.
+const maxReads = 3
+
 // Fetch reads an object.
 func (o *Objects) Fetch(ctx context.Context, key string) (data []byte, found bool, err error) {
+	for range maxReads {
+		data, found, err = o.read(ctx, key)
+		if !errors.Is(err, errCutShort) {
+			break
+		}
+	}
+	return data, found, err
+}
+
+// errCutShort means that an object's content arrived only in part.
+var errCutShort = errors.New("cut short")
+
+func (o *Objects) read(ctx context.Context, key string) (data []byte, found bool, err error) {
 	out, err := o.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: &o.Bucket, Key: &key})
 	var missing *types.NoSuchKey
 	if errors.As(err, &missing) {
@@ -73,7 +90,7 @@ func (o *Objects) Fetch(ctx context.Context, key string) (data []byte, found boo
 	defer out.Body.Close()
 	data, err = io.ReadAll(io.LimitReader(out.Body, maxObject+1))
 	if err != nil {
-		return nil, false, fmt.Errorf("read object %s: %w: %w", key, patch.ErrUnavailable, err)
+		return nil, false, fmt.Errorf("read object %s: %w: %w: %w", key, patch.ErrUnavailable, errCutShort, err)
 	}
 	if len(data) > maxObject {
 		return nil, false, fmt.Errorf("%w: object %s is larger than %d bytes", patch.ErrInternal, key, maxObject)

@@ -157,6 +157,9 @@ func (a *always) oracle(r *runFacts) {
 		a.violate("R-19", "the plan of %s cannot be read", r.id)
 		return
 	}
+	if !a.tables.frozen[string(r.id)] {
+		return // written down, and never sealed: nothing can be sent by it, and the run has failed
+	}
 	a.loadPlan(r)
 	all := selections(r.written, r.input)
 	for _, account := range accounts(r.input) {
@@ -285,6 +288,9 @@ func (a *always) oracleNumbers(r *runFacts, index *patch.Index) {
 		for _, it := range iw.Targets {
 			leaf := r.targets[patch.Target{Run: r.id, Wave: iw.Name, Account: it.Account, Region: it.Region}]
 			count := len(leaf.Instances)
+			if slices.ContainsFunc(index.Unreachable, func(u patch.UnreachableAccount) bool { return u.Account == it.Account && u.Region == it.Region }) {
+				count = 0 // a Discover that failed may have left a leaf behind, and nothing is ever sent by it
+			}
 			where := fmt.Sprintf("%s, %s %s: ", name, it.Account, it.Region)
 			same(where+"the number of instances", it.Planned, count)
 			planned += count
