@@ -107,7 +107,7 @@ func TestEmulator_Sessions(t *testing.T) {
 // sendNothing is a send to an instance that does not exist.
 func sendNothing() *ssm.SendCommandInput {
 	return &ssm.SendCommandInput{
-		DocumentName: aws.String(patch.Document), InstanceIds: []string{"i-00000000000000000"}, Parameters: map[string][]string{"Operation": {"Scan"}},
+		DocumentName: aws.String(patch.Document), InstanceIds: []string{string(strange)}, Parameters: map[string][]string{"Operation": {"Scan"}},
 	}
 }
 
@@ -119,7 +119,7 @@ func TestEmulator_Patching(t *testing.T) {
 	require.NoError(t, err)
 	ids := e.instances(t, s)
 
-	machines, err := s.Machines(t.Context(), append([]patch.InstanceID{"i-00000000000000000"}, ids...))
+	machines, err := s.Machines(t.Context(), append([]patch.InstanceID{strange}, ids...))
 	require.NoError(t, err)
 	assert.Len(t, machines, len(ids), "one that is gone is no error")
 	_, err = s.Statuses(t.Context(), ids)
@@ -139,56 +139,102 @@ func TestEmulator_Patching(t *testing.T) {
 	assert.Len(t, states, len(ids))
 
 	began := Wall().Add(-time.Minute)
-	command := task.Command{
-		IDs: ids, Operation: patch.Scan, RebootOption: patch.NoReboot, SnapshotID: "00000000-0000-4000-8000-000000000000",
-		Marker: e.name, MaxConcurrency: len(ids), MaxErrors: 1, TimeoutSeconds: 600,
-	}
-	id, err := spokes.Send(t.Context(), target, command)
+	session, err := spokes.Session(t.Context(), target, ids)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		found, ok, err := s.ByMarker(t.Context(), e.name, began)
-		return err == nil && ok && found == id
-	}, 20*time.Second, 200*time.Millisecond, "the command is found by its marker")
-	follow(t, s, id, ids, began)
+	command := task.Command{
+		Operation: patch.Scan, RebootOption: patch.NoReboot,
+		SnapshotID: "00000000-0000-4000-8000-000000000000", DeliverySeconds: 600,
+	}
+	sent := map[patch.InstanceID]patch.CommandID{}
+	for n, i := range ids {
+		command.Instance, command.Marker = i, fmt.Sprintf("%s.%d", e.name, n)
+		sent[i], err = session.Send(t.Context(), command)
+		require.NoError(t, err)
+	}
+	marked(t, s, e.name, ids, sent, began)
+	for _, i := range ids {
+		follow(t, s, sent[i], i, began)
+	}
 
 	states, err = s.PatchStates(t.Context(), ids)
 	require.NoError(t, err)
 	for _, i := range ids {
 		assert.Equal(t, command.SnapshotID, states[i].SnapshotID, "the evidence is ours")
 		assert.Equal(t, patch.Scan, states[i].Operation)
-		_, err := s.Output(t.Context(), id, i, agents[i].Platform, 2000)
+		_, err := s.Output(t.Context(), sent[i], i, agents[i].Platform, 2000)
 		require.NoError(t, err)
+		began, err := s.Began(t.Context(), sent[i], i, agents[i].Platform)
+		require.NoError(t, err)
+		assert.True(t, began)
 	}
-	again, err := spokes.Send(t.Context(), target, command)
-	require.NoError(t, err)
-	require.NoError(t, s.Cancel(t.Context(), again, ids[:1]))
-	require.NoError(t, s.Cancel(t.Context(), again, nil))
+	cancelled(t, s, session, command, ids[0])
 
-	command.IDs = []patch.InstanceID{"i-00000000000000000"}
-	_, err = spokes.Send(t.Context(), target, command)
+	command.Instance = strange
+	_, err = session.Send(t.Context(), command)
+	refusals := []patch.Kind{patch.ErrAccessDenied, patch.ErrInvalidInstance} // the endpoint may not look at the session's policy
+	assert.Contains(t, refusals, patch.KindOf(err), "the session does not name it: %v", err)
+	session, err = spokes.Session(t.Context(), target, []patch.InstanceID{strange})
+	require.NoError(t, err)
+	_, err = session.Send(t.Context(), command)
 	assert.Equal(t, patch.ErrInvalidInstance, patch.KindOf(err), "%v", err)
 }
 
-// follow waits until the counters and the list say that every instance succeeded.
-func follow(t *testing.T, s task.Spoke, id patch.CommandID, ids []patch.InstanceID, began time.Time) {
+// strange is an instance that does not exist.
+const strange = patch.InstanceID("i-00000000000000000")
+
+// marked waits until every command is found by its marker, and no other one.
+func marked(
+	t *testing.T, s task.Spoke, marker string, ids []patch.InstanceID, sent map[patch.InstanceID]patch.CommandID, began time.Time,
+) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		for _, commands := range [][]patch.CommandID{{id}, {id, "00000000-0000-4000-8000-000000000000"}} {
-			progress, err := s.Progress(t.Context(), began, commands)
-			if err != nil || !progress[id].Ended || progress[id].Targets != len(ids) {
+		found, err := s.Marked(t.Context(), []string{"no-such-marker", marker}, began)
+		if err != nil || len(found) != len(ids) {
+			return false
+		}
+		for n, i := range ids {
+			at := found[fmt.Sprintf("%s.%d", marker, n)]
+			if at.ID != sent[i] || at.At.Before(began) {
 				return false
 			}
 		}
 		return true
+	}, 20*time.Second, 200*time.Millisecond, "the commands are found by their markers")
+	none, err := s.Marked(t.Context(), []string{marker}, Wall().Add(time.Hour))
+	require.NoError(t, err)
+	assert.Empty(t, none, "requested since then")
+}
+
+// follow waits until the command is no longer listed as executing, and its instance says that it succeeded.
+func follow(t *testing.T, s task.Spoke, id patch.CommandID, i patch.InstanceID, began time.Time) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		executing, err := s.Executing(t.Context(), began)
+		if err != nil || executing[id] {
+			return false
+		}
+		v, found, err := s.Invocation(t.Context(), id)
+		return err == nil && found && v.Status == "Success"
 	}, 2*time.Minute, time.Second, "the command ends")
-	all, err := s.Invocations(t.Context(), id)
+	v, found, err := s.Invocation(t.Context(), id)
 	refusedHere(t, err, "ListCommandInvocations")
 	require.NoError(t, err)
-	require.Len(t, all, len(ids))
-	for _, i := range all {
-		assert.Contains(t, ids, i.InstanceID)
-		assert.Equal(t, "Success", i.Status)
-	}
+	require.True(t, found)
+	assert.Equal(t, patch.Invocation{InstanceID: i, Command: id, Status: "Success", Details: "Success"}, v)
+}
+
+// cancelled sends one more command and takes it back, twice: a repeat is harmless.
+func cancelled(t *testing.T, s task.Spoke, session task.Session, command task.Command, i patch.InstanceID) {
+	t.Helper()
+	command.Instance, command.Marker = i, command.Marker+"-again"
+	id, err := session.Send(t.Context(), command)
+	require.NoError(t, err)
+	require.NoError(t, s.Cancel(t.Context(), id, i))
+	require.NoError(t, s.Cancel(t.Context(), id, i))
+	require.Eventually(t, func() bool {
+		v, found, err := s.Invocation(t.Context(), id)
+		return err == nil && found && v.Terminal()
+	}, 2*time.Minute, 200*time.Millisecond, "a command that was taken back ends")
 }
 
 // instances finds the instances that the endpoint was given for this, or makes

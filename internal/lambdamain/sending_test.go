@@ -57,7 +57,7 @@ func TestSend_OneRequest(t *testing.T) {
 		{name: "throttled", answer: says(400, `{"__type":"ThrottlingException","message":"Rate exceeded"}`), want: patch.ErrThrottled, definite: true},
 		{name: "instance not known", answer: says(400, `{"__type":"InvalidInstanceId"}`), want: patch.ErrInvalidInstance, definite: true},
 		{name: "denied", answer: says(400, `{"__type":"AccessDeniedException"}`), want: patch.ErrAccessDenied, definite: true},
-		{name: "session expired", answer: says(400, `{"__type":"ExpiredTokenException"}`), want: patch.ErrRefusedCommand, definite: true},
+		{name: "session expired", answer: says(400, `{"__type":"ExpiredTokenException"}`), want: patch.ErrThrottled, definite: true}, // a new one fares better
 		{name: "any other refusal", answer: says(400, `{"__type":"InvalidParameters"}`), want: patch.ErrRefusedCommand, definite: true},
 	}
 	for _, c := range cases {
@@ -130,9 +130,14 @@ func sender(t *testing.T, answer http.HandlerFunc) (*atomic.Int64, func(context.
 		Partition: "aws", RoleName: "PatchExecRole", ExternalID: "external-id",
 	}
 	return seen, func(ctx context.Context) (patch.CommandID, error) {
-		return spokes.Send(ctx, patch.Target{Run: "run", Wave: "canary", Account: "111111111111", Region: "us-east-1"}, task.Command{
-			IDs: []patch.InstanceID{"i-0123456789abcdef0"}, Operation: patch.Install, RebootOption: patch.RebootIfNeeded,
-			SnapshotID: "00000000-0000-4000-8000-000000000000", Marker: "marker", MaxConcurrency: 1, MaxErrors: 1, TimeoutSeconds: 600,
+		t := patch.Target{Run: "run", Wave: "canary", Account: "111111111111", Region: "us-east-1"}
+		session, err := spokes.Session(ctx, t, []patch.InstanceID{"i-0123456789abcdef0"})
+		if err != nil {
+			return "", err
+		}
+		return session.Send(ctx, task.Command{
+			Instance: "i-0123456789abcdef0", Operation: patch.Install, RebootOption: patch.RebootIfNeeded,
+			SnapshotID: "00000000-0000-4000-8000-000000000000", Marker: "marker.0", DeliverySeconds: 600,
 		})
 	}
 }
