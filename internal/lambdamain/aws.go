@@ -95,13 +95,14 @@ func logSDK(level logging.Classification, format string, args ...any) {
 // standard retryer would put a second SendCommand on the wire when a connection
 // drops, and that is a second command.
 func connect(base aws.Config) cloud.Connect {
+	sending := &pace{every: sendEvery}
 	return func(creds aws.Credentials, region string) cloud.Clients {
 		cfg := in(base, region)
 		cfg.Credentials = wire.Static(creds)
 		return cloud.Clients{
 			EC2:        ec2.NewFromConfig(cfg),
 			SSM:        ssm.NewFromConfig(cfg),
-			Sending:    ssm.NewFromConfig(cfg, func(o *ssm.Options) { o.Retryer = aws.NopRetryer{} }),
+			Sending:    paced{ssm.NewFromConfig(cfg, func(o *ssm.Options) { o.Retryer = aws.NopRetryer{} }), sending},
 			CloudWatch: cloudwatch.NewFromConfig(cfg),
 		}
 	}
