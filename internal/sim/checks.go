@@ -28,6 +28,7 @@ type checks struct {
 	atWork   map[string]*sending        // by instance: its agent is at work for that command
 	begun    map[string]time.Time       // by instance: when its agent last began
 	slots    map[string]map[string]bool // commands in flight, by account-region of a wave
+	well     map[string]int             // commands that ended well, by account-region of a wave
 	writes   int                        // to DynamoDB
 	papers   map[string]time.Time       // objects in the bucket, by key: when they were first written
 
@@ -59,7 +60,7 @@ const (
 func newChecks(s *stage) *checks {
 	c := &checks{
 		s: s, runs: map[patch.RunID]*runFacts{}, tables: newTables(), commands: map[string]*sending{},
-		atWork: map[string]*sending{}, begun: map[string]time.Time{}, slots: map[string]map[string]bool{}, refills: map[string]*refill{},
+		atWork: map[string]*sending{}, begun: map[string]time.Time{}, slots: map[string]map[string]bool{}, well: map[string]int{}, refills: map[string]*refill{},
 		papers: map[string]time.Time{},
 	}
 	c.always = newAlways(c)
@@ -172,6 +173,9 @@ func (c *checks) invocationEnded(e world.InvocationEnd) {
 	if !s.wave.over {
 		s.wave.last = c.now()
 	}
+	if e.Status == "Success" {
+		c.well[s.scope()]++
+	}
 	c.closeSlot(s, e.InstanceID)
 	c.rests(e.InstanceID)
 	if failure(e) {
@@ -197,6 +201,7 @@ func (c *checks) atEnd(r *rehearsal, res *Result) []Violation {
 		c.leftovers(r.human, run)
 		report := c.report(run)
 		c.intents(run, report)
+		c.refused(run)
 		c.always.atEnd(run, report)
 	}
 	c.chains()

@@ -95,6 +95,8 @@ func (c *checks) sent(e world.Entry, in *ssm.SendCommandInput) {
 	c.parameters(s, in)
 	c.permitted(s)
 	c.stopped(s)
+	c.whileRed(s)
+	c.overLost(s)
 	c.leased(s, intent)
 	c.waveOrder(s)
 	c.concurrency(s)
@@ -263,6 +265,7 @@ func (c *checks) limit(s *sending) int {
 
 // concurrency checks that no more commands of a wave's account-region are in flight than the input allows. A command
 // is in flight until it has ended, or is past its time and was cancelled, whatever its agent does then: rule 3.
+// A slow start allows fewer at first.
 func (c *checks) concurrency(s *sending) {
 	slots := c.slots[s.scope()]
 	if slots == nil {
@@ -274,7 +277,7 @@ func (c *checks) concurrency(s *sending) {
 		c.used(s)
 	}
 	c.s.world.After(s.timeout-c.skew-c.lateSend, func() { c.overdue(s) })
-	if limit := c.limit(s); len(slots) > limit {
+	if limit := c.slowLimit(s, c.limit(s)); len(slots) > limit {
 		c.violate("R-03", "%d commands in flight in %s, %d allowed", len(slots), s.place, limit)
 	}
 }

@@ -61,6 +61,7 @@ type intentRow struct {
 type sentRow struct {
 	command       string
 	refused, lost bool
+	invalid       bool // refused because SSM does not reach the instance
 }
 
 // usedFor is a command that the API side accepted for an intent.
@@ -156,7 +157,10 @@ func (c *checks) put(table, condition string, row item) {
 		c.decision(rest, row)
 	case kind == "RUN" && sk == "META":
 		c.tables.status[rest] = attribute(row, "runStatus")
-		c.tables.frozen[rest] = attribute(row, "digest") != ""
+		before := c.tables.frozen[rest]
+		if c.tables.frozen[rest] = attribute(row, "digest") != ""; !before && c.tables.frozen[rest] {
+			c.keyTaken(patch.RunID(rest))
+		}
 	case kind == "RUN" && sk == "ABORT":
 		c.abort(rest, boolean(row, "cancelInFlight"))
 	case kind == "RUN" && strings.HasPrefix(sk, "SEND#"):
@@ -224,6 +228,9 @@ func (c *checks) became(in *intentRow, i int, x sentRow) {
 	if x.lost && accepted && c.now().Sub(used.at) < maxReadLag {
 		c.violate("I-02", "the send of %s was given up %s after %s was accepted, when SSM need not list it yet", marker, c.now().Sub(used.at), used.command)
 	}
+	if x.lost && !accepted {
+		c.givenUp(in, i)
+	}
 	if x.command != "" && x.command != used.command {
 		c.violate("R-10", "the send of %s adopted %s, the API side had accepted %q for it", marker, x.command, used.command)
 	}
@@ -241,7 +248,7 @@ func sendsOf(row item) []sentRow {
 		if m == nil {
 			continue
 		}
-		all = append(all, sentRow{command: attribute(m.Value, "c"), refused: attribute(m.Value, "refused") != "", lost: boolean(m.Value, "lost")})
+		all = append(all, sentRow{command: attribute(m.Value, "c"), refused: attribute(m.Value, "refused") != "", lost: boolean(m.Value, "lost"), invalid: attribute(m.Value, "refused") == string(patch.ErrInvalidInstance)})
 	}
 	return all
 }

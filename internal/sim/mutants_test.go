@@ -55,7 +55,7 @@ func (m mutant) source(t *testing.T) (file, clean, planted string) {
 	file = filepath.Join(root, filepath.FromSlash(m.file))
 	data, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Contains(t, string(data), m.old, "%s does not have it", m.file)
+	require.True(t, strings.Contains(string(data), m.old), "%s does not have %q", m.file, m.old)
 	return file, string(data), strings.Replace(string(data), m.old, m.with, 1)
 }
 

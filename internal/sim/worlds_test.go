@@ -170,7 +170,7 @@ func troubles() []trouble {
 		}},
 		{"bad wave", 2, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"100%","maxErrors":"100%"},"budget":{"maxFailedInstances":"2","maxFailedAccounts":"100%","perAccount":"100%"}`
-			return inTrouble(t, canaryAndMain(in, in, `,"approval":"none"`), seed, "", some(4, world.FatePatchFails))
+			return inTrouble(t, canaryAndMain(in, in, `,"approval":"none"`), seed, "", some(4, world.FatePatchFails), ok(6))
 		}},
 		{"lost answers, forgotten commands", 4, func(t *testing.T, seed uint64) *rehearsal {
 			r := inTrouble(t, canaryAndMain(generous, generous, `,"approval":"none"`), seed, "", world.FleetInstance{Name: "fast", PatchSeconds: 200, RebootSeconds: 60})
@@ -274,6 +274,14 @@ func troubles() []trouble {
 		}},
 		{"closed as it sends", 3, closedAsItSends},
 		{"cancelled from outside", 4, cancelledOutside},
+		{"senders die", 6, sendersDie},
+		{"two runs, one verifies", 1, twoRunsOneVerifies},
+		{"two runs of one key", 1, twoRunsOfOneKey},
+		{"nobody may send", 2, nobodyMaySend},
+		{"sends lost beyond the budget", 3, lostBeyondBudget},
+		{"red while it is patched", 2, redWhilePatched},
+		{"slow start", 2, slowStart},
+		{"taken back", 3, takenBack},
 		{"half of two regions", 1, func(t *testing.T, seed uint64) *rehearsal {
 			other := world.FleetInstance{Name: "other", Tags: map[string]string{"PatchGroup": "other"}, Count: 6}
 			return inTrouble(t, canaryAndMain(room, room, `,"guards":{"maxShare":"50%"}`), seed, "", ok(6), other)
@@ -305,6 +313,7 @@ type targeted struct {
 	*faults
 	name          string
 	before, after float64
+	dies          float64             // the process, as the answer comes
 	lost          func(c *world.Call) // told of each answer that is lost, if set
 }
 
@@ -316,6 +325,9 @@ func (f *targeted) Before(c *world.Call) error {
 }
 
 func (f *targeted) After(c *world.Call) error {
+	if f.dies > 0 && c.Name() == f.name && f.rand.Float64() < f.dies {
+		panic(world.Crash{Call: c.Name()})
+	}
 	if c.Name() == f.name && f.rand.Float64() < f.after {
 		if f.lost != nil {
 			f.lost(c)

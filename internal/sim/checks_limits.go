@@ -1,0 +1,130 @@
+package sim
+
+import (
+	"time"
+
+	"ec2patch/internal/patch"
+)
+
+const (
+	// redInterval is how long an alarm of a wave may be red before nothing more of the wave is sent: it is
+	// read within two minutes, and a step of Send goes on for little more than one.
+	redInterval = 5 * time.Minute
+	// refusalLimit is how many first sends, all of them refused, close an account-region. Source: the design, section 4.
+	refusalLimit = 10
+)
+
+// whileRed checks that nothing of a wave is sent while an alarm of it is red, but for the time that it takes to
+// notice: rule 4.
+func (c *checks) whileRed(s *sending) {
+	from := s.at.Add(-redInterval - c.skew - c.lateSend)
+	if from.Before(c.s.start) {
+		return
+	}
+	for _, arn := range s.wave.input.HealthGate.Alarms {
+		red := true
+		for at := from; red && !at.After(s.at); at = at.Add(gateStep) {
+			red = c.s.world.AlarmWas(arn, at) != "OK"
+		}
+		if red {
+			c.violate("R-04", "%s was sent although %s was red since %s", s.command, arn, from.UTC().Format(time.RFC3339))
+		}
+	}
+}
+
+// slowLimit is how many commands of a target with a slow start may be in flight: a tenth of its concurrency, until
+// more ended well, then four times as many as did. Source: the design, section 3.
+func (c *checks) slowLimit(s *sending, limit int) int {
+	t := patch.Target{Run: s.run.id, Wave: s.wave.input.Name, Account: patch.AccountID(s.account), Region: patch.Region(s.region)}
+	if !s.run.targets[t].SlowStart {
+		return limit
+	}
+	return min(limit, max(limit/10, 1, 4*c.well[s.scope()]))
+}
+
+// givenUp notes a send that was given up and of which the API side knows nothing: nobody knows more of its
+// instance, so it is a failure in all its scopes.
+func (c *checks) givenUp(in *intentRow, i int) {
+	r := c.runs[patch.RunID(in.run)]
+	if r == nil || r.byName[in.wave] == nil {
+		return
+	}
+	id := in.ids[i]
+	if _, noted := r.lost[id]; !noted {
+		r.lost[id] = lostSend{in, i, c.now()}
+	}
+}
+
+// lostSend is a send that was given up.
+type lostSend struct {
+	intent *intentRow
+	place  int
+	at     time.Time
+}
+
+// overLost checks that nothing is sent where sends that were given up exceed a budget by themselves: rule 4.
+func (c *checks) overLost(s *sending) {
+	var inPlace, inAccount, inWave, inRun int
+	for id, l := range s.run.lost {
+		_, accepted := l.intent.used[l.place]
+		m, known := c.s.world.Instance(id)
+		if accepted || !known || m.State != "running" || c.now().Sub(l.at) <= decisionInterval {
+			continue
+		}
+		inRun++
+		if l.intent.wave != s.wave.input.Name {
+			continue
+		}
+		inWave++
+		if l.intent.account != s.account {
+			continue
+		}
+		inAccount++
+		if l.intent.region == s.region {
+			inPlace++
+		}
+	}
+	target, account, wave, _, run := c.scopesOf(s)
+	for n, x := range []*scope{target, account, wave, run} {
+		if lost := []int{inPlace, inAccount, inWave, inRun}[n]; lost > x.limit {
+			c.violate("R-04", "%s was sent although %d sends of %s were given up, its limit is %d", s.command, lost, x.name, x.limit)
+			return
+		}
+	}
+}
+
+// refused checks that an account-region that refuses every command is asked no more than ten times: rule 4.
+func (c *checks) refused(r *runFacts) {
+	refusals, accepted := map[string]int{}, map[string]bool{}
+	for _, key := range sortedKeys(c.tables.byKey) {
+		in := c.tables.byKey[key]
+		if in.run != string(r.id) {
+			continue
+		}
+		place := in.wave + " " + in.account + "/" + in.region
+		accepted[place] = accepted[place] || len(in.used) > 0
+		for _, x := range in.sends {
+			if x.refused && !x.invalid {
+				refusals[place]++
+			}
+		}
+	}
+	for _, place := range sortedKeys(refusals) {
+		if n := refusals[place]; n > refusalLimit && !accepted[place] && c.always.calm() {
+			c.violate("R-04", "%d commands were refused in wave %s and none was accepted: %d are enough", n, place, refusalLimit)
+		}
+	}
+}
+
+// keyTaken checks that no plan is frozen for a run while another run of its runKey goes on: rule 9.
+func (c *checks) keyTaken(id patch.RunID) {
+	r := c.runs[id]
+	if r == nil || r.input.RunKey == "" {
+		return
+	}
+	for _, other := range c.order {
+		if other != r && other.input.RunKey == r.input.RunKey && c.tables.frozen[string(other.id)] && !other.ended {
+			c.violate("R-09", "%s was planned while %s, which has the same runKey, goes on", id, other.id)
+		}
+	}
+}
