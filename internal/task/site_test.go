@@ -181,6 +181,7 @@ type spoke struct {
 	cancels   []string                  // command/instance, as they were asked for
 	cancelled error                     // the answer to a cancel
 	onCancel  func()
+	onAsk     func()            // before an answer about one instance
 	reads     []patch.CommandID // whose invocations were read
 	matching  []task.Machine    // what a wave's filter selects
 	described []patch.InstanceID
@@ -270,6 +271,9 @@ func (s *spoke) Marked(_ context.Context, markers []string, since time.Time) (ma
 }
 
 func (s *spoke) Began(_ context.Context, _ patch.CommandID, id patch.InstanceID, _ patch.Platform) (bool, error) {
+	if s.onAsk != nil {
+		s.onAsk()
+	}
 	began, known := s.began[id]
 	if !known {
 		return false, errors.New("InvocationDoesNotExist")
@@ -278,6 +282,9 @@ func (s *spoke) Began(_ context.Context, _ patch.CommandID, id patch.InstanceID,
 }
 
 func (s *spoke) Output(context.Context, patch.CommandID, patch.InstanceID, patch.Platform, int) (string, error) {
+	if s.onAsk != nil {
+		s.onAsk()
+	}
 	return "error\x1b[31m: disk full\n", nil
 }
 

@@ -92,6 +92,9 @@ const (
 	// maxNamed is how many instances one look asks for their patches by name: one
 	// call each, or a few. What is not asked for is told by its counts.
 	maxNamed = 1000
+	// lookLimit is when a look, from its beginning on, asks no more questions about single instances: what is left of
+	// the function's 300 seconds is for a slow answer and the writes.
+	lookLimit = 3 * time.Minute
 )
 
 // verify compares before and after, and gives each instance its one outcome.
@@ -169,6 +172,7 @@ func (v *Verify) publish(ctx context.Context, st *state) error {
 
 // look judges the instances that are not settled yet.
 func (v *Verify) look(ctx context.Context, st *state, final bool) (TargetResult, error) {
+	until := v.Now().Add(lookLimit)
 	if _, err := v.plan.bind(ctx, v.Objects, st); err != nil {
 		return TargetResult{}, err
 	}
@@ -194,6 +198,7 @@ func (v *Verify) look(ctx context.Context, st *state, final bool) (TargetResult,
 	if err != nil {
 		return TargetResult{}, err
 	}
+	scene.spare = func() bool { return v.Now().Before(until) }
 	scene.askBegun(ctx, leaf, former, facts)
 	var result TargetResult
 	for _, p := range leaf.Instances {
@@ -252,7 +257,8 @@ type scene struct {
 	agents    map[patch.InstanceID]Agent
 	checks    map[patch.InstanceID]Checks
 	states    map[patch.InstanceID]patch.PatchState
-	named     int // instances that were asked for their patches by name
+	named     int         // instances that were asked for their patches by name
+	spare     func() bool // whether there is time for questions about single instances
 }
 
 func (v *Verify) scene(ctx context.Context, leaf patch.Leaf, ids []patch.InstanceID) (*scene, error) {
@@ -280,7 +286,7 @@ func (v *Verify) scene(ctx context.Context, leaf patch.Leaf, ids []patch.Instanc
 
 // askBegun asks SSM of every invocation that ended, or never did, between two
 // looks whether its agent had begun: NotSent is said of none that had. An answer
-// that does not come leaves the doubt.
+// that does not come, or for which there is no time, leaves the doubt.
 func (s *scene) askBegun(ctx context.Context, leaf patch.Leaf, former map[patch.InstanceID]patch.InstanceReport, facts map[patch.InstanceID]fact) {
 	if s.spoke == nil {
 		return
@@ -290,8 +296,11 @@ func (s *scene) askBegun(ctx context.Context, leaf patch.Leaf, former map[patch.
 		if _, settled := former[p.ID]; settled || f.command == "" || !f.invocation.Doubtful() {
 			continue
 		}
-		began, err := s.spoke.Began(ctx, f.command, p.ID, p.Platform)
-		f.invocation.Ran, f.unsure = began, err != nil
+		f.unsure = true
+		if s.spare() {
+			began, err := s.spoke.Began(ctx, f.command, p.ID, p.Platform)
+			f.invocation.Ran, f.unsure = began, err != nil
+		}
 		facts[p.ID] = f
 	}
 }
@@ -339,7 +348,7 @@ func (s *scene) find(ctx context.Context, e *patch.Evidence, final bool) patch.F
 			return found
 		}
 	}
-	if s.named++; s.named > maxNamed {
+	if s.named++; s.named > maxNamed || !s.spare() {
 		return found
 	}
 	names, err := s.spoke.Patches(ctx, e.Planned.ID)
@@ -372,7 +381,7 @@ func lineOf(leaf patch.Leaf, e patch.Evidence, found patch.Finding, f fact) patc
 // output keeps the end of what the command printed for an instance that is not
 // good. It decides nothing, so an error only leaves it out.
 func (v *Verify) output(ctx context.Context, s *scene, r patch.InstanceReport, reboot patch.RebootOption) string {
-	if s.spoke == nil || r.CommandID == "" || r.Class(reboot) == patch.Good {
+	if s.spoke == nil || r.CommandID == "" || r.Class(reboot) == patch.Good || !s.spare() {
 		return ""
 	}
 	text, err := s.spoke.Output(ctx, r.CommandID, r.InstanceID, r.Platform, maxOutput)

@@ -428,6 +428,44 @@ func TestVerify_cancelledUnseen(t *testing.T) {
 	}
 }
 
+// What is asked of each instance by itself has to fit into the function's time, however many there are. What a look
+// does not get to is left to the next one, and outputs are left out.
+func TestVerify_aLookIsBounded(t *testing.T) {
+	for _, status := range []string{"Failed", "Cancelled"} {
+		s := newSite(t, 600)
+		s.sendAll()
+		s.spoke.began = map[patch.InstanceID]bool{}
+		for i := range 600 {
+			s.spoke.began[instance(i)] = false
+		}
+		s.allEnded(status)
+		for s.must(s.poll()).Next == "wait" {
+			s.now = s.now.Add(time.Minute)
+		}
+		for _, a := range s.leaf.Instances {
+			s.spoke.agents[a.ID] = task.Agent{Platform: patch.Linux, Online: true, LastPing: s.now.Add(time.Hour)}
+		}
+		s.spoke.onAsk = func() { s.now = s.now.Add(time.Second) }
+		for range 10 {
+			began := s.now
+			a, err := s.verify("verify")
+			require.NoError(t, err)
+			assert.Less(t, s.now.Sub(began), 250*time.Second, "the function has 300 seconds")
+			if a.(task.Answer).Next == "done" {
+				break
+			}
+			s.now = s.now.Add(time.Duration(a.(task.Answer).Seconds) * time.Second)
+		}
+		row := s.row()
+		require.Equal(t, patch.TargetVerified, row.Status)
+		if status == "Failed" {
+			assert.Equal(t, map[patch.Outcome]int{patch.Failed: 600}, row.Outcomes)
+		} else {
+			assert.Equal(t, map[patch.Outcome]int{patch.NotSent: 600}, row.Outcomes)
+		}
+	}
+}
+
 // A step that nobody settled is waited for as long as its sender may live, and
 // not for ever: then its journal tells what was sent, and nobody knows of the last one.
 func TestVerify_pendingSend(t *testing.T) {
