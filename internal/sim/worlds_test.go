@@ -282,6 +282,7 @@ func troubles() []trouble {
 		{"red while it is patched", 2, redWhilePatched},
 		{"slow start", 2, slowStart},
 		{"taken back", 3, takenBack},
+		{"listed late", 2, listedLate},
 		{"half of two regions", 1, func(t *testing.T, seed uint64) *rehearsal {
 			other := world.FleetInstance{Name: "other", Tags: map[string]string{"PatchGroup": "other"}, Count: 6}
 			return inTrouble(t, canaryAndMain(room, room, `,"guards":{"maxShare":"50%"}`), seed, "", ok(6), other)
