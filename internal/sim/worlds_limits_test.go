@@ -74,7 +74,7 @@ func slowStart(t *testing.T, seed uint64) *rehearsal {
 // takenBack: SSM forgets the first sends, whose answers are lost, and the machines' own records show later that they
 // went well: they are no failures of the run.
 func takenBack(t *testing.T, seed uint64) *rehearsal {
-	in := `,"ssm":{"maxConcurrency":"100%","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
+	in := `,"slowStart":false,"ssm":{"maxConcurrency":"100%","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
 	r := inTrouble(t, canaryAndMain(in, in, `,"approval":"none","budget":{"maxFailedInstances":"1"}`), seed, "", world.FleetInstance{Name: "fast", PatchSeconds: 200, RebootSeconds: 60, Count: 4})
 	n := 0
 	f := &targeted{faults: r.faults, name: "ssm:SendCommand", after: 1}
@@ -95,7 +95,12 @@ func listedLate(t *testing.T, seed uint64) *rehearsal {
 	return r
 }
 
-// stale lets every listing of commands be of a minute ago.
+// stale lets everything that Systems Manager shows be of a minute ago.
 type stale struct{ *faults }
 
-func (*stale) Stale(*world.Call) time.Duration { return time.Minute }
+func (*stale) Stale(c *world.Call) time.Duration {
+	if c.Service != "ssm" {
+		return 0
+	}
+	return time.Minute
+}
