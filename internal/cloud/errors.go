@@ -59,16 +59,17 @@ func wrap(err error, format string, args ...any) error {
 }
 
 // definite tells whether AWS answered that it refused the call: a client error.
-// After a server error, or no answer, the call may have taken effect.
+// After a server error, whatever its status, or no answer, the call may have taken effect.
 func definite(err error) bool {
+	var api smithy.APIError
+	answered := errors.As(err, &api)
+	if answered && (api.ErrorFault() == smithy.FaultServer || codesByName[api.ErrorCode()].silent) {
+		return false
+	}
 	if s := status(err); s != 0 {
 		return s >= 400 && s < 500 && s != 408
 	}
-	var api smithy.APIError
-	if !errors.As(err, &api) {
-		return false
-	}
-	return api.ErrorFault() == smithy.FaultClient && !codesByName[api.ErrorCode()].silent
+	return answered && api.ErrorFault() == smithy.FaultClient
 }
 
 // status is the HTTP status of the answer, 0 if there was none.

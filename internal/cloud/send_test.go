@@ -65,6 +65,8 @@ func TestSession_SendFails(t *testing.T) {
 		{"throttled with a status", status(429, refusal("TooManyRequestsException")), patch.ErrThrottled},
 		{"a server error", status(500, refusal("InternalServerError")), patch.ErrUnavailable},
 		{"a server error that calls itself a refusal", status(503, refusal("AccessDeniedException")), patch.ErrUnavailable},
+		{"a server error with a client's status", status(400, &types.InternalServerError{}), patch.ErrUnavailable},
+		{"a timeout with another status", status(400, refusal("RequestTimeoutException")), patch.ErrUnavailable},
 		{"a timeout of the service", status(408, refusal("RequestTimeout")), patch.ErrUnavailable},
 		{"a server's fault", &smithy.GenericAPIError{Code: "Whatever", Fault: smithy.FaultServer}, patch.ErrUnavailable},
 		{"nobody's fault", &smithy.GenericAPIError{Code: "Whatever"}, patch.ErrUnavailable},

@@ -80,6 +80,7 @@ type WaveRow struct {
 	Decided      Mark     `json:"decided"`
 	PauseSeconds int      `json:"pauseSeconds"` // after the decision, before the next wave
 	SoakSeconds  int      `json:"soakSeconds"`
+	Unread       Mark     `json:"unread,omitzero"` // since when the judge cannot read the alarms; not set while it can
 	Alarms       []string `json:"alarms,omitempty"`
 }
 

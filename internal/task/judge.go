@@ -3,6 +3,7 @@ package task
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,9 @@ type JudgeOutput struct {
 
 // alarmGap is how often the alarms of a health gate are looked at while a wave soaks.
 const alarmGap = 2 * time.Minute
+
+// unreadGap is how soon it is looked again if they could not be read.
+const unreadGap = time.Minute
 
 // judge looks at a wave whose targets are through. It is called again after
 // each of its own waits, and its verdict does not change.
@@ -57,9 +61,10 @@ func (v *Verify) weigh(ctx context.Context, run patch.RunID, wave string, waited
 	stop, doubt := w.consider()
 	soak := time.Duration(w.row.SoakSeconds)*time.Second - w.row.Judged.Since(now, waited)
 	if !stop {
-		red, err := v.redAlarms(ctx, run, w.row.Alarms)
-		if err != nil {
-			return out, err
+		red, known := v.redAlarms(ctx, w, now)
+		if !known {
+			out.Next, out.Seconds = "wait", seconds(unreadGap)
+			return out, v.keep(ctx, w, "", now)
 		}
 		if len(red) == 0 && soak > 0 && !(doubt.Any() && w.run.Approval == patch.ApproveNone) {
 			return v.soak(ctx, out, w, soak) // a doubt of another kind is asked about after it, with all that is red then
@@ -407,21 +412,31 @@ func (v *Verify) asked(ctx context.Context, w *judged, doubt patch.Doubt) (patch
 	return patch.VerdictStop, why + "; " + status, nil
 }
 
-// redAlarms reads the alarms. Missing data, and what nobody may see, is not green.
-func (v *Verify) redAlarms(ctx context.Context, run patch.RunID, alarms []string) (causes []patch.Cause, err error) {
-	if len(alarms) == 0 {
-		return nil, nil
+// redAlarms reads the alarms. Missing data, and what nobody may see, is not green. known is false while CloudWatch
+// fails: when that has lasted as long as it may while a wave is patched, the alarms are unreadable.
+func (v *Verify) redAlarms(ctx context.Context, w *judged, now time.Time) (causes []patch.Cause, known bool) {
+	if len(w.row.Alarms) == 0 {
+		return nil, true
 	}
-	states, err := v.Alarms.States(ctx, run, alarms)
-	if err != nil {
-		return nil, err
+	states, err := v.Alarms.States(ctx, w.run.Run, w.row.Alarms)
+	switch {
+	case err == nil:
+		w.row.Unread = patch.Mark{}
+	case !w.row.Unread.Set():
+		w.row.Unread = patch.Mark{At: now, Waited: w.waited}
+		fallthrough
+	case w.row.Unread.Since(now, w.waited) < watchPatience:
+		slog.Warn("alarms not read", "run", string(w.run.Run), "wave", w.row.Wave, "err", err)
+		return nil, false
+	default:
+		states = unreadable(w.row.Alarms)
 	}
 	for _, a := range states {
 		if a.Red() {
 			causes = append(causes, patch.Cause{Kind: patch.CauseAlarm, Scope: patch.ScopeAlarm, Alarm: a.ARN, State: a.State})
 		}
 	}
-	return causes, nil
+	return causes, true
 }
 
 // soak waits on, looking at the alarms now and then.

@@ -319,6 +319,36 @@ func TestJudge_alarms(t *testing.T) {
 	assert.Contains(t, bad.wave().Reason, "; alarm arn is missing", "and everything that is wrong is told")
 }
 
+// CloudWatch may fail for a while. A judge who cannot read the alarms looks again, as those do who patch, and asks when
+// it lasts; it never fails the run.
+func TestJudge_alarmsUnread(t *testing.T) {
+	for _, soak := range []int{0, 600} {
+		s := done(t, 0, gate(soak, "arn"))
+		s.unread = patch.ErrThrottled
+		assert.Equal(t, 60, s.judge().Seconds)
+		s.now = s.now.Add(9 * time.Minute)
+		assert.Equal(t, "wait", s.judge().Next)
+		s.unread = nil
+		s.now = s.now.Add(time.Minute)
+		assert.Equal(t, "next", s.judge().Next, "it was only for a while")
+
+		s = done(t, 0, gate(soak, "arn"))
+		s.unread = patch.ErrUnavailable
+		s.judge()
+		s.now = s.now.Add(10 * time.Minute)
+		assert.Equal(t, "stop", s.judge().Next, "with nobody to ask")
+		assert.Contains(t, s.wave().Reason, "alarm arn is unreadable")
+	}
+	s := done(t, 0, gate(3600, "arn"))
+	for range 4 { // each outage counts by itself
+		s.unread = patch.ErrUnavailable
+		assert.Equal(t, 60, s.judge().Seconds)
+		s.now = s.now.Add(6 * time.Minute)
+		s.unread = nil
+		assert.Equal(t, 120, s.judge().Seconds)
+	}
+}
+
 // An alarm that was red while the wave was patched, and for which something was left unsent, is not forgotten
 // when it is green again.
 func TestJudge_alarmSeen(t *testing.T) {

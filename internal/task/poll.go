@@ -33,8 +33,8 @@ const (
 // Handle carries out one look.
 func (p *Poll) Handle(ctx context.Context, in TargetInput) (Answer, error) {
 	answer, err := p.step(ctx, in)
-	if answer.Next == "send" {
-		answer.Failures = in.Failures // a poll that hands over to a send which fails gets the target no further
+	if answer.Next != "wait" {
+		answer.Failures = in.Failures // a poll that hands over to a send or a verification which fails gets the target no further
 	}
 	return answer.after(in.Waited), err
 }

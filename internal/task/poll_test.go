@@ -581,3 +581,14 @@ func TestPoll_manyEnded(t *testing.T) {
 	}
 	assert.False(t, slices.ContainsFunc(s.actions(), func(a string) bool { return a == "CancelCommand" }))
 }
+
+// A target whose verification fails comes by the poll again and again. That is no progress: it is given up like any.
+func TestPoll_handingOverIsNoProgress(t *testing.T) {
+	s := newSite(t, 1)
+	s.sendAll()
+	s.allEnded("Success")
+	p := &task.Poll{Table: s.table, Spokes: s, Alarms: s, Now: s.clock, PollInterval: 15 * time.Second}
+	a, err := p.Handle(t.Context(), task.TargetInput{Target: s.target, Failures: 7})
+	require.NoError(t, err)
+	assert.Equal(t, task.Answer{Next: "verify", Failures: 7}, a)
+}

@@ -49,8 +49,18 @@ func (s *Send) recover(ctx context.Context, st *state) (Answer, error) {
 	}
 	take(in, listed)
 	answer := send()
-	err = s.settle(ctx, st, leaf, *in, in.Sends, &answer)
+	err = s.settle(ctx, st, leaf, *in, in.Sends, &answer, endOfStep(st.target, in)...)
 	return answer, err
+}
+
+// endOfStep takes the next place in the journal of an intent, so that a sender who is alive after all, in another
+// execution of the target, goes no further. If he was faster, the intent is not settled.
+func endOfStep(t patch.Target, in *patch.Intent) []Write {
+	n := len(in.Sends)
+	if n == len(in.IDs) {
+		return nil
+	}
+	return []Write{{How: Create, Key: patch.TryKey(t, in.Batch, n), Item: patch.Try{Before: in.Sends[n-1]}}}
 }
 
 // journal tells what became of the sends of an intent that nobody settled, up to the first that was not tried. The

@@ -270,9 +270,10 @@ func (s *Send) mayGoOn(ctx context.Context, st *state, in patch.Intent, i int, b
 }
 
 // settle writes down what became of the sends of an intent. If somebody changed one of the rows meanwhile, another
-// region of the account or whoever closes the run, it does so once more by what stands there now.
-func (s *Send) settle(ctx context.Context, st *state, leaf patch.Leaf, in patch.Intent, sends []patch.Sent, answer *Answer) error {
-	err := s.book(ctx, st, leaf, in, sends, answer)
+// region of the account or whoever closes the run, it does so once more by what stands there now. The intent is not
+// settled without the writes that go with it.
+func (s *Send) settle(ctx context.Context, st *state, leaf patch.Leaf, in patch.Intent, sends []patch.Sent, answer *Answer, with ...Write) error {
+	err := s.book(ctx, st, leaf, in, sends, answer, with)
 	if !errors.Is(err, patch.ErrConflict) {
 		return err
 	}
@@ -284,11 +285,11 @@ func (s *Send) settle(ctx context.Context, st *state, leaf patch.Leaf, in patch.
 		now.row.Closed, now.row.Reason = st.row.Closed, st.row.Reason
 	}
 	*st = *now
-	return s.book(ctx, st, leaf, in, sends, answer)
+	return s.book(ctx, st, leaf, in, sends, answer, with)
 }
 
 // book is settle's one attempt. What was not tried waits again: it is the next of the leaf.
-func (s *Send) book(ctx context.Context, st *state, leaf patch.Leaf, in patch.Intent, sends []patch.Sent, answer *Answer) error {
+func (s *Send) book(ctx context.Context, st *state, leaf patch.Leaf, in patch.Intent, sends []patch.Sent, answer *Answer, with []Write) error {
 	now := s.Now().UTC()
 	was := in.Version
 	in.Version++
@@ -327,6 +328,7 @@ func (s *Send) book(ctx context.Context, st *state, leaf patch.Leaf, in patch.In
 		st.row.FirstSent = in.Written
 	}
 	writes := append(s.booked(st, accepted, lost, in.Marker), Write{How: Replace, Key: patch.SendKey(st.target, in.Batch), Item: in, Was: was})
+	writes = append(writes, with...)
 	if st.holdsLease() {
 		writes = append(writes, st.renewLease(now))
 	}

@@ -616,6 +616,47 @@ func TestSend_twoAtOnce(t *testing.T) {
 	assert.Len(t, s.sent, 1)
 }
 
+// Two executions of a target, as a second start of it leaves: one comes while the other is sending, and its own waits
+// tell it that the other must be long dead. Whoever is found at work sends no further.
+func TestSend_twoExecutions(t *testing.T) {
+	for _, waited := range []int{0, 210, 3400, 3610} {
+		for _, at := range []int{1, 2, 7, 10} {
+			t.Run(fmt.Sprintf("waited %d, at send %d", waited, at), func(t *testing.T) {
+				s := newSite(t, 10)
+				s.now = s.now.Add(time.Hour)
+				first := s.sender()
+				first.Sender = during(s, func(n int) {
+					if n != at {
+						return
+					}
+					input := task.TargetInput{Target: s.target, Waited: waited}
+					for range 5 {
+						a, err := s.sender().Handle(t.Context(), input)
+						require.NoError(t, err)
+						if input.Waited = a.Waited; a.Next != "send" {
+							break
+						}
+					}
+				})
+				_, err := first.Handle(t.Context(), task.TargetInput{Target: s.target, Waited: 3400})
+				if err != nil {
+					require.ErrorIs(t, err, patch.ErrConflict)
+				}
+				for range 5 {
+					s.must(s.send())
+					s.now = s.now.Add(4 * time.Minute)
+				}
+				times := s.sentTimes()
+				for i := range 10 {
+					assert.LessOrEqual(t, times[instance(i)], 1, "%s", instance(i))
+				}
+				assert.GreaterOrEqual(t, len(times), 9, "at most the one in hand is given up")
+				assert.Equal(t, 10, s.row().Next)
+			})
+		}
+	}
+}
+
 func TestSend_stops(t *testing.T) {
 	tests := []struct {
 		name string
