@@ -201,8 +201,8 @@ func workflows(t *Template, tell say) {
 				tell(s.node, "%s: the audience must be sts.amazonaws.com", r.ID)
 			}
 			sub := s.condition("StringLike", "token.actions.githubusercontent.com:sub")
-			if len(sub) != 1 || !strings.HasSuffix(sub[0], "Subjects}") {
-				tell(s.node, "%s: the subjects must be those of a parameter", r.ID)
+			if own := "${" + strings.TrimSuffix(r.ID, "Role") + "Subjects}"; len(sub) != 1 || sub[0] != own {
+				tell(s.node, "%s: the subjects must be those of its own parameter, %s", r.ID, own)
 			}
 		}
 	}

@@ -17,7 +17,8 @@ func watchChecks() []Check {
 		{"H-88", "Every alarm tells somebody, says what it means, and what silence means.", nil, alarms},
 		{"H-89", "Silence for days is an alarm.", hub, deadMan},
 		{"H-91", "What a rule or schedule could not start is kept, and bounded in age.", []string{Hub, Schedule, Rule}, undelivered},
-		{"alarms", "The documented alarms exist, with their metrics.", hub, wantedAlarms},
+		{"alarms", "The documented alarms exist, with their metrics, statistics, thresholds and defaults.", hub, wantedAlarms},
+		{"run-ended", "The end of a run that does not report itself is an event.", hub, runEnded},
 		{"dashboard", "The dashboard shows what operators ask for, and every alarm.", hub, dashboard},
 		{"queries", "The questions of an incident are saved as queries.", hub, queries},
 		{"schedule", "A schedule starts the hub's machine with the input that was given.", []string{Schedule}, schedule},
@@ -76,21 +77,26 @@ func undelivered(t *Template, tell say) {
 }
 
 func wantedAlarms(t *Template, tell say) {
-	for _, want := range []struct{ id, metric, threshold string }{
-		{"PatchFailuresAlarm", "PatchFailures", "${PatchFailuresThreshold}"},
-		{"InstancesUnhealthyAlarm", "InstancesUnhealthy", "${InstancesUnhealthyThreshold}"},
-		{"PendingApprovalsAlarm", "PendingApprovals", "${PendingApprovalMinutesThreshold}"},
-		{"RunEndedUndeliveredAlarm", "ApproximateNumberOfMessagesVisible", "0"},
+	// Failures add up over targets; how long a question has waited is the longest of what was said.
+	for _, want := range []struct{ id, metric, threshold, statistic, period string }{
+		{"PatchFailuresAlarm", "PatchFailures", "${PatchFailuresThreshold}", "Sum", "3600"},
+		{"InstancesUnhealthyAlarm", "InstancesUnhealthy", "${InstancesUnhealthyThreshold}", "Sum", "3600"},
+		{"PendingApprovalsAlarm", "PendingApprovals", "${PendingApprovalMinutesThreshold}", "Maximum", "900"},
+		{"ApprovalUnheardAlarm", "ApprovalUnheard", "0", "Maximum", "900"},
+		{"RunEndedUndeliveredAlarm", "ApproximateNumberOfMessagesVisible", "0", "Maximum", "300"},
 	} {
 		r, ok := t.resource(want.id)
 		if !ok || show(r.property("MetricName")) != want.metric || show(r.property("Threshold")) != want.threshold ||
 			show(r.property("ComparisonOperator")) != "GreaterThanThreshold" {
 			tell(r.Node, "%s must go off when %s exceeds %s", want.id, want.metric, want.threshold)
 		}
+		if show(r.property("Statistic")) != want.statistic || show(r.property("Period")) != want.period || show(r.property("EvaluationPeriods")) != "1" {
+			tell(r.Node, "%s must look at the %s of one period of %s s", want.id, want.statistic, want.period)
+		}
 	}
 	for _, f := range functionNames() {
 		r, ok := t.resource(f.stem + "ErrorsAlarm")
-		if !ok || show(r.property("MetricName")) != "Errors" || !mentions(r.property("Dimensions"), f.stem+"Function") {
+		if !ok || show(r.property("MetricName")) != "Errors" || show(r.property("Statistic")) != "Sum" || !mentions(r.property("Dimensions"), f.stem+"Function") {
 			tell(r.Node, "%sErrorsAlarm must watch the errors of %sFunction", f.stem, f.stem)
 		}
 		if throttles, _ := t.resource("ThrottlesAlarm"); !mentions(throttles.property("Metrics"), f.stem+"Function") {
@@ -106,6 +112,32 @@ func wantedAlarms(t *Template, tell say) {
 		if !slices.Contains(metrics, metric) {
 			tell(ended.Node, "ExecutionsFailedAlarm must watch %s", metric)
 		}
+	}
+	for name, value := range alarmDefaults() {
+		if p := child(child(t.root, "Parameters"), name); show(child(p, "Default")) != value {
+			tell(p, "%s is %s unless the owner says otherwise", name, value)
+		}
+	}
+}
+
+// alarmDefaults are the documented thresholds of a hub whose owner sets none.
+func alarmDefaults() map[string]string {
+	return map[string]string{
+		"PatchFailuresThreshold": "5", "InstancesUnhealthyThreshold": "2", "PendingApprovalMinutesThreshold": "60",
+		"LambdaErrorsThreshold": "5", "LambdaThrottlesThreshold": "20",
+	}
+}
+
+// runEnded checks that the rule sees every end that a run does not report itself, of the machine that runs waves.
+func runEnded(t *Template, tell say) {
+	r, _ := t.resource("RunEndedRule")
+	states := shown(r.property("EventPattern", "detail", "status"))
+	slices.Sort(states)
+	if !slices.Equal(states, []string{"ABORTED", "FAILED", "TIMED_OUT"}) {
+		tell(r.Node, "the rule must see executions that failed, timed out or were stopped, not %q", states)
+	}
+	if show(r.property("State")) != "ENABLED" || !slices.Equal(shown(r.property("EventPattern", "detail", "stateMachineArn")), []string{"${OrchestratorStateMachine}"}) {
+		tell(r.Node, "the rule must be enabled, and about the machine that runs waves")
 	}
 }
 

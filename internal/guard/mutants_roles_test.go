@@ -149,6 +149,7 @@ func roleMutants() []mutant {
 		{check: "stackset", file: guard.StackSet, old: "[!Ref HomeRegion]", new: "[!Ref HomeRegion, !Ref CallAs]"},
 		{check: "oidc", file: guard.GitHub, in: []string{"RunRole", "DeployRole"}, old: "token.actions.githubusercontent.com:aud: sts.amazonaws.com", new: "token.actions.githubusercontent.com:aud: x"},
 		{check: "oidc", file: guard.GitHub, in: []string{"RunRole"}, old: "!Ref RunSubjects", new: "\"repo:*\""},
+		{check: "oidc", file: guard.GitHub, in: []string{"DeployRole"}, old: "!Ref DeploySubjects", new: "!Ref RunSubjects"},
 		{check: "oidc", file: guard.GitHub, in: []string{"RunSubjects", "DeploySubjects"}, old: "^repo:", new: "^.*repo:"},
 	}
 }

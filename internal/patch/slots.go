@@ -60,6 +60,7 @@ type OpenIntent struct {
 	Ran   Bits `json:"r,omitempty"` // of those, the ones whose agent was seen at work
 	Cut   Bits `json:"c,omitempty"` // of those, the ones that a cancel was asked for
 	CutAt Mark `json:"t,omitzero"`  // when a cancel was last asked for
+	Late  Bits `json:"d,omitempty"` // of those, the ones that are past their deadline: each counts as a failure already
 }
 
 // end takes one send of the intent out of all sets.
@@ -67,6 +68,7 @@ func (o *OpenIntent) end(i int) {
 	o.Left.Remove(i)
 	o.Ran.Remove(i)
 	o.Cut.Remove(i)
+	o.Late.Remove(i)
 }
 
 // OpenOf finds an intent among the open ones, nil if nothing of it is open.

@@ -138,7 +138,7 @@ func (a *always) excused(r *runFacts, w *waveFacts, i patch.InstanceReport, m *w
 	case patch.ReasonLease:
 		return len(a.order) > 1 || a.handedOver
 	case patch.ReasonAccount:
-		return !a.s.world.Reachable(string(i.Account), string(i.Region), externalID) || !a.optedIn(m)
+		return !a.s.world.Reachable(string(i.Account), string(i.Region), externalID) || !a.optedIn(m) && !r.takesCommands(w, place)
 	case patch.ReasonOptedOut:
 		return optedOut(m) || !m.Tagged.IsZero() || !a.optedIn(m) || m.Fate == world.FateAccessDenied
 	case patch.ReasonOffline:
@@ -152,6 +152,16 @@ func (a *always) optedIn(m *world.Instance) bool {
 	tag := a.s.options.spoke["OptInTag"]
 	_, has := m.Tags[tag]
 	return tag == "" || tag == "none" || has
+}
+
+// takesCommands tells whether a command of the run was accepted in an account-region of a wave.
+func (r *runFacts) takesCommands(w *waveFacts, place string) bool {
+	for _, s := range r.sentTo {
+		if s.wave == w && s.place == place {
+			return true
+		}
+	}
+	return false
 }
 
 // wasAway tells whether the instance was out of reach at some time of the rehearsal.

@@ -147,8 +147,7 @@ func slowKillerWorld(t *testing.T, seed uint64) *rehearsal {
 	r.world.OnAgentEvent = func(e world.AgentEvent) {
 		watch(e)
 		if i, ok := r.world.Instance(e.InstanceID); ok && e.Kind == world.AgentLost && i.Account == first {
-			r.world.RemoveAlarm(first, "us-east-1", "alive")
-			require.NoError(t, r.world.AddAlarm(first, "us-east-1", "alive", world.AlarmStep{State: "OK"}, world.AlarmStep{After: time.Minute, State: "ALARM"}))
+			r.world.TurnAlarm(first, "us-east-1", "alive", "ALARM", time.Minute)
 		}
 	}
 	return r

@@ -135,7 +135,11 @@ func TestMutants_drawn(t *testing.T) {
 	require.NoError(t, err)
 	found := false
 	for seed := from; seed <= to && !found; seed++ {
-		res, err := rehearseDrawn(t, draw(seed), faults)
+		w := draw(seed)
+		if os.Getenv("PLANTED_RULE") == "R-17" && (!w.untimed() || seed%twinEvery != 0) {
+			continue // it has no twin to be compared with
+		}
+		res, err := rehearseDrawn(t, w, faults)
 		require.NoError(t, err)
 		for _, v := range res.Violations {
 			found = found || v.Rule == os.Getenv("PLANTED_RULE")

@@ -35,7 +35,7 @@ func twoRunsOfOneKey(t *testing.T, seed uint64) *rehearsal {
 
 // nobodyMaySend: an account's owner wants a tag that none of its instances has.
 func nobodyMaySend(t *testing.T, seed uint64) *rehearsal {
-	o := options(t, alone(`,"ssm":{"maxConcurrency":"`+[]string{"3", "100%"}[seed%2]+`","maxErrors":"50%"}`))
+	o := options(t, alone(`,"slowStart":false,"ssm":{"maxConcurrency":"`+[]string{"3", "100%"}[seed%2]+`","maxErrors":"50%"}`))
 	o.Seed = seed
 	o.Fleet = fleetFile(t, map[string]world.FleetAccount{first: {Regions: map[string]world.FleetRegion{"us-east-1": {Instances: []world.FleetInstance{some(25, world.FateOK)}}}}})
 	o.spoke = map[string]string{"OptInTag": "PatchOptIn"}
@@ -74,8 +74,8 @@ func slowStart(t *testing.T, seed uint64) *rehearsal {
 // takenBack: SSM forgets the first sends, whose answers are lost, and the machines' own records show later that they
 // went well: they are no failures of the run.
 func takenBack(t *testing.T, seed uint64) *rehearsal {
-	in := `,"ssm":{"maxConcurrency":"100%","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
-	r := inTrouble(t, canaryAndMain(in, in, `,"approval":"none","budget":{"maxFailedInstances":"3"}`), seed, "", world.FleetInstance{Name: "fast", PatchSeconds: 200, RebootSeconds: 60, Count: 4})
+	in := `,"slowStart":false,"ssm":{"maxConcurrency":"100%","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
+	r := inTrouble(t, canaryAndMain(in, in, `,"approval":"none","budget":{"maxFailedInstances":"1"}`), seed, "", world.FleetInstance{Name: "fast", PatchSeconds: 200, RebootSeconds: 60, Count: 4})
 	n := 0
 	f := &targeted{faults: r.faults, name: "ssm:SendCommand", after: 1}
 	f.lost = func(c *world.Call) {
@@ -86,4 +86,21 @@ func takenBack(t *testing.T, seed uint64) *rehearsal {
 	}
 	r.world.Faults = f
 	return r
+}
+
+// listedLate: Run Command shows a minute late what it has accepted and what became of it.
+func listedLate(t *testing.T, seed uint64) *rehearsal {
+	r := inTrouble(t, alone(`,"ssm":{"operation":"Scan","maxConcurrency":"2"}`), seed, "", some(10, world.FateOK))
+	r.world.Faults = &stale{r.faults}
+	return r
+}
+
+// stale lets everything that Systems Manager shows be of a minute ago.
+type stale struct{ *faults }
+
+func (*stale) Stale(c *world.Call) time.Duration {
+	if c.Service != "ssm" {
+		return 0
+	}
+	return time.Minute
 }

@@ -149,6 +149,13 @@ func troubles() []trouble {
 			in := `,"ssm":{"maxConcurrency":"3","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
 			return inTrouble(t, alone(in), seed, "", append(all, world.FleetInstance{Name: "spare", Count: 2})...)
 		}},
+		{"every fate, scanned", 4, func(t *testing.T, seed uint64) *rehearsal {
+			var all []world.FleetInstance
+			for _, f := range world.Fates() {
+				all = append(all, some(2, f))
+			}
+			return inTrouble(t, alone(`,"ssm":{"operation":"Scan","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`), seed, "", all...)
+		}},
 		{"scan", 2, func(t *testing.T, seed uint64) *rehearsal {
 			return inTrouble(t, alone(`,"ssm":{"operation":"Scan"}`), seed, "light", ok(4), some(2, world.FateStaleState), some(2, world.FateCompliant))
 		}},
@@ -173,7 +180,7 @@ func troubles() []trouble {
 			return inTrouble(t, canaryAndMain(in, in, `,"approval":"none"`), seed, "", some(4, world.FatePatchFails), ok(6))
 		}},
 		{"lost answers, forgotten commands", 4, func(t *testing.T, seed uint64) *rehearsal {
-			r := inTrouble(t, canaryAndMain(generous, generous, `,"approval":"none"`), seed, "", world.FleetInstance{Name: "fast", PatchSeconds: 200, RebootSeconds: 60})
+			r := inTrouble(t, canaryAndMain(generous, generous, `,"approval":"none"`), seed, "", world.FleetInstance{Name: "fast", PatchSeconds: 200, RebootSeconds: 60}, world.FleetInstance{Name: "dead", Fate: world.FateNoReturn, PatchSeconds: 200})
 			r.world.Faults = &targeted{faults: r.faults, name: "ssm:SendCommand", after: 0.7, lost: func(c *world.Call) {
 				r.world.After(time.Second, func() { r.world.ForgetCommands(c.Account, c.Region) })
 			}}
@@ -282,6 +289,7 @@ func troubles() []trouble {
 		{"red while it is patched", 2, redWhilePatched},
 		{"slow start", 2, slowStart},
 		{"taken back", 3, takenBack},
+		{"listed late", 2, listedLate},
 		{"half of two regions", 1, func(t *testing.T, seed uint64) *rehearsal {
 			other := world.FleetInstance{Name: "other", Tags: map[string]string{"PatchGroup": "other"}, Count: 6}
 			return inTrouble(t, canaryAndMain(room, room, `,"guards":{"maxShare":"50%"}`), seed, "", ok(6), other)

@@ -169,12 +169,7 @@ func (k *look) fold(o *patch.OpenIntent, i int, in *patch.Intent, x patch.Sent, 
 	if v.Terminal() {
 		v.Ran, v.Seen = o.Ran.Has(i), k.now
 		k.found.Found = append(k.found.Found, v)
-		if v.Bad() {
-			k.failed++
-		}
-		if v.Error() {
-			k.row.Errors++
-		}
+		k.book(v.Bad(), v.Error(), o.Late.Has(i))
 		k.row.Learn(after, v.Status == "Success")
 		k.row.Release(in.Batch, i)
 		return
@@ -184,11 +179,16 @@ func (k *look) fold(o *patch.OpenIntent, i int, in *patch.Intent, x patch.Sent, 
 		v.Ran = true
 		k.found.Found = append(k.found.Found, v)
 	}
-	why := k.why(v, after >= k.timeout(in), stop)
+	late := after >= k.timeout(in)
+	if late && !o.Late.Has(i) {
+		// Its slot is free from here on: a failure that counts later would let one more begin in its place.
+		k.book(true, true, false)
+		o.Late.Add(i)
+	}
+	why := k.why(v, late, stop)
 	switch {
 	case o.Cut.Has(i) && o.CutAt.Since(k.now, k.waited) >= patch.CancelGrace: // it has had its time to say so
-		k.failed++
-		k.row.Errors++
+		k.book(true, true, o.Late.Has(i))
 		k.row.Release(in.Batch, i)
 	case o.Cut.Has(i):
 		k.asked = append(k.asked, patch.Cancel{InstanceID: id, Command: x.Command})
@@ -196,6 +196,22 @@ func (k *look) fold(o *patch.OpenIntent, i int, in *patch.Intent, x patch.Sent, 
 		o.Cut.Add(i)
 		o.CutAt = patch.Mark{At: k.now, Waited: k.waited}
 		k.found.Cancels = append(k.found.Cancels, patch.Cancel{InstanceID: id, Command: x.Command, Why: why})
+	}
+}
+
+// book counts how a command ended. One that counted as failed when its time was over, and ended well after all, is
+// taken back.
+func (k *look) book(bad, isError, counted bool) {
+	for _, c := range []struct {
+		is bool
+		n  *int
+	}{{bad, &k.failed}, {isError, &k.row.Errors}} {
+		if c.is {
+			*c.n++
+		}
+		if counted {
+			*c.n--
+		}
 	}
 }
 
@@ -293,10 +309,9 @@ func (k *look) locked(err error) error {
 		k.row.Closed = patch.ReasonAccount
 	}
 	k.row.Reason = err.Error()
-	return k.each(func(_ *patch.OpenIntent, i int, in *patch.Intent, x patch.Sent) error {
+	return k.each(func(o *patch.OpenIntent, i int, in *patch.Intent, x patch.Sent) error {
 		if x.Command != "" && passed(in, x, k.now, k.waited) >= k.timeout(in) {
-			k.failed++
-			k.row.Errors++
+			k.book(true, true, o.Late.Has(i))
 			k.row.Release(in.Batch, i)
 		}
 		return nil
@@ -314,7 +329,7 @@ func (p *Poll) save(ctx context.Context, k *look) error {
 		writes = append(writes, Write{How: Create, Key: patch.LookKey(k.target, k.row.Looks), Item: k.found})
 	}
 	add := map[string]int{}
-	if k.failed > 0 {
+	if k.failed != 0 {
 		add["failures"] = k.failed
 	}
 	writes = append(writes, k.counted(add)...)

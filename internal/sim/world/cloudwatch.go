@@ -74,6 +74,15 @@ func (w *World) addAlarm(account, region, name string, composite bool, steps []A
 	return nil
 }
 
+// TurnAlarm lets an alarm that exists turn to a state in a while from now. What it was before stays as it was.
+func (w *World) TurnAlarm(account, region, name, state string, in time.Duration) {
+	for _, a := range w.fleet(account, region).alarms {
+		if a.name == name {
+			a.steps = append(a.steps, AlarmStep{After: w.Now().Sub(a.begun) + in, State: state})
+		}
+	}
+}
+
 // RemoveAlarm deletes an alarm: it is missing from every answer from now on.
 func (w *World) RemoveAlarm(account, region, name string) {
 	f := w.fleet(account, region)

@@ -20,6 +20,10 @@ const (
 	// patchSigma is the spread of the lognormal patch times.
 	patchSigma = 0.6
 
+	// longestPatch is the longest patch time that is drawn: it leaves room for a reboot within the default
+	// commandTimeoutSeconds of two hours. A machine that takes longer is none that is healthy: it has a fate for that.
+	longestPatch = 100 * time.Minute
+
 	linuxMedian   = 7 * time.Minute
 	windowsMedian = 18 * time.Minute
 	scanMedian    = time.Minute
@@ -58,7 +62,7 @@ func (w *World) draw(s InstanceSpec) *Instance {
 	}
 	i.Launched = w.Now().Add(-time.Duration(1+rng.IntN(24*90)) * time.Hour).Truncate(time.Second)
 	i.phase = seconds(rng, 0, pingEvery)
-	i.Patch = lognormal(rng, medianPatch(s.Platform))
+	i.Patch = min(lognormal(rng, medianPatch(s.Platform)), longestPatch)
 	i.Scan = lognormal(rng, scanMedian)
 	i.Reboot = seconds(rng, rebootMin, rebootMax)
 	i.Missing = 1 + rng.IntN(20)
