@@ -128,7 +128,7 @@ func refusedText(in patch.Input) string {
 		all = append(all, "that misses an account or a region")
 	}
 	if n := in.Guards.MaxInstances; n > 0 {
-		all = append(all, fmt.Sprintf("of more than %s", patch.Count(n, "instance")))
+		all = append(all, fmt.Sprintf("that has more than %s", patch.Count(n, "instance")))
 	}
 	if len(all) == 0 {
 		return ""
