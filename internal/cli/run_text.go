@@ -110,15 +110,15 @@ func approvalText(in patch.Input) string {
 
 // stopText is what keeps the run from its next wave.
 func stopText(in patch.Input) string {
-	text := fmt.Sprintf("Once failures exceed %s of the run's instances or a limit of their wave", in.Budget.MaxFailedInstances)
-	if in.AbortOnIssues {
-		text += ", or after a wave with any failure"
-	}
-	what := ", people are asked whether to continue"
+	what := "people are asked whether to continue"
 	if in.Approval == patch.ApproveNone {
-		what = ", the run stops"
+		what = "the run stops"
 	}
-	return text + what + "." + refusedText(in)
+	text := fmt.Sprintf("Once failures exceed %s of the run's instances or a limit of their wave, %s.", in.Budget.MaxFailedInstances, what)
+	if in.AbortOnIssues {
+		text += " The run stops after a wave with any failure."
+	}
+	return text + refusedText(in)
 }
 
 // refusedText is what a plan is refused for, at the input's own wish.
