@@ -69,7 +69,7 @@ fuzz: ## run every fuzz target for FUZZTIME
 	done
 
 bench: ## measure delay, time and price against the poll gap, targets against an ideal dispatcher, then the benchmarks
-	BENCH=1 go test ./internal/sim -count=1 -timeout 60m -v -run '^TestBench_(curve|dispatcher|slowStart)$$'
+	BENCH=$${BENCH:-1} go test ./internal/sim -count=1 -timeout 60m -v -run '^TestBench_(curve|dispatcher|slowStart)$$'
 	go test -run '^$$' -bench . -benchmem ./...
 
 sim: build ## rehearse INPUT with SEED, or with all SEEDS=A-B
