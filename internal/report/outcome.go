@@ -195,7 +195,7 @@ func statusSentence(r *patch.Report) string {
 	case patch.RunRefused:
 		return "The input or the plan was refused. Nothing was sent."
 	case patch.RunStopped:
-		return "A wave was judged stop. No later wave was started."
+		return "A wave stopped the run. No later wave was started."
 	case patch.RunRejected:
 		return "The approval was refused. " + nothingSent(r)
 	case patch.RunExpired:
