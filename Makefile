@@ -24,8 +24,8 @@ demo: build ## rehearse an example run, offline
 	@code=0; ./ec2patch simulate $(INPUT) --seed $(SEED) --out ec2patch-out/demo || code=$$?; \
 	echo; \
 	if [ $$code -ne 5 ]; then echo "demo: simulate ended with exit code $$code, expected 5"; exit 1; fi; \
-	echo "simulate ended with exit code 5, and that is right: the demo's fleet holds instances that"; \
-	echo "cannot be patched, and a run that leaves an instance unpatched never ends with 0."; \
+	echo "simulate ended with exit code 5, and that is right: some instances of the demo's fleet are offline, stopped"; \
+	echo "or without an agent, and a run that leaves out any instance that was asked for never ends with 0."; \
 	echo "Open ec2patch-out/demo/report.html in a browser."
 
 build: ## build ./ec2patch
@@ -68,7 +68,8 @@ fuzz: ## run every fuzz target for FUZZTIME
 	  done; \
 	done
 
-bench: ## run the benchmarks
+bench: ## measure delay, time and price against the poll gap, targets against an ideal dispatcher, then the benchmarks
+	BENCH=$${BENCH:-1} go test ./internal/sim -count=1 -timeout 60m -v -run '^TestBench_(curve|dispatcher|slowStart)$$'
 	go test -run '^$$' -bench . -benchmem ./...
 
 sim: build ## rehearse INPUT with SEED, or with all SEEDS=A-B

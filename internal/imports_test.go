@@ -85,8 +85,10 @@ func TestImports(t *testing.T) {
 // realTime are the places that may use real time. Everything else is told what time it is.
 func realTime() []string {
 	return []string{
-		"lambdamain/metrics.go uses time.Now", // the clock of the functions
-		"sim/ask.go uses time.After",          // a browser that shows the page of a rehearsal to a person
+		"lambdamain/metrics.go uses time.Now",   // the clock of the functions
+		"lambdamain/pace.go uses time.Now",      // sends are a quarter of a second apart
+		"lambdamain/pace.go uses time.NewTimer", // and wait for it
+		"sim/ask.go uses time.After",            // a browser that shows the page of a rehearsal to a person
 	}
 }
 

@@ -70,13 +70,19 @@ more is sent.`,
 func (a *app) abortCommand() *cobra.Command {
 	d := &decision{action: operator.Abort}
 	cmd := a.decideCommand(d, "Abort a run: nothing more is sent",
-		`Aborts a run, whether it waits or patches. Nothing more is sent; what runs on
-instances ends by itself, or is cancelled with --cancel-in-flight. Instances may
-be left half patched by a cancel: the report says which.`,
+		`Aborts a run, whether it waits or patches. Nothing more is sent, and commands that
+no agent has taken yet are cancelled. What runs on an instance is left to finish.
+
+With --cancel it is cancelled, too. A cancel kills the package manager in the
+middle of its work and may leave an instance half patched: the report lists such
+instances as Interrupted, and counts them as failures.`,
 		`  ec2patch abort 2026-12-patch --reason "database failover"
-  ec2patch abort 2026-12-patch --reason "wrong fleet" --cancel-in-flight`)
+  ec2patch abort 2026-12-patch --reason "wrong fleet" --cancel`)
 	cmd.Flags().StringVar(&d.reason, "reason", "", "why, for the record; required")
-	cmd.Flags().BoolVar(&d.cancel, "cancel-in-flight", false, "also cancel the commands that run")
+	const means = "also cancel what runs: kills package managers at work"
+	cmd.Flags().BoolVar(&d.cancel, "cancel", false, means)
+	cmd.Flags().BoolVar(&d.cancel, "cancel-in-flight", false, means) // its earlier name
+	cmd.Flags().Lookup("cancel-in-flight").Hidden = true
 	return cmd
 }
 
@@ -213,7 +219,10 @@ func (a *app) abort(ctx context.Context, hub Operator, d *decision, state operat
 	// An abort that stands is sent once more: it ends a wait that the first one could not end.
 	ask := !d.yes && state.Aborted == nil
 	fmt.Fprintf(a.stderr, "Run %s is %s; %s planned.\n", report.Line(state.Run), report.Line(state.Status), patch.Count(state.Planned, "instance"))
-	fmt.Fprintf(a.stderr, "Aborting it sends nothing more; what runs on instances %s.\n", map[bool]string{true: "is cancelled", false: "ends by itself"}[d.cancel])
+	fmt.Fprintf(a.stderr, "Nothing more will be sent. What runs on instances %s.\n", map[bool]string{
+		true:  "will be CANCELLED: package managers are killed at work",
+		false: "will be left to finish",
+	}[d.cancel])
 	if ask {
 		typed, err := a.typed(ctx, fmt.Sprintf("Type %s to abort: ", report.Line(state.Run)))
 		if err != nil {

@@ -77,7 +77,7 @@ func TestReadme_rules(t *testing.T) {
 	known := map[string]bool{}
 	files, err := filepath.Glob(root + "internal/sim/checks*.go")
 	require.NoError(t, err)
-	for _, f := range files {
+	for _, f := range append(files, root+"internal/sim/oracle.go") {
 		data, err := os.ReadFile(f)
 		require.NoError(t, err)
 		for _, m := range regexp.MustCompile(`"(R-\d\d)"`).FindAllSubmatch(data, -1) {

@@ -54,8 +54,8 @@ func waveText(w patch.Wave) string {
 		where = append(where, patch.Count(n, "organizational unit"))
 	}
 	text := fmt.Sprintf("%s, on %s of %s in %s", do, matched(w.Filters), strings.Join(where, " and "), patch.Count(len(w.Regions), "region"))
-	return text + soakText(w.HealthGate) + fmt.Sprintf("; stops when failures exceed %s of instances, %s of one account's or %s of accounts",
-		w.Budget.MaxFailedInstances, w.Budget.PerAccount, w.Budget.MaxFailedAccounts)
+	return text + soakText(w.HealthGate) + fmt.Sprintf("; sends no more once failures exceed %s of its instances or %s of its accounts, and none in an account once they exceed %s of its own",
+		w.Budget.MaxFailedInstances, w.Budget.MaxFailedAccounts, w.Budget.PerAccount)
 }
 
 // soakText is what is waited for after a wave, before the next one.
@@ -108,17 +108,30 @@ func approvalText(in patch.Input) string {
 	return "Approval: once, of the whole plan, " + open + "."
 }
 
-// stopText is what ends the run as a whole.
+// stopText is what keeps the run from its next wave.
 func stopText(in patch.Input) string {
-	text := fmt.Sprintf("The run stops when failures exceed %s of its instances", in.Budget.MaxFailedInstances)
-	if in.AbortOnIssues {
-		text += ", or after a wave with any failure"
+	what := "people are asked whether to continue"
+	if in.Approval == patch.ApproveNone {
+		what = "the run stops"
 	}
-	if in.OnUnreachable == "stop" {
-		text += ", or where an account cannot be reached"
+	text := fmt.Sprintf("Once failures exceed %s of the run's instances or a limit of their wave, %s.", in.Budget.MaxFailedInstances, what)
+	if in.AbortOnIssues {
+		text += " The run stops after a wave with any failure."
+	}
+	return text + refusedText(in)
+}
+
+// refusedText is what a plan is refused for, at the input's own wish.
+func refusedText(in patch.Input) string {
+	var all []string
+	if in.OnUnreachable == patch.UnreachableStop {
+		all = append(all, "that misses an account or a region")
 	}
 	if n := in.Guards.MaxInstances; n > 0 {
-		text += fmt.Sprintf("; a plan of more than %s is refused", patch.Count(n, "instance"))
+		all = append(all, fmt.Sprintf("that has more than %s", patch.Count(n, "instance")))
 	}
-	return text + "."
+	if len(all) == 0 {
+		return ""
+	}
+	return " A plan " + strings.Join(all, " or ") + " is refused."
 }

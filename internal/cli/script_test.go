@@ -62,6 +62,7 @@ func TestScripts(t *testing.T) {
 		{name: "simulate-all-good", args: "simulate good.json --seed 2"},
 		{name: "simulate-json", args: "simulate good.json --format json"},
 		{name: "simulate-quiet", args: "simulate good.json --progress quiet"},
+		{name: "simulate-warned", args: "simulate - --progress quiet", stdin: warnedInput},
 		{name: "simulate-json-progress", args: "simulate good.json --progress json"},
 		{name: "simulate-out", args: "simulate - --out kept --progress quiet", stdin: goodInput},
 		{name: "simulate-bad-input", args: "simulate bad.json"},

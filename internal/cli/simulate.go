@@ -76,8 +76,12 @@ func (a *app) simulate(cmd *cobra.Command, file string, f *simulateFlags) error 
 	if err != nil {
 		return err
 	}
-	if found, err := a.problems(file, o.Input); err != nil || len(found) > 0 {
+	found, warned, err := a.checkInput(file, o.Input)
+	if err != nil || len(found) > 0 {
 		return a.refuse(found, err, notRehearsed)
+	}
+	for _, w := range warned {
+		a.warn(w.Path + ": " + w.Value + " " + w.Message + "; " + w.Remedy)
 	}
 	if cmd.Flags().Changed("seeds") {
 		return a.simulateSeeds(cmd, file, f, o)

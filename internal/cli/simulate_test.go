@@ -146,13 +146,10 @@ func TestSimulate_ExitCodes(t *testing.T) {
 		{name: "appeared after the plan", change: exclude(patch.Newcomer), want: 0},
 		{name: "offline when planned", change: exclude(patch.Offline), want: 5},
 		{name: "not known to SSM", change: exclude(patch.Unmanaged), want: 5},
-		{name: "scan found missing patches", change: func(r *sim.Result) { r.Outcomes[patch.NonCompliant] = 1 }, want: 5},
-		{name: "not sent", change: func(r *sim.Result) { r.Outcomes[patch.NotSent] = 1 }, want: 5},
-		{name: "reboot due where reboots are forbidden", change: func(r *sim.Result) { r.Outcomes[patch.PatchedPendingReboot] = 1 }, want: 0},
-		{name: "reboot due as a failure", change: func(r *sim.Result) {
-			r.Outcomes[patch.PatchedPendingReboot] = 1
-			r.Report.Totals.Failures = 1
-		}, want: 5},
+		{name: "scan found missing patches", change: oneEnded(patch.NonCompliant, patch.NoReboot), want: 5},
+		{name: "not sent", change: oneEnded(patch.NotSent, patch.RebootIfNeeded), want: 5},
+		{name: "reboot due where reboots are forbidden", change: oneEnded(patch.PatchedPendingReboot, patch.NoReboot), want: 0},
+		{name: "reboot due as a failure", change: oneEnded(patch.PatchedPendingReboot, patch.RebootIfNeeded), want: 5},
 		{name: "account that was not reached", change: func(r *sim.Result) {
 			r.Status = patch.RunIncomplete
 			r.Report.Unreachable = []patch.UnreachableAccount{{Account: "222222222222"}}
@@ -174,6 +171,14 @@ func TestSimulate_ExitCodes(t *testing.T) {
 			enter(t)
 			assert.Equal(t, tt.want, run(t.Context(), p, nil, "", "simulate", "good.json").code)
 		})
+	}
+}
+
+// oneEnded lets one instance of the last wave end otherwise, under a reboot option.
+func oneEnded(o patch.Outcome, reboot patch.RebootOption) func(*sim.Result) {
+	return func(r *sim.Result) {
+		w := &r.Report.Waves[len(r.Report.Waves)-1]
+		w.Reboot, w.Outcomes = reboot, map[patch.Outcome]int{patch.Patched: w.Planned - 1, o: 1}
 	}
 }
 

@@ -129,7 +129,11 @@ func line(b *bytes.Buffer, width int, indent, format string, args ...any) {
 
 func printTime(b *bytes.Buffer, res *sim.Result, width int) {
 	fmt.Fprintln(b)
-	line(b, width, "  ", "Time: %s virtual; at best, by the drawn times: %s", seconds(res.VirtualSeconds), seconds(res.IdealSeconds))
+	best := "" // what was not sent took no time, and a bound that is not met says nothing
+	if res.Outcomes[patch.NotSent] == 0 && res.IdealSeconds <= res.VirtualSeconds {
+		best = "; at best, by the drawn times: " + seconds(res.IdealSeconds)
+	}
+	line(b, width, "  ", "Time: %s virtual%s", seconds(res.VirtualSeconds), best)
 	if d := res.DetectionDelaySeconds; d != (sim.Quantiles{}) { // all zero: no command ended
 		line(b, width, "    ", "  an ended command was noticed after %.0f s in the median, %.0f s at the 95th percentile, %.0f s at most", d.P50, d.P95, d.Max)
 	}

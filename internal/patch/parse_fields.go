@@ -77,11 +77,11 @@ func waveShape(d Defaults) shape {
 			doc: "How long a command may take. Above 7200 the input is warned: the document bounds its own steps.", def: strconv.Itoa(d.CommandTimeoutSeconds)},
 		field{name: "budget", doc: "How much of the wave may fail.", shape: object(
 			field{name: "maxFailedInstances", shape: tolerated(), doc: "Planned instances of the wave that may fail.", def: percent(DefaultFailedInstancesPercent)},
-			field{name: "maxFailedAccounts", shape: tolerated(), doc: "Accounts of the wave that may be over their own budget.", def: percent(DefaultFailedAccountsPercent)},
+			field{name: "maxFailedAccounts", shape: tolerated(), doc: "Accounts of the wave that may fail: over perAccount, or held back by maxErrors.", def: percent(DefaultFailedAccountsPercent)},
 			field{name: "perAccount", shape: tolerated(), doc: "Planned instances of one account that may fail.", def: percent(DefaultFailedInstancesPercent)},
 		)},
-		field{name: "healthGate", doc: "What must be well after the wave, before the next one.", shape: object(
-			field{name: "alarms", doc: "ARNs of CloudWatch alarms that must stay OK.", def: "[]",
+		field{name: "healthGate", doc: "What must be well during and after the wave, before the next one.", shape: object(
+			field{name: "alarms", doc: "ARNs of CloudWatch alarms that must stay OK, from the first send to the end of the soak.", def: "[]",
 				shape: list(text(alarmPattern, "not the ARN of a CloudWatch alarm", `write it as "arn:aws:cloudwatch:us-east-1:111111111111:alarm:name"`),
 					0, MaxAlarms, "alarms in a health gate", "use a composite alarm; one CloudWatch call takes 100")},
 			field{name: "soakSeconds", shape: integer(0, MaxSoakSeconds, "seconds"), doc: "How long they are watched.", def: strconv.Itoa(DefaultSoakSeconds)},
@@ -108,7 +108,7 @@ func filtersShape() shape {
 func ssmShape(d Defaults) shape {
 	return object(
 		field{name: "maxConcurrency", shape: concurrency(), doc: "Instances at the same time.", def: strconv.Quote(d.MaxConcurrency.String())},
-		field{name: "maxErrors", shape: tolerated(), doc: "Failures after which no more instances start.", def: strconv.Quote(d.MaxErrors.String())},
+		field{name: "maxErrors", shape: tolerated(), doc: "Commands of an account and region that may fail or time out; above that it gets no more.", def: strconv.Quote(d.MaxErrors.String())},
 		field{name: "operation", shape: oneOf(string(Install), string(Scan)), doc: "Install patches, or only look for them.", def: strconv.Quote(string(Install))},
 		field{name: "rebootOption", shape: oneOf(string(RebootIfNeeded), string(NoReboot)),
 			doc: "What follows an installation. A scan never reboots: with operation Scan this is NoReboot.", def: strconv.Quote(string(RebootIfNeeded))},

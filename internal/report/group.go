@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"ec2patch/internal/patch"
 )
@@ -10,8 +11,10 @@ import (
 // Bounds of what a page or a screen lists. Everything else is in report.csv.
 const (
 	maxGroups    = 200 // distinct pairs of outcome and reason
+	maxDetails   = 4   // groups of one reason not to send; the rest share one
 	maxPerGroup  = 50  // instances shown of one group
 	otherReasons = "other reasons"
+	otherDetails = "other details"
 )
 
 // row is one instance in a list, from the plan or from outside of it.
@@ -40,7 +43,7 @@ type row struct {
 type group struct {
 	Outcome  patch.Outcome
 	Reason   string
-	Detail   string  // of all its instances; empty if they differ
+	Detail   string  // of all its instances; what only some have, they tell themselves
 	numbers  numbers // of a reason that is numbers alone
 	own      bool    // each instance has a reason of its own
 	Count    int
@@ -53,11 +56,24 @@ type group struct {
 func (g group) rows() []row {
 	rows := slices.Clone(g.Rows)
 	for i := range rows {
-		if g.Detail != "" {
-			rows[i].Detail = ""
-		}
+		rows[i].Detail = without(rows[i].Detail, g.Detail)
 	}
 	return rows
+}
+
+// A detail is a list of parts.
+const between = "; "
+
+// shared is the parts that two details have in common, in the order of the first.
+func shared(a, b string) string {
+	in := strings.Split(b, between)
+	return strings.Join(slices.DeleteFunc(strings.Split(a, between), func(part string) bool { return !slices.Contains(in, part) }), between)
+}
+
+// without is the parts of a detail that the other one does not have.
+func without(detail, told string) string {
+	in := strings.Split(told, between)
+	return strings.Join(slices.DeleteFunc(strings.Split(detail, between), func(part string) bool { return slices.Contains(in, part) }), between)
 }
 
 // differ tells whether the instances must tell their reasons themselves.
@@ -80,13 +96,17 @@ func (g group) Why() string {
 type groupKey struct {
 	outcome patch.Outcome
 	reason  string
+	detail  string // of what was not sent, while there are few
 }
 
 // groups gathers what was not patched by outcome and reason.
 type groups struct {
-	byKey map[groupKey]*group
-	keys  []groupKey
+	byKey   map[groupKey]*group
+	keys    []groupKey
+	details map[string]int // groups of what was not sent by reason
 }
+
+func newGroups() groups { return groups{byKey: map[groupKey]*group{}, details: map[string]int{}} }
 
 // gathered is what the long lists of a report come to on a page or a screen.
 type gathered struct {
@@ -99,7 +119,7 @@ type gathered struct {
 
 func newGathered(r *patch.Report) *gathered {
 	g := &gathered{
-		attention: groups{byKey: map[groupKey]*group{}}, warned: groups{byKey: map[groupKey]*group{}}, reboot: map[string]patch.RebootOption{},
+		attention: newGroups(), warned: newGroups(), reboot: map[string]patch.RebootOption{},
 	}
 	for _, w := range r.Waves {
 		g.reboot[w.Name] = w.Reboot
@@ -174,15 +194,32 @@ func (g *gathered) calm(r *patch.Report) string {
 
 // add puts a planned instance into its group.
 func (gs *groups) add(o patch.Outcome, reason string, i patch.InstanceReport) {
-	g := gs.alike(o, Line(reason), i.Down).count(i.Account)
+	g := gs.group(o, Line(reason), Line(i.Detail), i.Down).count(i.Account)
 	if detail := Line(i.Detail); g.Count == 1 {
 		g.Detail = detail
 	} else if g.Detail != detail {
-		g.Detail = ""
+		g.Detail = shared(g.Detail, detail)
 	}
 	if len(g.Rows) < maxPerGroup {
 		g.Rows = append(g.Rows, plannedRow(inert(i)))
 	}
+}
+
+// group finds or makes the group of an instance. What was not sent shares one by which limit kept it back, up to
+// maxDetails of them.
+func (gs *groups) group(o patch.Outcome, reason, detail string, down patch.Down) *group {
+	if o != patch.NotSent {
+		return gs.alike(o, reason, down)
+	}
+	key := groupKey{o, reason, detail}
+	if gs.byKey[key] == nil {
+		if gs.details[reason] >= maxDetails {
+			key.detail = otherDetails
+		} else {
+			gs.details[reason]++
+		}
+	}
+	return gs.at(key)
 }
 
 // alike finds or makes the group of a reason. Instances that are down share one by
@@ -217,17 +254,20 @@ func (gs *groups) counting(o patch.Outcome, reason string) *group {
 
 // of finds or makes a group. Past maxGroups an outcome's new reasons share one.
 func (gs *groups) of(o patch.Outcome, reason string) *group {
-	key := groupKey{o, reason}
+	return gs.at(groupKey{outcome: o, reason: reason})
+}
+
+func (gs *groups) at(key groupKey) *group {
 	if g := gs.byKey[key]; g != nil {
 		return g
 	}
 	if len(gs.keys) >= maxGroups {
-		key.reason = otherReasons
+		key.reason, key.detail = otherReasons, ""
 		if g := gs.byKey[key]; g != nil {
 			return g
 		}
 	}
-	g := &group{Outcome: o, Reason: key.reason, accounts: map[patch.AccountID]bool{}}
+	g := &group{Outcome: key.outcome, Reason: key.reason, accounts: map[patch.AccountID]bool{}}
 	gs.byKey[key] = g
 	gs.keys = append(gs.keys, key)
 	return g

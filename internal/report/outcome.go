@@ -184,8 +184,13 @@ func statusSentence(r *patch.Report) string {
 		}
 		return "Every wave was judged good."
 	case patch.RunIncomplete:
-		if idle(r) {
+		switch reached := len(r.Unreachable) == 0; {
+		case idle(r) && reached:
+			return "Nothing was matched that can be " + did(r) + ": nothing was " + did(r) + "."
+		case idle(r):
 			return "Some account could not be reached, and nothing was matched elsewhere: nothing was " + did(r) + "."
+		case reached:
+			return "Some wave matched nothing that can be " + did(r) + ". Every wave was judged good."
 		}
 		return "Some account could not be reached. Every wave was judged good."
 	case patch.RunCompleted:
@@ -195,7 +200,7 @@ func statusSentence(r *patch.Report) string {
 	case patch.RunRefused:
 		return "The input or the plan was refused. Nothing was sent."
 	case patch.RunStopped:
-		return "A wave was judged stop. No later wave was started."
+		return "A wave stopped the run. No later wave was started."
 	case patch.RunRejected:
 		return "The approval was refused. " + nothingSent(r)
 	case patch.RunExpired:

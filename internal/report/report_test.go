@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -193,21 +194,39 @@ func TestNewJSON_TakesTheListsInOrder(t *testing.T) {
 	assert.Len(t, got.Excluded, 1)
 }
 
-// What all instances of a group share is told once, what differs beside each.
-func TestHTML_DetailsOfAGroup(t *testing.T) {
+// What all instances of a group share is told once. What was not sent is gathered by what kept it back; past a few
+// of these the rest share a group, which tells what they have in common, and each instance tells its own.
+func TestDetailsOfAGroup(t *testing.T) {
 	r := sample()
-	const same, other = "account 333333333333 in wave main: 5 failures, 4 allowed", "wave main: 5 failures, 4 allowed"
-	out := render(t, report.HTML, r)
-	assert.Equal(t, 1, strings.Count(out, same))
+	const same = "333333333333: 5 failed, limit 4 (budget.perAccount 10% of 40)"
+	assert.Equal(t, 1, strings.Count(render(t, report.HTML, r), same))
+	n := 0
 	for i := range r.Instances {
 		if r.Instances[i].Detail != "" {
-			r.Instances[i].Detail = other
-			break
+			n++
+			r.Instances[i].Detail = fmt.Sprintf("own %d; common", n)
 		}
 	}
-	out = render(t, report.HTML, r)
-	assert.Equal(t, 1, strings.Count(out, ">"+other+"<"))
-	assert.Equal(t, 14, strings.Count(out, ">"+same+"<"))
+	page, out := render(t, report.HTML, r), render(t, text(200, false), r)
+	assert.Equal(t, 5, strings.Count(page, "common)"))
+	assert.Equal(t, n-4, strings.Count(page, ">own "))
+	assert.Equal(t, 4, strings.Count(out, "(own "))
+	assert.Equal(t, 1, strings.Count(out, "(common)"))
+	assert.Contains(t, out, ": own 5\n")
+}
+
+// Incomplete is said of a run that missed accounts, and of one that found nothing where it looked.
+func TestReport_whyIncomplete(t *testing.T) {
+	away := []patch.UnreachableAccount{{Account: "111111111111", Reason: "closed"}}
+	for want, r := range map[string]patch.Report{
+		"Nothing was matched that can be patched: nothing was patched.":              {},
+		"Some account could not be reached, and nothing was matched elsewhere":       {Unreachable: away},
+		"Some wave matched nothing that can be patched. Every wave was judged good.": {Totals: patch.Totals{Planned: 1}},
+		"\n  Some account could not be reached. Every wave was judged good.":         {Totals: patch.Totals{Planned: 1}, Unreachable: away},
+	} {
+		r.Run, r.Status = "r", patch.RunIncomplete
+		assert.Contains(t, render(t, text(200, false), &r), want)
+	}
 }
 
 // A decision that did not count is told in every form for people.
@@ -312,7 +331,7 @@ func TestReport_nothingMatched(t *testing.T) {
 	assert.Contains(t, render(t, report.JSON, r), `"unmatched":["111111111111","222222222222"]`)
 	assert.Contains(t, render(t, text(100, true), r), "\x1b[33mSucceeded")
 	r.Status = patch.RunIncomplete
-	assert.Contains(t, render(t, text(100, false), r), "nothing was matched elsewhere")
+	assert.Contains(t, render(t, text(100, false), r), "Nothing was matched that can be patched")
 }
 
 // Two approvals were needed: both people are named.

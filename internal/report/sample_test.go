@@ -88,7 +88,7 @@ func sample() *patch.Report {
 	})
 	for n := range 15 {
 		add("main", "333333333333", fmt.Sprintf("sql-%02d", n+5), patch.Windows, patch.NotSent, func(i *patch.InstanceReport) {
-			i.Reason, i.Detail = patch.ReasonBudget, "account 333333333333 in wave main: 5 failures, 4 allowed"
+			i.Reason, i.Detail = patch.ReasonBudget, "333333333333: 5 failed, limit 4 (budget.perAccount 10% of 40)"
 		})
 	}
 	for n := range 12 {

@@ -251,10 +251,13 @@ func (t *textWriter) group(g group) {
 		fmt.Fprintln(t.out, head)
 		t.wrap("        ", why)
 	}
-	for _, r := range g.Rows[:min(len(g.Rows), maxTextInstances)] {
+	for _, r := range g.rows()[:min(len(g.Rows), maxTextInstances)] {
 		line := strings.Join([]string{string(r.InstanceID), string(r.Account), string(r.Region), r.Wave, r.Name}, " ")
 		if g.differ() {
 			line = strings.TrimRight(line, " ") + ": " + r.Reason
+		}
+		if r.Detail != "" {
+			line = strings.TrimRight(line, " ") + ": " + r.Detail
 		}
 		t.wrap("        ", line)
 	}

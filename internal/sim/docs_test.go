@@ -47,7 +47,7 @@ func TestExample_fleet(t *testing.T) {
 	assert.Equal(t, map[string]patch.Outcome{
 		"111111111111/web-1": patch.Patched, "111111111111/web-2": patch.Patched, "111111111111/win": patch.Patched,
 		"111111111111/compliant": patch.Compliant, "111111111111/patch-fails": patch.Failed, "111111111111/lies": patch.Failed,
-		"111111111111/stale": patch.Unknown, "111111111111/no-return": patch.TimedOut, "111111111111/hangs": patch.TimedOut,
+		"111111111111/stale": patch.Unknown, "111111111111/no-return": patch.Unhealthy, "111111111111/hangs": patch.TimedOut,
 		"111111111111/terminates": patch.Gone, "111111111111/offline": patch.Offline, "111111111111/unmanaged": patch.Unmanaged,
 		"111111111111/excluded": patch.Excluded,
 		"222222222222/web-1":    patch.Patched, "222222222222/web-2": patch.Patched, "222222222222/web-3": patch.Patched,
@@ -113,7 +113,7 @@ func TestDocs_faultsBeyond(t *testing.T) {
 func TestDocs_safety(t *testing.T) {
 	page := string(read(t, "docs", "safety.md"))
 	var want []string
-	for n := range 15 {
+	for n := range lastRule + 1 {
 		want = append(want, fmt.Sprintf("R-%02d", n+1))
 	}
 	for n := range 50 {

@@ -33,11 +33,17 @@ func On(number string) bool { return bug == number }
 // stands there twice, and asks the switchboard which of the two it is.
 func buildPlanted(t *testing.T, all []mutant, binary string) {
 	t.Helper()
-	dir := t.TempDir()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	require.NoError(t, err)
 	sources := plantedSources(t, all)
 	sources[filepath.Join(root, "internal", "planted", "planted.go")] = switchboard
+	buildOver(t, sources, binary)
+}
+
+// buildOver builds the tests with other sources, by path, laid over those on the disk.
+func buildOver(t *testing.T, sources map[string]string, binary string) {
+	t.Helper()
+	dir := t.TempDir()
 	replace := map[string]string{}
 	for n, file := range sortedKeys(sources) {
 		laid := filepath.Join(dir, fmt.Sprintf("%d.go", n))

@@ -175,6 +175,7 @@ func (f *folder) whyNotSent() string {
 // command is no contradiction when this ended before it began there.
 func (f *folder) explain(ctx context.Context, p piece, rows map[patch.Target]patch.TargetRow, instances []patch.InstanceReport) error {
 	var own *patch.Counters // of the account, read when it is needed
+	stops := map[patch.Target]string{}
 	for i := range instances {
 		r := &instances[i]
 		if r.Outcome != patch.NotSent {
@@ -193,30 +194,67 @@ func (f *folder) explain(ctx context.Context, p piece, rows map[patch.Target]pat
 			}
 			r.Detail = appended(r.Detail, f.exceeded(t, rows[t], *own))
 		}
+		if r.Reason == patch.ReasonStopped && r.Detail == "" {
+			why, known := stops[t]
+			if !known {
+				var err error
+				if why, err = f.stopped(ctx, t); err != nil {
+					return err
+				}
+				stops[t] = why
+			}
+			r.Detail = why
+		}
 		if r.CommandID != "" {
-			r.Detail = appended(r.Detail, "its command ended before it began on this instance")
+			r.Detail = appended(r.Detail, fmt.Sprintf("its command ended as %s before it began on this instance", orElse(r.Status, "never taken")))
 		}
 	}
 	return nil
 }
 
-// exceeded names every limit of a target that is exceeded.
-func (f *folder) exceeded(t patch.Target, row patch.TargetRow, own patch.Counters) string {
-	wave, whole := f.waves[t.Wave], f.waves[patch.WholeRun]
-	planned, _ := f.index.Wave(t.Wave)
+// stopped names what stopped a target: an earlier wave, or alarms of its own.
+func (f *folder) stopped(ctx context.Context, t patch.Target) (string, error) {
+	for _, w := range f.index.Waves {
+		if w.Name == t.Wave {
+			break
+		}
+		if f.waves[w.Name].Verdict == patch.VerdictStop {
+			return "wave " + w.Name + " stopped the run", nil
+		}
+	}
+	var watch patch.Watch
+	if err := f.Table.Load(ctx, &Row{Key: patch.WatchKey(t.Run, t.Wave), Into: &watch}); err != nil {
+		return "", err
+	}
 	text := ""
-	for _, b := range []struct {
-		scope             string
-		failures, allowed int
-	}{
-		{fmt.Sprintf("%s in account %s", t.Region, t.Account), row.Errors, row.ErrorLimit},
-		{fmt.Sprintf("account %s in wave %s", t.Account, t.Wave), own.Failures, wave.PerAccount.Limit(plannedIn(planned, t.Account))},
-		{"wave " + t.Wave, f.counts[t.Wave].Failures, wave.FailLimit},
-		{"accounts of wave " + t.Wave, f.counts[t.Wave].AccountsOver, wave.AccountsMax},
-		{"the run", f.counts[patch.WholeRun].Failures, whole.FailLimit},
+	for _, a := range watch.Seen {
+		text = appended(text, fmt.Sprintf("alarm %s was %s while the wave was patched", a.ARN, a.State))
+	}
+	return text, nil
+}
+
+// exceeded names every limit of a target that is exceeded, in the words in which the run gives its own causes.
+func (f *folder) exceeded(t patch.Target, row patch.TargetRow, own patch.Counters) string {
+	const instances = "budget.maxFailedInstances"
+	wave, whole := f.waves[t.Wave], f.waves[patch.WholeRun]
+	index, _ := f.index.Wave(t.Wave)
+	planned := plannedIn(index, t.Account)
+	perAccount := wave.PerAccount.Limit(planned)
+	text := ""
+	for _, c := range []patch.Cause{
+		{Kind: patch.CauseFailed, Scope: patch.ScopeTarget, Account: t.Account, Region: t.Region, Count: row.Errors, Limit: row.ErrorLimit,
+			Field: "ssm.maxErrors", Of: limitOf(wave.MaxErrors, row.Planned, row.ErrorLimit)},
+		{Kind: patch.CauseFailed, Scope: patch.ScopeAccount, Account: t.Account, Count: own.Failures, Limit: perAccount,
+			Field: "budget.perAccount", Of: limitOf(wave.PerAccount, planned, perAccount)},
+		{Kind: patch.CauseFailed, Scope: patch.ScopeOfWave, Wave: t.Wave, Count: f.counts[t.Wave].Failures, Limit: wave.FailLimit,
+			Field: instances, Of: limitOf(wave.MaxFailed, wave.Planned, wave.FailLimit)},
+		{Kind: patch.CauseAccounts, Scope: patch.ScopeOfWave, Wave: t.Wave, Count: f.counts[t.Wave].AccountsOver, Limit: wave.AccountsMax,
+			Field: "budget.maxFailedAccounts", Of: limitOf(wave.MaxAccounts, wave.Accounts, wave.AccountsMax)},
+		{Kind: patch.CauseFailed, Scope: patch.ScopeRun, Count: f.counts[patch.WholeRun].Failures, Limit: whole.FailLimit,
+			Field: instances, Of: limitOf(whole.MaxFailed, whole.Planned, whole.FailLimit)},
 	} {
-		if b.failures > b.allowed {
-			text = appended(text, fmt.Sprintf("%s: %s, %d allowed", b.scope, patch.Count(b.failures, "failure"), b.allowed))
+		if c.Count > c.Limit {
+			text = appended(text, c.Text())
 		}
 	}
 	return text

@@ -35,7 +35,7 @@ func (f *folder) status(r *patch.Report, doubts string) (patch.RunStatus, string
 	for _, w := range r.Waves {
 		switch {
 		case w.Verdict == patch.VerdictStop:
-			return patch.RunStopped, "wave " + w.Name + " was judged stop: " + w.Reason
+			return patch.RunStopped, "wave " + w.Name + " stopped the run: " + w.Reason
 		case w.Verdict != patch.VerdictGood:
 			return patch.RunFailed, "wave " + w.Name + " was not judged"
 		}

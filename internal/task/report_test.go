@@ -196,9 +196,10 @@ func TestReport_whyNotSent(t *testing.T) {
 			continue
 		}
 		assert.Equal(t, patch.ReasonBudget, i.Reason, "the code stays")
-		assert.Contains(t, i.Detail, "us-east-1 in account 111111111111: 2 failures, 1 allowed; wave w: 2 failures, 1 allowed")
-		assert.NotContains(t, i.Detail, "the run:")
-		assert.Equal(t, i.CommandID != "", strings.HasSuffix(i.Detail, "; its command ended before it began on this instance"), i.Detail)
+		assert.Contains(t, i.Detail, "111111111111 us-east-1: 2 failed, limit 1 (ssm.maxErrors")
+		assert.Contains(t, i.Detail, "wave w: 2 failed, limit 1 (budget.maxFailedInstances")
+		assert.NotContains(t, i.Detail, "run:")
+		assert.Equal(t, i.CommandID != "", strings.HasSuffix(i.Detail, "; its command ended as Cancelled before it began on this instance"), i.Detail)
 	}
 }
 
@@ -214,11 +215,15 @@ func TestReport_whyClosed(t *testing.T) {
 		{"no room for more steps", func(s *site) {
 			edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) { r.Polls = r.MaxPolls })
 		}, patch.ReasonStopped, "the history of the target's execution has no room"},
+		{"an alarm was red", func(s *site) {
+			s.table.put(patch.WatchKey(siteRun, "w"), patch.Watch{Seen: []patch.AlarmState{{ARN: "arn:a", State: patch.AlarmFiring}}})
+			edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) { r.Closed = patch.ReasonStopped })
+		}, patch.ReasonStopped, "alarm arn:a was ALARM while the wave was patched"},
 		{"too many errors", func(s *site) {
 			edit(s, patch.TargetKey(s.target), func(r *patch.TargetRow) {
 				r.Closed, r.Reason, r.Errors = patch.ReasonBudget, "closed", 5
 			})
-		}, patch.ReasonBudget, "closed; us-east-1 in account 111111111111: 5 failures, 4 allowed"},
+		}, patch.ReasonBudget, "closed; 111111111111 us-east-1: 5 failed, limit 4 (ssm.maxErrors"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
