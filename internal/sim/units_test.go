@@ -93,7 +93,7 @@ func TestRun_unitsRefused(t *testing.T) {
 			res, err := r.run()
 			require.NoError(t, err)
 			assert.Equal(t, test.broken, rules(res.Violations))
-			assert.Equal(t, patch.RunFailed, res.Status)
+			assert.Equal(t, patch.RunRefused, res.Status)
 			require.NotNil(t, res.Report)
 			assert.Contains(t, res.Report.StatusReason, test.reason)
 			assert.Zero(t, res.APICalls["ssm:SendCommand"])
