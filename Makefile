@@ -13,7 +13,7 @@ EVIDENCE_SEEDS ?= 2000
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 TEMPLATES := $(wildcard cloudformation/*.yaml)
 
-.PHONY: help demo build test check lint fmt vet templates shell workflows golden fuzz bench sim evidence drawn crash killer mutants attack package deploy-hub deploy-spoke clean
+.PHONY: help demo build test check lint fmt tidy vet templates shell workflows golden fuzz bench sim evidence drawn crash killer mutants attack package deploy-hub deploy-spoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,11 +36,14 @@ test: ## run all tests with the race detector
 
 check: test drawn lint ## what CI runs: tests, drawn worlds, formatting, vet, templates, shell
 
-lint: fmt vet templates shell workflows ## every check that is no test
+lint: fmt vet tidy templates shell workflows ## every check that is no test
 
 fmt: ## fail if a file is not formatted
 	@files=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi; echo "gofmt: ok"
+
+tidy: ## fail if go.mod is not tidy
+	@go mod tidy -diff >/dev/null || { go mod tidy -diff; exit 1; }; echo "go mod tidy: ok"
 
 vet: ## go vet
 	go vet ./...

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"ec2patch/internal/patch"
@@ -129,9 +130,7 @@ func (s *Send) fill(ctx context.Context, st *state) (Answer, error) {
 	if st.row.FirstSent.IsZero() {
 		st.row.SlowStart, st.row.TookSeconds = leaf.SlowStart, expectedOf(leaf)
 	}
-	chosen := leaf.Instances[st.row.Next:]
-	chosen = chosen[:min(st.row.Free(), len(chosen), patch.MaxSends)]
-	skips, err := s.recheck(ctx, st, chosen)
+	chosen, skips, err := s.choose(ctx, st, leaf.Instances[st.row.Next:])
 	if err != nil {
 		return s.unreachable(ctx, st, err)
 	}
@@ -156,6 +155,32 @@ func (s *Send) fill(ctx context.Context, st *state) (Answer, error) {
 		err = why
 	}
 	return answer, err
+}
+
+// recheckMore is how many further instances are looked at where none of those before can be sent to. A machine that
+// went down since the plan must not cost the others a step each.
+const recheckMore = 50
+
+// choose takes the next instances that can be sent to, as many as there are free slots, and those that are skipped on
+// the way: together they are the next of the plan, without a gap.
+func (s *Send) choose(ctx context.Context, st *state, waiting []patch.PlannedInstance) (chosen []patch.PlannedInstance, skips []patch.Skip, err error) {
+	free := min(st.row.Free(), patch.MaxSends)
+	waiting = waiting[:min(len(waiting), patch.MaxSends)]
+	for size := free; len(waiting) > 0 && len(skips) == len(chosen); size = recheckMore {
+		some := waiting[:min(size, len(waiting))]
+		waiting = waiting[len(some):]
+		skipped, err := s.recheck(ctx, st, some)
+		if err != nil {
+			return nil, nil, err
+		}
+		if ids := remaining(some, skipped); len(ids) > free {
+			end := slices.IndexFunc(some, func(p patch.PlannedInstance) bool { return p.ID == ids[free] })
+			some = some[:end]
+			skipped = skippedBefore(skipped, some)
+		}
+		chosen, skips = append(chosen, some...), append(skips, skipped...)
+	}
+	return chosen, skips, nil
 }
 
 // recheck looks at the chosen instances once more. It only removes.

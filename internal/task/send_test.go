@@ -657,6 +657,23 @@ func TestSend_twoExecutions(t *testing.T) {
 	}
 }
 
+// Machines that went down since the plan cost the others no step each: the next that can be sent to is looked for, in
+// the order of the plan, and no more are sent to than there are slots.
+func TestSend_passesOverWhatIsDown(t *testing.T) {
+	s := newSite(t, 200, func(leaf *patch.Leaf, _ *patch.TargetRow, _ *patch.WaveRow, _ *patch.RunRow) { leaf.Concurrency = 2 })
+	for i := range 120 {
+		s.spoke.agents[instance(i)] = task.Agent{Platform: patch.Linux}
+	}
+	s.spoke.agents[instance(121)] = task.Agent{Platform: patch.Linux}
+	s.must(s.send())
+	require.Len(t, s.sent, 2)
+	assert.Equal(t, instance(120), s.sent[0].Instance)
+	assert.Equal(t, instance(122), s.sent[1].Instance)
+	assert.Equal(t, 1, s.row().Batches)
+	assert.Equal(t, 121, s.row().Skipped)
+	assert.Equal(t, 123, s.row().Next)
+}
+
 func TestSend_stops(t *testing.T) {
 	tests := []struct {
 		name string
