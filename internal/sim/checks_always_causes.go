@@ -228,7 +228,7 @@ func (a *always) frozen(r *runFacts) bool {
 	return ok
 }
 
-// anyStop tells whether a wave of the run was judged stop.
+// anyStop tells whether a wave of the run has the verdict stop.
 func (a *always) anyStop(r *runFacts) bool {
 	return len(r.waves) > 0 && a.stoppedBefore(r, r.waves[len(r.waves)-1])
 }

@@ -177,7 +177,7 @@ func (a *always) wasAway(m *world.Instance) bool {
 	return false
 }
 
-// stoppedBefore tells whether the wave, or an earlier one, was judged stop. That
+// stoppedBefore tells whether the wave, or an earlier one, has the verdict stop. That
 // this had a cause is checked where the verdict is.
 func (a *always) stoppedBefore(r *runFacts, w *waveFacts) bool {
 	for _, former := range r.waves[:w.position+1] {
