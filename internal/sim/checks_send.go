@@ -242,7 +242,7 @@ func (c *checks) decidedOn(approval string, approve bool) {
 		switch {
 		case approve && !before:
 			r.approved[approval] = c.now()
-		case !approve && !before:
+		case !approve && (!before || c.tables.states["approval "+approval] == "pending"): // one of two may have approved
 			r.rejected = c.now()
 		}
 	}
