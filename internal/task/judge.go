@@ -212,7 +212,7 @@ func (w *judged) goodOf(row patch.TargetRow) (n int) {
 	return n
 }
 
-// orders are what the run was told to end for.
+// orders are what ends the run by its own input or by an operator.
 func (w *judged) orders(t tally) (causes []patch.Cause) {
 	if w.abort {
 		causes = append(causes, patch.Cause{Kind: patch.CauseAbort, Scope: patch.ScopeRun})

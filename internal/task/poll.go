@@ -245,7 +245,7 @@ func (k *look) stop() string {
 }
 
 // stopping tells whether what no agent has taken must be taken back. An account
-// that lets us in no more leaves us no say.
+// whose role can no longer be assumed leaves nothing to cancel with.
 func stopping(why string) bool {
 	switch why {
 	case patch.ReasonBudget, patch.ReasonAbort, patch.ReasonStopped, patch.ReasonLease:
