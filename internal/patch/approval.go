@@ -105,3 +105,9 @@ func (a Approval) Tally(valid []Decision) string {
 	}
 	return ApprovalPending
 }
+
+// OnTerms tells whether the approval has the terms of the plan: how many must approve, and who does not count. Its own
+// row could have been given others.
+func (a Approval) OnTerms(x *Index) bool {
+	return a.Run == x.Run && a.Digest == x.Digest && max(a.RequireDistinct, 1) == max(x.Needed, 1) && a.RequestedBy == x.RequestedBy
+}

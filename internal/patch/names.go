@@ -51,3 +51,7 @@ type Target struct {
 	Account AccountID `json:"account"`
 	Region  Region    `json:"region"`
 }
+
+// MaxRunIDLength is the length of an execution's name, in characters.
+// Source: Step Functions StartExecution, read 2026-11.
+const MaxRunIDLength = 80

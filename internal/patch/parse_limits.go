@@ -86,9 +86,6 @@ const (
 	MaxWaveNameLength = 40
 	// MaxRunKeyLength bounds runKey.
 	MaxRunKeyLength = 64
-	// MaxRunIDLength is the length of an execution's name.
-	// Source: Step Functions StartExecution, read 2026-11.
-	MaxRunIDLength = 80
 	// MaxStartedByLength is more than the ARN of an execution has.
 	MaxStartedByLength = 512
 	// MaxRequestedByLength and MaxReasonLength keep mails and pages readable, in characters.

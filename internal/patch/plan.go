@@ -135,12 +135,6 @@ func (x *Index) Seal() error {
 	return nil
 }
 
-// Asks tells whether an approval has the terms of the plan: how many must
-// approve, and who does not count. Its own row could have been given others.
-func (x *Index) Asks(a Approval) bool {
-	return a.Run == x.Run && a.Digest == x.Digest && max(a.RequireDistinct, 1) == max(x.Needed, 1) && a.RequestedBy == x.RequestedBy
-}
-
 // Leaf is the digest of a target's leaf, empty if the plan has none.
 func (x *Index) Leaf(t Target) string {
 	for _, w := range x.Waves {

@@ -360,7 +360,7 @@ func (s *Send) checkApproval(ctx context.Context, st *state) error {
 	if !row.Found || wave.AskScope == "" {
 		return fmt.Errorf("%w: wave %s was never approved", patch.ErrTampered, st.target.Wave)
 	}
-	if !s.plan.last.Asks(rec) {
+	if !rec.OnTerms(s.plan.last) {
 		return fmt.Errorf("%w: approval %s was not asked on the terms of the plan", patch.ErrTampered, rec.ID)
 	}
 	status, err := verifyApproval(ctx, s.Table, s.Decisions, rec, st.run.Digest)

@@ -115,11 +115,11 @@ func TestClose_oneAccountDoesNotAnswer(t *testing.T) {
 	one.sendAll()
 	two.sendAll()
 	v := one.verifier()
-	v.Spokes = byAccount{one.target.Account: failing{kind(patch.ErrUnavailable)}, two.target.Account: two}
+	v.Reports.Targets.Spokes = byAccount{one.target.Account: failing{kind(patch.ErrUnavailable)}, two.target.Account: two}
 	_, err := v.Handle(t.Context(), task.VerifyInput{Task: "close", Run: siteRun, Status: "ABORTED"})
 	require.ErrorIs(t, err, patch.ErrUnavailable)
 	assert.Len(t, two.spoke.cancels, 2)
-	v.Spokes = byAccount{one.target.Account: failing{kind(patch.ErrAccessDenied)}, two.target.Account: two}
+	v.Reports.Targets.Spokes = byAccount{one.target.Account: failing{kind(patch.ErrAccessDenied)}, two.target.Account: two}
 	_, err = v.Handle(t.Context(), task.VerifyInput{Task: "close", Run: siteRun, Status: "ABORTED"})
 	assert.NotErrorIs(t, err, patch.ErrAccessDenied)
 	assert.Len(t, two.spoke.cancels, 4)
@@ -275,7 +275,7 @@ func TestClose_planLocked(t *testing.T) {
 	s := newSite(t, 6, serial)
 	s.must(s.send())
 	v := s.verifier()
-	v.Objects = locked{s.bucket}
+	v.Reports.Objects = locked{s.bucket}
 	_, err := v.Handle(t.Context(), task.VerifyInput{Task: "close", Run: siteRun, Status: "ABORTED"})
 	require.ErrorIs(t, err, patch.ErrAccessDenied)
 	assert.Equal(t, []string{s.cut(1)}, s.spoke.cancels)

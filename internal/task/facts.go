@@ -122,3 +122,27 @@ func scan[T any](ctx context.Context, table Table, pk, prefix string) ([]T, erro
 	})
 	return all, err
 }
+
+// unverified is what the rows alone tell of a target's instances: what was not sent is NotSent, and of the rest nobody
+// knows, for the reason given.
+func unverified(ctx context.Context, table Table, run patch.RunRow, row patch.TargetRow, leaf patch.Leaf, why string) ([]patch.InstanceReport, error) {
+	st := &state{target: leaf.Target, row: row, run: run}
+	facts, err := loadFacts(ctx, table, leaf, st)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]patch.InstanceReport, 0, len(leaf.Instances))
+	for _, p := range leaf.Instances {
+		f := facts[p.ID]
+		r := patch.InstanceReport{
+			InstanceID: p.ID, Account: st.target.Account, Region: st.target.Region, Wave: st.target.Wave, Platform: p.Platform, Name: p.Name,
+			CommandID: f.command, Status: orElse(f.invocation.Details, f.invocation.Status), Before: p.Before,
+			Outcome: patch.Unknown, Reason: why,
+		}
+		if f.notSent != "" {
+			r.Outcome, r.Reason = patch.NotSent, f.notSent
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}

@@ -27,23 +27,32 @@ const alarmGap = 2 * time.Minute
 // unreadGap is how soon it is looked again if they could not be read.
 const unreadGap = time.Minute
 
-// judge looks at a wave whose targets are through. It is called again after
+// Judge weighs what a wave's targets came to, and its alarms.
+type Judge struct {
+	Table     Table
+	Objects   Objects
+	Alarms    Alarms
+	Decisions Verifier
+	Now       Clock
+}
+
+// Handle looks at a wave whose targets are through. It is called again after
 // each of its own waits, and its verdict does not change.
-func (v *Verify) judge(ctx context.Context, in VerifyInput) (JudgeOutput, error) {
-	out, err := v.weigh(ctx, in.Run, in.Wave, in.Waited)
-	out.Waited = in.Waited
+func (j *Judge) Handle(ctx context.Context, run patch.RunID, wave string, waited int) (JudgeOutput, error) {
+	out, err := j.weigh(ctx, run, wave, waited)
+	out.Waited = waited
 	if out.Next == "wait" {
 		out.Waited += out.Seconds
 	}
 	return out, err
 }
 
-func (v *Verify) weigh(ctx context.Context, run patch.RunID, wave string, waited int) (JudgeOutput, error) {
-	w, err := v.loadWave(ctx, run, wave)
+func (j *Judge) weigh(ctx context.Context, run patch.RunID, wave string, waited int) (JudgeOutput, error) {
+	w, err := j.loadWave(ctx, run, wave)
 	if err != nil {
 		return JudgeOutput{}, err
 	}
-	now := v.Now().UTC()
+	now := j.Now().UTC()
 	w.waited = waited
 	if !w.row.Judged.Set() {
 		w.row.Judged = patch.Mark{At: now, Waited: waited}
@@ -54,20 +63,20 @@ func (v *Verify) weigh(ctx context.Context, run patch.RunID, wave string, waited
 	}
 	switch w.row.Verdict {
 	case patch.VerdictGood:
-		return v.pause(out, w, now), nil
+		return j.pause(out, w, now), nil
 	case patch.VerdictStop:
 		return stopped(out), nil
 	}
 	stop, doubt := w.consider()
 	soak := time.Duration(w.row.SoakSeconds)*time.Second - w.row.Judged.Since(now, waited)
 	if !stop {
-		red, known := v.redAlarms(ctx, w, now)
+		red, known := j.redAlarms(ctx, w, now)
 		if !known {
 			out.Next, out.Seconds = "wait", seconds(unreadGap)
-			return out, v.keep(ctx, w, "", now)
+			return out, j.keep(ctx, w, "", now)
 		}
 		if len(red) == 0 && soak > 0 && !(doubt.Any() && w.run.Approval == patch.ApproveNone) {
-			return v.soak(ctx, out, w, soak) // a doubt of another kind is asked about after it, with all that is red then
+			return j.soak(ctx, out, w, soak) // a doubt of another kind is asked about after it, with all that is red then
 		}
 		doubt.Causes = append(doubt.Causes, red...)
 	}
@@ -78,25 +87,25 @@ func (v *Verify) weigh(ctx context.Context, run patch.RunID, wave string, waited
 	case w.row.Planned == 0:
 		why = "no instance was matched that can be patched"
 	case doubt.Any():
-		if verdict, why, err = v.asked(ctx, w, doubt); err != nil {
+		if verdict, why, err = j.asked(ctx, w, doubt); err != nil {
 			return out, err
 		}
 		switch {
 		case verdict == patch.VerdictAsk:
 			out.Next = "ask"
-			return out, v.keep(ctx, w, why, now)
+			return out, j.keep(ctx, w, why, now)
 		case verdict == patch.VerdictGood && soak > 0:
-			return v.soak(ctx, out, w, soak) // going on does not shorten the soak
+			return j.soak(ctx, out, w, soak) // going on does not shorten the soak
 		}
 	}
 	w.row.Verdict = verdict
-	if err := v.keep(ctx, w, why, now); err != nil {
+	if err := j.keep(ctx, w, why, now); err != nil {
 		return out, err
 	}
 	if verdict == patch.VerdictStop {
 		return stopped(out), nil
 	}
-	return v.pause(out, w, now), nil
+	return j.pause(out, w, now), nil
 }
 
 // judged is a wave as the judge sees it.
@@ -112,12 +121,12 @@ type judged struct {
 	waited  int // seconds, by the state machine
 }
 
-func (v *Verify) loadWave(ctx context.Context, run patch.RunID, wave string) (*judged, error) {
+func (j *Judge) loadWave(ctx context.Context, run patch.RunID, wave string) (*judged, error) {
 	w := &judged{}
 	var abort patch.Abort
 	stop := &Row{Key: patch.AbortKey(run), Into: &abort}
 	row := &Row{Key: patch.WaveKey(run, wave), Into: &w.row}
-	err := v.Table.Load(ctx, row, stop,
+	err := j.Table.Load(ctx, row, stop,
 		&Row{Key: patch.RunKey(run), Into: &w.run},
 		&Row{Key: patch.WatchKey(run, wave), Into: &w.watch},
 		&Row{Key: patch.WaveKey(run, patch.WholeRun), Into: &w.whole},
@@ -129,10 +138,10 @@ func (v *Verify) loadWave(ctx context.Context, run patch.RunID, wave string) (*j
 		return nil, fmt.Errorf("%w: run %s has no wave %q", patch.ErrInternal, run, wave)
 	}
 	w.abort = stop.Found
-	if w.index, err = loadPlan(ctx, v.Objects, run, w.run.Digest); err != nil {
+	if w.index, err = loadPlan(ctx, j.Objects, run, w.run.Digest); err != nil {
 		return nil, err
 	}
-	w.targets, err = loadTargets(ctx, v.Table, run, wave)
+	w.targets, err = loadTargets(ctx, j.Table, run, wave)
 	return w, err
 }
 
@@ -372,21 +381,21 @@ func (w *judged) plannedOf(t patch.Target) int {
 
 // asked looks for a human's answer about a doubtful wave. With approval none
 // there is nobody to ask, and doubt stops the run.
-func (v *Verify) asked(ctx context.Context, w *judged, doubt patch.Doubt) (patch.Verdict, string, error) {
+func (j *Judge) asked(ctx context.Context, w *judged, doubt patch.Doubt) (patch.Verdict, string, error) {
 	why := doubt.Text()
 	if w.run.Approval == patch.ApproveNone {
 		return patch.VerdictStop, why, nil
 	}
 	var rec patch.Approval
 	row := &Row{Key: patch.ApprovalKey(patch.ApprovalID(w.run.Run, "soak:"+w.row.Wave)), Into: &rec}
-	if err := v.Table.Load(ctx, row); err != nil {
+	if err := j.Table.Load(ctx, row); err != nil {
 		return "", "", err
 	}
 	if !row.Found {
 		w.row.Doubt = doubt
 		return patch.VerdictAsk, why, nil
 	}
-	if !w.index.Asks(rec) {
+	if !rec.OnTerms(&w.index) {
 		return "", "", fmt.Errorf("%w: the question %s was not asked on the plan's terms", patch.ErrTampered, rec.ID)
 	}
 	digest, err := w.row.Doubt.Digest()
@@ -396,7 +405,7 @@ func (v *Verify) asked(ctx context.Context, w *judged, doubt patch.Doubt) (patch
 	if rec.Doubt != digest {
 		return "", "", fmt.Errorf("%w: the question %s was about another doubt", patch.ErrTampered, rec.ID)
 	}
-	status, err := verifyApproval(ctx, v.Table, v.Decisions, rec, w.run.Digest)
+	status, err := verifyApproval(ctx, j.Table, j.Decisions, rec, w.run.Digest)
 	if err != nil {
 		return "", "", err
 	}
@@ -414,11 +423,11 @@ func (v *Verify) asked(ctx context.Context, w *judged, doubt patch.Doubt) (patch
 
 // redAlarms reads the alarms. Missing data, and what nobody may see, is not green. known is false while CloudWatch
 // fails: when that has lasted as long as it may while a wave is patched, the alarms are unreadable.
-func (v *Verify) redAlarms(ctx context.Context, w *judged, now time.Time) (causes []patch.Cause, known bool) {
+func (j *Judge) redAlarms(ctx context.Context, w *judged, now time.Time) (causes []patch.Cause, known bool) {
 	if len(w.row.Alarms) == 0 {
 		return nil, true
 	}
-	states, err := v.Alarms.States(ctx, w.run.Run, w.row.Alarms)
+	states, err := j.Alarms.States(ctx, w.run.Run, w.row.Alarms)
 	switch {
 	case err == nil:
 		w.row.Unread = patch.Mark{}
@@ -440,17 +449,17 @@ func (v *Verify) redAlarms(ctx context.Context, w *judged, now time.Time) (cause
 }
 
 // soak waits on, looking at the alarms now and then.
-func (v *Verify) soak(ctx context.Context, out JudgeOutput, w *judged, left time.Duration) (JudgeOutput, error) {
+func (j *Judge) soak(ctx context.Context, out JudgeOutput, w *judged, left time.Duration) (JudgeOutput, error) {
 	if len(w.row.Alarms) > 0 {
 		left = min(left, alarmGap)
 	}
 	out.Next, out.Seconds = "wait", max(seconds(left), 1)
-	return out, v.keep(ctx, w, "", v.Now().UTC())
+	return out, j.keep(ctx, w, "", j.Now().UTC())
 }
 
 // keep writes the wave's row and, with a verdict, the audit entry that binds
 // the heads of all its targets' chains into the run's.
-func (v *Verify) keep(ctx context.Context, w *judged, why string, now time.Time) error {
+func (j *Judge) keep(ctx context.Context, w *judged, why string, now time.Time) error {
 	was := w.row.Version
 	w.row.Version++
 	w.row.Reason = why
@@ -471,7 +480,7 @@ func (v *Verify) keep(ctx context.Context, w *judged, why string, now time.Time)
 			Write{How: Replace, Key: patch.RunKey(w.run.Run), Item: w.run, Was: runWas})
 	}
 	writes = append(writes, Write{How: Replace, Key: patch.WaveKey(w.run.Run, w.row.Wave), Item: w.row, Was: was})
-	return v.Table.Write(ctx, writes...)
+	return j.Table.Write(ctx, writes...)
 }
 
 // heads is one hash over the ends of the targets' audit chains.
@@ -488,7 +497,7 @@ func (w *judged) last() bool { return w.row.Position == len(w.index.Waves)-1 }
 
 // pause lets the next wave start when the pause is over. Where people are asked
 // about the next wave, they are asked now, and the approval waits for the pause.
-func (v *Verify) pause(out JudgeOutput, w *judged, now time.Time) JudgeOutput {
+func (j *Judge) pause(out JudgeOutput, w *judged, now time.Time) JudgeOutput {
 	out.Verdict = string(patch.VerdictGood)
 	pause := time.Duration(w.row.PauseSeconds) * time.Second
 	if left := pause - w.row.Decided.Since(now, w.waited); left > 0 && !w.nextIsAsked() {

@@ -102,7 +102,7 @@ func (v *Verify) known(ctx context.Context, t patch.Target) (map[patch.InstanceI
 		other.Wave = wave
 		others = append(others, other)
 	}
-	results, err := v.proven(ctx, others)
+	results, err := proven(ctx, v.Table, v.Objects, others)
 	if err != nil {
 		return nil, err
 	}

@@ -18,12 +18,41 @@ type ReportOutput struct {
 	Cursor int             `json:"cursor"` // the slice to go on with
 }
 
-// report writes what the run leaves behind and closes it, slice by slice. For
+// Reports makes the reports of runs, and closes them.
+type Reports struct {
+	Table     Table
+	Objects   Archive
+	Decisions Verifier
+	Runs      Runs
+	Notices   Mail
+	Metrics   Metrics
+	Now       Clock
+	Targets   *Abandon
+}
+
+// ReportInput is what a step of a report, a roll-up or a close is told.
+type ReportInput struct {
+	Task    string // rollup, report, close, rebuild
+	Run     patch.RunID
+	Wave    string
+	Account patch.AccountID
+	Cursor  int // the slice of the report to continue with
+	Failure Failure
+	Status  string // of an execution that ended, for close
+}
+
+// Failure is an error as the state machine catches it.
+type Failure struct {
+	Error string
+	Cause string
+}
+
+// Write writes what the run leaves behind and closes it, slice by slice. For
 // the state machine it folds one slice a call; nobody calls close and rebuild
 // again, so they go on as long as they have time. A report that is written is
 // not written again, unless somebody asks for that.
-func (v *Verify) report(ctx context.Context, in VerifyInput) (ReportOutput, error) {
-	f := &folder{Verify: v, in: in}
+func (v *Reports) Write(ctx context.Context, in ReportInput) (ReportOutput, error) {
+	f := &folder{Reports: v, in: in}
 	if err := f.loadRun(ctx); err != nil {
 		return ReportOutput{}, err
 	}
@@ -124,7 +153,7 @@ func (f *folder) giveUp(ctx context.Context) error {
 	if f.run.Digest == "" {
 		return nil
 	}
-	return f.abandon(ctx, f.in.Run)
+	return f.Targets.Run(ctx, f.in.Run)
 }
 
 // conclude makes final how the run ended. From here on nothing more is sent.

@@ -118,28 +118,10 @@ func (f *folder) unjudged(ctx context.Context, t patch.Target, row patch.TargetR
 	if err != nil {
 		return nil, err
 	}
-	st := &state{target: t, row: row, run: f.run}
 	if row.Closed == "" {
-		st.row.Closed = f.whyNotSent()
+		row.Closed = f.whyNotSent()
 	}
-	facts, err := loadFacts(ctx, f.Table, leaf, st)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]patch.InstanceReport, 0, len(leaf.Instances))
-	for _, p := range leaf.Instances {
-		fact := facts[p.ID]
-		r := patch.InstanceReport{
-			InstanceID: p.ID, Account: t.Account, Region: t.Region, Wave: t.Wave, Platform: p.Platform, Name: p.Name,
-			CommandID: fact.command, Status: orElse(fact.invocation.Details, fact.invocation.Status), Before: p.Before,
-			Outcome: patch.Unknown, Reason: why,
-		}
-		if fact.notSent != "" {
-			r.Outcome, r.Reason = patch.NotSent, fact.notSent
-		}
-		all = append(all, r)
-	}
-	return all, nil
+	return unverified(ctx, f.Table, f.run, row, leaf, why)
 }
 
 // discovered makes up for a plan that somebody has edited or removed: a run has

@@ -13,8 +13,8 @@ import (
 // folder makes one report. It holds what is about the run, its waves and its
 // questions; what is about targets and instances is read slice by slice.
 type folder struct {
-	*Verify
-	in     VerifyInput
+	*Reports
+	in     ReportInput
 	run    patch.RunRow
 	found  bool
 	abort  *patch.Abort

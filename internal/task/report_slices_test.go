@@ -146,7 +146,10 @@ func (f *fleet) awayIn(t testing.TB, target patch.Target, number int) patch.Excl
 func (f *fleet) call(t testing.TB, in task.VerifyInput) (task.ReportOutput, error) {
 	t.Helper()
 	in.Run = siteRun
-	v := &task.Verify{Table: f.table, Objects: f.disk, Decisions: f.key, Notices: f.mail, Metrics: f.metrics, Now: f.clock}
+	v := &task.PostVerify{Reports: task.Reports{
+		Table: f.table, Objects: f.disk, Decisions: f.key, Notices: f.mail, Metrics: f.metrics, Now: f.clock,
+		Targets: &task.Abandon{Table: f.table, Now: f.clock},
+	}}
 	out, err := v.Handle(t.Context(), in)
 	answer, _ := out.(task.ReportOutput)
 	return answer, err
@@ -327,7 +330,10 @@ func TestClose_goesOn(t *testing.T) {
 		}
 		return f.now.Add(time.Duration(slices) * 80 * time.Second)
 	}
-	v := &task.Verify{Table: f.table, Objects: f.disk, Decisions: f.key, Notices: f.mail, Metrics: f.metrics, Now: clock}
+	v := &task.PostVerify{Reports: task.Reports{
+		Table: f.table, Objects: f.disk, Decisions: f.key, Notices: f.mail, Metrics: f.metrics, Now: clock,
+		Targets: &task.Abandon{Table: f.table, Now: clock},
+	}}
 	calls := 0
 	for calls = 1; calls < 10; calls++ {
 		out, err := v.Handle(t.Context(), task.VerifyInput{Task: "close", Run: siteRun, Status: "ABORTED"})

@@ -24,33 +24,36 @@ type AccountResult struct {
 	Excluded []patch.ExcludedInstance `json:"excluded"` // of the wave, in all its regions
 }
 
-// rollUp folds the results of an account's regions into one object.
-func (v *Verify) rollUp(ctx context.Context, in VerifyInput) (any, error) {
+// RollUpOutput names the account that was rolled up.
+type RollUpOutput struct {
+	Account patch.AccountID `json:"account"`
+}
+
+// RollUp folds the results of an account's regions into one object.
+func (v *Reports) RollUp(ctx context.Context, in ReportInput) (RollUpOutput, error) {
+	out := RollUpOutput{in.Account}
 	var run patch.RunRow
 	if err := v.Table.Load(ctx, &Row{Key: patch.RunKey(in.Run), Into: &run}); err != nil {
-		return nil, err
+		return out, err
 	}
 	index, err := loadPlan(ctx, v.Objects, in.Run, run.Digest)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
-	out := struct {
-		Account patch.AccountID `json:"account"`
-	}{in.Account}
 	for _, p := range piecesOf(index) {
 		if p.wave != in.Wave || p.account != in.Account || !p.whole {
 			continue
 		}
 		all := AccountResult{Run: in.Run, Wave: in.Wave, Account: in.Account}
-		if all.Results, err = v.proven(ctx, p.targets(in.Run)); err != nil {
-			return nil, err
+		if all.Results, err = proven(ctx, v.Table, v.Objects, p.targets(in.Run)); err != nil {
+			return out, err
 		}
 		if all.Excluded, err = excludedIn(ctx, v.Objects, in.Run, p); err != nil {
-			return nil, err
+			return out, err
 		}
 		data, err := patch.Canonical(all)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		return out, v.Objects.Store(ctx, patch.RollUpObject(in.Run, in.Wave, in.Account), "application/json", data)
 	}
@@ -58,14 +61,14 @@ func (v *Verify) rollUp(ctx context.Context, in VerifyInput) (any, error) {
 }
 
 // proven reads the results of those targets that were verified, as they were then.
-func (v *Verify) proven(ctx context.Context, targets []patch.Target) ([]json.RawMessage, error) {
-	rows, err := loadRows(ctx, v.Table, targets)
+func proven(ctx context.Context, table Table, objects Objects, targets []patch.Target) ([]json.RawMessage, error) {
+	rows, err := loadRows(ctx, table, targets)
 	if err != nil {
 		return nil, err
 	}
 	results := []json.RawMessage{}
 	for _, t := range targets {
-		data, found, err := fetchProven(ctx, v.Objects, t, rows[t].ResultHash)
+		data, found, err := fetchProven(ctx, objects, t, rows[t].ResultHash)
 		if err != nil {
 			return nil, err
 		}

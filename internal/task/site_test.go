@@ -513,8 +513,15 @@ func (s *site) poll() (task.Answer, error) {
 	return p.Handle(s.t.Context(), task.TargetInput{Target: s.target, Waited: s.waited()})
 }
 
-func (s *site) verifier() *task.Verify {
-	return &task.Verify{Table: s.table, Objects: s.bucket, Spokes: s, Alarms: s, Decisions: s.key, Runs: s, Notices: s.mail, Metrics: s.metrics, Now: s.clock}
+func (s *site) verifier() *task.PostVerify {
+	return &task.PostVerify{
+		Targets: task.Verify{Table: s.table, Objects: s.bucket, Spokes: s, Metrics: s.metrics, Now: s.clock},
+		Waves:   task.Judge{Table: s.table, Objects: s.bucket, Alarms: s, Decisions: s.key, Now: s.clock},
+		Reports: task.Reports{
+			Table: s.table, Objects: s.bucket, Decisions: s.key, Runs: s, Notices: s.mail, Metrics: s.metrics, Now: s.clock,
+			Targets: &task.Abandon{Table: s.table, Spokes: s, Now: s.clock},
+		},
+	}
 }
 
 // verify carries out one step of the verifier on the target.

@@ -2,72 +2,23 @@ package task
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
 	"ec2patch/internal/patch"
 )
 
-// Verify is the task of PostEC2Verify: it verifies targets, rolls accounts up,
-// judges waves, and reports and closes runs.
+// Verify gives every instance of a target its one outcome.
 type Verify struct {
-	Table     Table
-	Objects   Archive
-	Spokes    Spokes
-	Alarms    Alarms
-	Decisions Verifier
-	Runs      Runs
-	Notices   Mail
-	Metrics   Metrics
-	Now       Clock
+	Table   Table
+	Objects Objects
+	Spokes  Spokes
+	Metrics Metrics
+	Now     Clock
 
-	DetailedMetrics bool
+	DetailedMetrics bool // a data point for each wave, account and region
 
 	plan plan
-}
-
-// VerifyInput is the payload of all its steps.
-type VerifyInput struct {
-	Task    string          `json:"task"` // verify, rollup, judge, report, close, rebuild
-	Run     patch.RunID     `json:"run"`
-	Wave    string          `json:"wave"`
-	Account patch.AccountID `json:"account"`
-	Region  patch.Region    `json:"region"`
-	Waited  int             `json:"waited"` // seconds that the state machine has waited here
-	Cursor  int             `json:"cursor"` // the slice of the report to go on with
-	Failure Failure         `json:"failure"`
-	Status  string          `json:"status"` // of an execution that ended, for close
-}
-
-// Failure is an error as the state machine catches it.
-type Failure struct {
-	Error string
-	Cause string
-}
-
-// Handle carries out one step.
-func (v *Verify) Handle(ctx context.Context, in VerifyInput) (any, error) {
-	if _, err := patch.ParseRunID(string(in.Run)); err != nil {
-		return nil, fmt.Errorf("%w: %w", patch.ErrInvalidInput, err)
-	}
-	switch in.Task {
-	case "verify":
-		answer, err := v.verify(ctx, TargetInput{
-			Target: patch.Target{Run: in.Run, Wave: in.Wave, Account: in.Account, Region: in.Region},
-			Waited: in.Waited,
-		})
-		return answer.after(in.Waited), err
-	case "rollup":
-		return v.rollUp(ctx, in)
-	case "judge":
-		return v.judge(ctx, in)
-	case "report", "rebuild":
-		return v.report(ctx, in)
-	case "close":
-		return v.closeRun(ctx, in)
-	}
-	return nil, fmt.Errorf("%w: task %q is none of verify, rollup, judge, report, close, rebuild", patch.ErrInvalidInput, in.Task)
 }
 
 // TargetResult is what one target leaves in the bucket, under its hash, which the
@@ -97,9 +48,14 @@ const (
 	lookLimit = 3 * time.Minute
 )
 
-// verify compares before and after, and gives each instance its one outcome.
+// Handle compares before and after, and gives each instance its one outcome.
 // What may still get better is looked at again until the deadline.
-func (v *Verify) verify(ctx context.Context, in TargetInput) (Answer, error) {
+func (v *Verify) Handle(ctx context.Context, in TargetInput) (Answer, error) {
+	answer, err := v.step(ctx, in)
+	return answer.after(in.Waited), err
+}
+
+func (v *Verify) step(ctx context.Context, in TargetInput) (Answer, error) {
 	t := in.Target
 	st, err := loadState(ctx, v.Table, in)
 	if err != nil {

@@ -16,9 +16,10 @@ const (
 	watchGap = 40 * time.Second
 	// watchLimit is how old what is known of the alarms may be when something is sent.
 	watchLimit = 2 * time.Minute
-	// watchPatience is how long CloudWatch may fail before its alarms count as unreadable.
-	watchPatience = 10 * time.Minute
 )
+
+// watchPatience is how long CloudWatch may fail before its alarms count as unreadable.
+const watchPatience = 10 * time.Minute
 
 // watchAlarms looks at the alarms of the target's wave. The first call of any of the wave's targets in
 // watchGap takes the watch row and reads them all; the others read the row. Only where nothing is known

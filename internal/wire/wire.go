@@ -109,13 +109,21 @@ func NewCallback(env Getenv, a AWS) (*task.Callback, error) {
 }
 
 // NewVerify wires PostEC2Verify.
-func NewVerify(env Getenv, a AWS) (*task.Verify, error) {
+func NewVerify(env Getenv, a AWS) (*task.PostVerify, error) {
 	c := config{env: env}
 	spokes := c.spokes(a)
-	v := &task.Verify{
-		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Decisions: c.keys(a, "DECISION_KEY_ID"), Runs: &cloud.StepFunctions{SFN: a.SFN},
-		Alarms:  c.alarms(a, spokes),
-		Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Metrics: a.Metrics, Now: a.Now, DetailedMetrics: c.flag("DETAILED_METRICS"),
+	table, objects, decisions := c.table(a), c.objects(a), c.keys(a, "DECISION_KEY_ID")
+	v := &task.PostVerify{
+		Targets: task.Verify{
+			Table: table, Objects: objects, Spokes: spokes, Metrics: a.Metrics, Now: a.Now,
+			DetailedMetrics: c.flag("DETAILED_METRICS"),
+		},
+		Waves: task.Judge{Table: table, Objects: objects, Alarms: c.alarms(a, spokes), Decisions: decisions, Now: a.Now},
+		Reports: task.Reports{
+			Table: table, Objects: objects, Decisions: decisions, Runs: &cloud.StepFunctions{SFN: a.SFN},
+			Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Metrics: a.Metrics, Now: a.Now,
+			Targets: &task.Abandon{Table: table, Spokes: spokes, Now: a.Now},
+		},
 	}
 	return v, c.err()
 }
