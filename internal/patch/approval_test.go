@@ -15,12 +15,12 @@ import (
 func approval() patch.Approval {
 	return patch.Approval{
 		ID: "id", Run: "run-1", Scope: "run", Digest: "9f3c0000", HubAccount: "999999999999", Instances: 412, RequireDistinct: 1,
-		RequestedBy: "team", Expires: sentAt(),
+		RequestedBy: "team", Expires: askedAt(),
 	}
 }
 
 func decision() patch.Decision {
-	return patch.Decision{Approval: "id", Decision: patch.Approve, Identity: "link", Name: "Ann", Reason: "because", At: sentAt()}
+	return patch.Decision{Approval: "id", Decision: patch.Approve, Identity: "link", Name: "Ann", Reason: "because", At: askedAt()}
 }
 
 // Everything that the capability is bound to is in its message, and nothing
@@ -172,3 +172,6 @@ func TestParseCapability(t *testing.T) {
 		assert.False(t, ok, "%s: %q", name, bad)
 	}
 }
+
+// askedAt is when an approval was asked for.
+func askedAt() time.Time { return time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC) }

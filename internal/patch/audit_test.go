@@ -16,7 +16,7 @@ func chain(n int) []patch.AuditEntry {
 	var all []patch.AuditEntry
 	for i := range n {
 		var e patch.AuditEntry
-		e, head = head.Append("RUN#r", "send", "SendCommand", fmt.Sprint("batch ", i+1), sentAt().Add(time.Duration(i)*time.Minute))
+		e, head = head.Append("RUN#r", "send", "SendCommand", fmt.Sprint("batch ", i+1), beginning().Add(time.Duration(i)*time.Minute))
 		all = append(all, e)
 	}
 	return all
@@ -71,7 +71,10 @@ func TestAuditEntry_Intact(t *testing.T) {
 }
 
 func TestChains_areApart(t *testing.T) {
-	at := target()
+	at := patch.Target{Run: "run-1", Wave: "canary", Account: "111111111111", Region: "us-east-1"}
 	names := []string{patch.RunChain(at.Run), patch.TargetChain(at), patch.ApprovalChain("id")}
 	assert.Equal(t, []string{"RUN#run-1", "RUN#run-1#111111111111#us-east-1", "APPROVAL#id"}, names)
 }
+
+// beginning is when a chain begins.
+func beginning() time.Time { return time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC) }

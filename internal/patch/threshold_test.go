@@ -18,9 +18,9 @@ func TestParseThreshold(t *testing.T) {
 	}{
 		{"a number", "3", patch.Threshold{Value: 3}},
 		{"nothing", "0", patch.Threshold{}},
-		{"a share", "10%", share(10)},
-		{"all", "100%", share(100)},
-		{"no share", "0%", share(0)},
+		{"a share", "10%", percent(10)},
+		{"all", "100%", percent(100)},
+		{"no share", "0%", percent(0)},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -69,23 +69,26 @@ func TestThreshold_resolves(t *testing.T) {
 func TestThreshold_isMonotone(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n, p := rapid.IntRange(1, 1_000_000).Draw(rt, "n"), rapid.IntRange(1, 99).Draw(rt, "p")
-		at := share(p).Concurrency(n)
+		at := percent(p).Concurrency(n)
 		assert.True(rt, at >= 1 && at <= n, "%d of %d", at, n)
-		assert.LessOrEqual(rt, at, share(p).Concurrency(n+1))
-		assert.LessOrEqual(rt, at, share(p+1).Concurrency(n))
-		assert.LessOrEqual(rt, share(p).Limit(n), share(p).Limit(n+1))
-		assert.LessOrEqual(rt, share(p).Limit(n), share(p+1).Limit(n))
+		assert.LessOrEqual(rt, at, percent(p).Concurrency(n+1))
+		assert.LessOrEqual(rt, at, percent(p+1).Concurrency(n))
+		assert.LessOrEqual(rt, percent(p).Limit(n), percent(p).Limit(n+1))
+		assert.LessOrEqual(rt, percent(p).Limit(n), percent(p+1).Limit(n))
 	})
 }
 
 func TestThreshold_JSON(t *testing.T) {
-	data, err := json.Marshal([]patch.Threshold{share(10), {Value: 3}})
+	data, err := json.Marshal([]patch.Threshold{percent(10), {Value: 3}})
 	require.NoError(t, err)
 	assert.Equal(t, `["10%","3"]`, string(data))
 	var back []patch.Threshold
 	require.NoError(t, json.Unmarshal(data, &back))
-	assert.Equal(t, []patch.Threshold{share(10), {Value: 3}}, back)
+	assert.Equal(t, []patch.Threshold{percent(10), {Value: 3}}, back)
 	for _, bad := range []string{`["101%"]`, `[3]`, `[{}]`} {
 		assert.Error(t, json.Unmarshal([]byte(bad), &back), bad)
 	}
 }
+
+// percent is a share of 100.
+func percent(n int) patch.Threshold { return patch.Threshold{Value: n, Percent: true} }
