@@ -26,18 +26,44 @@ const (
 // else: whoever adds one decides it here and in docs/architecture.md.
 func allowed() map[string][]string {
 	return map[string][]string{
-		"cfn":        {"asl", "go.yaml.in/yaml/v3"},
-		"cli":        {"hub", "operator", "patch", "report", "sim", "github.com/spf13/"},
-		"cloud":      {"patch", "task", sdk},
-		"hub":        {"patch", sdk},
-		"guard":      {"asl", "cfn", "iam", "patch", "go.yaml.in/yaml/v3"},
-		"lambdamain": {"cloud", "patch", "task", "wire", sdk},
-		"operator":   {"patch", sdk},
-		"report":     {"markup", "patch"},
-		"sim":        {"asl", "cfn", "cloud", "iam", "lambdamain", "patch", "sim/world", "task", "wire", sdk},
-		"sim/world":  {"asl", "iam", sdk},
-		"task":       {"markup", "patch", "report", lambda + "events"},
-		"wire":       {"cloud", "patch", "task", sdk},
+		// Rooms of subjects, from the vocabulary up. A target never imports approval, and nobody below report knows it.
+		"patch":          {"words"},
+		"runinput":       {"patch", "words"},
+		"outcome":        {"patch", "words"},
+		"doubt":          {"patch", "words"},
+		"store":          {"doubt", "patch", "runinput"},
+		"plan":           {"outcome", "patch", "runinput", "store"},
+		"port":           {"doubt", "outcome", "patch", "runinput"},
+		"decision":       {"patch", "plan", "port", "store", "words"},
+		"target":         {"decision", "doubt", "outcome", "patch", "plan", "port", "store", "words"},
+		"inventory":      {"decision", "doubt", "outcome", "patch", "plan", "port", "runinput", "store", "target", "words"},
+		"wave":           {"decision", "doubt", "outcome", "patch", "plan", "port", "runinput", "store", "target", "words"},
+		"approval":       {"decision", "doubt", "markup", "patch", "plan", "port", "store", "words", lambda + "events"},
+		"report":         {"decision", "markup", "outcome", "patch", "plan", "runinput", "words"},
+		"report/compose": {"decision", "doubt", "outcome", "patch", "plan", "port", "report", "store", "target", "words"},
+		"task":           {"patch", "report/compose", "target", "wave"},
+
+		// What the tests of the rooms stand on.
+		"fake": {"patch", "store", "github.com/stretchr/testify/"},
+		"site": {"decision", "doubt", "fake", "inventory", "outcome", "patch", "plan", "port", "report", "report/compose", "runinput",
+			"store", "target", "task", "wave", "words", "github.com/stretchr/testify/"},
+
+		// AWS, and what puts it together with the rooms.
+		"cloud":      {"doubt", "outcome", "patch", "port", "runinput", "store", "words", sdk},
+		"wire":       {"approval", "cloud", "inventory", "patch", "port", "report/compose", "runinput", "target", "task", "wave", sdk},
+		"lambdamain": {"approval", "cloud", "patch", "port", "wire", sdk},
+
+		// The hub seen from outside, and the command line.
+		"hub":      {"decision", "patch", "store", sdk},
+		"operator": {"patch", sdk},
+		"cli":      {"hub", "operator", "outcome", "patch", "plan", "report", "runinput", "sim", "words", "github.com/spf13/"},
+
+		// Rehearsals, and the checks of the templates.
+		"cfn":       {"asl", "go.yaml.in/yaml/v3"},
+		"guard":     {"asl", "cfn", "iam", "patch", "go.yaml.in/yaml/v3"},
+		"sim/world": {"asl", "iam", sdk},
+		"sim": {"approval", "asl", "cfn", "cloud", "decision", "iam", "inventory", "lambdamain", "outcome", "patch", "plan", "report",
+			"runinput", "sim/world", "store", "target", "task", "wave", "wire", sdk},
 	}
 }
 

@@ -4,13 +4,13 @@ package main
 import (
 	"context"
 
+	"ec2patch/internal/approval"
 	"ec2patch/internal/lambdamain"
-	"ec2patch/internal/task"
 	"ec2patch/internal/wire"
 )
 
 func main() {
-	lambdamain.Start(func(env wire.Getenv, aws wire.AWS) (func(context.Context, task.ApprovalInput) (any, error), error) {
+	lambdamain.Start(func(env wire.Getenv, aws wire.AWS) (func(context.Context, approval.RequestInput) (any, error), error) {
 		t, err := wire.NewApprovals(env, aws)
 		if err != nil {
 			return nil, err

@@ -25,7 +25,7 @@ import (
 	"ec2patch/internal/cli"
 	"ec2patch/internal/hub"
 	"ec2patch/internal/operator"
-	"ec2patch/internal/patch"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim"
 )
 
@@ -35,7 +35,7 @@ func main() {
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // what the functions of a rehearsal log is not for who watches it
 	version, commit, goVersion := built()
 	program := cli.Program{
-		Parse:         func(data []byte) (patch.Input, error) { return patch.ParseInput(data, patch.HubDefaults()) },
+		Parse:         func(data []byte) (runinput.Input, error) { return runinput.ParseInput(data, runinput.HubDefaults()) },
 		Rehearse:      sim.Run,
 		RehearseSeeds: sim.RunSeeds,
 		SameMachine:   sim.SameMachine,

@@ -5,12 +5,12 @@ import (
 	"context"
 
 	"ec2patch/internal/lambdamain"
-	"ec2patch/internal/task"
+	"ec2patch/internal/target"
 	"ec2patch/internal/wire"
 )
 
 func main() {
-	lambdamain.Start(func(env wire.Getenv, aws wire.AWS) (func(context.Context, task.TargetInput) (task.Answer, error), error) {
+	lambdamain.Start(func(env wire.Getenv, aws wire.AWS) (func(context.Context, target.TargetInput) (target.Answer, error), error) {
 		t, err := wire.NewSend(env, aws)
 		if err != nil {
 			return nil, err

@@ -26,11 +26,15 @@ type timer struct {
 type timers []*timer
 
 func (h timers) Len() int { return len(h) }
+
 func (h timers) Less(i, j int) bool {
 	return h[i].at.Before(h[j].at) || h[i].at.Equal(h[j].at) && h[i].seq < h[j].seq
 }
+
 func (h timers) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *timers) Push(x any)   { *h = append(*h, x.(*timer)) }
+
+func (h *timers) Push(x any) { *h = append(*h, x.(*timer)) }
+
 func (h *timers) Pop() any {
 	old := *h
 	x := old[len(old)-1]
@@ -62,7 +66,8 @@ func newHost(seed uint64) *fakeHost {
 	}
 }
 
-func (h *fakeHost) Now() time.Time   { return h.now }
+func (h *fakeHost) Now() time.Time { return h.now }
+
 func (h *fakeHost) Rand() *rand.Rand { return h.rand }
 
 func (h *fakeHost) UUID() string {

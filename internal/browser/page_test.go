@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim"
 )
@@ -195,7 +196,7 @@ func TestPage_Approve(t *testing.T) {
 	res := r.result(t)
 	assert.Positive(t, res.APICalls["ssm:SendCommand"], "the run went on")
 	require.Len(t, res.Report.Approvals, 1)
-	assert.Equal(t, patch.ApprovalApproved, res.Report.Approvals[0].Status)
+	assert.Equal(t, decision.ApprovalApproved, res.Report.Approvals[0].Status)
 }
 
 func TestPage_Reject(t *testing.T) {

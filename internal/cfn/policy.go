@@ -1,8 +1,6 @@
 package cfn
 
-import (
-	"slices"
-)
+import "slices"
 
 // ResourcePolicy is a policy document that hangs on resources instead of on a role.
 type ResourcePolicy struct {

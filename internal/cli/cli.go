@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ec2patch/internal/hub"
-	"ec2patch/internal/patch"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim"
 )
 
@@ -24,7 +24,7 @@ import (
 // Name must be set.
 type Program struct {
 	// Parse checks a run input. Its error is patch.Problems if the input is not valid.
-	Parse func(data []byte) (patch.Input, error)
+	Parse func(data []byte) (runinput.Input, error)
 	// Rehearse runs one rehearsal. Its error is patch.Problems if something that it was given is not valid.
 	Rehearse func(sim.Options) (*sim.Result, error)
 	// RehearseSeeds runs one rehearsal for each seed from and to, both included, and says after each how many are done.
@@ -163,7 +163,7 @@ func flagError(cmd *cobra.Command, err error) error {
 func meantFlag(cmd *cobra.Command, name string) string {
 	var all []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { all = append(all, f.Name) })
-	if near := patch.Nearest(name, all); near != "" {
+	if near := runinput.Nearest(name, all); near != "" {
 		return fmt.Sprintf(", did you mean --%s?", near)
 	}
 	return ""

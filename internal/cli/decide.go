@@ -13,8 +13,8 @@ import (
 
 	"ec2patch/internal/hub"
 	"ec2patch/internal/operator"
-	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
+	"ec2patch/internal/words"
 )
 
 // Operator answers questions of a hub in the caller's name.
@@ -34,7 +34,7 @@ const (
 )
 
 // decision is one call of approve, reject or abort.
-type decision struct {
+type answering struct {
 	action string
 	run    string
 	reason string
@@ -45,7 +45,7 @@ type decision struct {
 }
 
 func (a *app) approveCommand() *cobra.Command {
-	d := &decision{action: operator.Approve}
+	d := &answering{action: operator.Approve}
 	cmd := a.decideCommand(d, "Approve the plan that a run waits with",
 		`Shows what the run asks, has its code typed, and approves. What is approved is
 this very plan: if it is another one by then, nothing is decided.`,
@@ -57,7 +57,7 @@ this very plan: if it is another one by then, nothing is decided.`,
 }
 
 func (a *app) rejectCommand() *cobra.Command {
-	d := &decision{action: operator.Reject}
+	d := &answering{action: operator.Reject}
 	cmd := a.decideCommand(d, "Reject the plan that a run waits with",
 		`Shows what the run asks, has its code typed, and rejects. The run ends, nothing
 more is sent.`,
@@ -68,7 +68,7 @@ more is sent.`,
 }
 
 func (a *app) abortCommand() *cobra.Command {
-	d := &decision{action: operator.Abort}
+	d := &answering{action: operator.Abort}
 	cmd := a.decideCommand(d, "Abort a run: nothing more is sent",
 		`Aborts a run, whether it waits or patches. Nothing more is sent, and commands that
 no agent has taken yet are cancelled. What runs on an instance is left to finish.
@@ -86,12 +86,12 @@ instances as Interrupted, and counts them as failures.`,
 	return cmd
 }
 
-func (a *app) scopeFlag(cmd *cobra.Command, d *decision) {
+func (a *app) scopeFlag(cmd *cobra.Command, d *answering) {
 	cmd.Flags().StringVar(&d.scope, "scope", "", "which question: run, `wave:NAME` or soak:NAME (default the one that is open)")
 }
 
 // decideCommand is what the three have in common.
-func (a *app) decideCommand(d *decision, short, long, example string) *cobra.Command {
+func (a *app) decideCommand(d *answering, short, long, example string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: d.action + " RUN", Short: short, Long: long + `
 
@@ -115,7 +115,7 @@ your identity stands in the record.`,
 }
 
 // check finds everything that is wrong before anything is asked of the hub.
-func (a *app) check(cmd *cobra.Command, d *decision) error {
+func (a *app) check(cmd *cobra.Command, d *answering) error {
 	d.reason = strings.TrimSpace(d.reason)
 	if d.url == "" {
 		d.url = a.env[operatorURL]
@@ -139,7 +139,7 @@ func (a *app) check(cmd *cobra.Command, d *decision) error {
 	return nil
 }
 
-func (a *app) decide(cmd *cobra.Command, d *decision) error {
+func (a *app) decide(cmd *cobra.Command, d *answering) error {
 	if err := a.check(cmd, d); err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (a *app) decide(cmd *cobra.Command, d *decision) error {
 }
 
 // answer approves or rejects.
-func (a *app) answer(ctx context.Context, hub Operator, d *decision, state operator.State) error {
+func (a *app) answer(ctx context.Context, hub Operator, d *answering, state operator.State) error {
 	q, err := choose(d, state)
 	if err != nil {
 		return err
@@ -187,7 +187,7 @@ func (a *app) answer(ctx context.Context, hub Operator, d *decision, state opera
 }
 
 // choose finds the question that is meant.
-func choose(d *decision, state operator.State) (operator.Question, error) {
+func choose(d *answering, state operator.State) (operator.Question, error) {
 	var open, names []string
 	var found operator.Question
 	for _, q := range state.Questions {
@@ -215,10 +215,10 @@ func choose(d *decision, state operator.State) (operator.Question, error) {
 }
 
 // abort ends a run.
-func (a *app) abort(ctx context.Context, hub Operator, d *decision, state operator.State) error {
+func (a *app) abort(ctx context.Context, hub Operator, d *answering, state operator.State) error {
 	// An abort that stands is sent once more: it ends a wait that the first one could not end.
 	ask := !d.yes && state.Aborted == nil
-	fmt.Fprintf(a.stderr, "Run %s is %s; %s planned.\n", report.Line(state.Run), report.Line(state.Status), patch.Count(state.Planned, "instance"))
+	fmt.Fprintf(a.stderr, "Run %s is %s; %s planned.\n", report.Line(state.Run), report.Line(state.Status), words.Count(state.Planned, "instance"))
 	fmt.Fprintf(a.stderr, "Nothing more will be sent. What runs on instances %s.\n", map[bool]string{
 		true:  "will be CANCELLED: package managers are killed at work",
 		false: "will be left to finish",

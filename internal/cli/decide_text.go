@@ -10,6 +10,7 @@ import (
 	"ec2patch/internal/operator"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
+	"ec2patch/internal/words"
 )
 
 // decisionResult is what approve, reject and abort print with --format json.
@@ -25,9 +26,9 @@ type decisionResult struct {
 }
 
 // showQuestion says on stderr what is about to be decided.
-func (a *app) showQuestion(d *decision, state operator.State, q operator.Question) {
+func (a *app) showQuestion(d *answering, state operator.State, q operator.Question) {
 	w := a.stderr
-	fmt.Fprintf(w, "Run %s asks about %s: %s, plan %s.\n", report.Line(state.Run), about(q.Scope), patch.Count(q.Instances, "instance"), report.Line(q.Digest[:min(12, len(q.Digest))]))
+	fmt.Fprintf(w, "Run %s asks about %s: %s, plan %s.\n", report.Line(state.Run), about(q.Scope), words.Count(q.Instances, "instance"), report.Line(q.Digest[:min(12, len(q.Digest))]))
 	fmt.Fprintf(w, "Asked %s, open until %s.\n", stamp(q.Asked), stamp(q.Expires))
 	if !q.Told {
 		fmt.Fprintln(w, "Nobody was told by mail: no subscription of the approvals topic is confirmed.")
@@ -45,7 +46,7 @@ func (a *app) showQuestion(d *decision, state operator.State, q operator.Questio
 }
 
 // tooLate tells that a question is decided. Who wanted what was decided has it.
-func (a *app) tooLate(d *decision, state operator.State, q operator.Question) error {
+func (a *app) tooLate(d *answering, state operator.State, q operator.Question) error {
 	if err := a.printDecision(d, q.Scope, state, false); err != nil {
 		return err
 	}
@@ -61,11 +62,11 @@ func wanted(action string) string {
 }
 
 // decided prints what the hub recorded.
-func (a *app) decided(d *decision, scope string, state operator.State) error {
+func (a *app) decided(d *answering, scope string, state operator.State) error {
 	return a.printDecision(d, scope, state, state.Recorded)
 }
 
-func (a *app) printDecision(d *decision, scope string, state operator.State, recorded bool) error {
+func (a *app) printDecision(d *answering, scope string, state operator.State, recorded bool) error {
 	if a.format == "json" {
 		state.Recorded = recorded
 		return a.printJSON(decisionResult{SchemaVersion: 1, Kind: "decision", Action: d.action, Scope: scope, Recorded: recorded, State: &state})
@@ -138,7 +139,7 @@ func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // refused turns a failed request into an exit code. acting tells that it was
 // the one that decides, so that no answer leaves it open what happened.
-func (a *app) refused(ctx context.Context, d *decision, err error, acting bool) error {
+func (a *app) refused(ctx context.Context, d *answering, err error, acting bool) error {
 	no, ok := errors.AsType[*operator.Refusal](err)
 	if ok {
 		return a.refusal(d, no)
@@ -160,7 +161,7 @@ func (a *app) refused(ctx context.Context, d *decision, err error, acting bool) 
 }
 
 // refusal is the exit code of an answer that says no.
-func (a *app) refusal(d *decision, no *operator.Refusal) error {
+func (a *app) refusal(d *answering, no *operator.Refusal) error {
 	if a.format == "json" {
 		r := decisionResult{SchemaVersion: 1, Kind: "decision", Action: d.action, Scope: d.scope, Code: no.Code, Message: no.Message, State: no.State}
 		if err := a.printJSON(r); err != nil {
@@ -199,7 +200,7 @@ func agrees(action string, state *operator.State) bool {
 	return false
 }
 
-func (a *app) sameAlready(d *decision, no *operator.Refusal) error {
+func (a *app) sameAlready(d *answering, no *operator.Refusal) error {
 	if a.format == "json" {
 		return nil
 	}

@@ -14,8 +14,8 @@ import (
 
 	"ec2patch/internal/hub"
 	"ec2patch/internal/operator"
-	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
+	"ec2patch/internal/words"
 )
 
 // The results of a check.
@@ -132,7 +132,7 @@ func (a *app) printChecks(checks []check) error {
 		}
 	}
 	if failures > 0 {
-		return &ExitError{Code: ExitDoctor, Err: fmt.Errorf("%s would break a run", patch.Count(failures, "finding"))}
+		return &ExitError{Code: ExitDoctor, Err: fmt.Errorf("%s would break a run", words.Count(failures, "finding"))}
 	}
 	return nil
 }
@@ -213,7 +213,7 @@ func functions(definition string) check {
 	if len(loose) > 0 {
 		return check{Name: "functions", Result: checkFail, Text: "called without a published version: " + strings.Join(loose, ", "), Fix: "deploy the hub again"}
 	}
-	return check{Name: "functions", Result: checkOK, Text: patch.Count(len(all), "function") + ", called by published version"}
+	return check{Name: "functions", Result: checkOK, Text: words.Count(len(all), "function") + ", called by published version"}
 }
 
 var alarmNames = regexp.MustCompile(`AlarmName: !Sub "\$\{NamePrefix\}-(\w+)"`)
@@ -230,7 +230,7 @@ func (a *app) alarmCheck(ctx context.Context, runs Runs) check {
 	if err != nil {
 		return unseen("alarms", err)
 	}
-	c := check{Name: "alarms", Result: checkOK, Text: patch.Count(len(known), "alarm") + ", none is on"}
+	c := check{Name: "alarms", Result: checkOK, Text: words.Count(len(known), "alarm") + ", none is on"}
 	if len(known) == 0 {
 		return check{Name: "alarms", Result: checkWarn, Text: "the hub has none", Fix: "deploy the hub again"}
 	}

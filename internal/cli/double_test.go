@@ -15,8 +15,10 @@ import (
 
 	"ec2patch/internal/cli"
 	"ec2patch/internal/hub"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim"
 )
 
@@ -37,7 +39,7 @@ const badInput = `{
 func program() cli.Program {
 	at := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 	return cli.Program{
-		Parse:    func(data []byte) (patch.Input, error) { return patch.ParseInput(data, patch.HubDefaults()) },
+		Parse:    func(data []byte) (runinput.Input, error) { return runinput.ParseInput(data, runinput.HubDefaults()) },
 		Rehearse: func(o sim.Options) (*sim.Result, error) { return rehearse(o) },
 		RehearseSeeds: func(_ sim.Options, from, to uint64, progress func(int)) (*sim.SeedsResult, error) {
 			for n := range int(to - from + 1) {
@@ -45,7 +47,7 @@ func program() cli.Program {
 			}
 			return &sim.SeedsResult{
 				From: from, To: to, Seeds: int(to - from + 1), Statuses: map[patch.RunStatus]int{patch.RunSucceeded: int(to - from + 1)},
-				Planned: 50, Outcomes: map[patch.Outcome]int{patch.Patched: 48, patch.Failed: 2}, Faults: map[string]int{"F-04": 3}, VirtualYears: 0.25,
+				Planned: 50, Outcomes: map[outcome.Outcome]int{outcome.Patched: 48, outcome.Failed: 2}, Faults: map[string]int{"F-04": 3}, VirtualYears: 0.25,
 				MaxHistoryEvents: 2900, MaxPayloadBytes: 9000,
 			}, nil
 		},
@@ -93,9 +95,9 @@ func rehearse(o sim.Options) (*sim.Result, error) {
 	canary.InFlight = 2
 	tell(sim.Progress{Virtual: 95 * time.Second, Phase: "patching", Wave: "canary", Waves: waves()})
 	canary.InFlight, canary.AccountsDone, canary.Verdict = 0, 1, patch.VerdictGood
-	canary.Outcomes = map[patch.Outcome]int{patch.Patched: 2}
+	canary.Outcomes = map[outcome.Outcome]int{outcome.Patched: 2}
 	tell(sim.Progress{Virtual: 10 * time.Minute, Phase: "patching", Wave: "main", Waves: waves()})
-	main.Outcomes = map[patch.Outcome]int{patch.Patched: 4 - bad, patch.Failed: bad}
+	main.Outcomes = map[outcome.Outcome]int{outcome.Patched: 4 - bad, outcome.Failed: bad}
 	main.AccountsDone, main.Verdict = 2, patch.VerdictGood
 	tell(sim.Progress{Virtual: 35 * time.Minute, Phase: "done", Waves: waves()})
 	return result(o, bad), nil
@@ -103,24 +105,24 @@ func rehearse(o sim.Options) (*sim.Result, error) {
 
 func result(o sim.Options, bad int) *sim.Result {
 	start := time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC)
-	r := &patch.Report{SchemaVersion: 1, Run: o.RunID, Status: patch.RunSucceeded, PlanDigest: strings.Repeat("ab", 32), Started: start, Ended: start.Add(35 * time.Minute)}
-	outcomes := map[patch.Outcome]int{}
+	r := &report.Report{SchemaVersion: 1, Run: o.RunID, Status: patch.RunSucceeded, PlanDigest: strings.Repeat("ab", 32), Started: start, Ended: start.Add(35 * time.Minute)}
+	outcomes := map[outcome.Outcome]int{}
 	for n := range 6 {
-		i := patch.InstanceReport{InstanceID: patch.InstanceID(fmt.Sprintf("i-%017x", n)), Account: "111111111111", Region: "us-east-1", Wave: "main", Platform: patch.Linux, Outcome: patch.Patched}
+		i := outcome.InstanceReport{InstanceID: patch.InstanceID(fmt.Sprintf("i-%017x", n)), Account: "111111111111", Region: "us-east-1", Wave: "main", Platform: patch.Linux, Outcome: outcome.Patched}
 		if n < 2 {
 			i.Wave = "canary"
 		}
 		if n == 5 && bad > 0 {
-			i.Outcome, i.Reason = patch.Failed, "the command failed (exit status 1)"
+			i.Outcome, i.Reason = outcome.Failed, "the command failed (exit status 1)"
 		}
 		outcomes[i.Outcome]++
 		r.Instances = append(r.Instances, i)
 	}
-	r.Waves = []patch.WaveReport{
-		wave("canary", map[patch.Outcome]int{patch.Patched: 2}),
-		wave("main", map[patch.Outcome]int{patch.Patched: 4 - bad, patch.Failed: bad}),
+	r.Waves = []report.WaveReport{
+		wave("canary", map[outcome.Outcome]int{outcome.Patched: 2}),
+		wave("main", map[outcome.Outcome]int{outcome.Patched: 4 - bad, outcome.Failed: bad}),
 	}
-	r.Totals = patch.Totals{Planned: 6, Good: 6 - bad, Failures: bad, Outcomes: outcomes}
+	r.Totals = report.Totals{Planned: 6, Good: 6 - bad, Failures: bad, Outcomes: outcomes}
 	var html bytes.Buffer
 	if err := report.HTML(&html, r); err != nil {
 		panic(err)
@@ -135,14 +137,14 @@ func result(o sim.Options, bad int) *sim.Result {
 	}
 }
 
-func wave(name string, m map[patch.Outcome]int) patch.WaveReport {
+func wave(name string, m map[outcome.Outcome]int) report.WaveReport {
 	n := 0
 	for _, k := range m {
 		n += k
 	}
-	return patch.WaveReport{
+	return report.WaveReport{
 		Name: name, Verdict: patch.VerdictGood, Planned: n, Outcomes: m,
-		Accounts: []patch.AccountReport{{Account: "111111111111", Planned: n, Outcomes: m}},
+		Accounts: []report.AccountReport{{Account: "111111111111", Planned: n, Outcomes: m}},
 	}
 }
 

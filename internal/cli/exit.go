@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
@@ -69,7 +70,7 @@ func exitOf(res *sim.Result) int {
 	}
 	r := res.Report
 	if r == nil {
-		r = &patch.Report{Waves: res.Waves, Totals: patch.Totals{Outcomes: res.Outcomes}}
+		r = &report.Report{Waves: res.Waves, Totals: report.Totals{Outcomes: res.Outcomes}}
 	}
 	return exitOfRun(res.Status, r)
 }
@@ -77,7 +78,7 @@ func exitOf(res *sim.Result) int {
 // exitOfRun judges one run. Instances that were left out on purpose, or that
 // appeared after the plan, are not asked for; those that are offline or unknown
 // to SSM are.
-func exitOfRun(status patch.RunStatus, r *patch.Report) int {
+func exitOfRun(status patch.RunStatus, r *report.Report) int {
 	switch status {
 	case patch.RunRejected, patch.RunExpired:
 		return ExitNotApproved
@@ -96,7 +97,7 @@ func exitOfRun(status patch.RunStatus, r *patch.Report) int {
 }
 
 // allDone tells whether nothing is left to do on any planned instance.
-func allDone(r *patch.Report) bool {
+func allDone(r *report.Report) bool {
 	if len(r.Waves) == 0 {
 		for o, n := range r.Totals.Outcomes {
 			if n > 0 && !o.Done(patch.RebootIfNeeded) {
@@ -114,12 +115,12 @@ func allDone(r *patch.Report) bool {
 }
 
 // allReached tells whether the plan has everything that was asked for.
-func allReached(r *patch.Report) bool {
+func allReached(r *report.Report) bool {
 	for _, e := range r.Excluded {
 		switch e.Outcome {
-		case patch.Offline, patch.Unmanaged:
+		case outcome.Offline, outcome.Unmanaged:
 			return false
-		case patch.Hybrid:
+		case outcome.Hybrid:
 			if strings.HasPrefix(string(e.InstanceID), "i-") { // EC2 lists it, and SSM knows it under another name
 				return false
 			}
@@ -155,13 +156,13 @@ did its work, and it says that the run would not patch everything.`,
 
 // warnEmpty says aloud that a run, or a wave of it, had nothing to do: it ends
 // well, and is mostly a tag that was mistyped.
-func (a *app) warnEmpty(r *patch.Report) {
+func (a *app) warnEmpty(r *report.Report) {
 	if r == nil || r.Status != patch.RunSucceeded && r.Status != patch.RunIncomplete {
 		return
 	}
 	did := map[bool]string{false: "patched", true: "scanned"}[r.Scans()]
 	// A wave that may match nothing does not say what it looked for.
-	told := func(w patch.WaveReport) bool { return w.Planned > 0 || w.Filter != "" }
+	told := func(w report.WaveReport) bool { return w.Planned > 0 || w.Filter != "" }
 	if r.Totals.Planned == 0 && len(r.Waves) > 0 && !slices.ContainsFunc(r.Waves, told) {
 		return
 	}
@@ -171,13 +172,13 @@ func (a *app) warnEmpty(r *patch.Report) {
 	}
 	for _, w := range r.Waves {
 		if w.Planned == 0 && told(w) {
-			a.warn(fmt.Sprintf("wave %s matched no instance that can be %s. Are its tags right?%s", report.Line(w.Name), did, lookedFor([]patch.WaveReport{w})))
+			a.warn(fmt.Sprintf("wave %s matched no instance that can be %s. Are its tags right?%s", report.Line(w.Name), did, lookedFor([]report.WaveReport{w})))
 		}
 	}
 }
 
 // lookedFor names the filters in force of waves that matched nothing, each once.
-func lookedFor(waves []patch.WaveReport) string {
+func lookedFor(waves []report.WaveReport) string {
 	var filters []string
 	for _, w := range waves {
 		if f := report.Line(w.Filter); f != "" && !slices.Contains(filters, f) {

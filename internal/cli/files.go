@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 
-	"ec2patch/internal/patch"
+	"ec2patch/internal/outcome"
+	"ec2patch/internal/plan"
+	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
 )
 
@@ -19,12 +21,12 @@ import (
 type printed struct {
 	SchemaVersion int `json:"schemaVersion"`
 	*sim.Result
-	StatusReason string                     `json:"statusReason"`
-	Excluded     map[patch.Outcome]int      `json:"excluded"`
-	Unreachable  []patch.UnreachableAccount `json:"unreachable"`
-	Approvals    []patch.ApprovalReport     `json:"approvals"`
-	Cost         []costItem                 `json:"cost"`
-	Files        []string                   `json:"files,omitempty"` // paths; not in result.json
+	StatusReason string                    `json:"statusReason"`
+	Excluded     map[outcome.Outcome]int   `json:"excluded"`
+	Unreachable  []plan.UnreachableAccount `json:"unreachable"`
+	Approvals    []report.ApprovalReport   `json:"approvals"`
+	Cost         []costItem                `json:"cost"`
+	Files        []string                  `json:"files,omitempty"` // paths; not in result.json
 }
 
 type costItem struct {
@@ -38,8 +40,8 @@ type costItem struct {
 func newPrinted(res *sim.Result) printed {
 	r := reportOf(res)
 	p := printed{
-		SchemaVersion: 1, Result: res, StatusReason: r.StatusReason, Excluded: map[patch.Outcome]int{},
-		Unreachable: append([]patch.UnreachableAccount{}, r.Unreachable...), Approvals: append([]patch.ApprovalReport{}, r.Approvals...),
+		SchemaVersion: 1, Result: res, StatusReason: r.StatusReason, Excluded: map[outcome.Outcome]int{},
+		Unreachable: append([]plan.UnreachableAccount{}, r.Unreachable...), Approvals: append([]report.ApprovalReport{}, r.Approvals...),
 		Cost: []costItem{},
 	}
 	for _, e := range r.Excluded {

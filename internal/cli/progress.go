@@ -7,9 +7,11 @@ import (
 	"sync"
 	"time"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
+	"ec2patch/internal/words"
 )
 
 // view shows how a rehearsal goes on. close leaves the stream in order.
@@ -46,16 +48,16 @@ func (a *app) newView(run string) view {
 
 // change is something that a log should hold a line about.
 type change struct {
-	Virtual  *float64              `json:"virtualSeconds,omitempty"` // of a rehearsal
-	Elapsed  *float64              `json:"elapsedSeconds,omitempty"` // of a run
-	Kind     string                `json:"kind"`                     // phase, wave, approval, progress, note
-	Phase    string                `json:"phase,omitempty"`
-	Wave     string                `json:"wave,omitempty"`
-	Verdict  patch.Verdict         `json:"verdict,omitempty"`
-	Planned  int                   `json:"planned,omitempty"`
-	Outcomes map[patch.Outcome]int `json:"outcomes,omitempty"`
-	Approval string                `json:"approval,omitempty"`
-	Note     string                `json:"note,omitempty"`
+	Virtual  *float64                `json:"virtualSeconds,omitempty"` // of a rehearsal
+	Elapsed  *float64                `json:"elapsedSeconds,omitempty"` // of a run
+	Kind     string                  `json:"kind"`                     // phase, wave, approval, progress, note
+	Phase    string                  `json:"phase,omitempty"`
+	Wave     string                  `json:"wave,omitempty"`
+	Verdict  patch.Verdict           `json:"verdict,omitempty"`
+	Planned  int                     `json:"planned,omitempty"`
+	Outcomes map[outcome.Outcome]int `json:"outcomes,omitempty"`
+	Approval string                  `json:"approval,omitempty"`
+	Note     string                  `json:"note,omitempty"`
 
 	Accounts     int `json:"accounts,omitempty"`
 	AccountsDone int `json:"accountsDone,omitempty"`
@@ -162,9 +164,9 @@ func (a *app) jsonLine(v any) {
 
 // outcomeWords is "25 instances: Patched 20, Failed 5".
 func outcomeWords(w sim.WaveProgress) string {
-	text := patch.Count(w.Planned, "instance")
+	text := words.Count(w.Planned, "instance")
 	sep := ": "
-	for _, o := range patch.Outcomes() {
+	for _, o := range outcome.Outcomes() {
 		if n := w.Outcomes[o]; n > 0 {
 			text += fmt.Sprintf("%s%s %d", sep, o, n)
 			sep = ", "

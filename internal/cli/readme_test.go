@@ -14,7 +14,7 @@ import (
 	"ec2patch/cloudformation"
 	"ec2patch/internal/cli"
 	"ec2patch/internal/golden"
-	"ec2patch/internal/patch"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim"
 )
 
@@ -48,7 +48,7 @@ func TestReadme_InputIsValid(t *testing.T) {
 	require.True(t, found)
 	input, _, found := strings.Cut(rest, "```")
 	require.True(t, found)
-	_, err := patch.ParseInput([]byte(input), patch.HubDefaults())
+	_, err := runinput.ParseInput([]byte(input), runinput.HubDefaults())
 	assert.NoError(t, err)
 }
 
@@ -58,7 +58,7 @@ func TestReadme_defaultFilter(t *testing.T) {
 	_, section, found := strings.Cut(page(t, "README.md"), "\n## The input\n")
 	require.True(t, found)
 	section, _, _ = strings.Cut(section, "\n## ")
-	in, err := patch.ParseInput([]byte(`{"waves":[{"accounts":["111111111111"],"regions":["us-east-1"]}]}`), patch.HubDefaults())
+	in, err := runinput.ParseInput([]byte(`{"waves":[{"accounts":["111111111111"],"regions":["us-east-1"]}]}`), runinput.HubDefaults())
 	require.NoError(t, err)
 	require.Len(t, in.Waves[0].Filters.Tags, 1)
 	for key, values := range in.Waves[0].Filters.Tags {
@@ -66,7 +66,7 @@ func TestReadme_defaultFilter(t *testing.T) {
 	}
 	shown := regexp.MustCompile("`\"filters\": (\\{[^`]+\\})`").FindStringSubmatch(section)
 	require.NotNil(t, shown)
-	in, err = patch.ParseInput([]byte(`{"waves":[{"accounts":["111111111111"],"regions":["us-east-1"],"filters":`+shown[1]+`}]}`), patch.HubDefaults())
+	in, err = runinput.ParseInput([]byte(`{"waves":[{"accounts":["111111111111"],"regions":["us-east-1"],"filters":`+shown[1]+`}]}`), runinput.HubDefaults())
 	require.NoError(t, err)
 	assert.Equal(t, map[string][]string{"Team": {"web"}}, in.Waves[0].Filters.Tags)
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"ec2patch/internal/hub"
-	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
 )
 
@@ -104,12 +103,12 @@ var errOlder = errors.New("the report in the bucket is of an earlier run of this
 
 // fetchReport fetches the report of the run that started then, read and as the
 // run wrote it in JSON.
-func fetchReport(ctx context.Context, runs Runs, bucket, run string, started time.Time) (*patch.Report, []byte, error) {
+func fetchReport(ctx context.Context, runs Runs, bucket, run string, started time.Time) (*report.Report, []byte, error) {
 	data, err := runs.Report(ctx, bucket, run, "json")
 	if err != nil {
 		return nil, nil, err
 	}
-	var r patch.Report
+	var r report.Report
 	if err := json.Unmarshal(data, &r); err != nil {
 		return nil, nil, fmt.Errorf("read the report: %w", err)
 	}

@@ -6,7 +6,7 @@ import (
 
 	"ec2patch/internal/golden"
 	"ec2patch/internal/hub"
-	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
 )
 
 func TestReportAndList(t *testing.T) {
@@ -16,7 +16,7 @@ func TestReportAndList(t *testing.T) {
 	all := story(t, "{}", succeeded())
 	full, begun := all[len(all)-1:], all[:1]
 	reports := reported(t, 1, nil)
-	older := reported(t, 2, func(r *patch.Report) {
+	older := reported(t, 2, func(r *report.Report) {
 		r.Started, r.Ended = at("00:00").AddDate(0, -4, 0), at("01:00").AddDate(0, -4, 0)
 	})
 	reused := []hub.Execution{{Run: "october", Status: "FAILED", Started: at("00:00"), Ended: at("00:01"), Cause: "Failed: a run of the name october started at 2026-08-01T00:00:00Z; give this one another name"}}

@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"ec2patch/internal/hub"
-	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
+	"ec2patch/internal/runinput"
 )
 
 // runFlags are the flags of `ec2patch run` as they were typed.
@@ -188,7 +188,7 @@ const longestBase = 60
 
 // runName is the same for the same person, input and day, so that a command that
 // is repeated does not start a second run.
-func runName(file string, in patch.Input, data []byte, now time.Time) string {
+func runName(file string, in runinput.Input, data []byte, now time.Time) string {
 	base := in.RunKey
 	if base == "" && file != "-" {
 		base = strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
@@ -226,7 +226,7 @@ func (a *app) startFailed(ctx context.Context, runs Runs, name string, err error
 	return failed(errors.New(report.Block(err.Error()) + again))
 }
 
-func (a *app) printStarted(w *watching, x hub.Execution, in patch.Input) error {
+func (a *app) printStarted(w *watching, x hub.Execution, in runinput.Input) error {
 	if a.format == "json" {
 		return a.printJSON(started{SchemaVersion: 1, Kind: "started", Execution: x, RequestedBy: in.RequestedBy, Console: w.machine.Console(x.Run)})
 	}
@@ -236,7 +236,7 @@ func (a *app) printStarted(w *watching, x hub.Execution, in patch.Input) error {
 	if url := w.machine.Console(x.Run); url != "" {
 		fmt.Fprintf(&b, "  %s\n", url)
 	}
-	if in.Installs() && in.Approval != patch.ApproveNone {
+	if in.Installs() && in.Approval != runinput.ApproveNone {
 		fmt.Fprintf(&b, "Decide: %s approve %s\n", me, x.Run)
 	}
 	fmt.Fprintf(&b, "Watch:  %s watch %s\n", me, w.again)

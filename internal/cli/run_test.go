@@ -16,7 +16,7 @@ import (
 	"ec2patch/internal/cli"
 	"ec2patch/internal/golden"
 	"ec2patch/internal/hub"
-	"ec2patch/internal/patch"
+	"ec2patch/internal/runinput"
 )
 
 const (
@@ -202,10 +202,10 @@ func TestRun_inNameOfTheCaller(t *testing.T) {
 		h.reach(&p)
 		c := run(t.Context(), p, []string{machineEnv}, form, "run", "-", "--yes", "--name", "x")
 		require.Zero(t, c.code, c.stderr)
-		want, err := patch.ParseInput([]byte(form), patch.HubDefaults())
+		want, err := runinput.ParseInput([]byte(form), runinput.HubDefaults())
 		require.NoError(t, err)
 		want.RequestedBy = ann
-		got, err := patch.ParseInput([]byte(h.started["x"]), patch.HubDefaults())
+		got, err := runinput.ParseInput([]byte(h.started["x"]), runinput.HubDefaults())
 		require.NoError(t, err)
 		assert.Equal(t, want, got)
 	}

@@ -10,10 +10,12 @@ import (
 	"ec2patch/internal/hub"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
+	"ec2patch/internal/runinput"
+	"ec2patch/internal/words"
 )
 
 // showRun says on stderr what is about to be started.
-func (a *app) showRun(m hub.Machine, name string, in patch.Input, said string) {
+func (a *app) showRun(m hub.Machine, name string, in runinput.Input, said string) {
 	line := func(indent, format string, args ...any) {
 		fmt.Fprintln(a.stderr, fold(fmt.Sprintf(format, args...), indent, a.width(a.stderr)))
 	}
@@ -38,7 +40,7 @@ func (a *app) showRun(m hub.Machine, name string, in patch.Input, said string) {
 	}
 }
 
-func waveText(w patch.Wave) string {
+func waveText(w runinput.Wave) string {
 	do := "install patches, reboot if needed"
 	switch {
 	case w.SSM.Operation == patch.Scan:
@@ -48,19 +50,19 @@ func waveText(w patch.Wave) string {
 	}
 	var where []string
 	if n := len(w.Accounts); n > 0 {
-		where = append(where, patch.Count(n, "account"))
+		where = append(where, words.Count(n, "account"))
 	}
 	if n := len(w.OrganizationalUnits); n > 0 {
-		where = append(where, patch.Count(n, "organizational unit"))
+		where = append(where, words.Count(n, "organizational unit"))
 	}
-	text := fmt.Sprintf("%s, on %s of %s in %s", do, matched(w.Filters), strings.Join(where, " and "), patch.Count(len(w.Regions), "region"))
+	text := fmt.Sprintf("%s, on %s of %s in %s", do, matched(w.Filters), strings.Join(where, " and "), words.Count(len(w.Regions), "region"))
 	return text + soakText(w.HealthGate) + fmt.Sprintf("; sends no more once failures exceed %s of its instances or %s of its accounts, and none in an account once they exceed %s of its own",
 		w.Budget.MaxFailedInstances, w.Budget.MaxFailedAccounts, w.Budget.PerAccount)
 }
 
 // soakText is what is waited for after a wave, before the next one.
-func soakText(g patch.HealthGate) string {
-	soak, alarms := report.Duration(time.Duration(g.SoakSeconds)*time.Second), patch.Count(len(g.Alarms), "alarm")
+func soakText(g runinput.HealthGate) string {
+	soak, alarms := report.Duration(time.Duration(g.SoakSeconds)*time.Second), words.Count(len(g.Alarms), "alarm")
 	switch {
 	case len(g.Alarms) == 0 && g.SoakSeconds == 0:
 		return ""
@@ -73,9 +75,9 @@ func soakText(g patch.HealthGate) string {
 }
 
 // matched says which instances a wave's filters mean.
-func matched(f patch.Filters) string {
+func matched(f runinput.Filters) string {
 	if n := len(f.InstanceIDs); n > 0 {
-		return patch.Count(n, "named instance")
+		return words.Count(n, "named instance")
 	}
 	var names []string
 	for _, p := range f.Platforms {
@@ -92,26 +94,26 @@ func matched(f patch.Filters) string {
 	return what + " with " + strings.Join(tags, " and ")
 }
 
-func approvalText(in patch.Input) string {
+func approvalText(in runinput.Input) string {
 	open := fmt.Sprintf("open for %s", report.Duration(time.Duration(in.ApprovalTimeoutSeconds)*time.Second))
 	switch {
 	case !in.Installs():
 		return "Approval: none is asked for a scan. The scan does run on the instances."
-	case in.Approval == patch.ApproveNone:
+	case in.Approval == runinput.ApproveNone:
 		return "Approval: NONE, patching begins as soon as the plan is made."
 	case in.RequireDistinct > 1:
 		open += fmt.Sprintf(", by %d different people, you not among them", in.RequireDistinct)
 	}
-	if in.Approval == patch.ApprovePerWave {
+	if in.Approval == runinput.ApprovePerWave {
 		return "Approval: before each wave, " + open + "."
 	}
 	return "Approval: once, of the whole plan, " + open + "."
 }
 
 // stopText is what keeps the run from its next wave.
-func stopText(in patch.Input) string {
+func stopText(in runinput.Input) string {
 	what := "people are asked whether to continue"
-	if in.Approval == patch.ApproveNone {
+	if in.Approval == runinput.ApproveNone {
 		what = "the run stops"
 	}
 	text := fmt.Sprintf("Once failures exceed %s of the run's instances or a limit of their wave, %s.", in.Budget.MaxFailedInstances, what)
@@ -122,13 +124,13 @@ func stopText(in patch.Input) string {
 }
 
 // refusedText is what a plan is refused for, at the input's own wish.
-func refusedText(in patch.Input) string {
+func refusedText(in runinput.Input) string {
 	var all []string
-	if in.OnUnreachable == patch.UnreachableStop {
+	if in.OnUnreachable == runinput.UnreachableStop {
 		all = append(all, "that misses an account or a region")
 	}
 	if n := in.Guards.MaxInstances; n > 0 {
-		all = append(all, fmt.Sprintf("that has more than %s", patch.Count(n, "instance")))
+		all = append(all, fmt.Sprintf("that has more than %s", words.Count(n, "instance")))
 	}
 	if len(all) == 0 {
 		return ""

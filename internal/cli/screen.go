@@ -6,9 +6,10 @@ import (
 	"strings"
 	"time"
 
-	"ec2patch/internal/patch"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
+	"ec2patch/internal/words"
 )
 
 const (
@@ -96,13 +97,13 @@ func (s *screen) lines(p sim.Progress) []string {
 	lines := []string{s.paint("1", cut(report.Line(head), s.width))}
 	from, to := window(p)
 	if from > 0 {
-		lines = append(lines, s.paint("2", cut(fmt.Sprintf("  %s done before", patch.Count(from, "wave")), s.width)))
+		lines = append(lines, s.paint("2", cut(fmt.Sprintf("  %s done before", words.Count(from, "wave")), s.width)))
 	}
 	for _, w := range p.Waves[from:to] {
 		lines = append(lines, s.wave(w))
 	}
 	if n := len(p.Waves) - to; n > 0 {
-		lines = append(lines, s.paint("2", cut(fmt.Sprintf("  %s to come", patch.Count(n, "more wave")), s.width)))
+		lines = append(lines, s.paint("2", cut(fmt.Sprintf("  %s to come", words.Count(n, "more wave")), s.width)))
 	}
 	if p.Approval != "" {
 		asked := strings.Split(fold("  approval: "+report.Line(p.Approval), "    ", s.width), "\n")
@@ -144,7 +145,7 @@ func (s *screen) wave(w sim.WaveProgress) string {
 	if w.InFlight > 0 {
 		text += fmt.Sprintf(", %d in flight", w.InFlight)
 	}
-	for _, o := range patch.Outcomes() {
+	for _, o := range outcome.Outcomes() {
 		if n := w.Outcomes[o]; n > 0 {
 			text += fmt.Sprintf(", %s %d", o, n)
 		}
@@ -173,7 +174,7 @@ func runText(w sim.WaveProgress) string {
 
 // bar shows the good, the others and what is left.
 func (s *screen) bar(w sim.WaveProgress, width int) string {
-	good, other := w.Outcomes[patch.Patched]+w.Outcomes[patch.Compliant], 0
+	good, other := w.Outcomes[outcome.Patched]+w.Outcomes[outcome.Compliant], 0
 	for _, n := range w.Outcomes {
 		other += n
 	}

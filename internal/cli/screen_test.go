@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim"
 )
@@ -18,7 +19,7 @@ func busy(waves int) sim.Progress {
 	for n := range waves {
 		p.Waves = append(p.Waves, sim.WaveProgress{
 			Name: fmt.Sprintf("wave-%d", n), Planned: 12345, Accounts: 1000, AccountsDone: 10, InFlight: 500, Verdict: patch.VerdictGood,
-			Outcomes: map[patch.Outcome]int{patch.Patched: 10000, patch.Failed: 1, patch.Undeliverable: 999},
+			Outcomes: map[outcome.Outcome]int{outcome.Patched: 10000, outcome.Failed: 1, outcome.Undeliverable: 999},
 		})
 	}
 	return p
@@ -61,8 +62,8 @@ func TestScreen_WritesOnlyWhatChanged(t *testing.T) {
 func TestBar_IsAlwaysAsLong(t *testing.T) {
 	s := newScreen(&bytes.Buffer{}, screenOptions{width: 80})
 	for _, w := range []sim.WaveProgress{
-		{}, {Planned: 1, Outcomes: map[patch.Outcome]int{patch.Failed: 1}}, {Planned: 1000, Outcomes: map[patch.Outcome]int{patch.Patched: 999, patch.Failed: 1}},
-		{Planned: 3, Outcomes: map[patch.Outcome]int{patch.Patched: 9}},
+		{}, {Planned: 1, Outcomes: map[outcome.Outcome]int{outcome.Failed: 1}}, {Planned: 1000, Outcomes: map[outcome.Outcome]int{outcome.Patched: 999, outcome.Failed: 1}},
+		{Planned: 3, Outcomes: map[outcome.Outcome]int{outcome.Patched: 9}},
 	} {
 		assert.Len(t, s.bar(w, 20), 20)
 	}

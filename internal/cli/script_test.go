@@ -10,7 +10,11 @@ import (
 
 	"ec2patch/internal/cli"
 	"ec2patch/internal/golden"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
+	"ec2patch/internal/report"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim"
 )
 
@@ -102,18 +106,18 @@ func TestScripts(t *testing.T) {
 		}},
 		{name: "simulate-finding", args: "simulate good.json --progress quiet", with: func(p *cli.Program) {
 			p.Rehearse = func(sim.Options) (*sim.Result, error) {
-				return nil, fmt.Errorf("rehearse: %w", patch.Problems{{Path: "fleet.accounts[0]", Value: `"x"`, Message: "is no account", Remedy: "write twelve digits", Line: 2, Column: 5}})
+				return nil, fmt.Errorf("rehearse: %w", runinput.Problems{{Path: "fleet.accounts[0]", Value: `"x"`, Message: "is no account", Remedy: "write twelve digits", Line: 2, Column: 5}})
 			}
 		}},
 		{name: "simulate-json-report", args: "simulate good.json --format json --progress quiet", with: ends(func(r *sim.Result) {
 			r.Status, r.Report.StatusReason = patch.RunIncomplete, "one could not be reached"
-			r.Report.Excluded = []patch.ExcludedInstance{{InstanceID: "i-1", Outcome: patch.Offline}, {InstanceID: "i-2", Outcome: patch.Offline}, {InstanceID: "i-3", Outcome: patch.Excluded}}
-			r.Report.Unreachable = []patch.UnreachableAccount{{Account: "222222222222", Region: "us-east-1", Reason: "access denied"}}
-			r.Report.Approvals = []patch.ApprovalReport{{Scope: "run", Status: "approved", Name: "Ann", PlanCount: 6}}
+			r.Report.Excluded = []plan.ExcludedInstance{{InstanceID: "i-1", Outcome: outcome.Offline}, {InstanceID: "i-2", Outcome: outcome.Offline}, {InstanceID: "i-3", Outcome: outcome.Excluded}}
+			r.Report.Unreachable = []plan.UnreachableAccount{{Account: "222222222222", Region: "us-east-1", Reason: "access denied"}}
+			r.Report.Approvals = []report.ApprovalReport{{Scope: "run", Status: "approved", Name: "Ann", PlanCount: 6}}
 		})},
 		{name: "simulate-nothing-matched", args: "simulate good.json --progress quiet", with: ends(func(r *sim.Result) {
-			r.Planned, r.Outcomes = 0, map[patch.Outcome]int{}
-			r.Report.Totals, r.Report.Instances = patch.Totals{Outcomes: r.Outcomes}, nil
+			r.Planned, r.Outcomes = 0, map[outcome.Outcome]int{}
+			r.Report.Totals, r.Report.Instances = report.Totals{Outcomes: r.Outcomes}, nil
 			r.Report.Waves[0].Filter, r.Report.Waves[1].Filter = "tag PatchGroup=default, platform Linux", "tag Env=prod"
 		})},
 		{name: "simulate-wave-matched-nothing-progress", args: "simulate good.json --progress json --format json", with: ends(func(r *sim.Result) {

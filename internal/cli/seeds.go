@@ -15,6 +15,7 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
+	"ec2patch/internal/words"
 )
 
 func (a *app) simulateSeeds(cmd *cobra.Command, file string, f *simulateFlags, o sim.Options) error {
@@ -96,7 +97,7 @@ func (a *app) printSeeds(file string, res *sim.SeedsResult) error {
 	for o, n := range res.Outcomes {
 		outcomes[string(o)] = n
 	}
-	fmt.Fprintf(&b, "%s, %s\n", patch.Count(res.Seeds, "rehearsal"), virtual(res))
+	fmt.Fprintf(&b, "%s, %s\n", words.Count(res.Seeds, "rehearsal"), virtual(res))
 	entry("Runs:      %s", strings.Join(tallies(statuses), ", "))
 	for _, s := range slices.Sorted(maps.Keys(res.Ended)) {
 		if s != patch.RunSucceeded {

@@ -14,7 +14,9 @@ import (
 
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim"
+	"ec2patch/internal/words"
 )
 
 // Bounds of what a command line may ask for.
@@ -178,7 +180,7 @@ func (a *app) refuse(found []finding, err error, nothing string) error {
 	} else {
 		a.printFindings(found)
 	}
-	return &ExitError{Code: ExitInvalid, Err: fmt.Errorf(nothing, patch.Count(len(found), "error"))}
+	return &ExitError{Code: ExitInvalid, Err: fmt.Errorf(nothing, words.Count(len(found), "error"))}
 }
 
 func (a *app) simulateOne(cmd *cobra.Command, file string, f *simulateFlags, o sim.Options) error {
@@ -255,7 +257,7 @@ func (a *app) rehearsalError(file string, f *simulateFlags, err error) error {
 	if errors.As(err, &bad) {
 		return a.refuse(fileFindings(f, bad), nil, notRehearsed)
 	}
-	var ps patch.Problems
+	var ps runinput.Problems
 	if errors.As(err, &ps) {
 		return a.refuse(findings(file, ps), nil, notRehearsed)
 	}

@@ -9,7 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
 	"ec2patch/internal/sim"
 )
 
@@ -142,17 +144,17 @@ func TestSimulate_ExitCodes(t *testing.T) {
 		want   int
 	}{
 		{name: "everything patched", change: func(*sim.Result) {}, want: 0},
-		{name: "left out on purpose", change: exclude(patch.Excluded), want: 0},
-		{name: "appeared after the plan", change: exclude(patch.Newcomer), want: 0},
-		{name: "offline when planned", change: exclude(patch.Offline), want: 5},
-		{name: "not known to SSM", change: exclude(patch.Unmanaged), want: 5},
-		{name: "scan found missing patches", change: oneEnded(patch.NonCompliant, patch.NoReboot), want: 5},
-		{name: "not sent", change: oneEnded(patch.NotSent, patch.RebootIfNeeded), want: 5},
-		{name: "reboot due where reboots are forbidden", change: oneEnded(patch.PatchedPendingReboot, patch.NoReboot), want: 0},
-		{name: "reboot due as a failure", change: oneEnded(patch.PatchedPendingReboot, patch.RebootIfNeeded), want: 5},
+		{name: "left out on purpose", change: exclude(outcome.Excluded), want: 0},
+		{name: "appeared after the plan", change: exclude(outcome.Newcomer), want: 0},
+		{name: "offline when planned", change: exclude(outcome.Offline), want: 5},
+		{name: "not known to SSM", change: exclude(outcome.Unmanaged), want: 5},
+		{name: "scan found missing patches", change: oneEnded(outcome.NonCompliant, patch.NoReboot), want: 5},
+		{name: "not sent", change: oneEnded(outcome.NotSent, patch.RebootIfNeeded), want: 5},
+		{name: "reboot due where reboots are forbidden", change: oneEnded(outcome.PatchedPendingReboot, patch.NoReboot), want: 0},
+		{name: "reboot due as a failure", change: oneEnded(outcome.PatchedPendingReboot, patch.RebootIfNeeded), want: 5},
 		{name: "account that was not reached", change: func(r *sim.Result) {
 			r.Status = patch.RunIncomplete
-			r.Report.Unreachable = []patch.UnreachableAccount{{Account: "222222222222"}}
+			r.Report.Unreachable = []plan.UnreachableAccount{{Account: "222222222222"}}
 		}, want: 5},
 		{name: "stopped", change: func(r *sim.Result) { r.Status = patch.RunStopped }, want: 5},
 		{name: "failed", change: func(r *sim.Result) { r.Status = patch.RunFailed }, want: 5},
@@ -175,15 +177,15 @@ func TestSimulate_ExitCodes(t *testing.T) {
 }
 
 // oneEnded lets one instance of the last wave end otherwise, under a reboot option.
-func oneEnded(o patch.Outcome, reboot patch.RebootOption) func(*sim.Result) {
+func oneEnded(o outcome.Outcome, reboot patch.RebootOption) func(*sim.Result) {
 	return func(r *sim.Result) {
 		w := &r.Report.Waves[len(r.Report.Waves)-1]
-		w.Reboot, w.Outcomes = reboot, map[patch.Outcome]int{patch.Patched: w.Planned - 1, o: 1}
+		w.Reboot, w.Outcomes = reboot, map[outcome.Outcome]int{outcome.Patched: w.Planned - 1, o: 1}
 	}
 }
 
-func exclude(o patch.Outcome) func(*sim.Result) {
-	return func(r *sim.Result) { r.Report.Excluded = []patch.ExcludedInstance{{InstanceID: "i-1", Outcome: o}} }
+func exclude(o outcome.Outcome) func(*sim.Result) {
+	return func(r *sim.Result) { r.Report.Excluded = []plan.ExcludedInstance{{InstanceID: "i-1", Outcome: o}} }
 }
 
 func violate(r *sim.Result) { r.Violations = []sim.Violation{{Rule: "R-01"}} }

@@ -9,9 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"ec2patch/internal/patch"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
+	"ec2patch/internal/words"
 )
 
 // summary is what the text of one rehearsal is made of.
@@ -54,7 +55,7 @@ func (a *app) printResult(s summary) error {
 
 // reportOf is the run's own report. A run that left none is shown by what the
 // rehearsal counted.
-func reportOf(res *sim.Result) *patch.Report {
+func reportOf(res *sim.Result) *report.Report {
 	if res.Report != nil {
 		return res.Report
 	}
@@ -62,9 +63,9 @@ func reportOf(res *sim.Result) *patch.Report {
 	if res.Failure != "" {
 		why += ": " + report.Line(res.Failure)
 	}
-	return &patch.Report{
+	return &report.Report{
 		Run: res.Run, Status: res.Status, StatusReason: why, Waves: res.Waves,
-		Totals: patch.Totals{Planned: res.Planned, Outcomes: res.Outcomes},
+		Totals: report.Totals{Planned: res.Planned, Outcomes: res.Outcomes},
 	}
 }
 
@@ -115,8 +116,8 @@ func printCalls(b *bytes.Buffer, res *sim.Result, width int) {
 	for _, n := range res.APICalls {
 		total += n
 	}
-	line(b, width, "    ", "  %s, %s, %s, %s", patch.Count(res.StateTransitions, "state transition"), patch.Count(res.LambdaInvocations, "Lambda invocation"),
-		patch.Count(total, "API call"), patch.Count(res.Executions, "execution"))
+	line(b, width, "    ", "  %s, %s, %s, %s", words.Count(res.StateTransitions, "state transition"), words.Count(res.LambdaInvocations, "Lambda invocation"),
+		words.Count(total, "API call"), words.Count(res.Executions, "execution"))
 	for _, line := range wrapped(tallies(res.APICalls), max(width-4, minWidth)) {
 		fmt.Fprintf(b, "    %s\n", line)
 	}
@@ -130,7 +131,7 @@ func line(b *bytes.Buffer, width int, indent, format string, args ...any) {
 func printTime(b *bytes.Buffer, res *sim.Result, width int) {
 	fmt.Fprintln(b)
 	best := "" // what was not sent took no time, and a bound that is not met says nothing
-	if res.Outcomes[patch.NotSent] == 0 && res.IdealSeconds <= res.VirtualSeconds {
+	if res.Outcomes[outcome.NotSent] == 0 && res.IdealSeconds <= res.VirtualSeconds {
 		best = "; at best, by the drawn times: " + seconds(res.IdealSeconds)
 	}
 	line(b, width, "  ", "Time: %s virtual%s", seconds(res.VirtualSeconds), best)

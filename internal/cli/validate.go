@@ -11,8 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
+	"ec2patch/internal/runinput"
+	"ec2patch/internal/words"
 )
 
 // maxInputBytes bounds what is read as an input, a fleet or a template. It is
@@ -96,11 +97,11 @@ func (a *app) validate(cmd *cobra.Command, files []string) error {
 			return err
 		}
 	} else if v.Files > len(v.Unreadable) {
-		count := patch.Count(v.Errors, "error")
+		count := words.Count(v.Errors, "error")
 		if len(v.Warnings) > 0 {
-			count += " and " + patch.Count(len(v.Warnings), "warning")
+			count += " and " + words.Count(len(v.Warnings), "warning")
 		}
-		fmt.Fprintf(a.stdout, "%s in %s\n", count, patch.Count(v.Files-len(v.Unreadable), "file"))
+		fmt.Fprintf(a.stdout, "%s in %s\n", count, words.Count(v.Files-len(v.Unreadable), "file"))
 	}
 	switch {
 	case unread != nil:
@@ -122,13 +123,13 @@ func (a *app) problems(file string, data []byte) ([]finding, error) {
 func (a *app) checkInput(file string, data []byte) (found, warned []finding, err error) {
 	in, err := a.Parse(data)
 	if err == nil {
-		warned = findings(file, patch.Warnings(data, in))
+		warned = findings(file, runinput.Warnings(data, in))
 		for i := range warned {
 			warned[i].warning = true
 		}
 		return nil, warned, nil
 	}
-	var ps patch.Problems
+	var ps runinput.Problems
 	if !errors.As(err, &ps) {
 		return nil, nil, failed(fmt.Errorf("%s: %w", name(file), err))
 	}
@@ -149,7 +150,7 @@ func isFleet(data []byte) bool {
 	return json.Unmarshal(data, &top) == nil && top.Accounts != nil
 }
 
-func findings(file string, ps patch.Problems) []finding {
+func findings(file string, ps runinput.Problems) []finding {
 	out := make([]finding, 0, len(ps))
 	for _, p := range ps {
 		out = append(out, finding{

@@ -11,6 +11,7 @@ import (
 
 	"ec2patch/internal/hub"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
 	"ec2patch/internal/report"
 )
 
@@ -91,21 +92,21 @@ func bucketFlag(cmd *cobra.Command, to *string) {
 
 // watched is what `watch --format json` prints.
 type watched struct {
-	SchemaVersion   int                        `json:"schemaVersion"`
-	Kind            string                     `json:"kind"`
-	Run             string                     `json:"run"`
-	ExecutionARN    string                     `json:"executionArn"`
-	ExecutionStatus string                     `json:"executionStatus"`
-	Status          patch.RunStatus            `json:"status"` // empty if there is no report
-	StatusReason    string                     `json:"statusReason"`
-	PlanDigest      string                     `json:"planDigest"`
-	RequestedBy     string                     `json:"requestedBy"`
-	Started         time.Time                  `json:"started"`
-	Ended           time.Time                  `json:"ended"`
-	Totals          patch.Totals               `json:"totals"`
-	Waves           []patch.WaveReport         `json:"waves"`
-	Unreachable     []patch.UnreachableAccount `json:"unreachable"`
-	Approvals       []patch.ApprovalReport     `json:"approvals"`
+	SchemaVersion   int                       `json:"schemaVersion"`
+	Kind            string                    `json:"kind"`
+	Run             string                    `json:"run"`
+	ExecutionARN    string                    `json:"executionArn"`
+	ExecutionStatus string                    `json:"executionStatus"`
+	Status          patch.RunStatus           `json:"status"` // empty if there is no report
+	StatusReason    string                    `json:"statusReason"`
+	PlanDigest      string                    `json:"planDigest"`
+	RequestedBy     string                    `json:"requestedBy"`
+	Started         time.Time                 `json:"started"`
+	Ended           time.Time                 `json:"ended"`
+	Totals          report.Totals             `json:"totals"`
+	Waves           []report.WaveReport       `json:"waves"`
+	Unreachable     []plan.UnreachableAccount `json:"unreachable"`
+	Approvals       []report.ApprovalReport   `json:"approvals"`
 }
 
 // watch follows a run to its end and prints its report.
@@ -161,15 +162,15 @@ func failedOr(err error) error {
 }
 
 // newWatched has no lists that are null.
-func newWatched(w *watching, p hub.Progress, r *patch.Report) watched {
+func newWatched(w *watching, p hub.Progress, r *report.Report) watched {
 	if r == nil {
-		r = &patch.Report{StatusReason: p.Cause}
+		r = &report.Report{StatusReason: p.Cause}
 	}
 	return watched{
 		SchemaVersion: 1, Kind: "run", Run: w.run, ExecutionARN: w.machine.Execution(w.run), ExecutionStatus: p.Status,
 		Status: r.Status, StatusReason: r.StatusReason, PlanDigest: r.PlanDigest, RequestedBy: r.RequestedBy, Started: p.Started, Ended: p.Ended, Totals: r.Totals,
-		Waves: append([]patch.WaveReport{}, r.Waves...), Unreachable: append([]patch.UnreachableAccount{}, r.Unreachable...),
-		Approvals: append([]patch.ApprovalReport{}, r.Approvals...),
+		Waves: append([]report.WaveReport{}, r.Waves...), Unreachable: append([]plan.UnreachableAccount{}, r.Unreachable...),
+		Approvals: append([]report.ApprovalReport{}, r.Approvals...),
 	}
 }
 
@@ -267,7 +268,7 @@ func reportedItself(failure string) bool {
 
 // waitForReport fetches the report of a run that has ended. A run that ended by
 // itself wrote it before; one that was stopped gets it soon after. nil: there is none.
-func (a *app) waitForReport(ctx context.Context, w *watching, p hub.Progress) (*patch.Report, error) {
+func (a *app) waitForReport(ctx context.Context, w *watching, p hub.Progress) (*report.Report, error) {
 	bucket := cmp.Or(w.bucket, p.Bucket)
 	if bucket == "" {
 		return nil, nil

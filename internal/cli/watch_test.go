@@ -18,7 +18,9 @@ import (
 	"ec2patch/internal/cli"
 	"ec2patch/internal/golden"
 	"ec2patch/internal/hub"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
 )
 
@@ -64,7 +66,7 @@ func story(t *testing.T, told string, end hub.Event) [][]hub.Event {
 func succeeded() hub.Event { return hub.Event{Type: "ExecutionSucceeded"} }
 
 // reported is the report of the made-up run in the bucket.
-func reported(t *testing.T, seed uint64, change func(*patch.Report)) map[string]string {
+func reported(t *testing.T, seed uint64, change func(*report.Report)) map[string]string {
 	t.Helper()
 	bad := 0
 	if seed == 1 {
@@ -83,9 +85,9 @@ func TestWatch(t *testing.T) {
 	const submitted, unheard = `{"Payload":{}}`, `{"Payload":{"told":false}}`
 	good, some := reported(t, 2, nil), reported(t, 1, nil)
 	stopped := func(status patch.RunStatus) map[string]string {
-		return reported(t, 2, func(r *patch.Report) { r.Status, r.StatusReason = status, "somebody said so" })
+		return reported(t, 2, func(r *report.Report) { r.Status, r.StatusReason = status, "somebody said so" })
 	}
-	older := reported(t, 2, func(r *patch.Report) {
+	older := reported(t, 2, func(r *report.Report) {
 		r.Started, r.Ended = at("00:00").AddDate(0, -4, 0), at("01:00").AddDate(0, -4, 0)
 	})
 	failed := hub.Event{Type: "ExecutionFailed", Error: "Patch.Rejected", Cause: "Rejected: see the report"}
@@ -106,8 +108,8 @@ func TestWatch(t *testing.T) {
 		{name: "watch-no-report", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, hub.Event{Type: "ExecutionAborted", Cause: "the console"})}},
 		{name: "watch-no-report-json", args: "watch october --progress quiet --format json", hub: anAccount{looks: story(t, submitted, hub.Event{Type: "ExecutionTimedOut"})}},
 		{name: "watch-report-denied", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, succeeded())}},
-		{name: "watch-nothing-matched", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, succeeded()), reports: reported(t, 2, func(r *patch.Report) {
-			r.Totals = patch.Totals{Outcomes: map[patch.Outcome]int{}}
+		{name: "watch-nothing-matched", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, succeeded()), reports: reported(t, 2, func(r *report.Report) {
+			r.Totals = report.Totals{Outcomes: map[outcome.Outcome]int{}}
 		})}},
 		{name: "watch-timeout", args: "watch october --timeout 5m", hub: anAccount{looks: begun}},
 		{name: "watch-refused-input", args: "watch october --progress quiet", hub: anAccount{looks: [][]hub.Event{{
@@ -155,7 +157,7 @@ func TestWatch_exitCodes(t *testing.T) {
 	for status, want := range map[patch.RunStatus]int{
 		patch.RunSucceeded: 0, patch.RunIncomplete: 5, patch.RunStopped: 5, patch.RunFailed: 5, patch.RunAborted: 5, patch.RunRejected: 6, patch.RunExpired: 6,
 	} {
-		h := &anAccount{t: t, looks: story(t, "{}", succeeded()), reports: reported(t, 2, func(r *patch.Report) { r.Status = status })}
+		h := &anAccount{t: t, looks: story(t, "{}", succeeded()), reports: reported(t, 2, func(r *report.Report) { r.Status = status })}
 		p := program()
 		h.reach(&p)
 		c := run(t.Context(), p, []string{machineEnv}, "", "watch", "october")

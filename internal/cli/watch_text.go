@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"ec2patch/internal/hub"
-	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
+	"ec2patch/internal/words"
 )
 
 // heartbeat is how often a log of a run that goes on has a line.
@@ -102,10 +102,10 @@ func beat(p sim.Progress) change {
 
 // accountWords is "3 of 10 accounts through, 2 under way".
 func accountWords(w sim.WaveProgress) string {
-	var words []string
-	words = append(words, fmt.Sprintf("%d of %s through", w.AccountsDone, patch.Count(w.Accounts, "account")))
+	var parts []string
+	parts = append(parts, fmt.Sprintf("%d of %s through", w.AccountsDone, words.Count(w.Accounts, "account")))
 	if w.InFlight > 0 {
-		words = append(words, fmt.Sprintf("%d under way", w.InFlight))
+		parts = append(parts, fmt.Sprintf("%d under way", w.InFlight))
 	}
-	return report.Line(strings.Join(words, ", "))
+	return report.Line(strings.Join(parts, ", "))
 }

@@ -9,7 +9,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
+	"ec2patch/internal/doubt"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/words"
 )
 
 // CloudWatch is what Alarms uses of the SDK's client.
@@ -38,7 +40,7 @@ type alarmPlace struct {
 // States reads the state of each alarm, in the order of the ARNs, with one call for each hundred of an
 // account-region. An alarm that CloudWatch definitely refuses to show is unreadable; a refusal that may
 // pass is an error.
-func (a *Alarms) States(ctx context.Context, run patch.RunID, arns []string) ([]patch.AlarmState, error) {
+func (a *Alarms) States(ctx context.Context, run patch.RunID, arns []string) ([]doubt.AlarmState, error) {
 	var places []alarmPlace // in the order of the ARNs, so that equal questions make equal calls
 	names := map[alarmPlace][]string{}
 	for _, arn := range arns {
@@ -59,15 +61,15 @@ func (a *Alarms) States(ctx context.Context, run patch.RunID, arns []string) ([]
 			return nil, err
 		}
 	}
-	states := make([]patch.AlarmState, len(arns))
+	states := make([]doubt.AlarmState, len(arns))
 	for i, arn := range arns {
-		states[i] = patch.AlarmState{ARN: arn, State: patch.AlarmMissing}
+		states[i] = doubt.AlarmState{ARN: arn, State: doubt.AlarmMissing}
 		p, _, ok := splitAlarm(arn)
 		switch state, found := known[arn]; {
 		case found:
 			states[i].State = state
 		case ok && known[p.denied()] != "":
-			states[i].State = patch.AlarmUnreadable
+			states[i].State = doubt.AlarmUnreadable
 		}
 	}
 	return states, nil
@@ -97,7 +99,7 @@ func (a *Alarms) read(ctx context.Context, run patch.RunID, p alarmPlace, names 
 	case err == nil:
 		return nil
 	case kind == patch.ErrAccessDenied, kind == patch.ErrInternal && definite(err):
-		known[p.denied()] = patch.AlarmUnreadable
+		known[p.denied()] = doubt.AlarmUnreadable
 		return nil
 	}
 	return err
@@ -123,7 +125,7 @@ func describeAlarms(ctx context.Context, client CloudWatch, names []string, know
 	for {
 		out, err := client.DescribeAlarms(ctx, in)
 		if err != nil {
-			return wrap(err, "read %s", patch.Count(len(names), "alarm"))
+			return wrap(err, "read %s", words.Count(len(names), "alarm"))
 		}
 		for _, m := range out.MetricAlarms {
 			known[aws.ToString(m.AlarmArn)] = string(m.StateValue)

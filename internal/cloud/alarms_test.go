@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/cloud"
-	"ec2patch/internal/patch"
+	"ec2patch/internal/doubt"
 )
 
 // bells is CloudWatch in one region of the hub, which shows two alarms a page.
@@ -63,7 +63,7 @@ func (b *bells) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAlarmsI
 
 func bell(name string) string { return "arn:aws:cloudwatch:eu-west-1:999999999999:alarm:" + name }
 
-func states(t *testing.T, b *bells, arns ...string) ([]patch.AlarmState, error) {
+func states(t *testing.T, b *bells, arns ...string) ([]doubt.AlarmState, error) {
 	t.Helper()
 	a := &cloud.Alarms{Hub: func(string) cloud.CloudWatch { return b }, HubAccount: "999999999999"}
 	return a.States(t.Context(), "run-1", arns)
@@ -76,10 +76,10 @@ func TestAlarms_states(t *testing.T) {
 	}
 	got, err := states(t, b, bell("whole"), bell("fine"), bell("gone"), bell("red:with colon"), bell("mute"), bell("fine"), "no arn")
 	require.NoError(t, err)
-	assert.Equal(t, []patch.AlarmState{
-		{ARN: bell("whole"), State: patch.AlarmFiring}, {ARN: bell("fine"), State: patch.AlarmOK}, {ARN: bell("gone"), State: patch.AlarmMissing},
-		{ARN: bell("red:with colon"), State: patch.AlarmFiring}, {ARN: bell("mute"), State: patch.AlarmNoData},
-		{ARN: bell("fine"), State: patch.AlarmOK}, {ARN: "no arn", State: patch.AlarmMissing},
+	assert.Equal(t, []doubt.AlarmState{
+		{ARN: bell("whole"), State: doubt.AlarmFiring}, {ARN: bell("fine"), State: doubt.AlarmOK}, {ARN: bell("gone"), State: doubt.AlarmMissing},
+		{ARN: bell("red:with colon"), State: doubt.AlarmFiring}, {ARN: bell("mute"), State: doubt.AlarmNoData},
+		{ARN: bell("fine"), State: doubt.AlarmOK}, {ARN: "no arn", State: doubt.AlarmMissing},
 	}, got)
 	assert.Equal(t, []int{5}, b.calls, "one question for all, each name once")
 	assert.Equal(t, 2, b.pages, "and every page of the answer")
@@ -97,7 +97,7 @@ func TestAlarms_hundreds(t *testing.T) {
 	got, err := states(t, b, arns...)
 	require.NoError(t, err)
 	assert.Len(t, got, 101)
-	assert.False(t, slices.ContainsFunc(got, patch.AlarmState.Red))
+	assert.False(t, slices.ContainsFunc(got, doubt.AlarmState.Red))
 	assert.Equal(t, []int{100, 1}, b.calls)
 }
 
@@ -123,7 +123,7 @@ func TestAlarms_refused(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			assert.Equal(t, []patch.AlarmState{{ARN: bell("one"), State: patch.AlarmUnreadable}}, got)
+			assert.Equal(t, []doubt.AlarmState{{ARN: bell("one"), State: doubt.AlarmUnreadable}}, got)
 		})
 	}
 }

@@ -12,7 +12,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/port"
+	"ec2patch/internal/runinput"
+	"ec2patch/internal/words"
 )
 
 // EC2 is what a spoke uses of the SDK's client.
@@ -33,10 +35,10 @@ const (
 )
 
 // Matching lists what a wave's filter selects, terminated instances aside.
-func (s *Spoke) Matching(ctx context.Context, f patch.Filters) ([]task.Machine, error) {
+func (s *Spoke) Matching(ctx context.Context, f runinput.Filters) ([]port.Machine, error) {
 	alive := filter("instance-state-name", "pending", "running", "stopping", "stopped")
 	if len(f.InstanceIDs) > 0 {
-		var all []task.Machine
+		var all []port.Machine
 		for chunk := range slices.Chunk(f.InstanceIDs, filterValues) {
 			found, err := s.instances(ctx, []types.Filter{alive, filter("instance-id", stringsOf(chunk)...)})
 			if err != nil {
@@ -47,7 +49,7 @@ func (s *Spoke) Matching(ctx context.Context, f patch.Filters) ([]task.Machine, 
 		return all, nil
 	}
 	filters := []types.Filter{alive}
-	for _, key := range task.SortedKeys(f.Tags) {
+	for _, key := range words.SortedKeys(f.Tags) {
 		filters = append(filters, filter("tag:"+key, f.Tags[key]...))
 	}
 	return s.instances(ctx, filters)
@@ -55,8 +57,8 @@ func (s *Spoke) Matching(ctx context.Context, f patch.Filters) ([]task.Machine, 
 
 // Machines describes the instances that still exist, whatever their state. A
 // filter, unlike a list of ids, is no error when one of them is gone.
-func (s *Spoke) Machines(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]task.Machine, error) {
-	all := make(map[patch.InstanceID]task.Machine, len(ids))
+func (s *Spoke) Machines(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]port.Machine, error) {
+	all := make(map[patch.InstanceID]port.Machine, len(ids))
 	for chunk := range slices.Chunk(ids, filterValues) {
 		found, err := s.instances(ctx, []types.Filter{filter("instance-id", stringsOf(chunk)...)})
 		if err != nil {
@@ -69,8 +71,8 @@ func (s *Spoke) Machines(ctx context.Context, ids []patch.InstanceID) (map[patch
 	return all, nil
 }
 
-func (s *Spoke) instances(ctx context.Context, filters []types.Filter) ([]task.Machine, error) {
-	var all []task.Machine
+func (s *Spoke) instances(ctx context.Context, filters []types.Filter) ([]port.Machine, error) {
+	var all []port.Machine
 	var next *string
 	for range maxEC2Pages {
 		out, err := s.clients.EC2.DescribeInstances(ctx, &ec2.DescribeInstancesInput{Filters: filters, MaxResults: aws.Int32(instancePage), NextToken: next})
@@ -97,8 +99,8 @@ func (s *Spoke) explained(err error) error {
 	return fmt.Errorf("%w: %w", err, patch.ErrRegionDisabled)
 }
 
-func machine(i types.Instance) task.Machine {
-	m := task.Machine{
+func machine(i types.Instance) port.Machine {
+	m := port.Machine{
 		ID: patch.InstanceID(aws.ToString(i.InstanceId)), Windows: i.Platform == types.PlatformValuesWindows,
 		Address: aws.ToString(i.PrivateIpAddress), Tags: map[string]string{},
 	}
@@ -128,8 +130,8 @@ func transition(reason string) time.Time {
 }
 
 // Statuses reads EC2's status checks. An instance that is not running has none.
-func (s *Spoke) Statuses(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]task.Checks, error) {
-	all := make(map[patch.InstanceID]task.Checks, len(ids))
+func (s *Spoke) Statuses(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]port.Checks, error) {
+	all := make(map[patch.InstanceID]port.Checks, len(ids))
 	for chunk := range slices.Chunk(ids, statusIDs) {
 		in := &ec2.DescribeInstanceStatusInput{InstanceIds: stringsOf(chunk)}
 		out, err := s.clients.EC2.DescribeInstanceStatus(ctx, in)
@@ -165,8 +167,8 @@ func gone(err error) bool {
 	return c == "InvalidInstanceID.NotFound" || c == "InvalidInstanceID.Malformed"
 }
 
-func checks(st types.InstanceStatus) task.Checks {
-	var c task.Checks
+func checks(st types.InstanceStatus) port.Checks {
+	var c port.Checks
 	for _, summary := range []*types.InstanceStatusSummary{st.InstanceStatus, st.SystemStatus} {
 		if summary == nil {
 			continue

@@ -16,7 +16,7 @@ import (
 
 	"ec2patch/internal/cloud"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/port"
 )
 
 // hosts is EC2 with the status checks of some instances, and instances that it knows no more.
@@ -61,7 +61,7 @@ func TestSpoke_statuses(t *testing.T) {
 	}}})
 	all, err := s.Statuses(t.Context(), []patch.InstanceID{"i-1", "i-2", "i-3", "i-4", "i-5", "i-6"})
 	require.NoError(t, err)
-	assert.Equal(t, map[patch.InstanceID]task.Checks{
+	assert.Equal(t, map[patch.InstanceID]port.Checks{
 		"i-1": {}, "i-2": {Impaired: true, Since: late}, "i-3": {Impaired: true, Since: late}, "i-4": {Impaired: true, Since: early}, "i-5": {Settling: true},
 	}, all)
 }

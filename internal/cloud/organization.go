@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/port"
 )
 
 // Organizations is what Organization uses of the SDK's client.
@@ -36,7 +36,7 @@ type Organization struct {
 const maxOrganizationCalls = 1000
 
 // Below lists the accounts below each unit, at any depth.
-func (o *Organization) Below(ctx context.Context, run patch.RunID, units []string) (map[string]task.Unit, error) {
+func (o *Organization) Below(ctx context.Context, run patch.RunID, units []string) (map[string]port.Unit, error) {
 	seconds := int32(sendSessionSeconds)
 	creds, err := assume(ctx, o.STS, run, "assume role "+o.RoleARN, &sts.AssumeRoleInput{
 		RoleArn: &o.RoleARN, ExternalId: &o.ExternalID, DurationSeconds: &seconds,
@@ -45,17 +45,17 @@ func (o *Organization) Below(ctx context.Context, run patch.RunID, units []strin
 		return nil, err
 	}
 	w := walk{client: o.Connect(creds), known: map[string]listing{}}
-	all := map[string]task.Unit{}
+	all := map[string]port.Unit{}
 	for _, unit := range units {
 		members, err := w.below(ctx, unit)
 		if problem := w.problem(err); problem != "" {
-			all[unit] = task.Unit{Problem: problem}
+			all[unit] = port.Unit{Problem: problem}
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		all[unit] = task.Unit{Members: members}
+		all[unit] = port.Unit{Members: members}
 	}
 	return all, nil
 }
@@ -69,13 +69,13 @@ type walk struct {
 
 // listing is what is directly below a unit.
 type listing struct {
-	members []task.Member
+	members []port.Member
 	units   []string
 }
 
 // below lists the accounts of a unit and of all units below it, by id.
-func (w *walk) below(ctx context.Context, unit string) ([]task.Member, error) {
-	var members []task.Member
+func (w *walk) below(ctx context.Context, unit string) ([]port.Member, error) {
+	var members []port.Member
 	for open := []string{unit}; len(open) > 0; {
 		at := open[len(open)-1]
 		open = open[:len(open)-1]
@@ -89,8 +89,8 @@ func (w *walk) below(ctx context.Context, unit string) ([]task.Member, error) {
 		}
 		members, open = append(members, l.members...), append(open, l.units...)
 	}
-	slices.SortFunc(members, func(a, b task.Member) int { return cmp.Compare(a.Account, b.Account) })
-	return slices.CompactFunc(members, func(a, b task.Member) bool { return a.Account == b.Account }), nil
+	slices.SortFunc(members, func(a, b port.Member) int { return cmp.Compare(a.Account, b.Account) })
+	return slices.CompactFunc(members, func(a, b port.Member) bool { return a.Account == b.Account }), nil
 }
 
 // list asks for what is directly below a unit. A page may be empty and not be
@@ -103,7 +103,7 @@ func (w *walk) list(ctx context.Context, unit string) (listing, error) {
 			return nil, wrap(err, "list accounts of %s", unit)
 		}
 		for _, a := range out.Accounts {
-			l.members = append(l.members, task.Member{Account: patch.AccountID(aws.ToString(a.Id)), State: state(a)})
+			l.members = append(l.members, port.Member{Account: patch.AccountID(aws.ToString(a.Id)), State: state(a)})
 		}
 		return out.NextToken, nil
 	})
@@ -168,4 +168,4 @@ func state(a types.Account) string {
 	return string(a.Status)
 }
 
-var _ task.Organization = (*Organization)(nil)
+var _ port.Organization = (*Organization)(nil)

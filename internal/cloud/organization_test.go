@@ -17,7 +17,7 @@ import (
 
 	"ec2patch/internal/cloud"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/port"
 )
 
 // tree is an organization: what is directly below each unit. Every list has an
@@ -80,7 +80,7 @@ func active(id string) types.Account {
 	return types.Account{Id: aws.String(id), State: types.AccountStateActive, Status: types.AccountStatusSuspended}
 }
 
-func below(t *testing.T, o *tree, units ...string) (map[string]task.Unit, error) {
+func below(t *testing.T, o *tree, units ...string) (map[string]port.Unit, error) {
 	in := &signIn{}
 	reader := &cloud.Organization{STS: in, RoleARN: "arn:role", ExternalID: "external", Connect: func(aws.Credentials) cloud.Organizations { return o }}
 	all, err := reader.Below(t.Context(), "run-1", units)
@@ -99,9 +99,9 @@ func TestOrganization_Below(t *testing.T) {
 	}
 	all, err := below(t, o, "ou-a", "r-root", "ou-missing")
 	require.NoError(t, err)
-	a := []task.Member{{Account: "1", State: "ACTIVE"}, {Account: "2", State: "SUSPENDED"}, {Account: "3", State: "ACTIVE"}}
+	a := []port.Member{{Account: "1", State: "ACTIVE"}, {Account: "2", State: "SUSPENDED"}, {Account: "3", State: "ACTIVE"}}
 	assert.Equal(t, a, all["ou-a"].Members, "State counts, Status where there is none")
-	assert.Equal(t, append(a, task.Member{Account: "9", State: "ACTIVE"}), all["r-root"].Members)
+	assert.Equal(t, append(a, port.Member{Account: "9", State: "ACTIVE"}), all["r-root"].Members)
 	assert.Contains(t, all["ou-missing"].Problem, "is no organizational unit")
 	calls := o.calls
 	_, err = below(t, o, "r-root")

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/port"
 )
 
 // SendSSM is the client that sends. It must never try a call twice:
@@ -19,7 +19,7 @@ type SendSSM interface {
 }
 
 // Session opens a session that can do nothing but send to these instances.
-func (s *Spokes) Session(ctx context.Context, t patch.Target, ids []patch.InstanceID) (task.Session, error) {
+func (s *Spokes) Session(ctx context.Context, t patch.Target, ids []patch.InstanceID) (port.Session, error) {
 	policy, err := s.sendPolicy(t, ids)
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ type sending struct {
 
 // Send sends one command to one instance, once. MaxConcurrency and MaxErrors mean nothing for a command of one
 // instance; they are given so that the account's owner does not have to know their defaults.
-func (s *sending) Send(ctx context.Context, c task.Command) (patch.CommandID, error) {
+func (s *sending) Send(ctx context.Context, c port.Command) (patch.CommandID, error) {
 	out, err := s.client.SendCommand(ctx, &ssm.SendCommandInput{
 		DocumentName:   aws.String(patch.Document),
 		InstanceIds:    []string{string(c.Instance)},
@@ -107,4 +107,4 @@ func (s *Spokes) sendPolicy(t patch.Target, ids []patch.InstanceID) (string, err
 	return string(policy), nil
 }
 
-var _ task.Sender = (*Spokes)(nil)
+var _ port.Sender = (*Spokes)(nil)

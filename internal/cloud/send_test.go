@@ -16,10 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/port"
 )
 
-func sessionOf(t *testing.T, c *commands) task.Session {
+func sessionOf(t *testing.T, c *commands) port.Session {
 	t.Helper()
 	s, _ := newSpokes(c)
 	session, err := s.Session(t.Context(), spokeTarget, []patch.InstanceID{"i-1"})
@@ -27,7 +27,7 @@ func sessionOf(t *testing.T, c *commands) task.Session {
 	return session
 }
 
-var aCommand = task.Command{
+var aCommand = port.Command{
 	Instance: "i-1", Operation: patch.Install, RebootOption: patch.RebootIfNeeded, SnapshotID: "snap", Marker: "ec2patch x b1.0", DeliverySeconds: 900,
 }
 

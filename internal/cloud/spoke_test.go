@@ -24,7 +24,10 @@ import (
 
 	"ec2patch/internal/cloud"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/port"
+	"ec2patch/internal/runinput"
+	"ec2patch/internal/store"
+	"ec2patch/internal/words"
 )
 
 // nodes is Systems Manager with one node on each page, and an empty page first.
@@ -81,7 +84,7 @@ func info(id string, more func(*ssmtypes.InstanceInformation)) ssmtypes.Instance
 }
 
 // place is a spoke with these clients.
-func place(t *testing.T, c cloud.Clients) task.Spoke {
+func place(t *testing.T, c cloud.Clients) port.Spoke {
 	t.Helper()
 	s := &cloud.Spokes{STS: &signIn{}, Connect: func(aws.Credentials, string) cloud.Clients { return c }, Now: time.Now, Partition: "aws", RoleName: "r"}
 	spoke, err := s.Spoke(t.Context(), patch.Target{Run: "r", Account: "111111111111", Region: "eu-south-1"})
@@ -102,7 +105,7 @@ func TestSpoke_agents(t *testing.T) {
 	agents, err := place(t, cloud.Clients{SSM: n}).Agents(t.Context(), ids)
 	require.NoError(t, err)
 	assert.Len(t, agents, 60, "of all pages")
-	assert.Equal(t, task.Agent{Platform: patch.Linux, System: "Bottlerocket", Release: "1.26.1", Address: "10.0.0.7", Name: "host", Online: true}, agents[ids[59]])
+	assert.Equal(t, port.Agent{Platform: patch.Linux, System: "Bottlerocket", Release: "1.26.1", Address: "10.0.0.7", Name: "host", Online: true}, agents[ids[59]])
 }
 
 func TestSpoke_hybrids(t *testing.T) {
@@ -110,7 +113,7 @@ func TestSpoke_hybrids(t *testing.T) {
 	n := &nodes{all: []ssmtypes.InstanceInformation{info("i-1", nil), info("mi-1", hybrid), info("i-2", nil), info("mi-2", hybrid)}}
 	found, err := place(t, cloud.Clients{SSM: n}).Hybrids(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, []patch.InstanceID{"mi-1", "mi-2"}, task.SortedKeys(found))
+	assert.Equal(t, []patch.InstanceID{"mi-1", "mi-2"}, words.SortedKeys(found))
 }
 
 // Values under one key are OR, keys are AND, however many values there are.
@@ -161,7 +164,7 @@ func TestSpoke_regionNotEnabled(t *testing.T) {
 		t.Run(test.code, func(t *testing.T) {
 			refused := &smithy.GenericAPIError{Code: test.code, Message: http.StatusText(http.StatusForbidden), Fault: smithy.FaultClient}
 			s := place(t, cloud.Clients{EC2: machines{err: refused}, SSM: &nodes{err: refused}})
-			_, err := s.Matching(t.Context(), patch.Filters{})
+			_, err := s.Matching(t.Context(), runinput.Filters{})
 			require.ErrorIs(t, err, test.kind)
 			assert.Equal(t, test.kind, patch.KindOf(err), "what it is to whoever does not care why")
 			assert.Equal(t, !test.enabled, errors.Is(err, patch.ErrRegionDisabled))
@@ -173,7 +176,7 @@ func TestSpoke_regionNotEnabled(t *testing.T) {
 
 func TestSpoke_address(t *testing.T) {
 	s := place(t, cloud.Clients{EC2: machines{all: []ec2types.Instance{{InstanceId: aws.String("i-1"), PrivateIpAddress: aws.String("10.0.0.7")}}}})
-	found, err := s.Matching(t.Context(), patch.Filters{})
+	found, err := s.Matching(t.Context(), runinput.Filters{})
 	require.NoError(t, err)
 	assert.Equal(t, "10.0.0.7", found[0].Address)
 }
@@ -208,20 +211,20 @@ func TestTable_expires(t *testing.T) {
 	want := &ddbtypes.AttributeValueMemberN{Value: fmt.Sprint(now.Add(400 * 24 * time.Hour).Unix())}
 	at := patch.Target{Run: "r", Wave: "w", Account: "111111111111", Region: "us-east-1"}
 	tests := []struct {
-		key  patch.Key
+		key  store.Key
 		goes bool
 	}{
-		{patch.RunKey("r"), true}, {patch.TargetKey(at), true}, {patch.SendKey(at, 1), true}, {patch.WaveKey("r", "w"), true},
-		{patch.ApprovalKey("a"), true}, {patch.DecisionKey("a", "link"), true}, {patch.AbortKey("r"), true},
-		{patch.LeaseKey(at.Account, at.Region), false}, {patch.OpenRunKey("r"), false}, {patch.RunKeyKey("k"), false},
+		{store.RunKey("r"), true}, {store.TargetKey(at), true}, {store.SendKey(at, 1), true}, {store.WaveKey("r", "w"), true},
+		{store.ApprovalKey("a"), true}, {store.DecisionKey("a", "link"), true}, {store.AbortKey("r"), true},
+		{store.LeaseKey(at.Account, at.Region), false}, {store.OpenRunKey("r"), false}, {store.RunKeyKey("k"), false},
 	}
 	for _, test := range tests {
 		t.Run(test.key.PK+" "+test.key.SK, func(t *testing.T) {
 			r := &rows{}
 			table := &cloud.Table{DynamoDB: r, State: "state", Audit: "audit", Now: func() time.Time { return now }}
-			require.NoError(t, table.Write(t.Context(), task.Write{How: task.Put, Key: test.key, Item: patch.Abort{}}))
+			require.NoError(t, table.Write(t.Context(), store.Write{How: store.Put, Key: test.key, Item: store.Abort{}}))
 			require.NoError(t, table.Write(t.Context(),
-				task.Write{How: task.Audit, Key: test.key, Item: patch.AuditEntry{}}, task.Write{How: task.Create, Key: test.key, Item: patch.Abort{}}))
+				store.Write{How: store.Audit, Key: test.key, Item: store.AuditEntry{}}, store.Write{How: store.Create, Key: test.key, Item: store.Abort{}}))
 			got, ok := r.puts[0].Item["expires"]
 			assert.Equal(t, test.goes, ok)
 			assert.NotContains(t, r.all[0].TransactItems[0].Put.Item, "expires", "an audit line")
@@ -234,7 +237,7 @@ func TestTable_expires(t *testing.T) {
 
 	r := &rows{}
 	table := &cloud.Table{DynamoDB: r, State: "state", Now: func() time.Time { return now }}
-	require.NoError(t, table.Write(t.Context(), task.Write{How: task.Add, Key: patch.CountersKey("r", "w"), Add: map[string]int{"done": 1, "sent": 3}}))
+	require.NoError(t, table.Write(t.Context(), store.Write{How: store.Add, Key: store.CountersKey("r", "w"), Add: map[string]int{"done": 1, "sent": 3}}))
 	assert.Equal(t, "ADD #n0 :v0, #n1 :v1 SET #e = :e", *r.updates[0].UpdateExpression)
 	assert.Equal(t, "expires", r.updates[0].ExpressionAttributeNames["#e"])
 	assert.Equal(t, want, r.updates[0].ExpressionAttributeValues[":e"])

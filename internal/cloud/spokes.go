@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/port"
 )
 
 // STS is what Spokes uses of the SDK's client.
@@ -33,7 +33,7 @@ type Clients struct {
 type Spokes struct {
 	STS        STS
 	Connect    Connect
-	Now        task.Clock
+	Now        port.Clock
 	Partition  string
 	RoleName   string
 	ExternalID string
@@ -65,7 +65,7 @@ const readPolicy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Acti
 
 // Spoke opens a session for reading and cancelling. Its credentials are kept
 // until shortly before they expire.
-func (s *Spokes) Spoke(ctx context.Context, t patch.Target) (task.Spoke, error) {
+func (s *Spokes) Spoke(ctx context.Context, t patch.Target) (port.Spoke, error) {
 	creds, err := s.reader(ctx, t.Run, t.Account)
 	if err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func assume(ctx context.Context, client STS, run patch.RunID, what string, in *s
 // Spoke is one account and region through one session.
 type Spoke struct {
 	clients Clients
-	Now     task.Clock
+	Now     port.Clock
 }
 
-var _ task.Spokes = (*Spokes)(nil)
+var _ port.Spokes = (*Spokes)(nil)

@@ -16,7 +16,7 @@ import (
 
 	"ec2patch/internal/cloud"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/port"
 )
 
 // spokeRoles hands out sessions of an hour and remembers what was asked for.
@@ -85,7 +85,7 @@ func TestSpokes_Session(t *testing.T) {
 	s.Partition = "aws-iso-f" // nowhere are names longer
 	at := patch.Target{Run: "run-1", Account: "111111111111", Region: "us-isof-south-1"}
 	var ids []patch.InstanceID
-	for range task.SessionInstances {
+	for range port.SessionInstances {
 		ids = append(ids, "i-0123456789abcdef0")
 	}
 	for range 2 {

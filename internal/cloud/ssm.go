@@ -11,8 +11,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/port"
+	"ec2patch/internal/words"
 )
 
 // SSM is what a spoke reads and cancels with.
@@ -42,8 +44,8 @@ const (
 
 // Agents describes the managed instances among ids. SSM documents an error for
 // an id that it does not know; then it is asked for all that it does know.
-func (s *Spoke) Agents(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]task.Agent, error) {
-	all := make(map[patch.InstanceID]task.Agent, len(ids))
+func (s *Spoke) Agents(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]port.Agent, error) {
+	all := make(map[patch.InstanceID]port.Agent, len(ids))
 	for chunk := range slices.Chunk(ids, ssmPage) {
 		filters := []types.InstanceInformationStringFilter{{Key: aws.String("InstanceIds"), Values: stringsOf(chunk)}}
 		err := s.agents(ctx, filters, all)
@@ -58,8 +60,8 @@ func (s *Spoke) Agents(ctx context.Context, ids []patch.InstanceID) (map[patch.I
 }
 
 // Hybrids lists the nodes that are registered by an activation.
-func (s *Spoke) Hybrids(ctx context.Context) (map[patch.InstanceID]task.Agent, error) {
-	all := map[patch.InstanceID]task.Agent{}
+func (s *Spoke) Hybrids(ctx context.Context) (map[patch.InstanceID]port.Agent, error) {
+	all := map[patch.InstanceID]port.Agent{}
 	filters := []types.InstanceInformationStringFilter{{Key: aws.String("ResourceType"), Values: []string{string(types.ResourceTypeManagedInstance)}}}
 	return all, s.agents(ctx, filters, all)
 }
@@ -72,8 +74,8 @@ const tagValues = 100
 // asked for by itself: SSM does not say that filters by tag can be combined.
 func (s *Spoke) Tagged(ctx context.Context, tags map[string][]string) (map[patch.InstanceID]bool, error) {
 	var all map[patch.InstanceID]bool
-	for _, key := range task.SortedKeys(tags) {
-		found := map[patch.InstanceID]task.Agent{}
+	for _, key := range words.SortedKeys(tags) {
+		found := map[patch.InstanceID]port.Agent{}
 		for values := range slices.Chunk(tags[key], tagValues) {
 			filters := []types.InstanceInformationStringFilter{{Key: aws.String("tag:" + key), Values: values}}
 			if err := s.agents(ctx, filters, found); err != nil {
@@ -91,7 +93,7 @@ func (s *Spoke) Tagged(ctx context.Context, tags map[string][]string) (map[patch
 	return all, nil
 }
 
-func (s *Spoke) agents(ctx context.Context, filters []types.InstanceInformationStringFilter, into map[patch.InstanceID]task.Agent) error {
+func (s *Spoke) agents(ctx context.Context, filters []types.InstanceInformationStringFilter, into map[patch.InstanceID]port.Agent) error {
 	var next *string
 	for range maxSSMPages {
 		out, err := s.clients.SSM.DescribeInstanceInformation(ctx, &ssm.DescribeInstanceInformationInput{Filters: filters, MaxResults: aws.Int32(ssmPage), NextToken: next})
@@ -99,7 +101,7 @@ func (s *Spoke) agents(ctx context.Context, filters []types.InstanceInformationS
 			return s.explained(wrap(err, "list managed instances"))
 		}
 		for _, i := range out.InstanceInformationList {
-			into[patch.InstanceID(aws.ToString(i.InstanceId))] = task.Agent{
+			into[patch.InstanceID(aws.ToString(i.InstanceId))] = port.Agent{
 				Platform: patch.Platform(i.PlatformType), System: aws.ToString(i.PlatformName), Release: aws.ToString(i.PlatformVersion),
 				Version: aws.ToString(i.AgentVersion), Address: aws.ToString(i.IPAddress), Name: aws.ToString(i.ComputerName),
 				Online: i.PingStatus == types.PingStatusOnline, LastPing: aws.ToTime(i.LastPingDateTime),
@@ -114,8 +116,8 @@ func (s *Spoke) agents(ctx context.Context, filters []types.InstanceInformationS
 
 // PatchStates reads the one record that SSM keeps of each instance. An instance
 // that was never scanned has none.
-func (s *Spoke) PatchStates(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]patch.PatchState, error) {
-	all := make(map[patch.InstanceID]patch.PatchState, len(ids))
+func (s *Spoke) PatchStates(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]outcome.PatchState, error) {
+	all := make(map[patch.InstanceID]outcome.PatchState, len(ids))
 	for chunk := range slices.Chunk(ids, ssmPage) {
 		var next *string
 		for range maxSSMPages {
@@ -136,16 +138,16 @@ func (s *Spoke) PatchStates(ctx context.Context, ids []patch.InstanceID) (map[pa
 
 // Patches lists the patches of one instance by name: those that are installed by
 // its baseline, missing or failed, at most maxNamedPages of them.
-func (s *Spoke) Patches(ctx context.Context, id patch.InstanceID) (patch.NamedList, error) {
-	var all patch.NamedList
+func (s *Spoke) Patches(ctx context.Context, id patch.InstanceID) (outcome.NamedList, error) {
+	var all outcome.NamedList
 	in := &ssm.DescribeInstancePatchesInput{
 		InstanceId: aws.String(string(id)), MaxResults: aws.Int32(namedPage),
-		Filters: []types.PatchOrchestratorFilter{{Key: aws.String("State"), Values: stringsOf(patch.NamedStates())}},
+		Filters: []types.PatchOrchestratorFilter{{Key: aws.String("State"), Values: stringsOf(outcome.NamedStates())}},
 	}
 	for range maxNamedPages {
 		out, err := s.clients.SSM.DescribeInstancePatches(ctx, in)
 		if err != nil {
-			return patch.NamedList{}, wrap(err, "list the patches of %s", id)
+			return outcome.NamedList{}, wrap(err, "list the patches of %s", id)
 		}
 		for _, p := range out.Patches {
 			if n, known := namedPatch(p); known {
@@ -164,8 +166,8 @@ func (s *Spoke) Patches(ctx context.Context, id patch.InstanceID) (patch.NamedLi
 // namedPatch reads one patch; known is false for a state that was not asked for.
 // The states of answers are written in another way than those of filters, and the
 // CVE ids are one string. Source: SSM PatchComplianceData, read 2026-11.
-func namedPatch(p types.PatchComplianceData) (n patch.NamedPatch, known bool) {
-	n = patch.NamedPatch{
+func namedPatch(p types.PatchComplianceData) (n outcome.NamedPatch, known bool) {
+	n = outcome.NamedPatch{
 		Title: aws.ToString(p.Title), KB: aws.ToString(p.KBId), Classification: aws.ToString(p.Classification), Severity: aws.ToString(p.Severity),
 		CVEs: strings.FieldsFunc(aws.ToString(p.CVEIds), func(r rune) bool { return r == ',' || r == ' ' }),
 	}
@@ -174,15 +176,15 @@ func namedPatch(p types.PatchComplianceData) (n patch.NamedPatch, known bool) {
 	}
 	switch p.State {
 	case types.PatchComplianceDataStateInstalled:
-		n.State = patch.PatchInstalled
+		n.State = outcome.PatchInstalled
 	case types.PatchComplianceDataStateInstalledPendingReboot:
-		n.State = patch.PatchPendingReboot
+		n.State = outcome.PatchPendingReboot
 	case types.PatchComplianceDataStateInstalledRejected:
-		n.State = patch.PatchRejected
+		n.State = outcome.PatchRejected
 	case types.PatchComplianceDataStateMissing:
-		n.State = patch.PatchMissing
+		n.State = outcome.PatchMissing
 	case types.PatchComplianceDataStateFailed:
-		n.State = patch.PatchFailed
+		n.State = outcome.PatchFailed
 	}
 	return n, n.State != ""
 }
@@ -191,8 +193,8 @@ func namedPatch(p types.PatchComplianceData) (n patch.NamedPatch, known bool) {
 // answers with the beginning of its calendar.
 const firstPatchYear = 1990
 
-func patchState(st types.InstancePatchState) patch.PatchState {
-	return patch.PatchState{
+func patchState(st types.InstancePatchState) outcome.PatchState {
+	return outcome.PatchState{
 		Operation: patch.Operation(st.Operation), SnapshotID: aws.ToString(st.SnapshotId), BaselineID: aws.ToString(st.BaselineId),
 		Started: aws.ToTime(st.OperationStartTime).UTC(), Ended: aws.ToTime(st.OperationEndTime).UTC(),
 		Installed: toInt(&st.InstalledCount), InstalledPendingReboot: toInt(st.InstalledPendingRebootCount),
@@ -262,37 +264,37 @@ func ended(s types.CommandStatus) bool {
 }
 
 // Invocation reads what a command does on its one instance. A page may be empty and not the last.
-func (s *Spoke) Invocation(ctx context.Context, id patch.CommandID) (patch.Invocation, bool, error) {
+func (s *Spoke) Invocation(ctx context.Context, id patch.CommandID) (outcome.Invocation, bool, error) {
 	var next *string
 	for range maxSSMPages {
 		out, err := s.clients.SSM.ListCommandInvocations(ctx, &ssm.ListCommandInvocationsInput{CommandId: aws.String(string(id)), MaxResults: aws.Int32(ssmPage), NextToken: next})
 		if code(err) == "InvalidCommandId" {
-			return patch.Invocation{}, false, nil
+			return outcome.Invocation{}, false, nil
 		}
 		if err != nil {
-			return patch.Invocation{}, false, wrap(err, "read command %s", id)
+			return outcome.Invocation{}, false, wrap(err, "read command %s", id)
 		}
 		for _, i := range out.CommandInvocations {
-			return patch.Invocation{
+			return outcome.Invocation{
 				InstanceID: patch.InstanceID(aws.ToString(i.InstanceId)), Command: id, Status: string(i.Status),
 				Details: strings.ReplaceAll(aws.ToString(i.StatusDetails), " ", ""),
 			}, true, nil
 		}
 		if next = out.NextToken; aws.ToString(next) == "" {
-			return patch.Invocation{}, false, nil
+			return outcome.Invocation{}, false, nil
 		}
 	}
-	return patch.Invocation{}, false, fmt.Errorf("read command %s: %w: more than %d pages", id, patch.ErrUnavailable, maxSSMPages)
+	return outcome.Invocation{}, false, fmt.Errorf("read command %s: %w: more than %d pages", id, patch.ErrUnavailable, maxSSMPages)
 }
 
 // Marked looks for our commands by their comments among those requested since.
-func (s *Spoke) Marked(ctx context.Context, markers []string, since time.Time) (map[string]task.Accepted, error) {
-	found := map[string]task.Accepted{}
+func (s *Spoke) Marked(ctx context.Context, markers []string, since time.Time) (map[string]port.Accepted, error) {
+	found := map[string]port.Accepted{}
 	in := &ssm.ListCommandsInput{MaxResults: aws.Int32(ssmPage), Filters: patchCommandsSince(since)}
 	err := s.commands(ctx, in, func(c types.Command) bool {
 		comment := aws.ToString(c.Comment)
 		if marker, _, ok := strings.Cut(comment, "."); ok && slices.Contains(markers, marker) {
-			found[comment] = task.Accepted{ID: patch.CommandID(aws.ToString(c.CommandId)), At: aws.ToTime(c.RequestedDateTime).UTC()}
+			found[comment] = port.Accepted{ID: patch.CommandID(aws.ToString(c.CommandId)), At: aws.ToTime(c.RequestedDateTime).UTC()}
 		}
 		return false
 	})

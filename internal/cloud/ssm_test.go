@@ -13,8 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/cloud"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/port"
 )
 
 // commands is Run Command in one account and region. A call that is not planned here panics on the embedded
@@ -77,7 +78,7 @@ func (c *commands) SendCommand(_ context.Context, in *ssm.SendCommandInput, _ ..
 	return &ssm.SendCommandOutput{Command: &types.Command{CommandId: aws.String("cmd-1")}}, nil
 }
 
-func spokeOf(t *testing.T, c *commands) task.Spoke {
+func spokeOf(t *testing.T, c *commands) port.Spoke {
 	t.Helper()
 	s, _ := newSpokes(c)
 	spoke, err := s.Spoke(t.Context(), spokeTarget)
@@ -125,7 +126,7 @@ func TestSpoke_Invocation(t *testing.T) {
 	v, found, err := spokeOf(t, c).Invocation(t.Context(), "a")
 	require.NoError(t, err)
 	assert.True(t, found)
-	assert.Equal(t, patch.Invocation{InstanceID: "i-1", Command: "a", Status: "TimedOut", Details: "DeliveryTimedOut"}, v)
+	assert.Equal(t, outcome.Invocation{InstanceID: "i-1", Command: "a", Status: "TimedOut", Details: "DeliveryTimedOut"}, v)
 	v, found, err = spokeOf(t, c).Invocation(t.Context(), "b")
 	require.NoError(t, err)
 	assert.False(t, found)
@@ -145,7 +146,7 @@ func TestSpoke_Marked(t *testing.T) {
 	}
 	got, err := spokeOf(t, &commands{all: append(all, types.Command{CommandId: aws.String("none")})}).Marked(t.Context(), []string{"ec2patch x b1", "ec2patch x b2"}, at)
 	require.NoError(t, err)
-	assert.Equal(t, map[string]task.Accepted{
+	assert.Equal(t, map[string]port.Accepted{
 		"ec2patch x b1.0": {ID: "c0", At: at}, "ec2patch x b1.7": {ID: "c2", At: at}, "ec2patch x b2.3": {ID: "c5", At: at},
 	}, got)
 }

@@ -13,7 +13,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/port"
+	"ec2patch/internal/store"
+	"ec2patch/internal/words"
 )
 
 // DynamoDB is what the table uses of the SDK's client.
@@ -31,7 +33,7 @@ type Table struct {
 	DynamoDB DynamoDB
 	State    string // the names of the tables
 	Audit    string
-	Now      task.Clock
+	Now      port.Clock
 }
 
 const (
@@ -44,7 +46,7 @@ const (
 
 // expiry is when a row may be removed: one of a run or of its questions. A lease
 // must outlive every run, for its fence only grows; an audit line is never removed.
-func (t *Table) expiry(k patch.Key) (at types.AttributeValue, ok bool) {
+func (t *Table) expiry(k store.Key) (at types.AttributeValue, ok bool) {
 	if !strings.HasPrefix(k.PK, "RUN#") && !strings.HasPrefix(k.PK, "APPROVAL#") {
 		return nil, false
 	}
@@ -57,8 +59,8 @@ type item = map[string]types.AttributeValue
 const maxUnprocessed = 8
 
 // Load reads rows in one call. Source: BatchGetItem takes 100 keys, and may leave some out.
-func (t *Table) Load(ctx context.Context, rows ...*task.Row) error {
-	byKey := make(map[patch.Key]*task.Row, len(rows))
+func (t *Table) Load(ctx context.Context, rows ...*store.Row) error {
+	byKey := make(map[store.Key]*store.Row, len(rows))
 	keys := make([]item, len(rows))
 	for i, r := range rows {
 		byKey[r.Key], keys[i] = r, keyItem(r.Key)
@@ -93,7 +95,7 @@ func (t *Table) Load(ctx context.Context, rows ...*task.Row) error {
 	return fmt.Errorf("read rows: %w: DynamoDB left %d keys out %d times", patch.ErrThrottled, len(keys), maxUnprocessed)
 }
 
-func fill(rows map[patch.Key]*task.Row, it item) error {
+func fill(rows map[store.Key]*store.Row, it item) error {
 	row, ok := rows[keyOf(it)]
 	if !ok {
 		return fmt.Errorf("%w: DynamoDB answered with a row that was not asked for", patch.ErrInternal)
@@ -130,24 +132,24 @@ func (t *Table) Scan(ctx context.Context, pk, prefix string, each func(sk string
 }
 
 // LastAudit finds the end of an audit chain.
-func (t *Table) LastAudit(ctx context.Context, chain string) (patch.ChainHead, error) {
+func (t *Table) LastAudit(ctx context.Context, chain string) (store.ChainHead, error) {
 	out, err := t.DynamoDB.Query(ctx, &dynamodb.QueryInput{
 		TableName: &t.Audit, ConsistentRead: aws.Bool(true), Limit: aws.Int32(1), ScanIndexForward: aws.Bool(false),
 		KeyConditionExpression:    aws.String("pk = :pk"),
 		ExpressionAttributeValues: item{":pk": text(chain)},
 	})
 	if err != nil || len(out.Items) == 0 {
-		return patch.ChainHead{}, wrap(err, "read audit chain %s", chain)
+		return store.ChainHead{}, wrap(err, "read audit chain %s", chain)
 	}
-	var e patch.AuditEntry
+	var e store.AuditEntry
 	if err := decode(out.Items[0], &e); err != nil {
-		return patch.ChainHead{}, err
+		return store.ChainHead{}, err
 	}
-	return patch.ChainHead{Seq: e.Seq, Hash: e.Hash}, nil
+	return store.ChainHead{Seq: e.Seq, Hash: e.Hash}, nil
 }
 
 // Write carries out all writes or none.
-func (t *Table) Write(ctx context.Context, writes ...task.Write) error {
+func (t *Table) Write(ctx context.Context, writes ...store.Write) error {
 	actions := make([]types.TransactWriteItem, len(writes))
 	for i, w := range writes {
 		a, err := t.action(w)
@@ -188,30 +190,30 @@ func (t *Table) one(ctx context.Context, a types.TransactWriteItem) error {
 }
 
 // action is one write in DynamoDB's words.
-func (t *Table) action(w task.Write) (types.TransactWriteItem, error) {
+func (t *Table) action(w store.Write) (types.TransactWriteItem, error) {
 	switch w.How {
-	case task.Require:
+	case store.Require:
 		return types.TransactWriteItem{ConditionCheck: t.require(w)}, nil
-	case task.Add:
+	case store.Add:
 		return t.add(w), nil
-	case task.Delete:
+	case store.Delete:
 		return types.TransactWriteItem{Delete: &types.Delete{TableName: &t.State, Key: keyItem(w.Key)}}, nil
 	}
 	it, err := encode(w.Key, w.Item)
 	if err != nil {
 		return types.TransactWriteItem{}, err
 	}
-	if at, ok := t.expiry(w.Key); ok && w.How != task.Audit {
+	if at, ok := t.expiry(w.Key); ok && w.How != store.Audit {
 		it[expiresField] = at
 	}
 	put := &types.Put{TableName: &t.State, Item: it}
 	switch w.How {
-	case task.Audit:
+	case store.Audit:
 		put.TableName = &t.Audit
 		put.ConditionExpression = aws.String("attribute_not_exists(pk)")
-	case task.Create:
+	case store.Create:
 		put.ConditionExpression = aws.String("attribute_not_exists(pk)")
-	case task.Replace:
+	case store.Replace:
 		put.ConditionExpression = aws.String("version = :was")
 		put.ExpressionAttributeValues = item{":was": number(w.Was)}
 	}
@@ -219,7 +221,7 @@ func (t *Table) action(w task.Write) (types.TransactWriteItem, error) {
 }
 
 // require is a condition on a row that the transaction does not write.
-func (t *Table) require(w task.Write) *types.ConditionCheck {
+func (t *Table) require(w store.Write) *types.ConditionCheck {
 	check := &types.ConditionCheck{
 		TableName: &t.State, Key: keyItem(w.Key), ConditionExpression: aws.String("attribute_not_exists(#f)"),
 		ExpressionAttributeNames: map[string]string{"#f": w.Field},
@@ -231,13 +233,13 @@ func (t *Table) require(w task.Write) *types.ConditionCheck {
 	return check
 }
 
-func (t *Table) add(w task.Write) types.TransactWriteItem {
+func (t *Table) add(w store.Write) types.TransactWriteItem {
 	u := &types.Update{
 		TableName: &t.State, Key: keyItem(w.Key),
 		ExpressionAttributeNames: map[string]string{}, ExpressionAttributeValues: item{},
 	}
 	expression := "ADD"
-	for i, name := range task.SortedKeys(w.Add) {
+	for i, name := range words.SortedKeys(w.Add) {
 		n := strconv.Itoa(i)
 		if i > 0 {
 			expression += ","
@@ -254,15 +256,15 @@ func (t *Table) add(w task.Write) types.TransactWriteItem {
 	return types.TransactWriteItem{Update: u}
 }
 
-func keyItem(k patch.Key) item { return item{"pk": text(k.PK), "sk": text(k.SK)} }
+func keyItem(k store.Key) item { return item{"pk": text(k.PK), "sk": text(k.SK)} }
 
-func keyOf(it item) patch.Key {
+func keyOf(it item) store.Key {
 	pk, _ := it["pk"].(*types.AttributeValueMemberS)
 	sk, _ := it["sk"].(*types.AttributeValueMemberS)
 	if pk == nil || sk == nil {
-		return patch.Key{}
+		return store.Key{}
 	}
-	return patch.Key{PK: pk.Value, SK: sk.Value}
+	return store.Key{PK: pk.Value, SK: sk.Value}
 }
 
 func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
@@ -273,7 +275,7 @@ func number(n int) types.AttributeValue { return &types.AttributeValueMemberN{Va
 // table reads the words of the documentation.
 func jsonNames(o *attributevalue.EncoderOptions) { o.TagKey = "json" }
 
-func encode(k patch.Key, v any) (item, error) {
+func encode(k store.Key, v any) (item, error) {
 	it, err := attributevalue.MarshalMapWithOptions(v, jsonNames)
 	if err != nil {
 		return nil, fmt.Errorf("%w: encode row %s %s: %w", patch.ErrInternal, k.PK, k.SK, err)

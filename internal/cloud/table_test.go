@@ -12,8 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/cloud"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/plan"
+	"ec2patch/internal/store"
+	"ec2patch/internal/target"
 )
 
 // oneRow keeps the last item that was put.
@@ -60,9 +63,9 @@ func roundTrip[T any](t *testing.T, row T) (read T, size int) {
 	t.Helper()
 	db := &oneRow{}
 	table := cloud.Table{DynamoDB: db, State: "state", Audit: "audit", Now: time.Now}
-	key := patch.Key{PK: "RUN#r", SK: "X"}
-	require.NoError(t, table.Write(t.Context(), task.Write{How: task.Create, Key: key, Item: row}))
-	found := &task.Row{Key: key, Into: &read}
+	key := store.Key{PK: "RUN#r", SK: "X"}
+	require.NoError(t, table.Write(t.Context(), store.Write{How: store.Create, Key: key, Item: row}))
+	found := &store.Row{Key: key, Into: &read}
 	require.NoError(t, table.Load(t.Context(), found))
 	require.True(t, found.Found)
 	return read, sizeOf(&types.AttributeValueMemberM{Value: db.item})
@@ -71,31 +74,31 @@ func roundTrip[T any](t *testing.T, row T) (read T, size int) {
 // What a target, a step and a look keep of many instances survives the table, and fits into its rows.
 func TestTable_largeRows(t *testing.T) {
 	at := time.Date(2026, 12, 1, 2, 3, 4, 5_000_000, time.UTC)
-	row := patch.TargetRow{Planned: 1_000_000, Doubts: []int{1, 2}, Good: 7}
-	in := patch.Intent{Batch: 1, Marker: patch.Marker(spokeTarget, 1), Settled: true, Written: at}
-	look := patch.Look{At: at}
+	row := target.TargetRow{Planned: 1_000_000, Doubts: []int{1, 2}, Good: 7}
+	in := target.Intent{Batch: 1, Marker: plan.Marker(spokeTarget, 1), Settled: true, Written: at}
+	look := target.Look{At: at}
 	for n := range 1250 { // as many steps as a history has room for
-		o := patch.OpenIntent{N: n + 1}
-		for i := range patch.MaxSends {
+		o := target.OpenIntent{N: n + 1}
+		for i := range target.MaxSends {
 			o.Left.Add(i)
 			o.Ran.Add(i)
 			o.Cut.Add(i)
 		}
-		o.CutAt = patch.Mark{At: at, Waited: 100_000}
+		o.CutAt = store.Mark{At: at, Waited: 100_000}
 		row.Open = append(row.Open, o)
 	}
-	row.Open[0] = patch.OpenIntent{N: 1, Left: patch.Bits{1}}
+	row.Open[0] = target.OpenIntent{N: 1, Left: target.Bits{1}}
 	id := func(i int) patch.InstanceID { return patch.InstanceID(fmt.Sprintf("i-%017x", i)) }
 	command := func(i int) patch.CommandID {
 		return patch.CommandID(fmt.Sprintf("01234567-89ab-cdef-0123-%012x", i))
 	}
-	for i := range patch.MaxSends {
+	for i := range target.MaxSends {
 		in.IDs = append(in.IDs, id(i))
-		in.Sends = append(in.Sends, patch.Sent{Command: command(i), At: at})
+		in.Sends = append(in.Sends, target.Sent{Command: command(i), At: at})
 	}
 	for i := range 400 {
-		look.Found = append(look.Found, patch.Invocation{InstanceID: id(i), Status: "InProgress", Details: "DeliveryTimedOut", Ran: true, Command: command(i), Seen: at})
-		look.Cancels = append(look.Cancels, patch.Cancel{InstanceID: id(i), Command: command(i), Why: patch.ReasonExpired})
+		look.Found = append(look.Found, outcome.Invocation{InstanceID: id(i), Status: "InProgress", Details: "DeliveryTimedOut", Ran: true, Command: command(i), Seen: at})
+		look.Cancels = append(look.Cancels, target.Cancel{InstanceID: id(i), Command: command(i), Why: outcome.ReasonExpired})
 	}
 	gotRow, size := roundTrip(t, row)
 	assert.Equal(t, row, gotRow)
@@ -106,7 +109,7 @@ func TestTable_largeRows(t *testing.T) {
 	gotLook, size := roundTrip(t, look)
 	assert.Equal(t, look, gotLook)
 	assert.Less(t, size, 400_000)
-	refused := patch.Try{Before: patch.Sent{At: at, Refused: string(patch.ErrAccessDenied)}}
+	refused := target.Try{Before: target.Sent{At: at, Refused: string(patch.ErrAccessDenied)}}
 	got, _ := roundTrip(t, refused)
 	assert.Equal(t, refused, got)
 }

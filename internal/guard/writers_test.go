@@ -14,6 +14,8 @@ import (
 	"ec2patch/internal/guard"
 	"ec2patch/internal/iam"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/runinput"
+	"ec2patch/internal/store"
 )
 
 // TestPolicies_oneWriter lets each role write each object of a run. Who makes the plan cannot write what became of it, and
@@ -44,12 +46,12 @@ func TestPolicies_oneWriter(t *testing.T) {
 // objectsOf are the keys of a run's objects, and who writes each.
 func objectsOf(run patch.RunID, wave string) map[string]string {
 	target := patch.Target{Run: run, Wave: wave, Account: "111111111111", Region: "us-east-1"}
-	children := patch.ChildrenPrefix(run, wave) + "/00000000-0000-0000-0000-000000000000/"
+	children := store.ChildrenPrefix(run, wave) + "/00000000-0000-0000-0000-000000000000/"
 	return map[string]string{
-		patch.InputObject(run): "InventoryRole", patch.AccountsObject(run): "InventoryRole", patch.InventoryObject(run, target.Account, target.Region): "InventoryRole",
-		patch.WaveAccountsObject(run, wave): "InventoryRole", patch.LeafObject(target): "InventoryRole", patch.IndexObject(run): "InventoryRole", patch.RefusedObject(run): "InventoryRole",
-		patch.LooksObject(target): "VerifyRole", patch.ResultObject(target, "0f"): "VerifyRole", patch.RollUpObject(run, wave, target.Account): "VerifyRole",
-		patch.ReportSliceObject(run, 0): "VerifyRole", patch.ReportObject(run, "json"): "VerifyRole", patch.ReportObject(run, "csv"): "VerifyRole", patch.ReportObject(run, "html"): "VerifyRole",
+		store.InputObject(run): "InventoryRole", store.AccountsObject(run): "InventoryRole", store.InventoryObject(run, target.Account, target.Region): "InventoryRole",
+		store.WaveAccountsObject(run, wave): "InventoryRole", store.LeafObject(target): "InventoryRole", store.IndexObject(run): "InventoryRole", store.RefusedObject(run): "InventoryRole",
+		store.LooksObject(target): "VerifyRole", store.ResultObject(target, "0f"): "VerifyRole", store.RollUpObject(run, wave, target.Account): "VerifyRole",
+		store.ReportSliceObject(run, 0): "VerifyRole", store.ReportObject(run, "json"): "VerifyRole", store.ReportObject(run, "csv"): "VerifyRole", store.ReportObject(run, "html"): "VerifyRole",
 		children + "manifest.json": "OrchestratorRole", children + "SUCCEEDED_0.json": "OrchestratorRole",
 	}
 }
@@ -71,7 +73,7 @@ func waveNames(t *testing.T) []string {
 			for _, name := range []string{word, stem, strings.ToUpper(stem), stem + "-", stem + ".json", stem + "/x", "x/" + stem, "../" + stem} {
 				input, err := json.Marshal(map[string]any{"waveId": name, "accounts": []string{"111111111111"}, "regions": []string{"us-east-1"}})
 				require.NoError(t, err)
-				if _, err = patch.ParseInput(input, patch.HubDefaults()); err == nil {
+				if _, err = runinput.ParseInput(input, runinput.HubDefaults()); err == nil {
 					names[name] = true
 				}
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"ec2patch/internal/patch"
+	"ec2patch/internal/store"
 )
 
 // States is what a Client uses of the SDK's Step Functions client.
@@ -148,7 +149,7 @@ const maxReport = 512 << 20
 // Report fetches a run's report in one form: json, csv or html. Its error is
 // ErrNotFound while there is none.
 func (c *Client) Report(ctx context.Context, bucket, run, form string) ([]byte, error) {
-	key := patch.ReportObject(patch.RunID(run), form)
+	key := store.ReportObject(patch.RunID(run), form)
 	out, err := c.Bucket.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key, ExpectedBucketOwner: &c.Machine.Account})
 	if err != nil {
 		return nil, c.noReport(wrap(err, "fetch s3://%s/%s", bucket, key))

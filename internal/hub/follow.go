@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
 )
 
@@ -161,7 +162,7 @@ func (f *Follower) leave(e Event) {
 	case "FreezePlan":
 		p.Waves = field[[]Wave](e, "waves")
 	case "SettleApproval":
-		if field[struct{ Status string }](e, "ask").Status != patch.ApprovalPending {
+		if field[struct{ Status string }](e, "ask").Status != decision.ApprovalPending {
 			p.Question = Question{}
 		}
 	}

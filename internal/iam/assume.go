@@ -1,8 +1,6 @@
 package iam
 
-import (
-	"maps"
-)
+import "maps"
 
 // Assumption is a call of sts:AssumeRole.
 type Assumption struct {

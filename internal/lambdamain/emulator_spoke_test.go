@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -21,8 +21,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/cloud"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/port"
+	"ec2patch/internal/runinput"
 )
 
 // emulatorGroup is the PatchGroup of the instances that are patched here. An
@@ -79,7 +81,7 @@ func TestEmulator_Sessions(t *testing.T) {
 	}
 	s, err := spokes.Spoke(t.Context(), target)
 	require.NoError(t, err)
-	_, err = s.Matching(t.Context(), patch.Filters{Tags: map[string][]string{"PatchGroup": {emulatorGroup}}})
+	_, err = s.Matching(t.Context(), runinput.Filters{Tags: map[string][]string{"PatchGroup": {emulatorGroup}}})
 	require.NoError(t, err)
 	_, err = spokes.Spoke(t.Context(), target)
 	require.NoError(t, err)
@@ -141,7 +143,7 @@ func TestEmulator_Patching(t *testing.T) {
 	began := Wall().Add(-time.Minute)
 	session, err := spokes.Session(t.Context(), target, ids)
 	require.NoError(t, err)
-	command := task.Command{
+	command := port.Command{
 		Operation: patch.Scan, RebootOption: patch.NoReboot,
 		SnapshotID: "00000000-0000-4000-8000-000000000000", DeliverySeconds: 600,
 	}
@@ -184,7 +186,7 @@ const strange = patch.InstanceID("i-00000000000000000")
 
 // marked waits until every command is found by its marker, and no other one.
 func marked(
-	t *testing.T, s task.Spoke, marker string, ids []patch.InstanceID, sent map[patch.InstanceID]patch.CommandID, began time.Time,
+	t *testing.T, s port.Spoke, marker string, ids []patch.InstanceID, sent map[patch.InstanceID]patch.CommandID, began time.Time,
 ) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -206,7 +208,7 @@ func marked(
 }
 
 // follow waits until the command is no longer listed as executing, and its instance says that it succeeded.
-func follow(t *testing.T, s task.Spoke, id patch.CommandID, i patch.InstanceID, began time.Time) {
+func follow(t *testing.T, s port.Spoke, id patch.CommandID, i patch.InstanceID, began time.Time) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		executing, err := s.Executing(t.Context(), began)
@@ -220,11 +222,11 @@ func follow(t *testing.T, s task.Spoke, id patch.CommandID, i patch.InstanceID, 
 	refusedHere(t, err, "ListCommandInvocations")
 	require.NoError(t, err)
 	require.True(t, found)
-	assert.Equal(t, patch.Invocation{InstanceID: i, Command: id, Status: "Success", Details: "Success"}, v)
+	assert.Equal(t, outcome.Invocation{InstanceID: i, Command: id, Status: "Success", Details: "Success"}, v)
 }
 
 // cancelled sends one more command and takes it back, twice: a repeat is harmless.
-func cancelled(t *testing.T, s task.Spoke, session task.Session, command task.Command, i patch.InstanceID) {
+func cancelled(t *testing.T, s port.Spoke, session port.Session, command port.Command, i patch.InstanceID) {
 	t.Helper()
 	command.Instance, command.Marker = i, command.Marker+"-again"
 	id, err := session.Send(t.Context(), command)
@@ -239,9 +241,9 @@ func cancelled(t *testing.T, s task.Spoke, session task.Session, command task.Co
 
 // instances finds the instances that the endpoint was given for this, or makes
 // two that no agent runs on.
-func (e emulator) instances(t *testing.T, s task.Spoke) []patch.InstanceID {
+func (e emulator) instances(t *testing.T, s port.Spoke) []patch.InstanceID {
 	t.Helper()
-	filters := patch.Filters{Tags: map[string][]string{"PatchGroup": {"none", emulatorGroup}}}
+	filters := runinput.Filters{Tags: map[string][]string{"PatchGroup": {"none", emulatorGroup}}}
 	found, err := s.Matching(t.Context(), filters)
 	require.NoError(t, err)
 	if len(found) == 0 {
@@ -261,7 +263,7 @@ func (e emulator) instances(t *testing.T, s task.Spoke) []patch.InstanceID {
 		assert.Equal(t, emulatorGroup, m.Tags["PatchGroup"])
 		ids = append(ids, m.ID)
 	}
-	byID, err := s.Matching(t.Context(), patch.Filters{InstanceIDs: ids})
+	byID, err := s.Matching(t.Context(), runinput.Filters{InstanceIDs: ids})
 	require.NoError(t, err)
 	assert.Len(t, byID, len(found))
 	return ids

@@ -27,8 +27,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/cloud"
+	"ec2patch/internal/doubt"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/store"
 	"ec2patch/internal/wire"
 )
 
@@ -116,16 +117,16 @@ func (e emulator) table(t *testing.T) *cloud.Table {
 func TestEmulator_Table(t *testing.T) {
 	e := connected(t)
 	table, ctx := e.table(t), t.Context()
-	key := func(sk string) patch.Key { return patch.Key{PK: "RUN#emulator", SK: sk} }
+	key := func(sk string) store.Key { return store.Key{PK: "RUN#emulator", SK: sk} }
 	load := func(sk string) (stored, bool) {
 		var into stored
-		row := &task.Row{Key: key(sk), Into: &into}
+		row := &store.Row{Key: key(sk), Into: &into}
 		require.NoError(t, table.Load(ctx, row))
 		return into, row.Found
 	}
 
 	t.Run("create once", func(t *testing.T) {
-		create := task.Write{How: task.Create, Key: key("A"), Item: stored{Version: 1, Text: "é <&>"}}
+		create := store.Write{How: store.Create, Key: key("A"), Item: stored{Version: 1, Text: "é <&>"}}
 		require.NoError(t, table.Write(ctx, create))
 		assert.Equal(t, patch.ErrConflict, patch.KindOf(table.Write(ctx, create)))
 		got, found := load("A")
@@ -133,34 +134,34 @@ func TestEmulator_Table(t *testing.T) {
 		assert.Equal(t, stored{Version: 1, Text: "é <&>"}, got)
 	})
 	t.Run("replace by version", func(t *testing.T) {
-		replace := task.Write{How: task.Replace, Key: key("A"), Item: stored{Version: 2, Text: "b"}, Was: 1}
+		replace := store.Write{How: store.Replace, Key: key("A"), Item: stored{Version: 2, Text: "b"}, Was: 1}
 		require.NoError(t, table.Write(ctx, replace))
 		assert.Equal(t, patch.ErrConflict, patch.KindOf(table.Write(ctx, replace)))
-		missing := task.Write{How: task.Replace, Key: key("NONE"), Item: stored{Version: 2}, Was: 1}
+		missing := store.Write{How: store.Replace, Key: key("NONE"), Item: stored{Version: 2}, Was: 1}
 		assert.Equal(t, patch.ErrConflict, patch.KindOf(table.Write(ctx, missing)))
 	})
 	t.Run("all or none", func(t *testing.T) {
 		err := table.Write(ctx,
-			task.Write{How: task.Put, Key: key("B"), Item: stored{Text: "b"}},
-			task.Write{How: task.Replace, Key: key("A"), Item: stored{Version: 9}, Was: 8})
+			store.Write{How: store.Put, Key: key("B"), Item: stored{Text: "b"}},
+			store.Write{How: store.Replace, Key: key("A"), Item: stored{Version: 9}, Was: 8})
 		assert.Equal(t, patch.ErrConflict, patch.KindOf(err), "%v", err)
 		_, found := load("B")
 		assert.False(t, found)
 		require.NoError(t, table.Write(ctx,
-			task.Write{How: task.Put, Key: key("B"), Item: stored{Text: "b"}},
-			task.Write{How: task.Add, Key: key("COUNT"), Add: map[string]int{"good": 2, "bad": 1}},
-			task.Write{How: task.Replace, Key: key("A"), Item: stored{Version: 3, Text: "c"}, Was: 2}))
+			store.Write{How: store.Put, Key: key("B"), Item: stored{Text: "b"}},
+			store.Write{How: store.Add, Key: key("COUNT"), Add: map[string]int{"good": 2, "bad": 1}},
+			store.Write{How: store.Replace, Key: key("A"), Item: stored{Version: 3, Text: "c"}, Was: 2}))
 		_, found = load("B")
 		assert.True(t, found)
 	})
 	t.Run("add to counters", func(t *testing.T) {
-		require.NoError(t, table.Write(ctx, task.Write{How: task.Add, Key: key("COUNT"), Add: map[string]int{"good": 3, "bad": -1}}))
+		require.NoError(t, table.Write(ctx, store.Write{How: store.Add, Key: key("COUNT"), Add: map[string]int{"good": 3, "bad": -1}}))
 		var counters struct{ Good, Bad int }
-		require.NoError(t, table.Load(ctx, &task.Row{Key: key("COUNT"), Into: &counters}))
+		require.NoError(t, table.Load(ctx, &store.Row{Key: key("COUNT"), Into: &counters}))
 		assert.Equal(t, struct{ Good, Bad int }{5, 0}, counters)
 	})
 	t.Run("delete, also what is not there", func(t *testing.T) {
-		gone := task.Write{How: task.Delete, Key: key("B")}
+		gone := store.Write{How: store.Delete, Key: key("B")}
 		require.NoError(t, table.Write(ctx, gone))
 		require.NoError(t, table.Write(ctx, gone))
 		_, found := load("B")
@@ -168,7 +169,7 @@ func TestEmulator_Table(t *testing.T) {
 	})
 	t.Run("load several, some missing", func(t *testing.T) {
 		var a, none stored
-		rows := []*task.Row{{Key: key("A"), Into: &a}, {Key: key("NONE"), Into: &none}}
+		rows := []*store.Row{{Key: key("A"), Into: &a}, {Key: key("NONE"), Into: &none}}
 		require.NoError(t, table.Load(ctx, rows...))
 		assert.True(t, rows[0].Found)
 		assert.Equal(t, "c", a.Text)
@@ -183,10 +184,10 @@ func auditChain(t *testing.T, table *cloud.Table) {
 	const chain = "RUN#emulator"
 	head, err := table.LastAudit(t.Context(), chain)
 	require.NoError(t, err)
-	assert.Equal(t, patch.ChainHead{}, head)
+	assert.Equal(t, store.ChainHead{}, head)
 	for n := range 12 {
 		entry, next := head.Append(chain, "test", "Step", fmt.Sprintf("step %d", n), time.Date(2026, 1, 1, 0, 0, n, 0, time.UTC))
-		write := task.Write{How: task.Audit, Key: entry.Key(), Item: entry}
+		write := store.Write{How: store.Audit, Key: entry.Key(), Item: entry}
 		require.NoError(t, table.Write(t.Context(), write))
 		assert.Equal(t, patch.ErrConflict, patch.KindOf(table.Write(t.Context(), write)), "nothing is written over")
 		head = next
@@ -201,10 +202,10 @@ func scanPages(t *testing.T, table *cloud.Table) {
 	t.Helper()
 	const rows, long = 15, 200_000
 	for n := range rows {
-		k := patch.Key{PK: "RUN#pages", SK: fmt.Sprintf("TARGET#%02d", n)}
-		require.NoError(t, table.Write(t.Context(), task.Write{How: task.Put, Key: k, Item: stored{Text: strings.Repeat("x", long)}}))
+		k := store.Key{PK: "RUN#pages", SK: fmt.Sprintf("TARGET#%02d", n)}
+		require.NoError(t, table.Write(t.Context(), store.Write{How: store.Put, Key: k, Item: stored{Text: strings.Repeat("x", long)}}))
 	}
-	require.NoError(t, table.Write(t.Context(), task.Write{How: task.Put, Key: patch.Key{PK: "RUN#pages", SK: "META"}, Item: stored{}}))
+	require.NoError(t, table.Write(t.Context(), store.Write{How: store.Put, Key: store.Key{PK: "RUN#pages", SK: "META"}, Item: stored{}}))
 	var seen []string
 	err := table.Scan(t.Context(), "RUN#pages", "TARGET#", func(sk string, decode func(any) error) error {
 		var row stored
@@ -301,7 +302,7 @@ func TestEmulator_Alarms(t *testing.T) {
 		require.NoError(t, err)
 		states, err := alarms.States(ctx, "emulator", c.arns)
 		require.NoError(t, err)
-		assert.Equal(t, c.green, !slices.ContainsFunc(states, patch.AlarmState.Red), "%s: %v", c.state, states)
+		assert.Equal(t, c.green, !slices.ContainsFunc(states, doubt.AlarmState.Red), "%s: %v", c.state, states)
 	}
 }
 

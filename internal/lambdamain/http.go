@@ -10,7 +10,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"ec2patch/internal/task"
+	"ec2patch/internal/approval"
 )
 
 // httpTimeout ends a request before the HTTP API's own limit of 30 seconds, so
@@ -23,7 +23,7 @@ const httpEventVersion = "2.0"
 
 // HTTP makes a handler of an HTTP API's events, payload format 2.0, out of a
 // task. It returns no error: API Gateway would show it to a stranger.
-func HTTP(h func(context.Context, task.HTTPRequest) (task.HTTPResponse, error)) func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+func HTTP(h func(context.Context, approval.HTTPRequest) (approval.HTTPResponse, error)) func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 	return func(ctx context.Context, e events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 		r, ok := httpRequest(e)
 		if !ok {
@@ -42,26 +42,26 @@ func HTTP(h func(context.Context, task.HTTPRequest) (task.HTTPResponse, error)) 
 
 // httpRequest reads an event. It refuses one whose parts contradict each other:
 // API Gateway sends none, so somebody else made it.
-func httpRequest(e events.APIGatewayV2HTTPRequest) (task.HTTPRequest, bool) {
+func httpRequest(e events.APIGatewayV2HTTPRequest) (approval.HTTPRequest, bool) {
 	at := e.RequestContext
 	path, ok := withoutStage(e.RawPath, at.Stage)
 	route := at.HTTP.Method + " " + path
 	if e.Version != httpEventVersion || !ok || e.RouteKey != route || at.RouteKey != route || at.DomainName == "" {
-		return task.HTTPRequest{}, false
+		return approval.HTTPRequest{}, false
 	}
 	body := []byte(e.Body)
 	if e.IsBase64Encoded {
 		var err error
 		if body, err = base64.StdEncoding.Strict().DecodeString(e.Body); err != nil {
-			return task.HTTPRequest{}, false
+			return approval.HTTPRequest{}, false
 		}
 	}
 	header, ok := lowerCase(e.Headers)
 	if !ok {
-		return task.HTTPRequest{}, false
+		return approval.HTTPRequest{}, false
 	}
 	header["host"] = at.DomainName // what the client wrote there decides nothing
-	r := task.HTTPRequest{
+	r := approval.HTTPRequest{
 		Method: at.HTTP.Method, Path: path, RawQuery: e.RawQueryString,
 		Header: header, Body: body, SourceIP: at.HTTP.SourceIP,
 	}
@@ -71,7 +71,7 @@ func httpRequest(e events.APIGatewayV2HTTPRequest) (task.HTTPRequest, bool) {
 	if at.Authorizer != nil && at.Authorizer.JWT != nil {
 		r.Subject = at.Authorizer.JWT.Claims["sub"]
 		if r.Subject == "" {
-			return task.HTTPRequest{}, false // a login without a subject is nobody's, and not the bearer's
+			return approval.HTTPRequest{}, false // a login without a subject is nobody's, and not the bearer's
 		}
 	}
 	return r, true

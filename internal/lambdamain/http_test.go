@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/approval"
 	"ec2patch/internal/lambdamain"
-	"ec2patch/internal/task"
 )
 
 func event(t *testing.T, name string) events.APIGatewayV2HTTPRequest {
@@ -27,15 +27,15 @@ func event(t *testing.T, name string) events.APIGatewayV2HTTPRequest {
 }
 
 // seen answers every request and keeps the last one.
-func seen(last *task.HTTPRequest) func(context.Context, task.HTTPRequest) (task.HTTPResponse, error) {
-	return func(_ context.Context, r task.HTTPRequest) (task.HTTPResponse, error) {
+func seen(last *approval.HTTPRequest) func(context.Context, approval.HTTPRequest) (approval.HTTPResponse, error) {
+	return func(_ context.Context, r approval.HTTPRequest) (approval.HTTPResponse, error) {
 		*last = r
-		return task.HTTPResponse{Status: 200, Header: map[string]string{"X-A": "b"}, Body: []byte("é")}, nil
+		return approval.HTTPResponse{Status: 200, Header: map[string]string{"X-A": "b"}, Body: []byte("é")}, nil
 	}
 }
 
 func TestHTTP_Get(t *testing.T) {
-	var r task.HTTPRequest
+	var r approval.HTTPRequest
 	res, err := lambdamain.HTTP(seen(&r))(t.Context(), event(t, "http_get"))
 	require.NoError(t, err)
 	assert.Equal(t, events.APIGatewayV2HTTPResponse{StatusCode: 200, Headers: map[string]string{"X-A": "b"}, Body: "é"}, res)
@@ -49,7 +49,7 @@ func TestHTTP_Get(t *testing.T) {
 }
 
 func TestHTTP_Operator(t *testing.T) {
-	var r task.HTTPRequest
+	var r approval.HTTPRequest
 	_, err := lambdamain.HTTP(seen(&r))(t.Context(), event(t, "http_operator"))
 	require.NoError(t, err)
 	assert.Equal(t, "/operator", r.Path, "the stage is not part of the path")
@@ -58,7 +58,7 @@ func TestHTTP_Operator(t *testing.T) {
 }
 
 func TestHTTP_Login(t *testing.T) {
-	var r task.HTTPRequest
+	var r approval.HTTPRequest
 	e := event(t, "http_get")
 	e.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{
 		JWT: &events.APIGatewayV2HTTPRequestContextAuthorizerJWTDescription{Claims: map[string]string{"sub": "ann"}},
@@ -69,7 +69,7 @@ func TestHTTP_Login(t *testing.T) {
 }
 
 func TestHTTP_HeadersInAnyCase(t *testing.T) {
-	var r task.HTTPRequest
+	var r approval.HTTPRequest
 	e := event(t, "http_get")
 	e.Headers = map[string]string{"Origin": "https://x", "Host": "evil.example"}
 	_, err := lambdamain.HTTP(seen(&r))(t.Context(), e)
@@ -111,9 +111,9 @@ func refused(t *testing.T, changes map[string]func(*events.APIGatewayV2HTTPReque
 		t.Run(name, func(t *testing.T) {
 			e := event(t, "http_get")
 			change(&e)
-			h := lambdamain.HTTP(func(context.Context, task.HTTPRequest) (task.HTTPResponse, error) {
+			h := lambdamain.HTTP(func(context.Context, approval.HTTPRequest) (approval.HTTPResponse, error) {
 				t.Error("the task was called")
-				return task.HTTPResponse{}, nil
+				return approval.HTTPResponse{}, nil
 			})
 			res, err := h(t.Context(), e)
 			require.NoError(t, err)
@@ -125,8 +125,8 @@ func refused(t *testing.T, changes map[string]func(*events.APIGatewayV2HTTPReque
 
 func TestHTTP_Failures(t *testing.T) {
 	t.Run("an error is not shown", func(t *testing.T) {
-		h := lambdamain.HTTP(func(context.Context, task.HTTPRequest) (task.HTTPResponse, error) {
-			return task.HTTPResponse{}, errors.New("secret")
+		h := lambdamain.HTTP(func(context.Context, approval.HTTPRequest) (approval.HTTPResponse, error) {
+			return approval.HTTPResponse{}, errors.New("secret")
 		})
 		res, err := h(t.Context(), event(t, "http_get"))
 		require.NoError(t, err)
@@ -136,9 +136,9 @@ func TestHTTP_Failures(t *testing.T) {
 	t.Run("the answer comes in time", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			began := time.Now()
-			h := lambdamain.HTTP(func(ctx context.Context, _ task.HTTPRequest) (task.HTTPResponse, error) {
+			h := lambdamain.HTTP(func(ctx context.Context, _ approval.HTTPRequest) (approval.HTTPResponse, error) {
 				<-ctx.Done()
-				return task.HTTPResponse{}, ctx.Err()
+				return approval.HTTPResponse{}, ctx.Err()
 			})
 			res, err := h(t.Context(), event(t, "http_get"))
 			require.NoError(t, err)

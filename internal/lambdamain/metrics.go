@@ -5,7 +5,7 @@ import (
 	"io"
 	"time"
 
-	"ec2patch/internal/task"
+	"ec2patch/internal/port"
 )
 
 // Namespace is where our metrics stand in CloudWatch.
@@ -16,7 +16,7 @@ const Namespace = "EC2Patching"
 // format specification, read 2026-11.
 type Metrics struct {
 	Out io.Writer
-	Now task.Clock
+	Now port.Clock
 }
 
 // Count writes one number, without dimensions and, if it has any, with them:
@@ -46,7 +46,7 @@ func (m Metrics) Count(name, unit string, value float64, dimensions map[string]s
 	_, _ = m.Out.Write(append(data, '\n')) // a metric that cannot be written harms nobody
 }
 
-var _ task.Metrics = Metrics{}
+var _ port.Metrics = Metrics{}
 
 // Wall is the wall clock. It is read here and nowhere else.
 func Wall() time.Time { return time.Now() }

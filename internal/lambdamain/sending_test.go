@@ -18,7 +18,7 @@ import (
 
 	"ec2patch/internal/cloud"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/port"
 )
 
 // sessions gives credentials without a call, so that all that the server sees is a send.
@@ -135,7 +135,7 @@ func sender(t *testing.T, answer http.HandlerFunc) (*atomic.Int64, func(context.
 		if err != nil {
 			return "", err
 		}
-		return session.Send(ctx, task.Command{
+		return session.Send(ctx, port.Command{
 			Instance: "i-0123456789abcdef0", Operation: patch.Install, RebootOption: patch.RebootIfNeeded,
 			SnapshotID: "00000000-0000-4000-8000-000000000000", Marker: "marker.0", DeliverySeconds: 600,
 		})

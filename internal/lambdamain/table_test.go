@@ -12,7 +12,7 @@ import (
 
 	"ec2patch/internal/cloud"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/store"
 )
 
 // TestTable_LostAnswer loses the answer of a transaction. DynamoDB carries a
@@ -34,8 +34,8 @@ func TestTable_LostAnswer(t *testing.T) {
 	table := tableAt(t, server)
 	for range 2 {
 		require.NoError(t, table.Write(t.Context(),
-			task.Write{How: task.Create, Key: patch.Key{PK: "RUN#a", SK: "SEND#1"}, Item: stored{Version: 1}},
-			task.Write{How: task.Add, Key: patch.Key{PK: "RUN#a", SK: "COUNT"}, Add: map[string]int{"sent": 1}}))
+			store.Write{How: store.Create, Key: store.Key{PK: "RUN#a", SK: "SEND#1"}, Item: stored{Version: 1}},
+			store.Write{How: store.Add, Key: store.Key{PK: "RUN#a", SK: "COUNT"}, Add: map[string]int{"sent": 1}}))
 	}
 	require.Len(t, tokens, 4, "each write is tried again once")
 	assert.NotEmpty(t, tokens[0])
@@ -82,8 +82,8 @@ func TestTable_Contention(t *testing.T) {
 				says(200, "{}")(w, r)
 			})))
 			err := table.Write(t.Context(),
-				task.Write{How: task.Require, Key: patch.Key{PK: "RUN#a", SK: "META"}, Field: "digest"},
-				task.Write{How: task.Create, Key: patch.Key{PK: "RUN#a", SK: "SEND#1"}, Item: stored{Version: 1}})
+				store.Write{How: store.Require, Key: store.Key{PK: "RUN#a", SK: "META"}, Field: "digest"},
+				store.Write{How: store.Create, Key: store.Key{PK: "RUN#a", SK: "SEND#1"}, Item: stored{Version: 1}})
 			assert.ErrorIs(t, err, c.want)
 			assert.Equal(t, c.requests, requests)
 		})

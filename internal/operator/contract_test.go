@@ -9,9 +9,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"ec2patch/internal/approval"
 	"ec2patch/internal/operator"
-	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/store"
 )
 
 // TestMessages_AreTheFunctions holds both ends of the wire together.
@@ -21,12 +21,12 @@ func TestMessages_AreTheFunctions(t *testing.T) {
 		ours, theirs any
 		missing      []string // what the command line has no use for
 	}{
-		{"request", operator.Request{}, task.OperatorRequest{}, []string{"name"}},
-		{"state", operator.State{}, task.OperatorAnswer{}, nil},
-		{"question", operator.Question{}, task.OperatorApproval{}, nil},
-		{"decision", operator.Decision{}, task.OperatorDecision{}, nil},
-		{"abort", operator.Aborted{}, patch.Abort{}, nil},
-		{"refusal", operator.Refusal{}, task.OperatorError{}, nil},
+		{"request", operator.Request{}, approval.OperatorRequest{}, []string{"name"}},
+		{"state", operator.State{}, approval.OperatorAnswer{}, nil},
+		{"question", operator.Question{}, approval.OperatorApproval{}, nil},
+		{"decision", operator.Decision{}, approval.OperatorDecision{}, nil},
+		{"abort", operator.Aborted{}, store.Abort{}, nil},
+		{"refusal", operator.Refusal{}, approval.OperatorError{}, nil},
 	}
 	for _, p := range pairs {
 		t.Run(p.name, func(t *testing.T) {

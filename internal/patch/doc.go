@@ -1,4 +1,3 @@
-// Package patch is the domain of ec2patch: runs, waves, targets, plans,
-// outcomes and the rules that decide. It does no I/O and imports the standard
-// library only.
+// Package patch is the vocabulary of ec2patch: ids of runs, accounts, regions and instances, what a target is, operations,
+// statuses, thresholds, scopes and the kinds of errors. It does no I/O.
 package patch

@@ -51,3 +51,11 @@ func KindOf(err error) Kind {
 	}
 	return ErrInternal
 }
+
+// accept drops an error of that kind.
+func Without(err error, kind Kind) error {
+	if errors.Is(err, kind) {
+		return nil
+	}
+	return err
+}

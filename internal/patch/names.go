@@ -1,5 +1,12 @@
 package patch
 
+import (
+	"fmt"
+	"regexp"
+
+	"ec2patch/internal/words"
+)
+
 // Identifiers that must not be swapped have types of their own.
 type (
 	// RunID names a run. It is the name of the execution: [A-Za-z0-9_-]{1,80}.
@@ -55,3 +62,13 @@ type Target struct {
 // MaxRunIDLength is the length of an execution's name, in characters.
 // Source: Step Functions StartExecution, read 2026-11.
 const MaxRunIDLength = 80
+
+var runIDPattern = regexp.MustCompile(fmt.Sprintf(`^[A-Za-z0-9_-]{1,%d}$`, MaxRunIDLength))
+
+// ParseRunID reads the name of an execution.
+func ParseRunID(s string) (RunID, error) {
+	if !runIDPattern.MatchString(s) {
+		return "", fmt.Errorf("%s is not a run's name; use 1 to %d letters, digits, - and _", words.Quoted(s), MaxRunIDLength)
+	}
+	return RunID(s), nil
+}

@@ -74,3 +74,14 @@ func (t Threshold) Of(n int) int {
 	}
 	return n * t.Value / 100
 }
+
+// limitOf is a limit as the input has it, and of how many; nothing if the limit is not what it gives.
+func LimitText(t Threshold, n, limit int) string {
+	switch {
+	case t.Limit(n) != limit:
+		return ""
+	case t.Percent:
+		return fmt.Sprintf("%s of %d", t, n)
+	}
+	return t.String()
+}

@@ -5,7 +5,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
+	"ec2patch/internal/runinput"
 )
 
 // Line makes text from the fleet safe to show on one line: terminal escape
@@ -137,7 +140,7 @@ func terminated(s string) int {
 }
 
 // inert is the instance with every text that the fleet or AWS wrote made safe.
-func inert(i patch.InstanceReport) patch.InstanceReport {
+func inert(i outcome.InstanceReport) outcome.InstanceReport {
 	i.InstanceID = patch.InstanceID(Line(string(i.InstanceID)))
 	i.Platform, i.Wave = patch.Platform(Line(string(i.Platform))), Line(i.Wave)
 	i.Name, i.Reason, i.Warning = Line(i.Name), Line(i.Reason), Line(i.Warning)
@@ -151,14 +154,14 @@ func inert(i patch.InstanceReport) patch.InstanceReport {
 	return i
 }
 
-func inertPatch(p patch.NamedPatch) patch.NamedPatch {
-	p.State = patch.NamedState(Line(string(p.State)))
+func inertPatch(p outcome.NamedPatch) outcome.NamedPatch {
+	p.State = outcome.NamedState(Line(string(p.State)))
 	p.Title, p.KB, p.Classification, p.Severity = Line(p.Title), Line(p.KB), Line(p.Classification), Line(p.Severity)
 	p.CVEs = each(p.CVEs, Line)
 	return p
 }
 
-func inertState(p *patch.PatchState) *patch.PatchState {
+func inertState(p *outcome.PatchState) *outcome.PatchState {
 	if p == nil {
 		return nil
 	}
@@ -168,32 +171,32 @@ func inertState(p *patch.PatchState) *patch.PatchState {
 	return &c
 }
 
-func inertExcluded(e patch.ExcludedInstance) patch.ExcludedInstance {
+func inertExcluded(e plan.ExcludedInstance) plan.ExcludedInstance {
 	e.InstanceID = patch.InstanceID(Line(string(e.InstanceID)))
 	e.Reason, e.Wave = Line(e.Reason), Line(e.Wave)
 	return e
 }
 
-func inertUnreachable(u patch.UnreachableAccount) patch.UnreachableAccount {
+func inertUnreachable(u plan.UnreachableAccount) plan.UnreachableAccount {
 	u.Reason = Line(u.Reason)
 	return u
 }
 
 func inertAccount(a patch.AccountID) patch.AccountID { return patch.AccountID(Line(string(a))) }
 
-func inertInactive(a patch.InactiveAccount) patch.InactiveAccount {
+func inertInactive(a runinput.InactiveAccount) runinput.InactiveAccount {
 	a.Account, a.Wave, a.State = patch.AccountID(Line(string(a.Account))), Line(a.Wave), Line(a.State)
 	return a
 }
 
-func inertApproval(a patch.ApprovalReport) patch.ApprovalReport {
+func inertApproval(a ApprovalReport) ApprovalReport {
 	a.Scope, a.Status, a.Identity = Line(a.Scope), Line(a.Status), Line(a.Identity)
 	a.Name, a.Reason = Line(a.Name), Line(a.Reason)
 	a.Decisions = each(a.Decisions, inertDecision)
 	return a
 }
 
-func inertDecision(d patch.DecisionReport) patch.DecisionReport {
+func inertDecision(d DecisionReport) DecisionReport {
 	d.Decision, d.Identity, d.Name = Line(d.Decision), Line(d.Identity), Line(d.Name)
 	d.Reason, d.Ignored = Line(d.Reason), Line(d.Ignored)
 	return d

@@ -11,15 +11,18 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
 	"ec2patch/internal/report"
+	"ec2patch/internal/runinput"
 )
 
 // Programs that read report.json find every field that the contract names, in a
 // report that has nothing to say in any of them, too.
 func TestJSON_everyNamedFieldIsThere(t *testing.T) {
-	r := &patch.Report{
-		Waves: []patch.WaveReport{{}}, Instances: []patch.InstanceReport{{}}, Excluded: []patch.ExcludedInstance{{}}, Unreachable: []patch.UnreachableAccount{{}},
+	r := &report.Report{
+		Waves: []report.WaveReport{{}}, Instances: []outcome.InstanceReport{{}}, Excluded: []plan.ExcludedInstance{{}}, Unreachable: []plan.UnreachableAccount{{}},
 	}
 	var got map[string]json.RawMessage
 	require.NoError(t, json.Unmarshal([]byte(render(t, report.JSON, r)), &got))
@@ -49,12 +52,12 @@ func has(t *testing.T, in map[string]json.RawMessage, names, null string) {
 
 // The form that is written has every field of the report: what is filled in is read back.
 func TestJSON_noFieldIsForgotten(t *testing.T) {
-	want := patch.Report{
-		Instances: make([]patch.InstanceReport, 1), Excluded: make([]patch.ExcludedInstance, 1), Unreachable: make([]patch.UnreachableAccount, 1), Waves: make([]patch.WaveReport, 1),
-		Inactive: make([]patch.InactiveAccount, 1), Approvals: make([]patch.ApprovalReport, 1), Totals: patch.Totals{Outcomes: map[patch.Outcome]int{patch.Patched: 1}},
+	want := report.Report{
+		Instances: make([]outcome.InstanceReport, 1), Excluded: make([]plan.ExcludedInstance, 1), Unreachable: make([]plan.UnreachableAccount, 1), Waves: make([]report.WaveReport, 1),
+		Inactive: make([]runinput.InactiveAccount, 1), Approvals: make([]report.ApprovalReport, 1), Totals: report.Totals{Outcomes: map[outcome.Outcome]int{outcome.Patched: 1}},
 	}
 	fill(reflect.ValueOf(&want).Elem())
-	var got patch.Report
+	var got report.Report
 	require.NoError(t, json.Unmarshal([]byte(render(t, report.JSON, &want)), &got))
 	assert.Equal(t, want, got)
 }
@@ -80,7 +83,7 @@ func fill(v reflect.Value) {
 		}
 	case reflect.Map:
 		m := reflect.MakeMap(v.Type())
-		m.SetMapIndex(reflect.ValueOf(patch.Patched), reflect.ValueOf(7))
+		m.SetMapIndex(reflect.ValueOf(outcome.Patched), reflect.ValueOf(7))
 		v.Set(m)
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[time.Time]() {
@@ -95,14 +98,14 @@ func fill(v reflect.Value) {
 
 // Instances that are down share one group by what is wrong; each tells since when.
 func TestReport_downIsOneGroup(t *testing.T) {
-	r := &patch.Report{Status: patch.RunCompleted, Waves: []patch.WaveReport{{Name: "w", Verdict: patch.VerdictGood}}}
+	r := &report.Report{Status: patch.RunCompleted, Waves: []report.WaveReport{{Name: "w", Verdict: patch.VerdictGood}}}
 	for i, reason := range []string{"stopped since 2026-12-01 02:31 UTC; 3 patches installed", "stopped since 2026-12-01 02:44 UTC; nothing was installed"} {
-		r.Instances = append(r.Instances, patch.InstanceReport{
-			InstanceID: patch.InstanceID([]string{"i-1", "i-2"}[i]), Account: "111111111111", Region: "us-east-1", Wave: "w", Outcome: patch.Unhealthy,
-			Reason: reason, Down: patch.DownStopped, Since: ptr(at(31 + 13*i)),
+		r.Instances = append(r.Instances, outcome.InstanceReport{
+			InstanceID: patch.InstanceID([]string{"i-1", "i-2"}[i]), Account: "111111111111", Region: "us-east-1", Wave: "w", Outcome: outcome.Unhealthy,
+			Reason: reason, Down: outcome.DownStopped, Since: ptr(at(31 + 13*i)),
 		})
 	}
-	r.Totals = patch.Totals{Planned: 2, Failures: 2, Outcomes: map[patch.Outcome]int{patch.Unhealthy: 2}}
+	r.Totals = report.Totals{Planned: 2, Failures: 2, Outcomes: map[outcome.Outcome]int{outcome.Unhealthy: 2}}
 	text := renderText(t, r)
 	assert.Contains(t, text, "     2  Unhealthy      stopped\n")
 	assert.Contains(t, text, "i-1 111111111111 us-east-1 w: stopped since 2026-12-01 02:31 UTC; 3 patches installed")
@@ -114,11 +117,11 @@ func TestReport_downIsOneGroup(t *testing.T) {
 // A reboot that a wave forbids is asked of nobody: it is good, with a note.
 func TestReport_rebootThatWasForbidden(t *testing.T) {
 	of := func(reboot patch.RebootOption) string {
-		r := &patch.Report{
+		r := &report.Report{
 			Status:    patch.RunSucceeded,
-			Waves:     []patch.WaveReport{{Name: "w", Planned: 1, Reboot: reboot, Verdict: patch.VerdictGood, Outcomes: map[patch.Outcome]int{patch.PatchedPendingReboot: 1}}},
-			Instances: []patch.InstanceReport{{InstanceID: "i-1", Wave: "w", Outcome: patch.PatchedPendingReboot, Reason: "a reboot is due"}},
-			Totals:    patch.Totals{Planned: 1, Outcomes: map[patch.Outcome]int{patch.PatchedPendingReboot: 1}},
+			Waves:     []report.WaveReport{{Name: "w", Planned: 1, Reboot: reboot, Verdict: patch.VerdictGood, Outcomes: map[outcome.Outcome]int{outcome.PatchedPendingReboot: 1}}},
+			Instances: []outcome.InstanceReport{{InstanceID: "i-1", Wave: "w", Outcome: outcome.PatchedPendingReboot, Reason: "a reboot is due"}},
+			Totals:    report.Totals{Planned: 1, Outcomes: map[outcome.Outcome]int{outcome.PatchedPendingReboot: 1}},
 		}
 		return renderText(t, r)
 	}
@@ -136,6 +139,6 @@ func TestHTML_patchesByName(t *testing.T) {
 	assert.Contains(t, render(t, report.CSV, sample()), ",KB2267602,KB5031234,,7")
 }
 
-func renderText(t *testing.T, r *patch.Report) string {
-	return render(t, func(w io.Writer, r *patch.Report) error { return report.Text(w, r, 120, false) }, r)
+func renderText(t *testing.T, r *report.Report) string {
+	return render(t, func(w io.Writer, r *report.Report) error { return report.Text(w, r, 120, false) }, r)
 }

@@ -11,7 +11,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
 )
 
 // Columns are the columns of report.csv. New ones are added at the end only.
@@ -34,16 +36,16 @@ type csvForm struct {
 // then those that matched a wave and were left out ("planned" says no). A count
 // that was not reported is an empty cell. Command output, and more about patches
 // by name, stand in report.json only.
-func NewCSV(w io.Writer, r *patch.Report) (Form, error) {
+func NewCSV(w io.Writer, r *Report) (Form, error) {
 	f := &csvForm{out: csv.NewWriter(w), run: r.Run}
 	return f, f.row(Columns())
 }
 
-func (f *csvForm) Instance(i patch.InstanceReport) error {
+func (f *csvForm) Instance(i outcome.InstanceReport) error {
 	return f.row(cells(planned(f.run, inert(i))))
 }
 
-func (f *csvForm) Excluded(e patch.ExcludedInstance) error {
+func (f *csvForm) Excluded(e plan.ExcludedInstance) error {
 	return f.row(cells(excluded(f.run, inertExcluded(e))))
 }
 
@@ -59,7 +61,7 @@ func (f *csvForm) Close() error {
 	return f.out.Error()
 }
 
-func planned(run patch.RunID, i patch.InstanceReport) []string {
+func planned(run patch.RunID, i outcome.InstanceReport) []string {
 	row := []string{
 		string(run), i.Wave, string(i.Account), string(i.Region), string(i.InstanceID), i.Name, string(i.Platform),
 		"yes", string(i.Outcome), i.Reason, i.Warning, string(i.CommandID), i.Status,
@@ -86,14 +88,14 @@ func planned(run patch.RunID, i patch.InstanceReport) []string {
 
 // namedCells are the patches by their KB, or the package on Linux: what was
 // installed, what failed, what is missing.
-func namedCells(patches []patch.NamedPatch) []string {
+func namedCells(patches []outcome.NamedPatch) []string {
 	cells := make([]string, 3)
 	for _, p := range patches {
 		n := 0
 		switch p.State {
-		case patch.PatchFailed:
+		case outcome.PatchFailed:
 			n = 1
-		case patch.PatchMissing:
+		case outcome.PatchMissing:
 			n = 2
 		}
 		cells[n] = strings.TrimSpace(cells[n] + " " + cmp.Or(p.KB, p.Title))
@@ -101,13 +103,13 @@ func namedCells(patches []patch.NamedPatch) []string {
 	return cells
 }
 
-func excluded(run patch.RunID, e patch.ExcludedInstance) []string {
+func excluded(run patch.RunID, e plan.ExcludedInstance) []string {
 	row := make([]string, len(Columns()))
 	copy(row, []string{string(run), e.Wave, string(e.Account), string(e.Region), string(e.InstanceID), "", "", "no", string(e.Outcome), e.Reason})
 	return row
 }
 
-func stateCells(p *patch.PatchState) []string {
+func stateCells(p *outcome.PatchState) []string {
 	if p == nil {
 		return make([]string, 4)
 	}

@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
 )
 
 // Bounds of what a page or a screen lists. Everything else is in report.csv.
@@ -25,7 +27,7 @@ type row struct {
 	Wave       string
 	Platform   patch.Platform
 	Name       string
-	Outcome    patch.Outcome
+	Outcome    outcome.Outcome
 	Reason     string
 	Detail     string
 	Warning    string
@@ -34,14 +36,14 @@ type row struct {
 	Output     string
 	Before     string
 	After      string
-	Patches    []patch.NamedPatch
+	Patches    []outcome.NamedPatch
 	More       int // patches that are not among these
 }
 
 // group is every instance that shares an outcome and a reason, or the kind of a
 // reason that is numbers.
 type group struct {
-	Outcome  patch.Outcome
+	Outcome  outcome.Outcome
 	Reason   string
 	Detail   string  // of all its instances; what only some have, they tell themselves
 	numbers  numbers // of a reason that is numbers alone
@@ -94,7 +96,7 @@ func (g group) Why() string {
 }
 
 type groupKey struct {
-	outcome patch.Outcome
+	outcome outcome.Outcome
 	reason  string
 	detail  string // of what was not sent, while there are few
 }
@@ -117,7 +119,7 @@ type gathered struct {
 	reboot    map[string]patch.RebootOption // of the waves by name
 }
 
-func newGathered(r *patch.Report) *gathered {
+func newGathered(r *Report) *gathered {
 	g := &gathered{
 		attention: newGroups(), warned: newGroups(), reboot: map[string]patch.RebootOption{},
 	}
@@ -128,7 +130,7 @@ func newGathered(r *patch.Report) *gathered {
 }
 
 // gather goes through a report that is in memory.
-func gather(r *patch.Report) *gathered {
+func gather(r *Report) *gathered {
 	g := newGathered(r)
 	for _, i := range r.Instances {
 		g.instance(i)
@@ -139,7 +141,7 @@ func gather(r *patch.Report) *gathered {
 	return g
 }
 
-func (g *gathered) instance(i patch.InstanceReport) {
+func (g *gathered) instance(i outcome.InstanceReport) {
 	g.named++
 	if !i.Outcome.Done(g.reboot[i.Wave]) {
 		g.attention.add(i.Outcome, i.Reason, i)
@@ -156,7 +158,7 @@ func (g *gathered) instance(i patch.InstanceReport) {
 	}
 }
 
-func (g *gathered) excluded(e patch.ExcludedInstance) {
+func (g *gathered) excluded(e plan.ExcludedInstance) {
 	if in := g.attention.of(e.Outcome, Line(e.Reason)).count(e.Account); len(in.Rows) < maxPerGroup {
 		in.Rows = append(in.Rows, excludedRow(inertExcluded(e)))
 	}
@@ -164,10 +166,10 @@ func (g *gathered) excluded(e patch.ExcludedInstance) {
 
 // unnamed is how many planned instances the report counts and does not list. It
 // is zero for every report that a run wrote to its end.
-func (g *gathered) unnamed(r *patch.Report) int { return max(r.Totals.Planned-g.named, 0) }
+func (g *gathered) unnamed(r *Report) int { return max(r.Totals.Planned-g.named, 0) }
 
 // openTitle is the heading above the instances that need attention.
-func openTitle(r *patch.Report) string {
+func openTitle(r *Report) string {
 	if r.Scans() {
 		return "What is not compliant, and why"
 	}
@@ -176,7 +178,7 @@ func openTitle(r *patch.Report) string {
 
 // calm is the sentence under that heading where the groups do not say all: there
 // are none, or the report names fewer instances than it counts.
-func (g *gathered) calm(r *patch.Report) string {
+func (g *gathered) calm(r *Report) string {
 	switch {
 	case g.unnamed(r) == 1:
 		return "1 of the planned instances is counted and not named in the report."
@@ -193,7 +195,7 @@ func (g *gathered) calm(r *patch.Report) string {
 }
 
 // add puts a planned instance into its group.
-func (gs *groups) add(o patch.Outcome, reason string, i patch.InstanceReport) {
+func (gs *groups) add(o outcome.Outcome, reason string, i outcome.InstanceReport) {
 	g := gs.group(o, Line(reason), Line(i.Detail), i.Down).count(i.Account)
 	if detail := Line(i.Detail); g.Count == 1 {
 		g.Detail = detail
@@ -207,8 +209,8 @@ func (gs *groups) add(o patch.Outcome, reason string, i patch.InstanceReport) {
 
 // group finds or makes the group of an instance. What was not sent shares one by which limit kept it back, up to
 // maxDetails of them.
-func (gs *groups) group(o patch.Outcome, reason, detail string, down patch.Down) *group {
-	if o != patch.NotSent {
+func (gs *groups) group(o outcome.Outcome, reason, detail string, down outcome.Down) *group {
+	if o != outcome.NotSent {
 		return gs.alike(o, reason, down)
 	}
 	key := groupKey{o, reason, detail}
@@ -224,17 +226,17 @@ func (gs *groups) group(o patch.Outcome, reason, detail string, down patch.Down)
 
 // alike finds or makes the group of a reason. Instances that are down share one by
 // what is wrong with them: since when, and what is on them, each tells itself.
-func (gs *groups) alike(o patch.Outcome, reason string, down patch.Down) *group {
+func (gs *groups) alike(o outcome.Outcome, reason string, down outcome.Down) *group {
 	if down == "" {
 		return gs.counting(o, reason)
 	}
-	g := gs.of(o, patch.DownText(down))
+	g := gs.of(o, outcome.DownText(down))
 	g.own = true
 	return g
 }
 
 // counting finds or makes the group of a reason that may be numbers.
-func (gs *groups) counting(o patch.Outcome, reason string) *group {
+func (gs *groups) counting(o outcome.Outcome, reason string) *group {
 	found := numbersIn(reason)
 	if found == nil {
 		return gs.of(o, reason)
@@ -253,7 +255,7 @@ func (gs *groups) counting(o patch.Outcome, reason string) *group {
 }
 
 // of finds or makes a group. Past maxGroups an outcome's new reasons share one.
-func (gs *groups) of(o patch.Outcome, reason string) *group {
+func (gs *groups) of(o outcome.Outcome, reason string) *group {
 	return gs.at(groupKey{outcome: o, reason: reason})
 }
 
@@ -282,7 +284,7 @@ func (g *group) count(a patch.AccountID) *group {
 
 // sorted is all groups, the most urgent first.
 func (gs *groups) sorted() []group {
-	rank := map[patch.Outcome]int{}
+	rank := map[outcome.Outcome]int{}
 	for i, o := range notDone() {
 		rank[o] = i - len(notDone()) // before outcomes that are not known
 	}
@@ -296,7 +298,7 @@ func (gs *groups) sorted() []group {
 	return out
 }
 
-func plannedRow(i patch.InstanceReport) row {
+func plannedRow(i outcome.InstanceReport) row {
 	return row{
 		InstanceID: i.InstanceID, Account: i.Account, Region: i.Region, Wave: i.Wave, Platform: i.Platform, Name: i.Name,
 		Outcome: i.Outcome, Reason: i.Reason, Detail: i.Detail, Warning: i.Warning, Status: i.Status, CommandID: i.CommandID, Output: i.Output,
@@ -304,13 +306,13 @@ func plannedRow(i patch.InstanceReport) row {
 	}
 }
 
-func excludedRow(e patch.ExcludedInstance) row {
+func excludedRow(e plan.ExcludedInstance) row {
 	return row{InstanceID: e.InstanceID, Account: e.Account, Region: e.Region, Wave: e.Wave, Outcome: e.Outcome, Reason: e.Reason}
 }
 
 // stateText is a patch state in a few words: "3 missing, 1 failed". A count that
 // was not reported is not mentioned; a state without any is "no counts".
-func stateText(p *patch.PatchState) string {
+func stateText(p *outcome.PatchState) string {
 	if p == nil {
 		return ""
 	}
@@ -332,9 +334,9 @@ func stateText(p *patch.PatchState) string {
 
 // accountsFirst orders a wave's accounts for a list that is cut: those with the
 // most open instances first, equal ones in their own order.
-func accountsFirst(w patch.WaveReport) []patch.AccountReport {
+func accountsFirst(w WaveReport) []AccountReport {
 	out := slices.Clone(w.Accounts)
-	open := func(a patch.AccountReport) int { return a.Planned - w.Done(a.Outcomes) }
-	slices.SortStableFunc(out, func(a, b patch.AccountReport) int { return cmp.Compare(open(b), open(a)) })
+	open := func(a AccountReport) int { return a.Planned - w.Done(a.Outcomes) }
+	slices.SortStableFunc(out, func(a, b AccountReport) int { return cmp.Compare(open(b), open(a)) })
 	return out
 }

@@ -11,8 +11,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
+	"ec2patch/internal/runinput"
 )
 
 // hostile are texts that somebody could put into a tag, a name or an output.
@@ -26,22 +28,22 @@ func hostile() []string {
 	}
 }
 
-func poisoned(text string) *patch.Report {
+func poisoned(text string) *report.Report {
 	r := sample()
 	r.Run, r.StatusReason, r.RequestedBy, r.Reason = patch.RunID("run"+text), text, text, text
 	for i := range r.Instances {
 		p := &r.Instances[i]
 		p.Name, p.Reason, p.Warning, p.Status, p.Output, p.Detail = text, text, text, text, text, text
 		p.Platform = patch.Platform(text)
-		p.Before = &patch.PatchState{SnapshotID: text, BaselineID: text, Operation: patch.Operation(text)}
+		p.Before = &outcome.PatchState{SnapshotID: text, BaselineID: text, Operation: patch.Operation(text)}
 	}
 	for i := range r.Excluded {
 		r.Excluded[i].Reason = text
 	}
 	r.Unreachable[0].Reason = text
-	r.Inactive = []patch.InactiveAccount{{Account: "555555555555", Wave: text, State: text}}
+	r.Inactive = []runinput.InactiveAccount{{Account: "555555555555", Wave: text, State: text}}
 	r.Approvals[0].Name, r.Approvals[0].Identity, r.Approvals[0].Reason, r.Approvals[0].Status = text, text, text, text
-	r.Approvals[0].Decisions = []patch.DecisionReport{{Decision: text, Identity: text, Name: text, Reason: text, Ignored: text}}
+	r.Approvals[0].Decisions = []report.DecisionReport{{Decision: text, Identity: text, Name: text, Reason: text, Ignored: text}}
 	r.Waves[0].Reason = text
 	return r
 }
@@ -72,7 +74,7 @@ func TestHostileText_IsInertInEveryForm(t *testing.T) {
 			assertInert(t, out, "\n")
 			assert.Equal(t, 1, strings.Count(out, "\nRECAP "), "a second recap line was forged")
 
-			var back patch.Report
+			var back report.Report
 			require.NoError(t, json.Unmarshal([]byte(render(t, report.JSON, r)), &back))
 			assert.Len(t, back.Instances, len(r.Instances))
 		})

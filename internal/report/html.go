@@ -5,7 +5,10 @@ import (
 	"io"
 
 	"ec2patch/internal/markup"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
+	"ec2patch/internal/runinput"
 )
 
 // Bounds of the page, so that 100,000 instances still open on a phone.
@@ -19,23 +22,23 @@ const (
 // htmlForm is report.html under way.
 type htmlForm struct {
 	out  io.Writer
-	head *patch.Report
+	head *Report
 	seen *gathered
 }
 
 // NewHTML begins report.html: one file without scripts, fonts, pictures or links
 // to anywhere. Its content security policy forbids everything but its own style.
 // It is written when it is closed, from r and what was seen until then.
-func NewHTML(w io.Writer, r *patch.Report) Form {
+func NewHTML(w io.Writer, r *Report) Form {
 	return &htmlForm{out: w, head: r, seen: newGathered(r)}
 }
 
-func (f *htmlForm) Instance(i patch.InstanceReport) error {
+func (f *htmlForm) Instance(i outcome.InstanceReport) error {
 	f.seen.instance(i)
 	return nil
 }
 
-func (f *htmlForm) Excluded(e patch.ExcludedInstance) error {
+func (f *htmlForm) Excluded(e plan.ExcludedInstance) error {
 	f.seen.excluded(e)
 	return nil
 }
@@ -66,11 +69,11 @@ type page struct {
 	Open     string // the heading above Problems
 	Calm     string // the sentence before them, if any
 	Warnings []group
-	Unreach  listing[patch.UnreachableAccount]
-	Inactive listing[patch.InactiveAccount]
+	Unreach  listing[plan.UnreachableAccount]
+	Inactive listing[runinput.InactiveAccount]
 	Timeline *timeline
 	Waves    []waveView
-	Asked    listing[patch.ApprovalReport]
+	Asked    listing[ApprovalReport]
 	Good     listing[row]
 	Digest   string
 	Schema   int
@@ -95,7 +98,7 @@ type listing[T any] struct {
 // More is how many are not listed.
 func (l listing[T]) More() int { return l.Total - len(l.Rows) }
 
-func newPage(r *patch.Report, seen *gathered) page {
+func newPage(r *Report, seen *gathered) page {
 	p := page{
 		Policy: policy(markup.NewSheet(pageCSS)),
 		Run:    Line(string(r.Run)), Status: r.Status, Tone: headTone(r),
@@ -115,7 +118,7 @@ func policy(style markup.Sheet) string {
 	return "default-src 'none'; style-src " + style.Source() + "; base-uri 'none'; form-action 'none'"
 }
 
-func facts(r *patch.Report) []fact {
+func facts(r *Report) []fact {
 	var out []fact
 	add := func(name, text string) {
 		if text != "" {
@@ -134,24 +137,24 @@ func facts(r *patch.Report) []fact {
 }
 
 // tiles are the recap: few numbers, big, each with its sign and its word.
-func tiles(r *patch.Report) []tile {
+func tiles(r *Report) []tile {
 	o := r.Totals.Outcomes
 	out := []tile{{Number: r.Totals.Planned, Label: "planned", Tone: toneNone, Sign: "▪", Note: plural(len(r.Waves), "wave")}}
-	if !r.Scans() || o[patch.Patched] > 0 {
-		out = append(out, tile{Number: o[patch.Patched], Label: "patched", Tone: loud(o[patch.Patched], toneGood), Sign: "✓", Note: "with fresh evidence"})
+	if !r.Scans() || o[outcome.Patched] > 0 {
+		out = append(out, tile{Number: o[outcome.Patched], Label: "patched", Tone: loud(o[outcome.Patched], toneGood), Sign: "✓", Note: "with fresh evidence"})
 	}
 	out = append(out,
-		tile{Number: o[patch.Compliant], Label: "compliant", Tone: loud(o[patch.Compliant], toneGood), Sign: "✓", Note: "nothing was missing"},
+		tile{Number: o[outcome.Compliant], Label: "compliant", Tone: loud(o[outcome.Compliant], toneGood), Sign: "✓", Note: "nothing was missing"},
 	)
-	if n := o[patch.NonCompliant]; n > 0 || r.Scans() {
+	if n := o[outcome.NonCompliant]; n > 0 || r.Scans() {
 		out = append(out, tile{Number: n, Label: "not compliant", Tone: loud(n, toneWarn), Sign: "▲", Note: "patches are missing"})
 	}
-	if n := o[patch.PatchedPendingReboot]; n > 0 {
+	if n := o[outcome.PatchedPendingReboot]; n > 0 {
 		out = append(out, tile{Number: n, Label: "reboot due", Tone: toneWarn, Sign: "↻", Note: "patches are installed"})
 	}
 	return append(out,
 		tile{Number: r.Totals.Failures, Label: "failures", Tone: loud(r.Totals.Failures, toneBad), Sign: "✗", Note: "of every kind"},
-		tile{Number: o[patch.NotSent], Label: "not sent", Tone: loud(o[patch.NotSent], toneWarn), Sign: "–", Note: "planned, untouched"},
+		tile{Number: o[outcome.NotSent], Label: "not sent", Tone: loud(o[outcome.NotSent], toneWarn), Sign: "–", Note: "planned, untouched"},
 		tile{Number: r.Totals.Excluded, Label: "outside the plan", Tone: loud(r.Totals.Excluded, toneWarn), Sign: "○", Note: "matched, left out"},
 		tile{Number: len(r.Unreachable), Label: "unreachable", Tone: loud(len(r.Unreachable), toneBad), Sign: "⊘", Note: "accounts and regions"},
 	)
@@ -167,16 +170,16 @@ func loud(n int, t tone) tone {
 
 // segment is one part of a bar, in percent of its length.
 type segment struct {
-	Outcome  patch.Outcome
+	Outcome  outcome.Outcome
 	Count    int
 	X, Width string
 	Tone     tone
 }
 
-func bar(m map[patch.Outcome]int, total int) []segment {
+func bar(m map[outcome.Outcome]int, total int) []segment {
 	var out []segment
 	at := 0
-	for _, o := range patch.Outcomes() {
+	for _, o := range outcome.Outcomes() {
 		n := m[o]
 		if n == 0 || total <= 0 {
 			continue
@@ -200,7 +203,7 @@ type waveView struct {
 	Filter   string
 	None     listing[patch.AccountID] // accounts in which nothing was matched
 	Bar      []segment
-	Columns  []patch.Outcome
+	Columns  []outcome.Outcome
 	Accounts listing[accountView]
 	Folded   bool
 }
@@ -212,7 +215,7 @@ type accountView struct {
 	Bar     []segment
 }
 
-func waveViews(waves []patch.WaveReport) []waveView {
+func waveViews(waves []WaveReport) []waveView {
 	out := make([]waveView, 0, len(waves))
 	for _, w := range waves {
 		v := waveView{
@@ -229,7 +232,7 @@ func waveViews(waves []patch.WaveReport) []waveView {
 	return out
 }
 
-func accountViews(w patch.WaveReport, columns []patch.Outcome) listing[accountView] {
+func accountViews(w WaveReport, columns []outcome.Outcome) listing[accountView] {
 	in := w.Accounts
 	l := listing[accountView]{Total: len(in)}
 	if len(in) > maxAccountRows {
@@ -246,9 +249,9 @@ func accountViews(w patch.WaveReport, columns []patch.Outcome) listing[accountVi
 }
 
 // present lists the outcomes that occur, in the order of every table.
-func present(m map[patch.Outcome]int) []patch.Outcome {
-	var out []patch.Outcome
-	for _, o := range patch.Outcomes() {
+func present(m map[outcome.Outcome]int) []outcome.Outcome {
+	var out []outcome.Outcome
+	for _, o := range outcome.Outcomes() {
 		if m[o] > 0 {
 			out = append(out, o)
 		}

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
 )
 
 // jsonForm is report.json under way.
@@ -21,7 +23,7 @@ type jsonForm struct {
 // NewJSON begins report.json: one object, one line for each instance, so that
 // line tools can read it too. Lists that are empty are [], never null. The lists
 // of r itself are not looked at.
-func NewJSON(w io.Writer, r *patch.Report) (Form, error) {
+func NewJSON(w io.Writer, r *Report) (Form, error) {
 	head, rest, err := frame(r)
 	if err != nil {
 		return nil, err
@@ -32,14 +34,14 @@ func NewJSON(w io.Writer, r *patch.Report) (Form, error) {
 	return f, nil
 }
 
-func (f *jsonForm) Instance(i patch.InstanceReport) error {
+func (f *jsonForm) Instance(i outcome.InstanceReport) error {
 	if f.list != 0 {
 		return fmt.Errorf("encode the report: instance %s comes after the excluded ones", i.InstanceID)
 	}
 	return f.item(instanceForm(inert(i)))
 }
 
-func (f *jsonForm) Excluded(e patch.ExcludedInstance) error {
+func (f *jsonForm) Excluded(e plan.ExcludedInstance) error {
 	f.excluded()
 	return f.item(excludedForm(inertExcluded(e)))
 }
@@ -77,11 +79,11 @@ func (f *jsonForm) Close() error {
 // frame is the report without its long lists, in two parts: before and after
 // them. Quotes inside of JSON text are escaped, so the mark that it looks for
 // is nothing but the two keys themselves.
-func frame(r *patch.Report) (head, rest []byte, err error) {
+func frame(r *Report) (head, rest []byte, err error) {
 	f := *r
 	f.Run = patch.RunID(Line(string(f.Run)))
 	f.StatusReason, f.RequestedBy, f.Reason = Line(f.StatusReason), Line(f.RequestedBy), Line(f.Reason)
-	f.Instances, f.Excluded = []patch.InstanceReport{}, []patch.ExcludedInstance{}
+	f.Instances, f.Excluded = []outcome.InstanceReport{}, []plan.ExcludedInstance{}
 	f.Unreachable = each(r.Unreachable, inertUnreachable)
 	if len(r.Inactive) > 0 {
 		f.Inactive = each(r.Inactive, inertInactive)
@@ -100,23 +102,23 @@ func frame(r *patch.Report) (head, rest []byte, err error) {
 	return head, rest, nil
 }
 
-func inertWave(w patch.WaveReport) patch.WaveReport {
+func inertWave(w WaveReport) WaveReport {
 	w.Name, w.Reason = Line(w.Name), Line(w.Reason)
 	w.Filter = Line(w.Filter)
 	if len(w.Unmatched) > 0 {
 		w.Unmatched = each(w.Unmatched, inertAccount)
 	}
 	w.Outcomes = counts(w.Outcomes)
-	w.Accounts = each(w.Accounts, func(a patch.AccountReport) patch.AccountReport {
+	w.Accounts = each(w.Accounts, func(a AccountReport) AccountReport {
 		a.Outcomes = counts(a.Outcomes)
 		return a
 	})
 	return w
 }
 
-func counts(m map[patch.Outcome]int) map[patch.Outcome]int {
+func counts(m map[outcome.Outcome]int) map[outcome.Outcome]int {
 	if m == nil {
-		return map[patch.Outcome]int{}
+		return map[outcome.Outcome]int{}
 	}
 	return m
 }

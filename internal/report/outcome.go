@@ -3,7 +3,9 @@ package report
 import (
 	"strings"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
 )
 
 // tone is how an outcome is drawn. A tone is never shown alone: a sign and the
@@ -25,41 +27,41 @@ type look struct {
 }
 
 // lookOf describes an outcome. One that is not known is shown as bad.
-func lookOf(o patch.Outcome) look {
+func lookOf(o outcome.Outcome) look {
 	switch o {
-	case patch.Patched:
+	case outcome.Patched:
 		return look{"✓", toneGood, "Patched by this run: nothing is missing, failed or waiting for a reboot."}
-	case patch.Compliant:
+	case outcome.Compliant:
 		return look{"✓", toneGood, "Nothing was missing."}
-	case patch.PatchedPendingReboot:
+	case outcome.PatchedPendingReboot:
 		return look{"↻", toneWarn, "Patches are installed and wait for a reboot."}
-	case patch.NonCompliant:
+	case outcome.NonCompliant:
 		return look{"▲", toneWarn, "The scan found missing patches."}
-	case patch.Failed:
+	case outcome.Failed:
 		return look{"✗", toneBad, "The command or one of its patches failed."}
-	case patch.TimedOut:
+	case outcome.TimedOut:
 		return look{"✗", toneBad, "The command began and did not end before its deadline."}
-	case patch.Interrupted:
+	case outcome.Interrupted:
 		return look{"✗", toneBad, "The command had begun and was cancelled: by this run, or by somebody else."}
-	case patch.Undeliverable:
+	case outcome.Undeliverable:
 		return look{"✗", toneBad, "The command never reached the SSM Agent."}
-	case patch.Unhealthy:
+	case outcome.Unhealthy:
 		return look{"✗", toneBad, "Not in service by the deadline, whatever became of the command."}
-	case patch.Unknown:
+	case outcome.Unknown:
 		return look{"?", toneBad, "There is no fresh evidence. It counts as a failure."}
-	case patch.Gone:
+	case outcome.Gone:
 		return look{"–", toneNone, "Terminated since the plan was made."}
-	case patch.NotSent:
+	case outcome.NotSent:
 		return look{"–", toneNone, "In the plan, but no command was sent."}
-	case patch.Offline:
+	case outcome.Offline:
 		return look{"○", toneWarn, "Managed by SSM, but the agent did not answer when the plan was made."}
-	case patch.Unmanaged:
+	case outcome.Unmanaged:
 		return look{"○", toneWarn, "Runs in EC2, but SSM does not know it."}
-	case patch.Excluded:
+	case outcome.Excluded:
 		return look{"○", toneNone, "Left out on purpose."}
-	case patch.Hybrid:
+	case outcome.Hybrid:
 		return look{"○", toneNone, "Known to SSM by an activation, not as an EC2 instance."}
-	case patch.Newcomer:
+	case outcome.Newcomer:
 		return look{"+", toneNone, "Appeared after the plan was made."}
 	}
 	return look{"?", toneBad, "This outcome is not known to this version."}
@@ -67,28 +69,28 @@ func lookOf(o patch.Outcome) look {
 
 // explain is the sentence for the reasons that are codes; other reasons speak
 // for themselves.
-func explain(o patch.Outcome, reason string) string {
-	if o != patch.NotSent {
+func explain(o outcome.Outcome, reason string) string {
+	if o != outcome.NotSent {
 		return reason
 	}
 	switch reason {
-	case patch.ReasonBudget:
+	case outcome.ReasonBudget:
 		return "budget: too many failures before it, nothing more was sent"
-	case patch.ReasonAbort:
+	case outcome.ReasonAbort:
 		return "abort: the run was stopped by hand"
-	case patch.ReasonLease:
+	case outcome.ReasonLease:
 		return "lease: another run was at work in this account and region"
-	case patch.ReasonAccount:
+	case outcome.ReasonAccount:
 		return "account: the account could not be used"
-	case patch.ReasonRejected:
+	case outcome.ReasonRejected:
 		return "rejected: the approval was refused"
-	case patch.ReasonExpired:
+	case outcome.ReasonExpired:
 		return "expired: nobody approved in time, or the command's time was over before it started"
-	case patch.ReasonOffline:
+	case outcome.ReasonOffline:
 		return "offline: the agent was away when its turn came"
-	case patch.ReasonOptedOut:
+	case outcome.ReasonOptedOut:
 		return "optedOut: its tags say that it must not be patched, or its account lets us send to tagged instances only"
-	case patch.ReasonStopped:
+	case outcome.ReasonStopped:
 		return "stopped: the run, or its account and region, was stopped before its turn came"
 	}
 	return reason
@@ -97,7 +99,7 @@ func explain(o patch.Outcome, reason string) string {
 // whyUnreachable is the reason that an account was not reached. The first one that
 // everybody meets is a spoke that is not deployed: it is told with what to do,
 // and the whole answer of AWS stands in report.json.
-func whyUnreachable(u patch.UnreachableAccount) string {
+func whyUnreachable(u plan.UnreachableAccount) string {
 	reason := Line(u.Reason)
 	if what, _, denied := strings.Cut(reason, ": "+string(patch.ErrAccessDenied)+": "); denied && strings.HasPrefix(what, "assume role ") {
 		return "access denied: " + what + ". Deploy spoke-cfn.yaml there, with the hub's external id. All that AWS said is in report.json."
@@ -107,23 +109,23 @@ func whyUnreachable(u patch.UnreachableAccount) string {
 
 // notDone lists the outcomes that end up in "what was not patched, and why",
 // the most urgent first.
-func notDone() []patch.Outcome {
-	return []patch.Outcome{
-		patch.Failed, patch.TimedOut, patch.Interrupted, patch.Unhealthy, patch.Unknown, patch.Undeliverable, patch.NonCompliant,
-		patch.PatchedPendingReboot, patch.NotSent, patch.Gone, patch.Offline, patch.Unmanaged, patch.Hybrid, patch.Newcomer, patch.Excluded,
+func notDone() []outcome.Outcome {
+	return []outcome.Outcome{
+		outcome.Failed, outcome.TimedOut, outcome.Interrupted, outcome.Unhealthy, outcome.Unknown, outcome.Undeliverable, outcome.NonCompliant,
+		outcome.PatchedPendingReboot, outcome.NotSent, outcome.Gone, outcome.Offline, outcome.Unmanaged, outcome.Hybrid, outcome.Newcomer, outcome.Excluded,
 	}
 }
 
 // nothingSent tells a run that was ended before its first command from a later one.
-func nothingSent(r *patch.Report) string {
-	if r.Totals.Outcomes[patch.NotSent] < r.Totals.Planned {
+func nothingSent(r *Report) string {
+	if r.Totals.Outcomes[outcome.NotSent] < r.Totals.Planned {
 		return "Nothing more was sent."
 	}
 	return "Nothing was sent."
 }
 
 // did is what a run does to an instance.
-func did(r *patch.Report) string {
+func did(r *Report) string {
 	if r.Scans() {
 		return "scanned"
 	}
@@ -143,12 +145,12 @@ func statusTone(s patch.RunStatus) tone {
 
 // idle tells whether a run came to its end without anything to do, which is
 // mostly a tag that was mistyped.
-func idle(r *patch.Report) bool {
+func idle(r *Report) bool {
 	return r.Totals.Planned == 0 && (r.Status == patch.RunSucceeded || r.Status == patch.RunIncomplete)
 }
 
 // headTone is how the head of a report is drawn.
-func headTone(r *patch.Report) tone {
+func headTone(r *Report) tone {
 	if idle(r) {
 		return toneWarn
 	}
@@ -156,7 +158,7 @@ func headTone(r *patch.Report) tone {
 }
 
 // headNotes are what was looked for and not found, where a run had nothing to do.
-func headNotes(r *patch.Report) []string {
+func headNotes(r *Report) []string {
 	if !idle(r) {
 		return nil
 	}
@@ -173,7 +175,7 @@ func headNotes(r *patch.Report) []string {
 const maxHeadNotes = 10
 
 // statusSentence says what a run's status means.
-func statusSentence(r *patch.Report) string {
+func statusSentence(r *Report) string {
 	switch r.Status {
 	case patch.RunSucceeded:
 		if idle(r) {

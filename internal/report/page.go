@@ -5,7 +5,10 @@ import (
 	"strings"
 
 	"ec2patch/internal/markup"
-	"ec2patch/internal/patch"
+	"ec2patch/internal/outcome"
+	"ec2patch/internal/plan"
+	"ec2patch/internal/runinput"
+	"ec2patch/internal/words"
 )
 
 // html is the page from its first to its last element.
@@ -99,7 +102,7 @@ func (p page) attention() markup.Part {
 			markup.Lines(
 				markup.El("h3", markup.Text("Accounts and regions that could not be reached")),
 				para("meaning", "What runs there is not in any number on this page.")),
-			scroll(titles("Account", "Region", "Reason"), markup.El("tbody", markup.Each(p.Unreach.Rows, func(u patch.UnreachableAccount) markup.Part {
+			scroll(titles("Account", "Region", "Reason"), markup.El("tbody", markup.Each(p.Unreach.Rows, func(u plan.UnreachableAccount) markup.Part {
 				return markup.El("tr", cell(code(u.Account)), tightCell(u.Region), cell(markup.Text(whyUnreachable(u))))
 			})))),
 		markup.Group(
@@ -114,7 +117,7 @@ func (p page) inactive() markup.Part {
 	return markup.Lines(
 		markup.El("h3", markup.Text("Accounts that are not active in the organization")),
 		para("meaning", "The units that were asked for hold them. They are in no number on this page."),
-		scroll(titles("Account", "Wave", "State"), markup.El("tbody", markup.Each(p.Inactive.Rows, func(a patch.InactiveAccount) markup.Part {
+		scroll(titles("Account", "Wave", "State"), markup.El("tbody", markup.Each(p.Inactive.Rows, func(a runinput.InactiveAccount) markup.Part {
 			return markup.El("tr", cell(code(a.Account)), cell(markup.Text(a.Wave)), tightCell(a.State))
 		}))),
 		markup.If(p.Inactive.More() > 0, more(count(p.Inactive.More())+" more are in ", "report.json")))
@@ -159,12 +162,12 @@ func (g group) instance(r row) markup.Part {
 // patches is the list of its patches by name.
 func (r row) patches() markup.Part {
 	return markup.El("details", markup.Class("output"),
-		markup.El("summary", markup.Text(patch.Count(len(r.Patches)+r.More, "patch")+" by name")),
+		markup.El("summary", markup.Text(words.Count(len(r.Patches)+r.More, "patch")+" by name")),
 		scroll(titles("State", "KB or package", "Title", "Severity", "CVE ids", "Installed"), markup.El("tbody", markup.Each(r.Patches, patchRow))),
 		markup.If(r.More > 0, para("more", count(r.More)+" more are not kept.")))
 }
 
-func patchRow(p patch.NamedPatch) markup.Part {
+func patchRow(p outcome.NamedPatch) markup.Part {
 	at := ""
 	if p.At != nil {
 		at = stamp(*p.At)

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"ec2patch/internal/markup"
-	"ec2patch/internal/patch"
+	"ec2patch/internal/outcome"
 )
 
 // section is a section of the page, each of its parts on a line.
@@ -42,7 +42,7 @@ func mark(sign string) markup.Part { return markup.El("span", unread(), markup.T
 // unread keeps a screen reader from reading an element out.
 func unread() markup.Part { return markup.Fixed("aria-hidden", "true") }
 
-func outcomeChip(o patch.Outcome) markup.Part {
+func outcomeChip(o outcome.Outcome) markup.Part {
 	l := lookOf(o)
 	return markup.El("span", markup.Class("chip "+l.Tone), mark(l.Sign), markup.Text(" "+o))
 }

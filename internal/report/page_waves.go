@@ -5,7 +5,9 @@ import (
 	"strings"
 	"time"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/markup"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 )
 
@@ -79,7 +81,7 @@ func (w waveView) unmatched() markup.Part {
 func (w waveView) accounts() markup.Part {
 	head := markup.El("thead", markup.El("tr",
 		title("Account"), markup.El("th", markup.Class("num"), markup.Text("Planned")),
-		markup.Each(w.Columns, func(o patch.Outcome) markup.Part { return markup.El("th", markup.Class("num"), markup.Text(o)) }),
+		markup.Each(w.Columns, func(o outcome.Outcome) markup.Part { return markup.El("th", markup.Class("num"), markup.Text(o)) }),
 		markup.El("th", markup.Class("wide"), markup.El("span", markup.Class("hide"), markup.Text("Share")))))
 	body := markup.El("tbody", markup.Each(w.Accounts.Rows, func(a accountView) markup.Part {
 		return markup.Lines(markup.El("tr", cell(code(a.Account)), numCell(markup.Text(count(a.Planned))), markup.Each(a.Cells, countCell),
@@ -107,7 +109,7 @@ func (p page) approvals() markup.Part {
 		markup.If(p.Asked.More() > 0, more(count(p.Asked.More())+" more are in ", "report.json")))
 }
 
-func approval(a patch.ApprovalReport) markup.Part {
+func approval(a ApprovalReport) markup.Part {
 	facts := "asked " + stamp(a.Asked) + " about " + plural(a.PlanCount, "instance")
 	if a.Needed > 1 {
 		facts += ", " + count(a.Needed) + " approvals needed"
@@ -118,8 +120,8 @@ func approval(a patch.ApprovalReport) markup.Part {
 	return markup.Lines(markup.El("article", markup.Class("approval"), markup.Text("\n"), markup.Lines(
 		markup.El("h3", markup.Text(scopeText(a.Scope)+" "), markup.El("span", markup.Class("chip a-"+a.Status), markup.Text(a.Status)),
 			markup.El("span", markup.Class("took"), markup.Text(facts))),
-		markup.If(a.Status == patch.ApprovalExpired && len(a.Decisions) == 0, para("meaning", "Nobody decided.")),
-		markup.If(len(a.Decisions) > 0, markup.El("ul", markup.Class("decisions"), markup.Each(a.Decisions[:min(len(a.Decisions), maxPerGroup)], decision))),
+		markup.If(a.Status == decision.ApprovalExpired && len(a.Decisions) == 0, para("meaning", "Nobody decided.")),
+		markup.If(len(a.Decisions) > 0, markup.El("ul", markup.Class("decisions"), markup.Each(a.Decisions[:min(len(a.Decisions), maxPerGroup)], decided))),
 		markup.If(len(a.Decisions) > maxPerGroup, more(count(len(a.Decisions)-maxPerGroup)+" more are in ", "report.json")),
 	)))
 }
@@ -138,8 +140,8 @@ func scopeText(scope string) string {
 	return scope
 }
 
-func decision(d patch.DecisionReport) markup.Part {
-	word := map[string]string{patch.Approve: "approved", patch.Reject: "rejected"}[d.Decision]
+func decided(d DecisionReport) markup.Part {
+	word := map[string]string{decision.Approve: "approved", decision.Reject: "rejected"}[d.Decision]
 	if word == "" {
 		word = d.Decision
 	}

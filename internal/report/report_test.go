@@ -14,30 +14,34 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/golden"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
 	"ec2patch/internal/report"
+	"ec2patch/internal/runinput"
 )
 
-type renderer func(io.Writer, *patch.Report) error
+type renderer func(io.Writer, *report.Report) error
 
 func text(width int, colour bool) renderer {
-	return func(w io.Writer, r *patch.Report) error { return report.Text(w, r, width, colour) }
+	return func(w io.Writer, r *report.Report) error { return report.Text(w, r, width, colour) }
 }
 
-func render(t testing.TB, f renderer, r *patch.Report) string {
+func render(t testing.TB, f renderer, r *report.Report) string {
 	t.Helper()
 	var b bytes.Buffer
 	require.NoError(t, f(&b, r))
 	return b.String()
 }
 
-func scan() *patch.Report {
-	return &patch.Report{
+func scan() *report.Report {
+	return &report.Report{
 		SchemaVersion: 1, Run: "scan-1", Status: patch.RunSucceeded, DryRun: true, Started: start, Ended: at(9),
-		Waves:     []patch.WaveReport{{Name: "all", Verdict: patch.VerdictGood, Planned: 1, Outcomes: map[patch.Outcome]int{patch.Compliant: 1}, Accounts: []patch.AccountReport{{Account: "111111111111", Planned: 1, Outcomes: map[patch.Outcome]int{patch.Compliant: 1}}}}},
-		Totals:    patch.Totals{Planned: 1, Good: 1, Outcomes: map[patch.Outcome]int{patch.Compliant: 1}},
-		Instances: []patch.InstanceReport{{InstanceID: "i-0000000000000000a", Account: "111111111111", Region: "us-east-1", Wave: "all", Platform: patch.Linux, Outcome: patch.Compliant}},
+		Waves:     []report.WaveReport{{Name: "all", Verdict: patch.VerdictGood, Planned: 1, Outcomes: map[outcome.Outcome]int{outcome.Compliant: 1}, Accounts: []report.AccountReport{{Account: "111111111111", Planned: 1, Outcomes: map[outcome.Outcome]int{outcome.Compliant: 1}}}}},
+		Totals:    report.Totals{Planned: 1, Good: 1, Outcomes: map[outcome.Outcome]int{outcome.Compliant: 1}},
+		Instances: []outcome.InstanceReport{{InstanceID: "i-0000000000000000a", Account: "111111111111", Region: "us-east-1", Wave: "all", Platform: patch.Linux, Outcome: outcome.Compliant}},
 	}
 }
 
@@ -45,7 +49,7 @@ func TestGolden(t *testing.T) {
 	tests := []struct {
 		name string
 		f    renderer
-		r    *patch.Report
+		r    *report.Report
 	}{
 		{name: "stopped.json", f: report.JSON, r: sample()},
 		{name: "stopped.csv", f: report.CSV, r: sample()},
@@ -55,9 +59,9 @@ func TestGolden(t *testing.T) {
 		{name: "stopped.colour.txt", f: text(200, true), r: sample()},
 		{name: "scan.txt", f: text(80, false), r: scan()},
 		{name: "scan.html", f: report.HTML, r: scan()},
-		{name: "empty.json", f: report.JSON, r: &patch.Report{Run: "empty", Status: patch.RunFailed}},
-		{name: "empty.txt", f: text(80, false), r: &patch.Report{Run: "empty", Status: patch.RunFailed}},
-		{name: "empty.html", f: report.HTML, r: &patch.Report{Run: "empty", Status: patch.RunFailed}},
+		{name: "empty.json", f: report.JSON, r: &report.Report{Run: "empty", Status: patch.RunFailed}},
+		{name: "empty.txt", f: text(80, false), r: &report.Report{Run: "empty", Status: patch.RunFailed}},
+		{name: "empty.html", f: report.HTML, r: &report.Report{Run: "empty", Status: patch.RunFailed}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -67,7 +71,7 @@ func TestGolden(t *testing.T) {
 }
 
 func TestJSON_ReadsBackAsTheSameReport(t *testing.T) {
-	var got patch.Report
+	var got report.Report
 	require.NoError(t, json.Unmarshal([]byte(render(t, report.JSON, sample())), &got))
 	want := *sample()
 	assert.Equal(t, want.Instances, got.Instances)
@@ -82,7 +86,7 @@ func TestJSON_ReadsBackAsTheSameReport(t *testing.T) {
 func TestJSON_TextThatLooksLikeTheLists(t *testing.T) {
 	r := sample()
 	r.Reason = `"instances":[],"excluded":[]`
-	var got patch.Report
+	var got report.Report
 	require.NoError(t, json.Unmarshal([]byte(render(t, report.JSON, r)), &got))
 	assert.Equal(t, r.Reason, got.Reason)
 	assert.Len(t, got.Instances, len(r.Instances))
@@ -112,7 +116,7 @@ func TestText_FitsItsWidth(t *testing.T) {
 func TestText_OfALargeWaveShowsTheWorstAccountsFirst(t *testing.T) {
 	r := large(10_000)
 	worst := &r.Waves[0].Accounts[24]
-	worst.Outcomes = map[patch.Outcome]int{patch.Failed: worst.Planned}
+	worst.Outcomes = map[outcome.Outcome]int{outcome.Failed: worst.Planned}
 	out := render(t, text(100, false), r)
 	lines := strings.Split(out, "\n")
 	header := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "WAVE ") })
@@ -126,7 +130,7 @@ func TestReport_inactive(t *testing.T) {
 	assert.NotContains(t, render(t, text(90, false), r), "Not active")
 	assert.NotContains(t, render(t, report.HTML, r), "not active")
 	assert.NotContains(t, render(t, report.JSON, r), "inactive")
-	r.Inactive = []patch.InactiveAccount{{Account: "555555555555", Wave: "main", State: "SUSPENDED\x1b[2J"}}
+	r.Inactive = []runinput.InactiveAccount{{Account: "555555555555", Wave: "main", State: "SUSPENDED\x1b[2J"}}
 	assert.Contains(t, render(t, text(90, false), r), "Not active in the organization, left out\n  555555555555 main: SUSPENDED\n")
 	assert.Contains(t, render(t, report.HTML, r), "<td>main</td>")
 	assert.Contains(t, render(t, report.JSON, r), `"inactive":[{"account":"555555555555","wave":"main","state":"SUSPENDED"}]`)
@@ -174,7 +178,7 @@ func BenchmarkReport(b *testing.B) {
 
 func TestText_OfInstancesThatAreCountedAndNotNamed(t *testing.T) {
 	for planned, want := range map[int]string{1: "1 of the planned instances is counted", 2: "2 of the planned instances are counted"} {
-		r := &patch.Report{Run: "lost", Status: patch.RunFailed, Totals: patch.Totals{Planned: planned}}
+		r := &report.Report{Run: "lost", Status: patch.RunFailed, Totals: report.Totals{Planned: planned}}
 		assert.Contains(t, render(t, text(100, false), r), want)
 	}
 }
@@ -188,7 +192,7 @@ func TestNewJSON_TakesTheListsInOrder(t *testing.T) {
 	require.NoError(t, f.Excluded(sample().Excluded[0]))
 	assert.ErrorContains(t, f.Instance(sample().Instances[0]), "comes after")
 	require.NoError(t, f.Close())
-	var got patch.Report
+	var got report.Report
 	require.NoError(t, json.Unmarshal(b.Bytes(), &got))
 	assert.Empty(t, got.Instances)
 	assert.Len(t, got.Excluded, 1)
@@ -217,12 +221,12 @@ func TestDetailsOfAGroup(t *testing.T) {
 
 // Incomplete is said of a run that missed accounts, and of one that found nothing where it looked.
 func TestReport_whyIncomplete(t *testing.T) {
-	away := []patch.UnreachableAccount{{Account: "111111111111", Reason: "closed"}}
-	for want, r := range map[string]patch.Report{
+	away := []plan.UnreachableAccount{{Account: "111111111111", Reason: "closed"}}
+	for want, r := range map[string]report.Report{
 		"Nothing was matched that can be patched: nothing was patched.":              {},
 		"Some account could not be reached, and nothing was matched elsewhere":       {Unreachable: away},
-		"Some wave matched nothing that can be patched. Every wave was judged good.": {Totals: patch.Totals{Planned: 1}},
-		"\n  Some account could not be reached. Every wave was judged good.":         {Totals: patch.Totals{Planned: 1}, Unreachable: away},
+		"Some wave matched nothing that can be patched. Every wave was judged good.": {Totals: report.Totals{Planned: 1}},
+		"\n  Some account could not be reached. Every wave was judged good.":         {Totals: report.Totals{Planned: 1}, Unreachable: away},
 	} {
 		r.Run, r.Status = "r", patch.RunIncomplete
 		assert.Contains(t, render(t, text(200, false), &r), want)
@@ -243,16 +247,16 @@ func TestDecisions_notCounted(t *testing.T) {
 func TestReport_ofARunThatOnlyScans(t *testing.T) {
 	tests := []struct {
 		name  string
-		waves []patch.WaveReport
+		waves []report.WaveReport
 		scans bool
 	}{
-		{name: "every wave scans", waves: []patch.WaveReport{{Name: "a", Operation: patch.Scan}, {Name: "b", Operation: patch.Scan}}, scans: true},
-		{name: "one wave installs", waves: []patch.WaveReport{{Name: "a", Operation: patch.Scan}, {Name: "b", Operation: patch.Install}}},
+		{name: "every wave scans", waves: []report.WaveReport{{Name: "a", Operation: patch.Scan}, {Name: "b", Operation: patch.Scan}}, scans: true},
+		{name: "one wave installs", waves: []report.WaveReport{{Name: "a", Operation: patch.Scan}, {Name: "b", Operation: patch.Install}}},
 		{name: "no wave"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := &patch.Report{Run: "r", Status: patch.RunSucceeded, Waves: tt.waves, Totals: patch.Totals{Planned: 1, Outcomes: map[patch.Outcome]int{patch.NonCompliant: 1}}}
+			r := &report.Report{Run: "r", Status: patch.RunSucceeded, Waves: tt.waves, Totals: report.Totals{Planned: 1, Outcomes: map[outcome.Outcome]int{outcome.NonCompliant: 1}}}
 			out, page := render(t, text(100, false), r), render(t, report.HTML, r)
 			assert.Equal(t, tt.scans, strings.HasPrefix(out, "Scan r:"))
 			assert.Equal(t, tt.scans, strings.Contains(out, "What is not compliant, and why"))
@@ -266,22 +270,22 @@ func TestReport_ofARunThatOnlyScans(t *testing.T) {
 func TestReport_groupsOfNumbers(t *testing.T) {
 	tests := []struct {
 		name    string
-		outcome patch.Outcome
+		outcome outcome.Outcome
 		reasons []string
 		want    []string
 	}{
-		{name: "a scan", outcome: patch.NonCompliant, reasons: []string{"14 patches missing", "1 patch missing", "1600 patches missing"}, want: []string{"1 to 1,600 patches missing"}},
-		{name: "one number", outcome: patch.NonCompliant, reasons: []string{"1 patch missing", "1 patch missing"}, want: []string{"1 patch missing"}},
-		{name: "two numbers", outcome: patch.NonCompliant, reasons: []string{"4 patches missing, 2 rejected", "4 patches missing, 5 rejected", "3 patches missing"},
+		{name: "a scan", outcome: outcome.NonCompliant, reasons: []string{"14 patches missing", "1 patch missing", "1600 patches missing"}, want: []string{"1 to 1,600 patches missing"}},
+		{name: "one number", outcome: outcome.NonCompliant, reasons: []string{"1 patch missing", "1 patch missing"}, want: []string{"1 patch missing"}},
+		{name: "two numbers", outcome: outcome.NonCompliant, reasons: []string{"4 patches missing, 2 rejected", "4 patches missing, 5 rejected", "3 patches missing"},
 			want: []string{"4 patches missing, 2 to 5 rejected", "3 patches missing"}},
-		{name: "not a number of anything", outcome: patch.Failed, reasons: []string{"the command failed (exit status 1)", "the command failed (exit status 2)"},
+		{name: "not a number of anything", outcome: outcome.Failed, reasons: []string{"the command failed (exit status 1)", "the command failed (exit status 2)"},
 			want: []string{"the command failed (exit status 1)", "the command failed (exit status 2)"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := &patch.Report{Run: "r", Status: patch.RunSucceeded}
+			r := &report.Report{Run: "r", Status: patch.RunSucceeded}
 			for n, reason := range tt.reasons {
-				r.Instances = append(r.Instances, patch.InstanceReport{InstanceID: patch.InstanceID("i-" + count(n)), Account: "111111111111", Wave: "w", Outcome: tt.outcome, Reason: reason})
+				r.Instances = append(r.Instances, outcome.InstanceReport{InstanceID: patch.InstanceID("i-" + count(n)), Account: "111111111111", Wave: "w", Outcome: tt.outcome, Reason: reason})
 			}
 			tally(r)
 			page, out := render(t, report.HTML, r), render(t, text(200, false), r)
@@ -296,9 +300,9 @@ func TestReport_groupsOfNumbers(t *testing.T) {
 
 // In a range each instance tells its own number.
 func TestText_numbersInARange(t *testing.T) {
-	r := &patch.Report{Run: "r", Status: patch.RunSucceeded, Instances: []patch.InstanceReport{
-		{InstanceID: "i-1", Account: "111111111111", Region: "us-east-1", Wave: "w", Outcome: patch.NonCompliant, Reason: "2 patches missing"},
-		{InstanceID: "i-2", Account: "111111111111", Region: "us-east-1", Wave: "w", Outcome: patch.NonCompliant, Reason: "9 patches missing"},
+	r := &report.Report{Run: "r", Status: patch.RunSucceeded, Instances: []outcome.InstanceReport{
+		{InstanceID: "i-1", Account: "111111111111", Region: "us-east-1", Wave: "w", Outcome: outcome.NonCompliant, Reason: "2 patches missing"},
+		{InstanceID: "i-2", Account: "111111111111", Region: "us-east-1", Wave: "w", Outcome: outcome.NonCompliant, Reason: "9 patches missing"},
 	}}
 	tally(r)
 	assert.Contains(t, render(t, text(100, false), r), "i-2 111111111111 us-east-1 w: 9 patches missing\n")
@@ -316,7 +320,7 @@ func count(n int) string { return strconv.Itoa(n) }
 // A run that ends well without anything to do says so, is not green, and names
 // what it looked for.
 func TestReport_nothingMatched(t *testing.T) {
-	r := &patch.Report{Run: "r", Status: patch.RunSucceeded, Waves: []patch.WaveReport{
+	r := &report.Report{Run: "r", Status: patch.RunSucceeded, Waves: []report.WaveReport{
 		{Name: "all", Operation: patch.Install, Verdict: patch.VerdictGood, Filter: "tag PatchGroup=default", Unmatched: []patch.AccountID{"111111111111", "222222222222"}},
 	}}
 	out, page := render(t, text(100, false), r), render(t, report.HTML, r)
@@ -339,8 +343,8 @@ func TestText_namesEveryApproval(t *testing.T) {
 	out := render(t, text(200, false), sample())
 	assert.Contains(t, out, "run: approved by B. Operator and A. Operator after 29m00s: change 4711\n")
 	r := sample()
-	r.Approvals = []patch.ApprovalReport{{Scope: "run", Status: "rejected", Name: "C. Operator", Decisions: []patch.DecisionReport{
-		{Decision: patch.Approve, Name: "B. Operator", Counted: true}, {Decision: patch.Reject, Name: "C. Operator", Counted: true},
+	r.Approvals = []report.ApprovalReport{{Scope: "run", Status: "rejected", Name: "C. Operator", Decisions: []report.DecisionReport{
+		{Decision: decision.Approve, Name: "B. Operator", Counted: true}, {Decision: decision.Reject, Name: "C. Operator", Counted: true},
 	}}}
 	assert.Contains(t, render(t, text(200, false), r), "run: rejected by C. Operator\n")
 }
@@ -349,7 +353,7 @@ func TestText_namesEveryApproval(t *testing.T) {
 // of AWS; other reasons speak for themselves.
 func TestReport_accountThatCannotBeAssumed(t *testing.T) {
 	r := sample()
-	r.Unreachable = []patch.UnreachableAccount{
+	r.Unreachable = []plan.UnreachableAccount{
 		{Account: "444444444444", Region: "eu-west-1", Reason: "assume role ec2patch-spoke in account 444444444444: Patch.AccessDenied: operation error STS: AssumeRole, api error AccessDenied: no"},
 		{Account: "555555555555", Region: "eu-west-1", Reason: "list instances: Patch.AccessDenied: operation error EC2: DescribeInstances"},
 	}
@@ -364,8 +368,8 @@ func TestReport_accountThatCannotBeAssumed(t *testing.T) {
 
 // "Nothing more" would say that something was sent.
 func TestText_ofARunThatWasRejected(t *testing.T) {
-	for sent, want := range map[patch.Outcome]string{patch.NotSent: "Nothing was sent.", patch.Patched: "Nothing more was sent."} {
-		r := &patch.Report{Run: "r", Status: patch.RunRejected, Instances: []patch.InstanceReport{{Outcome: patch.NotSent}, {Outcome: sent}}}
+	for sent, want := range map[outcome.Outcome]string{outcome.NotSent: "Nothing was sent.", outcome.Patched: "Nothing more was sent."} {
+		r := &report.Report{Run: "r", Status: patch.RunRejected, Instances: []outcome.InstanceReport{{Outcome: outcome.NotSent}, {Outcome: sent}}}
 		tally(r)
 		assert.Contains(t, render(t, text(100, false), r), want)
 		r.Status = patch.RunExpired

@@ -8,7 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	"ec2patch/internal/patch"
+	"ec2patch/internal/decision"
+	"ec2patch/internal/outcome"
+	"ec2patch/internal/plan"
+	"ec2patch/internal/runinput"
 )
 
 // Bounds of what a screen shows.
@@ -24,7 +27,7 @@ const (
 // account, what was not patched and why, and a line that begins with RECAP. It
 // is plain ASCII beside names from the fleet, fits width columns (40 or more;
 // the RECAP line is never broken), and holds escape sequences only with colour.
-func Text(w io.Writer, r *patch.Report, width int, colour bool) error {
+func Text(w io.Writer, r *Report, width int, colour bool) error {
 	t := textWriter{out: bufio.NewWriter(w), width: max(width, minTextWidth), colour: colour}
 	t.head(r)
 	t.waves(r.Waves)
@@ -46,7 +49,7 @@ type textWriter struct {
 	colour bool
 }
 
-func (t *textWriter) head(r *patch.Report) {
+func (t *textWriter) head(r *Report) {
 	kind := "Run"
 	if r.Scans() {
 		kind = "Scan"
@@ -69,13 +72,13 @@ func (t *textWriter) head(r *patch.Report) {
 	t.wrap("  ", plan)
 }
 
-func (t *textWriter) waves(waves []patch.WaveReport) {
+func (t *textWriter) waves(waves []WaveReport) {
 	if len(waves) == 0 {
 		return
 	}
-	all := map[patch.Outcome]int{}
+	all := map[outcome.Outcome]int{}
 	for _, w := range waves {
-		for _, o := range patch.Outcomes() {
+		for _, o := range outcome.Outcomes() {
 			all[o] += w.Outcomes[o]
 		}
 	}
@@ -89,7 +92,7 @@ func (t *textWriter) waves(waves []patch.WaveReport) {
 }
 
 // unmatched lists the accounts in which nothing was found.
-func (t *textWriter) unmatched(waves []patch.WaveReport) {
+func (t *textWriter) unmatched(waves []WaveReport) {
 	head := "\n" + t.bold("Accounts in which nothing was matched") + "\n"
 	for _, w := range waves {
 		if len(w.Unmatched) == 0 {
@@ -111,14 +114,14 @@ func (t *textWriter) unmatched(waves []patch.WaveReport) {
 // layout is one way to write the table: which columns it has.
 type layout struct {
 	header []string
-	cells  func(w patch.WaveReport, planned int, m map[patch.Outcome]int) []string
+	cells  func(w WaveReport, planned int, m map[outcome.Outcome]int) []string
 	joined bool // wave and account share the first column
 	last   bool
 }
 
 // layouts are the ways to write the table, the widest first.
-func layouts(columns []patch.Outcome) []layout {
-	full := layout{header: []string{"PLANNED"}, cells: func(_ patch.WaveReport, planned int, m map[patch.Outcome]int) []string {
+func layouts(columns []outcome.Outcome) []layout {
+	full := layout{header: []string{"PLANNED"}, cells: func(_ WaveReport, planned int, m map[outcome.Outcome]int) []string {
 		cells := []string{count(planned)}
 		for _, o := range columns {
 			cells = append(cells, count(m[o]))
@@ -128,24 +131,24 @@ func layouts(columns []patch.Outcome) []layout {
 	for _, o := range columns {
 		full.header = append(full.header, heading(o))
 	}
-	sums := layout{header: []string{"PLANNED", "OK", "NOT OK"}, cells: func(w patch.WaveReport, planned int, m map[patch.Outcome]int) []string {
+	sums := layout{header: []string{"PLANNED", "OK", "NOT OK"}, cells: func(w WaveReport, planned int, m map[outcome.Outcome]int) []string {
 		return []string{count(planned), count(w.Done(m)), count(planned - w.Done(m))}
 	}}
-	narrow := layout{header: []string{"OK", "NOT OK"}, joined: true, last: true, cells: func(w patch.WaveReport, planned int, m map[patch.Outcome]int) []string {
+	narrow := layout{header: []string{"OK", "NOT OK"}, joined: true, last: true, cells: func(w WaveReport, planned int, m map[outcome.Outcome]int) []string {
 		return []string{count(w.Done(m)), count(planned - w.Done(m))}
 	}}
 	return []layout{full, sums, narrow}
 }
 
-func heading(o patch.Outcome) string {
-	if o == patch.PatchedPendingReboot {
+func heading(o outcome.Outcome) string {
+	if o == outcome.PatchedPendingReboot {
 		return "REBOOT DUE"
 	}
 	return strings.ToUpper(string(o))
 }
 
 // rows are the header, a line a wave and a line for each of its accounts.
-func (l layout) rows(waves []patch.WaveReport) [][]string {
+func (l layout) rows(waves []WaveReport) [][]string {
 	rows := [][]string{append(l.names("WAVE", "ACCOUNT"), append(l.header, "VERDICT")...)}
 	for _, w := range waves {
 		row := append(l.names(Line(w.Name), plural(len(w.Accounts), "account")), l.cells(w, w.Planned, w.Outcomes)...)
@@ -222,7 +225,7 @@ func tableWidth(rows [][]string) int {
 	return total
 }
 
-func (t *textWriter) problems(r *patch.Report, seen *gathered) {
+func (t *textWriter) problems(r *Report, seen *gathered) {
 	open, warned := seen.attention.sorted(), seen.warned.sorted()
 	fmt.Fprintf(t.out, "\n%s\n", t.bold(openTitle(r)))
 	t.wrap("  ", seen.calm(r))
@@ -266,7 +269,7 @@ func (t *textWriter) group(g group) {
 	}
 }
 
-func (t *textWriter) unreachable(list []patch.UnreachableAccount) {
+func (t *textWriter) unreachable(list []plan.UnreachableAccount) {
 	if len(list) == 0 {
 		return
 	}
@@ -280,7 +283,7 @@ func (t *textWriter) unreachable(list []patch.UnreachableAccount) {
 }
 
 // inactive lists what the organizational units hold and no wave has.
-func (t *textWriter) inactive(list []patch.InactiveAccount) {
+func (t *textWriter) inactive(list []runinput.InactiveAccount) {
 	if len(list) == 0 {
 		return
 	}
@@ -293,7 +296,7 @@ func (t *textWriter) inactive(list []patch.InactiveAccount) {
 	}
 }
 
-func (t *textWriter) approvals(list []patch.ApprovalReport) {
+func (t *textWriter) approvals(list []ApprovalReport) {
 	if len(list) == 0 {
 		return
 	}
@@ -320,10 +323,10 @@ func (t *textWriter) approvals(list []patch.ApprovalReport) {
 
 // deciders names who settled a question: everybody whose approval was needed, or
 // the one who rejected.
-func deciders(a patch.ApprovalReport) string {
+func deciders(a ApprovalReport) string {
 	var names []string
 	for _, d := range a.Decisions {
-		if d.Counted && d.Decision == patch.Approve && a.Status == patch.ApprovalApproved {
+		if d.Counted && d.Decision == decision.Approve && a.Status == decision.ApprovalApproved {
 			names = append(names, cmp.Or(Line(d.Name), Line(d.Identity)))
 		}
 	}
@@ -334,18 +337,18 @@ func deciders(a patch.ApprovalReport) string {
 }
 
 // recap is the one line that people and scripts look for.
-func (t *textWriter) recap(r *patch.Report) {
+func (t *textWriter) recap(r *Report) {
 	words := []string{"RECAP", Line(string(r.Run))}
-	for _, o := range patch.Outcomes() {
-		if n := r.Totals.Outcomes[o]; n > 0 || o == patch.Patched {
+	for _, o := range outcome.Outcomes() {
+		if n := r.Totals.Outcomes[o]; n > 0 || o == outcome.Patched {
 			words = append(words, fmt.Sprintf("%s=%d", o, n))
 		}
 	}
-	left := map[patch.Outcome]int{}
+	left := map[outcome.Outcome]int{}
 	for _, e := range r.Excluded {
 		left[e.Outcome]++
 	}
-	for _, o := range []patch.Outcome{patch.Offline, patch.Unmanaged, patch.Hybrid, patch.Newcomer, patch.Excluded} {
+	for _, o := range []outcome.Outcome{outcome.Offline, outcome.Unmanaged, outcome.Hybrid, outcome.Newcomer, outcome.Excluded} {
 		if left[o] > 0 {
 			words = append(words, fmt.Sprintf("%s=%d", o, left[o]))
 		}
@@ -404,7 +407,8 @@ func (t *textWriter) paint(o tone, s string) string {
 }
 
 func (t *textWriter) bold(s string) string { return t.style("1", s) }
-func (t *textWriter) dim(s string) string  { return t.style("2", s) }
+
+func (t *textWriter) dim(s string) string { return t.style("2", s) }
 
 func (t *textWriter) style(code, s string) string {
 	if !t.colour {

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"time"
-
-	"ec2patch/internal/patch"
 )
 
 const (
@@ -43,7 +41,7 @@ type tick struct {
 }
 
 // newTimeline is nil for a report without times.
-func newTimeline(r *patch.Report) *timeline {
+func newTimeline(r *Report) *timeline {
 	length := r.Ended.Sub(r.Started)
 	if length <= 0 {
 		return nil
@@ -63,7 +61,7 @@ func newTimeline(r *patch.Report) *timeline {
 	return t
 }
 
-func waveSpans(r *patch.Report, length time.Duration) []span {
+func waveSpans(r *Report, length time.Duration) []span {
 	var out []span
 	for _, w := range r.Waves {
 		if w.Started == nil {
@@ -81,7 +79,7 @@ func waveSpans(r *patch.Report, length time.Duration) []span {
 	return out
 }
 
-func approvalSpans(r *patch.Report, length time.Duration) []span {
+func approvalSpans(r *Report, length time.Duration) []span {
 	var out []span
 	for _, a := range r.Approvals {
 		if a.Asked.IsZero() {

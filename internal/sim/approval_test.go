@@ -12,9 +12,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/approval"
+	"ec2patch/internal/decision"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/world"
-	"ec2patch/internal/task"
 	"ec2patch/internal/wire"
 )
 
@@ -80,8 +82,8 @@ func TestApproval_Reminders(t *testing.T) {
 
 // The page is opened at the first mail, and the form that was found there sent after a reminder.
 func TestApproval_OldPageDecides(t *testing.T) {
-	for _, decision := range []string{patch.Approve, patch.Reject} {
-		t.Run(decision, func(t *testing.T) {
+	for _, d := range []string{decision.Approve, decision.Reject} {
+		t.Run(d, func(t *testing.T) {
 			r := prepared(t, asks(""), ApproveTimeout)
 			var typed string
 			n := 0
@@ -97,16 +99,16 @@ func TestApproval_OldPageDecides(t *testing.T) {
 					typed, found = code(r.human.request(u, "GET", "").Body)
 					require.True(t, found)
 				case 3:
-					form := url.Values{"decision": {decision}, "name": {"Ann"}, "reason": {"slow reader"}, "code": {typed}}
-					r.checks.decided(decision == patch.Approve)
+					form := url.Values{"decision": {d}, "name": {"Ann"}, "reason": {"slow reader"}, "code": {typed}}
+					r.checks.decided(d == decision.Approve)
 					res := r.human.request(u, "POST", form.Encode())
 					assert.Equal(t, 303, res.StatusCode, res.Body)
 				}
 			}
 			res := finish(t, r)
 			assert.Equal(t, 3, n, "the decision ends the round at once")
-			assert.Equal(t, decision == patch.Reject, res.Status == patch.RunRejected, string(res.Status))
-			assert.Equal(t, decision == patch.Approve, res.APICalls["ssm:SendCommand"] > 0)
+			assert.Equal(t, d == decision.Reject, res.Status == patch.RunRejected, string(res.Status))
+			assert.Equal(t, d == decision.Approve, res.APICalls["ssm:SendCommand"] > 0)
 		})
 	}
 }
@@ -119,13 +121,13 @@ func TestApproval_Abort(t *testing.T) {
 			var aborted time.Duration
 			r.world.After(after, func() {
 				aborted = r.virtual()
-				res := r.human.post(operatorName(0), task.OperatorRequest{Run: r.options.RunID, Action: "abort", Reason: "fire"})
+				res := r.human.post(operatorName(0), approval.OperatorRequest{Run: r.options.RunID, Action: "abort", Reason: "fire"})
 				require.Equal(t, 200, res.StatusCode, res.Body)
-				var state task.OperatorAnswer
+				var state approval.OperatorAnswer
 				require.NoError(t, json.Unmarshal([]byte(res.Body), &state))
 				assert.True(t, state.Recorded)
 				assert.False(t, state.Delayed)
-				assert.Equal(t, patch.ApprovalPending, question(t, r).Status)
+				assert.Equal(t, decision.ApprovalPending, question(t, r).Status)
 			})
 			res := finish(t, r)
 			assert.Equal(t, patch.RunAborted, res.Status, res.Report.StatusReason)
@@ -133,18 +135,18 @@ func TestApproval_Abort(t *testing.T) {
 			assert.Zero(t, res.APICalls["ssm:SendCommand"])
 			assert.Less(t, r.virtual()-aborted, time.Minute)
 			for _, i := range res.Report.Instances {
-				assert.Equal(t, patch.NotSent, i.Outcome)
+				assert.Equal(t, outcome.NotSent, i.Outcome)
 			}
 		})
 	}
 }
 
 // question is the run's question as a status says it.
-func question(t *testing.T, r *rehearsal) task.OperatorApproval {
+func question(t *testing.T, r *rehearsal) approval.OperatorApproval {
 	t.Helper()
-	res := r.human.post(operatorName(9), task.OperatorRequest{Run: r.options.RunID, Action: "status"})
+	res := r.human.post(operatorName(9), approval.OperatorRequest{Run: r.options.RunID, Action: "status"})
 	require.Equal(t, 200, res.StatusCode, res.Body)
-	var state task.OperatorAnswer
+	var state approval.OperatorAnswer
 	require.NoError(t, json.Unmarshal([]byte(res.Body), &state))
 	require.Len(t, state.Approvals, 1)
 	return state.Approvals[0]
@@ -183,7 +185,7 @@ func TestApproval_Distinct(t *testing.T) {
 		assert.Positive(t, res.APICalls["ssm:SendCommand"])
 		q := question(t, r)
 		require.Len(t, q.Decisions, 2)
-		assert.Equal(t, patch.ApprovalApproved, q.Status)
+		assert.Equal(t, decision.ApprovalApproved, q.Status)
 		for _, d := range q.Decisions {
 			assert.Contains(t, []string{operatorName(0), operatorName(1)}, d.Identity)
 		}
@@ -195,11 +197,11 @@ func TestApproval_Distinct(t *testing.T) {
 	})
 	t.Run("the report names who settled it", func(t *testing.T) {
 		r := prepared(t, input, ApproveTimeout)
-		r.world.After(time.Minute, func() { r.human.operate(operatorName(1), patch.Approve) })
-		r.world.After(2*time.Minute, func() { r.human.operate(operatorName(0), patch.Reject) })
+		r.world.After(time.Minute, func() { r.human.operate(operatorName(1), decision.Approve) })
+		r.world.After(2*time.Minute, func() { r.human.operate(operatorName(0), decision.Reject) })
 		res := finish(t, r)
 		require.Len(t, res.Report.Approvals, 1)
-		assert.Equal(t, patch.ApprovalRejected, res.Report.Approvals[0].Status)
+		assert.Equal(t, decision.ApprovalRejected, res.Report.Approvals[0].Status)
 		assert.Equal(t, operatorName(0), res.Report.Approvals[0].Identity, "not the last by name")
 	})
 	t.Run("one and the requester are not two", func(t *testing.T) {
@@ -207,7 +209,7 @@ func TestApproval_Distinct(t *testing.T) {
 		statuses := map[string]int{}
 		answer := func(who string) {
 			q := question(t, r)
-			res := r.human.post(who, task.OperatorRequest{Run: r.options.RunID, Action: patch.Approve, Code: q.Code})
+			res := r.human.post(who, approval.OperatorRequest{Run: r.options.RunID, Action: decision.Approve, Code: q.Code})
 			statuses[who] = res.StatusCode
 		}
 		r.world.After(time.Minute, func() { answer(requester) })
@@ -215,8 +217,8 @@ func TestApproval_Distinct(t *testing.T) {
 		r.world.After(20*time.Minute, func() { answer(requester) })
 		r.world.After(21*time.Minute, func() { // the same person once more
 			q := question(t, r)
-			assert.Equal(t, 409, r.human.post(operatorName(0), task.OperatorRequest{Run: r.options.RunID, Action: patch.Approve, Code: q.Code}).StatusCode)
-			assert.Equal(t, patch.ApprovalPending, q.Status)
+			assert.Equal(t, 409, r.human.post(operatorName(0), approval.OperatorRequest{Run: r.options.RunID, Action: decision.Approve, Code: q.Code}).StatusCode)
+			assert.Equal(t, decision.ApprovalPending, q.Status)
 		})
 		res := finish(t, r)
 		assert.Equal(t, map[string]int{requester: 403, operatorName(0): 200}, statuses)
@@ -235,7 +237,7 @@ func TestApproval_Distinct(t *testing.T) {
 			typed, _ := code(r.human.request(u, "GET", "").Body)
 			form := url.Values{"decision": {"approve"}, "name": {"Ann"}, "code": {typed}}
 			assert.Equal(t, 303, r.human.request(u, "POST", form.Encode()).StatusCode)
-			assert.Equal(t, patch.ApprovalPending, question(t, r).Status)
+			assert.Equal(t, decision.ApprovalPending, question(t, r).Status)
 			r.human.expectOperators(1)
 		}
 		assert.Positive(t, finish(t, r).APICalls["ssm:SendCommand"])
@@ -269,7 +271,7 @@ func TestApproval_NobodyTold(t *testing.T) {
 	t.Run("by command", func(t *testing.T) {
 		r := prepared(t, asks(""), ApproveAuto)
 		unsubscribe(r)
-		r.world.After(5*time.Minute, func() { r.human.operate(operatorName(0), patch.Approve) })
+		r.world.After(5*time.Minute, func() { r.human.operate(operatorName(0), decision.Approve) })
 		assert.Positive(t, finish(t, r).APICalls["ssm:SendCommand"])
 	})
 }

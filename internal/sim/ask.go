@@ -12,7 +12,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"ec2patch/internal/patch"
+	"ec2patch/internal/decision"
 )
 
 // asking serves the approval page on this machine until somebody decides.
@@ -153,8 +153,8 @@ func (h *human) local(a *asking, req localRequest) (done bool) {
 		return true
 	}
 	h.say("%s %s by %s at the local page", h.question(a.link), decided(form.Get("decision")), form.Get("name"))
-	if h.r.input.RequireDistinct <= 1 || form.Get("decision") == patch.Reject {
-		h.r.checks.decidedOn(a.link.Query().Get("a"), form.Get("decision") == patch.Approve)
+	if h.r.input.RequireDistinct <= 1 || form.Get("decision") == decision.Reject {
+		h.r.checks.decidedOn(a.link.Query().Get("a"), form.Get("decision") == decision.Approve)
 	}
 	return true
 }

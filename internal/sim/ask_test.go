@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
 )
 
@@ -67,11 +68,11 @@ func TestAsk(t *testing.T) {
 		sends                 bool
 		settledBy, says       string
 	}{
-		{"one question", asks(""), patch.Approve, 1, true, "link", "the whole plan approved by Ann at the local page"},
-		{"rejected", asks(""), patch.Reject, 1, false, "link", "the whole plan rejected by Ann at the local page"},
-		{"each wave has a page", perWave, patch.Approve, 2, true, "link", "wave b approved by Ann at the local page"},
-		{"the second of two is played", asks(`,"requireDistinct":2`), patch.Approve, 1, true, operatorName(1), "the whole plan approved by operator-2, 2 of 2"},
-		{"one rejection is enough", asks(`,"requireDistinct":2`), patch.Reject, 1, false, "link", "the whole plan rejected by Ann at the local page"},
+		{"one question", asks(""), decision.Approve, 1, true, "link", "the whole plan approved by Ann at the local page"},
+		{"rejected", asks(""), decision.Reject, 1, false, "link", "the whole plan rejected by Ann at the local page"},
+		{"each wave has a page", perWave, decision.Approve, 2, true, "link", "wave b approved by Ann at the local page"},
+		{"the second of two is played", asks(`,"requireDistinct":2`), decision.Approve, 1, true, operatorName(1), "the whole plan approved by operator-2, 2 of 2"},
+		{"one rejection is enough", asks(`,"requireDistinct":2`), decision.Reject, 1, false, "link", "the whole plan rejected by Ann at the local page"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -87,7 +88,7 @@ func TestAsk(t *testing.T) {
 			require.Len(t, res.Report.Approvals, tt.questions)
 			assert.Contains(t, told, "waiting for approval: "+tt.says, "before anything is sent")
 			assert.Equal(t, tt.sends, res.APICalls["ssm:SendCommand"] > 0)
-			assert.Equal(t, tt.decision == patch.Reject, res.Status == patch.RunRejected, string(res.Status))
+			assert.Equal(t, tt.decision == decision.Reject, res.Status == patch.RunRejected, string(res.Status))
 			for _, a := range res.Report.Approvals {
 				assert.Equal(t, tt.settledBy, a.Identity)
 			}

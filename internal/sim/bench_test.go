@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"ec2patch/internal/patch"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/sim/world"
 )
 
@@ -75,7 +75,7 @@ func TestBench_curve(t *testing.T) {
 	t.Logf("\n%s", table)
 	knee := kneeOf(points)
 	t.Logf("the knee: %d s is the longest of these gaps with p50 <= %d s, p95 <= %d s and at most %d transitions for 25 instances", knee, curveP50, curveP95, curveTransitions)
-	assert.Equal(t, 110, knee, "patch.longGap should be the knee")
+	assert.Equal(t, 110, knee, "target.longGap should be the knee")
 	keepTable(t, table)
 }
 
@@ -83,9 +83,9 @@ func TestBench_curve(t *testing.T) {
 // has no such switch.
 func buildWithGap(t *testing.T, binary string) {
 	t.Helper()
-	file, err := filepath.Abs(filepath.Join("..", "patch", "polling.go"))
+	file, err := filepath.Abs(filepath.Join("..", "target", "polling.go"))
 	require.NoError(t, err)
-	source := string(read(t, "internal", "patch", "polling.go"))
+	source := string(read(t, "internal", "target", "polling.go"))
 	constant := regexp.MustCompile(`(?m)^\tlongGap = .*$`)
 	require.Regexp(t, constant, source)
 	source = constant.ReplaceAllString(source, "") + `
@@ -269,7 +269,7 @@ func TestBench_slowStart(t *testing.T) {
 		res, err := r.run()
 		require.NoError(t, err)
 		assert.Empty(t, res.Violations)
-		assert.Equal(t, 1000, res.Outcomes[patch.Patched])
+		assert.Equal(t, 1000, res.Outcomes[outcome.Patched])
 		var ends, begins []time.Time
 		for _, run := range r.checks.always.order {
 			for id, sent := range run.sentTo {
@@ -279,7 +279,7 @@ func TestBench_slowStart(t *testing.T) {
 		}
 		rounds := slices.MaxFunc(ends, time.Time.Compare).Sub(slices.MinFunc(begins, time.Time.Compare)).Hours()
 		t.Logf("1,000 instances of 60 minutes, 100 at a time, slow start %t: %.2f rounds, %d patched, refill p50 %.0f s, p95 %.0f s, history %d events",
-			slow, rounds, res.Outcomes[patch.Patched], res.RefillDelaySeconds.P50, res.RefillDelaySeconds.P95, res.MaxHistoryEvents)
+			slow, rounds, res.Outcomes[outcome.Patched], res.RefillDelaySeconds.P50, res.RefillDelaySeconds.P95, res.MaxHistoryEvents)
 		assert.LessOrEqual(t, rounds, 1.06*map[bool]float64{false: 10, true: 12}[slow])
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 )
 
@@ -26,21 +27,21 @@ func TestCase_oneBadAccount(t *testing.T) {
 	const bad = "100000000003"
 	wave := res.Report.Waves[0]
 	assert.Equal(t, patch.VerdictGood, wave.Verdict, wave.Reason)
-	assert.LessOrEqual(t, wave.Outcomes[patch.Failed], 3)
+	assert.LessOrEqual(t, wave.Outcomes[outcome.Failed], 3)
 	for _, i := range res.Report.Instances {
 		switch {
 		case i.Account != bad:
-			assert.Equal(t, patch.Patched, i.Outcome, "%s of %s in wave %s: %s", i.InstanceID, i.Account, i.Wave, i.Reason)
-		case i.Outcome == patch.NotSent:
-			assert.Equal(t, patch.ReasonBudget, i.Reason)
+			assert.Equal(t, outcome.Patched, i.Outcome, "%s of %s in wave %s: %s", i.InstanceID, i.Account, i.Wave, i.Reason)
+		case i.Outcome == outcome.NotSent:
+			assert.Equal(t, outcome.ReasonBudget, i.Reason)
 		}
 	}
-	if wave.Outcomes[patch.NotSent] > 0 {
+	if wave.Outcomes[outcome.NotSent] > 0 {
 		assert.Contains(t, wave.Reason, bad+" us-east-1: ")
 		assert.Contains(t, wave.Reason, "limit 1 (ssm.maxErrors 1% of 20)")
 	}
 	assert.Equal(t, patch.VerdictGood, res.Report.Waves[1].Verdict, "and the next wave is patched")
-	assert.Equal(t, 3, res.Report.Waves[1].Outcomes[patch.Patched])
+	assert.Equal(t, 3, res.Report.Waves[1].Outcomes[outcome.Patched])
 }
 
 // A bad patch meets a few of the canary, and nothing of what comes after it, whoever is asked.
@@ -64,11 +65,11 @@ func TestCase_badCanary(t *testing.T) {
 			assert.Empty(t, res.Violations)
 			canary, main := res.Report.Waves[0], res.Report.Waves[1]
 			assert.Equal(t, patch.VerdictStop, canary.Verdict)
-			assert.LessOrEqual(t, canary.Outcomes[patch.Failed], 2)
+			assert.LessOrEqual(t, canary.Outcomes[outcome.Failed], 2)
 			assert.Contains(t, canary.Reason, "that were tried)")
 			assert.Contains(t, canary.Reason, first+" us-east-1: ")
 			assert.Contains(t, canary.Reason, "(ssm.maxErrors ")
-			assert.Equal(t, map[patch.Outcome]int{patch.NotSent: 100}, main.Outcomes)
+			assert.Equal(t, map[outcome.Outcome]int{outcome.NotSent: 100}, main.Outcomes)
 		})
 	}
 }
@@ -92,14 +93,14 @@ func TestCase_alarmWhilePatching(t *testing.T) {
 			assert.Empty(t, res.Violations)
 			wave := res.Report.Waves[0]
 			assert.Contains(t, wave.Reason, "alarm "+arn+" was ALARM while the wave was patched")
-			assert.Positive(t, wave.Outcomes[patch.NotSent])
+			assert.Positive(t, wave.Outcomes[outcome.NotSent])
 			red := r.start.Add(15 * time.Minute)
 			for _, e := range r.world.Ledger.Mutating {
 				if e.Name == "ssm:SendCommand" {
 					assert.LessOrEqual(t, e.Time.Sub(red), 2*time.Minute, "sent after the alarm was red")
 				}
 			}
-			assert.Equal(t, map[patch.Outcome]int{patch.NotSent: 3}, res.Report.Waves[1].Outcomes)
+			assert.Equal(t, map[outcome.Outcome]int{outcome.NotSent: 3}, res.Report.Waves[1].Outcomes)
 		})
 	}
 }

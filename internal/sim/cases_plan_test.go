@@ -8,7 +8,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
 )
 
 // caseOf rehearses a case from the field: an input, and the fleet that it met.
@@ -66,10 +68,10 @@ func TestCase_unsupportedSystem(t *testing.T) {
 	res := caseOf(t, "unsupported-os", "unsupported-os-named")
 	assert.Empty(t, res.Violations)
 	assert.Equal(t, patch.RunSucceeded, res.Status, res.Report.StatusReason)
-	assert.Equal(t, map[patch.Outcome]int{patch.Patched: 96}, outcomes(res, ""))
+	assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 96}, outcomes(res, ""))
 	require.Len(t, res.Report.Excluded, 4)
 	for _, e := range res.Report.Excluded {
-		assert.Equal(t, patch.Excluded, e.Outcome)
+		assert.Equal(t, outcome.Excluded, e.Outcome)
 		assert.Equal(t, "Patch Manager does not patch Bottlerocket 1.26.1", e.Reason)
 	}
 }
@@ -79,8 +81,8 @@ func TestCase_regionNotEnabled(t *testing.T) {
 	res := caseOf(t, "region-not-enabled", "region-not-enabled")
 	assert.Empty(t, res.Violations)
 	assert.Equal(t, patch.RunIncomplete, res.Status, res.Report.StatusReason)
-	assert.Equal(t, map[patch.Outcome]int{patch.Patched: 9}, outcomes(res, ""))
-	assert.Equal(t, []patch.UnreachableAccount{{
+	assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 9}, outcomes(res, ""))
+	assert.Equal(t, []plan.UnreachableAccount{{
 		Account: first, Region: "eu-south-1", Reason: "region eu-south-1 is not enabled in account 111111111111: enable it there, or take it out of the wave",
 	}}, res.Report.Unreachable)
 }
@@ -92,8 +94,8 @@ func TestCase_hybrid(t *testing.T) {
 	res := rehearse(t, o)
 	assert.Empty(t, res.Violations)
 	assert.Equal(t, patch.RunSucceeded, res.Status, res.Report.StatusReason)
-	assert.Equal(t, map[patch.Outcome]int{patch.Patched: 5}, outcomes(res, ""))
+	assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 5}, outcomes(res, ""))
 	require.Len(t, res.Report.Excluded, 1)
-	assert.Equal(t, patch.Hybrid, res.Report.Excluded[0].Outcome)
+	assert.Equal(t, outcome.Hybrid, res.Report.Excluded[0].Outcome)
 	assert.Regexp(t, "^mi-", string(res.Report.Excluded[0].InstanceID))
 }

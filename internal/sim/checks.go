@@ -8,6 +8,7 @@ import (
 
 	"ec2patch/internal/asl"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/world"
 )
 
@@ -72,7 +73,7 @@ func newChecks(s *stage) *checks {
 }
 
 // expect tells the checks of a run that will be started.
-func (c *checks) expect(id patch.RunID, in patch.Input) *runFacts {
+func (c *checks) expect(id patch.RunID, in runinput.Input) *runFacts {
 	r := newRunFacts(id, in)
 	c.runs[id] = r
 	c.order = append(c.order, r)

@@ -5,8 +5,12 @@ import (
 	"time"
 
 	"ec2patch/internal/asl"
+	"ec2patch/internal/inventory"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/target"
 	"ec2patch/internal/task"
 	"ec2patch/internal/wire"
 )
@@ -85,13 +89,13 @@ func (a *always) invocation(e world.InvocationEnd) {
 func (a *always) invoked(l *lambda, payload, out []byte, failure *asl.Failure) {
 	switch l.function.Handler {
 	case wire.Inventory:
-		var in task.InventoryInput
+		var in inventory.InventoryInput
 		if json.Unmarshal(payload, &in) == nil && in.Task == "discover" {
 			a.look(in.Run, string(in.Account), string(in.Region))
 		}
 	case wire.Poll, wire.SendCommand:
 		var t patch.Target
-		var answer task.Answer
+		var answer target.Answer
 		if failure == nil && json.Unmarshal(payload, &t) == nil && json.Unmarshal(out, &answer) == nil && answer.Next == "wait" {
 			t = patch.Target{Run: t.Run, Wave: t.Wave, Account: t.Account, Region: t.Region}
 			a.waits[t] = max(a.waits[t], time.Duration(answer.Seconds)*time.Second)
@@ -104,7 +108,7 @@ func (a *always) invoked(l *lambda, payload, out []byte, failure *asl.Failure) {
 // verified notes how long a target is verified, and when a wave was judged.
 func (a *always) verified(payload, out []byte, failure *asl.Failure) {
 	var in task.VerifyInput
-	var answer task.Answer
+	var answer target.Answer
 	if json.Unmarshal(payload, &in) != nil || in.Task != "verify" {
 		return
 	}
@@ -137,7 +141,7 @@ func (a *always) calm() bool {
 const shortPages = "F-10"
 
 // atEnd checks what always happens, when everything is over.
-func (a *always) atEnd(run *runFacts, rep *patch.Report) {
+func (a *always) atEnd(run *runFacts, rep *report.Report) {
 	a.oracle(run)
 	if rep == nil {
 		return
@@ -151,14 +155,14 @@ func (a *always) atEnd(run *runFacts, rep *patch.Report) {
 }
 
 // class is what an outcome counts as, by a table of our own.
-func class(o patch.Outcome, reboot patch.RebootOption, sent bool) patch.Class {
+func class(o outcome.Outcome, reboot patch.RebootOption, sent bool) outcome.Class {
 	switch {
 	case contains([]string{"Patched", "Compliant", "NonCompliant"}, string(o)):
-		return patch.Good
+		return outcome.Good
 	case o == "PatchedPendingReboot" && reboot == patch.NoReboot:
-		return patch.Good
+		return outcome.Good
 	case o == "NotSent" || o == "Gone" && !sent:
-		return patch.Neutral
+		return outcome.Neutral
 	}
-	return patch.Failure
+	return outcome.Failure
 }

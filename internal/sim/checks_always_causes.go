@@ -4,7 +4,12 @@ import (
 	"slices"
 	"strings"
 
+	"ec2patch/internal/decision"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
+	"ec2patch/internal/runinput"
+	"ec2patch/internal/store"
 )
 
 // tally is how a run's instances ended, counted again for every scope of a budget:
@@ -19,7 +24,7 @@ type tally struct {
 }
 
 // Scopes: "wave", "wave/account", "wave/account/region", and "" for the run.
-func (a *always) tally(r *runFacts, rep *patch.Report) *tally {
+func (a *always) tally(r *runFacts, rep *report.Report) *tally {
 	t := &tally{r: r, failed: map[string]int{}, good: map[string]int{}, unsent: map[string]int{}, planned: map[string]int{}, places: map[string][]string{}}
 	for _, i := range rep.Instances {
 		id := string(i.InstanceID)
@@ -36,14 +41,14 @@ func (a *always) tally(r *runFacts, rep *patch.Report) *tally {
 		is := class(i.Outcome, reboot, r.sentTo[id] != nil)
 		for _, scope := range []string{"", i.Wave, account, place} {
 			t.planned[scope]++
-			if (is == patch.Failure || r.failures[id]) && !(scope == place && r.untouched[id]) {
+			if (is == outcome.Failure || r.failures[id]) && !(scope == place && r.untouched[id]) {
 				t.failed[scope]++
 			}
 		}
-		if is == patch.Good && !r.failures[id] {
+		if is == outcome.Good && !r.failures[id] {
 			t.good[i.Wave]++
 		}
-		if i.Outcome == patch.NotSent && i.Reason == patch.ReasonBudget {
+		if i.Outcome == outcome.NotSent && i.Reason == outcome.ReasonBudget {
 			t.unsent[place]++
 			t.unsent[i.Wave]++
 		}
@@ -103,11 +108,11 @@ func (t *tally) ofTheTried(w *waveFacts) bool {
 
 // causes checks that no wave was stopped, nobody was asked about one, and no run
 // ended badly without a cause that the input and the ledger know: rule 18.
-func (a *always) causes(r *runFacts, rep *patch.Report) {
+func (a *always) causes(r *runFacts, rep *report.Report) {
 	t := a.tally(r, rep)
 	for _, w := range r.waves {
 		verdict := a.tables.states["verdict "+string(r.id)+" "+w.input.Name]
-		_, asked := r.asked[patch.ApprovalID(r.id, "soak:"+w.input.Name)]
+		_, asked := r.asked[decision.ApprovalID(r.id, "soak:"+w.input.Name)]
 		if verdict != string(patch.VerdictStop) && !asked {
 			continue
 		}
@@ -119,7 +124,7 @@ func (a *always) causes(r *runFacts, rep *patch.Report) {
 	}
 	a.status(r, rep)
 	for id := range r.asked {
-		if scope := a.scopeOf(r, id); scope != "" && (r.input.Approval == patch.ApproveNone || r.input.DryRun) {
+		if scope := a.scopeOf(r, id); scope != "" && (r.input.Approval == runinput.ApproveNone || r.input.DryRun) {
 			a.violate("R-18", "people were asked about %s, and the input wants nobody asked", scope)
 		}
 	}
@@ -132,7 +137,7 @@ func (a *always) scopeOf(r *runFacts, id string) string {
 		scopes = append(scopes, "wave:"+w.input.Name)
 	}
 	for _, s := range scopes {
-		if patch.ApprovalID(r.id, s) == id {
+		if decision.ApprovalID(r.id, s) == id {
 			return s
 		}
 	}
@@ -191,7 +196,7 @@ func (a *always) red(w *waveFacts) bool {
 }
 
 // status checks that a run that ended badly has a cause of that kind.
-func (a *always) status(r *runFacts, rep *patch.Report) {
+func (a *always) status(r *runFacts, rep *report.Report) {
 	known := true
 	switch string(rep.Status) {
 	case "Failed":
@@ -218,13 +223,13 @@ func (a *always) status(r *runFacts, rep *patch.Report) {
 // doubted tells whether people were asked about a wave of the run. That there was a cause is checked there.
 func (a *always) doubted(r *runFacts) bool {
 	return slices.ContainsFunc(r.waves, func(w *waveFacts) bool {
-		_, asked := r.asked[patch.ApprovalID(r.id, "soak:"+w.input.Name)]
+		_, asked := r.asked[decision.ApprovalID(r.id, "soak:"+w.input.Name)]
 		return asked
 	})
 }
 
 func (a *always) frozen(r *runFacts) bool {
-	_, ok := a.s.world.Object(a.s.bucket(), patch.IndexObject(r.id))
+	_, ok := a.s.world.Object(a.s.bucket(), store.IndexObject(r.id))
 	return ok
 }
 

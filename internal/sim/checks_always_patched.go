@@ -6,7 +6,10 @@ import (
 	"time"
 
 	"ec2patch/internal/asl"
+	"ec2patch/internal/decision"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
 	"ec2patch/internal/sim/world"
 )
 
@@ -18,7 +21,7 @@ const tight = 30 * time.Second
 // states, or somebody, kept it back, and that its row names which: rule 16. Of every
 // planned instance, healthy or not, it checks that it was not left out without a
 // cause: rule 18.
-func (a *always) patched(r *runFacts, rep *patch.Report) {
+func (a *always) patched(r *runFacts, rep *report.Report) {
 	t := a.tally(r, rep)
 	for _, i := range rep.Instances {
 		w := r.plan[string(i.InstanceID)]
@@ -27,7 +30,7 @@ func (a *always) patched(r *runFacts, rep *patch.Report) {
 			continue
 		}
 		_, reboot := r.operation(w)
-		if i.Outcome == patch.NotSent {
+		if i.Outcome == outcome.NotSent {
 			a.premises["R-18"]++
 			if !a.excused(r, w, i, m, t) {
 				a.violate(a.ruleOf(r, w, m), "%s (%s) was not sent to: %q (%s), and nothing known justifies it", i.InstanceID, m.Fate, i.Reason, i.Detail)
@@ -38,7 +41,7 @@ func (a *always) patched(r *runFacts, rep *patch.Report) {
 			continue
 		}
 		a.premises["R-16"]++
-		if class(i.Outcome, reboot, r.sentTo[string(i.InstanceID)] != nil) == patch.Good || a.interrupted(r, i) {
+		if class(i.Outcome, reboot, r.sentTo[string(i.InstanceID)] != nil) == outcome.Good || a.interrupted(r, i) {
 			continue
 		}
 		a.violate("R-16", "%s was healthy, needed %s of %d s, and ended %s: %s", i.InstanceID, a.needs(r, w, m), w.input.CommandTimeoutSeconds, i.Outcome, i.Reason)
@@ -89,14 +92,14 @@ func (a *always) healthy(r *runFacts, w *waveFacts, m *world.Instance) bool {
 
 // interrupted tells whether somebody, or a fault, may have kept a healthy instance
 // that was sent to from its end, and the outcome says no more than that.
-func (a *always) interrupted(r *runFacts, i patch.InstanceReport) bool {
+func (a *always) interrupted(r *runFacts, i outcome.InstanceReport) bool {
 	stopped := a.byHand(r) || !r.aborted.IsZero()
 	switch i.Outcome {
-	case patch.Unknown:
+	case outcome.Unknown:
 		return stopped || !a.calm() || !a.s.world.Reachable(string(i.Account), string(i.Region), externalID)
-	case patch.Unhealthy:
+	case outcome.Unhealthy:
 		return a.skew > 0 // by a clock that is off, the time for coming back was over
-	case "Interrupted", patch.TimedOut:
+	case "Interrupted", outcome.TimedOut:
 		return r.cancels || a.byHand(r) || a.handedOver
 	}
 	return false
@@ -119,29 +122,29 @@ func (a *always) executionOf(r *runFacts) *asl.Execution {
 
 // excused tells whether the reason that the report gives for an instance that was
 // not sent to is one that the ledger knows.
-func (a *always) excused(r *runFacts, w *waveFacts, i patch.InstanceReport, m *world.Instance, t *tally) bool {
+func (a *always) excused(r *runFacts, w *waveFacts, i outcome.InstanceReport, m *world.Instance, t *tally) bool {
 	place := string(i.Account) + "/" + string(i.Region)
-	if !a.calm() && slices.Contains([]string{patch.ReasonAccount, patch.ReasonStopped, patch.ReasonLease, patch.ReasonExpired, patch.ReasonOffline}, i.Reason) {
+	if !a.calm() && slices.Contains([]string{outcome.ReasonAccount, outcome.ReasonStopped, outcome.ReasonLease, outcome.ReasonExpired, outcome.ReasonOffline}, i.Reason) {
 		return true
 	}
 	switch i.Reason {
-	case patch.ReasonBudget:
+	case outcome.ReasonBudget:
 		return t.overBudget(w, string(i.Account), place)
-	case patch.ReasonAbort:
+	case outcome.ReasonAbort:
 		return !r.aborted.IsZero() || a.outside[m.ID] || a.byHand(r) || a.failed(r) || !a.calm()
-	case patch.ReasonStopped:
+	case outcome.ReasonStopped:
 		return a.byHand(r) || a.stoppedBefore(r, w) || a.doubted(r) || a.failed(r)
-	case patch.ReasonRejected:
+	case outcome.ReasonRejected:
 		return !r.rejected.IsZero()
-	case patch.ReasonExpired:
+	case outcome.ReasonExpired:
 		return a.expired(r)
-	case patch.ReasonLease:
+	case outcome.ReasonLease:
 		return len(a.order) > 1 || a.handedOver
-	case patch.ReasonAccount:
+	case outcome.ReasonAccount:
 		return !a.s.world.Reachable(string(i.Account), string(i.Region), externalID) || !a.optedIn(m) && !r.takesCommands(w, place)
-	case patch.ReasonOptedOut:
+	case outcome.ReasonOptedOut:
 		return optedOut(m) || !m.Tagged.IsZero() || !a.optedIn(m) || m.Fate == world.FateAccessDenied
-	case patch.ReasonOffline:
+	case outcome.ReasonOffline:
 		return a.wasAway(m)
 	}
 	return false
@@ -196,7 +199,7 @@ func (a *always) failed(r *runFacts) bool {
 // expired tells whether a question of the run was never answered.
 func (a *always) expired(r *runFacts) bool {
 	for id := range r.asked {
-		if a.tables.states["approval "+id] == patch.ApprovalExpired {
+		if a.tables.states["approval "+id] == decision.ApprovalExpired {
 			return true
 		}
 	}

@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
 	"ec2patch/internal/sim/world"
 )
 
@@ -10,7 +12,7 @@ import (
 const lastRule = 20
 
 // premisesOf counts how often the rules about one run had something to say.
-func (a *always) premisesOf(r *runFacts, rep *patch.Report) {
+func (a *always) premisesOf(r *runFacts, rep *report.Report) {
 	p := a.premises
 	p["R-05"] += len(rep.Instances)
 	for at, leaf := range r.targets {
@@ -44,10 +46,10 @@ func (a *always) premisesOf(r *runFacts, rep *patch.Report) {
 }
 
 // temptations counts what forbids further sends while there was something left to send.
-func (a *always) temptations(r *runFacts, rep *patch.Report) int {
+func (a *always) temptations(r *runFacts, rep *report.Report) int {
 	n, left := 0, false
 	for _, i := range rep.Instances {
-		left = left || i.Outcome == patch.NotSent
+		left = left || i.Outcome == outcome.NotSent
 	}
 	if !left {
 		return 0

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
 )
 
 const (
@@ -70,7 +71,7 @@ func (w *waveFacts) order(r *runFacts) []patch.Target {
 }
 
 // span measures one target.
-func (a *always) span(r *runFacts, at patch.Target, leaf patch.Leaf) span {
+func (a *always) span(r *runFacts, at patch.Target, leaf plan.Leaf) span {
 	var s span
 	var jobs []job
 	limit := time.Duration(leaf.CommandTimeoutSeconds) * time.Second

@@ -11,8 +11,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
-	"ec2patch/internal/patch"
+	"ec2patch/internal/outcome"
+	"ec2patch/internal/report"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/store"
 )
 
 // metric is one number that a function counted.
@@ -45,7 +47,7 @@ func (a *always) waited(minutes float64) bool {
 
 // measured checks the numbers that alarms and dashboards read against the report, where
 // every target was verified by a function that lived to count it.
-func (a *always) measured(r *runFacts, rep *patch.Report) {
+func (a *always) measured(r *runFacts, rep *report.Report) {
 	if !a.calm() || len(a.order) > 1 || r.more > 0 {
 		return
 	}
@@ -57,7 +59,7 @@ func (a *always) measured(r *runFacts, rep *patch.Report) {
 	}
 }
 
-func (a *always) measuredWave(r *runFacts, w *waveFacts, rep *patch.Report) {
+func (a *always) measuredWave(r *runFacts, w *waveFacts, rep *report.Report) {
 	_, reboot := r.operation(w)
 	failures, unhealthy, drift := 0, 0, 0
 	good, tried := map[string]int{}, map[string]int{}
@@ -67,19 +69,19 @@ func (a *always) measuredWave(r *runFacts, w *waveFacts, rep *patch.Report) {
 		}
 		place := string(i.Account) + "/" + string(i.Region)
 		is := class(i.Outcome, reboot, r.sentTo[string(i.InstanceID)] != nil)
-		if is == patch.Failure {
+		if is == outcome.Failure {
 			failures++
 		}
-		if is == patch.Good {
+		if is == outcome.Good {
 			good[place]++
 		}
-		if is != patch.Neutral {
+		if is != outcome.Neutral {
 			tried[place]++
 		}
 		switch i.Outcome {
-		case patch.Unhealthy:
+		case outcome.Unhealthy:
 			unhealthy++
-		case patch.NonCompliant:
+		case outcome.NonCompliant:
 			drift++
 		}
 	}
@@ -102,8 +104,8 @@ func (a *always) measuredWave(r *runFacts, w *waveFacts, rep *patch.Report) {
 }
 
 // cells checks every row of the table that people open, and what a report says of each instance beside its outcome.
-func (a *always) cells(r *runFacts, rep *patch.Report) {
-	data, _ := a.s.world.Object(a.s.bucket(), patch.ReportObject(r.id, "csv"))
+func (a *always) cells(r *runFacts, rep *report.Report) {
+	data, _ := a.s.world.Object(a.s.bucket(), store.ReportObject(r.id, "csv"))
 	rows, err := csv.NewReader(bytes.NewReader(data)).ReadAll()
 	if err != nil || len(rows) == 0 {
 		return // said already
@@ -124,7 +126,7 @@ func (a *always) cells(r *runFacts, rep *patch.Report) {
 }
 
 // row checks one instance of the report against the world, and its row in the table against the report.
-func (a *always) row(r *runFacts, i patch.InstanceReport, row map[string]string) {
+func (a *always) row(r *runFacts, i outcome.InstanceReport, row map[string]string) {
 	id := string(i.InstanceID)
 	m, ok := a.s.world.Instance(id)
 	if !ok {
@@ -140,7 +142,7 @@ func (a *always) row(r *runFacts, i patch.InstanceReport, row map[string]string)
 		"run": string(r.id), "wave": i.Wave, "account": string(i.Account), "region": string(i.Region), "platform": string(i.Platform),
 		"outcome": string(i.Outcome), "reason": i.Reason, "commandId": string(i.CommandID), "status": i.Status,
 	}
-	for prefix, s := range map[string]*patch.PatchState{"before": i.Before, "after": i.After} {
+	for prefix, s := range map[string]*outcome.PatchState{"before": i.Before, "after": i.After} {
 		if s != nil {
 			want[prefix+"Installed"], want[prefix+"Missing"], want[prefix+"Failed"] = cell(s.Installed), cell(s.Missing), cell(s.Failed)
 			want[prefix+"PendingReboot"] = cell(s.InstalledPendingReboot)

@@ -7,8 +7,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/store"
 )
 
 // longestCall is how long one call of a function may take: what it has seen when
@@ -24,20 +28,20 @@ func (c *checks) wrotePaper(e world.Entry) {
 
 // newcomers checks that the report overlooks nobody, and that it takes nobody for
 // a newcomer who was there or who was sent to: I-42, T-55.
-func (c *checks) newcomers(r *runFacts, rep *patch.Report) {
+func (c *checks) newcomers(r *runFacts, rep *report.Report) {
 	known, came := map[string]bool{}, map[string]int{}
 	for _, i := range rep.Instances {
 		known[string(i.InstanceID)] = true
 	}
 	for _, e := range rep.Excluded {
 		id := string(e.InstanceID)
-		if e.Outcome != patch.Newcomer {
+		if e.Outcome != outcome.Newcomer {
 			known[id] = true
 			continue
 		}
 		came[id]++
 		i, ok := c.s.world.Instance(id)
-		planned := c.papers[patch.InventoryObject(r.id, e.Account, e.Region)]
+		planned := c.papers[store.InventoryObject(r.id, e.Account, e.Region)]
 		if !ok || arrived(i).Before(planned.Add(-longestCall)) || r.plan[id] != nil || r.sentTo[id] != nil || e.Reason == "" {
 			c.violate("I-42", "%s is reported as a newcomer (%s), and is none", id, e.Reason)
 		}
@@ -72,7 +76,7 @@ func (c *checks) mustBeSeen(r *runFacts, i *world.Instance) bool {
 		if hash == "" || !selects(w.input.Filters, i) {
 			continue
 		}
-		seen := c.papers[patch.ResultObject(t, hash)]
+		seen := c.papers[store.ResultObject(t, hash)]
 		if arrived(i).Add(longestCall).Before(seen) && (i.Gone.IsZero() || i.Gone.After(seen)) {
 			return true
 		}
@@ -81,7 +85,7 @@ func (c *checks) mustBeSeen(r *runFacts, i *world.Instance) bool {
 }
 
 // selects tells whether a filter by tags selects the instance.
-func selects(f patch.Filters, i *world.Instance) bool {
+func selects(f runinput.Filters, i *world.Instance) bool {
 	for key, values := range f.Tags {
 		if v, ok := i.Tags[key]; !ok || !slices.Contains(values, v) {
 			return false

@@ -8,16 +8,20 @@ import (
 	"strings"
 	"time"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
+	"ec2patch/internal/report"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/store"
 )
 
 // report checks the report of a run: it exists (rule 12, I-40), it has every
 // planned instance exactly once and adds up (rule 5, I-34, I-35), and what it
 // says of each is what the world saw (rule 7, I-36 to I-39).
-func (c *checks) report(r *runFacts) *patch.Report {
-	data, ok := c.s.world.Object(c.s.bucket(), patch.ReportObject(r.id, "json"))
-	var rep patch.Report
+func (c *checks) report(r *runFacts) *report.Report {
+	data, ok := c.s.world.Object(c.s.bucket(), store.ReportObject(r.id, "json"))
+	var rep report.Report
 	if !ok || json.Unmarshal(data, &rep) != nil {
 		c.violate("R-12", "run %s ended without a report", r.id)
 		return nil
@@ -37,7 +41,7 @@ func (c *checks) report(r *runFacts) *patch.Report {
 }
 
 // everyone checks that the plan's instances and the report's are the same.
-func (c *checks) everyone(r *runFacts, rep *patch.Report) {
+func (c *checks) everyone(r *runFacts, rep *report.Report) {
 	seen := map[string]int{}
 	for _, i := range rep.Instances {
 		seen[string(i.InstanceID)]++
@@ -55,8 +59,8 @@ func (c *checks) everyone(r *runFacts, rep *patch.Report) {
 }
 
 // leaves are the targets' plans, in the input's order.
-func (r *runFacts) leaves() []patch.Leaf {
-	var all []patch.Leaf
+func (r *runFacts) leaves() []plan.Leaf {
+	var all []plan.Leaf
 	for _, w := range r.waves {
 		for _, a := range w.input.Accounts {
 			for _, region := range w.input.Regions {
@@ -70,28 +74,28 @@ func (r *runFacts) leaves() []patch.Leaf {
 }
 
 // addsUp counts the report again.
-func (c *checks) addsUp(rep *patch.Report) {
-	total, waves := map[patch.Outcome]int{}, map[string]map[patch.Outcome]int{}
+func (c *checks) addsUp(rep *report.Report) {
+	total, waves := map[outcome.Outcome]int{}, map[string]map[outcome.Outcome]int{}
 	for _, i := range rep.Instances {
 		if !contains(outcomeSet(), string(i.Outcome)) {
 			c.violate("I-35", "%s is reported %q", i.InstanceID, i.Outcome)
 		}
 		total[i.Outcome]++
 		if waves[i.Wave] == nil {
-			waves[i.Wave] = map[patch.Outcome]int{}
+			waves[i.Wave] = map[outcome.Outcome]int{}
 		}
 		waves[i.Wave][i.Outcome]++
 	}
 	t := rep.Totals
 	sum := 0
 	for _, o := range outcomeSet() {
-		sum += t.Outcomes[patch.Outcome(o)]
-		if t.Outcomes[patch.Outcome(o)] != total[patch.Outcome(o)] {
-			c.violate("R-05", "the report counts %d %s, it lists %d", t.Outcomes[patch.Outcome(o)], o, total[patch.Outcome(o)])
+		sum += t.Outcomes[outcome.Outcome(o)]
+		if t.Outcomes[outcome.Outcome(o)] != total[outcome.Outcome(o)] {
+			c.violate("R-05", "the report counts %d %s, it lists %d", t.Outcomes[outcome.Outcome(o)], o, total[outcome.Outcome(o)])
 		}
 		for _, w := range rep.Waves {
-			if w.Outcomes[patch.Outcome(o)] != waves[w.Name][patch.Outcome(o)] {
-				c.violate("R-05", "the report counts %d %s in wave %s, it lists %d", w.Outcomes[patch.Outcome(o)], o, w.Name, waves[w.Name][patch.Outcome(o)])
+			if w.Outcomes[outcome.Outcome(o)] != waves[w.Name][outcome.Outcome(o)] {
+				c.violate("R-05", "the report counts %d %s in wave %s, it lists %d", w.Outcomes[outcome.Outcome(o)], o, w.Name, waves[w.Name][outcome.Outcome(o)])
 			}
 		}
 	}
@@ -106,8 +110,8 @@ func outcomeSet() []string {
 }
 
 // forms checks that the table that people open has the same instances.
-func (c *checks) forms(r *runFacts, rep *patch.Report) {
-	data, ok := c.s.world.Object(c.s.bucket(), patch.ReportObject(r.id, "csv"))
+func (c *checks) forms(r *runFacts, rep *report.Report) {
+	data, ok := c.s.world.Object(c.s.bucket(), store.ReportObject(r.id, "csv"))
 	rows, err := csv.NewReader(bytes.NewReader(data)).ReadAll()
 	if !ok || err != nil {
 		c.violate("R-12", "run %s has no report.csv that can be read", r.id)
@@ -130,7 +134,7 @@ func (c *checks) forms(r *runFacts, rep *patch.Report) {
 
 // digests checks that the report is about the plan that people were asked
 // about: I-30, I-33.
-func (c *checks) digests(r *runFacts, rep *patch.Report) {
+func (c *checks) digests(r *runFacts, rep *report.Report) {
 	for _, m := range c.s.world.Mailbox(approver) {
 		if _, ok := link(m.Body); !ok || !mentions(m.Body, string(r.id)) {
 			continue
@@ -147,25 +151,25 @@ func mentions(text, run string) bool {
 }
 
 // truth holds one outcome against what the agent of the instance saw.
-func (c *checks) truth(r *runFacts, i patch.InstanceReport) {
+func (c *checks) truth(r *runFacts, i outcome.InstanceReport) {
 	saw := c.sawOf(r, string(i.InstanceID))
 	switch i.Outcome {
-	case patch.Patched, patch.PatchedPendingReboot, patch.Compliant, patch.NonCompliant:
+	case outcome.Patched, outcome.PatchedPendingReboot, outcome.Compliant, outcome.NonCompliant:
 		c.success(r, i, saw)
 		return
-	case patch.NotSent:
+	case outcome.NotSent:
 		if saw.started {
 			c.violate("R-05", "%s is reported NotSent (%s), and its agent began", i.InstanceID, i.Reason)
 		}
-	case patch.Undeliverable:
+	case outcome.Undeliverable:
 		if saw.started {
 			c.violate("R-07", "%s is reported Undeliverable, and its agent began", i.InstanceID)
 		}
-	case patch.Gone:
+	case outcome.Gone:
 		if m, ok := c.s.world.Instance(string(i.InstanceID)); ok && m.State != "terminated" && m.State != "shutting-down" {
 			c.violate("R-07", "%s is reported Gone, and is %s", i.InstanceID, m.State)
 		}
-	case patch.Failed:
+	case outcome.Failed:
 		c.disagreement(i, saw)
 	}
 	if i.Reason == "" {
@@ -214,7 +218,7 @@ func (c *checks) sawOf(r *runFacts, id string) saw {
 
 // success checks that an operation of ours ended well on the instance, wrote
 // its record, left what the outcome says, and the machine came back.
-func (c *checks) success(r *runFacts, i patch.InstanceReport, s saw) {
+func (c *checks) success(r *runFacts, i outcome.InstanceReport, s saw) {
 	w := r.plan[string(i.InstanceID)]
 	if w == nil {
 		return // said already
@@ -234,13 +238,13 @@ func (c *checks) success(r *runFacts, i patch.InstanceReport, s saw) {
 	open := s.finish.Missing + s.finish.Failed
 	wrong := false
 	switch i.Outcome {
-	case patch.Patched:
+	case outcome.Patched:
 		wrong = open+s.finish.Pending > 0 || op != patch.Install
-	case patch.Compliant:
+	case outcome.Compliant:
 		wrong = open+s.finish.Pending > 0
-	case patch.PatchedPendingReboot:
+	case outcome.PatchedPendingReboot:
 		wrong = open > 0 || s.finish.Pending == 0 && !s.toldPending() || op != patch.Install
-	case patch.NonCompliant:
+	case outcome.NonCompliant:
 		wrong = open+s.finish.Pending == 0 || op != patch.Scan
 	}
 	if wrong {
@@ -253,7 +257,7 @@ const maxSkew = 5 * time.Minute
 
 // disagreement checks that a command that failed although nothing is missing is
 // reported with both: I-38.
-func (c *checks) disagreement(i patch.InstanceReport, s saw) {
+func (c *checks) disagreement(i outcome.InstanceReport, s saw) {
 	if s.finish == nil || s.finish.ExitCode == 0 || s.record == nil || !s.ours {
 		return
 	}
@@ -265,11 +269,11 @@ func (c *checks) disagreement(i patch.InstanceReport, s saw) {
 // intents checks that every command that was accepted has an intent, and that
 // every intent ended: with its command, with a refusal, given up, or with its
 // instances reported as unknown: I-46.
-func (c *checks) intents(r *runFacts, rep *patch.Report) {
+func (c *checks) intents(r *runFacts, rep *report.Report) {
 	unknown := map[string]bool{}
 	if rep != nil {
 		for _, i := range rep.Instances {
-			unknown[string(i.InstanceID)] = i.Outcome == patch.Unknown || i.Outcome == patch.Gone
+			unknown[string(i.InstanceID)] = i.Outcome == outcome.Unknown || i.Outcome == outcome.Gone
 		}
 	}
 	for _, key := range sortedKeys(c.tables.byKey) {
@@ -284,7 +288,7 @@ func (c *checks) intents(r *runFacts, rep *patch.Report) {
 				open = x.command == "" && !x.refused && !x.lost
 			}
 			if open && !unknown[id] {
-				c.violate("I-46", "the send of %s has no outcome, and %s is not reported Unknown", patch.SendMarker(in.marker, i), id)
+				c.violate("I-46", "the send of %s has no outcome, and %s is not reported Unknown", plan.SendMarker(in.marker, i), id)
 			}
 		}
 	}

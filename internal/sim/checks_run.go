@@ -7,20 +7,23 @@ import (
 	"time"
 
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/store"
 )
 
 // runFacts is one run as the world sees it.
 type runFacts struct {
 	id      patch.RunID
-	input   patch.Input
+	input   runinput.Input
 	written []byte // the input as it was written, nil if that is not known
 	waves   []*waveFacts
 	byName  map[string]*waveFacts
 
 	loaded  bool
 	plan    map[string]*waveFacts // by instance
-	targets map[patch.Target]patch.Leaf
+	targets map[patch.Target]plan.Leaf
 	double  []string // instances that two waves plan
 
 	sentTo    map[string]*sending // by instance: the command that names it
@@ -45,7 +48,7 @@ type runFacts struct {
 // waveFacts is one wave of a run as the world sees it.
 type waveFacts struct {
 	position int
-	input    patch.Wave
+	input    runinput.Wave
 	planned  int
 	accounts map[string]int // planned, by account
 
@@ -55,9 +58,9 @@ type waveFacts struct {
 	over  bool      // a later wave was sent to: what comes now is no part of it
 }
 
-func newRunFacts(id patch.RunID, in patch.Input) *runFacts {
+func newRunFacts(id patch.RunID, in runinput.Input) *runFacts {
 	r := &runFacts{
-		id: id, input: in, byName: map[string]*waveFacts{}, plan: map[string]*waveFacts{}, targets: map[patch.Target]patch.Leaf{},
+		id: id, input: in, byName: map[string]*waveFacts{}, plan: map[string]*waveFacts{}, targets: map[patch.Target]plan.Leaf{},
 		sentTo: map[string]*sending{}, installs: map[string]int{}, failures: map[string]bool{}, untouched: map[string]bool{}, lost: map[string]lostSend{}, scopes: map[string]*scope{},
 		busy: map[string]int{}, asked: map[string]time.Time{}, approved: map[string]time.Time{}, snapshots: map[string]patch.Target{},
 	}
@@ -110,9 +113,9 @@ func (c *checks) loadPlan(r *runFacts) {
 }
 
 // leaf is a target's plan as it stands in the bucket.
-func (s *stage) leaf(t patch.Target) (patch.Leaf, bool) {
-	var leaf patch.Leaf
-	data, ok := s.world.Object(s.bucket(), patch.LeafObject(t))
+func (s *stage) leaf(t patch.Target) (plan.Leaf, bool) {
+	var leaf plan.Leaf
+	data, ok := s.world.Object(s.bucket(), store.LeafObject(t))
 	if !ok || json.Unmarshal(data, &leaf) != nil {
 		return leaf, false
 	}
@@ -149,7 +152,7 @@ func resolve(t patch.Threshold, n int) int {
 
 // optedOut tells whether the owner of an instance has taken it out: I-06.
 func optedOut(i *world.Instance) bool {
-	v, ok := i.Tags[patch.ExclusionTag]
+	v, ok := i.Tags[plan.ExclusionTag]
 	return ok && !strings.EqualFold(v, "false")
 }
 

@@ -10,7 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/world"
 )
 
@@ -198,14 +200,14 @@ func (c *checks) permitted(s *sending) {
 	if !r.rejected.IsZero() {
 		c.violate("R-08", "a command was sent after a rejection")
 	}
-	if r.input.Approval == patch.ApproveNone || !s.install {
+	if r.input.Approval == runinput.ApproveNone || !s.install {
 		return
 	}
 	scope := "run"
-	if r.input.Approval == patch.ApprovePerWave {
+	if r.input.Approval == runinput.ApprovePerWave {
 		scope = "wave:" + s.wave.input.Name
 	}
-	id := patch.ApprovalID(r.id, scope)
+	id := decision.ApprovalID(r.id, scope)
 	at, ok := r.approved[id]
 	timeout := time.Duration(r.input.ApprovalTimeoutSeconds) * time.Second
 	switch {

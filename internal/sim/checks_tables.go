@@ -11,8 +11,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/store"
+	"ec2patch/internal/target"
 )
 
 // tables is what the API side of DynamoDB has accepted, as far as rules are about it.
@@ -36,7 +40,7 @@ type tables struct {
 
 // resultOf is the hash of a target's result, empty before it is verified.
 func (t tables) resultOf(at patch.Target) string {
-	k := patch.TargetKey(at)
+	k := store.TargetKey(at)
 	return t.verified[k.PK+" "+k.SK]
 }
 
@@ -166,7 +170,7 @@ func (c *checks) put(table, condition string, row item) {
 	case kind == "RUN" && strings.HasPrefix(sk, "SEND#"):
 		c.intent(rest, sk, row)
 	case kind == "RUN" && strings.HasPrefix(sk, "TARGET#"):
-		if attribute(row, "targetStatus") == string(patch.TargetVerified) {
+		if attribute(row, "targetStatus") == string(target.TargetVerified) {
 			c.tables.verified[pk+" "+sk] = attribute(row, "resultHash")
 		}
 	case kind == "RUN" && strings.HasPrefix(sk, "WAVE#"):
@@ -221,7 +225,7 @@ func (c *checks) intent(run, sk string, row item) {
 // became checks what the product says of one send of an intent against what the API side accepted.
 func (c *checks) became(in *intentRow, i int, x sentRow) {
 	used, accepted := in.used[i]
-	marker := patch.SendMarker(in.marker, i)
+	marker := plan.SendMarker(in.marker, i)
 	if x.refused && accepted {
 		c.violate("R-10", "the send of %s is written down as refused, and the API side had accepted %s", marker, used.command)
 	}
@@ -308,7 +312,7 @@ func (c *checks) decision(id string, row item) {
 
 // abort takes over the flag that stops a run.
 func (c *checks) abort(run string, cancels bool) {
-	if !c.tables.audited[auditKey("Aborted", "", patch.ApprovalID(patch.RunID(run), "abort"))] {
+	if !c.tables.audited[auditKey("Aborted", "", decision.ApprovalID(patch.RunID(run), "abort"))] {
 		c.violate("R-10", "run %s was aborted without an audit entry", run)
 	}
 	if r := c.runs[patch.RunID(run)]; r != nil && r.aborted.IsZero() {

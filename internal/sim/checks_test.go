@@ -16,8 +16,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
+	"ec2patch/internal/report"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/store"
 	"ec2patch/internal/wire"
 )
 
@@ -39,7 +43,7 @@ func (p *planted) send(account, comment string, ids ...string) {
 	_, err := p.world.SSM(p.insider(account), region).SendCommand(context.Background(), &ssm.SendCommandInput{
 		DocumentName: aws.String(patch.Document), InstanceIds: ids, Comment: aws.String(comment), TimeoutSeconds: aws.Int32(3600),
 		MaxConcurrency: aws.String("50"), MaxErrors: aws.String("50"),
-		Parameters: map[string][]string{"Operation": {"Install"}, "RebootOption": {"RebootIfNeeded"}, "SnapshotId": {patch.SnapshotID(patch.Target{})}},
+		Parameters: map[string][]string{"Operation": {"Install"}, "RebootOption": {"RebootIfNeeded"}, "SnapshotId": {plan.SnapshotID(patch.Target{})}},
 	})
 	require.NoError(p.t, err)
 }
@@ -121,20 +125,20 @@ func (p *planted) table() *string {
 	return nil
 }
 
-func rowKey(k patch.Key) map[string]types.AttributeValue {
+func rowKey(k store.Key) map[string]types.AttributeValue {
 	return map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: k.PK}, "sk": &types.AttributeValueMemberS{Value: k.SK}}
 }
 
 // report changes the report right after it was written.
-func (p *planted) report(change func(*patch.Report)) {
+func (p *planted) report(change func(*report.Report)) {
 	p.wrap(wire.Verify, func(payload []byte, next wire.Handler) ([]byte, error) {
 		out, err := next(context.Background(), payload)
-		key := patch.ReportObject(p.options.RunID, "json")
+		key := store.ReportObject(p.options.RunID, "json")
 		data, ok := p.world.Object(p.bucket(), key)
 		if !ok || err != nil {
 			return out, err
 		}
-		var r patch.Report
+		var r report.Report
 		require.NoError(p.t, json.Unmarshal(data, &r))
 		change(&r)
 		data, err = json.Marshal(r)
@@ -165,14 +169,14 @@ func bugs() []bug {
 		{"the abort is forgotten", "R-04", ApproveAuto, func(p *planted) {
 			p.onFirstSend(func(*ssm.SendCommandInput) {
 				p.abort(p.t)
-				p.rewrite(types.TransactWriteItem{Delete: &types.Delete{TableName: p.table(), Key: rowKey(patch.AbortKey(p.options.RunID))}})
+				p.rewrite(types.TransactWriteItem{Delete: &types.Delete{TableName: p.table(), Key: rowKey(store.AbortKey(p.options.RunID))}})
 			})
 		}},
 		{"the report lacks a line", "R-05", ApproveAuto, func(p *planted) {
-			p.report(func(r *patch.Report) { r.Instances = slices.Delete(r.Instances, 1, 2) })
+			p.report(func(r *report.Report) { r.Instances = slices.Delete(r.Instances, 1, 2) })
 		}},
 		{"the report has a line twice", "R-05", ApproveAuto, func(p *planted) {
-			p.report(func(r *patch.Report) { r.Instances = append(r.Instances, r.Instances[0]) })
+			p.report(func(r *report.Report) { r.Instances = append(r.Instances, r.Instances[0]) })
 		}},
 		{"the pause is left out", "R-06", ApproveAuto, func(p *planted) { p.believe(`"wavePauseSeconds":900`, `"wavePauseSeconds":0`) }},
 		{"a failure is called a success", "R-07", ApproveAuto, func(p *planted) {
@@ -180,10 +184,10 @@ func bugs() []bug {
 				Account: first, Region: region, Name: "fails", Tags: map[string]string{"PatchGroup": "default"}, Fate: world.FatePatchFails,
 			})
 			require.NoError(p.t, err)
-			p.report(func(r *patch.Report) {
+			p.report(func(r *report.Report) {
 				for i := range r.Instances {
-					if r.Instances[i].Outcome == patch.Failed {
-						r.Instances[i].Outcome = patch.Patched
+					if r.Instances[i].Outcome == outcome.Failed {
+						r.Instances[i].Outcome = outcome.Patched
 					}
 				}
 			})
@@ -191,14 +195,14 @@ func bugs() []bug {
 		{"opening the page writes", "R-08", ApproveAuto, func(p *planted) {
 			p.wrap(wire.ApprovalCallback, func(payload []byte, next wire.Handler) ([]byte, error) {
 				if strings.Contains(string(payload), `"GET /callback"`) {
-					p.rewrite(types.TransactWriteItem{Put: &types.Put{TableName: p.table(), Item: rowKey(patch.Key{PK: "APPROVAL#opened", SK: "NOTE"})}})
+					p.rewrite(types.TransactWriteItem{Put: &types.Put{TableName: p.table(), Item: rowKey(store.Key{PK: "APPROVAL#opened", SK: "NOTE"})}})
 				}
 				return next(context.Background(), payload)
 			})
 		}},
 		{"the fence of a lease shrinks", "R-09", ApproveAuto, func(p *planted) {
 			p.onFirstSend(func(*ssm.SendCommandInput) {
-				row := rowKey(patch.LeaseKey(first, region))
+				row := rowKey(store.LeaseKey(first, region))
 				row["fence"], row["version"] = &types.AttributeValueMemberN{Value: "0"}, &types.AttributeValueMemberN{Value: "9"}
 				p.rewrite(types.TransactWriteItem{Put: &types.Put{TableName: p.table(), Item: row}})
 			})
@@ -229,7 +233,7 @@ func bugs() []bug {
 				leaf.Instances = append(leaf.Instances, other.Instances[0])
 				data, err := json.Marshal(leaf)
 				require.NoError(p.t, err)
-				p.world.PlaceObject(p.bucket(), patch.LeafObject(p.target("b", second)), data)
+				p.world.PlaceObject(p.bucket(), store.LeafObject(p.target("b", second)), data)
 				return next(context.Background(), payload)
 			})
 		}},
@@ -248,12 +252,12 @@ func bugs() []bug {
 			p.onFirstSend(func(*ssm.SendCommandInput) {
 				p.world.IgnoreIAM = true
 				defer func() { p.world.IgnoreIAM = false }()
-				_, err := p.world.DynamoDB(p.machinePrincipal(), hubRegion).DeleteItem(context.Background(), &dynamodb.DeleteItemInput{TableName: p.table(), Key: rowKey(patch.LeaseKey("444444444444", region))})
+				_, err := p.world.DynamoDB(p.machinePrincipal(), hubRegion).DeleteItem(context.Background(), &dynamodb.DeleteItemInput{TableName: p.table(), Key: rowKey(store.LeaseKey("444444444444", region))})
 				require.NoError(p.t, err)
 			})
 		}},
 		{"the report is about another plan", "I-33", ApproveAuto, func(p *planted) {
-			p.report(func(r *patch.Report) { r.PlanDigest = strings.Repeat("0", 64) })
+			p.report(func(r *report.Report) { r.PlanDigest = strings.Repeat("0", 64) })
 		}},
 		{"a verdict changes", "I-48", ApproveAuto, func(p *planted) {
 			judged := false
@@ -261,7 +265,7 @@ func bugs() []bug {
 				out, err := next(context.Background(), payload)
 				if !judged && strings.Contains(string(out), `"good"`) {
 					judged = true
-					row := rowKey(patch.WaveKey(p.options.RunID, "a"))
+					row := rowKey(store.WaveKey(p.options.RunID, "a"))
 					row["verdict"] = &types.AttributeValueMemberS{Value: "stop"}
 					p.rewrite(types.TransactWriteItem{Put: &types.Put{TableName: p.table(), Item: row}})
 				}
@@ -270,7 +274,7 @@ func bugs() []bug {
 		}},
 		{"a row expires tomorrow", "I-50", ApproveAuto, func(p *planted) {
 			p.onFirstSend(func(*ssm.SendCommandInput) {
-				row := rowKey(patch.Key{PK: "RUN#" + string(p.options.RunID), SK: "NOTE"})
+				row := rowKey(store.Key{PK: "RUN#" + string(p.options.RunID), SK: "NOTE"})
 				row["expires"] = &types.AttributeValueMemberN{Value: strconv.FormatInt(p.world.Now().Add(24*time.Hour).Unix(), 10)}
 				p.rewrite(types.TransactWriteItem{Put: &types.Put{TableName: p.table(), Item: row}})
 			})

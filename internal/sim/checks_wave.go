@@ -3,7 +3,7 @@ package sim
 import (
 	"time"
 
-	"ec2patch/internal/patch"
+	"ec2patch/internal/decision"
 )
 
 // waveOrder checks that every former wave is over when a wave is sent to: its
@@ -50,7 +50,7 @@ func (c *checks) judged(s *sending, former *waveFacts) {
 
 // letGoOn tells whether a person let the run go on after the wave.
 func (r *runFacts) letGoOn(w *waveFacts) bool {
-	_, asked := r.approved[patch.ApprovalID(r.id, "soak:"+w.input.Name)]
+	_, asked := r.approved[decision.ApprovalID(r.id, "soak:"+w.input.Name)]
 	return asked
 }
 

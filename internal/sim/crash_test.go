@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/world"
 )
@@ -94,8 +95,8 @@ func (r *rehearsal) invokedTwice(at int) (count *int) {
 }
 
 // ending is what a run made of every instance.
-func ending(res *Result) map[patch.InstanceID]patch.Outcome {
-	all := map[patch.InstanceID]patch.Outcome{}
+func ending(res *Result) map[patch.InstanceID]outcome.Outcome {
+	all := map[patch.InstanceID]outcome.Outcome{}
 	for _, i := range res.Report.Instances {
 		all[i.InstanceID] = i.Outcome
 	}
@@ -128,7 +129,7 @@ func TestCrashPoints(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, twin.Violations)
 	require.Len(t, twin.Report.Instances, 12)
-	require.Equal(t, map[patch.Outcome]int{patch.Patched: 6, patch.Failed: 6}, twin.Outcomes)
+	require.Equal(t, map[outcome.Outcome]int{outcome.Patched: 6, outcome.Failed: 6}, twin.Outcomes)
 	want := ending(twin)
 	points := []struct {
 		kind string
@@ -156,7 +157,7 @@ func TestCrashPoints(t *testing.T) {
 					continue
 				}
 				lost++
-				assert.True(t, o == patch.Unknown && may[id], "%s, point %d %s: %s ended %s, in calm %s", p.kind, at, s.name, id, o, want[id])
+				assert.True(t, o == outcome.Unknown && may[id], "%s, point %d %s: %s ended %s, in calm %s", p.kind, at, s.name, id, o, want[id])
 			}
 			if lost == 0 {
 				assert.Equal(t, twin.Status, res.Status, "%s, point %d %s", p.kind, at, s.name)

@@ -15,7 +15,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/world"
 )
 
@@ -37,26 +39,26 @@ func TestExample_fleet(t *testing.T) {
 
 	s, err := newStage(o, mustParse(t, o.Input))
 	require.NoError(t, err)
-	outcomes := map[string]patch.Outcome{}
+	outcomes := map[string]outcome.Outcome{}
 	for _, i := range res.Report.Instances {
 		outcomes[nameOf(t, s, string(i.InstanceID))] = i.Outcome
 	}
 	for _, i := range res.Report.Excluded {
 		outcomes[nameOf(t, s, string(i.InstanceID))] = i.Outcome
 	}
-	assert.Equal(t, map[string]patch.Outcome{
-		"111111111111/web-1": patch.Patched, "111111111111/web-2": patch.Patched, "111111111111/win": patch.Patched,
-		"111111111111/compliant": patch.Compliant, "111111111111/patch-fails": patch.Failed, "111111111111/lies": patch.Failed,
-		"111111111111/stale": patch.Unknown, "111111111111/no-return": patch.Unhealthy, "111111111111/hangs": patch.TimedOut,
-		"111111111111/terminates": patch.Gone, "111111111111/offline": patch.Offline, "111111111111/unmanaged": patch.Unmanaged,
-		"111111111111/excluded": patch.Excluded,
-		"222222222222/web-1":    patch.Patched, "222222222222/web-2": patch.Patched, "222222222222/web-3": patch.Patched,
+	assert.Equal(t, map[string]outcome.Outcome{
+		"111111111111/web-1": outcome.Patched, "111111111111/web-2": outcome.Patched, "111111111111/win": outcome.Patched,
+		"111111111111/compliant": outcome.Compliant, "111111111111/patch-fails": outcome.Failed, "111111111111/lies": outcome.Failed,
+		"111111111111/stale": outcome.Unknown, "111111111111/no-return": outcome.Unhealthy, "111111111111/hangs": outcome.TimedOut,
+		"111111111111/terminates": outcome.Gone, "111111111111/offline": outcome.Offline, "111111111111/unmanaged": outcome.Unmanaged,
+		"111111111111/excluded": outcome.Excluded,
+		"222222222222/web-1":    outcome.Patched, "222222222222/web-2": outcome.Patched, "222222222222/web-3": outcome.Patched,
 	}, outcomes, "other-group is not in the filter")
 }
 
-func mustParse(t *testing.T, input []byte) patch.Input {
+func mustParse(t *testing.T, input []byte) runinput.Input {
 	t.Helper()
-	in, err := patch.ParseInput(input, patch.HubDefaults())
+	in, err := runinput.ParseInput(input, runinput.HubDefaults())
 	require.NoError(t, err)
 	return in
 }

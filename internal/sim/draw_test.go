@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/asl"
-	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/world"
 )
 
@@ -142,7 +143,7 @@ func (w *drawn) drawWave(d drawing, n int, accounts, regions []string) map[strin
 
 // fields tells whether the product's input has a field of a wave.
 func fields(name string) bool {
-	_, err := patch.ParseInput([]byte(`{"waves":[{"name":"a","accounts":["`+first+`"],"regions":["us-east-1"],"`+name+`":true}]}`), patch.HubDefaults())
+	_, err := runinput.ParseInput([]byte(`{"waves":[{"name":"a","accounts":["`+first+`"],"regions":["us-east-1"],"`+name+`":true}]}`), runinput.HubDefaults())
 	return err == nil
 }
 
@@ -199,7 +200,7 @@ func drawMachine(d drawing, n int, is mood, rotten, optIn bool) world.FleetInsta
 		Tags: map[string]string{"PatchGroup": oneOf(d, "default", "default", "default", "default", "blue", "other"), "Stage": oneOf(d, "test", "live", "live", "other")},
 	}
 	if d.chance(4) {
-		i.Tags[patch.ExclusionTag] = oneOf(d, "true", "yes", "false", "FALSE")
+		i.Tags[plan.ExclusionTag] = oneOf(d, "true", "yes", "false", "FALSE")
 	}
 	if i.Platform == world.Linux && d.chance(3) {
 		i.PlatformName = oneOf(d, "Bottlerocket", "Fedora Linux", "Fedoria")
@@ -308,7 +309,7 @@ func (h happening) happen(w *world.World) {
 	case "lose":
 		w.LoseAgent(i.ID)
 	case "opt out":
-		w.SetTags(i.ID, map[string]string{"PatchGroup": i.Tags["PatchGroup"], patch.ExclusionTag: "yes"})
+		w.SetTags(i.ID, map[string]string{"PatchGroup": i.Tags["PatchGroup"], plan.ExclusionTag: "yes"})
 	case "tag":
 		w.SetTags(i.ID, map[string]string{"PatchGroup": "default", "Stage": "live"})
 	}

@@ -14,7 +14,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
 	"ec2patch/internal/sim/world"
 )
 
@@ -42,11 +44,11 @@ type proof struct {
 	broken   map[string][]string // by rule: the first worlds that break it
 	counts   map[string]int      // by rule: worlds that break it
 	statuses map[patch.RunStatus]int
-	outcomes map[patch.Outcome]int
+	outcomes map[outcome.Outcome]int
 }
 
 func newProof() *proof {
-	return &proof{started: time.Now(), premises: noPremises(), broken: map[string][]string{}, counts: map[string]int{}, statuses: map[patch.RunStatus]int{}, outcomes: map[patch.Outcome]int{}}
+	return &proof{started: time.Now(), premises: noPremises(), broken: map[string][]string{}, counts: map[string]int{}, statuses: map[patch.RunStatus]int{}, outcomes: map[outcome.Outcome]int{}}
 }
 
 // maxShown is how many worlds are named for each rule that they break.
@@ -216,12 +218,12 @@ func (w drawn) compareTwin(t *testing.T, res *Result) error {
 		return nil
 	}
 	res.Premises["R-17"]++
-	was := map[patch.InstanceID]patch.InstanceReport{}
+	was := map[patch.InstanceID]outcome.InstanceReport{}
 	for _, i := range other.Report.Instances {
 		was[i.InstanceID] = i
 	}
 	for _, i := range res.Report.Instances {
-		if string(i.Account) == bad.account && (string(i.Region) == bad.region || i.Reason == patch.ReasonBudget) {
+		if string(i.Account) == bad.account && (string(i.Region) == bad.region || i.Reason == outcome.ReasonBudget) {
 			continue // perAccount is a limit of the account's regions together
 		}
 		if before, ok := was[i.InstanceID]; ok && before.Outcome != i.Outcome {
@@ -240,7 +242,7 @@ func worst(res *Result) (placeOf, bool) {
 	n := map[placeOf]int{}
 	var most placeOf
 	for _, i := range res.Report.Instances {
-		if class(i.Outcome, patch.NoReboot, true) != patch.Failure {
+		if class(i.Outcome, patch.NoReboot, true) != outcome.Failure {
 			continue
 		}
 		at := placeOf{account: string(i.Account), region: string(i.Region)}
@@ -256,5 +258,5 @@ func worst(res *Result) (placeOf, bool) {
 // something: by these alone one account-region may change another. The judge's own word is
 // taken: that it has a cause is rule 18. perAccount couples the regions of an account.
 func coupled(res *Result) bool {
-	return res.Report == nil || res.Status != patch.RunSucceeded && slices.ContainsFunc(res.Waves, func(w patch.WaveReport) bool { return w.Verdict != patch.VerdictGood })
+	return res.Report == nil || res.Status != patch.RunSucceeded && slices.ContainsFunc(res.Waves, func(w report.WaveReport) bool { return w.Verdict != patch.VerdictGood })
 }

@@ -9,47 +9,49 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
 	"ec2patch/internal/sim/world"
 )
 
 // ends are the outcomes that a fate may have under Install and RebootIfNeeded;
 // nil means that the instance is not in the plan.
-func ends() map[world.Fate][]patch.Outcome {
-	only := func(o ...patch.Outcome) []patch.Outcome { return o }
-	return map[world.Fate][]patch.Outcome{
+func ends() map[world.Fate][]outcome.Outcome {
+	only := func(o ...outcome.Outcome) []outcome.Outcome { return o }
+	return map[world.Fate][]outcome.Outcome{
 		world.FateOffline: nil, world.FateStopped: nil, world.FateUnmanaged: nil, world.FateHybrid: nil,
 		world.FateStartsLater: nil, world.FateOldAgent: nil, world.FateHybridRegistered: nil,
 
-		world.FateOldRecord: only(patch.Patched), world.FatePatchedSince: only(patch.Compliant),
+		world.FateOldRecord: only(outcome.Patched), world.FatePatchedSince: only(outcome.Compliant),
 		// It installed nothing, but made the reboot that was due.
-		world.FatePendingBefore: only(patch.Patched, patch.Compliant),
-		world.FateRejected:      only(patch.Patched, patch.Failed),
-		world.FateFailsEarly:    only(patch.Failed),
+		world.FatePendingBefore: only(outcome.Patched, outcome.Compliant),
+		world.FateRejected:      only(outcome.Patched, outcome.Failed),
+		world.FateFailsEarly:    only(outcome.Failed),
 
-		world.FateOK: only(patch.Patched), world.FateCompliant: only(patch.Compliant),
-		world.FateNoRebootNeeded: only(patch.Patched), world.FateRebootsAnyway: only(patch.Patched), world.FateDoubleReboot: only(patch.Patched),
-		world.FatePendingReboot: only(patch.PatchedPendingReboot),
+		world.FateOK: only(outcome.Patched), world.FateCompliant: only(outcome.Compliant),
+		world.FateNoRebootNeeded: only(outcome.Patched), world.FateRebootsAnyway: only(outcome.Patched), world.FateDoubleReboot: only(outcome.Patched),
+		world.FatePendingReboot: only(outcome.PatchedPendingReboot),
 
-		world.FatePatchFails: only(patch.Failed), world.FatePartial: only(patch.Failed),
-		world.FateNothingInstalled: only(patch.Failed), world.FateFailedInstalled: only(patch.Failed),
+		world.FatePatchFails: only(outcome.Failed), world.FatePartial: only(outcome.Failed),
+		world.FateNothingInstalled: only(outcome.Failed), world.FateFailedInstalled: only(outcome.Failed),
 
-		world.FateStaleState: only(patch.Unknown), world.FateNoState: only(patch.Unknown), world.FateBadState: only(patch.Unknown),
+		world.FateStaleState: only(outcome.Unknown), world.FateNoState: only(outcome.Unknown), world.FateBadState: only(outcome.Unknown),
 		// Its record is overwritten minutes after the end: seen before, it is ours.
-		world.FateForeignState: only(patch.Unknown, patch.Patched),
+		world.FateForeignState: only(outcome.Unknown, outcome.Patched),
 
-		world.FateUndeliverable: only(patch.Undeliverable), world.FateAccessDenied: only(patch.NotSent), world.FateInvalidPlatform: only(patch.Failed),
-		world.FateExecutionTimeout: only(patch.TimedOut), world.FateHangs: only(patch.TimedOut),
+		world.FateUndeliverable: only(outcome.Undeliverable), world.FateAccessDenied: only(outcome.NotSent), world.FateInvalidPlatform: only(outcome.Failed),
+		world.FateExecutionTimeout: only(outcome.TimedOut), world.FateHangs: only(outcome.TimedOut),
 
-		world.FateAgentDies:  only(patch.TimedOut, patch.Undeliverable, patch.Unhealthy),
-		world.FateKilled:     only(patch.TimedOut, patch.Undeliverable, patch.Unhealthy),
-		world.FateNoReturn:   only(patch.TimedOut, patch.Unhealthy),
-		world.FateSlowReturn: only(patch.Patched, patch.TimedOut, patch.Unhealthy),
+		world.FateAgentDies:  only(outcome.TimedOut, outcome.Undeliverable, outcome.Unhealthy),
+		world.FateKilled:     only(outcome.TimedOut, outcome.Undeliverable, outcome.Unhealthy),
+		world.FateNoReturn:   only(outcome.TimedOut, outcome.Unhealthy),
+		world.FateSlowReturn: only(outcome.Patched, outcome.TimedOut, outcome.Unhealthy),
 		// It dies after its success, perhaps before anybody looked.
-		world.FateDiesLater:   only(patch.Patched, patch.Unhealthy),
-		world.FateTerminates:  only(patch.Gone),
-		world.FateStops:       only(patch.TimedOut, patch.Undeliverable, patch.Unhealthy),
-		world.FateASGReplaced: only(patch.Gone),
+		world.FateDiesLater:   only(outcome.Patched, outcome.Unhealthy),
+		world.FateTerminates:  only(outcome.Gone),
+		world.FateStops:       only(outcome.TimedOut, outcome.Undeliverable, outcome.Unhealthy),
+		world.FateASGReplaced: only(outcome.Gone),
 	}
 }
 
@@ -66,7 +68,7 @@ func TestRun_fates(t *testing.T) {
 				o.Fleet = fleet(t, world.FleetInstance{Name: "good", Count: 2}, world.FleetInstance{Name: "odd", Fate: fate})
 				res := rehearse(t, o)
 				assert.Empty(t, res.Violations, "seed %d", o.Seed)
-				assert.Equal(t, map[patch.Outcome]int{patch.Patched: 1}, outcomes(res, "good-1"), "seed %d", o.Seed)
+				assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 1}, outcomes(res, "good-1"), "seed %d", o.Seed)
 				got := outcomes(res, "odd")
 				if want == nil {
 					assert.Empty(t, got, "it is not in the plan")
@@ -101,8 +103,8 @@ func TestRun_killerPatch(t *testing.T) {
 		}
 		assert.LessOrEqual(t, touched, 10+1, "concurrency and the tolerated errors")
 		// What was queued behind a dead one waits for it until the command's deadline.
-		assert.Equal(t, 100-touched, res.Outcomes[patch.NotSent]+res.Outcomes[patch.Undeliverable], "the others were left alone")
-		assert.GreaterOrEqual(t, res.Outcomes[patch.NotSent], 80)
+		assert.Equal(t, 100-touched, res.Outcomes[outcome.NotSent]+res.Outcomes[outcome.Undeliverable], "the others were left alone")
+		assert.GreaterOrEqual(t, res.Outcomes[outcome.NotSent], 80)
 	}
 }
 
@@ -124,7 +126,7 @@ func TestRun_zoneLost(t *testing.T) {
 	assert.Empty(t, res.Violations)
 	assert.Equal(t, 40, res.Planned)
 	assert.NotEqual(t, patch.RunSucceeded, res.Status)
-	assert.Positive(t, res.Outcomes[patch.Patched]+res.Outcomes[patch.NotSent])
+	assert.Positive(t, res.Outcomes[outcome.Patched]+res.Outcomes[outcome.NotSent])
 }
 
 // An account that is closed in the middle of its wave is given up in bounded
@@ -140,13 +142,13 @@ func TestRun_accountSuspended(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, res.Violations)
 	assert.NotEqual(t, patch.RunSucceeded, res.Status)
-	in := map[patch.AccountID]map[patch.Outcome]int{}
+	in := map[patch.AccountID]map[outcome.Outcome]int{}
 	for _, a := range res.Report.Waves[0].Accounts {
 		in[a.Account] = a.Outcomes
 	}
-	assert.Equal(t, map[patch.Outcome]int{patch.Patched: 6}, in[second], "the other account is not harmed")
-	assert.Zero(t, in[first][patch.Patched])
-	assert.Positive(t, in[first][patch.Unknown])
+	assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 6}, in[second], "the other account is not harmed")
+	assert.Zero(t, in[first][outcome.Patched])
+	assert.Positive(t, in[first][outcome.Unknown])
 }
 
 // An owner who opts out between plan and send is left alone, and so is an
@@ -161,15 +163,15 @@ func TestRun_changesBetweenPlanAndSend(t *testing.T) {
 		named[i.Tags["Name"]] = i.ID
 	}
 	r.world.After(30e9, func() { // the plan is frozen, the mail is on its way
-		r.world.SetTags(named["opts-out"], map[string]string{"PatchGroup": "default", patch.ExclusionTag: "true", "Name": "opts-out"})
+		r.world.SetTags(named["opts-out"], map[string]string{"PatchGroup": "default", plan.ExclusionTag: "true", "Name": "opts-out"})
 		r.world.StopInstance(named["stops"])
 		r.world.TerminateInstance(named["goes"])
 	})
 	res, err := r.run()
 	require.NoError(t, err)
 	assert.Empty(t, res.Violations)
-	for name, want := range map[string]patch.Outcome{"good": patch.Patched, "opts-out": patch.NotSent, "stops": patch.NotSent, "goes": patch.Gone} {
-		assert.Equal(t, map[patch.Outcome]int{want: 1}, outcomes(res, name), name)
+	for name, want := range map[string]outcome.Outcome{"good": outcome.Patched, "opts-out": outcome.NotSent, "stops": outcome.NotSent, "goes": outcome.Gone} {
+		assert.Equal(t, map[outcome.Outcome]int{want: 1}, outcomes(res, name), name)
 	}
 	for _, name := range []string{"opts-out", "stops", "goes"} {
 		assert.Empty(t, r.world.Installs(named[name]), name)
@@ -186,7 +188,7 @@ func TestRun_noReboot(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, patch.RunSucceeded, res.Status)
 	assert.Empty(t, res.Violations)
-	assert.Equal(t, map[patch.Outcome]int{patch.PatchedPendingReboot: 5}, res.Outcomes)
+	assert.Equal(t, map[outcome.Outcome]int{outcome.PatchedPendingReboot: 5}, res.Outcomes)
 	for _, i := range r.world.Instances() {
 		for _, e := range r.world.AgentLog(i.ID) {
 			assert.NotEqual(t, world.AgentRebooting, e.Kind, i.ID)
@@ -246,7 +248,7 @@ func TestRun_everyFateUnderFaults(t *testing.T) {
 			require.NoError(t, err, "seed %d, %s", seed, faults)
 			assert.Empty(t, res.Violations, "seed %d, %s", seed, faults)
 			for _, i := range res.Report.Instances {
-				good := i.Outcome == patch.Patched || i.Outcome == patch.Compliant
+				good := i.Outcome == outcome.Patched || i.Outcome == outcome.Compliant
 				may := slices.Contains(ends()[world.Fate(i.Name)], i.Outcome)
 				assert.False(t, good && !may, fmt.Sprintf("seed %d, %s: %s is reported %s", seed, faults, i.Name, i.Outcome))
 			}

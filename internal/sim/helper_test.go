@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ec2patch/internal/patch"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/sim/world"
 )
 
@@ -97,8 +97,8 @@ func fleetFile(tb testing.TB, accounts map[string]world.FleetAccount) []byte {
 }
 
 // outcomes counts the report's outcomes of instances with that name.
-func outcomes(r *Result, name string) map[patch.Outcome]int {
-	n := map[patch.Outcome]int{}
+func outcomes(r *Result, name string) map[outcome.Outcome]int {
+	n := map[outcome.Outcome]int{}
 	for _, i := range r.Report.Instances {
 		if name == "" || i.Name == name {
 			n[i.Outcome]++

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/world"
 	"ec2patch/internal/wire"
@@ -65,7 +66,7 @@ func (h *human) scope(u *url.URL) string {
 	id := u.Query().Get("a")
 	for _, w := range h.r.input.Waves {
 		for _, scope := range []string{"wave:" + w.Name, "soak:" + w.Name} {
-			if patch.ApprovalID(h.r.options.RunID, scope) == id {
+			if decision.ApprovalID(h.r.options.RunID, scope) == id {
 				return scope
 			}
 		}
@@ -150,8 +151,8 @@ func (h *human) answer(u *url.URL) {
 }
 
 // decided is what a question is after a decision.
-func decided(decision string) string {
-	return map[string]string{patch.Approve: "approved", patch.Reject: "rejected"}[decision]
+func decided(d string) string {
+	return map[string]string{decision.Approve: "approved", decision.Reject: "rejected"}[d]
 }
 
 // request asks for the page, or sends its form.

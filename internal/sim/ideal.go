@@ -6,7 +6,10 @@ import (
 	"time"
 
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/store"
 )
 
 // job is one instance as a dispatcher sees it: how long it holds its slot, after
@@ -86,7 +89,7 @@ func (r *rehearsal) ideal() time.Duration {
 }
 
 // idealWave schedules accounts on the wave's lanes, each as soon as one is free.
-func (r *rehearsal) idealWave(w patch.IndexWave, in patch.Wave, times map[string]world.Ideal) time.Duration {
+func (r *rehearsal) idealWave(w plan.IndexWave, in runinput.Wave, times map[string]world.Ideal) time.Duration {
 	perAccount := map[patch.AccountID][]time.Duration{}
 	var order []patch.AccountID
 	for _, t := range w.Targets {
@@ -150,6 +153,6 @@ func (s *stage) slowStart(t patch.Target) bool {
 	var leaf struct {
 		SlowStart bool `json:"slowStart"`
 	}
-	data, ok := s.world.Object(s.bucket(), patch.LeafObject(t))
+	data, ok := s.world.Object(s.bucket(), store.LeafObject(t))
 	return ok && json.Unmarshal(data, &leaf) == nil && leaf.SlowStart
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/approval"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/world"
-	"ec2patch/internal/task"
 	"ec2patch/internal/wire"
 )
 
@@ -56,7 +56,7 @@ func abortAsItSends(t *testing.T, seed uint64) *rehearsal {
 	t.Helper()
 	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", some(8, world.FateOK))
 	r.world.Faults = &between{faults: r.faults, intents: int(seed) + 1, then: func() {
-		r.human.post(operatorName(0), task.OperatorRequest{Run: r.options.RunID, Action: "abort", Reason: "fire"})
+		r.human.post(operatorName(0), approval.OperatorRequest{Run: r.options.RunID, Action: "abort", Reason: "fire"})
 		if r.checks.order[0].aborted.IsZero() {
 			t.Error("nothing was aborted")
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"ec2patch/internal/patch"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/sim/world"
 )
 
@@ -30,7 +30,7 @@ func (f *lateSends) Late(c *world.Call) time.Duration {
 // ended: a command without an id cannot be cancelled.
 func TestLateSend(t *testing.T) {
 	held := []string{"R-02", "R-05", "R-07", "R-08", "R-10", "R-12", "R-13", "R-14", "I-05", "I-39", "I-46"}
-	broken, outcomes := map[string]int{}, map[patch.Outcome]int{}
+	broken, outcomes := map[string]int{}, map[outcome.Outcome]int{}
 	for seed := uint64(1); seed <= 12; seed++ {
 		r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, "", some(4, world.FateOK))
 		r.world.Faults = &lateSends{r.faults}
@@ -48,7 +48,7 @@ func TestLateSend(t *testing.T) {
 		}
 	}
 	t.Logf("instances of sends that came too late: %v; broken: %v", outcomes, broken)
-	assert.Positive(t, outcomes[patch.Unknown])
-	assert.Subset(t, []patch.Outcome{patch.Unknown, patch.Patched, patch.Unhealthy}, slices.Collect(maps.Keys(outcomes)))
+	assert.Positive(t, outcomes[outcome.Unknown])
+	assert.Subset(t, []outcome.Outcome{outcome.Unknown, outcome.Patched, outcome.Unhealthy}, slices.Collect(maps.Keys(outcomes)))
 	assert.Subset(t, []string{"R-01", "R-03", "R-06", "R-09", "R-16"}, slices.Collect(maps.Keys(broken)), "docs/safety.md, Limitations")
 }

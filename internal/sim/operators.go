@@ -8,8 +8,9 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"ec2patch/internal/approval"
+	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
 )
 
 // operatorName is the IAM identity of the nth person who may decide by command.
@@ -22,54 +23,54 @@ func operatorName(n int) string {
 // have answered by other means.
 func (h *human) expectOperators(present int) {
 	if by := h.r.input.RequestedBy; strings.HasPrefix(by, "arn:") {
-		h.r.world.After(h.patience(), func() { h.operate(by, patch.Approve) })
+		h.r.world.After(h.patience(), func() { h.operate(by, decision.Approve) })
 	}
 	for n := present; n < h.r.input.RequireDistinct; n++ {
-		decision := patch.Approve
+		d := decision.Approve
 		if h.rejects() && n == h.r.input.RequireDistinct-1 {
-			decision = patch.Reject // the last one does not agree
+			d = decision.Reject // the last one does not agree
 		}
-		h.r.world.After(h.patience(), func() { h.operate(operatorName(n), decision) })
+		h.r.world.After(h.patience(), func() { h.operate(operatorName(n), d) })
 	}
 }
 
 // operate does what `ec2patch approve` does: it asks how the run stands, and
 // decides about the plan that it was shown.
-func (h *human) operate(who, decision string) {
-	var state task.OperatorAnswer
-	request := task.OperatorRequest{Run: h.r.options.RunID, Action: "status"}
+func (h *human) operate(who, d string) {
+	var state approval.OperatorAnswer
+	request := approval.OperatorRequest{Run: h.r.options.RunID, Action: "status"}
 	if res := h.post(who, request); res.StatusCode != 200 || json.Unmarshal([]byte(res.Body), &state) != nil {
 		h.say("the status of the run was answered with %d", res.StatusCode)
 		return
 	}
 	for _, q := range state.Approvals {
-		if q.Status != patch.ApprovalPending {
+		if q.Status != decision.ApprovalPending {
 			continue
 		}
-		request = task.OperatorRequest{Run: h.r.options.RunID, Action: decision, Scope: q.Scope, Code: q.Code, Reason: "rehearsal"}
+		request = approval.OperatorRequest{Run: h.r.options.RunID, Action: d, Scope: q.Scope, Code: q.Code, Reason: "rehearsal"}
 		// Whoever watches must count the decision from the moment it is on its way.
 		switch {
-		case decision == patch.Reject:
+		case d == decision.Reject:
 			h.r.checks.decided(false)
 		case len(q.Decisions)+1 >= q.Needed && who != h.r.input.RequestedBy:
 			h.r.checks.decided(true)
 		}
 		// The run goes on while the answer is under way, so it is said first.
-		text := fmt.Sprintf("%s %s by %s", patch.ScopeText(q.Scope), decided(decision), path.Base(who))
-		if decision == patch.Approve && q.Needed > 1 {
+		text := fmt.Sprintf("%s %s by %s", patch.ScopeText(q.Scope), decided(d), path.Base(who))
+		if d == decision.Approve && q.Needed > 1 {
 			text += fmt.Sprintf(", %d of %d", len(q.Decisions)+1, q.Needed)
 		}
 		if who != h.r.input.RequestedBy {
 			h.say("%s", text)
 		}
 		if res := h.post(who, request); res.StatusCode != 200 {
-			h.say("%s: not %s by %s, the answer was %d", patch.ScopeText(q.Scope), decided(decision), path.Base(who), res.StatusCode)
+			h.say("%s: not %s by %s, the answer was %d", patch.ScopeText(q.Scope), decided(d), path.Base(who), res.StatusCode)
 		}
 	}
 }
 
 // post is a signed request to the operator's route: API Gateway has proven who sends it.
-func (h *human) post(who string, in task.OperatorRequest) events.APIGatewayV2HTTPResponse {
+func (h *human) post(who string, in approval.OperatorRequest) events.APIGatewayV2HTTPResponse {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return events.APIGatewayV2HTTPResponse{StatusCode: 400}

@@ -8,7 +8,10 @@ import (
 	"strings"
 
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/store"
 )
 
 // sight is an account-region as a discovery could see it at one moment.
@@ -61,7 +64,7 @@ type selection struct {
 
 // selections reads the waves of an input in its usual form. For another form it
 // takes what the product made of it.
-func selections(written []byte, in patch.Input) []selection {
+func selections(written []byte, in runinput.Input) []selection {
 	var form struct {
 		Waves []struct {
 			Filters *selection `json:"filters"`
@@ -107,7 +110,7 @@ func (s selection) wants(m machine) bool {
 
 // plannable tells whether a machine can be planned where it is wanted.
 func (m machine) plannable(platforms []string) bool {
-	if v, ok := m.tags[patch.ExclusionTag]; ok && !strings.EqualFold(v, "false") {
+	if v, ok := m.tags[plan.ExclusionTag]; ok && !strings.EqualFold(v, "false") {
 		return false
 	}
 	return m.running && m.online && m.fits && m.agent != "" && !older(m.agent, 2, 0, 834) && slices.Contains(platforms, m.platform)
@@ -147,8 +150,8 @@ func (l sight) shouldHold(waves []int, all []selection) (planned map[string]int,
 // oracle checks that the frozen plan holds exactly what the input selects in the
 // world as it was when it was looked at, with the numbers that follow: rule 19.
 func (a *always) oracle(r *runFacts) {
-	var index patch.Index
-	data, ok := a.s.world.Object(a.s.bucket(), patch.IndexObject(r.id))
+	var index plan.Index
+	data, ok := a.s.world.Object(a.s.bucket(), store.IndexObject(r.id))
 	if !ok {
 		a.notFrozen(r)
 		return
@@ -171,7 +174,7 @@ func (a *always) oracle(r *runFacts) {
 }
 
 // regionsOf lists the regions in which a run's waves take an account, each once.
-func regionsOf(in patch.Input, account string) []string {
+func regionsOf(in runinput.Input, account string) []string {
 	var regions []string
 	for _, w := range in.Waves {
 		if !slices.Contains(w.Accounts, patch.AccountID(account)) {
@@ -187,7 +190,7 @@ func regionsOf(in patch.Input, account string) []string {
 }
 
 // oracleAt checks one account-region.
-func (a *always) oracleAt(r *runFacts, index *patch.Index, all []selection, at placeOf) {
+func (a *always) oracleAt(r *runFacts, index *plan.Index, all []selection, at placeOf) {
 	listed, why := false, ""
 	for _, u := range index.Unreachable {
 		if string(u.Account) == at.account && string(u.Region) == at.region {
@@ -262,9 +265,9 @@ func (a *always) compare(r *runFacts, at placeOf, has map[string]int, looks []si
 
 // leftOut are the instances that an account-region's inventory lists as left out.
 func (a *always) leftOut(run patch.RunID, at placeOf) map[string]bool {
-	var inv patch.Inventory
+	var inv plan.Inventory
 	out := map[string]bool{}
-	data, ok := a.s.world.Object(a.s.bucket(), patch.InventoryObject(run, patch.AccountID(at.account), patch.Region(at.region)))
+	data, ok := a.s.world.Object(a.s.bucket(), store.InventoryObject(run, patch.AccountID(at.account), patch.Region(at.region)))
 	if !ok || json.Unmarshal(data, &inv) != nil {
 		return out
 	}
@@ -275,7 +278,7 @@ func (a *always) leftOut(run patch.RunID, at placeOf) map[string]bool {
 }
 
 // oracleNumbers checks every share and budget of the plan by a rounding of our own.
-func (a *always) oracleNumbers(r *runFacts, index *patch.Index) {
+func (a *always) oracleNumbers(r *runFacts, index *plan.Index) {
 	same := func(what string, is, should int) {
 		if is != should {
 			a.violate("R-19", "%s is %d in the plan, the input makes it %d", what, is, should)
@@ -288,7 +291,7 @@ func (a *always) oracleNumbers(r *runFacts, index *patch.Index) {
 		for _, it := range iw.Targets {
 			leaf := r.targets[patch.Target{Run: r.id, Wave: iw.Name, Account: it.Account, Region: it.Region}]
 			count := len(leaf.Instances)
-			if slices.ContainsFunc(index.Unreachable, func(u patch.UnreachableAccount) bool { return u.Account == it.Account && u.Region == it.Region }) {
+			if slices.ContainsFunc(index.Unreachable, func(u plan.UnreachableAccount) bool { return u.Account == it.Account && u.Region == it.Region }) {
 				count = 0 // a Discover that failed may have left a leaf behind, and nothing is ever sent by it
 			}
 			where := fmt.Sprintf("%s, %s %s: ", name, it.Account, it.Region)
@@ -352,7 +355,7 @@ func (a *always) notFrozen(r *runFacts) {
 		return // it was refused before anybody looked
 	}
 	g := r.input.Guards
-	refused := g.MaxInstances > 0 && planned > g.MaxInstances || unreachable && r.input.OnUnreachable == patch.UnreachableStop || g.MaxGrowth.Value < 100
+	refused := g.MaxInstances > 0 && planned > g.MaxInstances || unreachable && r.input.OnUnreachable == runinput.UnreachableStop || g.MaxGrowth.Value < 100
 	for _, w := range r.waves {
 		refused = refused || a.unreadable(w)
 	}

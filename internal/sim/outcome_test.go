@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"ec2patch/internal/patch"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/sim/world"
 )
 
@@ -17,10 +17,10 @@ func TestRun_stoppedInMidPatch(t *testing.T) {
 	o.Fleet = fleet(t, world.FleetInstance{Name: "ok", Count: 97}, world.FleetInstance{Name: "bad", Count: 3, Fate: world.FateStops})
 	res := rehearse(t, o)
 	assert.Empty(t, res.Violations)
-	assert.Equal(t, map[patch.Outcome]int{patch.Patched: 97, patch.Unhealthy: 3}, res.Outcomes)
+	assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 97, outcome.Unhealthy: 3}, res.Outcomes)
 	for _, i := range res.Report.Instances {
-		if i.Outcome == patch.Unhealthy {
-			assert.Equal(t, patch.DownStopped, i.Down)
+		if i.Outcome == outcome.Unhealthy {
+			assert.Equal(t, outcome.DownStopped, i.Down)
 			assert.NotNil(t, i.Since)
 			assert.True(t, strings.HasPrefix(i.Reason, "stopped since 20"), i.Reason)
 		}
@@ -33,7 +33,7 @@ func TestRun_terminatedInMidPatch(t *testing.T) {
 	o.Fleet = fleet(t, world.FleetInstance{Name: "ok", Count: 46}, world.FleetInstance{Name: "term", Count: 4, Fate: world.FateTerminates})
 	res := rehearse(t, o)
 	assert.Empty(t, res.Violations)
-	assert.Equal(t, map[patch.Outcome]int{patch.Patched: 46, patch.Gone: 4}, res.Outcomes)
+	assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 46, outcome.Gone: 4}, res.Outcomes)
 }
 
 // A failed machine's patches are in the report by name.
@@ -46,7 +46,7 @@ func TestRun_patchesByName(t *testing.T) {
 			assert.Nil(t, i.Patches, i.Name)
 			continue
 		}
-		assert.Equal(t, patch.Failed, i.Outcome)
+		assert.Equal(t, outcome.Failed, i.Outcome)
 		assert.NotEmpty(t, i.Patches)
 		for _, p := range i.Patches {
 			assert.NotEmpty(t, p.Title)

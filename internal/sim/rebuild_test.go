@@ -10,7 +10,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
+	"ec2patch/internal/store"
 	"ec2patch/internal/wire"
 )
 
@@ -34,7 +37,7 @@ func (r *rehearsal) rebuilt(t *testing.T) []Violation {
 	}
 	c.found = nil
 	for _, run := range c.order {
-		data, ok := r.world.Object(r.bucket(), patch.ReportObject(run.id, "json"))
+		data, ok := r.world.Object(r.bucket(), store.ReportObject(run.id, "json"))
 		if !ok {
 			continue
 		}
@@ -46,7 +49,7 @@ func (r *rehearsal) rebuilt(t *testing.T) []Violation {
 			r.rebuiltReport(t, run.id)
 			c.report(run)
 		}
-		var rep patch.Report
+		var rep report.Report
 		require.NoError(t, json.Unmarshal(data, &rep))
 		c.inAudit(run, &rep)
 	}
@@ -58,8 +61,8 @@ func (r *rehearsal) rebuiltReport(t *testing.T, run patch.RunID) []byte {
 	t.Helper()
 	was := map[string][]byte{}
 	rollUp := regexp.MustCompile(`/results/[^/]+/\d{12}\.json$`)
-	for _, key := range r.world.Objects(r.bucket(), patch.Prefix(run)) {
-		report := strings.HasPrefix(key, patch.Prefix(run)+"report.")
+	for _, key := range r.world.Objects(r.bucket(), store.Prefix(run)) {
+		report := strings.HasPrefix(key, store.Prefix(run)+"report.")
 		if report {
 			was[key], _ = r.world.Object(r.bucket(), key)
 		}
@@ -84,7 +87,7 @@ func (r *rehearsal) rebuiltReport(t *testing.T, run patch.RunID) []byte {
 			r.checks.violate("I-41", "%s was rebuilt with other bytes: %s", key, difference(was[key], is))
 		}
 	}
-	data, _ := r.world.Object(r.bucket(), patch.ReportObject(run, "json"))
+	data, _ := r.world.Object(r.bucket(), store.ReportObject(run, "json"))
 	return data
 }
 
@@ -99,7 +102,7 @@ func difference(a, b []byte) string {
 }
 
 // inAudit looks for every send, decision and verdict of a report in the audit.
-func (c *checks) inAudit(r *runFacts, rep *patch.Report) {
+func (c *checks) inAudit(r *runFacts, rep *report.Report) {
 	for _, i := range rep.Instances {
 		s := c.commands[string(i.CommandID)]
 		if i.CommandID != "" && (s == nil || !c.tables.audited[auditKey("named", s.intent, string(i.InstanceID))]) {
@@ -107,13 +110,13 @@ func (c *checks) inAudit(r *runFacts, rep *patch.Report) {
 		}
 	}
 	for _, a := range rep.Approvals {
-		id := patch.ApprovalID(r.id, a.Scope)
+		id := decision.ApprovalID(r.id, a.Scope)
 		for _, d := range a.Decisions {
 			if d.Counted && !c.audits("APPROVAL#"+id, "Decided", d.Decision+" by "+d.Identity+",") {
 				c.violate("I-41", "the report has a decision of %s on %s, the audit does not", d.Identity, a.Scope)
 			}
 		}
-		if a.Status == patch.ApprovalRejected && len(a.Decisions) == 0 {
+		if a.Status == decision.ApprovalRejected && len(a.Decisions) == 0 {
 			c.violate("I-41", "%s was rejected, and the report tells of no decision", a.Scope)
 		}
 	}

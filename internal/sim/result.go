@@ -3,7 +3,9 @@ package sim
 import (
 	"time"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
 )
 
 // Options choose one rehearsal.
@@ -54,32 +56,32 @@ type WaveProgress struct {
 	Accounts     int
 	AccountsDone int
 	InFlight     int
-	Outcomes     map[patch.Outcome]int
+	Outcomes     map[outcome.Outcome]int
 	Verdict      patch.Verdict
 }
 
 // Result is how one rehearsal ended: the object that `simulate --format json` prints.
 type Result struct {
-	Run                   patch.RunID           `json:"run"`
-	Status                patch.RunStatus       `json:"status"`
-	Seed                  uint64                `json:"seed"`
-	Planned               int                   `json:"planned"`
-	Outcomes              map[patch.Outcome]int `json:"outcomes"`
-	Waves                 []patch.WaveReport    `json:"waves"`
-	Violations            []Violation           `json:"violations"`
-	VirtualSeconds        int64                 `json:"virtualSeconds"`
-	IdealSeconds          int64                 `json:"idealSeconds"`
-	WallSeconds           float64               `json:"wallSeconds"`
-	Executions            int                   `json:"executions"`
-	MaxHistoryEvents      int                   `json:"maxHistoryEvents"`
-	MaxPayloadBytes       int                   `json:"maxPayloadBytes"`
-	StateTransitions      int                   `json:"stateTransitions"`
-	LambdaInvocations     int                   `json:"lambdaInvocations"`
-	APICalls              map[string]int        `json:"apiCalls"`
-	Faults                map[string]int        `json:"faults"`
-	DetectionDelaySeconds Quantiles             `json:"detectionDelaySeconds"`
-	RefillDelaySeconds    Quantiles             `json:"refillDelaySeconds"` // from an instance's end to the next send into its slot
-	EstimatedCostUSD      float64               `json:"estimatedCostUSD"`
+	Run                   patch.RunID             `json:"run"`
+	Status                patch.RunStatus         `json:"status"`
+	Seed                  uint64                  `json:"seed"`
+	Planned               int                     `json:"planned"`
+	Outcomes              map[outcome.Outcome]int `json:"outcomes"`
+	Waves                 []report.WaveReport     `json:"waves"`
+	Violations            []Violation             `json:"violations"`
+	VirtualSeconds        int64                   `json:"virtualSeconds"`
+	IdealSeconds          int64                   `json:"idealSeconds"`
+	WallSeconds           float64                 `json:"wallSeconds"`
+	Executions            int                     `json:"executions"`
+	MaxHistoryEvents      int                     `json:"maxHistoryEvents"`
+	MaxPayloadBytes       int                     `json:"maxPayloadBytes"`
+	StateTransitions      int                     `json:"stateTransitions"`
+	LambdaInvocations     int                     `json:"lambdaInvocations"`
+	APICalls              map[string]int          `json:"apiCalls"`
+	Faults                map[string]int          `json:"faults"`
+	DetectionDelaySeconds Quantiles               `json:"detectionDelaySeconds"`
+	RefillDelaySeconds    Quantiles               `json:"refillDelaySeconds"` // from an instance's end to the next send into its slot
+	EstimatedCostUSD      float64                 `json:"estimatedCostUSD"`
 
 	// Premises tells how often each rule had something to say.
 	Premises map[string]int `json:"-"`
@@ -87,7 +89,7 @@ type Result struct {
 	// Failure is the error of a run that left no report, and the state in which it struck last.
 	Failure string `json:"-"`
 	// Report is the report as the run wrote it; Files are the artefacts to keep, by name.
-	Report *patch.Report     `json:"-"`
+	Report *report.Report    `json:"-"`
 	Files  map[string][]byte `json:"-"` // report.json, report.csv, report.html, history.json
 	Cost   []CostItem        `json:"-"`
 }

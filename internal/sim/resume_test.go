@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"ec2patch/internal/patch"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/sim/world"
 )
 
@@ -22,6 +22,6 @@ func TestResume_ofAScan(t *testing.T) {
 	res, err := r.run()
 	require.NoError(t, err)
 	assert.Empty(t, res.Violations)
-	assert.Equal(t, map[patch.Outcome]int{patch.NonCompliant: 4}, r.reportOf(t, r.options.RunID).Totals.Outcomes)
-	assert.Equal(t, map[patch.Outcome]int{patch.Patched: 4}, r.reportOf(t, installing).Totals.Outcomes)
+	assert.Equal(t, map[outcome.Outcome]int{outcome.NonCompliant: 4}, r.reportOf(t, r.options.RunID).Totals.Outcomes)
+	assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 4}, r.reportOf(t, installing).Totals.Outcomes)
 }

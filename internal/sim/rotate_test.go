@@ -12,6 +12,7 @@ import (
 
 	"ec2patch/cloudformation"
 	"ec2patch/internal/cfn"
+	"ec2patch/internal/decision"
 	"ec2patch/internal/iam"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/world"
@@ -67,9 +68,9 @@ func TestT25_Rotation(t *testing.T) {
 		page      int
 		want      patch.RunStatus
 	}{
-		{name: "an approval by the link of an old mail", decision: patch.Approve, page: 303, want: patch.RunSucceeded},
-		{name: "a rejection by the link of an old mail", decision: patch.Reject, page: 303, want: patch.RunRejected},
-		{name: "the previous key was not given", decision: patch.Approve, forgotten: true, page: 404, want: patch.RunExpired},
+		{name: "an approval by the link of an old mail", decision: decision.Approve, page: 303, want: patch.RunSucceeded},
+		{name: "a rejection by the link of an old mail", decision: decision.Reject, page: 303, want: patch.RunRejected},
+		{name: "the previous key was not given", decision: decision.Approve, forgotten: true, page: 404, want: patch.RunExpired},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := prepared(t, asks(`,"approvalTimeoutSeconds":3600`), ApproveTimeout)
@@ -82,7 +83,7 @@ func TestT25_Rotation(t *testing.T) {
 			}
 			r.world.After(50*time.Minute, func() {
 				typed, _ := code(r.human.request(links[0], "GET", "").Body)
-				r.checks.decided(tt.decision == patch.Approve && !tt.forgotten)
+				r.checks.decided(tt.decision == decision.Approve && !tt.forgotten)
 				form := url.Values{"decision": {tt.decision}, "name": {"Ann"}, "reason": {"because"}, "code": {typed}}
 				assert.Equal(t, tt.page, r.human.request(links[0], "POST", form.Encode()).StatusCode)
 			})

@@ -8,7 +8,11 @@ import (
 	"time"
 
 	"ec2patch/internal/asl"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
+	"ec2patch/internal/runinput"
+	"ec2patch/internal/store"
 )
 
 // Run rehearses one run from StartExecution to its report. Its error is
@@ -24,7 +28,7 @@ func Run(o Options) (*Result, error) {
 
 // prepare sets everything up, and starts nothing.
 func prepare(o Options) (*rehearsal, error) {
-	in, err := patch.ParseInput(o.Input, patch.HubDefaults())
+	in, err := runinput.ParseInput(o.Input, runinput.HubDefaults())
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +62,7 @@ func prepare(o Options) (*rehearsal, error) {
 
 // notValid makes a problem out of an error.
 func notValid(path string, err error, remedy string) error {
-	return patch.Problems{{Rule: "rehearsal", Path: path, Message: err.Error(), Remedy: remedy}}
+	return runinput.Problems{{Rule: "rehearsal", Path: path, Message: err.Error(), Remedy: remedy}}
 }
 
 // rehearsal is one run in progress.
@@ -156,21 +160,21 @@ func (r *rehearsal) fire(rule endedRule, x *asl.Execution, attempt int) {
 // result gathers everything that a person or a test wants to know.
 func (r *rehearsal) result() (*Result, error) {
 	bucket := r.bucket()
-	data, ok := r.world.Object(bucket, patch.ReportObject(r.options.RunID, "json"))
+	data, ok := r.world.Object(bucket, store.ReportObject(r.options.RunID, "json"))
 	res := &Result{
 		Run: r.options.RunID, Seed: r.options.Seed, VirtualSeconds: int64(r.virtual().Seconds()),
-		Outcomes: map[patch.Outcome]int{}, Waves: []patch.WaveReport{}, Files: map[string][]byte{},
+		Outcomes: map[outcome.Outcome]int{}, Waves: []report.WaveReport{}, Files: map[string][]byte{},
 		DetectionDelaySeconds: quantiles(r.delays), RefillDelaySeconds: quantiles(r.checks.refillDelays()), IdealSeconds: int64(r.ideal().Seconds()),
 		Faults: r.faults.struck, APICalls: r.world.Ledger.Calls,
 	}
 	if ok {
-		res.Report = &patch.Report{}
+		res.Report = &report.Report{}
 		if err := json.Unmarshal(data, res.Report); err != nil {
 			return nil, fmt.Errorf("the report cannot be read: %w", err)
 		}
 		res.Status, res.Planned, res.Outcomes, res.Waves = res.Report.Status, res.Report.Totals.Planned, res.Report.Totals.Outcomes, res.Report.Waves
 		for _, form := range []string{"json", "csv", "html"} {
-			if body, ok := r.world.Object(bucket, patch.ReportObject(r.options.RunID, form)); ok {
+			if body, ok := r.world.Object(bucket, store.ReportObject(r.options.RunID, form)); ok {
 				res.Files["report."+form] = body
 			}
 		}
@@ -257,7 +261,7 @@ func (r *rehearsal) history() ([]byte, error) {
 // rehearsal has a world of its own, and they are summed up in order.
 func RunSeeds(o Options, from, to uint64, progress func(done int)) (*SeedsResult, error) {
 	sum := &SeedsResult{
-		From: from, To: to, Statuses: map[patch.RunStatus]int{}, Outcomes: map[patch.Outcome]int{},
+		From: from, To: to, Statuses: map[patch.RunStatus]int{}, Outcomes: map[outcome.Outcome]int{},
 		APICalls: map[string]int{}, Faults: map[string]int{}, Failed: []FailedSeed{}, Ended: map[patch.RunStatus][]uint64{},
 		Premises: noPremises(),
 	}

@@ -11,7 +11,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/world"
 )
 
@@ -39,10 +41,10 @@ func TestRun_examples(t *testing.T) {
 			o.Instances = 25
 			res := rehearse(t, o)
 			assert.Contains(t, []patch.RunStatus{patch.RunSucceeded, patch.RunCompleted}, res.Status, "%s", res.Report.StatusReason)
-			assert.Zero(t, res.Outcomes[patch.NotSent])
+			assert.Zero(t, res.Outcomes[outcome.NotSent])
 			assert.Empty(t, res.Violations, replay(file, o))
 			assert.Positive(t, res.Planned)
-			assert.Positive(t, res.Outcomes[patch.Patched]+res.Outcomes[patch.NonCompliant])
+			assert.Positive(t, res.Outcomes[outcome.Patched]+res.Outcomes[outcome.NonCompliant])
 			assert.Positive(t, res.DetectionDelaySeconds.Max)
 			assert.LessOrEqual(t, res.MaxPayloadBytes, 16<<10)
 			for _, form := range []string{"report.json", "report.csv", "report.html", "history.json"} {
@@ -86,7 +88,7 @@ func TestRun_refusesWhatIsNotValid(t *testing.T) {
 	}
 	for name, o := range tests {
 		_, err := Run(o)
-		var problems patch.Problems
+		var problems runinput.Problems
 		assert.ErrorAs(t, err, &problems, name)
 	}
 	files := map[string]Options{
@@ -116,10 +118,10 @@ func TestRun_withoutApproval(t *testing.T) {
 		want    patch.RunStatus
 		reason  string
 	}{
-		{"rejected", ApproveReject, "once", patch.RunRejected, patch.ReasonRejected},
-		{"nobody answers", ApproveTimeout, "once", patch.RunExpired, patch.ReasonExpired},
-		{"rejected wave", ApproveReject, "perWave", patch.RunRejected, patch.ReasonRejected},
-		{"nobody answers for a wave", ApproveTimeout, "perWave", patch.RunExpired, patch.ReasonExpired},
+		{"rejected", ApproveReject, "once", patch.RunRejected, outcome.ReasonRejected},
+		{"nobody answers", ApproveTimeout, "once", patch.RunExpired, outcome.ReasonExpired},
+		{"rejected wave", ApproveReject, "perWave", patch.RunRejected, outcome.ReasonRejected},
+		{"nobody answers for a wave", ApproveTimeout, "perWave", patch.RunExpired, outcome.ReasonExpired},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -131,7 +133,7 @@ func TestRun_withoutApproval(t *testing.T) {
 			assert.Equal(t, test.want, res.Status)
 			assert.Zero(t, res.APICalls["ssm:SendCommand"])
 			assert.Empty(t, res.Violations)
-			assert.Equal(t, map[patch.Outcome]int{patch.NotSent: res.Planned}, res.Outcomes)
+			assert.Equal(t, map[outcome.Outcome]int{outcome.NotSent: res.Planned}, res.Outcomes)
 			assert.Equal(t, test.reason, res.Report.Instances[0].Reason)
 			require.Len(t, res.Report.Approvals, 1, "the second wave is not asked about")
 		})
@@ -163,7 +165,7 @@ func TestRun_accountThatLetsNobodyIn(t *testing.T) {
 			res := rehearse(t, o)
 			assert.Equal(t, patch.RunIncomplete, res.Status)
 			assert.Empty(t, res.Violations)
-			assert.Equal(t, map[patch.Outcome]int{patch.Patched: 4}, res.Outcomes)
+			assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 4}, res.Outcomes)
 			require.Len(t, res.Report.Unreachable, 1)
 			assert.Equal(t, patch.AccountID(first), res.Report.Unreachable[0].Account)
 			assert.NotEmpty(t, res.Report.Unreachable[0].Reason)
@@ -181,7 +183,7 @@ func TestRun_regionThatIsNotEnabled(t *testing.T) {
 	res := rehearse(t, o)
 	assert.Equal(t, patch.RunIncomplete, res.Status)
 	assert.Empty(t, res.Violations)
-	assert.Equal(t, 2, res.Outcomes[patch.Patched])
+	assert.Equal(t, 2, res.Outcomes[outcome.Patched])
 	require.Len(t, res.Report.Unreachable, 1)
 	assert.Equal(t, patch.Region("af-south-1"), res.Report.Unreachable[0].Region)
 }
@@ -229,9 +231,9 @@ func TestRun_badWaveStopsTheRun(t *testing.T) {
 	assert.Empty(t, res.Violations)
 	assert.Equal(t, patch.VerdictStop, res.Report.Waves[0].Verdict)
 	assert.Empty(t, res.Report.Waves[1].Verdict)
-	assert.Equal(t, 5, res.Report.Waves[1].Outcomes[patch.NotSent])
-	assert.Equal(t, patch.ReasonStopped, res.Report.Instances[len(res.Report.Instances)-1].Reason)
-	assert.LessOrEqual(t, res.Outcomes[patch.Failed], 4, "one more than the limit for each of the lanes")
+	assert.Equal(t, 5, res.Report.Waves[1].Outcomes[outcome.NotSent])
+	assert.Equal(t, outcome.ReasonStopped, res.Report.Instances[len(res.Report.Instances)-1].Reason)
+	assert.LessOrEqual(t, res.Outcomes[outcome.Failed], 4, "one more than the limit for each of the lanes")
 }
 
 // A dry run is a scan: nothing is installed, nobody is asked.
@@ -241,8 +243,8 @@ func TestRun_dryRun(t *testing.T) {
 	assert.Equal(t, patch.RunSucceeded, res.Status)
 	assert.Empty(t, res.Violations)
 	assert.Empty(t, res.Report.Approvals)
-	assert.Positive(t, res.Outcomes[patch.NonCompliant])
-	assert.Zero(t, res.Outcomes[patch.Patched])
+	assert.Positive(t, res.Outcomes[outcome.NonCompliant])
+	assert.Zero(t, res.Outcomes[outcome.Patched])
 	assert.True(t, res.Report.DryRun)
 }
 
@@ -274,7 +276,7 @@ func TestRun_doubtOverruled(t *testing.T) {
 	res, err := r.run()
 	require.NoError(t, err)
 	assert.Equal(t, patch.RunCompleted, res.Status, res.Report.StatusReason)
-	assert.Equal(t, 2, res.Outcomes[patch.NotSent], "nothing is sent while the alarm is red")
+	assert.Equal(t, 2, res.Outcomes[outcome.NotSent], "nothing is sent while the alarm is red")
 	assert.Equal(t, patch.VerdictGood, res.Report.Waves[0].Verdict)
 	assert.Contains(t, res.Report.Waves[0].Reason, "approved")
 	assert.Empty(t, res.Violations)

@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/asl"
+	"ec2patch/internal/decision"
 	"ec2patch/internal/lambdamain"
-	"ec2patch/internal/patch"
 	"ec2patch/internal/wire"
 )
 
@@ -154,7 +154,7 @@ func (e *eavesdropper) secrets(t *testing.T, r *rehearsal) []secret {
 	for _, m := range requests(r) {
 		u, _ := link(m.Body)
 		capability := u.Query().Get("c")
-		mac, ok := patch.ParseCapability(capability)
+		mac, ok := decision.ParseCapability(capability)
 		require.True(t, ok)
 		all = append(all, secret{"capability", capability, "page"})
 		all = append(all, spellings("MAC of a link", mac)...)
@@ -174,14 +174,14 @@ func spellings(name string, mac []byte) []secret {
 }
 
 // decisions are the sealed rows.
-func decisions(t *testing.T, r *rehearsal) []patch.Decision {
+func decisions(t *testing.T, r *rehearsal) []decision.Decision {
 	t.Helper()
-	var all []patch.Decision
+	var all []decision.Decision
 	for _, table := range r.hub.OfType("AWS::DynamoDB::Table") {
 		for _, item := range r.world.Items(table.ARN) {
 			var d struct {
 				Key string `json:"sk"`
-				patch.Decision
+				decision.Decision
 			}
 			require.NoError(t, unmarshal(item, &d))
 			if strings.HasPrefix(d.Key, "DECISION#") {

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 )
 
@@ -16,7 +17,7 @@ type SeedsResult struct {
 
 	Statuses          map[patch.RunStatus]int `json:"statuses"` // how many runs ended so
 	Planned           int                     `json:"planned"`
-	Outcomes          map[patch.Outcome]int   `json:"outcomes"`
+	Outcomes          map[outcome.Outcome]int `json:"outcomes"`
 	ViolationCount    int                     `json:"violationCount"`
 	VirtualSeconds    int64                   `json:"virtualSeconds"`
 	VirtualYears      float64                 `json:"virtualYears"` // of 365.25 days

@@ -18,6 +18,7 @@ import (
 	"ec2patch/internal/iam"
 	"ec2patch/internal/lambdamain"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/world"
 	"ec2patch/internal/wire"
 )
@@ -37,7 +38,7 @@ func epoch() time.Time { return time.Date(2026, 1, 13, 2, 0, 0, 0, time.UTC) }
 // stage is a world with our templates deployed into it.
 type stage struct {
 	options  Options
-	input    patch.Input // with the accounts of its units
+	input    runinput.Input // with the accounts of its units
 	fleet    world.FleetFile
 	world    *world.World
 	hub      *cfn.Stack
@@ -55,7 +56,7 @@ type stage struct {
 }
 
 // newStage deploys the hub, and the spoke into every account of the input.
-func newStage(o Options, in patch.Input) (*stage, error) {
+func newStage(o Options, in runinput.Input) (*stage, error) {
 	s := &stage{options: o, input: in, start: epoch(), lambdas: map[string]*lambda{}, machines: map[string]asl.StartInput{}}
 	s.world = world.New(o.Seed, s.start)
 	s.world.Retryable = lambdamain.Retryable
@@ -199,7 +200,7 @@ func (e *FileError) Unwrap() error { return e.Err }
 
 // deploySpokes puts the spoke role into the accounts that the input lists, and
 // into those of its units that the fleet describes.
-func (s *stage) deploySpokes(t *cfn.Template, written patch.Input) error {
+func (s *stage) deploySpokes(t *cfn.Template, written runinput.Input) error {
 	listed := accounts(written)
 	for _, account := range accounts(s.input) {
 		if _, described := s.fleet.Accounts[account]; !described && !slices.Contains(listed, account) {
@@ -336,7 +337,7 @@ func (s *stage) planFleet() error {
 }
 
 // wanted is what the input looks for in each region of each account.
-func wanted(in patch.Input) map[string]map[string][]world.Wanted {
+func wanted(in runinput.Input) map[string]map[string][]world.Wanted {
 	all := map[string]map[string][]world.Wanted{}
 	for _, w := range in.Waves {
 		one := world.Wanted{Tags: w.Filters.Tags}
@@ -360,7 +361,7 @@ func wanted(in patch.Input) map[string]map[string][]world.Wanted {
 
 // described refuses a fleet that lacks an account of the input: it would pass for
 // one that is reached and empty, and is mostly a number that was mistyped.
-func described(in patch.Input, f world.FleetFile) error {
+func described(in runinput.Input, f world.FleetFile) error {
 	var problems []error
 	for _, id := range accounts(in) {
 		if _, ok := f.Accounts[id]; !ok {
@@ -371,7 +372,7 @@ func described(in patch.Input, f world.FleetFile) error {
 }
 
 // units lists the input's units, each once, in order.
-func units(in patch.Input) []string {
+func units(in runinput.Input) []string {
 	var all []string
 	for _, w := range in.Waves {
 		for _, u := range w.OrganizationalUnits {
@@ -384,7 +385,7 @@ func units(in patch.Input) []string {
 }
 
 // withUnits is the input with the accounts of its units written out.
-func withUnits(in patch.Input, f world.FleetFile) patch.Input {
+func withUnits(in runinput.Input, f world.FleetFile) runinput.Input {
 	in.Waves = slices.Clone(in.Waves)
 	for i := range in.Waves {
 		w := &in.Waves[i]
@@ -503,7 +504,7 @@ func (m *metrics) Count(name, unit string, value float64, dimensions map[string]
 }
 
 // accounts lists the input's accounts, each once, in order.
-func accounts(in patch.Input) []string {
+func accounts(in runinput.Input) []string {
 	var all []string
 	for _, w := range in.Waves {
 		for _, a := range w.Accounts {

@@ -8,16 +8,19 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/store"
 )
 
 // reportOf is the report of any run of the rehearsal.
-func (r *rehearsal) reportOf(t *testing.T, id patch.RunID) patch.Report {
+func (r *rehearsal) reportOf(t *testing.T, id patch.RunID) report.Report {
 	t.Helper()
-	data, ok := r.world.Object(r.bucket(), patch.ReportObject(id, "json"))
+	data, ok := r.world.Object(r.bucket(), store.ReportObject(id, "json"))
 	require.True(t, ok, "run %s has no report", id)
-	var rep patch.Report
+	var rep report.Report
 	require.NoError(t, json.Unmarshal(data, &rep))
 	return rep
 }
@@ -34,12 +37,12 @@ func TestTwoRuns_bothReportsTell(t *testing.T) {
 
 	winner, loser := r.reportOf(t, r.options.RunID), r.reportOf(t, r.options.RunID+"-again")
 	assert.Equal(t, patch.RunSucceeded, winner.Status)
-	assert.Equal(t, 4, winner.Totals.Outcomes[patch.Patched])
+	assert.Equal(t, 4, winner.Totals.Outcomes[outcome.Patched])
 	assert.Equal(t, patch.RunCompleted, loser.Status, "a lease is no cause to stop: the report says what was not sent")
 	require.Len(t, loser.Instances, 4)
 	for _, i := range loser.Instances {
-		assert.Equal(t, patch.NotSent, i.Outcome)
-		assert.Equal(t, patch.ReasonLease, i.Reason)
+		assert.Equal(t, outcome.NotSent, i.Outcome)
+		assert.Equal(t, outcome.ReasonLease, i.Reason)
 		assert.Equal(t, "the account-region was held by run "+string(r.options.RunID), i.Detail)
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/world"
 )
 
@@ -37,8 +39,8 @@ func TestRun_units(t *testing.T) {
 	res := rehearse(t, ofUnit(t))
 	require.Empty(t, res.Violations)
 	assert.Equal(t, patch.RunIncomplete, res.Status)
-	assert.Equal(t, map[patch.Outcome]int{patch.Patched: 6}, outcomes(res, ""))
-	assert.Equal(t, []patch.InactiveAccount{{Account: "333333333333", Wave: "w", State: "SUSPENDED"}}, res.Report.Inactive)
+	assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 6}, outcomes(res, ""))
+	assert.Equal(t, []runinput.InactiveAccount{{Account: "333333333333", Wave: "w", State: "SUSPENDED"}}, res.Report.Inactive)
 	require.Len(t, res.Report.Unreachable, 1)
 	assert.Equal(t, patch.AccountID("444444444444"), res.Report.Unreachable[0].Account)
 	assert.Positive(t, res.APICalls["organizations:ListAccountsForParent"])

@@ -5,10 +5,18 @@ import (
 	"slices"
 	"time"
 
+	"ec2patch/internal/approval"
 	"ec2patch/internal/asl"
+	"ec2patch/internal/decision"
+	"ec2patch/internal/inventory"
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/store"
+	"ec2patch/internal/target"
 	"ec2patch/internal/task"
+	"ec2patch/internal/wave"
 	"ec2patch/internal/wire"
 )
 
@@ -51,7 +59,7 @@ func (r *rehearsal) watch(l *lambda, payload, out []byte, failure *asl.Failure) 
 }
 
 func (r *rehearsal) watchInventory(payload, out []byte) {
-	var in task.InventoryInput
+	var in inventory.InventoryInput
 	if json.Unmarshal(payload, &in) != nil || in.Task != "freeze" {
 		r.tell("planning")
 		return
@@ -61,7 +69,7 @@ func (r *rehearsal) watchInventory(payload, out []byte) {
 		return
 	}
 	for _, w := range index.Waves {
-		p := WaveProgress{Name: w.Name, Planned: w.Planned, Outcomes: map[patch.Outcome]int{}}
+		p := WaveProgress{Name: w.Name, Planned: w.Planned, Outcomes: map[outcome.Outcome]int{}}
 		seen := map[patch.AccountID]bool{}
 		for _, t := range w.Targets {
 			if t.Planned > 0 && !seen[t.Account] {
@@ -81,9 +89,9 @@ func (r *rehearsal) watchInventory(payload, out []byte) {
 }
 
 // index is the plan as it stands in the bucket.
-func (r *rehearsal) index() (patch.Index, bool) {
-	var x patch.Index
-	data, ok := r.world.Object(r.bucket(), patch.IndexObject(r.options.RunID))
+func (r *rehearsal) index() (plan.Index, bool) {
+	var x plan.Index
+	data, ok := r.world.Object(r.bucket(), store.IndexObject(r.options.RunID))
 	if !ok || json.Unmarshal(data, &x) != nil {
 		return x, false
 	}
@@ -93,7 +101,7 @@ func (r *rehearsal) index() (patch.Index, bool) {
 // watchPoll measures how long after the last instance ended a poll noticed.
 func (r *rehearsal) watchPoll(payload, out []byte) {
 	var t patch.Target
-	var a task.Answer
+	var a target.Answer
 	if json.Unmarshal(payload, &t) != nil || json.Unmarshal(out, &a) != nil {
 		return
 	}
@@ -116,15 +124,15 @@ func (r *rehearsal) atWave(payload []byte) {
 
 // watchApproval tells that people are asked; an answer that settles it does not.
 func (r *rehearsal) watchApproval(payload, out []byte) {
-	var in task.ApprovalInput
-	var settled task.SettleOutput
+	var in approval.RequestInput
+	var settled approval.SettleOutput
 	if json.Unmarshal(payload, &in) != nil {
 		return
 	}
 	if wave := patch.ScopeWave(in.Scope); wave != "" {
 		r.progress.Wave = wave
 	}
-	if in.Task == "settle" && json.Unmarshal(out, &settled) == nil && settled.Status != patch.ApprovalPending {
+	if in.Task == "settle" && json.Unmarshal(out, &settled) == nil && settled.Status != decision.ApprovalPending {
 		return
 	}
 	r.tell("waiting for approval")
@@ -138,7 +146,7 @@ func (r *rehearsal) watchVerify(payload, out []byte) {
 	r.atWave(payload)
 	switch in.Task {
 	case "verify":
-		var a task.Answer
+		var a target.Answer
 		t := patch.Target{Run: in.Run, Wave: in.Wave, Account: in.Account, Region: in.Region}
 		if w := r.targets[t]; w != nil && !w.verified && json.Unmarshal(out, &a) == nil && a.Next == "done" {
 			w.verified = true
@@ -159,7 +167,7 @@ func (r *rehearsal) watchVerify(payload, out []byte) {
 }
 
 func (r *rehearsal) watchJudge(in task.VerifyInput, out []byte) {
-	var j task.JudgeOutput
+	var j wave.JudgeOutput
 	if json.Unmarshal(out, &j) != nil {
 		return
 	}
@@ -176,8 +184,8 @@ func (r *rehearsal) watchJudge(in task.VerifyInput, out []byte) {
 
 // addResult adds a verified target's outcomes to what is shown.
 func (r *rehearsal) addResult(t patch.Target) {
-	data, ok := r.world.Object(r.bucket(), patch.ResultObject(t, r.checks.tables.resultOf(t)))
-	var result task.TargetResult
+	data, ok := r.world.Object(r.bucket(), store.ResultObject(t, r.checks.tables.resultOf(t)))
+	var result target.TargetResult
 	p := r.waveProgress(t.Wave)
 	if !ok || p == nil || json.Unmarshal(data, &result) != nil {
 		return

@@ -15,10 +15,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/approval"
 	"ec2patch/internal/asl"
+	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/world"
-	"ec2patch/internal/task"
+	"ec2patch/internal/store"
 	"ec2patch/internal/wire"
 )
 
@@ -92,7 +96,7 @@ func (r *rehearsal) lambdaOf(name string) *lambda {
 // abortAfter lets an operator abort the run.
 func (r *rehearsal) abortAfter(d time.Duration, cancel bool) {
 	r.world.After(d, func() {
-		r.human.post(operatorName(0), task.OperatorRequest{Run: r.options.RunID, Action: "abort", Reason: "fire", CancelInFlight: cancel})
+		r.human.post(operatorName(0), approval.OperatorRequest{Run: r.options.RunID, Action: "abort", Reason: "fire", CancelInFlight: cancel})
 	})
 }
 
@@ -224,7 +228,7 @@ func troubles() []trouble {
 				for n, i := range r.world.Instances() {
 					switch n % 4 {
 					case 0:
-						r.world.SetTags(i.ID, map[string]string{"PatchGroup": "default", patch.ExclusionTag: "yes"})
+						r.world.SetTags(i.ID, map[string]string{"PatchGroup": "default", plan.ExclusionTag: "yes"})
 					case 1:
 						r.world.StopInstance(i.ID)
 					}
@@ -366,7 +370,7 @@ func (r *rehearsal) editResults() {
 	handle := l.handle
 	l.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
 		if bytes.Contains(payload, []byte(`"rollup"`)) {
-			for _, key := range r.world.Objects(r.bucket(), patch.Prefix(r.options.RunID)+"results/") {
+			for _, key := range r.world.Objects(r.bucket(), store.Prefix(r.options.RunID)+"results/") {
 				data, _ := r.world.Object(r.bucket(), key)
 				if edited := bytes.ReplaceAll(data, []byte(`"outcome":"Failed"`), []byte(`"outcome":"Patched"`)); !bytes.Equal(edited, data) {
 					r.world.PlaceObject(r.bucket(), key, edited)
@@ -384,7 +388,7 @@ func forgedDecision(t *testing.T, seed uint64) *rehearsal {
 	r.human.does = ApproveTimeout
 	r.world.After(20*time.Minute, func() {
 		r.checks.meddled = true
-		id := patch.ApprovalID(r.options.RunID, "run")
+		id := decision.ApprovalID(r.options.RunID, "run")
 		s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
 		p := &world.Principal{Account: hubAccount, RoleARN: r.lambdaOf(wire.ApprovalCallback).function.RoleARN, SessionName: "intruder"}
 		r.world.IgnoreIAM = true
@@ -413,7 +417,7 @@ func editedPlan(t *testing.T, seed uint64) *rehearsal {
 		if !edited {
 			edited = true
 			r.checks.loadPlan(r.checks.order[0])
-			at := patch.LeafObject(patch.Target{Run: r.options.RunID, Wave: "canary", Account: first, Region: region})
+			at := store.LeafObject(patch.Target{Run: r.options.RunID, Wave: "canary", Account: first, Region: region})
 			data, ok := r.world.Object(r.bucket(), at)
 			require.True(t, ok)
 			for _, i := range r.world.Instances() {
@@ -466,7 +470,7 @@ func (r *rehearsal) another(t *testing.T, after time.Duration) {
 // alsoRun starts a run of another input.
 func (r *rehearsal) alsoRun(t *testing.T, after time.Duration, id patch.RunID, input string) {
 	t.Helper()
-	in, err := patch.ParseInput([]byte(input), patch.HubDefaults())
+	in, err := runinput.ParseInput([]byte(input), runinput.HubDefaults())
 	require.NoError(t, err)
 	r.checks.expect(id, in)
 	r.open++ // it is awaited from the beginning

@@ -5,13 +5,16 @@ import (
 	"fmt"
 
 	"ec2patch/internal/patch"
+	"ec2patch/internal/report/compose"
+	"ec2patch/internal/target"
+	"ec2patch/internal/wave"
 )
 
 // PostVerify is PostEC2Verify: it verifies targets, rolls accounts up, judges waves, and reports and closes runs.
 type PostVerify struct {
-	Targets Verify
-	Waves   Judge
-	Reports Reports
+	Targets target.Verify
+	Waves   wave.Judge
+	Reports compose.Reports
 }
 
 // VerifyInput is the payload of all its steps.
@@ -23,7 +26,7 @@ type VerifyInput struct {
 	Region  patch.Region    `json:"region"`
 	Waited  int             `json:"waited"` // seconds that the state machine has waited here
 	Cursor  int             `json:"cursor"` // the slice of the report to continue with
-	Failure Failure         `json:"failure"`
+	Failure compose.Failure `json:"failure"`
 	Status  string          `json:"status"` // of an execution that ended, for close
 }
 
@@ -32,12 +35,12 @@ func (p *PostVerify) Handle(ctx context.Context, in VerifyInput) (any, error) {
 	if _, err := patch.ParseRunID(string(in.Run)); err != nil {
 		return nil, fmt.Errorf("%w: %w", patch.ErrInvalidInput, err)
 	}
-	about := ReportInput{
+	about := compose.ReportInput{
 		Task: in.Task, Run: in.Run, Wave: in.Wave, Account: in.Account, Cursor: in.Cursor, Failure: in.Failure, Status: in.Status,
 	}
 	switch in.Task {
 	case "verify":
-		return p.Targets.Handle(ctx, TargetInput{
+		return p.Targets.Handle(ctx, target.TargetInput{
 			Target: patch.Target{Run: in.Run, Wave: in.Wave, Account: in.Account, Region: in.Region},
 			Waited: in.Waited,
 		})

@@ -8,7 +8,7 @@ import (
 
 	"ec2patch/internal/cloud"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/task"
+	"ec2patch/internal/port"
 )
 
 // config reads the environment and remembers everything that is wrong with it.
@@ -88,8 +88,8 @@ func (c *config) key(a AWS, name string) *cloud.MACKey {
 }
 
 // keys check with a key and, where one is given, with the key before it.
-func (c *config) keys(a AWS, name string) task.Verifier {
-	all := task.Verifiers{c.key(a, name)}
+func (c *config) keys(a AWS, name string) port.Verifier {
+	all := port.Verifiers{c.key(a, name)}
 	if old := c.oldKey(a, name); old != nil {
 		all = append(all, old)
 	}

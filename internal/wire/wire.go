@@ -7,9 +7,16 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"ec2patch/internal/approval"
 	"ec2patch/internal/cloud"
+	"ec2patch/internal/inventory"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/port"
+	"ec2patch/internal/report/compose"
+	"ec2patch/internal/runinput"
+	"ec2patch/internal/target"
 	"ec2patch/internal/task"
+	"ec2patch/internal/wave"
 )
 
 // AWS is everything that a task needs from outside.
@@ -23,8 +30,8 @@ type AWS struct {
 	Connect    cloud.Connect
 	CloudWatch func(region string) cloud.CloudWatch
 	Units      func(creds aws.Credentials) cloud.Organizations
-	Metrics    task.Metrics
-	Now        task.Clock
+	Metrics    port.Metrics
+	Now        port.Clock
 }
 
 // Getenv reads one environment variable, as os.Getenv does.
@@ -41,14 +48,14 @@ const (
 )
 
 // NewInventory wires PreEC2Inventory.
-func NewInventory(env Getenv, a AWS) (*task.Inventory, error) {
+func NewInventory(env Getenv, a AWS) (*inventory.Inventory, error) {
 	c := config{env: env}
 	spokes := c.spokes(a)
-	v := &task.Inventory{
+	v := &inventory.Inventory{
 		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Runs: &cloud.StepFunctions{SFN: a.SFN}, Now: a.Now,
 		Alarms: c.alarms(a, spokes),
 		Bucket: c.text("DATA_BUCKET"), RegionConcurrency: c.number("REGION_CONCURRENCY", 1, 40),
-		Defaults: patch.Defaults{
+		Defaults: runinput.Defaults{
 			MaxConcurrency: c.threshold("SSM_MAX_CONCURRENCY"), MaxErrors: c.threshold("SSM_MAX_ERRORS"),
 			MaxConcurrentAccounts:  c.number("MAX_WAVE_CONCURRENCY", 1, 1000),
 			CommandTimeoutSeconds:  c.number("COMMAND_TIMEOUT_SECONDS", 60, 16200),
@@ -62,10 +69,10 @@ func NewInventory(env Getenv, a AWS) (*task.Inventory, error) {
 }
 
 // NewSend wires SendSsmCommand.
-func NewSend(env Getenv, a AWS) (*task.Send, error) {
+func NewSend(env Getenv, a AWS) (*target.Send, error) {
 	c := config{env: env}
 	spokes := c.spokes(a)
-	s := &task.Send{
+	s := &target.Send{
 		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Sender: spokes, Alarms: c.alarms(a, spokes), Decisions: c.keys(a, "DECISION_KEY_ID"),
 		Now: a.Now, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
 	}
@@ -73,20 +80,20 @@ func NewSend(env Getenv, a AWS) (*task.Send, error) {
 }
 
 // NewPoll wires PollSsmCommand.
-func NewPoll(env Getenv, a AWS) (*task.Poll, error) {
+func NewPoll(env Getenv, a AWS) (*target.Poll, error) {
 	c := config{env: env}
 	spokes := c.spokes(a)
-	p := &task.Poll{
+	p := &target.Poll{
 		Table: c.table(a), Spokes: spokes, Alarms: c.alarms(a, spokes), Now: a.Now, PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
 	}
 	return p, c.err()
 }
 
 // NewApprovals wires SendApprovalRequest.
-func NewApprovals(env Getenv, a AWS) (*task.Approvals, error) {
+func NewApprovals(env Getenv, a AWS) (*approval.Requests, error) {
 	c := config{env: env}
 	mail := c.mail(a, "APPROVAL_TOPIC_ARN")
-	s := &task.Approvals{
+	s := &approval.Requests{
 		Table: c.table(a), Objects: c.objects(a), Mail: mail, Audience: mail, Links: c.key(a, "LINK_KEY_ID"),
 		Decisions: c.keys(a, "DECISION_KEY_ID"), Metrics: a.Metrics, Now: a.Now,
 		HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), CallbackURL: c.text("CALLBACK_URL"),
@@ -95,9 +102,9 @@ func NewApprovals(env Getenv, a AWS) (*task.Approvals, error) {
 }
 
 // NewCallback wires ApprovalCallback.
-func NewCallback(env Getenv, a AWS) (*task.Callback, error) {
+func NewCallback(env Getenv, a AWS) (*approval.Callback, error) {
 	c := config{env: env}
-	s := &task.Callback{
+	s := &approval.Callback{
 		Table: c.table(a), Objects: c.objects(a), Links: c.keys(a, "LINK_KEY_ID"), Decisions: c.key(a, "DECISION_KEY_ID"),
 		Waiter: &cloud.StepFunctions{SFN: a.SFN}, Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Now: a.Now,
 		HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), StateMachineARN: c.text("STATE_MACHINE_ARN"),
@@ -114,15 +121,15 @@ func NewVerify(env Getenv, a AWS) (*task.PostVerify, error) {
 	spokes := c.spokes(a)
 	table, objects, decisions := c.table(a), c.objects(a), c.keys(a, "DECISION_KEY_ID")
 	v := &task.PostVerify{
-		Targets: task.Verify{
+		Targets: target.Verify{
 			Table: table, Objects: objects, Spokes: spokes, Metrics: a.Metrics, Now: a.Now,
 			DetailedMetrics: c.flag("DETAILED_METRICS"),
 		},
-		Waves: task.Judge{Table: table, Objects: objects, Alarms: c.alarms(a, spokes), Decisions: decisions, Now: a.Now},
-		Reports: task.Reports{
+		Waves: wave.Judge{Table: table, Objects: objects, Alarms: c.alarms(a, spokes), Decisions: decisions, Now: a.Now},
+		Reports: compose.Reports{
 			Table: table, Objects: objects, Decisions: decisions, Runs: &cloud.StepFunctions{SFN: a.SFN},
 			Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Metrics: a.Metrics, Now: a.Now,
-			Targets: &task.Abandon{Table: table, Spokes: spokes, Now: a.Now},
+			Targets: &target.Abandon{Table: table, Spokes: spokes, Now: a.Now},
 		},
 	}
 	return v, c.err()

@@ -47,14 +47,18 @@ func (c *clock) step() bool {
 type eventQueue []*event
 
 func (q eventQueue) Len() int { return len(q) }
+
 func (q eventQueue) Less(i, j int) bool {
 	if !q[i].at.Equal(q[j].at) {
 		return q[i].at.Before(q[j].at)
 	}
 	return q[i].seq < q[j].seq
 }
+
 func (q eventQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *eventQueue) Push(x any)   { *q = append(*q, x.(*event)) }
+
+func (q *eventQueue) Push(x any) { *q = append(*q, x.(*event)) }
+
 func (q *eventQueue) Pop() any {
 	old := *q
 	e := old[len(old)-1]

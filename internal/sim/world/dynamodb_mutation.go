@@ -1,8 +1,6 @@
 package world
 
-import (
-	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-)
+import ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 // mutation is one write of one item, in a call of its own or in a transaction.
 type mutation struct {

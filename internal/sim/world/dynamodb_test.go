@@ -24,14 +24,21 @@ const (
 type attrs = map[string]ddb.AttributeValue
 
 func str(v string) ddb.AttributeValue { return &ddb.AttributeValueMemberS{Value: v} }
-func num(v any) ddb.AttributeValue    { return &ddb.AttributeValueMemberN{Value: fmt.Sprint(v)} }
+
+func num(v any) ddb.AttributeValue { return &ddb.AttributeValueMemberN{Value: fmt.Sprint(v)} }
+
 func list(v ...ddb.AttributeValue) ddb.AttributeValue {
 	return &ddb.AttributeValueMemberL{Value: v}
 }
-func object(v attrs) ddb.AttributeValue    { return &ddb.AttributeValueMemberM{Value: v} }
-func strs(v ...string) ddb.AttributeValue  { return &ddb.AttributeValueMemberSS{Value: v} }
-func place(pk, sk string) attrs            { return attrs{"pk": str(pk), "sk": str(sk)} }
+
+func object(v attrs) ddb.AttributeValue { return &ddb.AttributeValueMemberM{Value: v} }
+
+func strs(v ...string) ddb.AttributeValue { return &ddb.AttributeValueMemberSS{Value: v} }
+
+func place(pk, sk string) attrs { return attrs{"pk": str(pk), "sk": str(sk)} }
+
 func with(pk, sk string, more attrs) attrs { return merge(place(pk, sk), more) }
+
 func merge(a, b attrs) attrs {
 	for k, v := range b {
 		a[k] = v

@@ -76,7 +76,8 @@ type script struct {
 func newScript() *script { return &script{arriving: -1, copies: -1} }
 
 func (s *script) Before(c *world.Call) error { return pop(s.before, c.Name()) }
-func (s *script) After(c *world.Call) error  { return pop(s.after, c.Name()) }
+
+func (s *script) After(c *world.Call) error { return pop(s.after, c.Name()) }
 
 func pop(answers map[string][]error, name string) error {
 	if len(answers[name]) == 0 {
@@ -87,9 +88,12 @@ func pop(answers map[string][]error, name string) error {
 	return err
 }
 
-func (s *script) Stale(*world.Call) time.Duration         { return s.stale }
-func (s *script) Unprocessed(_ *world.Call, _ int) int    { return s.unprocessed }
+func (s *script) Stale(*world.Call) time.Duration { return s.stale }
+
+func (s *script) Unprocessed(_ *world.Call, _ int) int { return s.unprocessed }
+
 func (s *script) Deliver(world.Mail) (int, time.Duration) { return s.mailCopies(), s.late }
+
 func (s *script) Arriving(_ *world.Call, n int) int {
 	if s.arriving < 0 {
 		return n

@@ -26,21 +26,28 @@ type asker struct {
 	tokens []string
 }
 
-func (h *asker) Now() time.Time                                { return h.w.Now() }
-func (h *asker) After(d time.Duration, f func()) func()        { return h.w.After(d, f) }
-func (h *asker) Rand() *rand.Rand                              { return h.w.Rand("engine") }
+func (h *asker) Now() time.Time { return h.w.Now() }
+
+func (h *asker) After(d time.Duration, f func()) func() { return h.w.After(d, f) }
+
+func (h *asker) Rand() *rand.Rand { return h.w.Rand("engine") }
+
 func (h *asker) Authorize(string, string, string) *asl.Failure { return nil }
+
 func (h *asker) UUID() string {
 	h.uuids++
 	return fmt.Sprintf("00000000-0000-0000-0000-%012d", h.uuids)
 }
+
 func (h *asker) Task(c asl.TaskCall, reply func(asl.TaskResult)) {
 	h.tokens = append(h.tokens, c.Token)
 	reply(asl.TaskResult{Output: json.RawMessage(`{}`)})
 }
+
 func (h *asker) GetObject(string, string, string) ([]byte, *asl.Failure) {
 	return nil, &asl.Failure{Error: "none"}
 }
+
 func (h *asker) PutObject(string, string, string, []byte) *asl.Failure { return nil }
 
 // waiting is a machine that waits for a token at most an hour.

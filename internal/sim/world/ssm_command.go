@@ -1,8 +1,6 @@
 package world
 
-import (
-	"time"
-)
+import "time"
 
 // Statuses and status details of invocations and commands. Source: docs/aws-semantics.md 2.4.
 const (

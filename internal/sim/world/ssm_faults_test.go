@@ -21,11 +21,16 @@ type oddities struct {
 	after  error
 }
 
-func (o *oddities) Before(*Call) error             { return o.before }
-func (o *oddities) After(*Call) error              { return o.after }
-func (o *oddities) Stale(*Call) time.Duration      { return o.age }
+func (o *oddities) Before(*Call) error { return o.before }
+
+func (o *oddities) After(*Call) error { return o.after }
+
+func (o *oddities) Stale(*Call) time.Duration { return o.age }
+
 func (o *oddities) LosesCancel(*Call, string) bool { return o.lost }
-func (o *oddities) Odd(*Call, string) bool         { return o.odd }
+
+func (o *oddities) Odd(*Call, string) bool { return o.odd }
+
 func (o *oddities) PageSize(_ *Call, size int) int {
 	if o.size == nil {
 		return size

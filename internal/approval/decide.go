@@ -1,0 +1,243 @@
+package approval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"ec2patch/internal/decision"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/port"
+	"ec2patch/internal/store"
+	"ec2patch/internal/words"
+)
+
+// answer is what somebody says to a question.
+type answer struct {
+	decision, identity, name, reason string
+	from                             string // for the audit alone
+}
+
+// decided is what came of an answer.
+type decided struct {
+	q        question // as it stands now
+	recorded bool     // this answer counts
+	slow     bool     // recorded, but the waiting run could not be told yet
+}
+
+const (
+	// decideAttempts bounds how often a decision is tried when others write at
+	// the same time. Each conflict means that another write got through.
+	decideAttempts = 10
+	// maxIgnored bounds how many late answers are written down for a question.
+	maxIgnored = 20
+)
+
+// decide records an answer and tells the waiting run. The first answer that
+// settles the question wins by the record's version; any other changes nothing.
+func (c *Callback) decide(ctx context.Context, q question, a answer) (decided, error) {
+	for range decideAttempts {
+		if !q.run.Ended.IsZero() && q.status == decision.ApprovalPending {
+			return decided{}, pageRunEnded
+		}
+		if q.status == decision.ApprovalExpired || q.status == decision.ApprovalPending && q.over(c.Now()) {
+			return decided{}, pageExpired
+		}
+		if !q.mayAnswer(a.identity) {
+			return c.ignore(ctx, q, a)
+		}
+		next, err := c.record(ctx, q, a)
+		if err == nil {
+			slow := c.release(ctx, next)
+			c.tell(ctx, next, a)
+			return decided{q: next, recorded: true, slow: slow}, nil
+		}
+		if !errors.Is(err, patch.ErrConflict) {
+			return decided{}, err
+		}
+		if q, err = c.read(ctx, q.rec.ID); err != nil {
+			return decided{}, err
+		}
+	}
+	return decided{}, fmt.Errorf("%w: approval %s is written by too many at once", patch.ErrConflict, q.rec.ID)
+}
+
+// record writes the decision, the record and the audit, or nothing.
+func (c *Callback) record(ctx context.Context, q question, a answer) (question, error) {
+	now := c.Now().UTC().Truncate(time.Millisecond)
+	if q.over(now) { // again, so that the time on record is never past the deadline
+		return q, pageExpired
+	}
+	d := decision.Decision{
+		Approval: q.rec.ID, Decision: a.decision, Identity: a.identity, Name: a.name, Reason: a.reason, At: now,
+	}
+	d, err := c.seal(ctx, q.rec, d)
+	if err != nil {
+		return q, err
+	}
+	was := q.rec.Version
+	q.rec.Version++
+	q.decisions = append(slices.Clone(q.decisions), d)
+	q.status = q.rec.Tally(q.decisions)
+	detail := fmt.Sprintf("%s by %s, name %q, reason %q, %s; %s", a.decision, a.identity, a.name, a.reason, a.from, q.status)
+	writes := []store.Write{c.audit(&q.rec, "Decided", detail)}
+	if q.status != decision.ApprovalPending {
+		q.rec.Status, q.rec.Decided = q.status, now
+		if q.rec.Token != "" {
+			writes = append(writes, c.audit(&q.rec, "Release", "tells the waiting run that the question is decided"))
+		}
+	}
+	writes = append(writes,
+		store.Write{How: store.Create, Key: store.DecisionKey(q.rec.ID, d.Identity), Item: d},
+		store.Write{How: store.Replace, Key: store.ApprovalKey(q.rec.ID), Item: q.rec, Was: was})
+	return q, c.Table.Write(ctx, writes...)
+}
+
+// audit appends to the question's chain. Its head is in the record, so the
+// record's version keeps the chain without gaps and without forks.
+func (c *Callback) audit(rec *decision.Approval, action, detail string) store.Write {
+	entry, head := rec.Audit.Append(store.ApprovalChain(rec.ID), "approval-callback", action, detail, c.Now())
+	rec.Audit = head
+	return store.Write{How: store.Audit, Key: entry.Key(), Item: entry}
+}
+
+// ignore writes down that an answer changed nothing, a bounded number of times.
+// If the run was not told yet, because a call ended between the decision and
+// the release, it is told now.
+func (c *Callback) ignore(ctx context.Context, q question, a answer) (decided, error) {
+	for range decideAttempts {
+		if q.ignored.Count >= maxIgnored {
+			return decided{q: q}, nil
+		}
+		next, err := c.writeIgnored(ctx, q, a)
+		if err == nil {
+			c.release(ctx, next)
+			return decided{q: next}, nil
+		}
+		if !errors.Is(err, patch.ErrConflict) {
+			return decided{}, err
+		}
+		if q, err = c.read(ctx, q.rec.ID); err != nil {
+			return decided{}, err
+		}
+	}
+	slog.Warn("late answer not written down", "run", string(q.rec.Run))
+	return decided{q: q}, nil
+}
+
+func (c *Callback) writeIgnored(ctx context.Context, q question, a answer) (question, error) {
+	was, ignoredWas := q.rec.Version, q.ignored.Version
+	q.rec.Version++
+	q.ignored.Version++
+	q.ignored.Count++
+	detail := fmt.Sprintf("%s by %s, name %q, %s; the question is %s", a.decision, a.identity, cleanText(a.name, maxName), a.from, q.status)
+	writes := []store.Write{c.audit(&q.rec, "Ignored", detail)}
+	if q.status != decision.ApprovalPending && q.rec.Token != "" {
+		writes = append(writes, c.audit(&q.rec, "Release", "tells the waiting run again that the question is decided"))
+	}
+	count := store.Write{How: store.Replace, Key: ignoredKey(q.rec.ID), Item: q.ignored, Was: ignoredWas}
+	if ignoredWas == 0 {
+		count.How = store.Create
+	}
+	writes = append(writes, count, store.Write{How: store.Replace, Key: store.ApprovalKey(q.rec.ID), Item: q.rec, Was: was})
+	return q, c.Table.Write(ctx, writes...)
+}
+
+// release ends the waiting round of a decided question.
+func (c *Callback) release(ctx context.Context, q question) (slow bool) {
+	if q.status == decision.ApprovalPending || q.rec.Token == "" {
+		return false
+	}
+	return c.free(ctx, q.rec)
+}
+
+// free answers the task token of a record and forgets it. The token itself
+// approves nothing: the next state reads the record again. If it fails, the end
+// of the round does the same.
+func (c *Callback) free(ctx context.Context, rec decision.Approval) (slow bool) {
+	// Gone means that the round ended by itself: its end settles the question.
+	if _, err := c.Waiter.Release(ctx, rec.Token, []byte(`{}`)); err != nil {
+		slog.Warn("waiting run not told", "run", string(rec.Run), "err", err)
+		return true
+	}
+	was := rec.Version
+	rec.Version++
+	rec.Token = ""
+	err := c.Table.Write(ctx, store.Write{How: store.Replace, Key: store.ApprovalKey(rec.ID), Item: rec, Was: was})
+	if err != nil && !errors.Is(err, patch.ErrConflict) {
+		slog.Warn("spent token not forgotten", "run", string(rec.Run), "err", err)
+	}
+	return false
+}
+
+// tell lets everybody who was asked know. A lost mail changes nothing.
+func (c *Callback) tell(ctx context.Context, q question, a answer) {
+	subject, body := decisionMail(q, a)
+	if err := c.Notices.Send(ctx, subject, body); err != nil {
+		slog.Warn("decision not mailed", "run", string(q.rec.Run), "err", err)
+	}
+}
+
+// decisionMail is the news of a decision as plain text, without any link.
+func decisionMail(q question, a answer) (subject, body string) {
+	subject = words.Clean(fmt.Sprintf("ec2patch %s: %s (%s)", q.rec.Run, q.status, patch.ScopeName(q.rec.Scope)))
+	var b strings.Builder
+	fmt.Fprintf(&b, "Run %s, %s: %s\n\n", q.rec.Run, patch.ScopeName(q.rec.Scope), q.status)
+	fmt.Fprintf(&b, "Answer: %s\nName given: %s\nIdentity: %s\n", a.decision, words.Clean(a.name), words.Clean(identityText(a.identity)))
+	if a.reason != "" {
+		fmt.Fprintf(&b, "Reason: %s\n", words.Clean(a.reason))
+	}
+	fmt.Fprintf(&b, "Instances: %d\nPlan digest: %s\n", q.rec.Instances, q.rec.Digest)
+	if q.status == decision.ApprovalPending {
+		fmt.Fprintf(&b, "\nApprovals so far: %d of %d.\n", q.approvals(), q.needed())
+	}
+	b.WriteString("\nIf this is a surprise, abort the run at once: ec2patch abort " + string(q.rec.Run) + "\n")
+	return subject[:min(port.MaxSubject, len(subject))], b.String()
+}
+
+func (q question) answeredBy(identity string) bool {
+	return slices.ContainsFunc(q.decisions, func(d decision.Decision) bool { return d.Identity == identity })
+}
+
+// askedBy tells whether the identity asked for the run, where two must agree.
+func (q question) askedBy(identity string) bool {
+	return q.needed() > 1 && q.rec.RequestedBy != "" && q.rec.RequestedBy == identity
+}
+
+func (q question) needed() int { return max(q.rec.RequireDistinct, 1) }
+
+func (q question) approvals() int {
+	n := 0
+	for _, d := range q.decisions {
+		if d.Decision == decision.Approve {
+			n++
+		}
+	}
+	return n
+}
+
+// settledBy is the decision that settled the question.
+func (q question) settledBy() (decision.Decision, bool) {
+	for _, d := range slices.Backward(q.decisions) {
+		if q.status != decision.ApprovalRejected || d.Decision == decision.Reject {
+			return d, true
+		}
+	}
+	return decision.Decision{}, false
+}
+
+func identityText(identity string) string {
+	if identity == bearer {
+		return "whoever holds the link (not proven)"
+	}
+	return identity
+}
+
+// mayAnswer tells whether an answer of the identity would count.
+func (q question) mayAnswer(identity string) bool {
+	return q.status == decision.ApprovalPending && !q.answeredBy(identity) && !q.askedBy(identity)
+}

@@ -1,0 +1,217 @@
+package approval
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"ec2patch/internal/decision"
+	"ec2patch/internal/doubt"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
+	"ec2patch/internal/port"
+	"ec2patch/internal/store"
+	"ec2patch/internal/words"
+)
+
+// approvalMail is the question as plain text: what will be touched, until when
+// it can be decided, and one link on a line of its own.
+func approvalMail(rec decision.Approval, run store.RunRow, x plan.Index, doubt doubt.Doubt, link string) (subject, body string) {
+	what := "the whole plan"
+	if wave := patch.ScopeWave(rec.Scope); wave != "" {
+		what = "wave " + wave
+		if patch.ScopeThen(rec.Scope) == "judge" {
+			what = "going on after the doubtful wave " + wave
+		}
+	}
+	subject = fmt.Sprintf("ec2patch %s: approve %s (%s)", rec.Run, what, words.Count(rec.Instances, "instance"))
+	if rec.Round > 1 {
+		subject = "Reminder: " + subject
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "Run %s asks for approval of %s.\n\n", rec.Run, what)
+	deadline := rec.Expires.UTC().Format(time.RFC1123)
+	asked := scopeWaves(x, rec.Scope)
+	fmt.Fprintf(&b, "Decide until: %s\n", deadline)
+	fmt.Fprintf(&b, "Instances: %s\n", blastText(rec.Instances, asked))
+	if n := expectedMinutes(asked); n > 0 && patch.ScopeThen(rec.Scope) == "patch" {
+		fmt.Fprintf(&b, "Expected: typically %s of patching\n", words.MinutesText(n))
+	}
+	fmt.Fprintf(&b, "Plan digest: %s\n", rec.Digest)
+	if run.RequestedBy != "" {
+		fmt.Fprintf(&b, "Requested by: %s\n", words.Clean(run.RequestedBy))
+	}
+	if run.Reason != "" {
+		fmt.Fprintf(&b, "Reason: %s\n", words.Clean(run.Reason))
+	}
+	b.WriteString("\n")
+	b.WriteString(doubtText(doubt))
+	for _, w := range asked {
+		b.WriteString(DescribeWave(w))
+	}
+	b.WriteString(notableText(asked))
+	if n := len(x.Unreachable); n > 0 {
+		fmt.Fprintf(&b, "\nNot reached, and not in the plan: %s\n", words.Count(n, "account-region"))
+	}
+	if n := len(x.Inactive); n > 0 {
+		fmt.Fprintf(&b, "\nNot active, and not in the plan: %s of the organizational units\n", words.Count(n, "account"))
+	}
+	fmt.Fprintf(&b, "\nOpen this page to see the plan and to decide, until %s:\n\n%s\n\n", deadline, link)
+	fmt.Fprintf(&b, "Or by command, with your IAM identity on record:\n\n    ec2patch approve %s\n\n", rec.Run)
+	b.WriteString("Opening the page decides nothing. Whoever has this link can decide, so do not forward it.\n")
+	return words.Clean(subject)[:min(port.MaxSubject, len(words.Clean(subject)))], b.String()
+}
+
+// doubtText says why people are asked about going on, a line for each cause.
+func doubtText(d doubt.Doubt) string {
+	if !d.Any() {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("Why you are asked:\n")
+	for _, line := range d.Lines() {
+		b.WriteString("  " + words.Clean(line) + "\n")
+	}
+	return b.String() + "\n"
+}
+
+// scopeWaves are the waves that a question is about.
+func scopeWaves(x plan.Index, scope string) []plan.IndexWave {
+	only := patch.ScopeWave(scope)
+	if only == "" {
+		return x.Waves
+	}
+	for _, w := range x.Waves {
+		if w.Name == only {
+			return []plan.IndexWave{w}
+		}
+	}
+	return nil
+}
+
+// countPlaces counts the accounts and the regions that have something to patch.
+func countPlaces(waves ...plan.IndexWave) (accounts, regions int) {
+	inAccounts, inRegions := map[patch.AccountID]bool{}, map[patch.Region]bool{}
+	for _, w := range waves {
+		for _, t := range w.Targets {
+			if t.Planned > 0 {
+				inAccounts[t.Account], inRegions[t.Region] = true, true
+			}
+		}
+	}
+	return len(inAccounts), len(inRegions)
+}
+
+// blastText is the size of a question in one line.
+func blastText(instances int, waves []plan.IndexWave) string {
+	platforms := map[patch.Platform]int{}
+	for _, w := range waves {
+		for p, n := range w.Platforms {
+			platforms[p] += n
+		}
+	}
+	accounts, regions := countPlaces(waves...)
+	return fmt.Sprintf("%d%s, in %s, %s", instances, platformsText(" (", platforms, ")"), words.Count(accounts, "account"), words.Count(regions, "region"))
+}
+
+// platformsText lists the platforms that there are, between two texts, else nothing.
+func platformsText(before string, platforms map[patch.Platform]int, after string) string {
+	var parts []string
+	for _, p := range []patch.Platform{patch.Linux, patch.Windows, patch.MacOS} {
+		if n := platforms[p]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, p))
+		}
+	}
+	if parts == nil {
+		return ""
+	}
+	return before + strings.Join(parts, ", ") + after
+}
+
+// expectedMinutes is how long the waves typically take, one after the other.
+func expectedMinutes(waves []plan.IndexWave) (n int) {
+	for _, w := range waves {
+		n += w.ExpectedMinutes
+	}
+	return n
+}
+
+// DescribeWave is one wave in a few lines.
+func DescribeWave(w plan.IndexWave) string {
+	accounts, regions := countPlaces(w)
+	var b strings.Builder
+	fmt.Fprintf(&b, "Wave %s: %s; %s%s, in %s, %s", w.Name, effectText(w), words.Count(w.Planned, "instance"), platformsText(" (", w.Platforms, ")"),
+		words.Count(accounts, "account"), words.Count(regions, "region"))
+	if w.ExpectedMinutes > 0 {
+		b.WriteString("; typically " + words.MinutesText(w.ExpectedMinutes))
+	}
+	b.WriteString("\n")
+	if w.Empty() {
+		b.WriteString("  WARNING: nothing was matched. Are its tags right? Looked for: " + words.Clean(w.Filter) + "\n")
+	}
+	if w.AllInstances {
+		b.WriteString("  the filter names no tag: every instance\n")
+	}
+	if w.Excluded > 0 {
+		fmt.Fprintf(&b, "  %d more matched and are left out\n", w.Excluded)
+	}
+	if changed := changes(w); changed != "" {
+		b.WriteString("  " + words.Clean(changed) + "\n")
+	}
+	if w.Planned > 0 {
+		b.WriteString("  " + limitText(w) + "\n")
+	}
+	return b.String()
+}
+
+// effectText says what happens to the instances of a wave, and what restarts.
+func effectText(w plan.IndexWave) string {
+	switch {
+	case w.Operation == patch.Scan:
+		return "scans only, nothing is installed, nothing restarts"
+	case w.RebootOption == patch.NoReboot:
+		return "installs patches, nothing restarts"
+	}
+	return "installs patches, instances restart if a patch needs it"
+}
+
+// limitText says what a wave may cost before it is stopped. A limit of accounts
+// that the wave has not, is none.
+func limitText(w plan.IndexWave) string {
+	text := "stops above " + words.Count(w.FailLimit, "failed instance")
+	if accounts, _ := countPlaces(w); w.AccountsMax < accounts {
+		text += " or " + words.Count(w.AccountsMax, "failed account")
+	}
+	return text
+}
+
+// notableText names single instances that one should know of.
+func notableText(waves []plan.IndexWave) string {
+	var b strings.Builder
+	for _, w := range waves {
+		for _, n := range w.Notable {
+			if b.Len() == 0 {
+				b.WriteString("\nAmong them, or gone from them:\n")
+			}
+			name := string(n.ID)
+			if n.Name != "" {
+				name += " " + n.Name
+			}
+			b.WriteString(words.Clean(fmt.Sprintf("  %s, %s, %s %s: %s", name, n.Platform, n.Account, n.Region, notableWhy(n))) + "\n")
+		}
+	}
+	return b.String()
+}
+
+// notableWhy says why an instance is named.
+func notableWhy(n plan.Notable) string {
+	switch {
+	case n.Gone:
+		return "gone since the last run"
+	case n.New && n.Impaired:
+		return "new since the last run, and failing status checks"
+	case n.Impaired:
+		return "already failing status checks"
+	}
+	return "new since the last run"
+}

@@ -1,0 +1,249 @@
+package approval
+
+import (
+	"cmp"
+	"strconv"
+
+	"ec2patch/internal/markup"
+	"ec2patch/internal/plan"
+	"ec2patch/internal/words"
+)
+
+// html is the page from its first to its last element.
+func (v pageView) html() markup.Part {
+	return markup.El("html", markup.Fixed("lang", "en"), markup.Text("\n"), markup.Lines(
+		markup.El("head", markup.Text("\n"), markup.Lines(
+			markup.El("meta", markup.Fixed("charset", "utf-8")),
+			markup.Meta("viewport", "width=device-width, initial-scale=1"),
+			markup.Meta("robots", "noindex, nofollow"),
+			markup.Meta("color-scheme", "light dark"),
+			markup.El("title", markup.Text(v.Title+" – ec2patch")),
+			markup.NewSheet(callbackCSS).Element(),
+		)),
+		markup.El("body", markup.Text("\n"), markup.Lines(
+			v.banner(),
+			markup.El("main", markup.Text("\n"), v.Question.html(), v.Form.html(v.Question)),
+			markup.El("footer", markup.El("p", markup.Text("Opening this page decides nothing."),
+				markup.If(v.Question != nil && v.Question.Pending, markup.Text(" Whoever has its link can decide: do not forward it.")))),
+		)),
+	))
+}
+
+// banner says how the question stands.
+func (v pageView) banner() markup.Part {
+	return markup.El("header", markup.Text("\n"),
+		markup.Lines(
+			para("product", "ec2patch"),
+			markup.El("h1", markup.El("span", markup.Class("sign "+v.Tone), unread(), markup.Text(v.Sign)), markup.Text(" "+v.Headline))),
+		markup.Each(v.Text, func(sentence string) markup.Part { return markup.Lines(para("lead", sentence)) }),
+		v.Question.urgent())
+}
+
+// urgent is what stands above the plan.
+func (q *questionView) urgent() markup.Part {
+	if q == nil {
+		return nil
+	}
+	return markup.Group(
+		lineIf(q.Aborted != "", para("alert", q.Aborted)),
+		lineIf(q.Pending, markup.El("p", markup.Class("deadline"), markup.Text("Decide within "), strong(q.Left),
+			markup.Text(", until "+q.Deadline+". Without an approval "+q.Refused+"."))))
+}
+
+func (q *questionView) html() markup.Part {
+	if q == nil {
+		return nil
+	}
+	return markup.Lines(
+		markup.El("section", markup.Fixed("aria-labelledby", "plan"), markup.Text("\n"),
+			markup.Lines(markup.El("h2", markup.Fixed("id", "plan"), markup.Text("The plan"))),
+			q.doubts(),
+			markup.Lines(q.counts(), q.facts(), markup.El("h3", markup.Fixed("id", "waves"), markup.Text("Waves, in this order")), q.waves()),
+			markup.Each(q.Waves, waveView.named),
+			markup.Each(q.Waves, waveView.places),
+			lineIf(q.Inactive != 0, para("dim", "Not active, and not in the plan: "+words.Count(q.Inactive, "account")+" of the organizational units.")),
+			lineIf(len(q.Unreachable) > 0, q.unreachable())),
+		q.decided())
+}
+
+// doubts are the causes to ask, one or many.
+func (q *questionView) doubts() markup.Part {
+	const title = "The last wave is in doubt:"
+	if len(q.Doubt) < 2 {
+		return markup.Each(q.Doubt, func(why string) markup.Part {
+			return markup.Lines(markup.El("p", markup.Class("alert"), strong(title), markup.Text(" "+why)))
+		})
+	}
+	return markup.Lines(markup.El("div", markup.Class("alert"), markup.Text("\n"),
+		markup.Lines(markup.El("p", strong(title))),
+		markup.Lines(markup.El("ul", markup.Text("\n"), markup.Each(q.Doubt, func(why string) markup.Part {
+			return markup.Lines(markup.El("li", markup.Text(why)))
+		})))))
+}
+
+// counts are the numbers of the plan, large.
+func (q *questionView) counts() markup.Part {
+	instances := several(q.Instances, "instance")
+	if q.Scan {
+		instances += ", scan only"
+	}
+	return markup.El("dl", markup.Class("tiles"), markup.Text("\n"), markup.Lines(
+		markup.El("div", markup.Class("main"), term(instances, q.Instances)),
+		markup.El("div", term(several(q.Accounts, "account"), q.Accounts)),
+		markup.El("div", term(several(q.Regions, "region"), q.Regions)),
+		markup.El("div", term("matched, but left out", q.Excluded)),
+		markup.El("div", markup.If(q.UnreachableCount != "0", markup.Class("warn")), term(several(q.UnreachableCount, "account-region")+" not reached", q.UnreachableCount)),
+	))
+}
+
+// several is the word below a number.
+func several(number, word string) string {
+	if number == "1" {
+		return word
+	}
+	return word + "s"
+}
+
+func (q *questionView) facts() markup.Part {
+	scope := q.Scope
+	if q.OtherWaves != 0 {
+		scope += ", not the run’s other waves (" + strconv.Itoa(q.OtherWaves) + ")"
+	}
+	return markup.El("dl", markup.Class("facts"), markup.Text("\n"), markup.Lines(
+		markup.El("div", term("Run", q.Run)),
+		markup.El("div", term("Question", scope)),
+		markup.El("div", term("Requested by", cmp.Or(q.RequestedBy, "not given"))),
+		markup.El("div", term("Reason", cmp.Or(q.Reason, "not given"))),
+		markup.El("div", term("Asked", q.Asked)),
+		lineIf(q.Expected != "", markup.El("div", term("Patching takes", q.Expected))),
+		lineIf(!q.Scan, markup.El("div", term("The whole run stops", q.Limit))),
+		markup.El("div", markup.Class("wide"), markup.El("dt", markup.Text("Plan digest")), markup.El("dd", markup.Class("mono"), markup.Text(q.Digest))),
+	))
+}
+
+// waves is the table of waves. Its roles are spelled out because its rows become
+// blocks on a narrow screen, which takes a table's meaning away.
+func (q *questionView) waves() markup.Part {
+	head := markup.El("tr", markup.Fixed("role", "row"),
+		column("", "Wave"), column("", "What happens"), column("", "Reboot"),
+		column("num", "Instances"), column("num", "Accounts"), column("num", "Regions"), column("num", "Left out"))
+	return markup.El("table", markup.Fixed("role", "table"), markup.Fixed("aria-labelledby", "waves"), markup.Text("\n"), markup.Lines(
+		markup.El("thead", markup.Fixed("role", "rowgroup"), head),
+		markup.El("tbody", markup.Fixed("role", "rowgroup"), markup.Text("\n"), markup.Each(q.Waves, waveView.row)),
+	))
+}
+
+func column(class, name string) markup.Part {
+	return markup.El("th", markup.Fixed("role", "columnheader"), markup.Fixed("scope", "col"), markup.If(class != "", markup.Class(class)), markup.Text(name))
+}
+
+func (w waveView) row() markup.Part {
+	instances := markup.El("span", markup.El("b", markup.Text(w.Instances)),
+		markup.If(w.Platforms != "", markup.Text(" "), markup.El("small", markup.Text(w.Platforms))),
+		markup.If(w.Changes != "", markup.Text(" "), markup.El("small", markup.Class("flag"), markup.Text(w.Changes))),
+		markup.If(w.All, markup.Text(" "), markup.El("small", markup.Class("flag"), markup.Text("every instance: the filter names no tag"))))
+	happens := markup.El("span", markup.Text(w.Operation),
+		markup.If(w.Duration != "", markup.Text(" "), markup.El("small", markup.Text(w.Duration))),
+		markup.If(!w.Scan, markup.Text(" "), markup.El("small", markup.Text(w.Limit))))
+	return markup.Lines(markup.El("tr", markup.Fixed("role", "row"),
+		markup.El("th", markup.Fixed("role", "rowheader"), markup.Fixed("scope", "row"), markup.Text(w.Name)),
+		cell("", "What happens", happens), cell("", "Reboot", markup.Text(w.Reboot)),
+		cell("num", "Instances", instances), cell("num", "Accounts", markup.Text(w.Accounts)),
+		cell("num", "Regions", markup.Text(w.Regions)), cell("num", "Left out", markup.Text(w.Missing))))
+}
+
+func cell(class, label string, content markup.Part) markup.Part {
+	return markup.El("td", markup.Fixed("role", "cell"), markup.If(class != "", markup.Class(class)), markup.Attr("data-label", label), content)
+}
+
+// named are the instances of a wave that one should know of.
+func (w waveView) named() markup.Part {
+	if len(w.Notable) == 0 {
+		return nil
+	}
+	return markup.Lines(markup.El("details", markup.Flag("open"),
+		markup.Lines(
+			markup.El("summary", markup.Text("Notable instances of wave "+w.Name)),
+			markup.El("ul", markup.Class("places"), markup.Text("\n"), markup.Each(w.Notable, func(n notableView) markup.Part {
+				return markup.Lines(markup.El("li", span("mono", n.ID), markup.If(n.Name != "", markup.Text(" "), markup.El("b", markup.Text(n.Name))),
+					markup.Text(" "), markup.El("span", markup.Text(n.Platform)), markup.Text(" "), span("grow", n.Place), markup.Text(" "), markup.El("span", markup.Class("flag"), markup.Text(n.Why))))
+			}))),
+		lineIf(w.MoreNotable > 0, para("dim", "and "+strconv.Itoa(w.MoreNotable)+" more; the plan in the data bucket names them all."))))
+}
+
+// places is a wave's accounts, folded.
+func (w waveView) places() markup.Part {
+	if len(w.Places) == 0 && w.MorePlaces == 0 {
+		return nil
+	}
+	return markup.Lines(markup.El("details",
+		markup.Lines(
+			markup.El("summary", markup.Text("Accounts of wave "+w.Name)),
+			markup.El("ul", markup.Class("places"), markup.Text("\n"), markup.Each(w.Places, func(p placeView) markup.Part {
+				return markup.Lines(markup.El("li", span("mono", p.Account), markup.Text(" "), span("grow", p.Regions), markup.Text(" "), markup.El("b", markup.Text(p.Instances))))
+			}))),
+		lineIf(w.MorePlaces != 0, para("dim", "and "+strconv.Itoa(w.MorePlaces)+" accounts more; the plan in the data bucket lists them all."))))
+}
+
+func (q *questionView) unreachable() markup.Part {
+	return markup.El("details", markup.Flag("open"), markup.Class("warn"),
+		markup.Lines(
+			markup.El("summary", markup.Text("Not reached, and not in the plan")),
+			markup.El("ul", markup.Class("places"), markup.Text("\n"), markup.Each(q.Unreachable, func(u plan.UnreachableAccount) markup.Part {
+				return markup.Lines(markup.El("li", span("mono", u.Account), markup.Text(" "), markup.El("span", markup.Text(u.Region)), markup.Text(" "), span("grow dim", u.Reason)))
+			}))),
+		lineIf(q.MoreUnreachable != 0, para("dim", "and "+strconv.Itoa(q.MoreUnreachable)+" more.")))
+}
+
+// decided is who answered so far, and what.
+func (q *questionView) decided() markup.Part {
+	answers := para("dim", "Nothing yet. The first answer decides.")
+	switch {
+	case len(q.Decisions) > 0:
+		answers = markup.El("ul", markup.Class("decisions"), markup.Text("\n"), markup.Each(q.Decisions, decisionView.html))
+	case q.Needed > 1:
+		answers = para("dim", "Nothing yet. "+strconv.Itoa(q.Needed)+" approvals of different people are needed; one rejection ends the question.")
+	}
+	return markup.El("section", markup.Fixed("aria-labelledby", "decisions"), markup.Text("\n"), markup.Lines(
+		markup.El("h2", markup.Fixed("id", "decisions"), markup.Text("Decided so far")), answers,
+		markup.If(q.Ignored > 0, para("dim", ignoredText(q.Ignored)))))
+}
+
+// ignoredText counts the answers that changed nothing, as far as they are counted.
+func ignoredText(n int) string {
+	if n >= maxIgnored {
+		return strconv.Itoa(n) + " or more further answers came and changed nothing."
+	}
+	if n == 1 {
+		return "1 further answer came and changed nothing."
+	}
+	return strconv.Itoa(n) + " further answers came and changed nothing."
+}
+
+func (d decisionView) html() markup.Part {
+	return markup.Lines(markup.El("li",
+		markup.El("span", markup.Class("chip "+d.Tone), markup.El("span", unread(), markup.Text(d.Sign)), markup.Text(" "+d.Word)),
+		markup.Text(" by "), markup.El("b", markup.Text(cmp.Or(d.Name, "no name given"))), markup.Text(", "+d.At), markup.El("br"),
+		span("dim", "Identity: "+d.Identity),
+		markup.If(d.Reason != "", markup.El("br"), markup.El("q", markup.Text(d.Reason)))))
+}
+
+// lineIf is a part on a line of its own, or nothing.
+func lineIf(holds bool, p markup.Part) markup.Part { return markup.If(holds, markup.Lines(p)) }
+
+func para(class, text string) markup.Part {
+	return markup.El("p", markup.Class(class), markup.Text(text))
+}
+
+func span[S ~string](class string, text S) markup.Part {
+	return markup.El("span", markup.Class(class), markup.Text(text))
+}
+
+func strong(text string) markup.Part { return markup.El("strong", markup.Text(text)) }
+
+func term(name, text string) markup.Part {
+	return markup.Group(markup.El("dt", markup.Text(name)), markup.El("dd", markup.Text(text)))
+}
+
+// unread keeps a screen reader from reading an element out.
+func unread() markup.Part { return markup.Fixed("aria-hidden", "true") }

@@ -1,0 +1,91 @@
+package compose
+
+import (
+	"context"
+	"errors"
+
+	"ec2patch/internal/decision"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/report"
+	"ec2patch/internal/store"
+)
+
+// foldApprovals tells what people were asked, and everything that they said.
+func (f *folder) foldApprovals(ctx context.Context, r *report.Report) error {
+	for _, a := range f.asked {
+		var all []decision.Decision
+		err := f.Table.Scan(ctx, store.ApprovalKey(a.ID).PK, "DECISION#", func(_ string, decode func(any) error) error {
+			var d decision.Decision
+			err := decode(&d)
+			all = append(all, d)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		decision.SortDecisions(all) // they stand by identity
+		ar := report.ApprovalReport{
+			Scope: a.Scope, Status: a.Status, Asked: a.Asked.UTC(), PlanCount: a.Instances, Needed: max(a.RequireDistinct, 1),
+			Decisions: []report.DecisionReport{},
+		}
+		if !a.Decided.IsZero() {
+			ar.Decided = a.Decided.UTC()
+		}
+		if err := f.hear(ctx, a, all, &ar); err != nil {
+			return err
+		}
+		r.Approvals = append(r.Approvals, ar)
+	}
+	return nil
+}
+
+// hear goes through the decisions as they were counted, and finds the one that
+// settled the question.
+func (f *folder) hear(ctx context.Context, a decision.Approval, all []decision.Decision, ar *report.ApprovalReport) error {
+	settled, approvals := false, 0
+	for _, d := range all {
+		ignored, err := f.ignored(ctx, a, d)
+		if err != nil {
+			return err
+		}
+		if ignored == "" && settled {
+			ignored = "the question was settled before"
+		}
+		ar.Decisions = append(ar.Decisions, report.DecisionReport{
+			Decision: d.Decision, Identity: d.Identity, Name: d.Name, Reason: d.Reason, At: d.At.UTC(), Counted: ignored == "", Ignored: ignored,
+		})
+		if ignored != "" {
+			continue
+		}
+		if d.Decision == decision.Approve {
+			approvals++
+		}
+		if d.Decision == decision.Reject || approvals >= ar.Needed {
+			settled = true
+			ar.Identity, ar.Name, ar.Reason = d.Identity, d.Name, d.Reason
+		}
+	}
+	return nil
+}
+
+// ignored says why a decision does not count, or nothing.
+func (f *folder) ignored(ctx context.Context, a decision.Approval, d decision.Decision) (string, error) {
+	switch {
+	case d.Decision != decision.Approve && d.Decision != decision.Reject:
+		return "it is neither of the two answers", nil
+	case !d.At.Before(a.Expires):
+		return "it is later than the deadline", nil
+	case a.RequireDistinct > 1 && d.Identity == a.RequestedBy && a.RequestedBy != "":
+		return "who asked for the run does not count", nil
+	}
+	signed, err := decision.Sealed(ctx, f.Decisions, a, d)
+	switch {
+	case errors.Is(err, patch.ErrThrottled), errors.Is(err, patch.ErrUnavailable):
+		return "", err
+	case err != nil:
+		return "its signature could not be checked", nil // a report is written whatever became of the key
+	case !signed:
+		return "it is not signed by this hub", nil
+	}
+	return "", nil
+}

@@ -1,0 +1,144 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"ec2patch/internal/outcome"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/port"
+	"ec2patch/internal/store"
+	"ec2patch/internal/words"
+)
+
+// Abandon frees the targets of a run that has ended: nothing more is sent, what no agent has taken is cancelled, and
+// no lease outlives its run.
+type Abandon struct {
+	Table  store.Table
+	Spokes port.Spokes
+	Now    port.Clock
+}
+
+// Run cancels what is at work and releases the leases of every target that
+// was not verified.
+func (a *Abandon) Run(ctx context.Context, run patch.RunID) error {
+	rows, err := LoadTargets(ctx, a.Table, run, "")
+	if err != nil {
+		return err
+	}
+	targets := make([]patch.Target, 0, len(rows))
+	heads := map[string]store.ChainHead{} // of the account-regions' chains, which a run's waves go on with in turn
+	for t, row := range rows {
+		if chain := store.TargetChain(t); row.Audit.Seq > heads[chain].Seq {
+			heads[chain] = row.Audit
+		}
+		if abandoned(row) {
+			targets = append(targets, t)
+		}
+	}
+	slices.SortFunc(targets, func(a, b patch.Target) int {
+		return slices.Compare([]string{a.Wave, string(a.Account), string(a.Region)}, []string{b.Wave, string(b.Account), string(b.Region)})
+	})
+	var failed error // one account that does not answer keeps nobody else's commands
+	for _, t := range targets {
+		failed = errors.Join(failed, a.abandonTarget(ctx, t, heads))
+	}
+	return failed
+}
+
+// abandoned tells whether a target was begun and not brought to its end.
+func abandoned(row TargetRow) bool {
+	return row.Status == TargetPatching || row.Fence != 0 && row.Status != TargetVerified
+}
+
+// abandonTarget does it for one target: the audit entry first, then the cancels.
+func (a *Abandon) abandonTarget(ctx context.Context, t patch.Target, heads map[string]store.ChainHead) error {
+	st, err := loadState(ctx, a.Table, TargetInput{Target: t})
+	if err != nil {
+		return err
+	}
+	chain := store.TargetChain(t)
+	if heads[chain].Seq > st.row.Audit.Seq {
+		st.row.Audit = heads[chain]
+	}
+	defer func() { heads[chain] = st.row.Audit }()
+	st.row.Closed = words.OrElse(st.row.Closed, outcome.ReasonAbort)
+	if len(st.row.Open) == 0 && st.row.Pending == 0 {
+		var writes []store.Write
+		if release, ok := st.releaseLease(); ok {
+			writes = append(writes, release)
+		}
+		return st.save(ctx, a.Table, writes...)
+	}
+	if err := a.letGo(ctx, st); err != nil {
+		return err
+	}
+	spoke, err := a.Spokes.Spoke(ctx, t)
+	if err != nil {
+		return patch.Without(err, patch.ErrAccessDenied)
+	}
+	left, err := st.atWork(ctx, a.Table, spoke, a.Now())
+	if err != nil {
+		return patch.Without(err, patch.ErrAccessDenied)
+	}
+	return a.takeBack(ctx, st, spoke, left)
+}
+
+// maxCancels bounds the commands that one audit entry names. What is left of more is stopped by Run Command itself,
+// which delivers none of our commands after a quarter of an hour.
+const maxCancels = 200
+
+// takeBack cancels what no agent has taken. What runs is left to end: a cancel would kill its package manager, and
+// whoever takes the lease over waits for it.
+func (a *Abandon) takeBack(ctx context.Context, st *state, spoke port.Spoke, left []working) error {
+	var cancels []Cancel
+	for _, w := range left {
+		why := st.row.Closed
+		if w.late {
+			why = outcome.ReasonExpired
+		}
+		if w.cancelled() {
+			cancels = append(cancels, Cancel{InstanceID: w.instance, Command: w.command, Why: why})
+		}
+	}
+	if len(cancels) == 0 {
+		return nil
+	}
+	for _, group := range byReason(cancels) {
+		if err := a.tellAndCancel(ctx, st, spoke, group); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellAndCancel writes down what is cancelled, and cancels it.
+func (a *Abandon) tellAndCancel(ctx context.Context, st *state, spoke port.Spoke, cancels []Cancel) error {
+	for some := range slices.Chunk(cancels, maxCancels) {
+		st.row.Looks++
+		look := Look{At: a.Now().UTC(), Cancels: some}
+		err := st.save(ctx, a.Table,
+			st.audit("close", "CancelCommand", cancelText(some), a.Now()),
+			store.Write{How: store.Create, Key: store.LookKey(st.target, st.row.Looks), Item: look})
+		if err != nil {
+			return err
+		}
+		cancelAll(ctx, spoke, st.target, some)
+	}
+	return nil
+}
+
+// letGo closes the target and lets its lease run out at once. The lease is not
+// free: whoever takes it over first follows the commands of the target that it names,
+// and those that may still appear.
+func (a *Abandon) letGo(ctx context.Context, st *state) error {
+	if !st.holdsLease() {
+		return st.save(ctx, a.Table)
+	}
+	now := a.Now()
+	expire := st.renewLease(now)
+	st.lease.Expires = now.UTC()
+	expire.Item = st.lease
+	return st.save(ctx, a.Table, expire)
+}

@@ -1,0 +1,223 @@
+package target
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"ec2patch/internal/outcome"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/store"
+)
+
+// TargetInput is the payload of Send, Poll and Verify.
+type TargetInput struct {
+	patch.Target
+	Waited   int `json:"waited"`   // seconds that the state machine has waited on this target
+	Failures int `json:"failures"` // steps that failed beyond their retries since the last that got on
+}
+
+// state is what every step of a target reads first, in one call.
+type state struct {
+	target patch.Target
+	row    TargetRow
+	run    store.RunRow
+	wave   store.WaveRow
+	whole  store.WaveRow
+	counts store.Counters        // of the wave
+	total  store.Counters        // of the run
+	own    store.AccountCounters // of the account in the wave
+	waited int                   // seconds, by the state machine
+	began  time.Time             // this step of Send
+	abort  *store.Abort
+
+	lease      Lease
+	leaseFound bool
+	ownFound   bool
+
+	watch      store.Watch // of the wave's alarms
+	watchFound bool
+}
+
+func loadState(ctx context.Context, table store.Table, in TargetInput) (*state, error) {
+	t := in.Target
+	st := &state{target: t, waited: in.Waited}
+	var abort store.Abort
+	target := &store.Row{Key: store.TargetKey(t), Into: &st.row}
+	stop := &store.Row{Key: store.AbortKey(t.Run), Into: &abort}
+	lease := &store.Row{Key: store.LeaseKey(t.Account, t.Region), Into: &st.lease}
+	own := &store.Row{Key: store.AccountCountersKey(t), Into: &st.own}
+	watch := &store.Row{Key: store.WatchKey(t.Run, t.Wave), Into: &st.watch}
+	err := table.Load(ctx, target, stop, lease, own, watch,
+		&store.Row{Key: store.RunKey(t.Run), Into: &st.run},
+		&store.Row{Key: store.WaveKey(t.Run, t.Wave), Into: &st.wave},
+		&store.Row{Key: store.WaveKey(t.Run, store.WholeRun), Into: &st.whole},
+		&store.Row{Key: store.CountersKey(t.Run, t.Wave), Into: &st.counts},
+		&store.Row{Key: store.CountersKey(t.Run, store.WholeRun), Into: &st.total})
+	if err != nil {
+		return nil, err
+	}
+	if !target.Found {
+		return nil, fmt.Errorf("%w: %s/%s is no target of wave %s", patch.ErrInternal, t.Account, t.Region, t.Wave)
+	}
+	if stop.Found {
+		st.abort = &abort
+	}
+	st.leaseFound, st.ownFound, st.watchFound = lease.Found, own.Found, watch.Found
+	return st, nil
+}
+
+// mustStop says why nothing more may be sent, or nothing.
+func (st *state) mustStop(now time.Time) string {
+	switch {
+	case st.abort != nil:
+		return outcome.ReasonAbort
+	case st.run.Status != patch.RunRunning, st.wave.Verdict != "", st.row.Steps() >= st.row.MaxPolls, st.watch.Red():
+		return outcome.ReasonStopped
+	case st.overBudget():
+		return outcome.ReasonBudget
+	case st.row.Refused():
+		return outcome.ReasonAccount
+	case !st.row.Busy.IsZero() && now.Sub(st.row.Busy) > st.patience(now):
+		return outcome.ReasonLease
+	}
+	return ""
+}
+
+// overBudget tells whether a limit of any scope is exceeded: of the account-region, the account, the wave, its
+// accounts, or the run.
+func (st *state) overBudget() bool {
+	return st.row.OverBudget() || st.overAccount() ||
+		st.counts.Failures > st.wave.FailLimit || st.counts.AccountsOver > st.wave.AccountsMax ||
+		st.total.Failures > st.whole.FailLimit
+}
+
+// overAccount tells whether more of the account's planned instances have failed in
+// this wave than may. How many are planned is what the sealed plan says.
+func (st *state) overAccount() bool {
+	return st.row.InAccount > 0 && st.own.Failures > st.wave.PerAccount.Limit(st.row.InAccount)
+}
+
+// goesOn makes conditions of what mustStop reads of the run and the wave: whoever
+// read them before they changed writes nothing, and so sends nothing.
+func (st *state) goesOn() []store.Write {
+	return []store.Write{
+		{How: store.Require, Key: store.RunKey(st.target.Run), Field: "runStatus", Value: string(patch.RunRunning)},
+		{How: store.Require, Key: store.AbortKey(st.target.Run), Field: "pk"},
+		{How: store.Require, Key: store.WaveKey(st.target.Run, st.target.Wave), Field: "verdict"},
+	}
+}
+
+// save writes the target's row, and with it whatever must not happen without it.
+func (st *state) save(ctx context.Context, table store.Table, more ...store.Write) error {
+	was := st.row.Version
+	st.row.Version++
+	writes := append([]store.Write{{How: store.Replace, Key: store.TargetKey(st.target), Item: st.row, Was: was}}, more...)
+	return table.Write(ctx, writes...)
+}
+
+// count adds to the counters of the account, the wave and the run.
+func (st *state) count(add map[string]int) []store.Write {
+	st.fail(add["failures"])
+	return st.counted(add)
+}
+
+// fail takes new failures into what this step knows of the counters.
+func (st *state) fail(n int) {
+	st.own.Failures += n
+	st.counts.Failures += n
+	st.total.Failures += n
+}
+
+// counted writes what was added to the counters. The one write by which the account comes to count as failed, or no
+// longer does, adds that to the wave's counters as well: senders everywhere look at those.
+func (st *state) counted(add map[string]int) []store.Write {
+	t := st.target
+	inWave := map[string]int{}
+	maps.Copy(inWave, add)
+	var writes []store.Write
+	held := st.row.Closed == outcome.ReasonBudget && st.row.OverBudget() && st.row.Waiting() > 0
+	over := held || st.own.Held || st.overAccount()
+	if add["failures"] != 0 || held && !st.own.Held || over != st.own.Over {
+		switch {
+		case over && !st.own.Over:
+			inWave["accountsOver"]++
+		case !over && st.own.Over:
+			inWave["accountsOver"]--
+		}
+		st.own.Held, st.own.Over = st.own.Held || held, over
+		write := store.Write{How: store.Create, Key: store.AccountCountersKey(t)}
+		if st.ownFound {
+			write.How, write.Was = store.Replace, st.own.Version
+		}
+		st.own.Version++
+		st.ownFound = true
+		write.Item = st.own
+		writes = append(writes, write)
+	}
+	st.counts.AccountsOver += inWave["accountsOver"]
+	if len(inWave) > 0 {
+		writes = append(writes, store.Write{How: store.Add, Key: store.CountersKey(t.Run, t.Wave), Add: inWave})
+	}
+	inRun := maps.Clone(add)
+	delete(inRun, "sent") // nobody asks for it, and every target adds to this row
+	if len(inRun) > 0 {
+		writes = append(writes, store.Write{How: store.Add, Key: store.CountersKey(t.Run, store.WholeRun), Add: inRun})
+	}
+	return writes
+}
+
+// audit makes the next entry of the target's chain.
+func (st *state) audit(actor, action, detail string, now time.Time) store.Write {
+	entry, head := st.row.Audit.Append(store.TargetChain(st.target), actor, action, detail, now)
+	st.row.Audit = head
+	return store.Write{How: store.Audit, Key: entry.Key(), Item: entry}
+}
+
+// loadOpen reads the intents that hold open commands or doubts, by number.
+func (st *state) loadOpen(ctx context.Context, table store.Table) (map[int]*Intent, error) {
+	want := map[int]bool{}
+	for _, o := range st.row.Open {
+		want[o.N] = true
+	}
+	for _, n := range st.row.Doubts {
+		want[n] = true
+	}
+	if st.row.Pending != 0 {
+		want[st.row.Pending] = true
+	}
+	return loadIntentsOf(ctx, table, st.target, slices.Sorted(maps.Keys(want)))
+}
+
+// rowsPerCall is how many rows one call reads. Source: DynamoDB BatchGetItem, read 2026-11.
+const rowsPerCall = 100
+
+func loadIntentsOf(ctx context.Context, table store.Table, t patch.Target, numbers []int) (map[int]*Intent, error) {
+	intents := map[int]*Intent{}
+	var rows []*store.Row
+	for _, n := range numbers {
+		intents[n] = &Intent{}
+		rows = append(rows, &store.Row{Key: store.SendKey(t, n), Into: intents[n]})
+	}
+	for len(rows) > 0 {
+		some := rows[:min(len(rows), rowsPerCall)]
+		if err := table.Load(ctx, some...); err != nil {
+			return nil, err
+		}
+		for _, r := range some {
+			if !r.Found {
+				return nil, fmt.Errorf("%w: row %s is missing", patch.ErrTampered, r.Key.SK)
+			}
+		}
+		rows = rows[len(some):]
+	}
+	return intents, nil
+}
+
+// passed is how long ago a send was accepted. Its times are compared with the machine's waits, too, so that a machine
+// with shortened waits meets them.
+func passed(in *Intent, s Sent, now time.Time, waited int) time.Duration {
+	return store.Mark{At: s.At, Waited: in.Waited}.Since(now, waited)
+}

@@ -1,0 +1,2 @@
+// Package words writes numbers, times and names for people.
+package words

@@ -1,0 +1,8 @@
+package words
+
+func OrElse(s, other string) string {
+	if s != "" {
+		return s
+	}
+	return other
+}
