@@ -161,8 +161,19 @@ func (c *checks) rests(instance string) {
 	delete(c.atWork, instance)
 	s.wave.busy--
 	s.run.busy[s.place]--
-	s.wave.last = c.now()
+	if !c.pastWaiting(s) {
+		s.wave.last = c.now()
+	}
 }
+
+// pastWaiting tells whether a command is past its time by so much that nobody waits for it any more: it was cancelled at
+// its deadline, and its instance had the time to come back. An agent that ignores cancels keeps no wave from its end.
+func (c *checks) pastWaiting(s *sending) bool {
+	return c.now().Sub(s.at) > time.Duration(s.wave.input.CommandTimeoutSeconds)*time.Second+comesBack
+}
+
+// comesBack is how long verification waits for an instance.
+const comesBack = 15 * time.Minute
 
 // invocationEnded is called as Run Command ends a command on an instance.
 func (c *checks) invocationEnded(e world.InvocationEnd) {
@@ -171,7 +182,7 @@ func (c *checks) invocationEnded(e world.InvocationEnd) {
 		return
 	}
 	c.always.invocation(e)
-	if !s.wave.over {
+	if !s.wave.over && !c.pastWaiting(s) {
 		s.wave.last = c.now()
 	}
 	if e.Status == "Success" {
@@ -179,6 +190,9 @@ func (c *checks) invocationEnded(e world.InvocationEnd) {
 	}
 	c.closeSlot(s, e.InstanceID)
 	c.rests(e.InstanceID)
+	if c.now().Sub(s.at) > time.Duration(s.wave.input.CommandTimeoutSeconds)*time.Second {
+		s.run.overran[e.InstanceID] = true
+	}
 	if failure(e) {
 		c.failed(s, e.InstanceID, e)
 	}

@@ -41,7 +41,7 @@ func (a *always) tally(r *runFacts, rep *report.Report) *tally {
 		is := class(i.Outcome, reboot, r.sentTo[id] != nil)
 		for _, scope := range []string{"", i.Wave, account, place} {
 			t.planned[scope]++
-			if (is == outcome.Failure || r.failures[id]) && !(scope == place && r.untouched[id]) {
+			if (is == outcome.Failure || r.failures[id] || r.overran[id]) && !(scope == place && r.untouched[id]) {
 				t.failed[scope]++
 			}
 		}
@@ -171,17 +171,23 @@ func (a *always) withoutResult(r *runFacts, w *waveFacts) bool {
 }
 
 // red tells whether an alarm of the wave was not OK at some time since it began, or could
-// not be read. One that nothing was sent to has no beginning.
+// not be read. A later one that nothing was sent to has no beginning.
 func (a *always) red(w *waveFacts) bool {
 	alarms := w.input.HealthGate.Alarms
 	if len(alarms) > 0 && !a.calm() {
 		return true
 	}
-	from := w.first.Add(-5 * gateStep)
+	from := a.s.start // the first wave's alarms are looked at before its first send, which may be refused
+	if w.position > 0 {
+		from = w.first.Add(-5 * gateStep)
+	}
 	if from.Before(a.s.start) {
 		from = a.s.start
 	}
 	for _, arn := range alarms {
+		if a.s.world.AlarmWas(arn, a.now()) != "OK" {
+			return true
+		}
 		for at := from; !at.After(a.now()); at = at.Add(gateStep) {
 			if a.s.world.AlarmWas(arn, at) != "OK" {
 				return true

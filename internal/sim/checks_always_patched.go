@@ -141,7 +141,8 @@ func (a *always) excused(r *runFacts, w *waveFacts, i outcome.InstanceReport, m 
 	case outcome.ReasonLease:
 		return len(a.order) > 1 || a.handedOver
 	case outcome.ReasonAccount:
-		return !a.s.world.Reachable(string(i.Account), string(i.Region), externalID) || !a.optedIn(m) && !r.takesCommands(w, place)
+		return !a.s.world.Reachable(string(i.Account), string(i.Region), externalID) ||
+			!r.takesCommands(w, place) && (!a.optedIn(m) || a.refusals(r, w, place) >= refusalLimit)
 	case outcome.ReasonOptedOut:
 		return optedOut(m) || !m.Tagged.IsZero() || !a.optedIn(m) || m.Fate == world.FateAccessDenied
 	case outcome.ReasonOffline:

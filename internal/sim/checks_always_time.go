@@ -23,9 +23,11 @@ const (
 // span is when a target's first command was sent and its last instance was back, and
 // what a dispatcher without delay would have needed.
 type span struct {
-	first, last, ended time.Time
-	ideal              time.Duration
-	sent               int
+	first, last time.Time
+	free        time.Time     // when its last slot was free
+	ideal       time.Duration // to the last instance back
+	whole       time.Duration // to the last slot free
+	sent        int
 }
 
 // inTime checks that targets and waves of a calm world take hardly longer than what
@@ -90,11 +92,18 @@ func (a *always) span(r *runFacts, at patch.Target, leaf plan.Leaf) span {
 		if back.After(s.last) {
 			s.last = back
 		}
-		if end := a.endedAt[sent.command][id]; end.After(s.ended) {
-			s.ended = end
+		free := sent.at.Add(limit)
+		if end := a.endedAt[sent.command][id]; !end.IsZero() && end.Before(free) {
+			free = end
 		}
+		s.free = laterOf(s.free, free)
 	}
-	s.ideal = dispatch(jobs, leaf.Concurrency, a.s.slowStart(at))
+	slow := a.s.slowStart(at)
+	s.ideal = dispatch(jobs, leaf.Concurrency, slow)
+	for i := range jobs {
+		jobs[i].back = max(jobs[i].back, jobs[i].holds)
+	}
+	s.whole = dispatch(jobs, leaf.Concurrency, slow)
 	return s
 }
 
@@ -116,8 +125,9 @@ func (a *always) jobOf(s *sending, id string, limit time.Duration) (j job, back 
 	return job{holds: min(took, limit), back: took, good: a.ends[s.command][id].Status == "Success"}, rested
 }
 
-// waveInTime checks a wave: its accounts one after the other on its lanes. What
-// verifying takes does not count, so it is added to what is allowed.
+// waveInTime checks a wave: its accounts one after the other on its lanes. An account holds its lane until its last
+// slot is free, also one whose instance never comes back. What verifying takes does not count, so it is added to what
+// is allowed.
 func (a *always) waveInTime(r *runFacts, w *waveFacts, spans map[patch.Target]span) {
 	var first, last time.Time
 	var order []patch.AccountID
@@ -138,8 +148,8 @@ func (a *always) waveInTime(r *runFacts, w *waveFacts, spans map[patch.Target]sp
 		if perAccount[at.Account] == nil {
 			order = append(order, at.Account)
 		}
-		verifying := max(v.done.Sub(laterOf(s.ended, s.last)), 0)
-		perAccount[at.Account] = append(perAccount[at.Account], s.ideal*slack/100+verifying)
+		verifying := max(v.done.Sub(laterOf(s.free, s.last)), 0)
+		perAccount[at.Account] = append(perAccount[at.Account], s.whole*slack/100+verifying)
 		regions = max(regions, len(perAccount[at.Account]))
 		longest = max(longest, a.waits[at])
 	}

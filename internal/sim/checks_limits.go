@@ -93,6 +93,21 @@ func (c *checks) overLost(s *sending) {
 	}
 }
 
+// refusals counts the commands of a wave that an account-region refused for good.
+func (c *checks) refusals(r *runFacts, w *waveFacts, place string) (n int) {
+	for _, in := range c.tables.byKey {
+		if in.run != string(r.id) || in.wave != w.input.Name || in.account+"/"+in.region != place {
+			continue
+		}
+		for _, x := range in.sends {
+			if x.refused && !x.invalid {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // refused checks that an account-region that refuses every command is asked no more than ten times: rule 4.
 func (c *checks) refused(r *runFacts) {
 	refusals, accepted := map[string]int{}, map[string]bool{}

@@ -30,6 +30,7 @@ type runFacts struct {
 	installs  map[string]int      // begun, by instance
 	failures  map[string]bool     // by instance
 	untouched map[string]bool     // of those, the ones that ssm.maxErrors does not count
+	overran   map[string]bool     // ran past their own deadline, however they ended then
 	lost      map[string]lostSend // sends that were given up, by instance
 	scopes    map[string]*scope
 	busy      map[string]int // agents at work, by account/region
@@ -61,7 +62,7 @@ type waveFacts struct {
 func newRunFacts(id patch.RunID, in runinput.Input) *runFacts {
 	r := &runFacts{
 		id: id, input: in, byName: map[string]*waveFacts{}, plan: map[string]*waveFacts{}, targets: map[patch.Target]plan.Leaf{},
-		sentTo: map[string]*sending{}, installs: map[string]int{}, failures: map[string]bool{}, untouched: map[string]bool{}, lost: map[string]lostSend{}, scopes: map[string]*scope{},
+		sentTo: map[string]*sending{}, installs: map[string]int{}, failures: map[string]bool{}, untouched: map[string]bool{}, overran: map[string]bool{}, lost: map[string]lostSend{}, scopes: map[string]*scope{},
 		busy: map[string]int{}, asked: map[string]time.Time{}, approved: map[string]time.Time{}, snapshots: map[string]patch.Target{},
 	}
 	for i, w := range in.Waves {

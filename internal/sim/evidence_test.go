@@ -42,17 +42,23 @@ type proof struct {
 	virtual  time.Duration
 	premises map[string]int
 	broken   map[string][]string // by rule: the first worlds that break it
-	counts   map[string]int      // by rule: worlds that break it
+	breaking map[string][]uint64 // by rule: the worlds that break it
 	statuses map[patch.RunStatus]int
 	outcomes map[outcome.Outcome]int
 }
 
 func newProof() *proof {
-	return &proof{started: time.Now(), premises: noPremises(), broken: map[string][]string{}, counts: map[string]int{}, statuses: map[patch.RunStatus]int{}, outcomes: map[outcome.Outcome]int{}}
+	return &proof{
+		started: time.Now(), premises: noPremises(), broken: map[string][]string{}, breaking: map[string][]uint64{},
+		statuses: map[patch.RunStatus]int{}, outcomes: map[outcome.Outcome]int{},
+	}
 }
 
-// maxShown is how many worlds are named for each rule that they break.
-const maxShown = 5
+// maxShown is how many worlds are told of for each rule that they break, and maxSeeds how many are named.
+const (
+	maxShown = 5
+	maxSeeds = 100
+)
 
 // add takes one rehearsal.
 func (p *proof) add(faults string, seed uint64, res *Result) {
@@ -71,7 +77,7 @@ func (p *proof) add(faults string, seed uint64, res *Result) {
 			continue
 		}
 		seen[v.Rule] = true
-		p.counts[v.Rule]++
+		p.breaking[v.Rule] = append(p.breaking[v.Rule], seed)
 		if len(p.broken[v.Rule]) < maxShown {
 			p.broken[v.Rule] = append(p.broken[v.Rule], fmt.Sprintf("EVIDENCE_FAULTS=%s EVIDENCE_SEED=%d: %s", faults, seed, v.Detail))
 		}
@@ -84,8 +90,8 @@ func (p *proof) tell(t *testing.T, faults string) {
 	wall := time.Since(p.started)
 	t.Logf("%s: %d worlds, %.1f a second, %.2f virtual years; runs %v; instances %v", faults, p.seeds, float64(p.seeds)/wall.Seconds(), p.virtual.Hours()/24/365.25, p.statuses, p.outcomes)
 	for _, rule := range slices.Sorted(maps.Keys(p.broken)) {
-		t.Errorf("%s: %d of %d worlds break %s; repeat one: %s go test ./internal/sim -run '^TestEvidence_one$' -v\n%s", faults, p.counts[rule], p.seeds, rule,
-			strings.SplitN(p.broken[rule][0], ":", 2)[0], strings.Join(p.broken[rule], "\n"))
+		t.Errorf("%s: %d of %d worlds break %s; repeat one: %s go test ./internal/sim -run '^TestEvidence_one$' -v\n%s\nseeds: %v", faults, len(p.breaking[rule]), p.seeds, rule,
+			strings.SplitN(p.broken[rule][0], ":", 2)[0], strings.Join(p.broken[rule], "\n"), p.breaking[rule][:min(len(p.breaking[rule]), maxSeeds)])
 	}
 }
 

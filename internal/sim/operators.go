@@ -48,12 +48,11 @@ func (h *human) operate(who, d string) {
 			continue
 		}
 		request = approval.OperatorRequest{Run: h.r.options.RunID, Action: d, Scope: q.Scope, Code: q.Code, Reason: "rehearsal"}
-		// Whoever watches must count the decision from the moment it is on its way.
-		switch {
-		case d == decision.Reject:
-			h.r.checks.decided(false)
-		case len(q.Decisions)+1 >= q.Needed && who != h.r.input.RequestedBy:
-			h.r.checks.decided(true)
+		// Whoever watches must count an approval from the moment it is on its way, and a rejection once it was taken:
+		// one that others forestalled changes nothing.
+		id := decision.ApprovalID(h.r.options.RunID, q.Scope)
+		if d == decision.Approve && len(q.Decisions)+1 >= q.Needed && who != h.r.input.RequestedBy {
+			h.r.checks.decidedOn(id, true)
 		}
 		// The run goes on while the answer is under way, so it is said first.
 		text := fmt.Sprintf("%s %s by %s", patch.ScopeText(q.Scope), decided(d), path.Base(who))
@@ -63,8 +62,11 @@ func (h *human) operate(who, d string) {
 		if who != h.r.input.RequestedBy {
 			h.say("%s", text)
 		}
-		if res := h.post(who, request); res.StatusCode != 200 {
+		switch res := h.post(who, request); {
+		case res.StatusCode != 200:
 			h.say("%s: not %s by %s, the answer was %d", patch.ScopeText(q.Scope), decided(d), path.Base(who), res.StatusCode)
+		case d == decision.Reject:
+			h.r.checks.decidedOn(id, false)
 		}
 	}
 }

@@ -20,6 +20,8 @@ const (
 	// secondsPerSlot is what a look and the send that follows it spend on one slot that came free: the calls are made
 	// one after the other, and a target with many slots must look sooner to use them as soon.
 	secondsPerSlot = 0.3
+	// stepTime is what a look and a send take themselves before a slot that came free is used.
+	stepTime = 2 * time.Second
 	// spareLooks is how many of its longest gaps a target may lose as a whole besides.
 	spareLooks = 2
 )
@@ -42,7 +44,7 @@ func (t *TargetRow) NextPoll(interval time.Duration) time.Duration {
 	}
 	gap := high
 	if lost := 0.5 - spareLooks/max(rounds, 1); lost > 0 && took > 0 {
-		gap = time.Duration(idleShare * float64(took) / lost)
+		gap = time.Duration(max(idleShare*float64(took)-float64(stepTime), 0) / lost)
 	}
 	return max(clamp(gap, low, high), t.sparing(took)).Round(time.Second)
 }
