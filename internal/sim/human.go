@@ -141,12 +141,18 @@ func (h *human) answer(u *url.URL) {
 		decision = "reject"
 	}
 	form := url.Values{"decision": {decision}, "name": {"Rehearsal"}, "reason": {"rehearsal"}, "code": {typed}}
-	// Whoever watches must count the decision from the moment it is on its way.
-	h.r.checks.decidedOn(u.Query().Get("a"), decision == "approve")
+	// Whoever watches must count an approval from the moment it is on its way, and a rejection once it was taken.
+	id := u.Query().Get("a")
+	if decision == "approve" {
+		h.r.checks.decidedOn(id, true)
+	}
 	// The run goes on while the answer is under way, so it is said first.
 	h.say("%s %s by Rehearsal", h.question(u), decided(decision))
-	if res := h.request(u, "POST", form.Encode()); res.StatusCode != 303 && res.StatusCode != 200 {
+	switch res := h.request(u, "POST", form.Encode()); {
+	case res.StatusCode != 303 && res.StatusCode != 200:
 		h.say("%s: the decision was answered with %d", h.question(u), res.StatusCode)
+	case decision == "reject":
+		h.r.checks.decidedOn(id, false)
 	}
 }
 
