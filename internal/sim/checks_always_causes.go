@@ -212,11 +212,11 @@ func (a *always) status(r *runFacts, rep *report.Report) {
 	case "Aborted":
 		known = !r.aborted.IsZero() || a.byHand(r)
 	case "Rejected":
-		known = !r.rejected.IsZero()
+		known = r.rejecting
 	case "Expired":
 		known = a.expired(r)
 	case "Refused":
-		known = !a.frozen(r)
+		known = !a.frozen(r) || !a.calm() // an attempt may have frozen it before a guard saw what a fault hid
 	}
 	if rep.Status != patch.RunSucceeded {
 		a.premises["R-18"]++

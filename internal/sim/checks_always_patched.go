@@ -135,7 +135,7 @@ func (a *always) excused(r *runFacts, w *waveFacts, i outcome.InstanceReport, m 
 	case outcome.ReasonStopped:
 		return a.byHand(r) || a.stoppedBefore(r, w) || a.doubted(r) || a.failed(r)
 	case outcome.ReasonRejected:
-		return !r.rejected.IsZero()
+		return r.rejecting
 	case outcome.ReasonExpired:
 		return a.expired(r)
 	case outcome.ReasonLease:

@@ -258,8 +258,8 @@ const maxSkew = 5 * time.Minute
 // disagreement checks that a command that failed although nothing is missing is
 // reported with both: I-38.
 func (c *checks) disagreement(i outcome.InstanceReport, s saw) {
-	if s.finish == nil || s.finish.ExitCode == 0 || s.record == nil || !s.ours {
-		return
+	if s.finish == nil || s.finish.ExitCode == 0 || s.record == nil || !s.ours || c.skew > outcome.ClockSkew {
+		return // by a clock that is off by more, the record is not of the command
 	}
 	if s.finish.Missing+s.finish.Failed+s.finish.Pending == 0 && !strings.Contains(i.Warning, "disagree") {
 		c.violate("I-38", "%s is reported %s, nothing is missing on it, and the report does not say that they disagree", i.InstanceID, i.Outcome)

@@ -37,7 +37,8 @@ type runFacts struct {
 
 	asked     map[string]time.Time // approvals, by id: when people were first asked
 	approved  map[string]time.Time // by id: when a person approved
-	rejected  time.Time
+	rejecting bool                 // somebody sent a rejection, whatever became of it
+	rejected  time.Time            // one was taken
 	aborted   time.Time
 	cancels   bool                    // the abort takes back what is at work too
 	ended     bool                    // its execution has ended

@@ -233,6 +233,15 @@ func (c *checks) decided(approve bool) {
 	}
 }
 
+// rejecting is told by the one who rejects, as the answer is on its way: it may be taken though its own answer is lost.
+func (c *checks) rejecting(approval string) {
+	for _, r := range c.order {
+		if _, mine := r.asked[approval]; mine {
+			r.rejecting = true
+		}
+	}
+}
+
 // decidedOn is decided for one question out of several.
 func (c *checks) decidedOn(approval string, approve bool) {
 	for _, r := range c.order {
@@ -245,7 +254,7 @@ func (c *checks) decidedOn(approval string, approve bool) {
 		case approve && !before:
 			r.approved[approval] = c.now()
 		case !approve && (!before || c.tables.states["approval "+approval] == "pending"): // one of two may have approved
-			r.rejected = c.now()
+			r.rejected, r.rejecting = c.now(), true
 		}
 	}
 }

@@ -145,6 +145,8 @@ func (h *human) answer(u *url.URL) {
 	id := u.Query().Get("a")
 	if decision == "approve" {
 		h.r.checks.decidedOn(id, true)
+	} else {
+		h.r.checks.rejecting(id)
 	}
 	// The run goes on while the answer is under way, so it is said first.
 	h.say("%s %s by Rehearsal", h.question(u), decided(decision))

@@ -54,6 +54,9 @@ func (h *human) operate(who, d string) {
 		if d == decision.Approve && len(q.Decisions)+1 >= q.Needed && who != h.r.input.RequestedBy {
 			h.r.checks.decidedOn(id, true)
 		}
+		if d == decision.Reject {
+			h.r.checks.rejecting(id)
+		}
 		// The run goes on while the answer is under way, so it is said first.
 		text := fmt.Sprintf("%s %s by %s", patch.ScopeText(q.Scope), decided(d), path.Base(who))
 		if d == decision.Approve && q.Needed > 1 {
