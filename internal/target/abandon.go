@@ -9,7 +9,6 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/port"
 	"ec2patch/internal/store"
-	"ec2patch/internal/words"
 )
 
 // Abandon frees the targets of a run that has ended: nothing more is sent, what no agent has taken is cancelled, and
@@ -33,7 +32,7 @@ func (a *Abandon) Run(ctx context.Context, run patch.RunID) error {
 		if chain := store.TargetChain(t); row.Audit.Seq > heads[chain].Seq {
 			heads[chain] = row.Audit
 		}
-		if abandoned(row) {
+		if row.unfinished() {
 			targets = append(targets, t)
 		}
 	}
@@ -47,11 +46,6 @@ func (a *Abandon) Run(ctx context.Context, run patch.RunID) error {
 	return failed
 }
 
-// abandoned tells whether a target was begun and not brought to its end.
-func abandoned(row TargetRow) bool {
-	return row.Status == TargetPatching || row.Fence != 0 && row.Status != TargetVerified
-}
-
 // abandonTarget does it for one target: the audit entry first, then the cancels.
 func (a *Abandon) abandonTarget(ctx context.Context, t patch.Target, heads map[string]store.ChainHead) error {
 	st, err := loadState(ctx, a.Table, TargetInput{Target: t})
@@ -59,12 +53,10 @@ func (a *Abandon) abandonTarget(ctx context.Context, t patch.Target, heads map[s
 		return err
 	}
 	chain := store.TargetChain(t)
-	if heads[chain].Seq > st.row.Audit.Seq {
-		st.row.Audit = heads[chain]
-	}
+	st.row.chain(heads[chain])
 	defer func() { heads[chain] = st.row.Audit }()
-	st.row.Closed = words.OrElse(st.row.Closed, outcome.ReasonAbort)
-	if len(st.row.Open) == 0 && st.row.Pending == 0 {
+	st.row.abandon()
+	if !st.row.mayRun() {
 		var writes []store.Write
 		if release, ok := st.releaseLease(); ok {
 			writes = append(writes, release)
@@ -116,11 +108,10 @@ func (a *Abandon) takeBack(ctx context.Context, st *state, spoke port.Spoke, lef
 // tellAndCancel writes down what is cancelled, and cancels it.
 func (a *Abandon) tellAndCancel(ctx context.Context, st *state, spoke port.Spoke, cancels []Cancel) error {
 	for some := range slices.Chunk(cancels, maxCancels) {
-		st.row.Looks++
-		look := Look{At: a.Now().UTC(), Cancels: some}
+		number, look := st.row.look(), Look{At: a.Now().UTC(), Cancels: some}
 		err := st.save(ctx, a.Table,
 			st.audit("close", "CancelCommand", cancelText(some), a.Now()),
-			store.Write{How: store.Create, Key: store.LookKey(st.target, st.row.Looks), Item: look})
+			store.Write{How: store.Create, Key: store.LookKey(st.target, number), Item: look})
 		if err != nil {
 			return err
 		}

@@ -107,14 +107,6 @@ func whyRefused(kind patch.Kind, others bool) string {
 	return outcome.ReasonAccount
 }
 
-func loadIntents(ctx context.Context, table store.Table, t patch.Target) ([]Intent, error) {
-	return store.Scan[Intent](ctx, table, store.RunKey(t.Run).PK, store.SendPrefix(t))
-}
-
-func loadLooks(ctx context.Context, table store.Table, t patch.Target) ([]Look, error) {
-	return store.Scan[Look](ctx, table, store.RunKey(t.Run).PK, store.LookPrefix(t))
-}
-
 // Unverified is what the rows alone tell of a target's instances: what was not sent is NotSent, and of the rest nobody
 // knows, for the reason given.
 func Unverified(ctx context.Context, table store.Table, run store.RunRow, row TargetRow, leaf plan.Leaf, why string) ([]outcome.InstanceReport, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"ec2patch/internal/outcome"
@@ -48,25 +47,6 @@ func DecodeResult(data []byte) (TargetResult, error) {
 		return result, fmt.Errorf("%w: a result with its hash cannot be read: %w", patch.ErrInternal, err)
 	}
 	return result, nil
-}
-
-// LoadRows reads the rows of targets; one that does not exist stays empty.
-func LoadRows(ctx context.Context, table store.Table, targets []patch.Target) (map[patch.Target]TargetRow, error) {
-	all := make(map[patch.Target]TargetRow, len(targets))
-	for some := range slices.Chunk(targets, store.MaxLoad) {
-		found := make([]TargetRow, len(some))
-		rows := make([]*store.Row, len(some))
-		for i, t := range some {
-			rows[i] = &store.Row{Key: store.TargetKey(t), Into: &found[i]}
-		}
-		if err := table.Load(ctx, rows...); err != nil {
-			return nil, err
-		}
-		for i, t := range some {
-			all[t] = found[i]
-		}
-	}
-	return all, nil
 }
 
 // TargetResult is what one target leaves in the bucket, under its hash, which the

@@ -55,16 +55,13 @@ func (v *Verify) step(ctx context.Context, in TargetInput) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	if st.row.Status == TargetVerified {
+	if st.row.Phase() == PhaseVerified {
 		return done(), v.publish(ctx, st)
 	}
-	now := v.Now().UTC()
-	first := !st.row.Verifying.Set()
-	if first {
-		st.row.Verifying = store.Mark{At: now, Waited: in.Waited}
-	}
-	passed := st.row.Verifying.Since(now, in.Waited)
-	if st.row.Pending != 0 && passed < visibility {
+	st.Now = v.Now().UTC()
+	first := st.row.beginVerify(st.Mark())
+	passed := st.Since(st.row.Verifying)
+	if st.row.Phase() == PhaseSending && passed < visibility {
 		// No path of the machine comes here with a send that is not settled. It gets the time in
 		// which its sender may still settle it; after that nobody knows of it.
 		if !first {
@@ -78,7 +75,7 @@ func (v *Verify) step(ctx context.Context, in TargetInput) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	result.Target, result.At, result.Settled = t, now, final || len(result.Unsettled) == 0
+	result.Target, result.At, result.Settled = t, st.Now, final || len(result.Unsettled) == 0
 	data, err := patch.Canonical(result)
 	if err != nil {
 		return Answer{}, err
@@ -89,7 +86,7 @@ func (v *Verify) step(ctx context.Context, in TargetInput) (Answer, error) {
 	if err := v.Objects.Store(ctx, store.LooksObject(t), "application/json", data); err != nil {
 		return Answer{}, err
 	}
-	st.row.LooksHash = patch.Digest(data)
+	st.row.found(patch.Digest(data))
 	if err := st.save(ctx, v.Table); err != nil {
 		return Answer{}, err
 	}
@@ -201,7 +198,7 @@ func (v *Verify) former(ctx context.Context, st *state) (map[patch.InstanceID]ou
 
 // scene is what EC2 and SSM say of the instances that are looked at.
 type scene struct {
-	spoke     port.Spoke // nil if the account lets us in no more
+	spoke     port.Spoke // nil if the account's role cannot be assumed
 	machines  map[patch.InstanceID]port.Machine
 	strangers []port.Machine // that the wave's filter selects and its plan does not have
 	agents    map[patch.InstanceID]port.Agent
@@ -357,8 +354,7 @@ func (v *Verify) finish(ctx context.Context, st *state, result TargetResult, has
 		return err
 	}
 	n := outcome.Count(result.Instances, wave.RebootOption)
-	st.row.Outcomes, st.row.Bad, st.row.CutShort = n.Outcomes, n.Failures, n.CutShort
-	st.row.Status, st.row.Ended, st.row.ResultHash = TargetVerified, result.At, hash
+	st.row.verify(n, result.At, hash)
 	// Poll has counted the failures that it saw; the difference is what only a look at the host shows.
 	diff := map[string]int{"done": 1}
 	if d := st.row.Bad - st.row.Failures; d != 0 {
