@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -27,7 +28,7 @@ func (a *Abandon) Run(ctx context.Context, run patch.RunID) error {
 		return err
 	}
 	targets := make([]patch.Target, 0, len(rows))
-	heads := map[string]store.ChainHead{} // of the account-regions' chains, which a run's waves go on with in turn
+	heads := map[string]store.ChainHead{} // of the account-regions' chains, which the waves of a run extend in turn
 	for t, row := range rows {
 		if chain := store.TargetChain(t); row.Audit.Seq > heads[chain].Seq {
 			heads[chain] = row.Audit
@@ -37,9 +38,9 @@ func (a *Abandon) Run(ctx context.Context, run patch.RunID) error {
 		}
 	}
 	slices.SortFunc(targets, func(a, b patch.Target) int {
-		return slices.Compare([]string{a.Wave, string(a.Account), string(a.Region)}, []string{b.Wave, string(b.Account), string(b.Region)})
+		return cmp.Or(cmp.Compare(a.Wave, b.Wave), cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
 	})
-	var failed error // one account that does not answer keeps nobody else's commands
+	var failed error // an account that does not answer must not keep the commands of others
 	for _, t := range targets {
 		failed = errors.Join(failed, a.abandonTarget(ctx, t, heads))
 	}
@@ -82,7 +83,7 @@ func (a *Abandon) abandonTarget(ctx context.Context, t patch.Target, heads map[s
 const maxCancels = 200
 
 // takeBack cancels what no agent has taken. What runs is left to end: a cancel would kill its package manager, and
-// whoever takes the lease over waits for it.
+// the run that takes the lease over waits for it.
 func (a *Abandon) takeBack(ctx context.Context, st *state, spoke port.Spoke, left []working) error {
 	var cancels []Cancel
 	for _, w := range left {
@@ -120,9 +121,8 @@ func (a *Abandon) tellAndCancel(ctx context.Context, st *state, spoke port.Spoke
 	return nil
 }
 
-// letGo closes the target and lets its lease run out at once. The lease is not
-// free: whoever takes it over first follows the commands of the target that it names,
-// and those that may still appear.
+// letGo closes the target and ends its lease at once. The lease is not free: the run that takes it over first follows
+// the commands of the target that it names, and those that may still appear.
 func (a *Abandon) letGo(ctx context.Context, st *state) error {
 	if !st.holdsLease() {
 		return st.save(ctx, a.Table)

@@ -23,7 +23,7 @@ func stopping(why string) bool {
 	return false
 }
 
-// untaken tells whether SSM says that no agent has taken the command yet. One whose invocation it does not list may run.
+// untaken tells whether SSM says that no agent has taken the command yet. One whose invocation is not listed may run.
 // Source: SSM CommandInvocation.Status, read 2026-11.
 func untaken(v outcome.Invocation) bool { return v.Status == "Pending" || v.Status == "Delayed" }
 
@@ -53,7 +53,8 @@ func cancelText(cancels []Cancel) string {
 func cancelAll(ctx context.Context, spoke port.Spoke, t patch.Target, all []Cancel) {
 	for _, c := range all {
 		if err := spoke.Cancel(ctx, c.Command, c.InstanceID); err != nil {
-			slog.Warn("not cancelled", "account", t.Account, "region", t.Region, "instance", c.InstanceID, "command", c.Command, "err", err)
+			slog.Warn("not cancelled", "account", t.Account, "region", t.Region,
+				"instance", c.InstanceID, "command", c.Command, "err", err)
 		}
 	}
 }

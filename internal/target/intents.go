@@ -50,8 +50,8 @@ func loadIntentsOf(ctx context.Context, table store.Table, t patch.Target, numbe
 	return intents, nil
 }
 
-// journal tells what became of the sends of an intent that nobody settled, up to the first that was not tried. The
-// first of all stands in no row: it was tried as soon as the intent was written. Of the last one nobody knows.
+// journal tells what became of the sends of an intent that was never settled, up to the first that was not tried. The
+// first of all stands in no row: it was tried as soon as the intent was written. What became of the last is not known.
 func journal(ctx context.Context, table store.Table, t patch.Target, in *Intent) ([]Sent, error) {
 	tries := make([]Try, len(in.IDs))
 	rows := make([]*store.Row, 0, len(in.IDs))

@@ -37,7 +37,7 @@ func (st *state) renewLease(now time.Time) store.Write {
 	was := st.lease.Version
 	st.lease.Version++
 	st.lease.Expires = now.Add(LeaseTerm).UTC()
-	return store.Write{How: store.Replace, Key: store.LeaseKey(st.target.Account, st.target.Region), Item: st.lease, Was: was}
+	return st.writeLease(was)
 }
 
 // patience is how long the target waits for the lease: for a run that is alive a while, and for what a dead run, or an
@@ -57,5 +57,10 @@ func (st *state) releaseLease() (store.Write, bool) {
 	was := st.lease.Version
 	st.lease.Version++
 	st.lease.Run, st.lease.Wave = "", ""
-	return store.Write{How: store.Replace, Key: store.LeaseKey(st.target.Account, st.target.Region), Item: st.lease, Was: was}, true
+	return st.writeLease(was), true
+}
+
+func (st *state) writeLease(was int) store.Write {
+	key := store.LeaseKey(st.target.Account, st.target.Region)
+	return store.Write{How: store.Replace, Key: key, Item: st.lease, Was: was}
 }

@@ -22,16 +22,17 @@ import (
 //	queued      | the same, and another run holds the account-region    | Send    | acquire: filling
 //	filling     | something waits to be sent, and a slot is free for it | Send    | intend: sending; if all are skipped:
 //	            |                                                       |         | filling, following, spent
-//	sending     | an intent is written, and its sends are not settled   | Send    | settle: filling, following, closing, spent
+//	sending     | an intent is written, and its sends are not settled   | Send    | settle: filling, following, closing,
+//	            |                                                       |         | spent
 //	following   | no slot is free, or nothing waits to be sent          | Poll    | end, cut, resolve: filling, spent
 //	closing     | nothing more is sent; what is open is followed        | Poll    | end: spent
 //	spent       | nothing is open, and nothing more is sent             | Verify  | beginVerify: verifying
 //	verifying   | verify has looked, and looks again at what may change | Verify  | verify: verified
 //	verified    | every instance has its one outcome                    | nobody  |
 //
-// close, lock and abandon lead from all of them before spent to closing, or to spent if nothing is open; while an intent
-// is not settled they only note the reason. A closed target is never opened again, and what a settled intent has tried
-// never waits again: a target that was spent stays so, and nothing is open in the phases that follow.
+// close, lock and abandon lead from every phase before spent to closing, or to spent if nothing is open; while an
+// intent is not settled they only note the reason. A closed target is never opened again, and what a settled intent has
+// tried never waits again: a target that was spent stays so, and nothing is open in the phases that follow.
 type Phase string
 
 // The phases of a target.
@@ -123,7 +124,7 @@ func (t *TargetRow) intend(in *Intent) {
 	t.pass(in.From+len(in.Skipped), in.Skipped)
 }
 
-// pass goes on to the next place of the leaf.
+// pass moves on to the next place of the leaf.
 func (t *TargetRow) pass(next int, skipped []Skip) {
 	t.Next = next
 	t.Skipped += len(skipped)
@@ -184,7 +185,8 @@ func (t *TargetRow) look() int {
 // noRoom is why a target that took too many steps is closed.
 const noRoom = "the history of the target's execution has no room for more commands and polls"
 
-// close ends the sending, for the first reason that is given, and detail says more of it. None is no reason.
+// close ends the sending for good. The first reason stays, and detail says more of it to people. An empty reason closes
+// nothing.
 func (t *TargetRow) close(why, detail string) {
 	if why == "" || t.Closed != "" {
 		return
@@ -229,7 +231,7 @@ func (t *TargetRow) verify(n outcome.Counts, at time.Time, hash string) {
 	t.Status, t.Ended, t.ResultHash = TargetVerified, at, hash
 }
 
-// chain goes on with the audit chain of the account-region, which the waves of a run write in turn.
+// chain moves the head of the account-region's audit chain, which the waves of a run extend in turn, and never back.
 func (t *TargetRow) chain(head store.ChainHead) {
 	if head.Seq > t.Audit.Seq {
 		t.Audit = head

@@ -26,7 +26,7 @@ type Poll struct {
 func (p *Poll) Handle(ctx context.Context, in TargetInput) (Answer, error) {
 	answer, err := p.step(ctx, in)
 	if answer.Next != "wait" {
-		answer.Failures = in.Failures // a poll that hands over to a send or a verification which fails gets the target no further
+		answer.Failures = in.Failures // handing over to a send or a verification that fails is no progress
 	}
 	return answer.after(in.Waited), err
 }
@@ -38,7 +38,8 @@ func (p *Poll) step(ctx context.Context, in TargetInput) (Answer, error) {
 	}
 	if len(st.wave.Alarms) > 0 {
 		if err := watchAlarms(ctx, p.Table, p.Alarms, st, p.Now()); err != nil {
-			slog.Warn("alarms not known", "run", string(in.Run), "wave", in.Wave, "err", err) // what runs is followed all the same
+			// What runs is followed all the same.
+			slog.Warn("alarms not known", "run", string(in.Run), "wave", in.Wave, "err", err)
 		}
 	}
 	if st.row.Phase() == PhaseSending {
@@ -110,7 +111,7 @@ func (p *Poll) follow(ctx context.Context, spoke port.Spoke, k *look) error {
 			return err
 		}
 		if !found || v.InstanceID != in.IDs[i] {
-			v = outcome.Invocation{} // not listed yet: whatever SSM says of others is not our business
+			v = outcome.Invocation{} // not listed yet: what SSM says of others does not matter here
 		}
 		k.fold(o, i, in, v, stop)
 		return nil
@@ -119,7 +120,7 @@ func (p *Poll) follow(ctx context.Context, spoke port.Spoke, k *look) error {
 
 // each calls f for every open send. f may end it.
 func (k *look) each(f func(o *OpenIntent, i int, in *Intent, x Sent) error) error {
-	for n := len(k.row.Open) - 1; n >= 0; n-- { // backwards: an intent of which nothing is open is taken out
+	for n := len(k.row.Open) - 1; n >= 0; n-- { // backwards: an intent with nothing open is taken out
 		number := k.row.Open[n].N
 		in := k.intents[number]
 		for i, x := range in.Sends {
@@ -244,8 +245,8 @@ func (k *look) giveUpLost() {
 	}
 }
 
-// locked deals with an account whose role cannot be assumed: its commands are followed until they are past help. Sends
-// whose answers were lost have their own way.
+// locked deals with an account whose role cannot be assumed: its commands count as failed once they are past their
+// deadline. Sends whose answers were lost are given up elsewhere.
 func (k *look) locked(err error) error {
 	if patch.KindOf(err) != patch.ErrAccessDenied {
 		return err

@@ -39,8 +39,8 @@ func (s *Send) recover(ctx context.Context, st *state) (Answer, error) {
 	return answer, err
 }
 
-// endOfStep takes the next place in the journal of an intent, so that a sender who is alive after all, in another
-// execution of the target, goes no further. If he was faster, the intent is not settled.
+// endOfStep takes the next place in the journal of an intent, so that a sender that is alive after all, in another
+// execution of the target, stops. If it was faster, the intent is not settled.
 func endOfStep(t patch.Target, in *Intent) []store.Write {
 	n := len(in.Sends)
 	if n == len(in.IDs) {
@@ -88,7 +88,7 @@ func (s *Send) resolve(ctx context.Context, st *state) error {
 	return st.save(ctx, s.Table, append(writes, s.booked(st, accepted, lost, strings.Join(markers, ", "))...)...)
 }
 
-// listed finds the commands of intents by their markers. An account that may not be read any more shows none.
+// listed finds the commands of intents by their markers. An account that can no longer be read shows none.
 func (s *Send) listed(ctx context.Context, st *state, intents []*Intent) (map[string]port.Accepted, error) {
 	since := intents[0].Written
 	var markers []string

@@ -13,7 +13,9 @@ import (
 )
 
 // Proven reads the results of those targets that were verified, as they were then.
-func Proven(ctx context.Context, table store.Table, objects store.Objects, targets []patch.Target) ([]json.RawMessage, error) {
+func Proven(
+	ctx context.Context, table store.Table, objects store.Objects, targets []patch.Target,
+) ([]json.RawMessage, error) {
 	rows, err := LoadRows(ctx, table, targets)
 	if err != nil {
 		return nil, err
@@ -33,7 +35,9 @@ func Proven(ctx context.Context, table store.Table, objects store.Objects, targe
 
 // FetchProven reads a target's result. The hash in the row is the truth: found
 // is false for an object that is another one, or missing.
-func FetchProven(ctx context.Context, objects store.Objects, t patch.Target, hash string) (data []byte, found bool, err error) {
+func FetchProven(
+	ctx context.Context, objects store.Objects, t patch.Target, hash string,
+) (data []byte, found bool, err error) {
 	if hash == "" {
 		return nil, false, nil
 	}
@@ -41,6 +45,7 @@ func FetchProven(ctx context.Context, objects store.Objects, t patch.Target, has
 	return data, found && err == nil && patch.Digest(data) == hash, err
 }
 
+// DecodeResult reads a result whose hash was found right.
 func DecodeResult(data []byte) (TargetResult, error) {
 	var result TargetResult
 	if err := json.Unmarshal(data, &result); err != nil {

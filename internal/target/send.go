@@ -156,7 +156,9 @@ const recheckMore = 50
 
 // choose takes the next instances that can be sent to, as many as there are free slots, and those that are skipped on
 // the way: together they are the next of the plan, without a gap.
-func (s *Send) choose(ctx context.Context, st *state, waiting []outcome.PlannedInstance) (chosen []outcome.PlannedInstance, skips []Skip, err error) {
+func (s *Send) choose(
+	ctx context.Context, st *state, waiting []outcome.PlannedInstance,
+) (chosen []outcome.PlannedInstance, skips []Skip, err error) {
 	free := min(st.row.Free(), MaxSends)
 	waiting = waiting[:min(len(waiting), MaxSends)]
 	for size := free; len(waiting) > 0 && len(skips) == len(chosen); size = recheckMore {
@@ -212,10 +214,11 @@ func whyNot(m port.Machine, a port.Agent) string {
 }
 
 // intend makes the sends durable before they happen: audit, intent and row, all or
-// none. It holds only while the run goes on.
+// none. It holds only while the run may still send.
 func (s *Send) intend(ctx context.Context, st *state, in *Intent) error {
 	st.row.intend(in)
-	writes := append(st.goesOn(), st.renewLease(s.Now()), store.Write{How: store.Create, Key: store.SendKey(st.target, in.Batch), Item: *in})
+	create := store.Write{How: store.Create, Key: store.SendKey(st.target, in.Batch), Item: *in}
+	writes := append(st.stillMaySend(), st.renewLease(s.Now()), create)
 	if len(in.IDs) > 0 {
 		detail := fmt.Sprintf("%s, %s, fence %d: %v", in.Marker, words.Count(len(in.IDs), "instance"), in.Fence, in.IDs)
 		writes = append(writes, st.audit("send", "SendCommand", detail, s.Now()))
@@ -257,12 +260,12 @@ func (s *Send) sendAll(ctx context.Context, st *state, leaf plan.Leaf, in Intent
 		case kind == patch.ErrThrottled:
 			return sends, wait(throttlePause), nil
 		case kind == patch.ErrAccessDenied, kind == patch.ErrRefusedCommand, kind == patch.ErrInvalidInstance:
-			sends = append(sends, Sent{At: now, Refused: string(kind)}) // it concerns this instance; the others go on
+			sends = append(sends, Sent{At: now, Refused: string(kind)}) // this instance alone: the others are sent to
 			if kind != patch.ErrInvalidInstance {
 				denied++
 			}
 		default:
-			return append(sends, Sent{At: now}), wait(throttlePause), nil // nobody knows: it is looked for
+			return append(sends, Sent{At: now}), wait(throttlePause), nil // it is not known: it is looked for
 		}
 	}
 	return sends, send(), nil
@@ -277,13 +280,16 @@ func (s *Send) mayGoOn(ctx context.Context, st *state, in Intent, i int, before 
 			return false
 		}
 	}
-	return s.Table.Write(ctx, store.Write{How: store.Create, Key: store.TryKey(st.target, in.Batch, i), Item: Try{Before: before}}) == nil
+	try := store.Write{How: store.Create, Key: store.TryKey(st.target, in.Batch, i), Item: Try{Before: before}}
+	return s.Table.Write(ctx, try) == nil
 }
 
-// settle writes down what became of the sends of an intent. If somebody changed one of the rows meanwhile, another
-// region of the account or whoever closes the run, it does so once more by what stands there now. The intent is not
+// settle writes down what became of the sends of an intent. If one of the rows was changed meanwhile, by another
+// region of the account or by what closes the run, it does so once more by what stands there now. The intent is not
 // settled without the writes that go with it.
-func (s *Send) settle(ctx context.Context, st *state, leaf plan.Leaf, in Intent, sends []Sent, answer *Answer, with ...store.Write) error {
+func (s *Send) settle(
+	ctx context.Context, st *state, leaf plan.Leaf, in Intent, sends []Sent, answer *Answer, with ...store.Write,
+) error {
 	err := s.book(ctx, st, leaf, in, sends, answer, with)
 	if !errors.Is(err, patch.ErrConflict) {
 		return err
@@ -298,7 +304,9 @@ func (s *Send) settle(ctx context.Context, st *state, leaf plan.Leaf, in Intent,
 }
 
 // book is settle's one attempt. What was not tried waits again: it is the next of the leaf.
-func (s *Send) book(ctx context.Context, st *state, leaf plan.Leaf, in Intent, sends []Sent, answer *Answer, with []store.Write) error {
+func (s *Send) book(
+	ctx context.Context, st *state, leaf plan.Leaf, in Intent, sends []Sent, answer *Answer, with []store.Write,
+) error {
 	now := s.Now().UTC()
 	was := in.Version
 	in.Version++
@@ -311,7 +319,8 @@ func (s *Send) book(ctx context.Context, st *state, leaf plan.Leaf, in Intent, s
 		in.Skipped = skippedBefore(in.Skipped, leaf.Instances[in.From:next])
 	}
 	accepted, lost := st.row.settle(&in, next)
-	writes := append(s.booked(st, accepted, lost, in.Marker), store.Write{How: store.Replace, Key: store.SendKey(st.target, in.Batch), Item: in, Was: was})
+	writes := append(s.booked(st, accepted, lost, in.Marker),
+		store.Write{How: store.Replace, Key: store.SendKey(st.target, in.Batch), Item: in, Was: was})
 	writes = append(writes, with...)
 	if st.holdsLease() {
 		writes = append(writes, st.renewLease(now))
@@ -337,7 +346,8 @@ func (s *Send) booked(st *state, accepted, lost int, marker string) []store.Writ
 	}
 	writes := st.count(add)
 	if lost > 0 {
-		writes = append(writes, st.audit("send", "SendLost", fmt.Sprintf("%s, %s", marker, words.Count(lost, "send")), s.Now()))
+		detail := fmt.Sprintf("%s, %s", marker, words.Count(lost, "send"))
+		writes = append(writes, st.audit("send", "SendLost", detail, s.Now()))
 	}
 	return writes
 }

@@ -67,7 +67,7 @@ type OpenIntent struct {
 	Ran   Bits       `json:"r,omitempty"` // of those, the ones whose agent was seen at work
 	Cut   Bits       `json:"c,omitempty"` // of those, the ones that a cancel was asked for
 	CutAt store.Mark `json:"t,omitzero"`  // when a cancel was last asked for
-	Late  Bits       `json:"d,omitempty"` // of those, the ones that are past their deadline: each counts as a failure already
+	Late  Bits       `json:"d,omitempty"` // of those, the ones past their deadline: they count as failed already
 }
 
 // forget takes one send of the intent out of all sets.
@@ -98,7 +98,7 @@ func (t *TargetRow) Hold(n, i int) {
 	o.Left.Add(i)
 }
 
-// Release gives the slot of a send back, and forgets an intent of which nothing is open.
+// Release gives the slot of a send back, and forgets an intent with nothing open.
 func (t *TargetRow) Release(n, i int) {
 	if o := t.OpenOf(n); o != nil {
 		o.forget(i)
@@ -212,7 +212,7 @@ func (t *TargetRow) Steps() int {
 // OverBudget tells whether the target's own errors exceed ssm.maxErrors.
 func (t *TargetRow) OverBudget() bool { return t.Errors > t.ErrorLimit }
 
-// Refusals is how many first sends, all of them refused, close a target: the account lets nobody send there.
+// Refusals is how many first sends, all of them refused, close a target: the account takes no commands there.
 const Refusals = 10
 
 // Refused tells whether the account-region takes no command at all: its first ten sends, or all of fewer, were

@@ -112,9 +112,9 @@ func (st *state) overAccount() bool {
 	return st.row.InAccount > 0 && st.own.Failures > st.wave.PerAccount.Limit(st.row.InAccount)
 }
 
-// goesOn makes conditions of what mustStop reads of the run and the wave: whoever
-// read them before they changed writes nothing, and so sends nothing.
-func (st *state) goesOn() []store.Write {
+// stillMaySend makes conditions of what mustStop reads of the run and the wave: a step
+// that read them before they changed writes nothing, and so sends nothing.
+func (st *state) stillMaySend() []store.Write {
 	return []store.Write{
 		{How: store.Require, Key: store.RunKey(st.target.Run), Field: "runStatus", Value: string(patch.RunRunning)},
 		{How: store.Require, Key: store.AbortKey(st.target.Run), Field: "pk"},
@@ -174,7 +174,7 @@ func (st *state) counted(add map[string]int) []store.Write {
 		writes = append(writes, store.Write{How: store.Add, Key: store.CountersKey(t.Run, t.Wave), Add: inWave})
 	}
 	inRun := maps.Clone(add)
-	delete(inRun, "sent") // nobody asks for it, and every target adds to this row
+	delete(inRun, "sent") // it is never read, and every target adds to this row
 	if len(inRun) > 0 {
 		writes = append(writes, store.Write{How: store.Add, Key: store.CountersKey(t.Run, store.WholeRun), Add: inRun})
 	}
@@ -189,7 +189,9 @@ func (st *state) audit(actor, action, detail string, now time.Time) store.Write 
 }
 
 // LoadTargets reads the rows of all targets of a run, or of one wave.
-func LoadTargets(ctx context.Context, table store.Table, run patch.RunID, wave string) (map[patch.Target]TargetRow, error) {
+func LoadTargets(
+	ctx context.Context, table store.Table, run patch.RunID, wave string,
+) (map[patch.Target]TargetRow, error) {
 	prefix := "TARGET#"
 	if wave != "" {
 		prefix = store.TargetPrefix(wave)

@@ -21,7 +21,7 @@ const (
 
 // working is a command of another target that may be at work.
 type working struct {
-	command  patch.CommandID // empty: a send whose command nobody knows, and SSM need not list yet
+	command  patch.CommandID // empty: a send whose command is not known, and that SSM need not list yet
 	instance patch.InstanceID
 	untaken  bool // no agent has taken it
 	late     bool // it is past its deadline
@@ -31,7 +31,8 @@ type working struct {
 // cancelled tells whether a cancel does no harm: one that runs within its time is left to end.
 func (w working) cancelled() bool { return w.command != "" && (w.untaken || w.late) }
 
-// atWork lists the commands of a target that have not ended, by what SSM says now, those too whose id nobody kept.
+// atWork lists the commands of a target that have not ended, by what SSM says now, also those whose id was never written
+// down.
 func (st *state) atWork(ctx context.Context, table store.Table, spoke port.Spoke, now time.Time) ([]working, error) {
 	intents, err := st.loadOpen(ctx, table)
 	if err != nil {
@@ -67,11 +68,11 @@ func (st *state) atWork(ctx context.Context, table store.Table, spoke port.Spoke
 	return look.all, nil
 }
 
-// survey is a look at the commands of a target that somebody else has begun.
+// survey is a look at the commands that another run, or another wave, has begun.
 type survey struct {
 	spoke     port.Spoke
-	clock                              // without waits: those of whoever began them are not known here
-	marked    map[string]port.Accepted // those whose ids nobody kept
+	clock                              // without waits: those of the machine that began them are not known here
+	marked    map[string]port.Accepted // those whose ids were never written down
 	executing map[patch.CommandID]bool // as SSM lists them
 	reads     int
 	all       []working
@@ -112,8 +113,9 @@ func (k *survey) intent(ctx context.Context, st *state, in *Intent) error {
 	return nil
 }
 
-// command says how far a command is; open is false if it has ended. That it is not listed among those that execute is
-// no end: its invocation tells. More than one look can read are taken to be at work until their time is over.
+// command says how far a command is; open is false if it has ended. That it is not listed among those that execute
+// does not mean that it has ended: its invocation tells. What a survey has no reads left for is taken to be at work
+// until its time is over.
 func (k *survey) command(ctx context.Context, in *Intent, x Sent) (w working, open bool, err error) {
 	w = working{command: x.Command, late: k.late(in, x), over: k.age(in, x) >= in.timeout()+CancelGrace}
 	if w.over && !k.executing[x.Command] {

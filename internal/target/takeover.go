@@ -12,7 +12,7 @@ func (s *Send) takeLease(ctx context.Context, st *state) (held bool, err error) 
 	now := s.Now()
 	foreign := st.lease.Run != "" && (st.lease.Run != st.target.Run || st.lease.Wave != st.target.Wave)
 	if st.lease.Run != st.target.Run && foreign && now.Before(st.lease.Expires) {
-		return false, nil // an earlier wave of this run is over: what it gave up is followed at once
+		return false, nil // of an earlier wave of this run, which is over, what it gave up is followed at once
 	}
 	if st.row.Audit.Seq == 0 {
 		last, err := s.Table.LastAudit(ctx, store.TargetChain(st.target))
@@ -38,7 +38,7 @@ func (s *Send) takeLease(ctx context.Context, st *state) (held bool, err error) 
 	}
 	st.row.acquire(st.lease.Fence)
 	entry := st.audit("send", action, fmt.Sprintf("fence %d", st.lease.Fence), now)
-	if err := st.save(ctx, s.Table, append(st.goesOn(), take, entry)...); err != nil {
+	if err := st.save(ctx, s.Table, append(st.stillMaySend(), take, entry)...); err != nil {
 		return false, err
 	}
 	return true, nil
@@ -69,7 +69,8 @@ func (s *Send) followOld(ctx context.Context, st *state) (still bool, err error)
 	for _, w := range left {
 		still = still || !w.over
 		if w.cancelled() && len(cancels) < MaxSends {
-			cancels = append(cancels, Cancel{InstanceID: w.instance, Command: w.command, Why: "left by run " + string(st.lease.Run)})
+			why := "left by run " + string(st.lease.Run)
+			cancels = append(cancels, Cancel{InstanceID: w.instance, Command: w.command, Why: why})
 		}
 	}
 	if len(cancels) == 0 {
