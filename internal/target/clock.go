@@ -11,8 +11,9 @@ import (
 // Source: field reports of up to a minute; no figure is published, read 2026-11.
 const visibility = (120 + 90) * time.Second
 
-// clock is the one way in which a step of a target tells how much time has passed: whoever asks it need not know
-// which of the clock and the machine's waits counts for what.
+// clock tells a step of a target how much time has passed since a mark: no other code knows which of the clock and the
+// machine's waits counts for what. Of what has no mark, the lease and the alarms that the targets of a wave share, the
+// time alone counts.
 type clock struct{ store.Clock }
 
 // age is how long ago a send was accepted.
