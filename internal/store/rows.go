@@ -18,11 +18,20 @@ type Mark struct {
 // Set tells whether the mark was made.
 func (m Mark) Set() bool { return !m.At.IsZero() }
 
-// Since is how long ago the mark was made: by the clock, or by the waits since
-// then where these are longer. Only a machine whose waits are shortened, as an
-// emulator's are, waits longer than its clock tells.
-func (m Mark) Since(now time.Time, waited int) time.Duration {
-	return max(now.Sub(m.At), time.Duration(waited-m.Waited)*time.Second)
+// Clock is what time it is for one step of a target or a wave: by the function's clock, and by the seconds that the
+// state machine has waited there.
+type Clock struct {
+	Now    time.Time
+	Waited int
+}
+
+// Mark marks this moment.
+func (c Clock) Mark() Mark { return Mark{At: c.Now, Waited: c.Waited} }
+
+// Since is how long ago the mark was made: by the clock, or by the waits since then where these are longer. Only a
+// machine whose waits are shortened, as an emulator's are, waits longer than its clock tells.
+func (c Clock) Since(m Mark) time.Duration {
+	return max(c.Now.Sub(m.At), time.Duration(c.Waited-m.Waited)*time.Second)
 }
 
 // Versioned is embedded in every row that is rewritten: a write names the

@@ -9,7 +9,7 @@ import (
 	"ec2patch/internal/store"
 )
 
-func TestMark_Since(t *testing.T) {
+func TestClock_Since(t *testing.T) {
 	at := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	m := store.Mark{At: at, Waited: 100}
 	tests := []struct {
@@ -24,7 +24,9 @@ func TestMark_Since(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			assert.Equal(t, test.want, m.Since(test.now, test.waited))
+			c := store.Clock{Now: test.now, Waited: test.waited}
+			assert.Equal(t, test.want, c.Since(m))
+			assert.Zero(t, c.Since(c.Mark()))
 		})
 	}
 	assert.True(t, m.Set())

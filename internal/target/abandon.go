@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -9,7 +10,6 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/port"
 	"ec2patch/internal/store"
-	"ec2patch/internal/words"
 )
 
 // Abandon frees the targets of a run that has ended: nothing more is sent, what no agent has taken is cancelled, and
@@ -28,28 +28,23 @@ func (a *Abandon) Run(ctx context.Context, run patch.RunID) error {
 		return err
 	}
 	targets := make([]patch.Target, 0, len(rows))
-	heads := map[string]store.ChainHead{} // of the account-regions' chains, which a run's waves go on with in turn
+	heads := map[string]store.ChainHead{} // of the account-regions' chains, which the waves of a run extend in turn
 	for t, row := range rows {
 		if chain := store.TargetChain(t); row.Audit.Seq > heads[chain].Seq {
 			heads[chain] = row.Audit
 		}
-		if abandoned(row) {
+		if row.unfinished() {
 			targets = append(targets, t)
 		}
 	}
 	slices.SortFunc(targets, func(a, b patch.Target) int {
-		return slices.Compare([]string{a.Wave, string(a.Account), string(a.Region)}, []string{b.Wave, string(b.Account), string(b.Region)})
+		return cmp.Or(cmp.Compare(a.Wave, b.Wave), cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
 	})
-	var failed error // one account that does not answer keeps nobody else's commands
+	var failed error // an account that does not answer must not keep the commands of others
 	for _, t := range targets {
 		failed = errors.Join(failed, a.abandonTarget(ctx, t, heads))
 	}
 	return failed
-}
-
-// abandoned tells whether a target was begun and not brought to its end.
-func abandoned(row TargetRow) bool {
-	return row.Status == TargetPatching || row.Fence != 0 && row.Status != TargetVerified
 }
 
 // abandonTarget does it for one target: the audit entry first, then the cancels.
@@ -59,12 +54,10 @@ func (a *Abandon) abandonTarget(ctx context.Context, t patch.Target, heads map[s
 		return err
 	}
 	chain := store.TargetChain(t)
-	if heads[chain].Seq > st.row.Audit.Seq {
-		st.row.Audit = heads[chain]
-	}
+	st.row.chain(heads[chain])
 	defer func() { heads[chain] = st.row.Audit }()
-	st.row.Closed = words.OrElse(st.row.Closed, outcome.ReasonAbort)
-	if len(st.row.Open) == 0 && st.row.Pending == 0 {
+	st.row.abandon()
+	if !st.row.mayRun() {
 		var writes []store.Write
 		if release, ok := st.releaseLease(); ok {
 			writes = append(writes, release)
@@ -90,7 +83,7 @@ func (a *Abandon) abandonTarget(ctx context.Context, t patch.Target, heads map[s
 const maxCancels = 200
 
 // takeBack cancels what no agent has taken. What runs is left to end: a cancel would kill its package manager, and
-// whoever takes the lease over waits for it.
+// the run that takes the lease over waits for it.
 func (a *Abandon) takeBack(ctx context.Context, st *state, spoke port.Spoke, left []working) error {
 	var cancels []Cancel
 	for _, w := range left {
@@ -116,11 +109,10 @@ func (a *Abandon) takeBack(ctx context.Context, st *state, spoke port.Spoke, lef
 // tellAndCancel writes down what is cancelled, and cancels it.
 func (a *Abandon) tellAndCancel(ctx context.Context, st *state, spoke port.Spoke, cancels []Cancel) error {
 	for some := range slices.Chunk(cancels, maxCancels) {
-		st.row.Looks++
-		look := Look{At: a.Now().UTC(), Cancels: some}
+		number, look := st.row.look(), Look{At: a.Now().UTC(), Cancels: some}
 		err := st.save(ctx, a.Table,
 			st.audit("close", "CancelCommand", cancelText(some), a.Now()),
-			store.Write{How: store.Create, Key: store.LookKey(st.target, st.row.Looks), Item: look})
+			store.Write{How: store.Create, Key: store.LookKey(st.target, number), Item: look})
 		if err != nil {
 			return err
 		}
@@ -129,9 +121,8 @@ func (a *Abandon) tellAndCancel(ctx context.Context, st *state, spoke port.Spoke
 	return nil
 }
 
-// letGo closes the target and lets its lease run out at once. The lease is not
-// free: whoever takes it over first follows the commands of the target that it names,
-// and those that may still appear.
+// letGo closes the target and ends its lease at once. The lease is not free: the run that takes it over first follows
+// the commands of the target that it names, and those that may still appear.
 func (a *Abandon) letGo(ctx context.Context, st *state) error {
 	if !st.holdsLease() {
 		return st.save(ctx, a.Table)

@@ -14,7 +14,7 @@ import (
 // fact is what a target's rows tell of one instance: what Send wrote of its command, and what polls found of it.
 type fact struct {
 	notSent    string
-	lost       bool // nobody can tell whether its command was accepted
+	lost       bool // it cannot be known whether its command was accepted
 	sent       time.Time
 	command    patch.CommandID
 	invocation outcome.Invocation
@@ -56,7 +56,7 @@ func factsOf(intents []Intent, leaf plan.Leaf, st *state) map[patch.InstanceID]f
 			facts[s.ID] = fact{notSent: s.Reason}
 		}
 		for i, id := range in.IDs {
-			x := Sent{At: in.Written} // the sender of an intent that is not settled may be at it
+			x := Sent{At: in.Written} // the sender of an intent that is not settled may still be sending
 			switch {
 			case i < len(in.Sends):
 				x = in.Sends[i]
@@ -107,17 +107,11 @@ func whyRefused(kind patch.Kind, others bool) string {
 	return outcome.ReasonAccount
 }
 
-func loadIntents(ctx context.Context, table store.Table, t patch.Target) ([]Intent, error) {
-	return store.Scan[Intent](ctx, table, store.RunKey(t.Run).PK, store.SendPrefix(t))
-}
-
-func loadLooks(ctx context.Context, table store.Table, t patch.Target) ([]Look, error) {
-	return store.Scan[Look](ctx, table, store.RunKey(t.Run).PK, store.LookPrefix(t))
-}
-
-// Unverified is what the rows alone tell of a target's instances: what was not sent is NotSent, and of the rest nobody
-// knows, for the reason given.
-func Unverified(ctx context.Context, table store.Table, run store.RunRow, row TargetRow, leaf plan.Leaf, why string) ([]outcome.InstanceReport, error) {
+// Unverified is what the rows alone tell of a target's instances: what was not sent is NotSent, and the rest is Unknown
+// for the reason given.
+func Unverified(
+	ctx context.Context, table store.Table, run store.RunRow, row TargetRow, leaf plan.Leaf, why string,
+) ([]outcome.InstanceReport, error) {
 	st := &state{target: leaf.Target, row: row, run: run}
 	facts, err := loadFacts(ctx, table, leaf, st)
 	if err != nil {
@@ -127,7 +121,7 @@ func Unverified(ctx context.Context, table store.Table, run store.RunRow, row Ta
 	for _, p := range leaf.Instances {
 		f := facts[p.ID]
 		r := outcome.InstanceReport{
-			InstanceID: p.ID, Account: st.target.Account, Region: st.target.Region, Wave: st.target.Wave, Platform: p.Platform, Name: p.Name,
+			InstanceID: p.ID, Account: leaf.Account, Region: leaf.Region, Wave: leaf.Wave, Platform: p.Platform, Name: p.Name,
 			CommandID: f.command, Status: words.OrElse(f.invocation.Details, f.invocation.Status), Before: p.Before,
 			Outcome: outcome.Unknown, Reason: why,
 		}

@@ -49,12 +49,14 @@ func (s *scene) describe(ctx context.Context, leaf plan.Leaf, ids []patch.Instan
 	return nil
 }
 
-// newcomers lists what the wave's filter selects now and nobody saw when the plan
+// newcomers lists what the wave's filter selects now and was not seen when the plan
 // was made: the successors that an Auto Scaling group launched, and what was
 // tagged since. Nothing was sent to them, so nothing is said of their patches.
 // Each is listed once a run, by the first target of its account and region that
 // finds it.
-func (v *Verify) newcomers(ctx context.Context, leaf plan.Leaf, s *scene, told []outcome.InstanceReport) ([]plan.ExcludedInstance, error) {
+func (v *Verify) newcomers(
+	ctx context.Context, leaf plan.Leaf, s *scene, told []outcome.InstanceReport,
+) ([]plan.ExcludedInstance, error) {
 	if len(s.strangers) == 0 {
 		return nil, nil
 	}
@@ -86,7 +88,7 @@ func (v *Verify) newcomers(ctx context.Context, leaf plan.Leaf, s *scene, told [
 
 // known is what the run has seen of the account and region: when the plan was
 // made, and when former waves were verified. It is nil if that is lost: then
-// nobody can tell who is new.
+// it cannot be told which are new.
 func (v *Verify) known(ctx context.Context, t patch.Target) (map[patch.InstanceID]bool, error) {
 	inv, err := plan.LoadInventory(ctx, v.Objects, t.Run, t.Account, t.Region)
 	if err != nil || inv.Run != t.Run {
@@ -141,13 +143,14 @@ func goneOf(leaf plan.Leaf, told []outcome.InstanceReport) map[string][]string {
 const maxForerunners = 3
 
 // arrival says of a newcomer why it is here, as far as that can be told: which of
-// a group's instances stands in for which, nobody knows.
+// a group's instances replaces which is not known.
 func arrival(m port.Machine, gone []string) string {
+	group := m.Tags[plan.GroupTag]
 	switch n := len(gone); {
 	case n == 0:
 		return "not patched: it was not there, or not tagged, when the plan was made"
 	case n > maxForerunners:
-		return fmt.Sprintf("not patched: Auto Scaling group %s put it in place of one of %d instances that are gone", m.Tags[plan.GroupTag], n)
+		gone = []string{fmt.Sprintf("one of %d instances that are gone", n)}
 	}
-	return fmt.Sprintf("not patched: Auto Scaling group %s put it in place of %s", m.Tags[plan.GroupTag], strings.Join(gone, " or "))
+	return fmt.Sprintf("not patched: Auto Scaling group %s put it in place of %s", group, strings.Join(gone, " or "))
 }

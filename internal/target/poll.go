@@ -2,17 +2,13 @@ package target
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"time"
 
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/port"
 	"ec2patch/internal/store"
-	"ec2patch/internal/words"
 )
 
 // Poll is the task of PollSsmCommand: it follows the commands of a target,
@@ -26,19 +22,11 @@ type Poll struct {
 	PollInterval time.Duration
 }
 
-const (
-	// maxReads bounds the invocations that one poll reads: what they find must fit into one row, and the reads into
-	// half of the function's time.
-	maxReads = 400
-	// noRoom is why a target that took too many steps is closed.
-	noRoom = "the history of the target's execution has no room for more commands and polls"
-)
-
 // Handle carries out one look.
 func (p *Poll) Handle(ctx context.Context, in TargetInput) (Answer, error) {
 	answer, err := p.step(ctx, in)
 	if answer.Next != "wait" {
-		answer.Failures = in.Failures // a poll that hands over to a send or a verification which fails gets the target no further
+		answer.Failures = in.Failures // handing over to a send or a verification that fails is no progress
 	}
 	return answer.after(in.Waited), err
 }
@@ -50,15 +38,17 @@ func (p *Poll) step(ctx context.Context, in TargetInput) (Answer, error) {
 	}
 	if len(st.wave.Alarms) > 0 {
 		if err := watchAlarms(ctx, p.Table, p.Alarms, st, p.Now()); err != nil {
-			slog.Warn("alarms not known", "run", string(in.Run), "wave", in.Wave, "err", err) // what runs is followed all the same
+			// What runs is followed all the same.
+			slog.Warn("alarms not known", "run", string(in.Run), "wave", in.Wave, "err", err)
 		}
 	}
-	if st.row.Pending != 0 {
+	if st.row.Phase() == PhaseSending {
 		return send(), nil // only the sender may look for what it sent
 	}
-	k := &look{state: st, now: p.Now().UTC()}
-	k.row.Polls++
-	k.found.At = k.now
+	st.Now = p.Now().UTC()
+	k := &look{state: st, before: st.row.Failures}
+	k.row.poll()
+	k.found.At = k.Now
 	if len(k.row.Open)+len(k.row.Doubts) > 0 {
 		if k.intents, err = st.loadOpen(ctx, p.Table); err != nil {
 			return Answer{}, err
@@ -84,11 +74,10 @@ func (p *Poll) step(ctx context.Context, in TargetInput) (Answer, error) {
 // look is one poll in the making.
 type look struct {
 	*state
-	now     time.Time
 	intents map[int]*Intent // those with open sends
+	before  int             // failures of the target before this look
 	found   Look
 	asked   []Cancel // asked for before, and not seen to have worked: they are asked for again
-	failed  int      // new failures
 	reads   int
 	more    bool // some were left to the next look
 }
@@ -107,7 +96,7 @@ func (p *Poll) follow(ctx context.Context, spoke port.Spoke, k *look) error {
 		if x.Command == "" {
 			return nil // it is looked for, or was given up
 		}
-		late := passed(in, x, k.now, k.waited) >= k.timeout(in)
+		late := k.late(in, x)
 		unknown := stopping(stop) && !o.Ran.Has(i) && !o.Cut.Has(i) // whether its agent has begun
 		if executing[x.Command] && !late && !unknown && !o.Cut.Has(i) && !k.cancelsAll() {
 			return nil
@@ -122,16 +111,16 @@ func (p *Poll) follow(ctx context.Context, spoke port.Spoke, k *look) error {
 			return err
 		}
 		if !found || v.InstanceID != in.IDs[i] {
-			v = outcome.Invocation{} // not listed yet: whatever SSM says of others is not our business
+			v = outcome.Invocation{} // not listed yet: what SSM says of others does not matter here
 		}
-		k.fold(o, i, in, x, v, stop)
+		k.fold(o, i, in, v, stop)
 		return nil
 	})
 }
 
 // each calls f for every open send. f may end it.
 func (k *look) each(f func(o *OpenIntent, i int, in *Intent, x Sent) error) error {
-	for n := len(k.row.Open) - 1; n >= 0; n-- { // backwards: an intent of which nothing is open is taken out
+	for n := len(k.row.Open) - 1; n >= 0; n-- { // backwards: an intent with nothing open is taken out
 		number := k.row.Open[n].N
 		in := k.intents[number]
 		for i, x := range in.Sends {
@@ -163,59 +152,36 @@ func (k *look) oldest() (oldest time.Time, any bool) {
 	return oldest, any
 }
 
-func (k *look) timeout(in *Intent) time.Duration {
-	return time.Duration(in.TimeoutSeconds) * time.Second
-}
+// failed is how many more failures this look has counted.
+func (k *look) failed() int { return k.row.Failures - k.before }
 
 // fold takes over what the invocation says, and decides on cancelling it.
-func (k *look) fold(o *OpenIntent, i int, in *Intent, x Sent, v outcome.Invocation, stop string) {
-	id, after := in.IDs[i], passed(in, x, k.now, k.waited)
+func (k *look) fold(o *OpenIntent, i int, in *Intent, v outcome.Invocation, stop string) {
+	n, id, x := in.Batch, in.IDs[i], in.Sends[i]
 	if v.Terminal() {
-		v.Ran, v.Seen = o.Ran.Has(i), k.now
+		v.Ran, v.Seen = o.Ran.Has(i), k.Now
 		k.found.Found = append(k.found.Found, v)
-		k.book(v.Bad(), v.Error(), o.Late.Has(i))
-		k.row.Learn(after, v.Status == "Success")
-		k.row.Release(in.Batch, i)
+		k.row.Learn(k.age(in, x), v.Status == "Success")
+		k.row.end(n, i, v.Bad(), v.Error())
 		return
 	}
-	if v.Running() && !o.Ran.Has(i) {
-		o.Ran.Add(i)
+	if v.Running() && k.row.start(n, i) {
 		v.Ran = true
 		k.found.Found = append(k.found.Found, v)
 	}
-	late := after >= k.timeout(in)
-	if late && !o.Late.Has(i) {
-		// Its slot is free from here on: a failure that counts later would let one more begin in its place.
-		k.book(true, true, false)
-		o.Late.Add(i)
+	late := k.late(in, x)
+	if late {
+		k.row.expire(n, i)
 	}
 	why := k.why(v, late, stop)
 	switch {
-	case o.Cut.Has(i) && o.CutAt.Since(k.now, k.waited) >= CancelGrace: // it has had its time to say so
-		k.book(true, true, o.Late.Has(i))
-		k.row.Release(in.Batch, i)
+	case o.Cut.Has(i) && k.Since(o.CutAt) >= CancelGrace: // it has had its time to say so
+		k.row.end(n, i, true, true)
 	case o.Cut.Has(i):
 		k.asked = append(k.asked, Cancel{InstanceID: id, Command: x.Command})
 	case why != "":
-		o.Cut.Add(i)
-		o.CutAt = store.Mark{At: k.now, Waited: k.waited}
+		k.row.cut(n, i, k.Mark())
 		k.found.Cancels = append(k.found.Cancels, Cancel{InstanceID: id, Command: x.Command, Why: why})
-	}
-}
-
-// book counts how a command ended. One that counted as failed when its time was over, and ended well after all, is
-// taken back.
-func (k *look) book(bad, isError, counted bool) {
-	for _, c := range []struct {
-		is bool
-		n  *int
-	}{{bad, &k.failed}, {isError, &k.row.Errors}} {
-		if c.is {
-			*c.n++
-		}
-		if counted {
-			*c.n--
-		}
 	}
 }
 
@@ -236,43 +202,22 @@ func (k *look) why(v outcome.Invocation, late bool, stop string) string {
 // cancelsAll tells whether an abort asks to cancel what runs, too.
 func (k *look) cancelsAll() bool { return k.abort != nil && k.abort.CancelInFlight }
 
-// untaken tells whether SSM says that no agent has taken the command yet. One whose invocation it does not list may run.
-// Source: SSM CommandInvocation.Status, read 2026-11.
-func untaken(v outcome.Invocation) bool { return v.Status == "Pending" || v.Status == "Delayed" }
-
 // stop is why nothing more may be sent.
 func (k *look) stop() string {
 	if k.row.Closed != "" {
 		return k.row.Closed
 	}
-	return k.mustStop(k.now)
-}
-
-// stopping tells whether what no agent has taken must be taken back. An account
-// whose role can no longer be assumed leaves nothing to cancel with.
-func stopping(why string) bool {
-	switch why {
-	case outcome.ReasonBudget, outcome.ReasonAbort, outcome.ReasonStopped, outcome.ReasonLease:
-		return true
-	}
-	return false
+	return k.mustStop(k.Now)
 }
 
 // judge closes the target if it may send no more.
 func (k *look) judge() {
-	k.row.Failures += k.failed
-	k.fail(k.failed)
+	k.fail(k.failed())
 	k.giveUpLost()
-	switch {
-	case k.row.Closed != "":
-	case k.row.Fence != 0 && !k.holdsLease():
-		k.row.Closed, k.row.Reason = outcome.ReasonLease, k.heldBy()
-	default:
-		k.row.Closed = k.mustStop(k.now)
-		if k.row.Steps() >= k.row.MaxPolls {
-			k.row.Reason = words.OrElse(k.row.Reason, noRoom)
-		}
+	if k.lostLease() {
+		k.row.close(outcome.ReasonLease, k.heldBy())
 	}
+	k.row.close(k.mustStop(k.Now), "")
 }
 
 // giveUpLost gives back the slots of sends of which nothing is known: past the time in which they could be at work, or
@@ -290,7 +235,7 @@ func (k *look) giveUpLost() {
 	for _, o := range k.row.Open {
 		in := k.intents[o.N]
 		for i, x := range in.Sends {
-			if o.Left.Has(i) && x.Lost && (passed(in, x, k.now, k.waited) >= k.timeout(in) || followed == 0 && !k.sends()) {
+			if o.Left.Has(i) && x.Lost && (k.late(in, x) || followed == 0 && !k.row.willSend()) {
 				over = append(over, [2]int{o.N, i})
 			}
 		}
@@ -300,23 +245,16 @@ func (k *look) giveUpLost() {
 	}
 }
 
-// sends tells whether the target has anything left to send.
-func (k *look) sends() bool { return k.row.Closed == "" && k.row.Waiting() > 0 }
-
-// locked deals with an account that lets us in no more: its commands are
-// followed until they are past help. Sends whose answers were lost have their own way.
+// locked deals with an account whose role cannot be assumed: its commands count as failed once they are past their
+// deadline. Sends whose answers were lost are given up elsewhere.
 func (k *look) locked(err error) error {
 	if patch.KindOf(err) != patch.ErrAccessDenied {
 		return err
 	}
-	if k.row.Closed == "" {
-		k.row.Closed = outcome.ReasonAccount
-	}
-	k.row.Reason = err.Error()
-	return k.each(func(o *OpenIntent, i int, in *Intent, x Sent) error {
-		if x.Command != "" && passed(in, x, k.now, k.waited) >= k.timeout(in) {
-			k.book(true, true, o.Late.Has(i))
-			k.row.Release(in.Batch, i)
+	k.row.lock(err)
+	return k.each(func(_ *OpenIntent, i int, in *Intent, x Sent) error {
+		if x.Command != "" && k.late(in, x) {
+			k.row.end(in.Batch, i, true, true)
 		}
 		return nil
 	})
@@ -326,43 +264,20 @@ func (k *look) locked(err error) error {
 func (p *Poll) save(ctx context.Context, k *look) error {
 	var writes []store.Write
 	for _, some := range byReason(k.found.Cancels) {
-		writes = append(writes, k.audit("poll", "CancelCommand", cancelText(some), k.now))
+		writes = append(writes, k.audit("poll", "CancelCommand", cancelText(some), k.Now))
 	}
 	if len(k.found.Found)+len(k.found.Cancels) > 0 {
-		k.row.Looks++
-		writes = append(writes, store.Write{How: store.Create, Key: store.LookKey(k.target, k.row.Looks), Item: k.found})
+		writes = append(writes, store.Write{How: store.Create, Key: store.LookKey(k.target, k.row.look()), Item: k.found})
 	}
 	add := map[string]int{}
-	if k.failed != 0 {
-		add["failures"] = k.failed
+	if n := k.failed(); n != 0 {
+		add["failures"] = n
 	}
 	writes = append(writes, k.counted(add)...)
-	if k.holdsLease() && k.leaseIsOld(k.now) {
-		writes = append(writes, k.renewLease(k.now))
+	if k.holdsLease() && k.leaseIsOld(k.Now) {
+		writes = append(writes, k.renewLease(k.Now))
 	}
 	return k.state.save(ctx, p.Table, writes...)
-}
-
-// byReason sorts cancels into groups of one reason each: an entry of the audit names one.
-func byReason(cancels []Cancel) [][]Cancel {
-	groups := map[string][]Cancel{}
-	for _, c := range cancels {
-		groups[c.Why] = append(groups[c.Why], c)
-	}
-	var all [][]Cancel
-	for _, why := range slices.Sorted(maps.Keys(groups)) {
-		all = append(all, groups[why])
-	}
-	return all
-}
-
-// cancelText names what is cancelled, and why: all for the same reason.
-func cancelText(cancels []Cancel) string {
-	names := make([]string, len(cancels))
-	for i, c := range cancels {
-		names[i] = string(c.Command) + "/" + string(c.InstanceID)
-	}
-	return fmt.Sprintf("%s, %s: %v", cancels[0].Why, words.Count(len(cancels), "command"), names)
 }
 
 // cancel asks SSM, after it was written down. Whatever it answers decides nothing: it refuses a cancel for a machine
@@ -380,27 +295,18 @@ func (p *Poll) cancel(ctx context.Context, k *look) {
 	cancelAll(ctx, spoke, k.target, all)
 }
 
-// cancelAll asks to cancel each command, and notes what was refused.
-func cancelAll(ctx context.Context, spoke port.Spoke, t patch.Target, all []Cancel) {
-	for _, c := range all {
-		if err := spoke.Cancel(ctx, c.Command, c.InstanceID); err != nil {
-			slog.Warn("not cancelled", "account", t.Account, "region", t.Region, "instance", c.InstanceID, "command", c.Command, "err", err)
-		}
-	}
-}
-
 // next decides where the target goes.
 func (p *Poll) next(k *look) Answer {
 	doubts := time.Duration(-1)
 	for _, n := range k.row.Doubts {
-		if left := k.visible(k.intents[n]); doubts < 0 || left < doubts {
+		if left := k.unlisted(k.intents[n]); doubts < 0 || left < doubts {
 			doubts = left
 		}
 	}
-	switch {
-	case doubts == 0, k.row.Closed == "" && k.row.WorthSending():
+	switch phase := k.row.Phase(); {
+	case doubts == 0, phase.canSend():
 		return send()
-	case len(k.row.Open) == 0 && !k.sends():
+	case !phase.follows():
 		return verify()
 	case len(k.found.Cancels) > 0 || k.more:
 		return wait(p.PollInterval)

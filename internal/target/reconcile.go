@@ -2,9 +2,7 @@ package target
 
 import (
 	"context"
-	"slices"
 	"strings"
-	"time"
 
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
@@ -12,22 +10,6 @@ import (
 	"ec2patch/internal/port"
 	"ec2patch/internal/store"
 )
-
-// visibility is how long after its intent a command may appear: the time that
-// the function may run, and how long SSM may take to list what it accepted.
-// Source: field reports of up to a minute; no figure is published, read 2026-11.
-const visibility = (120 + 90) * time.Second
-
-// visible is how long it takes until the intent's commands must be listed, none if they must be by now. Only the
-// machine's own waits count: the clocks of two functions may differ by more than the window. After a redrive they
-// may count from nothing again.
-func (st *state) visible(in *Intent) time.Duration {
-	waited := st.waited - in.Waited
-	if waited < 0 {
-		waited = st.waited
-	}
-	return max(visibility-time.Duration(waited)*time.Second, 0)
-}
 
 // recover settles an intent whose sender died in the middle. It never sends: what the journal does not name was not
 // tried, and waits again.
@@ -37,7 +19,7 @@ func (s *Send) recover(ctx context.Context, st *state) (Answer, error) {
 		return Answer{}, err
 	}
 	in := intents[st.row.Pending]
-	if left := st.visible(in); left > 0 {
+	if left := st.unlisted(in); left > 0 {
 		return wait(left), nil
 	}
 	leaf, err := plan.LoadLeaf(ctx, s.Objects, st.target, st.row.LeafDigest)
@@ -57,37 +39,14 @@ func (s *Send) recover(ctx context.Context, st *state) (Answer, error) {
 	return answer, err
 }
 
-// endOfStep takes the next place in the journal of an intent, so that a sender who is alive after all, in another
-// execution of the target, goes no further. If he was faster, the intent is not settled.
+// endOfStep takes the next place in the journal of an intent, so that a sender that is alive after all, in another
+// execution of the target, stops. If it was faster, the intent is not settled.
 func endOfStep(t patch.Target, in *Intent) []store.Write {
 	n := len(in.Sends)
 	if n == len(in.IDs) {
 		return nil
 	}
 	return []store.Write{{How: store.Create, Key: store.TryKey(t, in.Batch, n), Item: Try{Before: in.Sends[n-1]}}}
-}
-
-// journal tells what became of the sends of an intent that nobody settled, up to the first that was not tried. The
-// first of all stands in no row: it was tried as soon as the intent was written. Of the last one nobody knows.
-func journal(ctx context.Context, table store.Table, t patch.Target, in *Intent) ([]Sent, error) {
-	tries := make([]Try, len(in.IDs))
-	rows := make([]*store.Row, 0, len(in.IDs))
-	for i := 1; i < len(in.IDs); i++ {
-		rows = append(rows, &store.Row{Key: store.TryKey(t, in.Batch, i), Into: &tries[i]})
-	}
-	for some := range slices.Chunk(rows, rowsPerCall) {
-		if err := table.Load(ctx, some...); err != nil {
-			return nil, err
-		}
-	}
-	var sends []Sent
-	for i, r := range rows {
-		if !r.Found {
-			break
-		}
-		sends = append(sends, tries[i+1].Before)
-	}
-	return append(sends, Sent{At: in.Written}), nil
 }
 
 // resolve looks for the sends whose answers were lost, once SSM must list them.
@@ -99,7 +58,7 @@ func (s *Send) resolve(ctx context.Context, st *state) error {
 	var due []*Intent
 	var later []int
 	for _, n := range st.row.Doubts {
-		if st.visible(intents[n]) > 0 {
+		if st.unlisted(intents[n]) > 0 {
 			later = append(later, n)
 		} else {
 			due = append(due, intents[n])
@@ -112,7 +71,6 @@ func (s *Send) resolve(ctx context.Context, st *state) error {
 	if err != nil {
 		return err
 	}
-	st.row.Doubts = later
 	var writes []store.Write
 	var markers []string // of the intents with lost sends
 	var accepted, lost int
@@ -126,13 +84,11 @@ func (s *Send) resolve(ctx context.Context, st *state) error {
 		in.Version++
 		writes = append(writes, store.Write{How: store.Replace, Key: store.SendKey(st.target, in.Batch), Item: *in, Was: was})
 	}
-	if st.row.FirstSent.IsZero() && accepted > 0 {
-		st.row.FirstSent = due[0].Written
-	}
+	st.row.resolve(later, accepted, lost, due[0].Written)
 	return st.save(ctx, s.Table, append(writes, s.booked(st, accepted, lost, strings.Join(markers, ", "))...)...)
 }
 
-// listed finds the commands of intents by their markers. An account that lets nobody read any more shows none.
+// listed finds the commands of intents by their markers. An account that can no longer be read shows none.
 func (s *Send) listed(ctx context.Context, st *state, intents []*Intent) (map[string]port.Accepted, error) {
 	since := intents[0].Written
 	var markers []string

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"ec2patch/internal/outcome"
@@ -14,7 +13,9 @@ import (
 )
 
 // Proven reads the results of those targets that were verified, as they were then.
-func Proven(ctx context.Context, table store.Table, objects store.Objects, targets []patch.Target) ([]json.RawMessage, error) {
+func Proven(
+	ctx context.Context, table store.Table, objects store.Objects, targets []patch.Target,
+) ([]json.RawMessage, error) {
 	rows, err := LoadRows(ctx, table, targets)
 	if err != nil {
 		return nil, err
@@ -34,7 +35,9 @@ func Proven(ctx context.Context, table store.Table, objects store.Objects, targe
 
 // FetchProven reads a target's result. The hash in the row is the truth: found
 // is false for an object that is another one, or missing.
-func FetchProven(ctx context.Context, objects store.Objects, t patch.Target, hash string) (data []byte, found bool, err error) {
+func FetchProven(
+	ctx context.Context, objects store.Objects, t patch.Target, hash string,
+) (data []byte, found bool, err error) {
 	if hash == "" {
 		return nil, false, nil
 	}
@@ -42,31 +45,13 @@ func FetchProven(ctx context.Context, objects store.Objects, t patch.Target, has
 	return data, found && err == nil && patch.Digest(data) == hash, err
 }
 
+// DecodeResult reads a result whose hash was found right.
 func DecodeResult(data []byte) (TargetResult, error) {
 	var result TargetResult
 	if err := json.Unmarshal(data, &result); err != nil {
 		return result, fmt.Errorf("%w: a result with its hash cannot be read: %w", patch.ErrInternal, err)
 	}
 	return result, nil
-}
-
-// LoadRows reads the rows of targets; one that does not exist stays empty.
-func LoadRows(ctx context.Context, table store.Table, targets []patch.Target) (map[patch.Target]TargetRow, error) {
-	all := make(map[patch.Target]TargetRow, len(targets))
-	for some := range slices.Chunk(targets, store.MaxLoad) {
-		found := make([]TargetRow, len(some))
-		rows := make([]*store.Row, len(some))
-		for i, t := range some {
-			rows[i] = &store.Row{Key: store.TargetKey(t), Into: &found[i]}
-		}
-		if err := table.Load(ctx, rows...); err != nil {
-			return nil, err
-		}
-		for i, t := range some {
-			all[t] = found[i]
-		}
-	}
-	return all, nil
 }
 
 // TargetResult is what one target leaves in the bucket, under its hash, which the

@@ -1,10 +1,7 @@
 package target
 
 import (
-	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"ec2patch/internal/outcome"
@@ -34,13 +31,13 @@ type TargetRow struct {
 	Planned     int                    `json:"planned"`
 	Matched     int                    `json:"matched"`
 	New         int                    `json:"new"`      // planned, and not in the previous run's plan
-	Vanished    int                    `json:"vanished"` // in the previous run's plan, and matched no more
+	Vanished    int                    `json:"vanished"` // in the previous run's plan, and not matched now
 	Impaired    int                    `json:"impaired"`
 	Notable     []plan.Notable         `json:"notable,omitempty"` // a few of these
-	Running     int                    `json:"running"`           // instances of the account-region, counted when a guard asks
+	Running     int                    `json:"running"`           // instances of the account-region, if a guard asks
 	Excluded    int                    `json:"excluded"`
 	LeafDigest  string                 `json:"leafDigest,omitempty"`
-	InAccount   int                    `json:"inAccount,omitempty"` // planned in the account's part of the wave, as the sealed plan says; 0 until it was read
+	InAccount   int                    `json:"inAccount,omitempty"` // planned for the account in the wave, 0 until known
 	Concurrency int                    `json:"concurrency"`
 	ErrorLimit  int                    `json:"errorLimit"`
 	MaxPolls    int                    `json:"maxPolls"`
@@ -88,7 +85,7 @@ type Intent struct {
 	Written        time.Time          `json:"written"`
 	Waited         int                `json:"waited"` // by the state machine until then
 	Settled        bool               `json:"settled,omitempty"`
-	Sends          []Sent             `json:"sends,omitempty"` // what became of the first of IDs; the others were not tried
+	Sends          []Sent             `json:"sends,omitempty"` // what became of the first IDs; the others were not tried
 }
 
 // Sent is what became of one send of an intent. One that is none of these ended in an answer that was lost, and is
@@ -97,14 +94,19 @@ type Sent struct {
 	Command patch.CommandID `json:"c,omitempty"`
 	At      time.Time       `json:"t,omitzero"`        // when it was accepted, or tried
 	Refused string          `json:"refused,omitempty"` // the kind of a definite refusal
-	Lost    bool            `json:"lost,omitempty"`    // nobody can tell whether it was accepted
+	Lost    bool            `json:"lost,omitempty"`    // it cannot be known whether it was accepted
 }
 
-// Doubtful tells whether nobody knows yet what became of the send.
+// Doubtful tells whether it is not known yet what became of the send.
 func (s Sent) Doubtful() bool { return s.Command == "" && s.Refused == "" && !s.Lost }
 
-// Doubtful tells whether the intent holds a send of which nobody knows yet what became of it.
+// Doubtful tells whether the intent holds a doubtful send.
 func (in *Intent) Doubtful() bool { return slices.ContainsFunc(in.Sends, Sent.Doubtful) }
+
+// timeout is how long each command of the intent may take, from its acceptance.
+func (in *Intent) timeout() time.Duration {
+	return time.Duration(in.TimeoutSeconds) * time.Second
+}
 
 // Try is the journal of a step: that the send at one place of an intent is about to be made. A process that dies
 // leaves one send in doubt and not all.
@@ -139,27 +141,4 @@ type Lease struct {
 	Wave    string      `json:"wave,omitempty"` // with the run it names the target, whose intents name every command
 	Fence   int         `json:"fence"`
 	Expires time.Time   `json:"leaseExpires"`
-}
-
-// LoadTargets reads the rows of all targets of a run, or of one wave.
-func LoadTargets(ctx context.Context, table store.Table, run patch.RunID, wave string) (map[patch.Target]TargetRow, error) {
-	prefix := "TARGET#"
-	if wave != "" {
-		prefix = store.TargetPrefix(wave)
-	}
-	rows := map[patch.Target]TargetRow{}
-	err := table.Scan(ctx, store.RunKey(run).PK, prefix, func(sk string, decode func(any) error) error {
-		parts := strings.Split(sk, "#")
-		if len(parts) != 4 {
-			return fmt.Errorf("%w: row %q is no target", patch.ErrInternal, sk)
-		}
-		var row TargetRow
-		if err := decode(&row); err != nil {
-			return err
-		}
-		t := patch.Target{Run: run, Wave: parts[1], Account: patch.AccountID(parts[2]), Region: patch.Region(parts[3])}
-		rows[t] = row
-		return nil
-	})
-	return rows, err
 }

@@ -45,12 +45,7 @@ const (
 	quickScan = time.Minute
 	// throttlePause lets a throttled account breathe.
 	throttlePause = 30 * time.Second
-	// leasePatience is how long a target waits for another run that is alive.
-	leasePatience = 30 * time.Minute
-	// followPatience is how long it waits for what a dead run left at work: as long as a command may take, which is
-	// 16,200 seconds, and its cancel.
-	followPatience = 5 * time.Hour
-	// leaseRetry is how often it looks meanwhile.
+	// leaseRetry is how often a target looks whether another run still holds the account-region.
 	leaseRetry = 2 * time.Minute
 )
 
@@ -66,13 +61,13 @@ func (s *Send) step(ctx context.Context, in TargetInput) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	st.began = began
+	st.Now = began
 	if len(st.wave.Alarms) > 0 {
 		if err := watchAlarms(ctx, s.Table, s.Alarms, st, s.Now()); err != nil {
 			return Answer{}, err
 		}
 	}
-	if st.row.Pending != 0 {
+	if st.row.Phase() == PhaseSending {
 		return s.recover(ctx, st)
 	}
 	if len(st.row.Doubts) > 0 {
@@ -81,22 +76,21 @@ func (s *Send) step(ctx context.Context, in TargetInput) (Answer, error) {
 		}
 	}
 	if why := st.mustStop(s.Now()); why != "" && st.row.Closed == "" {
-		return s.close(ctx, st, why)
+		return s.close(ctx, st, why, "")
 	}
-	if st.row.Closed != "" || !st.row.WorthSending() {
+	if !st.row.Phase().canSend() {
 		return s.rest(st), nil
 	}
 	if err := s.checkApproval(ctx, st); err != nil {
 		return Answer{}, err
 	}
 	if st.overAccount() { // known only now
-		return s.close(ctx, st, outcome.ReasonBudget)
+		return s.close(ctx, st, outcome.ReasonBudget, "")
+	}
+	if st.lostLease() {
+		return s.close(ctx, st, outcome.ReasonLease, st.heldBy())
 	}
 	if !st.holdsLease() {
-		if st.row.Fence != 0 {
-			st.row.Reason = st.heldBy()
-			return s.close(ctx, st, outcome.ReasonLease) // another run took it over: ours is dead to it
-		}
 		if held, err := s.takeLease(ctx, st); err != nil || !held {
 			return s.busy(ctx, st, err)
 		}
@@ -105,11 +99,8 @@ func (s *Send) step(ctx context.Context, in TargetInput) (Answer, error) {
 }
 
 // close sends nothing more; what is in flight is followed to its end.
-func (s *Send) close(ctx context.Context, st *state, why string) (Answer, error) {
-	st.row.Closed = why
-	if st.row.Steps() >= st.row.MaxPolls {
-		st.row.Reason = words.OrElse(st.row.Reason, noRoom)
-	}
+func (s *Send) close(ctx context.Context, st *state, why, detail string) (Answer, error) {
+	st.row.close(why, detail)
 	if err := st.save(ctx, s.Table, st.count(nil)...); err != nil {
 		return Answer{}, err
 	}
@@ -118,10 +109,10 @@ func (s *Send) close(ctx context.Context, st *state, why string) (Answer, error)
 
 // rest is the answer when nothing is sent now.
 func (s *Send) rest(st *state) Answer {
-	if len(st.row.Open) == 0 && (st.row.Closed != "" || st.row.Waiting() == 0) {
-		return verify()
+	if st.row.Phase().follows() {
+		return wait(st.row.NextPoll(s.PollInterval))
 	}
-	return wait(st.row.NextPoll(s.PollInterval))
+	return verify()
 }
 
 // fill writes an intent for as many instances as there are free slots, sends to each, and writes down what became of
@@ -131,19 +122,17 @@ func (s *Send) fill(ctx context.Context, st *state) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	if st.row.FirstSent.IsZero() {
-		st.row.SlowStart, st.row.TookSeconds = leaf.SlowStart, expectedOf(leaf)
-	}
+	st.row.prepare(leaf.SlowStart, expectedOf(leaf))
 	chosen, skips, err := s.choose(ctx, st, leaf.Instances[st.row.Next:])
 	if err != nil {
 		return s.unreachable(ctx, st, err)
 	}
 	in := Intent{
 		Batch: st.row.Batches + 1, From: st.row.Next, IDs: remaining(chosen, skips), Skipped: skips,
-		TimeoutSeconds: leaf.CommandTimeoutSeconds, Fence: st.row.Fence, Written: s.Now().UTC(), Waited: st.waited,
+		TimeoutSeconds: leaf.CommandTimeoutSeconds, Fence: st.row.Fence, Written: s.Now().UTC(), Waited: st.Waited,
 	}
 	in.Marker = plan.Marker(st.target, in.Batch)
-	if err := s.intend(ctx, st, &in, len(chosen)); err != nil {
+	if err := s.intend(ctx, st, &in); err != nil {
 		return Answer{}, err
 	}
 	if len(in.IDs) == 0 {
@@ -152,7 +141,7 @@ func (s *Send) fill(ctx context.Context, st *state) (Answer, error) {
 	sends, answer, why := s.sendAll(ctx, st, leaf, in)
 	closed := errors.Is(why, patch.ErrAccessDenied)
 	if closed {
-		st.row.Closed, st.row.Reason = outcome.ReasonAccount, why.Error()
+		st.row.close(outcome.ReasonAccount, why.Error())
 	}
 	err = s.settle(ctx, st, leaf, in, sends, &answer) // whatever went wrong: what was accepted is written down
 	if err == nil && !closed && !errors.Is(why, patch.ErrThrottled) {
@@ -167,7 +156,9 @@ const recheckMore = 50
 
 // choose takes the next instances that can be sent to, as many as there are free slots, and those that are skipped on
 // the way: together they are the next of the plan, without a gap.
-func (s *Send) choose(ctx context.Context, st *state, waiting []outcome.PlannedInstance) (chosen []outcome.PlannedInstance, skips []Skip, err error) {
+func (s *Send) choose(
+	ctx context.Context, st *state, waiting []outcome.PlannedInstance,
+) (chosen []outcome.PlannedInstance, skips []Skip, err error) {
 	free := min(st.row.Free(), MaxSends)
 	waiting = waiting[:min(len(waiting), MaxSends)]
 	for size := free; len(waiting) > 0 && len(skips) == len(chosen); size = recheckMore {
@@ -223,18 +214,12 @@ func whyNot(m port.Machine, a port.Agent) string {
 }
 
 // intend makes the sends durable before they happen: audit, intent and row, all or
-// none. It holds only while the run goes on.
-func (s *Send) intend(ctx context.Context, st *state, in *Intent, chosen int) error {
-	st.row.Batches = in.Batch
-	st.row.Status = TargetPatching
-	if len(in.IDs) == 0 {
-		in.Settled = true
-		st.row.Next += chosen
-		st.row.Skipped += len(in.Skipped)
-	}
-	writes := append(st.goesOn(), st.renewLease(s.Now()), store.Write{How: store.Create, Key: store.SendKey(st.target, in.Batch), Item: *in})
+// none. It holds only while the run may still send.
+func (s *Send) intend(ctx context.Context, st *state, in *Intent) error {
+	st.row.intend(in)
+	create := store.Write{How: store.Create, Key: store.SendKey(st.target, in.Batch), Item: *in}
+	writes := append(st.stillMaySend(), st.renewLease(s.Now()), create)
 	if len(in.IDs) > 0 {
-		st.row.Pending = in.Batch
 		detail := fmt.Sprintf("%s, %s, fence %d: %v", in.Marker, words.Count(len(in.IDs), "instance"), in.Fence, in.IDs)
 		writes = append(writes, st.audit("send", "SendCommand", detail, s.Now()))
 	}
@@ -248,7 +233,7 @@ func (s *Send) sendAll(ctx context.Context, st *state, leaf plan.Leaf, in Intent
 	var session port.Session
 	accepted, denied := 0, 0
 	for i, id := range in.IDs {
-		if i > 0 && (s.Now().Sub(st.began) > stepLimit || st.row.Sent+accepted == 0 && st.row.Denied+denied >= Refusals) {
+		if i > 0 && (s.Now().Sub(st.Now) > stepLimit || st.row.Sent+accepted == 0 && st.row.Denied+denied >= Refusals) {
 			return sends, send(), nil
 		}
 		if i%port.SessionInstances == 0 {
@@ -275,12 +260,12 @@ func (s *Send) sendAll(ctx context.Context, st *state, leaf plan.Leaf, in Intent
 		case kind == patch.ErrThrottled:
 			return sends, wait(throttlePause), nil
 		case kind == patch.ErrAccessDenied, kind == patch.ErrRefusedCommand, kind == patch.ErrInvalidInstance:
-			sends = append(sends, Sent{At: now, Refused: string(kind)}) // it concerns this instance; the others go on
+			sends = append(sends, Sent{At: now, Refused: string(kind)}) // this instance alone: the others are sent to
 			if kind != patch.ErrInvalidInstance {
 				denied++
 			}
 		default:
-			return append(sends, Sent{At: now}), wait(throttlePause), nil // nobody knows: it is looked for
+			return append(sends, Sent{At: now}), wait(throttlePause), nil // it is not known: it is looked for
 		}
 	}
 	return sends, send(), nil
@@ -290,73 +275,52 @@ func (s *Send) sendAll(ctx context.Context, st *state, leaf plan.Leaf, in Intent
 // its way, the step ends with what it has sent, and the next one finds out why.
 func (s *Send) mayGoOn(ctx context.Context, st *state, in Intent, i int, before Sent) bool {
 	if i%lookAgain == 0 {
-		is, err := loadState(ctx, s.Table, TargetInput{Target: st.target, Waited: st.waited})
+		is, err := st.again(ctx, s.Table)
 		if err != nil || is.mustStop(s.Now()) != "" || is.row.Version != st.row.Version || !is.holdsLease() {
 			return false
 		}
 	}
-	return s.Table.Write(ctx, store.Write{How: store.Create, Key: store.TryKey(st.target, in.Batch, i), Item: Try{Before: before}}) == nil
+	try := store.Write{How: store.Create, Key: store.TryKey(st.target, in.Batch, i), Item: Try{Before: before}}
+	return s.Table.Write(ctx, try) == nil
 }
 
-// settle writes down what became of the sends of an intent. If somebody changed one of the rows meanwhile, another
-// region of the account or whoever closes the run, it does so once more by what stands there now. The intent is not
+// settle writes down what became of the sends of an intent. If one of the rows was changed meanwhile, by another
+// region of the account or by what closes the run, it does so once more by what stands there now. The intent is not
 // settled without the writes that go with it.
-func (s *Send) settle(ctx context.Context, st *state, leaf plan.Leaf, in Intent, sends []Sent, answer *Answer, with ...store.Write) error {
+func (s *Send) settle(
+	ctx context.Context, st *state, leaf plan.Leaf, in Intent, sends []Sent, answer *Answer, with ...store.Write,
+) error {
 	err := s.book(ctx, st, leaf, in, sends, answer, with)
 	if !errors.Is(err, patch.ErrConflict) {
 		return err
 	}
-	now, lost := loadState(ctx, s.Table, TargetInput{Target: st.target, Waited: st.waited})
+	now, lost := st.again(ctx, s.Table)
 	if lost != nil || now.row.Pending != in.Batch {
 		return err
 	}
-	if now.row.Closed == "" {
-		now.row.Closed, now.row.Reason = st.row.Closed, st.row.Reason
-	}
+	now.row.closeAs(&st.row)
 	*st = *now
 	return s.book(ctx, st, leaf, in, sends, answer, with)
 }
 
 // book is settle's one attempt. What was not tried waits again: it is the next of the leaf.
-func (s *Send) book(ctx context.Context, st *state, leaf plan.Leaf, in Intent, sends []Sent, answer *Answer, with []store.Write) error {
+func (s *Send) book(
+	ctx context.Context, st *state, leaf plan.Leaf, in Intent, sends []Sent, answer *Answer, with []store.Write,
+) error {
 	now := s.Now().UTC()
 	was := in.Version
 	in.Version++
 	in.Settled, in.Sends = true, sends
+	next := in.From + len(in.IDs) + len(in.Skipped)
 	if len(sends) < len(in.IDs) {
-		next := in.IDs[len(sends)]
-		end := in.From
-		for leaf.Instances[end].ID != next {
-			end++
+		for next = in.From; leaf.Instances[next].ID != in.IDs[len(sends)]; {
+			next++
 		}
-		in.Skipped = skippedBefore(in.Skipped, leaf.Instances[in.From:end])
-		st.row.Next = end
-	} else {
-		st.row.Next = in.From + len(in.IDs) + len(in.Skipped)
+		in.Skipped = skippedBefore(in.Skipped, leaf.Instances[in.From:next])
 	}
-	st.row.Pending = 0
-	st.row.Skipped += len(in.Skipped)
-	var accepted, lost int
-	for i, x := range sends {
-		switch {
-		case x.Refused == string(patch.ErrInvalidInstance):
-			continue // SSM does not take it; it is judged by what EC2 says of it
-		case x.Refused != "":
-			st.row.Denied++
-			continue
-		case x.Command != "":
-			accepted++
-		case x.Lost:
-			lost++
-		default:
-			st.row.Doubts = append(st.row.Doubts, in.Batch)
-		}
-		st.row.Hold(in.Batch, i)
-	}
-	if st.row.FirstSent.IsZero() && accepted > 0 {
-		st.row.FirstSent = in.Written
-	}
-	writes := append(s.booked(st, accepted, lost, in.Marker), store.Write{How: store.Replace, Key: store.SendKey(st.target, in.Batch), Item: in, Was: was})
+	accepted, lost := st.row.settle(&in, next)
+	writes := append(s.booked(st, accepted, lost, in.Marker),
+		store.Write{How: store.Replace, Key: store.SendKey(st.target, in.Batch), Item: in, Was: was})
 	writes = append(writes, with...)
 	if st.holdsLease() {
 		writes = append(writes, st.renewLease(now))
@@ -370,12 +334,9 @@ func (s *Send) book(ctx context.Context, st *state, leaf plan.Leaf, in Intent, s
 	return nil
 }
 
-// booked counts commands that were accepted, and sends that are given up: the instances of those are unknown until the
-// host's own evidence says otherwise, and count as failures.
+// booked counts for the account, the wave and the run what the target's row has counted: commands that were accepted,
+// and sends that are given up.
 func (s *Send) booked(st *state, accepted, lost int, marker string) []store.Write {
-	st.row.Sent += accepted
-	st.row.Failures += lost
-	st.row.Errors += lost
 	add := map[string]int{}
 	if accepted > 0 {
 		add["sent"] = accepted
@@ -385,7 +346,8 @@ func (s *Send) booked(st *state, accepted, lost int, marker string) []store.Writ
 	}
 	writes := st.count(add)
 	if lost > 0 {
-		writes = append(writes, st.audit("send", "SendLost", fmt.Sprintf("%s, %s", marker, words.Count(lost, "send")), s.Now()))
+		detail := fmt.Sprintf("%s, %s", marker, words.Count(lost, "send"))
+		writes = append(writes, st.audit("send", "SendLost", detail, s.Now()))
 	}
 	return writes
 }
@@ -403,30 +365,6 @@ func skippedBefore(skips []Skip, instances []outcome.PlannedInstance) []Skip {
 	return kept
 }
 
-// plan is the frozen plan that a process has read last. One is enough: a run
-// has many targets, and few runs go on at once.
-type frozen struct{ last *plan.Index }
-
-// bind finds a target's wave in the plan that its run was frozen with. It refuses
-// a target whose row is not of that plan, and notes in the row what those must
-// know of the plan who do not read it.
-func (p *frozen) bind(ctx context.Context, objects store.Objects, st *state) (plan.IndexWave, error) {
-	if p.last == nil || p.last.Digest != st.run.Digest {
-		x, err := plan.Load(ctx, objects, st.target.Run, st.run.Digest)
-		if err != nil {
-			return plan.IndexWave{}, err
-		}
-		p.last = &x
-	}
-	t := st.target
-	wave, ok := p.last.Wave(t.Wave)
-	if !ok || st.row.LeafDigest == "" || p.last.Leaf(t) != st.row.LeafDigest {
-		return wave, fmt.Errorf("%w: %s/%s in wave %s is not what the plan of run %s says", patch.ErrTampered, t.Account, t.Region, t.Wave, t.Run)
-	}
-	st.row.InAccount = plan.PlannedIn(wave, t.Account)
-	return wave, nil
-}
-
 // expectedOf is what an instance of the target takes, typically, in seconds: what polls go by until some have ended.
 func expectedOf(leaf plan.Leaf) int {
 	if leaf.Operation == patch.Scan {
@@ -439,26 +377,23 @@ func expectedOf(leaf plan.Leaf) int {
 	return max(int(sum.Seconds())/max(len(leaf.Instances), 1), 1)
 }
 
-// unreachable closes a target whose account no longer lets us in.
+// unreachable closes a target whose account's role can no longer be assumed.
 func (s *Send) unreachable(ctx context.Context, st *state, cause error) (Answer, error) {
 	if patch.KindOf(cause) != patch.ErrAccessDenied {
 		return Answer{}, cause
 	}
-	st.row.Reason = cause.Error()
-	return s.close(ctx, st, outcome.ReasonAccount)
+	return s.close(ctx, st, outcome.ReasonAccount, cause.Error())
 }
 
 // busy notes since when another run has been in the way.
 func (s *Send) busy(ctx context.Context, st *state, err error) (Answer, error) {
-	if errors.Is(err, patch.ErrConflict) || (err == nil && !st.row.Busy.IsZero()) {
-		return wait(leaseRetry), nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, patch.ErrConflict) {
 		return s.unreachable(ctx, st, err)
 	}
-	st.row.Busy, st.row.Reason = s.Now().UTC(), st.heldBy()
-	if err := st.save(ctx, s.Table); err != nil {
-		return Answer{}, err
+	if err == nil && st.row.queue(s.Now().UTC(), st.heldBy()) {
+		if err := st.save(ctx, s.Table); err != nil {
+			return Answer{}, err
+		}
 	}
 	return wait(leaseRetry), nil
 }

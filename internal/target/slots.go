@@ -55,18 +55,23 @@ func (b Bits) Count() int {
 	return n
 }
 
-// OpenIntent tells which commands of an intent are not known to have ended.
+// OpenIntent tells which commands of an intent are not known to have ended. The life of a command, from when it takes a
+// slot with Hold:
+//
+//	held ── start ──> at work ── end ──> ended: its slot is free, and it is forgotten
+//	  └── expire ──> late: it counts as failed, and is cut
+//	  └── cut ──> cancelled: its slot is free, and it is followed until it ends or CancelGrace is over
 type OpenIntent struct {
 	N     int        `json:"n"`
 	Left  Bits       `json:"l"`           // the sends that hold a slot or are still followed
 	Ran   Bits       `json:"r,omitempty"` // of those, the ones whose agent was seen at work
 	Cut   Bits       `json:"c,omitempty"` // of those, the ones that a cancel was asked for
 	CutAt store.Mark `json:"t,omitzero"`  // when a cancel was last asked for
-	Late  Bits       `json:"d,omitempty"` // of those, the ones that are past their deadline: each counts as a failure already
+	Late  Bits       `json:"d,omitempty"` // of those, the ones past their deadline: they count as failed already
 }
 
-// end takes one send of the intent out of all sets.
-func (o *OpenIntent) end(i int) {
+// forget takes one send of the intent out of all sets.
+func (o *OpenIntent) forget(i int) {
 	o.Left.Remove(i)
 	o.Ran.Remove(i)
 	o.Cut.Remove(i)
@@ -93,12 +98,61 @@ func (t *TargetRow) Hold(n, i int) {
 	o.Left.Add(i)
 }
 
-// Release gives the slot of a send back, and forgets an intent of which nothing is open.
+// Release gives the slot of a send back, and forgets an intent with nothing open.
 func (t *TargetRow) Release(n, i int) {
 	if o := t.OpenOf(n); o != nil {
-		o.end(i)
+		o.forget(i)
 		if o.Left.Count() == 0 {
 			t.Open = slices.DeleteFunc(t.Open, func(o OpenIntent) bool { return o.N == n })
+		}
+	}
+}
+
+// start notes that a command's agent was seen at work. It is false if that is known.
+func (t *TargetRow) start(n, i int) bool {
+	o := t.OpenOf(n)
+	if o.Ran.Has(i) {
+		return false
+	}
+	o.Ran.Add(i)
+	return true
+}
+
+// expire notes that a command is past its deadline: it counts as failed from here on. The cancel that follows frees its
+// slot, and a failure that counted later would let one more begin in its place.
+func (t *TargetRow) expire(n, i int) {
+	if o := t.OpenOf(n); !o.Late.Has(i) {
+		t.tally(true, true, false)
+		o.Late.Add(i)
+	}
+}
+
+// cut notes that a cancel was asked for: the slot is free, and the command is followed until it has ended, or has had
+// its time to.
+func (t *TargetRow) cut(n, i int, at store.Mark) {
+	o := t.OpenOf(n)
+	o.Cut.Add(i)
+	o.CutAt = at
+}
+
+// end counts how a command ended, and gives its slot back.
+func (t *TargetRow) end(n, i int, failed, isError bool) {
+	t.tally(failed, isError, t.OpenOf(n).Late.Has(i))
+	t.Release(n, i)
+}
+
+// tally counts how a command ended. One that counted as failed when its time was over, and ended well after all, is
+// taken back.
+func (t *TargetRow) tally(failed, isError, counted bool) {
+	for _, c := range []struct {
+		is bool
+		n  *int
+	}{{failed, &t.Failures}, {isError, &t.Errors}} {
+		if c.is {
+			*c.n++
+		}
+		if counted {
+			*c.n--
 		}
 	}
 }
@@ -158,7 +212,7 @@ func (t *TargetRow) Steps() int {
 // OverBudget tells whether the target's own errors exceed ssm.maxErrors.
 func (t *TargetRow) OverBudget() bool { return t.Errors > t.ErrorLimit }
 
-// Refusals is how many first sends, all of them refused, close a target: the account lets nobody send there.
+// Refusals is how many first sends, all of them refused, close a target: the account takes no commands there.
 const Refusals = 10
 
 // Refused tells whether the account-region takes no command at all: its first ten sends, or all of fewer, were

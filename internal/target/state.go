@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"ec2patch/internal/outcome"
@@ -29,9 +30,8 @@ type state struct {
 	counts store.Counters        // of the wave
 	total  store.Counters        // of the run
 	own    store.AccountCounters // of the account in the wave
-	waited int                   // seconds, by the state machine
-	began  time.Time             // this step of Send
 	abort  *store.Abort
+	clock  // its Now is set by the step, when it reads the time
 
 	lease      Lease
 	leaseFound bool
@@ -43,7 +43,7 @@ type state struct {
 
 func loadState(ctx context.Context, table store.Table, in TargetInput) (*state, error) {
 	t := in.Target
-	st := &state{target: t, waited: in.Waited}
+	st := &state{target: t, clock: clock{store.Clock{Waited: in.Waited}}}
 	var abort store.Abort
 	target := &store.Row{Key: store.TargetKey(t), Into: &st.row}
 	stop := &store.Row{Key: store.AbortKey(t.Run), Into: &abort}
@@ -69,6 +69,15 @@ func loadState(ctx context.Context, table store.Table, in TargetInput) (*state, 
 	return st, nil
 }
 
+// again reads everything once more, in the same step.
+func (st *state) again(ctx context.Context, table store.Table) (*state, error) {
+	now, err := loadState(ctx, table, TargetInput{Target: st.target, Waited: st.Waited})
+	if err == nil {
+		now.clock = st.clock
+	}
+	return now, err
+}
+
 // mustStop says why nothing more may be sent, or nothing.
 func (st *state) mustStop(now time.Time) string {
 	switch {
@@ -86,6 +95,9 @@ func (st *state) mustStop(now time.Time) string {
 	return ""
 }
 
+// lostLease tells whether another run took the account-region over: ours is dead to it.
+func (st *state) lostLease() bool { return st.row.Fence != 0 && !st.holdsLease() }
+
 // overBudget tells whether a limit of any scope is exceeded: of the account-region, the account, the wave, its
 // accounts, or the run.
 func (st *state) overBudget() bool {
@@ -100,9 +112,9 @@ func (st *state) overAccount() bool {
 	return st.row.InAccount > 0 && st.own.Failures > st.wave.PerAccount.Limit(st.row.InAccount)
 }
 
-// goesOn makes conditions of what mustStop reads of the run and the wave: whoever
-// read them before they changed writes nothing, and so sends nothing.
-func (st *state) goesOn() []store.Write {
+// stillMaySend makes conditions of what mustStop reads of the run and the wave: a step
+// that read them before they changed writes nothing, and so sends nothing.
+func (st *state) stillMaySend() []store.Write {
 	return []store.Write{
 		{How: store.Require, Key: store.RunKey(st.target.Run), Field: "runStatus", Value: string(patch.RunRunning)},
 		{How: store.Require, Key: store.AbortKey(st.target.Run), Field: "pk"},
@@ -162,7 +174,7 @@ func (st *state) counted(add map[string]int) []store.Write {
 		writes = append(writes, store.Write{How: store.Add, Key: store.CountersKey(t.Run, t.Wave), Add: inWave})
 	}
 	inRun := maps.Clone(add)
-	delete(inRun, "sent") // nobody asks for it, and every target adds to this row
+	delete(inRun, "sent") // it is never read, and every target adds to this row
 	if len(inRun) > 0 {
 		writes = append(writes, store.Write{How: store.Add, Key: store.CountersKey(t.Run, store.WholeRun), Add: inRun})
 	}
@@ -172,52 +184,50 @@ func (st *state) counted(add map[string]int) []store.Write {
 // audit makes the next entry of the target's chain.
 func (st *state) audit(actor, action, detail string, now time.Time) store.Write {
 	entry, head := st.row.Audit.Append(store.TargetChain(st.target), actor, action, detail, now)
-	st.row.Audit = head
+	st.row.chain(head)
 	return store.Write{How: store.Audit, Key: entry.Key(), Item: entry}
 }
 
-// loadOpen reads the intents that hold open commands or doubts, by number.
-func (st *state) loadOpen(ctx context.Context, table store.Table) (map[int]*Intent, error) {
-	want := map[int]bool{}
-	for _, o := range st.row.Open {
-		want[o.N] = true
+// LoadTargets reads the rows of all targets of a run, or of one wave.
+func LoadTargets(
+	ctx context.Context, table store.Table, run patch.RunID, wave string,
+) (map[patch.Target]TargetRow, error) {
+	prefix := "TARGET#"
+	if wave != "" {
+		prefix = store.TargetPrefix(wave)
 	}
-	for _, n := range st.row.Doubts {
-		want[n] = true
-	}
-	if st.row.Pending != 0 {
-		want[st.row.Pending] = true
-	}
-	return loadIntentsOf(ctx, table, st.target, slices.Sorted(maps.Keys(want)))
+	rows := map[patch.Target]TargetRow{}
+	err := table.Scan(ctx, store.RunKey(run).PK, prefix, func(sk string, decode func(any) error) error {
+		parts := strings.Split(sk, "#")
+		if len(parts) != 4 {
+			return fmt.Errorf("%w: row %q is no target", patch.ErrInternal, sk)
+		}
+		var row TargetRow
+		if err := decode(&row); err != nil {
+			return err
+		}
+		t := patch.Target{Run: run, Wave: parts[1], Account: patch.AccountID(parts[2]), Region: patch.Region(parts[3])}
+		rows[t] = row
+		return nil
+	})
+	return rows, err
 }
 
-// rowsPerCall is how many rows one call reads. Source: DynamoDB BatchGetItem, read 2026-11.
-const rowsPerCall = 100
-
-func loadIntentsOf(ctx context.Context, table store.Table, t patch.Target, numbers []int) (map[int]*Intent, error) {
-	intents := map[int]*Intent{}
-	var rows []*store.Row
-	for _, n := range numbers {
-		intents[n] = &Intent{}
-		rows = append(rows, &store.Row{Key: store.SendKey(t, n), Into: intents[n]})
-	}
-	for len(rows) > 0 {
-		some := rows[:min(len(rows), rowsPerCall)]
-		if err := table.Load(ctx, some...); err != nil {
+// LoadRows reads the rows of targets; one that does not exist stays empty.
+func LoadRows(ctx context.Context, table store.Table, targets []patch.Target) (map[patch.Target]TargetRow, error) {
+	all := make(map[patch.Target]TargetRow, len(targets))
+	for some := range slices.Chunk(targets, store.MaxLoad) {
+		found := make([]TargetRow, len(some))
+		rows := make([]*store.Row, len(some))
+		for i, t := range some {
+			rows[i] = &store.Row{Key: store.TargetKey(t), Into: &found[i]}
+		}
+		if err := table.Load(ctx, rows...); err != nil {
 			return nil, err
 		}
-		for _, r := range some {
-			if !r.Found {
-				return nil, fmt.Errorf("%w: row %s is missing", patch.ErrTampered, r.Key.SK)
-			}
+		for i, t := range some {
+			all[t] = found[i]
 		}
-		rows = rows[len(some):]
 	}
-	return intents, nil
-}
-
-// passed is how long ago a send was accepted. Its times are compared with the machine's waits, too, so that a machine
-// with shortened waits meets them.
-func passed(in *Intent, s Sent, now time.Time, waited int) time.Duration {
-	return store.Mark{At: s.At, Waited: in.Waited}.Since(now, waited)
+	return all, nil
 }

@@ -55,18 +55,15 @@ func (v *Verify) step(ctx context.Context, in TargetInput) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	if st.row.Status == TargetVerified {
+	if st.row.Phase() == PhaseVerified {
 		return done(), v.publish(ctx, st)
 	}
-	now := v.Now().UTC()
-	first := !st.row.Verifying.Set()
-	if first {
-		st.row.Verifying = store.Mark{At: now, Waited: in.Waited}
-	}
-	passed := st.row.Verifying.Since(now, in.Waited)
-	if st.row.Pending != 0 && passed < visibility {
+	st.Now = v.Now().UTC()
+	first := st.row.beginVerify(st.Mark())
+	passed := st.Since(st.row.Verifying)
+	if st.row.Phase() == PhaseSending && passed < visibility {
 		// No path of the machine comes here with a send that is not settled. It gets the time in
-		// which its sender may still settle it; after that nobody knows of it.
+		// which its sender may still settle it; after that it is given up.
 		if !first {
 			return wait(visibility - passed), nil // a row that is not touched is easier to settle
 		}
@@ -78,7 +75,7 @@ func (v *Verify) step(ctx context.Context, in TargetInput) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	result.Target, result.At, result.Settled = t, now, final || len(result.Unsettled) == 0
+	result.Target, result.At, result.Settled = t, st.Now, final || len(result.Unsettled) == 0
 	data, err := patch.Canonical(result)
 	if err != nil {
 		return Answer{}, err
@@ -89,7 +86,7 @@ func (v *Verify) step(ctx context.Context, in TargetInput) (Answer, error) {
 	if err := v.Objects.Store(ctx, store.LooksObject(t), "application/json", data); err != nil {
 		return Answer{}, err
 	}
-	st.row.LooksHash = patch.Digest(data)
+	st.row.found(patch.Digest(data))
 	if err := st.save(ctx, v.Table); err != nil {
 		return Answer{}, err
 	}
@@ -98,7 +95,7 @@ func (v *Verify) step(ctx context.Context, in TargetInput) (Answer, error) {
 
 // settle writes the result under its own hash and then books that hash. Two
 // attempts, or one that died, write beside each other and never over each other;
-// the row's version lets one book. What else stands in the bucket nobody reads.
+// the row's version lets one book. Nothing else in the bucket is read.
 func (v *Verify) settle(ctx context.Context, st *state, result TargetResult, data []byte) (Answer, error) {
 	hash := patch.Digest(data)
 	if err := v.Objects.Store(ctx, store.ResultObject(st.target, hash), "application/json", data); err != nil {
@@ -201,7 +198,7 @@ func (v *Verify) former(ctx context.Context, st *state) (map[patch.InstanceID]ou
 
 // scene is what EC2 and SSM say of the instances that are looked at.
 type scene struct {
-	spoke     port.Spoke // nil if the account lets us in no more
+	spoke     port.Spoke // nil if the account's role cannot be assumed
 	machines  map[patch.InstanceID]port.Machine
 	strangers []port.Machine // that the wave's filter selects and its plan does not have
 	agents    map[patch.InstanceID]port.Agent
@@ -237,7 +234,10 @@ func (v *Verify) scene(ctx context.Context, leaf plan.Leaf, ids []patch.Instance
 // askBegun asks SSM of every invocation that ended, or never did, between two
 // looks whether its agent had begun: NotSent is said of none that had. An answer
 // that does not come, or for which there is no time, leaves the doubt.
-func (s *scene) askBegun(ctx context.Context, leaf plan.Leaf, former map[patch.InstanceID]outcome.InstanceReport, facts map[patch.InstanceID]fact) {
+func (s *scene) askBegun(
+	ctx context.Context, leaf plan.Leaf,
+	former map[patch.InstanceID]outcome.InstanceReport, facts map[patch.InstanceID]fact,
+) {
 	if s.spoke == nil {
 		return
 	}
@@ -263,7 +263,8 @@ func (s *scene) evidence(leaf plan.Leaf, p outcome.PlannedInstance, f fact) outc
 		Operation: leaf.Operation, RebootOption: leaf.RebootOption, SnapshotID: leaf.SnapshotID, Planned: p,
 		NotSent: f.notSent, Lost: f.lost, Sent: f.sent, Invocation: f.invocation, Cancelled: f.cancelled, Unsure: f.unsure,
 		Presence: outcome.Presence{
-			Exists: exists && m.State != "terminated" && m.State != "shutting-down", Running: m.State == "running", Stopped: m.Stopped,
+			Exists:  exists && m.State != "terminated" && m.State != "shutting-down",
+			Running: m.State == "running", Stopped: m.Stopped,
 			Impaired: c.Impaired, ImpairedSince: c.Since, Settling: c.Settling, Online: a.Online, LastPing: a.LastPing,
 		},
 	}
@@ -315,8 +316,8 @@ func lineOf(leaf plan.Leaf, e outcome.Evidence, found outcome.Finding, f fact) o
 	r := outcome.InstanceReport{
 		InstanceID: p.ID, Account: leaf.Account, Region: leaf.Region, Wave: leaf.Wave, Platform: p.Platform, Name: p.Name,
 		Outcome: found.Outcome, Reason: found.Reason, Warning: found.Warning, Down: found.Down,
-		CommandID: f.command, Status: words.OrElse(f.invocation.Details, f.invocation.Status), Before: p.Before, After: e.After,
-		TookSeconds: int(e.Took().Seconds()),
+		CommandID: f.command, Status: words.OrElse(f.invocation.Details, f.invocation.Status),
+		Before: p.Before, After: e.After, TookSeconds: int(e.Took().Seconds()),
 	}
 	if !found.Since.IsZero() {
 		since := found.Since.UTC()
@@ -357,8 +358,7 @@ func (v *Verify) finish(ctx context.Context, st *state, result TargetResult, has
 		return err
 	}
 	n := outcome.Count(result.Instances, wave.RebootOption)
-	st.row.Outcomes, st.row.Bad, st.row.CutShort = n.Outcomes, n.Failures, n.CutShort
-	st.row.Status, st.row.Ended, st.row.ResultHash = TargetVerified, result.At, hash
+	st.row.verify(n, result.At, hash)
 	// Poll has counted the failures that it saw; the difference is what only a look at the host shows.
 	diff := map[string]int{"done": 1}
 	if d := st.row.Bad - st.row.Failures; d != 0 {
@@ -388,8 +388,10 @@ func (v *Verify) measure(st *state, n outcome.Counts, at time.Time) {
 		v.Metrics.Count("PatchSuccessRate", "Percent", 100*float64(n.Good)/float64(tried), dims)
 	}
 	if n.Sent > 0 {
-		// Side by side, at one moment: what passed EC2's status checks when it was planned, and what is back in service of those sent to.
-		v.Metrics.Count("InstanceAvailabilityBefore", "Percent", 100*float64(st.row.Planned-st.row.Impaired)/float64(st.row.Planned), dims)
+		// Side by side, at one moment: what passed EC2's status checks when it was planned, and what is back in service
+		// of those sent to.
+		healthy := 100 * float64(st.row.Planned-st.row.Impaired) / float64(st.row.Planned)
+		v.Metrics.Count("InstanceAvailabilityBefore", "Percent", healthy, dims)
 		v.Metrics.Count("InstanceAvailability", "Percent", 100*float64(n.Back)/float64(n.Sent), dims)
 	}
 	if !st.row.FirstSent.IsZero() {

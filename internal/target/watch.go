@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// watchGap is how often a wave's alarms are read while it is patched. A step of Send goes on for up to
+	// watchGap is how often a wave's alarms are read while it is patched. A step of Send takes up to
 	// 80 s after its look: together they stay within watchLimit.
 	watchGap = 40 * time.Second
 	// watchLimit is how old what is known of the alarms may be when something is sent.
@@ -25,7 +25,7 @@ const (
 // watchGap takes the watch row and reads them all; the others read the row. Only where nothing is known
 // yet, as at the start of a wave, do others read the alarms for themselves rather than wait.
 //
-// An error means that nobody knows how the alarms are just now: whoever sends must try again.
+// An error means that the state of the alarms is not known just now: a step that sends must try again.
 func watchAlarms(ctx context.Context, table store.Table, alarms port.Alarms, st *state, now time.Time) error {
 	now = now.UTC()
 	if st.alarmsKnown(now) && now.Sub(st.watch.At) < watchGap {
@@ -54,7 +54,7 @@ func watchAlarms(ctx context.Context, table store.Table, alarms port.Alarms, st 
 		mine, err = saveWatch(ctx, table, st, seen)
 	}
 	if !mine {
-		st.watch.Saw(states, now) // somebody else writes what he sees himself
+		st.watch.Saw(states, now) // another call writes what it sees itself
 	}
 	return err
 }
@@ -62,7 +62,7 @@ func watchAlarms(ctx context.Context, table store.Table, alarms port.Alarms, st 
 // alarmsKnown tells whether what is known of the alarms is fresh enough to send by.
 func (st *state) alarmsKnown(now time.Time) bool { return now.Sub(st.watch.Read) < watchLimit }
 
-// saveWatch writes the watch row. If somebody else was first, it reads what he wrote, and mine is false.
+// saveWatch writes the watch row. If another call was first, it reads what that wrote, and mine is false.
 func saveWatch(ctx context.Context, table store.Table, st *state, w store.Watch) (mine bool, err error) {
 	key := store.WatchKey(st.target.Run, st.target.Wave)
 	write := store.Write{How: store.Replace, Key: key, Was: w.Version}

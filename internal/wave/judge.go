@@ -61,28 +61,27 @@ func (j *Judge) weigh(ctx context.Context, run patch.RunID, wave string, waited 
 	if err != nil {
 		return JudgeOutput{}, err
 	}
-	now := j.Now().UTC()
-	w.waited = waited
+	w.clock = store.Clock{Now: j.Now().UTC(), Waited: waited}
 	if !w.row.Judged.Set() {
-		w.row.Judged = store.Mark{At: now, Waited: waited}
+		w.row.Judged = w.clock.Mark()
 	}
-	out := JudgeOutput{Run: run, Ask: decision.Ask{Scope: "soak:" + wave, RoundSeconds: decision.RoundAt(w.run.Started, now)}}
+	out := JudgeOutput{Run: run, Ask: decision.Ask{Scope: "soak:" + wave, RoundSeconds: decision.RoundAt(w.run.Started, w.clock.Now)}}
 	if w.run.Status != patch.RunRunning {
 		return stopped(out), nil // closed while its execution was away: a redrive goes straight to the report
 	}
 	switch w.row.Verdict {
 	case patch.VerdictGood:
-		return j.pause(out, w, now), nil
+		return j.pause(out, w), nil
 	case patch.VerdictStop:
 		return stopped(out), nil
 	}
 	stop, doubt := w.consider()
-	soak := time.Duration(w.row.SoakSeconds)*time.Second - w.row.Judged.Since(now, waited)
+	soak := time.Duration(w.row.SoakSeconds)*time.Second - w.clock.Since(w.row.Judged)
 	if !stop {
-		red, known := j.redAlarms(ctx, w, now)
+		red, known := j.redAlarms(ctx, w)
 		if !known {
 			out.Next, out.Seconds = "wait", words.Seconds(unreadGap)
-			return out, j.keep(ctx, w, "", now)
+			return out, j.keep(ctx, w, "")
 		}
 		if len(red) == 0 && soak > 0 && !(doubt.Any() && w.run.Approval == runinput.ApproveNone) {
 			return j.soak(ctx, out, w, soak) // a doubt of another kind is asked about after it, with all that is red then
@@ -102,19 +101,19 @@ func (j *Judge) weigh(ctx context.Context, run patch.RunID, wave string, waited 
 		switch {
 		case verdict == patch.VerdictAsk:
 			out.Next = "ask"
-			return out, j.keep(ctx, w, why, now)
+			return out, j.keep(ctx, w, why)
 		case verdict == patch.VerdictGood && soak > 0:
 			return j.soak(ctx, out, w, soak) // going on does not shorten the soak
 		}
 	}
 	w.row.Verdict = verdict
-	if err := j.keep(ctx, w, why, now); err != nil {
+	if err := j.keep(ctx, w, why); err != nil {
 		return out, err
 	}
 	if verdict == patch.VerdictStop {
 		return stopped(out), nil
 	}
-	return j.pause(out, w, now), nil
+	return j.pause(out, w), nil
 }
 
 // judged is a wave as the judge sees it.
@@ -127,7 +126,7 @@ type judged struct {
 	targets map[patch.Target]target.TargetRow
 	index   plan.Index
 	watch   store.Watch
-	waited  int // seconds, by the state machine
+	clock   store.Clock
 }
 
 func (j *Judge) loadWave(ctx context.Context, run patch.RunID, wave string) (*judged, error) {
@@ -421,7 +420,7 @@ func (j *Judge) asked(ctx context.Context, w *judged, doubt doubt.Doubt) (patch.
 
 // redAlarms reads the alarms. Missing data, and what nobody may see, is not green. known is false while CloudWatch
 // fails: when that has lasted as long as it may while a wave is patched, the alarms are unreadable.
-func (j *Judge) redAlarms(ctx context.Context, w *judged, now time.Time) (causes []doubt.Cause, known bool) {
+func (j *Judge) redAlarms(ctx context.Context, w *judged) (causes []doubt.Cause, known bool) {
 	if len(w.row.Alarms) == 0 {
 		return nil, true
 	}
@@ -430,9 +429,9 @@ func (j *Judge) redAlarms(ctx context.Context, w *judged, now time.Time) (causes
 	case err == nil:
 		w.row.Unread = store.Mark{}
 	case !w.row.Unread.Set():
-		w.row.Unread = store.Mark{At: now, Waited: w.waited}
+		w.row.Unread = w.clock.Mark()
 		fallthrough
-	case w.row.Unread.Since(now, w.waited) < doubt.Patience:
+	case w.clock.Since(w.row.Unread) < doubt.Patience:
 		slog.Warn("alarms not read", "run", string(w.run.Run), "wave", w.row.Wave, "err", err)
 		return nil, false
 	default:
@@ -452,24 +451,24 @@ func (j *Judge) soak(ctx context.Context, out JudgeOutput, w *judged, left time.
 		left = min(left, alarmGap)
 	}
 	out.Next, out.Seconds = "wait", max(words.Seconds(left), 1)
-	return out, j.keep(ctx, w, "", j.Now().UTC())
+	return out, j.keep(ctx, w, "")
 }
 
 // keep writes the wave's row and, with a verdict, the audit entry that binds
 // the heads of all its targets' chains into the run's.
-func (j *Judge) keep(ctx context.Context, w *judged, why string, now time.Time) error {
+func (j *Judge) keep(ctx context.Context, w *judged, why string) error {
 	was := w.row.Version
 	w.row.Version++
 	w.row.Reason = why
 	writes := []store.Write{}
 	if w.row.Verdict != "" {
-		w.row.Decided = store.Mark{At: now, Waited: w.waited}
+		w.row.Decided = w.clock.Mark()
 		w.row.PauseSeconds = w.run.WavePauseSeconds
 		if w.last() {
 			w.row.PauseSeconds = 0
 		}
 		entry, head := w.run.Audit.Append(store.RunChain(w.run.Run), "judge", "Verdict",
-			fmt.Sprintf("wave %s: %s; %s; heads %s", w.row.Wave, w.row.Verdict, why, w.heads()), now)
+			fmt.Sprintf("wave %s: %s; %s; heads %s", w.row.Wave, w.row.Verdict, why, w.heads()), w.clock.Now)
 		runWas := w.run.Version
 		w.run.Version++
 		w.run.Audit = head
@@ -495,10 +494,10 @@ func (w *judged) last() bool { return w.row.Position == len(w.index.Waves)-1 }
 
 // pause lets the next wave start when the pause is over. Where people are asked
 // about the next wave, they are asked now, and the approval waits for the pause.
-func (j *Judge) pause(out JudgeOutput, w *judged, now time.Time) JudgeOutput {
+func (j *Judge) pause(out JudgeOutput, w *judged) JudgeOutput {
 	out.Verdict = string(patch.VerdictGood)
 	pause := time.Duration(w.row.PauseSeconds) * time.Second
-	if left := pause - w.row.Decided.Since(now, w.waited); left > 0 && !w.nextIsAsked() {
+	if left := pause - w.clock.Since(w.row.Decided); left > 0 && !w.nextIsAsked() {
 		out.Next, out.Seconds = "wait", max(words.Seconds(left), 1)
 		return out
 	}
