@@ -2,7 +2,6 @@ package approval
 
 import (
 	"cmp"
-	"strconv"
 
 	"ec2patch/internal/markup"
 	"ec2patch/internal/plan"
@@ -83,31 +82,28 @@ func (q *questionView) doubts() markup.Part {
 
 // counts are the numbers of the plan, large.
 func (q *questionView) counts() markup.Part {
-	instances := several(q.Instances, "instance")
+	instances := words.Noun(q.Instances, "instance")
 	if q.Scan {
 		instances += ", scan only"
 	}
 	return markup.El("dl", markup.Class("tiles"), markup.Text("\n"), markup.Lines(
-		markup.El("div", markup.Class("main"), term(instances, q.Instances)),
-		markup.El("div", term(several(q.Accounts, "account"), q.Accounts)),
-		markup.El("div", term(several(q.Regions, "region"), q.Regions)),
-		markup.El("div", term("matched, but left out", q.Excluded)),
-		markup.El("div", markup.If(q.UnreachableCount != "0", markup.Class("warn")), term(several(q.UnreachableCount, "account-region")+" not reached", q.UnreachableCount)),
+		markup.El("div", markup.Class("main"), term(instances, words.Number(q.Instances))),
+		markup.El("div", tile(q.Accounts, "account", "")),
+		markup.El("div", tile(q.Regions, "region", "")),
+		markup.El("div", term("matched, but left out", words.Number(q.Excluded))),
+		markup.El("div", markup.If(q.Unreached > 0, markup.Class("warn")), tile(q.Unreached, "account-region", " not reached")),
 	))
 }
 
-// several is the word below a number.
-func several(number, word string) string {
-	if number == "1" {
-		return word
-	}
-	return word + "s"
+// tile is a number above what it counts.
+func tile(n int, noun, which string) markup.Part {
+	return term(words.Noun(n, noun)+which, words.Number(n))
 }
 
 func (q *questionView) facts() markup.Part {
 	scope := q.Scope
 	if q.OtherWaves != 0 {
-		scope += ", not the run’s other waves (" + strconv.Itoa(q.OtherWaves) + ")"
+		scope += ", not the run’s other waves (" + words.Number(q.OtherWaves) + ")"
 	}
 	return markup.El("dl", markup.Class("facts"), markup.Text("\n"), markup.Lines(
 		markup.El("div", term("Run", q.Run)),
@@ -168,7 +164,7 @@ func (w waveView) named() markup.Part {
 				return markup.Lines(markup.El("li", span("mono", n.ID), markup.If(n.Name != "", markup.Text(" "), markup.El("b", markup.Text(n.Name))),
 					markup.Text(" "), markup.El("span", markup.Text(n.Platform)), markup.Text(" "), span("grow", n.Place), markup.Text(" "), markup.El("span", markup.Class("flag"), markup.Text(n.Why))))
 			}))),
-		lineIf(w.MoreNotable > 0, para("dim", "and "+strconv.Itoa(w.MoreNotable)+" more; the plan in the data bucket names them all."))))
+		lineIf(w.MoreNotable > 0, para("dim", "and "+words.Number(w.MoreNotable)+" more; the plan in the data bucket names them all."))))
 }
 
 // places is a wave's accounts, folded.
@@ -182,7 +178,7 @@ func (w waveView) places() markup.Part {
 			markup.El("ul", markup.Class("places"), markup.Text("\n"), markup.Each(w.Places, func(p placeView) markup.Part {
 				return markup.Lines(markup.El("li", span("mono", p.Account), markup.Text(" "), span("grow", p.Regions), markup.Text(" "), markup.El("b", markup.Text(p.Instances))))
 			}))),
-		lineIf(w.MorePlaces != 0, para("dim", "and "+strconv.Itoa(w.MorePlaces)+" accounts more; the plan in the data bucket lists them all."))))
+		lineIf(w.MorePlaces != 0, para("dim", "and "+words.Number(w.MorePlaces)+" accounts more; the plan in the data bucket lists them all."))))
 }
 
 func (q *questionView) unreachable() markup.Part {
@@ -192,7 +188,7 @@ func (q *questionView) unreachable() markup.Part {
 			markup.El("ul", markup.Class("places"), markup.Text("\n"), markup.Each(q.Unreachable, func(u plan.UnreachableAccount) markup.Part {
 				return markup.Lines(markup.El("li", span("mono", u.Account), markup.Text(" "), markup.El("span", markup.Text(u.Region)), markup.Text(" "), span("grow dim", u.Reason)))
 			}))),
-		lineIf(q.MoreUnreachable != 0, para("dim", "and "+strconv.Itoa(q.MoreUnreachable)+" more.")))
+		lineIf(q.MoreUnreachable != 0, para("dim", "and "+words.Number(q.MoreUnreachable)+" more.")))
 }
 
 // decided is who answered so far, and what.
@@ -202,7 +198,7 @@ func (q *questionView) decided() markup.Part {
 	case len(q.Decisions) > 0:
 		answers = markup.El("ul", markup.Class("decisions"), markup.Text("\n"), markup.Each(q.Decisions, decisionView.html))
 	case q.Needed > 1:
-		answers = para("dim", "Nothing yet. "+strconv.Itoa(q.Needed)+" approvals of different people are needed; one rejection ends the question.")
+		answers = para("dim", "Nothing yet. "+words.Number(q.Needed)+" approvals of different people are needed; one rejection ends the question.")
 	}
 	return markup.El("section", markup.Fixed("aria-labelledby", "decisions"), markup.Text("\n"), markup.Lines(
 		markup.El("h2", markup.Fixed("id", "decisions"), markup.Text("Decided so far")), answers,
@@ -212,12 +208,9 @@ func (q *questionView) decided() markup.Part {
 // ignoredText counts the answers that changed nothing, as far as they are counted.
 func ignoredText(n int) string {
 	if n >= maxIgnored {
-		return strconv.Itoa(n) + " or more further answers came and changed nothing."
+		return words.Number(n) + " or more further answers came and changed nothing."
 	}
-	if n == 1 {
-		return "1 further answer came and changed nothing."
-	}
-	return strconv.Itoa(n) + " further answers came and changed nothing."
+	return words.Count(n, "further answer") + " came and changed nothing."
 }
 
 func (d decisionView) html() markup.Part {

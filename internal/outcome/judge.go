@@ -158,7 +158,7 @@ func (e Evidence) down() (Down, time.Time) {
 func (e Evidence) succeeded() bool { return e.Invocation.Status == "Success" && !e.Lost }
 
 // SinceText is a moment as a reason names it.
-func SinceText(at time.Time) string { return "since " + at.UTC().Format("2006-01-02 15:04 UTC") }
+func SinceText(at time.Time) string { return "since " + words.Time(at) }
 
 // downText is the reason of an instance that is down: how, since when, and what
 // the run has left on it.
@@ -420,7 +420,7 @@ func (s *PatchState) Clean() bool {
 
 // open says what keeps the state from being clean.
 func (s *PatchState) open() string {
-	text := words.Count(count(s.Missing), "patch") + " missing"
+	text := words.BareCount(count(s.Missing), "patch") + " missing"
 	if n := count(s.InstalledPendingReboot); n > 0 {
 		text += fmt.Sprintf(", %d waiting for a reboot", n)
 	}
@@ -435,7 +435,7 @@ func settled(o Outcome, reason string) Finding {
 }
 
 // patches counts them in words.
-func patches(n *int, what string) string { return words.Count(count(n), "patch") + " " + what }
+func patches(n *int, what string) string { return words.BareCount(count(n), "patch") + " " + what }
 
 func count(n *int) int {
 	if n == nil {

@@ -77,7 +77,7 @@ func (p page) recap() markup.Part {
 		markup.El("div", markup.Class("tiles"), markup.Each(p.Tiles, func(t tile) markup.Part {
 			return markup.El("div", markup.Class("tile "+t.Tone),
 				markup.El("div", markup.Class("label"), mark(t.Sign), markup.Text(" "+t.Label)),
-				markup.El("div", markup.Class("number"), markup.Text(count(t.Number))),
+				markup.El("div", markup.Class("number"), markup.Text(words.Number(t.Number))),
 				markup.El("div", markup.Class("note"), markup.Text(t.Note)))
 		})),
 		markup.If(len(p.Bar) > 0, markup.El("div", markup.Class("total"), barMarkup(p.Bar),
@@ -89,7 +89,7 @@ func legend(s segment) markup.Part {
 	return markup.El("li",
 		markup.El("svg", markup.Fixed("width", "10"), markup.Fixed("height", "10"), unread(),
 			markup.El("rect", markup.Class("o-"+s.Outcome), markup.Fixed("width", "10"), markup.Fixed("height", "10"), markup.Fixed("rx", "2"))),
-		markup.Text(s.Outcome+" "), bold(count(s.Count)))
+		markup.Text(s.Outcome+" "), bold(words.Number(s.Count)))
 }
 
 // attention is what somebody has to look at.
@@ -106,7 +106,7 @@ func (p page) attention() markup.Part {
 				return markup.El("tr", cell(code(u.Account)), tightCell(u.Region), cell(markup.Text(whyUnreachable(u))))
 			})))),
 		markup.Group(
-			markup.If(p.Unreach.More() > 0, more(count(p.Unreach.More())+" more are in ", "report.json")),
+			markup.If(p.Unreach.More() > 0, more(words.Number(p.Unreach.More())+" more are in ", "report.json")),
 			markup.If(len(p.Inactive.Rows) > 0, p.inactive())),
 		markup.If(len(p.Warnings) > 0, markup.El("h3", markup.Text("Good, with a warning")), markup.Each(p.Warnings, groupMarkup)),
 	)
@@ -120,7 +120,7 @@ func (p page) inactive() markup.Part {
 		scroll(titles("Account", "Wave", "State"), markup.El("tbody", markup.Each(p.Inactive.Rows, func(a runinput.InactiveAccount) markup.Part {
 			return markup.El("tr", cell(code(a.Account)), cell(markup.Text(a.Wave)), tightCell(a.State))
 		}))),
-		markup.If(p.Inactive.More() > 0, more(count(p.Inactive.More())+" more are in ", "report.json")))
+		markup.If(p.Inactive.More() > 0, more(words.Number(p.Inactive.More())+" more are in ", "report.json")))
 }
 
 func groupMarkup(g group) markup.Part {
@@ -130,12 +130,12 @@ func groupMarkup(g group) markup.Part {
 	}
 	return markup.Lines(markup.El("details", markup.Class("group"), markup.Text("\n"), markup.Lines(
 		markup.El("summary",
-			markup.El("span", markup.Class("n"), markup.Text(count(g.Count))), outcomeChip(g.Outcome),
+			markup.El("span", markup.Class("n"), markup.Text(words.Number(g.Count))), outcomeChip(g.Outcome),
 			markup.El("span", markup.Class("why"), markup.Text(why)),
-			markup.El("span", markup.Class("where"), markup.Text(plural(g.Accounts, "account")))),
+			markup.El("span", markup.Class("where"), markup.Text(words.Count(g.Accounts, "account")))),
 		markup.If(g.Reason != "", para("meaning", g.Look().Meaning)),
 		markup.El("ul", markup.Class("instances"), markup.Each(g.rows(), g.instance)),
-		markup.If(g.More() > 0, more(count(g.More())+" more of these are in ", "report.csv")),
+		markup.If(g.More() > 0, more(words.Number(g.More())+" more of these are in ", "report.csv")),
 	)))
 }
 
@@ -164,13 +164,13 @@ func (r row) patches() markup.Part {
 	return markup.El("details", markup.Class("output"),
 		markup.El("summary", markup.Text(words.Count(len(r.Patches)+r.More, "patch")+" by name")),
 		scroll(titles("State", "KB or package", "Title", "Severity", "CVE ids", "Installed"), markup.El("tbody", markup.Each(r.Patches, patchRow))),
-		markup.If(r.More > 0, para("more", count(r.More)+" more are not kept.")))
+		markup.If(r.More > 0, para("more", words.Number(r.More)+" more are not kept.")))
 }
 
 func patchRow(p outcome.NamedPatch) markup.Part {
 	at := ""
 	if p.At != nil {
-		at = stamp(*p.At)
+		at = words.Time(*p.At)
 	}
 	return markup.Group(markup.Text("\n"), markup.El("tr",
 		tightCell(string(p.State)), cell(code(p.KB)), cell(markup.Text(p.Title)), tightCell(p.Severity), cell(markup.Text(strings.Join(p.CVEs, " "))), tightCell(at)))
@@ -189,6 +189,6 @@ func (p page) course() markup.Part {
 				markup.Each(t.Ticks, t.grid),
 				markup.Group(markup.Each(t.Spans, spanMarkup), markup.Each(t.Ticks, t.label)),
 			)),
-		markup.If(t.More > 0, para("more", count(t.More)+" later waves are not drawn.")),
+		markup.If(t.More > 0, para("more", words.Number(t.More)+" later waves are not drawn.")),
 	)
 }

@@ -1,11 +1,11 @@
 package report
 
 import (
-	"strconv"
 	"strings"
 
 	"ec2patch/internal/markup"
 	"ec2patch/internal/outcome"
+	"ec2patch/internal/words"
 )
 
 // section is a section of the page, each of its parts on a line.
@@ -60,7 +60,7 @@ func barMarkup(segments []segment) markup.Part {
 		}))
 }
 
-func (s segment) text() string { return string(s.Outcome) + " " + strconv.Itoa(s.Count) }
+func (s segment) text() string { return string(s.Outcome) + " " + words.Number(s.Count) }
 
 // scroll is a table that moves sideways by itself on a narrow screen.
 func scroll(parts ...markup.Part) markup.Part {

@@ -362,7 +362,7 @@ func cancelText(cancels []Cancel) string {
 	for i, c := range cancels {
 		names[i] = string(c.Command) + "/" + string(c.InstanceID)
 	}
-	return fmt.Sprintf("%s, %s: %v", cancels[0].Why, words.Count(len(cancels), "command"), names)
+	return fmt.Sprintf("%s, %s: %v", cancels[0].Why, words.BareCount(len(cancels), "command"), names)
 }
 
 // cancel asks SSM, after it was written down. Whatever it answers decides nothing: it refuses a cancel for a machine

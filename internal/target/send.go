@@ -235,7 +235,7 @@ func (s *Send) intend(ctx context.Context, st *state, in *Intent, chosen int) er
 	writes := append(st.goesOn(), st.renewLease(s.Now()), store.Write{How: store.Create, Key: store.SendKey(st.target, in.Batch), Item: *in})
 	if len(in.IDs) > 0 {
 		st.row.Pending = in.Batch
-		detail := fmt.Sprintf("%s, %s, fence %d: %v", in.Marker, words.Count(len(in.IDs), "instance"), in.Fence, in.IDs)
+		detail := fmt.Sprintf("%s, %s, fence %d: %v", in.Marker, words.BareCount(len(in.IDs), "instance"), in.Fence, in.IDs)
 		writes = append(writes, st.audit("send", "SendCommand", detail, s.Now()))
 	}
 	return st.save(ctx, s.Table, writes...)
@@ -385,7 +385,7 @@ func (s *Send) booked(st *state, accepted, lost int, marker string) []store.Writ
 	}
 	writes := st.count(add)
 	if lost > 0 {
-		writes = append(writes, st.audit("send", "SendLost", fmt.Sprintf("%s, %s", marker, words.Count(lost, "send")), s.Now()))
+		writes = append(writes, st.audit("send", "SendLost", fmt.Sprintf("%s, %s", marker, words.BareCount(lost, "send")), s.Now()))
 	}
 	return writes
 }
