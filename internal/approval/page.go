@@ -115,7 +115,7 @@ func render(status int, v pageView) (HTTPResponse, error) {
 	if err := markup.Document(&b, v.html()); err != nil {
 		return HTTPResponse{}, fmt.Errorf("write the page: %w", err)
 	}
-	policy := "default-src 'none'; style-src " + markup.NewSheet(callbackCSS).Source() +
+	policy := "default-src 'none'; style-src " + style().Source() +
 		"; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 	return HTTPResponse{Status: status, Header: safeHeader("text/html; charset=utf-8", policy), Body: b.Bytes()}, nil
 }

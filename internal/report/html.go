@@ -101,7 +101,7 @@ func (l listing[T]) More() int { return l.Total - len(l.Rows) }
 
 func newPage(r *Report, seen *gathered) page {
 	p := page{
-		Policy: policy(markup.NewSheet(pageCSS)),
+		Policy: policy(style()),
 		Run:    words.Clean(string(r.Run)), Status: r.Status, Tone: headTone(r),
 		Sentence: statusSentence(r), Reason: words.Clean(r.StatusReason), Notes: headNotes(r), Scans: r.Scans(),
 		Facts: facts(r), Tiles: tiles(r), Bar: bar(r.Totals.Outcomes, r.Totals.Planned),
