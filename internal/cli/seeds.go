@@ -59,7 +59,7 @@ func (a *app) simulateSeeds(cmd *cobra.Command, file string, f *simulateFlags, o
 	if err != nil {
 		return err
 	}
-	a.ended(res.WallSeconds, fmt.Sprintf("%.1f seeds a second, %.2f s of real time", res.SeedsPerSecond, res.WallSeconds))
+	a.ended(res.WallSeconds, fmt.Sprintf("%.1f seeds a second, %s of real time", res.SeedsPerSecond, wall(res.WallSeconds)))
 	if len(res.Failed) > 0 {
 		return &ExitError{Code: ExitNotPatched}
 	}

@@ -218,7 +218,7 @@ func (a *app) simulateOne(cmd *cobra.Command, file string, f *simulateFlags, o s
 		return err
 	}
 	a.warnEmpty(res.Report)
-	a.ended(res.WallSeconds, fmt.Sprintf("rehearsed in %.2f s of real time", res.WallSeconds))
+	a.ended(res.WallSeconds, "rehearsed in "+wall(res.WallSeconds)+" of real time")
 	if code := exitOf(res); code != ExitDone {
 		return &ExitError{Code: code}
 	}

@@ -196,6 +196,9 @@ func wrapped(names []string, width int) []string {
 	return lines
 }
 
-func seconds[S int64 | float64](s S) string {
-	return words.Duration(time.Duration(float64(s) * float64(time.Second)))
-}
+func seconds[S int64 | float64](s S) string { return words.Duration(span(float64(s))) }
+
+// wall is how long a rehearsal took those who waited for it.
+func wall(seconds float64) string { return words.Measured(span(seconds)) }
+
+func span(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }

@@ -40,5 +40,13 @@ func Left(d time.Duration) string {
 	return Duration(d.Truncate(time.Minute))
 }
 
+// Measured is Duration with the hundredths of a second that a stopwatch shows: "0.35s".
+func Measured(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%.2fs", d.Seconds())
+	}
+	return Duration(d)
+}
+
 // Seconds rounds up.
 func Seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

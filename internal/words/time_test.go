@@ -34,3 +34,8 @@ func TestLeft(t *testing.T) {
 		assert.Equal(t, want, words.Left(d))
 	}
 }
+
+func TestMeasured(t *testing.T) {
+	assert.Equal(t, "0.35s", words.Measured(351*time.Millisecond))
+	assert.Equal(t, "1m30s", words.Measured(90*time.Second))
+}
