@@ -170,7 +170,8 @@ const maxIdentity = 512
 
 // origin says where a request came from, for the audit alone.
 func origin(r HTTPRequest) string {
-	return fmt.Sprintf("from %s, agent %q", words.Clean(r.SourceIP, words.Limit(45)), words.Clean(r.Header["user-agent"], words.Limit(160)))
+	return fmt.Sprintf("from %s, agent %q",
+		words.Clean(r.SourceIP, words.Limit(45)), words.Clean(r.Header["user-agent"], words.Limit(160)))
 }
 
 // prefetched tells whether a browser or an unfurling chat asks before anybody clicked.

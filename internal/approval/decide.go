@@ -184,10 +184,11 @@ func (c *Callback) tell(ctx context.Context, q question, a answer) {
 
 // decisionMail is the news of a decision as plain text, without any link.
 func decisionMail(q question, a answer) (subject, body string) {
-	subject = words.Clean(fmt.Sprintf("ec2patch %s: %s (%s)", q.rec.Run, q.status, patch.ScopeName(q.rec.Scope)), words.Mail, words.Limit(port.MaxSubject))
+	subject = fmt.Sprintf("ec2patch %s: %s (%s)", q.rec.Run, q.status, patch.ScopeName(q.rec.Scope))
 	var b strings.Builder
 	fmt.Fprintf(&b, "Run %s, %s: %s\n\n", q.rec.Run, patch.ScopeName(q.rec.Scope), q.status)
-	fmt.Fprintf(&b, "Answer: %s\nName given: %s\nIdentity: %s\n", a.decision, words.Clean(a.name, words.Mail), words.Clean(identityText(a.identity), words.Mail))
+	fmt.Fprintf(&b, "Answer: %s\nName given: %s\n", a.decision, words.Clean(a.name, words.Mail))
+	fmt.Fprintf(&b, "Identity: %s\n", words.Clean(identityText(a.identity), words.Mail))
 	if a.reason != "" {
 		fmt.Fprintf(&b, "Reason: %s\n", words.Clean(a.reason, words.Mail))
 	}
@@ -196,7 +197,7 @@ func decisionMail(q question, a answer) (subject, body string) {
 		fmt.Fprintf(&b, "\nApprovals so far: %d of %d.\n", q.approvals(), q.needed())
 	}
 	b.WriteString("\nIf this is a surprise, abort the run at once: ec2patch abort " + string(q.rec.Run) + "\n")
-	return subject, b.String()
+	return words.Clean(subject, words.Mail, words.Limit(port.MaxSubject)), b.String()
 }
 
 func (q question) answeredBy(identity string) bool {

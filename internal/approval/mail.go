@@ -111,7 +111,8 @@ func blastText(instances int, waves []plan.IndexWave) string {
 		}
 	}
 	accounts, regions := countPlaces(waves...)
-	return fmt.Sprintf("%s%s, in %s, %s", words.Number(instances), platformsText(" (", platforms, ")"), words.Count(accounts, "account"), words.Count(regions, "region"))
+	return fmt.Sprintf("%s%s, in %s, %s", words.Number(instances), platformsText(" (", platforms, ")"),
+		words.Count(accounts, "account"), words.Count(regions, "region"))
 }
 
 // platformsText lists the platforms that there are, between two texts, else nothing.

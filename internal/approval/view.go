@@ -173,7 +173,8 @@ func newQuestionView(q question, p shownPlan, now time.Time) *questionView {
 		v.Expected = typically(n)
 	}
 	if q.aborted != nil {
-		v.Aborted = fmt.Sprintf("This run was aborted by %s at %s. Nothing more is sent, whatever is decided here.", whoText(q.aborted.By), words.Time(q.aborted.At))
+		v.Aborted = fmt.Sprintf("This run was aborted by %s at %s. Nothing more is sent, whatever is decided here.",
+			whoText(q.aborted.By), words.Time(q.aborted.At))
 	}
 	for _, d := range q.decisions {
 		v.Decisions = append(v.Decisions, newDecisionView(d))

@@ -138,7 +138,8 @@ func printTime(b *bytes.Buffer, res *sim.Result, width int) {
 	}
 	line(b, width, "  ", "Time: %s virtual%s", seconds(res.VirtualSeconds), best)
 	if d := res.DetectionDelaySeconds; d != (sim.Quantiles{}) { // all zero: no command ended
-		line(b, width, "    ", "  an ended command was noticed after %s in the median, %s at the 95th percentile, %s at most", seconds(d.P50), seconds(d.P95), seconds(d.Max))
+		line(b, width, "    ", "  an ended command was noticed after %s in the median, %s at the 95th percentile, %s at most",
+			seconds(d.P50), seconds(d.P95), seconds(d.Max))
 	}
 	line(b, width, "  ", "Limits: %s", limits(res.MaxHistoryEvents, res.MaxPayloadBytes))
 	if len(res.Faults) > 0 {

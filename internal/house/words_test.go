@@ -29,12 +29,15 @@ func TestWords(t *testing.T) {
 
 // awsForms are the files in which a time is written or read as AWS does it.
 func awsForms() []string {
-	return []string{"internal/asl/event.go", "internal/cloud/ec2.go", "internal/sim/world/ec2.go", "internal/sim/world/ssm_output.go"}
+	return []string{
+		"internal/asl/event.go", "internal/cloud/ec2.go", "internal/sim/world/ec2.go", "internal/sim/world/ssm_output.go",
+	}
 }
 
 // inSeconds are the places that speak of a field or a limit that is in seconds, not of a span.
 func inSeconds(name string) bool {
-	return strings.HasPrefix(name, "internal/sim/") || strings.HasPrefix(name, "internal/guard/") || name == "internal/runinput/warning.go"
+	return strings.HasPrefix(name, "internal/sim/") || strings.HasPrefix(name, "internal/guard/") ||
+		name == "internal/runinput/warning.go"
 }
 
 var (
@@ -77,8 +80,13 @@ func (s source) ownWords() []string {
 		}
 		return true
 	})
-	layouts := []string{"Layout", "ANSIC", "UnixDate", "RubyDate", "RFC822", "RFC822Z", "RFC850", "RFC1123", "RFC1123Z", "Kitchen", "Stamp", "DateTime", "TimeOnly"}
-	runes := []string{"IsControl", "IsPrint", "IsGraphic", "C", "Cc", "Cf", "Co", "Other", "Bidi_Control", "Variation_Selector"}
+	layouts := []string{
+		"Layout", "ANSIC", "UnixDate", "RubyDate", "RFC822", "RFC822Z", "RFC850", "RFC1123", "RFC1123Z", "Kitchen", "Stamp",
+		"DateTime", "TimeOnly",
+	}
+	runes := []string{
+		"IsControl", "IsPrint", "IsGraphic", "C", "Cc", "Cf", "Co", "Other", "Bidi_Control", "Variation_Selector",
+	}
 	s.called(func(pkg, name string, line int) {
 		if pkg == "time" && slices.Contains(layouts, name) || pkg == "unicode" && slices.Contains(runes, name) {
 			all = append(all, fmt.Sprintf("%s:%d uses %s.%s", s.name, line, pkg, name))
@@ -127,7 +135,10 @@ func ownName(f *ast.FuncDecl) string {
 	if f.Recv == nil && slices.Contains([]string{"plural", "count", "clean"}, f.Name.Name) {
 		return f.Name.Name
 	}
-	names := []string{"plural", "plurals", "pluralize", "count", "counted", "several", "number", "thousands", "stamp", "duration", "clean", "cleantext", "sanitize"}
+	names := []string{
+		"plural", "plurals", "pluralize", "count", "counted", "several", "number", "thousands", "stamp", "duration", "clean",
+		"cleantext", "sanitize",
+	}
 	if slices.Contains(names, name) && f.Type.Results != nil && slices.ContainsFunc(f.Type.Results.List, isText) {
 		return f.Name.Name
 	}
@@ -145,7 +156,7 @@ func separates(f *ast.FuncDecl) bool {
 	ast.Inspect(f, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.CallExpr:
-			writes = writes || called(n, "strconv.Itoa", "strconv.FormatInt", "strconv.FormatUint", "fmt.Sprint", "fmt.Sprintf")
+			writes = writes || written(n) || called(n, "fmt.Sprintf")
 		case *ast.BasicLit:
 			three = three || n.Kind == token.INT && (n.Value == "3" || n.Value == "1000")
 			between = between || slices.Contains([]string{",", "'", "’", "\u00a0", "\u2009", "\u202f"}, literal(n))
@@ -158,25 +169,34 @@ func separates(f *ast.FuncDecl) bool {
 // The test sees what it is there for: each of these was in the project once, in one form or another.
 func TestWords_planted(t *testing.T) {
 	tests := []struct{ name, code, want string }{
-		{"a month", `func a(t time.Time) string { return t.Format("2 January 2006") }`, `3 lays out a time by "2 January 2006"`},
-		{"a clock", `func a(t time.Time) string { return t.Format("2006-01-02 15:04") }`, `3 lays out a time by "2006-01-02 15:04"`},
+		{"a month", `func a(t time.Time) string { return t.Format("2 January 2006") }`,
+			`3 lays out a time by "2 January 2006"`},
+		{"a clock", `func a(t time.Time) string { return t.Format("2006-01-02 15:04") }`,
+			`3 lays out a time by "2006-01-02 15:04"`},
 		{"a mail's date", `func a(t time.Time) string { return t.Format(time.RFC1123) }`, `3 uses time.RFC1123`},
-		{"a span", `func a(n int) string { return fmt.Sprintf("%d h %02d min", n/60, n%60) }`, `3 writes a span by "%d h %02d min"`},
-		{"a span in seconds", `func a(f float64) string { return fmt.Sprintf("%.2fs", f) }`, `3 writes a span by "%.2fs"`},
-		{"a span put together", `func a(n int) string { return "in " + strconv.Itoa(n) + " min" }`, `3 writes a span with " min"`},
-		{"a span that is counted", `func a(n int) string { return words.Count(n, "minute") }`, `3 writes a span in minutes`},
+		{"a span", `func a(n int) string { return fmt.Sprintf("%d h %02d min", n/60, n%60) }`,
+			`3 writes a span by "%d h %02d min"`},
+		{"a span in seconds", `func a(f float64) string { return fmt.Sprintf("%.2fs", f) }`,
+			`3 writes a span by "%.2fs"`},
+		{"a span put together", `func a(n int) string { return "in " + strconv.Itoa(n) + " min" }`,
+			`3 writes a span with " min"`},
+		{"a span that is counted", `func a(n int) string { return words.Count(n, "minute") }`,
+			`3 writes a span in minutes`},
 		{"commas", `func a(n int) string { s := strconv.Itoa(n); i := len(s) - 3; return s[:i] + "," + s[i:] }`,
 			`3 puts something between thousands in a`},
 		{"small spaces", `func a(n int) string { return fmt.Sprint(n/1000) + "\u202f" + fmt.Sprint(n) }`,
 			`3 puts something between thousands in a`},
 		{"a plural", `func plural(n int, s string) string { return s }`, `3 has a function plural of its own`},
 		{"a count", `func count(n int) int { return n }`, `3 has a function count of its own`},
-		{"a method that counts in words", `func (x T) Counted() string { return "" }`, `3 has a function Counted of its own`},
+		{"a method that counts in words", `func (x T) Counted() string { return "" }`,
+			`3 has a function Counted of its own`},
 		{"a cleaner", `func cleanText(s string) string { return s }`, `3 has a function cleanText of its own`},
-		{"a cleaner by another name", `func a(r rune) bool { return unicode.IsControl(r) }`, `3 uses unicode.IsControl`},
+		{"a cleaner by another name", `func a(r rune) bool { return unicode.IsControl(r) }`,
+			`3 uses unicode.IsControl`},
 
 		{"data", `func a(t time.Time) string { return t.Format(time.RFC3339) + t.Format("20060102") }`, ""},
-		{"names", `func a(n []string) string { return fmt.Sprintf("%d more", len(n)) + strings.Join(n[:3], ", ") }`, ""},
+		{"names", `func a(n []string) string { return fmt.Sprintf("%d more", len(n)) + strings.Join(n[:3], ", ") }`,
+			""},
 		{"a method that counts", `func (x *T) count(n int) *T { return x }`, ""},
 	}
 	for _, tt := range tests {

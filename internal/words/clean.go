@@ -52,13 +52,21 @@ func Clean(s string, fits ...Fit) string {
 	if f.mail {
 		s = strings.Map(ascii, strings.ReplaceAll(s, "://", "[:]//"))
 	}
-	if !f.lines {
-		s = strings.TrimSpace(s)
+	return f.trim(f.cut(f.trim(s)))
+}
+
+func (f fit) trim(s string) string {
+	if f.lines {
+		return s
 	}
-	if f.limit > 0 && utf8.RuneCountInString(s) > f.limit {
-		s = strings.TrimRight(string([]rune(s)[:f.limit]), " ")
+	return strings.TrimSpace(s)
+}
+
+func (f fit) cut(s string) string {
+	if f.limit <= 0 || utf8.RuneCountInString(s) <= f.limit {
+		return s
 	}
-	return s
+	return string([]rune(s)[:f.limit])
 }
 
 func (f fit) clean(s string) string {
@@ -117,10 +125,11 @@ func isBreak(r rune) bool {
 	return false
 }
 
-// hidden tells whether a rune draws nothing, or nothing that one can rely on, and may change how its neighbours are read.
+// hidden tells whether a rune draws nothing, or nothing that one can rely on, and may change how its neighbours are
+// read.
 func hidden(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) ||
-		r&0xFFFE == 0xFFFE
+	return unicode.IsControl(r) || r&0xFFFE == 0xFFFE ||
+		unicode.In(r, unicode.Cf, unicode.Co, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }
 
 // escape is the length of the terminal escape sequence at the start of s, 0 if

@@ -9,7 +9,9 @@ import (
 )
 
 func TestNumber(t *testing.T) {
-	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 12345: "12,345", 1234567: "1,234,567", -999: "-999", -123456: "-123,456"} {
+	for n, want := range map[int]string{
+		0: "0", 999: "999", 1000: "1,000", 12345: "12,345", 1234567: "1,234,567", -999: "-999", -123456: "-123,456",
+	} {
 		assert.Equal(t, want, words.Number(n))
 	}
 }
