@@ -84,7 +84,8 @@ func abortChain(run patch.RunID) string {
 func (c *Callback) tellAbort(ctx context.Context, run patch.RunID, a store.Abort) {
 	subject := fmt.Sprintf("ec2patch %s: abort", run)
 	body := fmt.Sprintf("Run %s is being aborted: nothing more is sent.\n\nBy: %s\nReason: %s\nRunning commands are %s.\n",
-		run, words.Clean(a.By), words.Clean(a.Reason), map[bool]string{true: "cancelled", false: "left to finish"}[a.CancelInFlight])
+		run, words.Clean(a.By, words.Mail), words.Clean(a.Reason, words.Mail),
+		map[bool]string{true: "cancelled", false: "left to finish"}[a.CancelInFlight])
 	if err := c.Notices.Send(ctx, subject[:min(port.MaxSubject, len(subject))], body); err != nil {
 		slog.Warn("abort not mailed", "run", string(run), "err", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/port"
 	"ec2patch/internal/store"
+	"ec2patch/internal/words"
 )
 
 // Callback is the task of ApprovalCallback: the page on which people decide,
@@ -153,7 +154,7 @@ func identityOf(r HTTPRequest) (string, bool) {
 	if s == "" {
 		return bearer, true
 	}
-	if len(s) > maxIdentity || s != cleanText(s, 0) || s == bearer || strings.HasPrefix(s, "arn:") {
+	if len(s) > maxIdentity || s != words.Clean(s) || s == bearer || strings.HasPrefix(s, "arn:") {
 		return "", false
 	}
 	return s, true
@@ -169,7 +170,8 @@ const maxIdentity = 512
 
 // origin says where a request came from, for the audit alone.
 func origin(r HTTPRequest) string {
-	return fmt.Sprintf("from %s, agent %q", cleanText(r.SourceIP, 45), cleanText(r.Header["user-agent"], 160))
+	return fmt.Sprintf("from %s, agent %q",
+		words.Clean(r.SourceIP, words.Limit(45)), words.Clean(r.Header["user-agent"], words.Limit(160)))
 }
 
 // prefetched tells whether a browser or an unfurling chat asks before anybody clicked.

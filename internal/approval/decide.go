@@ -134,7 +134,7 @@ func (c *Callback) writeIgnored(ctx context.Context, q question, a answer) (ques
 	q.rec.Version++
 	q.ignored.Version++
 	q.ignored.Count++
-	detail := fmt.Sprintf("%s by %s, name %q, %s; the question is %s", a.decision, a.identity, cleanText(a.name, maxName), a.from, q.status)
+	detail := fmt.Sprintf("%s by %s, name %q, %s; the question is %s", a.decision, a.identity, nameText(a.name), a.from, q.status)
 	writes := []store.Write{c.audit(&q.rec, "Ignored", detail)}
 	if q.status != decision.ApprovalPending && q.rec.Token != "" {
 		writes = append(writes, c.audit(&q.rec, "Release", "tells the waiting run again that the question is decided"))
@@ -184,19 +184,20 @@ func (c *Callback) tell(ctx context.Context, q question, a answer) {
 
 // decisionMail is the news of a decision as plain text, without any link.
 func decisionMail(q question, a answer) (subject, body string) {
-	subject = words.Clean(fmt.Sprintf("ec2patch %s: %s (%s)", q.rec.Run, q.status, patch.ScopeName(q.rec.Scope)))
+	subject = fmt.Sprintf("ec2patch %s: %s (%s)", q.rec.Run, q.status, patch.ScopeName(q.rec.Scope))
 	var b strings.Builder
 	fmt.Fprintf(&b, "Run %s, %s: %s\n\n", q.rec.Run, patch.ScopeName(q.rec.Scope), q.status)
-	fmt.Fprintf(&b, "Answer: %s\nName given: %s\nIdentity: %s\n", a.decision, words.Clean(a.name), words.Clean(identityText(a.identity)))
+	fmt.Fprintf(&b, "Answer: %s\nName given: %s\n", a.decision, words.Clean(a.name, words.Mail))
+	fmt.Fprintf(&b, "Identity: %s\n", words.Clean(identityText(a.identity), words.Mail))
 	if a.reason != "" {
-		fmt.Fprintf(&b, "Reason: %s\n", words.Clean(a.reason))
+		fmt.Fprintf(&b, "Reason: %s\n", words.Clean(a.reason, words.Mail))
 	}
-	fmt.Fprintf(&b, "Instances: %d\nPlan digest: %s\n", q.rec.Instances, q.rec.Digest)
+	fmt.Fprintf(&b, "Instances: %s\nPlan digest: %s\n", words.Number(q.rec.Instances), q.rec.Digest)
 	if q.status == decision.ApprovalPending {
 		fmt.Fprintf(&b, "\nApprovals so far: %d of %d.\n", q.approvals(), q.needed())
 	}
 	b.WriteString("\nIf this is a surprise, abort the run at once: ec2patch abort " + string(q.rec.Run) + "\n")
-	return subject[:min(port.MaxSubject, len(subject))], b.String()
+	return words.Clean(subject, words.Mail, words.Limit(port.MaxSubject)), b.String()
 }
 
 func (q question) answeredBy(identity string) bool {

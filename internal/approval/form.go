@@ -5,10 +5,10 @@ import (
 	"mime"
 	"net/url"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"ec2patch/internal/decision"
+	"ec2patch/internal/words"
 )
 
 // Bounds of what people may send. The page's own form stays far below them.
@@ -69,8 +69,8 @@ func newForm(r HTTPRequest, fields url.Values) (decisionForm, error) {
 	return decisionForm{
 		link:     l,
 		decision: fields.Get("decision"),
-		name:     cleanText(fields.Get("name"), 0),
-		reason:   cleanText(fields.Get("reason"), 0),
+		name:     words.Clean(fields.Get("name")),
+		reason:   words.Clean(fields.Get("reason")),
 		code:     strings.TrimSpace(fields.Get("code")),
 	}, nil
 }
@@ -94,7 +94,7 @@ func sameOrigin(r HTTPRequest) bool {
 // check compares the form with the question. What it finds is shown beside the
 // form, which keeps what was typed.
 func (f decisionForm) check(rec decision.Approval) formView {
-	v := formView{Decision: f.decision, Name: f.name, Reason: f.reason, Code: cleanText(f.code, 40)}
+	v := formView{Decision: f.decision, Name: f.name, Reason: f.reason, Code: words.Clean(f.code, words.Limit(40))}
 	if f.decision != decision.Approve && f.decision != decision.Reject {
 		v.Decision = ""
 		v.problem("approve", "Choose Approve or Reject.")
@@ -124,24 +124,4 @@ func checkPerson(field, text string, limit int, required bool) (string, string) 
 // the letters and spaces do not matter.
 func sameCode(typed, code string) bool {
 	return subtle.ConstantTimeCompare([]byte(strings.ToLower(strings.Join(strings.Fields(typed), ""))), []byte(code)) == 1
-}
-
-// cleanText makes text from outside harmless wherever it is shown: one line of
-// valid UTF-8 without control, formatting or invisible characters, and at most
-// limit characters long if limit is not 0.
-func cleanText(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r), unicode.IsControl(r):
-			return ' '
-		case unicode.Is(unicode.Cf, r), unicode.Is(unicode.Co, r), r == utf8.RuneError:
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(s, ""))
-	s = strings.TrimSpace(s)
-	if limit > 0 && utf8.RuneCountInString(s) > limit {
-		s = string([]rune(s)[:limit])
-	}
-	return s
 }

@@ -30,19 +30,19 @@ func approvalMail(rec decision.Approval, run store.RunRow, x plan.Index, doubt d
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "Run %s asks for approval of %s.\n\n", rec.Run, what)
-	deadline := rec.Expires.UTC().Format(time.RFC1123)
+	deadline := words.Time(rec.Expires)
 	asked := scopeWaves(x, rec.Scope)
 	fmt.Fprintf(&b, "Decide until: %s\n", deadline)
 	fmt.Fprintf(&b, "Instances: %s\n", blastText(rec.Instances, asked))
 	if n := expectedMinutes(asked); n > 0 && patch.ScopeThen(rec.Scope) == "patch" {
-		fmt.Fprintf(&b, "Expected: typically %s of patching\n", words.MinutesText(n))
+		fmt.Fprintf(&b, "Expected: %s of patching\n", typically(n))
 	}
 	fmt.Fprintf(&b, "Plan digest: %s\n", rec.Digest)
 	if run.RequestedBy != "" {
-		fmt.Fprintf(&b, "Requested by: %s\n", words.Clean(run.RequestedBy))
+		fmt.Fprintf(&b, "Requested by: %s\n", words.Clean(run.RequestedBy, words.Mail))
 	}
 	if run.Reason != "" {
-		fmt.Fprintf(&b, "Reason: %s\n", words.Clean(run.Reason))
+		fmt.Fprintf(&b, "Reason: %s\n", words.Clean(run.Reason, words.Mail))
 	}
 	b.WriteString("\n")
 	b.WriteString(doubtText(doubt))
@@ -59,7 +59,7 @@ func approvalMail(rec decision.Approval, run store.RunRow, x plan.Index, doubt d
 	fmt.Fprintf(&b, "\nOpen this page to see the plan and to decide, until %s:\n\n%s\n\n", deadline, link)
 	fmt.Fprintf(&b, "Or by command, with your IAM identity on record:\n\n    ec2patch approve %s\n\n", rec.Run)
 	b.WriteString("Opening the page decides nothing. Whoever has this link can decide, so do not forward it.\n")
-	return words.Clean(subject)[:min(port.MaxSubject, len(words.Clean(subject)))], b.String()
+	return words.Clean(subject, words.Mail, words.Limit(port.MaxSubject)), b.String()
 }
 
 // doubtText says why people are asked about going on, a line for each cause.
@@ -70,7 +70,7 @@ func doubtText(d doubt.Doubt) string {
 	var b strings.Builder
 	b.WriteString("Why you are asked:\n")
 	for _, line := range d.Lines() {
-		b.WriteString("  " + words.Clean(line) + "\n")
+		b.WriteString("  " + words.Clean(line, words.Mail) + "\n")
 	}
 	return b.String() + "\n"
 }
@@ -111,7 +111,8 @@ func blastText(instances int, waves []plan.IndexWave) string {
 		}
 	}
 	accounts, regions := countPlaces(waves...)
-	return fmt.Sprintf("%d%s, in %s, %s", instances, platformsText(" (", platforms, ")"), words.Count(accounts, "account"), words.Count(regions, "region"))
+	return fmt.Sprintf("%s%s, in %s, %s", words.Number(instances), platformsText(" (", platforms, ")"),
+		words.Count(accounts, "account"), words.Count(regions, "region"))
 }
 
 // platformsText lists the platforms that there are, between two texts, else nothing.
@@ -119,7 +120,7 @@ func platformsText(before string, platforms map[patch.Platform]int, after string
 	var parts []string
 	for _, p := range []patch.Platform{patch.Linux, patch.Windows, patch.MacOS} {
 		if n := platforms[p]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, p))
+			parts = append(parts, words.Number(n)+" "+string(p))
 		}
 	}
 	if parts == nil {
@@ -136,6 +137,11 @@ func expectedMinutes(waves []plan.IndexWave) (n int) {
 	return n
 }
 
+// typically is an estimate in minutes, in words.
+func typically(minutes int) string {
+	return "typically " + words.Duration(time.Duration(minutes)*time.Minute)
+}
+
 // DescribeWave is one wave in a few lines.
 func DescribeWave(w plan.IndexWave) string {
 	accounts, regions := countPlaces(w)
@@ -143,20 +149,20 @@ func DescribeWave(w plan.IndexWave) string {
 	fmt.Fprintf(&b, "Wave %s: %s; %s%s, in %s, %s", w.Name, effectText(w), words.Count(w.Planned, "instance"), platformsText(" (", w.Platforms, ")"),
 		words.Count(accounts, "account"), words.Count(regions, "region"))
 	if w.ExpectedMinutes > 0 {
-		b.WriteString("; typically " + words.MinutesText(w.ExpectedMinutes))
+		b.WriteString("; " + typically(w.ExpectedMinutes))
 	}
 	b.WriteString("\n")
 	if w.Empty() {
-		b.WriteString("  WARNING: nothing was matched. Are its tags right? Looked for: " + words.Clean(w.Filter) + "\n")
+		b.WriteString("  WARNING: nothing was matched. Are its tags right? Looked for: " + words.Clean(w.Filter, words.Mail) + "\n")
 	}
 	if w.AllInstances {
 		b.WriteString("  the filter names no tag: every instance\n")
 	}
 	if w.Excluded > 0 {
-		fmt.Fprintf(&b, "  %d more matched and are left out\n", w.Excluded)
+		fmt.Fprintf(&b, "  %s more matched and are left out\n", words.Number(w.Excluded))
 	}
 	if changed := changes(w); changed != "" {
-		b.WriteString("  " + words.Clean(changed) + "\n")
+		b.WriteString("  " + words.Clean(changed, words.Mail) + "\n")
 	}
 	if w.Planned > 0 {
 		b.WriteString("  " + limitText(w) + "\n")
@@ -197,7 +203,8 @@ func notableText(waves []plan.IndexWave) string {
 			if n.Name != "" {
 				name += " " + n.Name
 			}
-			b.WriteString(words.Clean(fmt.Sprintf("  %s, %s, %s %s: %s", name, n.Platform, n.Account, n.Region, notableWhy(n))) + "\n")
+			line := fmt.Sprintf("%s, %s, %s %s: %s", name, n.Platform, n.Account, n.Region, notableWhy(n))
+			b.WriteString("  " + words.Clean(line, words.Mail) + "\n")
 		}
 	}
 	return b.String()

@@ -16,6 +16,7 @@ import (
 	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/store"
+	"ec2patch/internal/words"
 )
 
 // OperatorRequest is the body of POST /operator. IAM has proven who sends it.
@@ -132,7 +133,7 @@ func operatorSentence(r refusal) string {
 }
 
 func (c *Callback) operate(ctx context.Context, r HTTPRequest) (OperatorAnswer, error) {
-	caller := cleanText(r.Caller, 0)
+	caller := words.Clean(r.Caller)
 	if caller != r.Caller || len(caller) > maxIdentity || !strings.HasPrefix(caller, "arn:") {
 		return OperatorAnswer{}, refuse(http.StatusForbidden, "forbidden", "the request is not signed")
 	}
@@ -167,7 +168,7 @@ func readOperator(r HTTPRequest) (OperatorRequest, error) {
 	if _, err := patch.ParseRunID(string(in.Run)); err != nil {
 		return in, refuse(http.StatusBadRequest, "bad_request", "run: not the name of a run")
 	}
-	in.Name, in.Reason, in.Code = cleanText(in.Name, 0), cleanText(in.Reason, 0), strings.TrimSpace(in.Code)
+	in.Name, in.Reason, in.Code = words.Clean(in.Name), words.Clean(in.Reason), strings.TrimSpace(in.Code)
 	switch in.Action {
 	case "approve", "reject", "abort", "status":
 	default:
@@ -214,7 +215,7 @@ func onceEach(data []byte) error {
 		}
 		name := strings.ToLower(fmt.Sprint(key))
 		if seen[name] {
-			return fmt.Errorf("field %q occurs twice", cleanText(name, 40))
+			return fmt.Errorf("field %q occurs twice", words.Clean(name, words.Limit(40)))
 		}
 		seen[name] = true
 		value, err := d.Token()
@@ -222,7 +223,7 @@ func onceEach(data []byte) error {
 			return err
 		}
 		if _, nested := value.(json.Delim); nested {
-			return fmt.Errorf("field %q must be plain", cleanText(name, 40))
+			return fmt.Errorf("field %q must be plain", words.Clean(name, words.Limit(40)))
 		}
 	}
 	return nil

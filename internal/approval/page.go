@@ -11,6 +11,7 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
 	"ec2patch/internal/store"
+	"ec2patch/internal/words"
 )
 
 // pageView is everything that the page shows. Its texts are cleaned, and escaped
@@ -92,7 +93,7 @@ const maxDoubt = 400
 // has none but in words.
 func shownDoubt(rec decision.Approval, wave store.WaveRow) (lines []string, err error) {
 	if rec.Doubt == "" {
-		return []string{cleanText(wave.Reason, maxReason)}, nil
+		return []string{reasonText(wave.Reason)}, nil
 	}
 	digest, err := wave.Doubt.Digest()
 	if err != nil {
@@ -102,7 +103,7 @@ func shownDoubt(rec decision.Approval, wave store.WaveRow) (lines []string, err 
 		return nil, fmt.Errorf("%w: the doubt of wave %s is not the one that approval %s is about", patch.ErrTampered, wave.Wave, rec.ID)
 	}
 	for _, line := range wave.Doubt.Lines() {
-		lines = append(lines, cleanText(line, maxDoubt))
+		lines = append(lines, words.Clean(line, words.Limit(maxDoubt)))
 	}
 	return lines, nil
 }
@@ -114,7 +115,7 @@ func render(status int, v pageView) (HTTPResponse, error) {
 	if err := markup.Document(&b, v.html()); err != nil {
 		return HTTPResponse{}, fmt.Errorf("write the page: %w", err)
 	}
-	policy := "default-src 'none'; style-src " + markup.NewSheet(callbackCSS).Source() +
+	policy := "default-src 'none'; style-src " + style().Source() +
 		"; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 	return HTTPResponse{Status: status, Header: safeHeader("text/html; charset=utf-8", policy), Body: b.Bytes()}, nil
 }

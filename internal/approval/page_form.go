@@ -17,17 +17,17 @@ func (v *formView) html(q *questionView) markup.Part {
 			markup.El("input", markup.Fixed("type", "hidden"), markup.Fixed("name", "c"), markup.Attr("value", v.Capability)),
 			v.choice(q), v.nameField(), v.reasonField(), v.codeField(q),
 			markup.El("button", markup.Fixed("type", "submit"), markup.Text("Send decision")),
-			para("dim", "It is recorded with this name, the time, and where it came from. It cannot be changed.")))
+			markup.Para("dim", "It is recorded with this name, the time, and where it came from. It cannot be changed.")))
 	return markup.Lines(markup.El("section", markup.Fixed("aria-labelledby", "decide"), markup.Class("decide"), markup.Text("\n"),
 		markup.Lines(markup.El("h2", markup.Fixed("id", "decide"), markup.Text("Your decision"))),
-		lineIf(len(v.Problems) > 0, v.summary()),
+		markup.LineIf(len(v.Problems) > 0, v.summary()),
 		markup.Lines(form)))
 }
 
 // summary leads from what is wrong to the fields.
 func (v *formView) summary() markup.Part {
 	return markup.El("div", markup.Class("alert"), markup.Fixed("role", "alert"),
-		markup.Lines(markup.El("p", strong("Not sent yet."), markup.Text(" Please look at:"))),
+		markup.Lines(markup.El("p", markup.Strong("Not sent yet."), markup.Text(" Please look at:"))),
 		markup.El("ul", markup.Each(v.Problems, func(p formProblem) markup.Part {
 			return markup.El("li", markup.El("a", markup.Fragment(p.Field), markup.Text(p.Text)))
 		})))

@@ -2,40 +2,37 @@ package approval
 
 import (
 	"cmp"
-	"strconv"
+	"embed"
 
 	"ec2patch/internal/markup"
 	"ec2patch/internal/plan"
 	"ec2patch/internal/words"
 )
 
+// files holds the style that only this page has.
+//
+//go:embed page.css
+var files embed.FS
+
+func style() markup.Sheet { return markup.NewSheet(files, "page.css") }
+
 // html is the page from its first to its last element.
 func (v pageView) html() markup.Part {
-	return markup.El("html", markup.Fixed("lang", "en"), markup.Text("\n"), markup.Lines(
-		markup.El("head", markup.Text("\n"), markup.Lines(
-			markup.El("meta", markup.Fixed("charset", "utf-8")),
-			markup.Meta("viewport", "width=device-width, initial-scale=1"),
-			markup.Meta("robots", "noindex, nofollow"),
-			markup.Meta("color-scheme", "light dark"),
-			markup.El("title", markup.Text(v.Title+" – ec2patch")),
-			markup.NewSheet(callbackCSS).Element(),
-		)),
-		markup.El("body", markup.Text("\n"), markup.Lines(
-			v.banner(),
-			markup.El("main", markup.Text("\n"), v.Question.html(), v.Form.html(v.Question)),
-			markup.El("footer", markup.El("p", markup.Text("Opening this page decides nothing."),
-				markup.If(v.Question != nil && v.Question.Pending, markup.Text(" Whoever has its link can decide: do not forward it.")))),
-		)),
-	))
+	return markup.Page(markup.Text(v.Title+" – ec2patch"), style(), []markup.Part{markup.Meta("robots", "noindex, nofollow")},
+		v.banner(),
+		markup.El("main", markup.Text("\n"), v.Question.html(), v.Form.html(v.Question)),
+		markup.El("footer", markup.El("p", markup.Text("Opening this page decides nothing."),
+			markup.If(v.Question != nil && v.Question.Pending,
+				markup.Text(" Whoever has its link can decide: do not forward it.")))))
 }
 
 // banner says how the question stands.
 func (v pageView) banner() markup.Part {
 	return markup.El("header", markup.Text("\n"),
 		markup.Lines(
-			para("product", "ec2patch"),
-			markup.El("h1", markup.El("span", markup.Class("sign "+v.Tone), unread(), markup.Text(v.Sign)), markup.Text(" "+v.Headline))),
-		markup.Each(v.Text, func(sentence string) markup.Part { return markup.Lines(para("lead", sentence)) }),
+			markup.Para("product", "ec2patch"),
+			markup.El("h1", markup.El("span", markup.Class("sign "+v.Tone), markup.Unread(), markup.Text(v.Sign)), markup.Text(" "+v.Headline))),
+		markup.Each(v.Text, func(sentence string) markup.Part { return markup.Lines(markup.Para("lead", sentence)) }),
 		v.Question.urgent())
 }
 
@@ -45,8 +42,8 @@ func (q *questionView) urgent() markup.Part {
 		return nil
 	}
 	return markup.Group(
-		lineIf(q.Aborted != "", para("alert", q.Aborted)),
-		lineIf(q.Pending, markup.El("p", markup.Class("deadline"), markup.Text("Decide within "), strong(q.Left),
+		markup.LineIf(q.Aborted != "", markup.Para("alert", q.Aborted)),
+		markup.LineIf(q.Pending, markup.El("p", markup.Class("deadline"), markup.Text("Decide within "), markup.Strong(q.Left),
 			markup.Text(", until "+q.Deadline+". Without an approval "+q.Refused+"."))))
 }
 
@@ -61,8 +58,8 @@ func (q *questionView) html() markup.Part {
 			markup.Lines(q.counts(), q.facts(), markup.El("h3", markup.Fixed("id", "waves"), markup.Text("Waves, in this order")), q.waves()),
 			markup.Each(q.Waves, waveView.named),
 			markup.Each(q.Waves, waveView.places),
-			lineIf(q.Inactive != 0, para("dim", "Not active, and not in the plan: "+words.Count(q.Inactive, "account")+" of the organizational units.")),
-			lineIf(len(q.Unreachable) > 0, q.unreachable())),
+			markup.LineIf(q.Inactive != 0, markup.Para("dim", "Not active, and not in the plan: "+words.Count(q.Inactive, "account")+" of the organizational units.")),
+			markup.LineIf(len(q.Unreachable) > 0, q.unreachable())),
 		q.decided())
 }
 
@@ -71,11 +68,11 @@ func (q *questionView) doubts() markup.Part {
 	const title = "The last wave is in doubt:"
 	if len(q.Doubt) < 2 {
 		return markup.Each(q.Doubt, func(why string) markup.Part {
-			return markup.Lines(markup.El("p", markup.Class("alert"), strong(title), markup.Text(" "+why)))
+			return markup.Lines(markup.El("p", markup.Class("alert"), markup.Strong(title), markup.Text(" "+why)))
 		})
 	}
 	return markup.Lines(markup.El("div", markup.Class("alert"), markup.Text("\n"),
-		markup.Lines(markup.El("p", strong(title))),
+		markup.Lines(markup.El("p", markup.Strong(title))),
 		markup.Lines(markup.El("ul", markup.Text("\n"), markup.Each(q.Doubt, func(why string) markup.Part {
 			return markup.Lines(markup.El("li", markup.Text(why)))
 		})))))
@@ -83,40 +80,37 @@ func (q *questionView) doubts() markup.Part {
 
 // counts are the numbers of the plan, large.
 func (q *questionView) counts() markup.Part {
-	instances := several(q.Instances, "instance")
+	instances := words.Noun(q.Instances, "instance")
 	if q.Scan {
 		instances += ", scan only"
 	}
 	return markup.El("dl", markup.Class("tiles"), markup.Text("\n"), markup.Lines(
-		markup.El("div", markup.Class("main"), term(instances, q.Instances)),
-		markup.El("div", term(several(q.Accounts, "account"), q.Accounts)),
-		markup.El("div", term(several(q.Regions, "region"), q.Regions)),
-		markup.El("div", term("matched, but left out", q.Excluded)),
-		markup.El("div", markup.If(q.UnreachableCount != "0", markup.Class("warn")), term(several(q.UnreachableCount, "account-region")+" not reached", q.UnreachableCount)),
+		markup.El("div", markup.Class("main"), markup.Term(instances, words.Number(q.Instances))),
+		markup.El("div", tile(q.Accounts, "account", "")),
+		markup.El("div", tile(q.Regions, "region", "")),
+		markup.El("div", markup.Term("matched, but left out", words.Number(q.Excluded))),
+		markup.El("div", markup.If(q.Unreached > 0, markup.Class("warn")), tile(q.Unreached, "account-region", " not reached")),
 	))
 }
 
-// several is the word below a number.
-func several(number, word string) string {
-	if number == "1" {
-		return word
-	}
-	return word + "s"
+// tile is a number above what it counts.
+func tile(n int, noun, which string) markup.Part {
+	return markup.Term(words.Noun(n, noun)+which, words.Number(n))
 }
 
 func (q *questionView) facts() markup.Part {
 	scope := q.Scope
 	if q.OtherWaves != 0 {
-		scope += ", not the run’s other waves (" + strconv.Itoa(q.OtherWaves) + ")"
+		scope += ", not the run’s other waves (" + words.Number(q.OtherWaves) + ")"
 	}
 	return markup.El("dl", markup.Class("facts"), markup.Text("\n"), markup.Lines(
-		markup.El("div", term("Run", q.Run)),
-		markup.El("div", term("Question", scope)),
-		markup.El("div", term("Requested by", cmp.Or(q.RequestedBy, "not given"))),
-		markup.El("div", term("Reason", cmp.Or(q.Reason, "not given"))),
-		markup.El("div", term("Asked", q.Asked)),
-		lineIf(q.Expected != "", markup.El("div", term("Patching takes", q.Expected))),
-		lineIf(!q.Scan, markup.El("div", term("The whole run stops", q.Limit))),
+		markup.El("div", markup.Term("Run", q.Run)),
+		markup.El("div", markup.Term("Question", scope)),
+		markup.El("div", markup.Term("Requested by", cmp.Or(q.RequestedBy, "not given"))),
+		markup.El("div", markup.Term("Reason", cmp.Or(q.Reason, "not given"))),
+		markup.El("div", markup.Term("Asked", q.Asked)),
+		markup.LineIf(q.Expected != "", markup.El("div", markup.Term("Patching takes", q.Expected))),
+		markup.LineIf(!q.Scan, markup.El("div", markup.Term("The whole run stops", q.Limit))),
 		markup.El("div", markup.Class("wide"), markup.El("dt", markup.Text("Plan digest")), markup.El("dd", markup.Class("mono"), markup.Text(q.Digest))),
 	))
 }
@@ -165,10 +159,10 @@ func (w waveView) named() markup.Part {
 		markup.Lines(
 			markup.El("summary", markup.Text("Notable instances of wave "+w.Name)),
 			markup.El("ul", markup.Class("places"), markup.Text("\n"), markup.Each(w.Notable, func(n notableView) markup.Part {
-				return markup.Lines(markup.El("li", span("mono", n.ID), markup.If(n.Name != "", markup.Text(" "), markup.El("b", markup.Text(n.Name))),
-					markup.Text(" "), markup.El("span", markup.Text(n.Platform)), markup.Text(" "), span("grow", n.Place), markup.Text(" "), markup.El("span", markup.Class("flag"), markup.Text(n.Why))))
+				return markup.Lines(markup.El("li", markup.Span("mono", n.ID), markup.If(n.Name != "", markup.Text(" "), markup.El("b", markup.Text(n.Name))),
+					markup.Text(" "), markup.El("span", markup.Text(n.Platform)), markup.Text(" "), markup.Span("grow", n.Place), markup.Text(" "), markup.El("span", markup.Class("flag"), markup.Text(n.Why))))
 			}))),
-		lineIf(w.MoreNotable > 0, para("dim", "and "+strconv.Itoa(w.MoreNotable)+" more; the plan in the data bucket names them all."))))
+		markup.LineIf(w.MoreNotable > 0, markup.Para("dim", "and "+words.Number(w.MoreNotable)+" more; the plan in the data bucket names them all."))))
 }
 
 // places is a wave's accounts, folded.
@@ -180,9 +174,9 @@ func (w waveView) places() markup.Part {
 		markup.Lines(
 			markup.El("summary", markup.Text("Accounts of wave "+w.Name)),
 			markup.El("ul", markup.Class("places"), markup.Text("\n"), markup.Each(w.Places, func(p placeView) markup.Part {
-				return markup.Lines(markup.El("li", span("mono", p.Account), markup.Text(" "), span("grow", p.Regions), markup.Text(" "), markup.El("b", markup.Text(p.Instances))))
+				return markup.Lines(markup.El("li", markup.Span("mono", p.Account), markup.Text(" "), markup.Span("grow", p.Regions), markup.Text(" "), markup.El("b", markup.Text(p.Instances))))
 			}))),
-		lineIf(w.MorePlaces != 0, para("dim", "and "+strconv.Itoa(w.MorePlaces)+" accounts more; the plan in the data bucket lists them all."))))
+		markup.LineIf(w.MorePlaces != 0, markup.Para("dim", "and "+words.Number(w.MorePlaces)+" accounts more; the plan in the data bucket lists them all."))))
 }
 
 func (q *questionView) unreachable() markup.Part {
@@ -190,60 +184,37 @@ func (q *questionView) unreachable() markup.Part {
 		markup.Lines(
 			markup.El("summary", markup.Text("Not reached, and not in the plan")),
 			markup.El("ul", markup.Class("places"), markup.Text("\n"), markup.Each(q.Unreachable, func(u plan.UnreachableAccount) markup.Part {
-				return markup.Lines(markup.El("li", span("mono", u.Account), markup.Text(" "), markup.El("span", markup.Text(u.Region)), markup.Text(" "), span("grow dim", u.Reason)))
+				return markup.Lines(markup.El("li", markup.Span("mono", u.Account), markup.Text(" "), markup.El("span", markup.Text(u.Region)), markup.Text(" "), markup.Span("grow dim", u.Reason)))
 			}))),
-		lineIf(q.MoreUnreachable != 0, para("dim", "and "+strconv.Itoa(q.MoreUnreachable)+" more.")))
+		markup.LineIf(q.MoreUnreachable != 0, markup.Para("dim", "and "+words.Number(q.MoreUnreachable)+" more.")))
 }
 
 // decided is who answered so far, and what.
 func (q *questionView) decided() markup.Part {
-	answers := para("dim", "Nothing yet. The first answer decides.")
+	answers := markup.Para("dim", "Nothing yet. The first answer decides.")
 	switch {
 	case len(q.Decisions) > 0:
 		answers = markup.El("ul", markup.Class("decisions"), markup.Text("\n"), markup.Each(q.Decisions, decisionView.html))
 	case q.Needed > 1:
-		answers = para("dim", "Nothing yet. "+strconv.Itoa(q.Needed)+" approvals of different people are needed; one rejection ends the question.")
+		answers = markup.Para("dim", "Nothing yet. "+words.Number(q.Needed)+" approvals of different people are needed; one rejection ends the question.")
 	}
 	return markup.El("section", markup.Fixed("aria-labelledby", "decisions"), markup.Text("\n"), markup.Lines(
 		markup.El("h2", markup.Fixed("id", "decisions"), markup.Text("Decided so far")), answers,
-		markup.If(q.Ignored > 0, para("dim", ignoredText(q.Ignored)))))
+		markup.If(q.Ignored > 0, markup.Para("dim", ignoredText(q.Ignored)))))
 }
 
 // ignoredText counts the answers that changed nothing, as far as they are counted.
 func ignoredText(n int) string {
 	if n >= maxIgnored {
-		return strconv.Itoa(n) + " or more further answers came and changed nothing."
+		return words.Number(n) + " or more further answers came and changed nothing."
 	}
-	if n == 1 {
-		return "1 further answer came and changed nothing."
-	}
-	return strconv.Itoa(n) + " further answers came and changed nothing."
+	return words.Count(n, "further answer") + " came and changed nothing."
 }
 
 func (d decisionView) html() markup.Part {
 	return markup.Lines(markup.El("li",
-		markup.El("span", markup.Class("chip "+d.Tone), markup.El("span", unread(), markup.Text(d.Sign)), markup.Text(" "+d.Word)),
+		markup.El("span", markup.Class("chip "+d.Tone), markup.El("span", markup.Unread(), markup.Text(d.Sign)), markup.Text(" "+d.Word)),
 		markup.Text(" by "), markup.El("b", markup.Text(cmp.Or(d.Name, "no name given"))), markup.Text(", "+d.At), markup.El("br"),
-		span("dim", "Identity: "+d.Identity),
+		markup.Span("dim", "Identity: "+d.Identity),
 		markup.If(d.Reason != "", markup.El("br"), markup.El("q", markup.Text(d.Reason)))))
 }
-
-// lineIf is a part on a line of its own, or nothing.
-func lineIf(holds bool, p markup.Part) markup.Part { return markup.If(holds, markup.Lines(p)) }
-
-func para(class, text string) markup.Part {
-	return markup.El("p", markup.Class(class), markup.Text(text))
-}
-
-func span[S ~string](class string, text S) markup.Part {
-	return markup.El("span", markup.Class(class), markup.Text(text))
-}
-
-func strong(text string) markup.Part { return markup.El("strong", markup.Text(text)) }
-
-func term(name, text string) markup.Part {
-	return markup.Group(markup.El("dt", markup.Text(name)), markup.El("dd", markup.Text(text)))
-}
-
-// unread keeps a screen reader from reading an element out.
-func unread() markup.Part { return markup.Fixed("aria-hidden", "true") }

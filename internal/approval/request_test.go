@@ -218,9 +218,9 @@ func TestApprovals_Request(t *testing.T) {
 	assert.Equal(t, []float64{0}, a.counted["ApprovalUnheard"])
 
 	for _, want := range []string{
-		"Decide until: Tue, 01 Dec 2026 14:00:00 UTC\n", "Instances: 412 (262 Linux, 150 Windows), in 3 accounts, 2 regions\n", "Expected: typically 1 h 35 min",
+		"Decide until: 2026-12-01 14:00 UTC\n", "Instances: 412 (262 Linux, 150 Windows), in 3 accounts, 2 regions\n", "Expected: typically 1h35m",
 		"Plan digest: " + a.rec.Digest + "\n", "Requested by: platform-team\n", "Reason: monthly patches\n",
-		"Wave canary: installs patches, instances restart if a patch needs it; 12 instances (12 Linux), in 1 account, 1 region; typically 1 h 35 min\n",
+		"Wave canary: installs patches, instances restart if a patch needs it; 12 instances (12 Linux), in 1 account, 1 region; typically 1h35m\n",
 		"Wave fleet: installs patches, nothing restarts; 400 instances (250 Linux, 150 Windows), in 2 accounts, 2 regions\n",
 		"  the filter names no tag: every instance\n", "  7 more matched and are left out\n", "  stops above 40 failed instances or 1 failed account\n",
 		"  9 new since the last run, 2 gone since the last run, 1 already failing status checks\n",

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -30,8 +29,8 @@ type questionView struct {
 	Refused                                string   // what a rejection or no answer means
 	Aborted                                string
 	Asked, Deadline, Left                  string
-	Instances, Accounts, Regions, Excluded string
-	UnreachableCount                       string
+	Instances, Accounts, Regions, Excluded int
+	Unreached                              int
 	Expected, Limit                        string // how long it takes, and what stops the run
 	Ignored, Inactive                      int
 	Code, Digest                           string
@@ -110,7 +109,7 @@ func stateView(q question, form formView, who string, now time.Time) pageView {
 		v.Text = append(v.Text, "This was decided before. Your answer changed nothing.")
 	}
 	if d, ok := q.settledBy(); ok {
-		v.Text = append(v.Text, fmt.Sprintf("Decided by %s on %s.", personText(d), stamp(d.At)))
+		v.Text = append(v.Text, fmt.Sprintf("Decided by %s at %s.", personText(d), words.Time(d.At)))
 	}
 	switch {
 	case form.slow:
@@ -125,9 +124,9 @@ func stateView(q question, form formView, who string, now time.Time) pageView {
 
 func (v *pageView) pending(q question, form formView, who string, now time.Time) {
 	v.Tone, v.Sign = "warn", "?"
-	v.Headline = "Approve " + counted(q.rec.Instances, "instance") + "?"
+	v.Headline = "Approve " + words.Count(q.rec.Instances, "instance") + "?"
 	if patch.ScopeThen(q.rec.Scope) == "judge" {
-		v.Headline = "Go on after wave " + cleanText(patch.ScopeWave(q.rec.Scope), maxName) + "?"
+		v.Headline = "Go on after wave " + nameText(patch.ScopeWave(q.rec.Scope)) + "?"
 	}
 	v.Title = v.Headline + " Run " + string(q.rec.Run)
 	switch {
@@ -153,7 +152,7 @@ func refusedText(scope string) string {
 	case patch.ScopeThen(scope) == "judge":
 		return "the run goes no further"
 	case patch.ScopeWave(scope) != "":
-		return "nothing of wave " + cleanText(patch.ScopeWave(scope), maxName) + " is patched"
+		return "nothing of wave " + nameText(patch.ScopeWave(scope)) + " is patched"
 	}
 	return "nothing is patched"
 }
@@ -161,20 +160,21 @@ func refusedText(scope string) string {
 func newQuestionView(q question, p shownPlan, now time.Time) *questionView {
 	x, only := p.index, patch.ScopeWave(q.rec.Scope)
 	v := &questionView{
-		Run: string(q.rec.Run), Scope: cleanText(patch.ScopeName(q.rec.Scope), 0), Doubt: p.doubt,
-		RequestedBy: cleanText(q.run.RequestedBy, maxReason), Reason: cleanText(q.run.Reason, maxReason),
-		Asked: stamp(q.rec.Asked), Deadline: stamp(q.rec.Expires), Left: left(q.rec.Expires.Sub(now)),
+		Run: string(q.rec.Run), Scope: words.Clean(patch.ScopeName(q.rec.Scope)), Doubt: p.doubt,
+		RequestedBy: reasonText(q.run.RequestedBy), Reason: reasonText(q.run.Reason),
+		Asked: words.Time(q.rec.Asked), Deadline: words.Time(q.rec.Expires), Left: words.Left(q.rec.Expires.Sub(now)),
 		Code: q.rec.Code(), Digest: q.rec.Digest, Scan: true, Refused: refusedText(q.rec.Scope),
 		Pending: q.status == decision.ApprovalPending, Needed: q.needed(), Approvals: q.approvals(),
-		Instances: number(q.rec.Instances), UnreachableCount: number(len(x.Unreachable)),
+		Instances: q.rec.Instances, Unreached: len(x.Unreachable),
 	}
 	v.Ignored, v.Inactive = q.ignored.Count, len(x.Inactive)
-	v.Limit = "above " + counted(x.FailLimit, "failed instance")
+	v.Limit = "above " + words.Count(x.FailLimit, "failed instance")
 	if n := expectedMinutes(scopeWaves(x, q.rec.Scope)); n > 0 && patch.ScopeThen(q.rec.Scope) == "patch" {
-		v.Expected = "typically " + words.MinutesText(n)
+		v.Expected = typically(n)
 	}
 	if q.aborted != nil {
-		v.Aborted = fmt.Sprintf("This run was aborted by %s on %s. Nothing more is sent, whatever is decided here.", cleanText(q.aborted.By, maxIdentity), stamp(q.aborted.At))
+		v.Aborted = fmt.Sprintf("This run was aborted by %s at %s. Nothing more is sent, whatever is decided here.",
+			whoText(q.aborted.By), words.Time(q.aborted.At))
 	}
 	for _, d := range q.decisions {
 		v.Decisions = append(v.Decisions, newDecisionView(d))
@@ -191,12 +191,12 @@ func newQuestionView(q question, p shownPlan, now time.Time) *questionView {
 		v.Scan = v.Scan && wv.Scan
 		v.Waves = append(v.Waves, wv)
 	}
-	v.Accounts, v.Regions, v.Excluded = number(len(accounts)), number(len(regions)), number(excluded)
+	v.Accounts, v.Regions, v.Excluded = len(accounts), len(regions), excluded
 	shown := min(len(x.Unreachable), maxShownUnreachable)
 	v.MoreUnreachable = len(x.Unreachable) - shown
 	for _, u := range x.Unreachable[:shown] {
-		u.Reason = cleanText(u.Reason, 200)
-		u.Account, u.Region = patch.AccountID(cleanText(string(u.Account), maxName)), patch.Region(cleanText(string(u.Region), maxName))
+		u.Reason = words.Clean(u.Reason, words.Limit(200))
+		u.Account, u.Region = patch.AccountID(nameText(u.Account)), patch.Region(nameText(u.Region))
 		v.Unreachable = append(v.Unreachable, u)
 	}
 	return v
@@ -205,7 +205,7 @@ func newQuestionView(q question, p shownPlan, now time.Time) *questionView {
 // newWaveView folds the targets of a wave to its accounts, the largest first.
 func newWaveView(w plan.IndexWave, limit int, accounts map[patch.AccountID]bool, regions map[patch.Region]bool) waveView {
 	v := waveView{
-		Name: cleanText(w.Name, maxName), Instances: number(w.Planned), Missing: number(w.Excluded), All: w.AllInstances,
+		Name: nameText(w.Name), Instances: words.Number(w.Planned), Missing: words.Number(w.Excluded), All: w.AllInstances,
 		Operation: "Install patches", Reboot: "if needed", Scan: w.Operation == patch.Scan,
 	}
 	if w.RebootOption == patch.NoReboot {
@@ -217,12 +217,12 @@ func newWaveView(w plan.IndexWave, limit int, accounts map[patch.AccountID]bool,
 	var platforms []string
 	for _, p := range []patch.Platform{patch.Linux, patch.Windows, patch.MacOS} {
 		if n := w.Platforms[p]; n > 0 {
-			platforms = append(platforms, number(n)+" "+string(p))
+			platforms = append(platforms, words.Number(n)+" "+string(p))
 		}
 	}
 	v.Platforms, v.Changes, v.Limit = strings.Join(platforms, ", "), changes(w), limitText(w)
 	if w.ExpectedMinutes > 0 {
-		v.Duration = "typically " + words.MinutesText(w.ExpectedMinutes)
+		v.Duration = typically(w.ExpectedMinutes)
 	}
 	v.notable(w)
 	folds, here := map[patch.AccountID]*placeFold{}, map[patch.Region]bool{}
@@ -236,7 +236,7 @@ func newWaveView(w plan.IndexWave, limit int, accounts map[patch.AccountID]bool,
 		}
 		folds[t.Account].add(t)
 	}
-	v.Accounts, v.Regions = number(len(folds)), number(len(here))
+	v.Accounts, v.Regions = words.Number(len(folds)), words.Number(len(here))
 	v.Places, v.MorePlaces = places(folds, limit)
 	return v
 }
@@ -246,8 +246,8 @@ func (v *waveView) notable(w plan.IndexWave) {
 	v.MoreNotable = w.New + w.Vanished + w.Impaired
 	for _, n := range w.Notable[:min(len(w.Notable), maxShownNotable)] {
 		v.Notable = append(v.Notable, notableView{
-			ID: cleanText(string(n.ID), maxName), Name: cleanText(n.Name, maxName), Platform: cleanText(string(n.Platform), maxName),
-			Place: cleanText(string(n.Account)+" "+string(n.Region), maxName), Why: notableWhy(n),
+			ID: nameText(n.ID), Name: nameText(n.Name), Platform: nameText(n.Platform),
+			Place: nameText(string(n.Account) + " " + string(n.Region)), Why: notableWhy(n),
 		})
 		v.MoreNotable--
 		if n.New && n.Impaired {
@@ -265,7 +265,7 @@ func changes(w plan.IndexWave) string {
 		what string
 	}{{w.New, "new since the last run"}, {w.Vanished, "gone since the last run"}, {w.Impaired, "already failing status checks"}} {
 		if c.n > 0 {
-			parts = append(parts, number(c.n)+" "+c.what)
+			parts = append(parts, words.Number(c.n)+" "+c.what)
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -279,7 +279,7 @@ type placeFold struct {
 
 func (f *placeFold) add(t plan.IndexTarget) {
 	f.planned += t.Planned
-	f.regions = append(f.regions, cleanText(string(t.Region), maxName))
+	f.regions = append(f.regions, nameText(t.Region))
 }
 
 func places(folds map[patch.AccountID]*placeFold, limit int) (shown []placeView, more int) {
@@ -290,15 +290,15 @@ func places(folds map[patch.AccountID]*placeFold, limit int) (shown []placeView,
 	slices.SortStableFunc(all, func(a, b *placeFold) int { return b.planned - a.planned })
 	limit = min(max(limit, 0), len(all))
 	for _, f := range all[:limit] {
-		shown = append(shown, placeView{cleanText(string(f.account), maxName), strings.Join(f.regions, ", "), number(f.planned)})
+		shown = append(shown, placeView{nameText(f.account), strings.Join(f.regions, ", "), words.Number(f.planned)})
 	}
 	return shown, len(all) - limit
 }
 
 func newDecisionView(d decision.Decision) decisionView {
 	v := decisionView{
-		Tone: "good", Sign: "✓", Word: "Approved", Name: cleanText(d.Name, maxName), At: stamp(d.At),
-		Identity: cleanText(identityText(d.Identity), maxIdentity), Reason: cleanText(d.Reason, maxReason),
+		Tone: "good", Sign: "✓", Word: "Approved", Name: nameText(d.Name), At: words.Time(d.At),
+		Identity: whoText(identityText(d.Identity)), Reason: reasonText(d.Reason),
 	}
 	if d.Decision == decision.Reject {
 		v.Tone, v.Sign, v.Word = "bad", "✕", "Rejected"
@@ -308,41 +308,17 @@ func newDecisionView(d decision.Decision) decisionView {
 
 // personText is the name that was given, else the identity.
 func personText(d decision.Decision) string {
-	if name := cleanText(d.Name, maxName); name != "" {
+	if name := nameText(d.Name); name != "" {
 		return name
 	}
-	return cleanText(identityText(d.Identity), maxIdentity)
+	return whoText(identityText(d.Identity))
 }
 
-// stamp is a time as everybody reads it alike.
-func stamp(t time.Time) string { return t.UTC().Format("Mon 2 January 2006, 15:04 UTC") }
+// nameText is a name, an id or a place from outside, as the page shows it.
+func nameText[S ~string](s S) string { return words.Clean(string(s), words.Limit(maxName)) }
 
-// left is a span in words, rounded down.
-func left(d time.Duration) string {
-	minutes := int(d / time.Minute)
-	switch {
-	case minutes < 1:
-		return "less than a minute"
-	case minutes < 60:
-		return counted(minutes, "minute")
-	case minutes < 48*60:
-		return fmt.Sprintf("%d h %02d min", minutes/60, minutes%60)
-	}
-	return counted(minutes/60/24, "day")
-}
+// reasonText is what somebody wrote, as the page shows it.
+func reasonText(s string) string { return words.Clean(s, words.Limit(maxReason)) }
 
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return number(n) + " " + noun + "s"
-}
-
-// number groups the digits of large numbers.
-func number(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "\u202f" + s[i:]
-	}
-	return s
-}
+// whoText is an identity, as the page shows it.
+func whoText(s string) string { return words.Clean(s, words.Limit(maxIdentity)) }

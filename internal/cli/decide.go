@@ -13,7 +13,6 @@ import (
 
 	"ec2patch/internal/hub"
 	"ec2patch/internal/operator"
-	"ec2patch/internal/report"
 	"ec2patch/internal/words"
 )
 
@@ -122,7 +121,7 @@ func (a *app) check(cmd *cobra.Command, d *answering) error {
 	}
 	switch n := utf8.RuneCountInString(d.reason); {
 	case !hub.IsRun(d.run):
-		return usage(cmd, fmt.Sprintf("%q is not the name of a run: 1 to 80 letters, digits, - and _", report.Line(d.run)))
+		return usage(cmd, fmt.Sprintf("%q is not the name of a run: 1 to 80 letters, digits, - and _", words.Clean(d.run)))
 	case n == 0 && d.action != operator.Approve:
 		return usage(cmd, fmt.Sprintf("%s needs --reason", d.action))
 	case n > maxReason:
@@ -170,7 +169,7 @@ func (a *app) answer(ctx context.Context, hub Operator, d *answering, state oper
 	a.showQuestion(d, state, q)
 	in := operator.Request{Run: d.run, Action: d.action, Scope: q.Scope, Reason: d.reason, Digest: q.Digest}
 	if !d.yes {
-		typed, err := a.typed(ctx, fmt.Sprintf("Type %s to %s: ", report.Line(q.Code), d.action))
+		typed, err := a.typed(ctx, fmt.Sprintf("Type %s to %s: ", words.Clean(q.Code), d.action))
 		if err != nil {
 			return err
 		}
@@ -191,21 +190,21 @@ func choose(d *answering, state operator.State) (operator.Question, error) {
 	var open, names []string
 	var found operator.Question
 	for _, q := range state.Questions {
-		names = append(names, report.Line(q.Scope))
+		names = append(names, words.Clean(q.Scope))
 		if q.Scope == d.scope {
 			return q, nil
 		}
 		if q.Status == "pending" {
-			open = append(open, report.Line(q.Scope))
+			open = append(open, words.Clean(q.Scope))
 			found = q
 		}
 	}
 	no := func(text string) error { return &ExitError{Code: ExitUsage, Err: errors.New(text)} }
 	switch {
 	case len(names) == 0:
-		return found, no(fmt.Sprintf("run %s has asked nothing", report.Line(state.Run)))
+		return found, no(fmt.Sprintf("run %s has asked nothing", words.Clean(state.Run)))
 	case d.scope != "":
-		return found, no(fmt.Sprintf("run %s has no question %q; it has %s", report.Line(state.Run), d.scope, strings.Join(names, ", ")))
+		return found, no(fmt.Sprintf("run %s has no question %q; it has %s", words.Clean(state.Run), d.scope, strings.Join(names, ", ")))
 	case len(open) > 1:
 		return found, no("several questions are open: choose one with --scope, of " + strings.Join(open, ", "))
 	case len(open) == 1:
@@ -218,13 +217,13 @@ func choose(d *answering, state operator.State) (operator.Question, error) {
 func (a *app) abort(ctx context.Context, hub Operator, d *answering, state operator.State) error {
 	// An abort that stands is sent once more: it ends a wait that the first one could not end.
 	ask := !d.yes && state.Aborted == nil
-	fmt.Fprintf(a.stderr, "Run %s is %s; %s planned.\n", report.Line(state.Run), report.Line(state.Status), words.Count(state.Planned, "instance"))
+	fmt.Fprintf(a.stderr, "Run %s is %s; %s planned.\n", words.Clean(state.Run), words.Clean(state.Status), words.Count(state.Planned, "instance"))
 	fmt.Fprintf(a.stderr, "Nothing more will be sent. What runs on instances %s.\n", map[bool]string{
 		true:  "will be CANCELLED: package managers are killed at work",
 		false: "will be left to finish",
 	}[d.cancel])
 	if ask {
-		typed, err := a.typed(ctx, fmt.Sprintf("Type %s to abort: ", report.Line(state.Run)))
+		typed, err := a.typed(ctx, fmt.Sprintf("Type %s to abort: ", words.Clean(state.Run)))
 		if err != nil {
 			return err
 		}

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"ec2patch/internal/operator"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/report"
 	"ec2patch/internal/words"
 )
 
@@ -28,8 +26,8 @@ type decisionResult struct {
 // showQuestion says on stderr what is about to be decided.
 func (a *app) showQuestion(d *answering, state operator.State, q operator.Question) {
 	w := a.stderr
-	fmt.Fprintf(w, "Run %s asks about %s: %s, plan %s.\n", report.Line(state.Run), about(q.Scope), words.Count(q.Instances, "instance"), report.Line(q.Digest[:min(12, len(q.Digest))]))
-	fmt.Fprintf(w, "Asked %s, open until %s.\n", stamp(q.Asked), stamp(q.Expires))
+	fmt.Fprintf(w, "Run %s asks about %s: %s, plan %s.\n", words.Clean(state.Run), about(q.Scope), words.Count(q.Instances, "instance"), words.Clean(q.Digest[:min(12, len(q.Digest))]))
+	fmt.Fprintf(w, "Asked %s, open until %s.\n", words.Time(q.Asked), words.Time(q.Expires))
 	if !q.Told {
 		fmt.Fprintln(w, "Nobody was told by mail: no subscription of the approvals topic is confirmed.")
 	}
@@ -40,7 +38,7 @@ func (a *app) showQuestion(d *answering, state operator.State, q operator.Questi
 		fmt.Fprintf(w, "  %s\n", said(one))
 	}
 	if state.Aborted != nil {
-		fmt.Fprintf(w, "The run was aborted by %s: nothing is sent, whatever is decided.\n", report.Line(state.Aborted.By))
+		fmt.Fprintf(w, "The run was aborted by %s: nothing is sent, whatever is decided.\n", words.Clean(state.Aborted.By))
 	}
 	fmt.Fprintf(w, "You are about to %s.\n", strings.ToUpper(d.action))
 }
@@ -53,7 +51,7 @@ func (a *app) tooLate(d *answering, state operator.State, q operator.Question) e
 	if q.Status == wanted(d.action) {
 		return nil
 	}
-	return &ExitError{Code: ExitNotApproved, Err: fmt.Errorf("%s of run %s is %s already; nothing was changed", about(q.Scope), report.Line(state.Run), report.Line(q.Status))}
+	return &ExitError{Code: ExitNotApproved, Err: fmt.Errorf("%s of run %s is %s already; nothing was changed", about(q.Scope), words.Clean(state.Run), words.Clean(q.Status))}
 }
 
 // wanted is the status that an action is after.
@@ -95,19 +93,19 @@ func abortText(b *strings.Builder, state operator.State, recorded bool) {
 		by = *state.Aborted
 	}
 	if recorded {
-		fmt.Fprintf(b, "Recorded: run %s is aborted, nothing more is sent.\n", report.Line(state.Run))
+		fmt.Fprintf(b, "Recorded: run %s is aborted, nothing more is sent.\n", words.Clean(state.Run))
 		return
 	}
-	fmt.Fprintf(b, "Run %s was aborted already, by %s at %s: %s\n", report.Line(state.Run), report.Line(by.By), stamp(by.At), report.Line(by.Reason))
+	fmt.Fprintf(b, "Run %s was aborted already, by %s at %s: %s\n", words.Clean(state.Run), words.Clean(by.By), words.Time(by.At), words.Clean(by.Reason))
 }
 
 func questionText(b *strings.Builder, state operator.State, q operator.Question, recorded bool) {
-	what := fmt.Sprintf("%s of run %s is %s", about(q.Scope), report.Line(state.Run), report.Line(q.Status))
+	what := fmt.Sprintf("%s of run %s is %s", about(q.Scope), words.Clean(state.Run), words.Clean(q.Status))
 	switch {
 	case recorded && q.Status == "pending":
-		fmt.Fprintf(b, "Recorded: %d of %d approvals; %s until %s.\n", len(q.Decisions), q.Needed, what, stamp(q.Expires))
+		fmt.Fprintf(b, "Recorded: %d of %d approvals; %s until %s.\n", len(q.Decisions), q.Needed, what, words.Time(q.Expires))
 	case q.Status == "pending":
-		fmt.Fprintf(b, "Nothing changed: your answer stood already; %s until %s.\n", what, stamp(q.Expires))
+		fmt.Fprintf(b, "Nothing changed: your answer stood already; %s until %s.\n", what, words.Time(q.Expires))
 	case recorded:
 		fmt.Fprintf(b, "Recorded: %s.\n", what)
 	default:
@@ -120,20 +118,18 @@ func questionText(b *strings.Builder, state operator.State, q operator.Question,
 
 // said is one decision in one line.
 func said(d operator.Decision) string {
-	text := fmt.Sprintf("%s by %s at %s", report.Line(d.Decision), report.Line(d.Identity), stamp(d.At))
+	text := fmt.Sprintf("%s by %s at %s", words.Clean(d.Decision), words.Clean(d.Identity), words.Time(d.At))
 	if d.Name != "" {
-		text += fmt.Sprintf(", name given %q", report.Line(d.Name))
+		text += fmt.Sprintf(", name given %q", words.Clean(d.Name))
 	}
 	if d.Reason != "" {
-		text += ": " + report.Line(d.Reason)
+		text += ": " + words.Clean(d.Reason)
 	}
 	return text
 }
 
 // about names a question.
-func about(scope string) string { return patch.ScopeText(report.Line(scope)) }
-
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+func about(scope string) string { return patch.ScopeText(words.Clean(scope)) }
 
 func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
@@ -144,7 +140,7 @@ func (a *app) refused(ctx context.Context, d *answering, err error, acting bool)
 	if ok {
 		return a.refusal(d, no)
 	}
-	text := report.Block(err.Error())
+	text := words.Clean(err.Error(), words.Lines)
 	switch {
 	case ctx.Err() != nil && acting:
 		return &ExitError{Code: ExitInterrupted, Err: fmt.Errorf("interrupted: whether it was recorded is not known, run the command again to see")}
@@ -183,7 +179,7 @@ func (a *app) refusal(d *answering, no *operator.Refusal) error {
 	if code == ExitDone {
 		return a.sameAlready(d, no)
 	}
-	return &ExitError{Code: code, Err: errors.New(report.Line(no.Message))}
+	return &ExitError{Code: code, Err: errors.New(words.Clean(no.Message))}
 }
 
 // agrees tells whether what was asked for is so already: somebody else did the

@@ -14,7 +14,6 @@ import (
 
 	"ec2patch/internal/hub"
 	"ec2patch/internal/operator"
-	"ec2patch/internal/report"
 	"ec2patch/internal/words"
 )
 
@@ -108,7 +107,7 @@ func (a *app) nobody(ctx context.Context, err error) error {
 func (a *app) printChecks(checks []check) error {
 	failures := 0
 	for i, c := range checks {
-		checks[i].Text = report.Line(c.Text)
+		checks[i].Text = words.Clean(c.Text)
 		if c.Result == checkFail {
 			failures++
 		}
@@ -132,7 +131,7 @@ func (a *app) printChecks(checks []check) error {
 		}
 	}
 	if failures > 0 {
-		return &ExitError{Code: ExitDoctor, Err: fmt.Errorf("%s would break a run", words.Count(failures, "finding"))}
+		return &ExitError{Code: ExitDoctor, Err: fmt.Errorf("%s would break a run", words.BareCount(failures, "finding"))}
 	}
 	return nil
 }
@@ -213,7 +212,7 @@ func functions(definition string) check {
 	if len(loose) > 0 {
 		return check{Name: "functions", Result: checkFail, Text: "called without a published version: " + strings.Join(loose, ", "), Fix: "deploy the hub again"}
 	}
-	return check{Name: "functions", Result: checkOK, Text: words.Count(len(all), "function") + ", called by published version"}
+	return check{Name: "functions", Result: checkOK, Text: words.BareCount(len(all), "function") + ", called by published version"}
 }
 
 var alarmNames = regexp.MustCompile(`AlarmName: !Sub "\$\{NamePrefix\}-(\w+)"`)
@@ -230,7 +229,7 @@ func (a *app) alarmCheck(ctx context.Context, runs Runs) check {
 	if err != nil {
 		return unseen("alarms", err)
 	}
-	c := check{Name: "alarms", Result: checkOK, Text: words.Count(len(known), "alarm") + ", none is on"}
+	c := check{Name: "alarms", Result: checkOK, Text: words.BareCount(len(known), "alarm") + ", none is on"}
 	if len(known) == 0 {
 		return check{Name: "alarms", Result: checkWarn, Text: "the hub has none", Fix: "deploy the hub again"}
 	}
@@ -260,7 +259,7 @@ func (a *app) runsCheck(ctx context.Context, runs Runs) check {
 		return check{Name: "runs", Result: checkOK, Text: "none yet; begin with a scan of one account"}
 	}
 	newest := all[0]
-	c := check{Name: "runs", Result: checkOK, Text: fmt.Sprintf("the newest is %s of %s: %s", newest.Run, stamp(newest.Started), strings.ToLower(newest.Status))}
+	c := check{Name: "runs", Result: checkOK, Text: fmt.Sprintf("the newest is %s of %s: %s", newest.Run, words.Time(newest.Started), strings.ToLower(newest.Status))}
 	if s := newest.Status; !newest.Running() && s != "SUCCEEDED" {
 		c.Result = checkWarn
 		c.Text += ", its report says why"
@@ -268,7 +267,7 @@ func (a *app) runsCheck(ctx context.Context, runs Runs) check {
 	for _, x := range all {
 		if age := a.Now().Sub(x.Started); x.Running() && age > long {
 			c.Result = checkWarn
-			c.Text += fmt.Sprintf("; %s runs since %s, and keeps others out of its accounts", x.Run, stamp(x.Started))
+			c.Text += fmt.Sprintf("; %s runs since %s, and keeps others out of its accounts", x.Run, words.Time(x.Started))
 		}
 	}
 	return c

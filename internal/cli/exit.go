@@ -12,6 +12,7 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
+	"ec2patch/internal/words"
 )
 
 // The exit codes of every command. They are a contract: scripts branch on them.
@@ -172,7 +173,7 @@ func (a *app) warnEmpty(r *report.Report) {
 	}
 	for _, w := range r.Waves {
 		if w.Planned == 0 && told(w) {
-			a.warn(fmt.Sprintf("wave %s matched no instance that can be %s. Are its tags right?%s", report.Line(w.Name), did, lookedFor([]report.WaveReport{w})))
+			a.warn(fmt.Sprintf("wave %s matched no instance that can be %s. Are its tags right?%s", words.Clean(w.Name), did, lookedFor([]report.WaveReport{w})))
 		}
 	}
 }
@@ -181,7 +182,7 @@ func (a *app) warnEmpty(r *report.Report) {
 func lookedFor(waves []report.WaveReport) string {
 	var filters []string
 	for _, w := range waves {
-		if f := report.Line(w.Filter); f != "" && !slices.Contains(filters, f) {
+		if f := words.Clean(w.Filter); f != "" && !slices.Contains(filters, f) {
 			filters = append(filters, f)
 		}
 	}

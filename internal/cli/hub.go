@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ec2patch/internal/hub"
-	"ec2patch/internal/report"
+	"ec2patch/internal/words"
 )
 
 // Runs is what the commands ask of a hub's account. *hub.Client is one.
@@ -71,7 +71,7 @@ func (a *app) oneRun(cmd *cobra.Command, arg, given string) (hub.Machine, string
 		return m, run, nil
 	}
 	if !hub.IsRun(arg) {
-		return hub.Machine{}, "", usage(cmd, fmt.Sprintf("%q is not the name of a run: 1 to 80 letters, digits, - and _", report.Line(arg)))
+		return hub.Machine{}, "", usage(cmd, fmt.Sprintf("%q is not the name of a run: 1 to 80 letters, digits, - and _", words.Clean(arg)))
 	}
 	m, err := a.machine(cmd, given)
 	return m, arg, err
@@ -96,7 +96,7 @@ func asked(ctx context.Context, err error) error {
 	if err == nil || errors.As(err, &exit) {
 		return err
 	}
-	text := errors.New(report.Block(err.Error()))
+	text := errors.New(words.Clean(err.Error(), words.Lines))
 	switch {
 	case ctx.Err() != nil:
 		return &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted")}

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ec2patch/internal/hub"
-	"ec2patch/internal/report"
+	"ec2patch/internal/words"
 )
 
 const (
@@ -80,10 +80,10 @@ func (a *app) printRuns(all []hub.Execution) error {
 	for _, x := range all {
 		took := ""
 		if !x.Running() {
-			took = report.Duration(x.Ended.Sub(x.Started))
+			took = words.Duration(x.Ended.Sub(x.Started))
 		}
 		state := strings.ReplaceAll(strings.ToLower(x.Status), "_", " ")
-		fmt.Fprintf(&b, "%-9s  %-20s  %7s  %s\n", report.Line(state), stamp(x.Started), took, report.Line(x.Run))
+		fmt.Fprintf(&b, "%-9s  %-20s  %7s  %s\n", words.Clean(state), words.Time(x.Started), took, words.Clean(x.Run))
 	}
 	_, err := a.stdout.Write(b.Bytes())
 	return failedOr(err)

@@ -9,7 +9,6 @@ import (
 
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
 	"ec2patch/internal/words"
 )
@@ -79,7 +78,7 @@ type changeView struct {
 func (v *changeView) close() {}
 
 func (v *changeView) note(text string, at time.Duration) {
-	v.tell(change{Kind: "note", Note: report.Line(text), text: text}, at)
+	v.tell(change{Kind: "note", Note: words.Clean(text), text: text}, at)
 }
 
 func (v *changeView) show(p sim.Progress) {
@@ -96,7 +95,7 @@ func (v *changeView) tell(c change, at time.Duration) {
 	} else {
 		c.Virtual = &seconds
 	}
-	c.at = report.Duration(at)
+	c.at = words.Duration(at)
 	v.emit(c)
 }
 
@@ -130,13 +129,13 @@ func (v *changeView) changes(p sim.Progress) []change {
 	if p.Approval != v.approval {
 		v.approval = p.Approval
 		if p.Approval != "" {
-			out = append(out, change{Kind: "approval", Approval: report.Line(p.Approval), text: "approval: " + p.Approval})
+			out = append(out, change{Kind: "approval", Approval: words.Clean(p.Approval), text: "approval: " + p.Approval})
 		}
 	}
 	return out
 }
 
-func (a *app) plainLine(c change) { fmt.Fprintf(a.stderr, "[%8s] %s\n", c.at, report.Line(c.text)) }
+func (a *app) plainLine(c change) { fmt.Fprintf(a.stderr, "[%8s] %s\n", c.at, words.Clean(c.text)) }
 
 // approvalLine is all that quiet shows, and only where a person has to act.
 func (a *app) approvalLine(c change) {
@@ -168,7 +167,7 @@ func outcomeWords(w sim.WaveProgress) string {
 	sep := ": "
 	for _, o := range outcome.Outcomes() {
 		if n := w.Outcomes[o]; n > 0 {
-			text += fmt.Sprintf("%s%s %d", sep, o, n)
+			text += sep + string(o) + " " + words.Number(n)
 			sep = ", "
 		}
 	}

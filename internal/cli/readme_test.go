@@ -254,21 +254,21 @@ func TestPages_largerRun(t *testing.T) {
 	c := run(t.Context(), rehearsing(), nil, "", args...)
 	require.Equal(t, cli.ExitNotPatched, c.code, c.stderr)
 	summary, cost := shownOf(t, c.stdout)
-	size := regexp.MustCompile(`(\d+) instances in 1 wave, took \S+`).FindStringSubmatch(summary)
+	size := regexp.MustCompile(`([\d,]+) instances in 1 wave, took \S+`).FindStringSubmatch(summary)
 	require.NotNil(t, size, summary)
 	excerpt(t, "docs/cost.md", "larger:cost", size[0]+"\n"+cost)
 
 	number := func(pattern, from string) float64 {
 		m := regexp.MustCompile(pattern).FindStringSubmatch(from)
 		require.NotNil(t, m, "%s is not in %s", pattern, from)
-		n, err := strconv.ParseFloat(m[1], 64)
+		n, err := strconv.ParseFloat(strings.ReplaceAll(m[1], ",", ""), 64)
 		require.NoError(t, err)
 		return n
 	}
 	const targets, cent = 20, 0.01
-	assert.InEpsilon(t, number(`(\d+) state transitions`, cost), targets*number(`\*\*(\d+) state transitions`, text), 0.1)
+	assert.InEpsilon(t, number(`([\d,]+) state transitions`, cost), targets*number(`\*\*([\d,]+) state transitions`, text), 0.1)
 	assert.InEpsilon(t, number(`about USD ([0-9.]+)`, cost), targets*cent*number(`transitions, ([0-9.]+) cents`, text), 0.1)
-	assert.InEpsilon(t, number(`(\d+) instances`, size[0]), targets*number(`account-region of (\d+) instances`, text), 0.1)
+	assert.InEpsilon(t, number(`([\d,]+) instances`, size[0]), targets*number(`account-region of ([\d,]+) instances`, text), 0.1)
 }
 
 // excerpt compares the fenced block after a comment that begins with a marker, or writes it under -update.

@@ -12,6 +12,7 @@ import (
 
 	"ec2patch/internal/hub"
 	"ec2patch/internal/report"
+	"ec2patch/internal/words"
 )
 
 // reportForms are what `report --format` knows beside what every command does.
@@ -70,13 +71,13 @@ func (a *app) report(cmd *cobra.Command, runs Runs, run, bucket string) error {
 		f.See(events)
 		if bucket = f.Progress.Bucket; bucket == "" {
 			return usage(cmd, fmt.Sprintf("run %s ended before it named its bucket; give --bucket. It ended %s: %s",
-				run, x.Status, report.Line(cmp.Or(x.Cause, x.Error, "no reason given"))))
+				run, x.Status, words.Clean(cmp.Or(x.Cause, x.Error, "no reason given"))))
 		}
 	}
 	r, data, err := fetchReport(ctx, runs, bucket, run, x.Started)
 	if errors.Is(err, errOlder) {
 		return &ExitError{Code: ExitUsage, Err: fmt.Errorf("run %s ended %s without a report: %s\n%s",
-			run, x.Status, report.Line(cmp.Or(x.Cause, x.Error, "no reason given")), upper(err.Error()))}
+			run, x.Status, words.Clean(cmp.Or(x.Cause, x.Error, "no reason given")), upper(err.Error()))}
 	}
 	if err != nil {
 		return err

@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"ec2patch/internal/hub"
-	"ec2patch/internal/report"
 	"ec2patch/internal/runinput"
+	"ec2patch/internal/words"
 )
 
 // runFlags are the flags of `ec2patch run` as they were typed.
@@ -215,7 +215,7 @@ func (a *app) startFailed(ctx context.Context, runs Runs, name string, err error
 			if x.Running() {
 				state = "goes on, with another input"
 			}
-			text = fmt.Sprintf("a run %s exists already: started %s, %s; nothing was started. Give another --name to start one more", name, stamp(x.Started), state)
+			text = fmt.Sprintf("a run %s exists already: started %s, %s; nothing was started. Give another --name to start one more", name, words.Time(x.Started), state)
 		}
 		return &ExitError{Code: ExitUsage, Err: errors.New(text)}
 	case ctx.Err() != nil:
@@ -223,7 +223,7 @@ func (a *app) startFailed(ctx context.Context, runs Runs, name string, err error
 	case errors.Is(err, hub.ErrNoCredentials), errors.Is(err, hub.ErrDenied), errors.Is(err, hub.ErrNotFound):
 		return asked(ctx, err)
 	}
-	return failed(errors.New(report.Block(err.Error()) + again))
+	return failed(errors.New(words.Clean(err.Error(), words.Lines) + again))
 }
 
 func (a *app) printStarted(w *watching, x hub.Execution, in runinput.Input) error {
@@ -232,7 +232,7 @@ func (a *app) printStarted(w *watching, x hub.Execution, in runinput.Input) erro
 	}
 	me := quote(cmp.Or(a.Name, "ec2patch"))
 	var b strings.Builder
-	fmt.Fprintf(&b, "Run %s started at %s\n", x.Run, stamp(x.Started))
+	fmt.Fprintf(&b, "Run %s started at %s\n", x.Run, words.Time(x.Started))
 	if url := w.machine.Console(x.Run); url != "" {
 		fmt.Fprintf(&b, "  %s\n", url)
 	}

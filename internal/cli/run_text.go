@@ -9,7 +9,6 @@ import (
 
 	"ec2patch/internal/hub"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/report"
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/words"
 )
@@ -21,22 +20,22 @@ func (a *app) showRun(m hub.Machine, name string, in runinput.Input, said string
 	}
 	line("  ", "Run %s on hub %s of account %s in %s:", name, m.Name, m.Account, m.Region)
 	for _, w := range in.Waves {
-		line("    ", "- wave %s: %s", report.Line(w.Name), waveText(w))
+		line("    ", "- wave %s: %s", words.Clean(w.Name), waveText(w))
 	}
 	for _, warning := range in.Warnings {
-		line("    ", "Warning: %s", report.Line(warning))
+		line("    ", "Warning: %s", words.Clean(warning))
 	}
 	if in.Resume != "" {
-		line("  ", "It goes on from run %s: what that one patched is left out.", report.Line(string(in.Resume)))
+		line("  ", "It goes on from run %s: what that one patched is left out.", words.Clean(string(in.Resume)))
 	}
 	line("  ", "%s", approvalText(in))
 	if in.WavePauseSeconds > 0 && len(in.Waves) > 1 {
-		line("  ", "Pause after each wave but the last: %s.", report.Duration(time.Duration(in.WavePauseSeconds)*time.Second))
+		line("  ", "Pause after each wave but the last: %s.", words.Duration(time.Duration(in.WavePauseSeconds)*time.Second))
 	}
 	line("  ", "%s", stopText(in))
-	line("  ", "You are %s; the run is started in your name.", report.Line(in.RequestedBy))
+	line("  ", "You are %s; the run is started in your name.", words.Clean(in.RequestedBy))
 	if said != "" && said != in.RequestedBy {
-		line("  ", "The input says requestedBy %q, which is not kept.", report.Line(said))
+		line("  ", "The input says requestedBy %q, which is not kept.", words.Clean(said))
 	}
 }
 
@@ -62,7 +61,7 @@ func waveText(w runinput.Wave) string {
 
 // soakText is what is waited for after a wave, before the next one.
 func soakText(g runinput.HealthGate) string {
-	soak, alarms := report.Duration(time.Duration(g.SoakSeconds)*time.Second), words.Count(len(g.Alarms), "alarm")
+	soak, alarms := words.Duration(time.Duration(g.SoakSeconds)*time.Second), words.Count(len(g.Alarms), "alarm")
 	switch {
 	case len(g.Alarms) == 0 && g.SoakSeconds == 0:
 		return ""
@@ -89,13 +88,13 @@ func matched(f runinput.Filters) string {
 	}
 	var tags []string
 	for _, key := range slices.Sorted(maps.Keys(f.Tags)) {
-		tags = append(tags, report.Line(key+"="+strings.Join(f.Tags[key], "|")))
+		tags = append(tags, words.Clean(key+"="+strings.Join(f.Tags[key], "|")))
 	}
 	return what + " with " + strings.Join(tags, " and ")
 }
 
 func approvalText(in runinput.Input) string {
-	open := fmt.Sprintf("open for %s", report.Duration(time.Duration(in.ApprovalTimeoutSeconds)*time.Second))
+	open := fmt.Sprintf("open for %s", words.Duration(time.Duration(in.ApprovalTimeoutSeconds)*time.Second))
 	switch {
 	case !in.Installs():
 		return "Approval: none is asked for a scan. The scan does run on the instances."

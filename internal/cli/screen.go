@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"ec2patch/internal/outcome"
-	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
 	"ec2patch/internal/words"
 )
@@ -58,7 +57,7 @@ func (s *screen) close() { s.flush() }
 func (s *screen) note(text string, _ time.Duration) {
 	s.flush()
 	s.drawn = nil
-	fmt.Fprintln(s.out, fold(report.Line(text), "  ", s.width))
+	fmt.Fprintln(s.out, fold(words.Clean(text), "  ", s.width))
 }
 
 func (s *screen) flush() {
@@ -90,11 +89,11 @@ func (s *screen) redraw(lines []string) {
 
 // lines is what the terminal should show. None is wider than the terminal.
 func (s *screen) lines(p sim.Progress) []string {
-	head := fmt.Sprintf("%s  %s  %s", s.run, p.Phase, report.Duration(p.Virtual))
+	head := fmt.Sprintf("%s  %s  %s", s.run, p.Phase, words.Duration(p.Virtual))
 	if !s.real {
 		head += " (virtual)"
 	}
-	lines := []string{s.paint("1", cut(report.Line(head), s.width))}
+	lines := []string{s.paint("1", cut(words.Clean(head), s.width))}
 	from, to := window(p)
 	if from > 0 {
 		lines = append(lines, s.paint("2", cut(fmt.Sprintf("  %s done before", words.Count(from, "wave")), s.width)))
@@ -106,7 +105,7 @@ func (s *screen) lines(p sim.Progress) []string {
 		lines = append(lines, s.paint("2", cut(fmt.Sprintf("  %s to come", words.Count(n, "more wave")), s.width)))
 	}
 	if p.Approval != "" {
-		asked := strings.Split(fold("  approval: "+report.Line(p.Approval), "    ", s.width), "\n")
+		asked := strings.Split(fold("  approval: "+words.Clean(p.Approval), "    ", s.width), "\n")
 		for _, line := range asked[:min(len(asked), maxAsked)] {
 			lines = append(lines, cut(line, s.width))
 		}
@@ -137,21 +136,21 @@ func (s *screen) wave(w sim.WaveProgress) string {
 	if s.width < 60 {
 		nameWidth = 8
 	}
-	left := fmt.Sprintf("  %-*s ", nameWidth, cut(report.Line(w.Name), nameWidth))
-	text := fmt.Sprintf(" %d/%d", ended, w.Planned)
+	left := fmt.Sprintf("  %-*s ", nameWidth, cut(words.Clean(w.Name), nameWidth))
+	text := " " + words.Number(ended) + "/" + words.Number(w.Planned)
 	if w.Verdict != "" {
 		text += " " + string(w.Verdict)
 	}
 	if w.InFlight > 0 {
-		text += fmt.Sprintf(", %d in flight", w.InFlight)
+		text += ", " + words.Number(w.InFlight) + " in flight"
 	}
 	for _, o := range outcome.Outcomes() {
 		if n := w.Outcomes[o]; n > 0 {
-			text += fmt.Sprintf(", %s %d", o, n)
+			text += ", " + string(o) + " " + words.Number(n)
 		}
 	}
 	if w.Accounts > 0 {
-		text += fmt.Sprintf(", accounts %d/%d", w.AccountsDone, w.Accounts)
+		text += ", accounts " + words.Number(w.AccountsDone) + "/" + words.Number(w.Accounts)
 	}
 	if s.real {
 		text = runText(w)

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"ec2patch/internal/patch"
-	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
 	"ec2patch/internal/words"
 )
@@ -60,7 +59,7 @@ func (a *app) simulateSeeds(cmd *cobra.Command, file string, f *simulateFlags, o
 	if err != nil {
 		return err
 	}
-	a.ended(res.WallSeconds, fmt.Sprintf("%.1f seeds a second, %.2f s of real time", res.SeedsPerSecond, res.WallSeconds))
+	a.ended(res.WallSeconds, fmt.Sprintf("%.1f seeds a second, %s of real time", res.SeedsPerSecond, wall(res.WallSeconds)))
 	if len(res.Failed) > 0 {
 		return &ExitError{Code: ExitNotPatched}
 	}
@@ -104,7 +103,7 @@ func (a *app) printSeeds(file string, res *sim.SeedsResult) error {
 			entry("           %s: %s", s, seedList(res.Ended[s]))
 		}
 	}
-	planned := fmt.Sprintf("%d planned", res.Planned)
+	planned := words.Number(res.Planned) + " planned"
 	if len(outcomes) > 0 {
 		planned += ": " + strings.Join(tallies(outcomes), ", ")
 	}
@@ -117,14 +116,14 @@ func (a *app) printSeeds(file string, res *sim.SeedsResult) error {
 	if len(res.Failed) == 0 {
 		fmt.Fprintln(&b, "Rules:     none was broken")
 	} else {
-		fmt.Fprintf(&b, "\nSEEDS THAT BROKE A RULE OR FAILED: %d\n", len(res.Failed))
+		fmt.Fprintf(&b, "\nSEEDS THAT BROKE A RULE OR FAILED: %s\n", words.Number(len(res.Failed)))
 	}
 	for _, f := range res.Failed {
 		how := "broke " + f.Rule
 		if f.Rule == "error" {
 			how = "was not rehearsed"
 		}
-		line(&b, width, "    ", "  seed %d %s: %s", f.Seed, how, report.Line(f.Detail))
+		line(&b, width, "    ", "  seed %d %s: %s", f.Seed, how, words.Clean(f.Detail))
 		if f.Replay != "" {
 			fmt.Fprintf(&b, "    repeat it: %s\n", f.Replay)
 		}
@@ -160,16 +159,16 @@ const maxSeedsNamed = 10
 
 // seedList names the first seeds of a list.
 func seedList(seeds []uint64) string {
-	var words []string
+	var names []string
 	for _, s := range seeds[:min(len(seeds), maxSeedsNamed)] {
-		words = append(words, strconv.FormatUint(s, 10))
+		names = append(names, strconv.FormatUint(s, 10))
 	}
-	text := "seeds " + strings.Join(words, ", ")
+	text := "seeds " + strings.Join(names, ", ")
 	if len(seeds) == 1 {
-		text = "seed " + words[0]
+		text = "seed " + names[0]
 	}
 	if more := len(seeds) - maxSeedsNamed; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
+		text += " and " + words.Number(more) + " more"
 	}
 	return text
 }
@@ -197,12 +196,12 @@ func (v *seedsView) show(done int) {
 	step := done * 10 / max(v.total, 1)
 	switch {
 	case v.redraw && (done == v.total || done%max(v.total/100, 1) == 0):
-		fmt.Fprintf(v.out, "\r\x1b[K%d of %d rehearsals", done, v.total)
+		fmt.Fprintf(v.out, "\r\x1b[K%s of %s", words.Number(done), words.Count(v.total, "rehearsal"))
 		if done == v.total {
 			fmt.Fprintln(v.out)
 		}
 	case !v.redraw && step > v.lastStep:
 		v.lastStep = step
-		fmt.Fprintf(v.out, "%d of %d rehearsals\n", done, v.total)
+		fmt.Fprintf(v.out, "%s of %s\n", words.Number(done), words.Count(v.total, "rehearsal"))
 	}
 }

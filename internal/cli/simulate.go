@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"ec2patch/internal/patch"
-	"ec2patch/internal/report"
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim"
 	"ec2patch/internal/words"
@@ -219,7 +218,7 @@ func (a *app) simulateOne(cmd *cobra.Command, file string, f *simulateFlags, o s
 		return err
 	}
 	a.warnEmpty(res.Report)
-	a.ended(res.WallSeconds, fmt.Sprintf("rehearsed in %.2f s of real time", res.WallSeconds))
+	a.ended(res.WallSeconds, "rehearsed in "+wall(res.WallSeconds)+" of real time")
 	if code := exitOf(res); code != ExitDone {
 		return &ExitError{Code: code}
 	}
@@ -261,7 +260,7 @@ func (a *app) rehearsalError(file string, f *simulateFlags, err error) error {
 	if errors.As(err, &ps) {
 		return a.refuse(findings(file, ps), nil, notRehearsed)
 	}
-	return failed(fmt.Errorf("the rehearsal failed: %s", report.Block(err.Error())))
+	return failed(fmt.Errorf("the rehearsal failed: %s", words.Clean(err.Error(), words.Lines)))
 }
 
 // fileFindings are the problems of a file beside the input, one for each line of the error.
@@ -272,7 +271,7 @@ func fileFindings(f *simulateFlags, bad *sim.FileError) []finding {
 	}
 	var out []finding
 	for line := range strings.Lines(bad.Err.Error()) {
-		if line = report.Line(line); line != "" {
+		if line = words.Clean(line); line != "" {
 			n, text := lineNumber(line)
 			out = append(out, finding{File: file, Line: n, Message: text})
 		}
@@ -299,10 +298,10 @@ func (a *app) replay(file string, f *simulateFlags, seed uint64) string {
 	if file == "-" || f.fleet == "-" || f.template == "-" {
 		return ""
 	}
-	words := []string{quote(cmp.Or(a.Name, "ec2patch")), "simulate", quote(file), "--seed", strconv.FormatUint(seed, 10)}
+	parts := []string{quote(cmp.Or(a.Name, "ec2patch")), "simulate", quote(file), "--seed", strconv.FormatUint(seed, 10)}
 	add := func(flag, value, normal string) {
 		if value != normal {
-			words = append(words, flag, quote(value))
+			parts = append(parts, flag, quote(value))
 		}
 	}
 	if f.fleet == "" {
@@ -313,12 +312,12 @@ func (a *app) replay(file string, f *simulateFlags, seed uint64) string {
 	add("--approve", f.approve, "auto")
 	add("--template", f.template, "")
 	add("--out", f.out, "")
-	return strings.Join(words, " ")
+	return strings.Join(parts, " ")
 }
 
 // quote makes a word safe for a POSIX shell.
 func quote(s string) string {
-	s = report.Line(s)
+	s = words.Clean(s)
 	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=,:@%+") == "" {
 		return s
 	}

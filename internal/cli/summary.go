@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -61,7 +62,7 @@ func reportOf(res *sim.Result) *report.Report {
 	}
 	why := "the run left no report"
 	if res.Failure != "" {
-		why += ": " + report.Line(res.Failure)
+		why += ": " + words.Clean(res.Failure)
 	}
 	return &report.Report{
 		Run: res.Run, Status: res.Status, StatusReason: why, Waves: res.Waves,
@@ -106,9 +107,10 @@ func unit(c sim.CostItem) string {
 
 func quantity(q float64) string {
 	if q == float64(int64(q)) {
-		return fmt.Sprintf("%d", int64(q))
+		return words.Number(int64(q))
 	}
-	return fmt.Sprintf("%.2f", q)
+	hundredths := int64(math.Round(q * 100))
+	return fmt.Sprintf("%s.%02d", words.Number(hundredths/100), hundredths%100)
 }
 
 func printCalls(b *bytes.Buffer, res *sim.Result, width int) {
@@ -136,7 +138,8 @@ func printTime(b *bytes.Buffer, res *sim.Result, width int) {
 	}
 	line(b, width, "  ", "Time: %s virtual%s", seconds(res.VirtualSeconds), best)
 	if d := res.DetectionDelaySeconds; d != (sim.Quantiles{}) { // all zero: no command ended
-		line(b, width, "    ", "  an ended command was noticed after %.0f s in the median, %.0f s at the 95th percentile, %.0f s at most", d.P50, d.P95, d.Max)
+		line(b, width, "    ", "  an ended command was noticed after %s in the median, %s at the 95th percentile, %s at most",
+			seconds(d.P50), seconds(d.P95), seconds(d.Max))
 	}
 	line(b, width, "  ", "Limits: %s", limits(res.MaxHistoryEvents, res.MaxPayloadBytes))
 	if len(res.Faults) > 0 {
@@ -146,7 +149,8 @@ func printTime(b *bytes.Buffer, res *sim.Result, width int) {
 
 // limits measures a rehearsal by what the product allows itself.
 func limits(events, bytes int) string {
-	return fmt.Sprintf("the longest history has %d of %d events, the largest payload %d of %d bytes", events, sim.HistoryLimit, bytes, sim.PayloadLimit)
+	return fmt.Sprintf("the longest history has %s of %s, the largest payload %s of %s",
+		words.Number(events), words.Count(sim.HistoryLimit, "event"), words.Number(bytes), words.Count(sim.PayloadLimit, "byte"))
 }
 
 func printViolations(b *bytes.Buffer, res *sim.Result, replay string, width int) {
@@ -154,9 +158,9 @@ func printViolations(b *bytes.Buffer, res *sim.Result, replay string, width int)
 		fmt.Fprintln(b, "Rules: none was broken")
 		return
 	}
-	fmt.Fprintf(b, "RULES BROKEN: %d\n", len(res.Violations))
+	fmt.Fprintf(b, "RULES BROKEN: %s\n", words.Number(len(res.Violations)))
 	for _, v := range res.Violations {
-		line(b, width, "    ", "  %s at %s: %s", v.Rule, report.Line(v.At), report.Line(v.Detail))
+		line(b, width, "    ", "  %s at %s: %s", v.Rule, words.Clean(v.At), words.Clean(v.Detail))
 	}
 	if replay != "" {
 		fmt.Fprintf(b, "  repeat it: %s\n", replay)
@@ -167,16 +171,16 @@ func printViolations(b *bytes.Buffer, res *sim.Result, replay string, width int)
 func tallies(m map[string]int) []string {
 	out := make([]string, 0, len(m))
 	for _, k := range slices.Sorted(maps.Keys(m)) {
-		out = append(out, fmt.Sprintf("%s %d", k, m[k]))
+		out = append(out, k+" "+words.Number(m[k]))
 	}
 	return out
 }
 
-// wrapped joins words with commas into lines of at most width characters.
-func wrapped(words []string, width int) []string {
+// wrapped joins names with commas into lines of at most width characters.
+func wrapped(names []string, width int) []string {
 	var lines []string
 	line := ""
-	for _, w := range words {
+	for _, w := range names {
 		switch {
 		case line == "":
 			line = w
@@ -193,4 +197,9 @@ func wrapped(words []string, width int) []string {
 	return lines
 }
 
-func seconds(s int64) string { return report.Duration(time.Duration(s) * time.Second) }
+func seconds[S int64 | float64](s S) string { return words.Duration(span(float64(s))) }
+
+// wall is how long a rehearsal took those who waited for it.
+func wall(seconds float64) string { return words.Measured(span(seconds)) }
+
+func span(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }

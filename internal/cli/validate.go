@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ec2patch/internal/report"
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/words"
 )
@@ -154,8 +153,8 @@ func findings(file string, ps runinput.Problems) []finding {
 	out := make([]finding, 0, len(ps))
 	for _, p := range ps {
 		out = append(out, finding{
-			File: name(file), Line: p.Line, Column: p.Column, Rule: report.Line(p.Rule), Path: report.Line(p.Path),
-			Value: report.Line(p.Value), Message: report.Line(p.Message), Remedy: report.Line(p.Remedy),
+			File: name(file), Line: p.Line, Column: p.Column, Rule: words.Clean(p.Rule), Path: words.Clean(p.Path),
+			Value: words.Clean(p.Value), Message: words.Clean(p.Message), Remedy: words.Clean(p.Remedy),
 		})
 	}
 	return out
@@ -203,7 +202,7 @@ func name(file string) string {
 	if file == "-" {
 		return "stdin"
 	}
-	return report.Line(file)
+	return words.Clean(file)
 }
 
 // read reads a file, or stdin for "-". A file:// in front is tolerated, since

@@ -13,6 +13,7 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
 	"ec2patch/internal/report"
+	"ec2patch/internal/words"
 )
 
 const (
@@ -151,7 +152,7 @@ func endedBadly(run string, p hub.Progress, how string) *ExitError {
 	if p.Error == string(patch.RunRefused.Err()) {
 		code = ExitInvalid
 	}
-	return &ExitError{Code: code, Err: fmt.Errorf("run %s ended %s, %s: %s", run, p.Status, how, report.Line(cmp.Or(p.Cause, p.Error, "no reason given")))}
+	return &ExitError{Code: code, Err: fmt.Errorf("run %s ended %s, %s: %s", run, p.Status, how, words.Clean(cmp.Or(p.Cause, p.Error, "no reason given")))}
 }
 
 func failedOr(err error) error {

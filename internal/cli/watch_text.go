@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"ec2patch/internal/hub"
-	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
 	"ec2patch/internal/words"
 )
@@ -33,7 +32,7 @@ func shown(run string, p hub.Progress, now time.Time) sim.Progress {
 		if q.Told != nil && !*q.Told {
 			out.Approval += ", and NOBODY WAS TOLD: no subscription of the mails is confirmed"
 		}
-		out.Approval += fmt.Sprintf("; asked %s; ec2patch approve %s", stamp(q.Since), run)
+		out.Approval += fmt.Sprintf("; asked %s; ec2patch approve %s", words.Time(q.Since), run)
 	}
 	return out
 }
@@ -103,9 +102,9 @@ func beat(p sim.Progress) change {
 // accountWords is "3 of 10 accounts through, 2 under way".
 func accountWords(w sim.WaveProgress) string {
 	var parts []string
-	parts = append(parts, fmt.Sprintf("%d of %s through", w.AccountsDone, words.Count(w.Accounts, "account")))
+	parts = append(parts, words.Number(w.AccountsDone)+" of "+words.Count(w.Accounts, "account")+" through")
 	if w.InFlight > 0 {
-		parts = append(parts, fmt.Sprintf("%d under way", w.InFlight))
+		parts = append(parts, words.Number(w.InFlight)+" under way")
 	}
-	return report.Line(strings.Join(parts, ", "))
+	return words.Clean(strings.Join(parts, ", "))
 }

@@ -125,7 +125,7 @@ func describeAlarms(ctx context.Context, client CloudWatch, names []string, know
 	for {
 		out, err := client.DescribeAlarms(ctx, in)
 		if err != nil {
-			return wrap(err, "read %s", words.Count(len(names), "alarm"))
+			return wrap(err, "read %s", words.BareCount(len(names), "alarm"))
 		}
 		for _, m := range out.MetricAlarms {
 			known[aws.ToString(m.AlarmArn)] = string(m.StateValue)

@@ -126,13 +126,13 @@ func (c Cause) Text() string {
 	case CauseAlarm:
 		return c.alarmText("is")
 	case CauseAlarmSeen:
-		return c.alarmText("was") + " while the wave was patched, " + words.Count(c.Count, "instance") + " not sent"
+		return c.alarmText("was") + " while the wave was patched, " + words.BareCount(c.Count, "instance") + " not sent"
 	case CauseNoResult:
-		return c.place() + ": " + words.Count(c.Count, "account-region") + " without a result"
+		return c.place() + ": " + words.BareCount(c.Count, "account-region") + " without a result"
 	case CauseAbort:
 		return "the run was aborted"
 	case CauseAccounts:
-		return c.limitText(words.Count(c.Count, "account") + " failed")
+		return c.limitText(words.BareCount(c.Count, "account") + " failed")
 	}
 	return c.limitText(fmt.Sprintf("%d failed", c.Count))
 }

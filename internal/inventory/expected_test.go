@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -11,7 +10,6 @@ import (
 	"ec2patch/internal/plan"
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/target"
-	"ec2patch/internal/words"
 )
 
 func TestEstimate(t *testing.T) {
@@ -55,10 +53,7 @@ func TestEstimate(t *testing.T) {
 	}
 }
 
-func TestMinutesText(t *testing.T) {
-	assert.Empty(t, words.MinutesText(0))
-	assert.Equal(t, "59 min", words.MinutesText(59))
-	assert.Equal(t, "3 h 05 min", words.MinutesText(185))
-	assert.False(t, strings.Contains(approval.DescribeWave(plan.IndexWave{}), "typically"))
-	assert.Contains(t, approval.DescribeWave(plan.IndexWave{ExpectedMinutes: 185}), "; typically 3 h 05 min")
+func TestDescribeWave_time(t *testing.T) {
+	assert.NotContains(t, approval.DescribeWave(plan.IndexWave{}), "typically")
+	assert.Contains(t, approval.DescribeWave(plan.IndexWave{ExpectedMinutes: 185}), "; typically 3h05m")
 }

@@ -142,13 +142,13 @@ func makeIndex(input runinput.Input, run patch.RunID, rows map[patch.Target]targ
 func overGuards(input runinput.Input, rows map[patch.Target]target.TargetRow, x plan.Index, last store.Series) []string {
 	var why []string
 	if limit := input.Guards.MaxInstances; limit > 0 && x.Planned() > limit {
-		why = append(why, fmt.Sprintf("the plan has %s, guards.maxInstances allows %d", words.Count(x.Planned(), "instance"), limit))
+		why = append(why, fmt.Sprintf("the plan has %s, guards.maxInstances allows %d", words.BareCount(x.Planned(), "instance"), limit))
 	}
 	if len(x.Unreachable) > 0 && input.OnUnreachable == runinput.UnreachableStop {
-		why = append(why, words.Count(len(x.Unreachable), "account-region")+" cannot be reached and onUnreachable is stop")
+		why = append(why, words.BareCount(len(x.Unreachable), "account-region")+" cannot be reached and onUnreachable is stop")
 	}
 	if limit := last.Planned + input.Guards.MaxGrowth.Of(last.Planned); last.Run != "" && x.Planned() > limit {
-		why = append(why, fmt.Sprintf("the plan has %s, run %s had %d, guards.maxGrowth %s allows %d", words.Count(x.Planned(), "instance"), last.Run, last.Planned, input.Guards.MaxGrowth, limit))
+		why = append(why, fmt.Sprintf("the plan has %s, run %s had %d, guards.maxGrowth %s allows %d", words.BareCount(x.Planned(), "instance"), last.Run, last.Planned, input.Guards.MaxGrowth, limit))
 	}
 	return append(why, overShare(input, rows)...)
 }
@@ -169,7 +169,7 @@ func overShare(input runinput.Input, rows map[patch.Target]target.TargetRow) []s
 	for _, a := range words.SortedKeys(planned) {
 		limit := input.Guards.MaxShare.Of(running[a])
 		if running[a] > 0 && planned[a] > limit {
-			why = append(why, fmt.Sprintf("the plan has %d of the %s of account %s, guards.maxShare %s allows %d", planned[a], words.Count(running[a], "instance"), a, input.Guards.MaxShare, limit))
+			why = append(why, fmt.Sprintf("the plan has %d of the %s of account %s, guards.maxShare %s allows %d", planned[a], words.BareCount(running[a], "instance"), a, input.Guards.MaxShare, limit))
 		}
 	}
 	return why
@@ -296,7 +296,7 @@ func (v *Inventory) freezeRows(ctx context.Context, input runinput.Input, row st
 	was := row.Version
 	row.Version++
 	row.Digest, row.Planned, row.Frozen, row.Unreachable = x.Digest, x.Planned(), x.Frozen, len(x.Unreachable)
-	entry, head := row.Audit.Append(store.RunChain(x.Run), "freeze", "PlanFrozen", fmt.Sprintf("digest %s, %s", x.Digest, words.Count(x.Planned(), "instance")), v.Now())
+	entry, head := row.Audit.Append(store.RunChain(x.Run), "freeze", "PlanFrozen", fmt.Sprintf("digest %s, %s", x.Digest, words.BareCount(x.Planned(), "instance")), v.Now())
 	row.Audit = head
 	err := v.Table.Write(ctx,
 		store.Write{How: store.Audit, Key: entry.Key(), Item: entry},

@@ -10,8 +10,8 @@
 //   - Attr quotes and escapes its value and takes only attributes that a browser
 //     never runs, loads or follows. All others, such as href, take constants
 //     (Fixed) or the place of an element in the same page (Fragment).
-//   - A style sheet is a constant, and its digest for a content security policy
-//     comes from the same constant.
+//   - A style sheet is a file of the program, and its digest for a content security
+//     policy comes from the same bytes.
 //
 // A part that breaks one of these rules is an error of Document, not a hole.
 //

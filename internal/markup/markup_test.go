@@ -2,8 +2,10 @@ package markup_test
 
 import (
 	"crypto/sha256"
+	"embed"
 	"encoding/base64"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -51,7 +53,6 @@ func TestDocument(t *testing.T) {
 		{name: "a condition that holds may give an attribute", part: markup.El("p", markup.If(true, markup.Class("x"))), want: `<p class="x"></p>`},
 		{name: "or several parts", part: markup.If(true, markup.Text("a"), markup.Text("b")), want: "ab"},
 		{name: "each item is a part", part: markup.Each([]string{"a", "<"}, func(s string) markup.Part { return markup.El("li", markup.Text(s)) }), want: "<li>a</li><li>&lt;</li>"},
-		{name: "a sheet is written as it is", part: markup.NewSheet(`a>b{content:"&"}`).Element(), want: `<style>a>b{content:"&"}</style>`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -99,12 +100,55 @@ func TestDocument_FailsWithItsWriter(t *testing.T) {
 	assert.ErrorContains(t, markup.Document(full{}, markup.El("p")), "disk full")
 }
 
+//go:embed testdata
+var files embed.FS
+
+// The shared style comes first, so that a page's own wins.
+func TestSheet_isWrittenAsItIs(t *testing.T) {
+	own, err := files.ReadFile("testdata/page.css")
+	require.NoError(t, err)
+	base, err := os.ReadFile("base.css")
+	require.NoError(t, err)
+	page := document(t, markup.NewSheet(files, "testdata/page.css").Element())
+	assert.Equal(t, "<style>"+string(base)+string(own)+"</style>", page)
+}
+
 func TestSheet_SourceIsTheDigestOfTheElement(t *testing.T) {
-	sheet := markup.NewSheet("p{color:red}\n")
+	sheet := markup.NewSheet(files, "testdata/page.css")
 	content, ok := strings.CutPrefix(document(t, sheet.Element()), "<style>")
 	require.True(t, ok)
 	content, ok = strings.CutSuffix(content, "</style>")
 	require.True(t, ok)
 	sum := sha256.Sum256([]byte(content))
 	assert.Equal(t, "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'", sheet.Source())
+}
+
+// A sheet that is not there, or that ends its element, is an error of the page.
+func TestSheet_isRefused(t *testing.T) {
+	for _, name := range []string{"testdata/none.css", "testdata/hostile.css"} {
+		err := markup.Document(&strings.Builder{}, markup.NewSheet(files, name).Element())
+		assert.ErrorContains(t, err, "refused a style sheet", name)
+	}
+}
+
+func TestPage(t *testing.T) {
+	page := document(t, markup.Page(markup.Text("a<b"), markup.NewSheet(files, "testdata/page.css"),
+		[]markup.Part{markup.Meta("robots", "noindex")}, markup.Para("lead", "one & two"), markup.Mark("✓")))
+	before, _, _ := strings.Cut(page, "<style>")
+	_, after, _ := strings.Cut(page, "</style>")
+	assert.Equal(t, `<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="robots" content="noindex">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>a&lt;b</title>
+`, before)
+	assert.Equal(t, `
+</head>
+<body>
+<p class="lead">one &amp; two</p>
+<span aria-hidden="true">✓</span>
+</body>
+</html>`, after)
 }

@@ -2,20 +2,38 @@ package markup
 
 import (
 	"crypto/sha256"
+	"embed"
 	"encoding/base64"
+	"strings"
 )
 
-// Sheet is a style sheet that is part of the program.
-type Sheet struct{ css constant }
+// base is what all pages share: colours, type, sections, tables, chips, the dark mode and print.
+//
+//go:embed base.css
+var base string
 
-// NewSheet takes a style sheet as a constant.
-func NewSheet(css constant) Sheet { return Sheet{css} }
+// Sheet is a style sheet that is part of the program.
+type Sheet struct {
+	css string
+	err error
+}
+
+// NewSheet is the shared style with a page's own after it, so that the page's wins. Only go:embed fills an embed.FS:
+// what it holds was there when the program was built.
+func NewSheet(files embed.FS, name string) Sheet {
+	own, err := files.ReadFile(name)
+	return Sheet{css: base + string(own), err: err}
+}
 
 // Element is the element style.
 func (s Sheet) Element() Part {
 	return lazy(func(w *writer) {
+		if s.err != nil || strings.Contains(s.css, "</") {
+			w.refuse("a style sheet that is missing or would end its element: %v", s.err)
+			return
+		}
 		w.raw("<style>")
-		w.raw(s.css)
+		w.put(s.css)
 		w.raw("</style>")
 	})
 }

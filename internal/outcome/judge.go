@@ -118,7 +118,7 @@ func (e Evidence) neverBegan() (reason string, ok bool) {
 		return ReasonOptedOut, true
 	}
 	if e.cancelled() && !e.Unsure {
-		return orElse(e.Cancelled, ReasonAbort), true // an abort too, if somebody else did it
+		return words.OrElse(e.Cancelled, ReasonAbort), true // an abort too, if somebody else did it
 	}
 	return "", false
 }
@@ -158,7 +158,7 @@ func (e Evidence) down() (Down, time.Time) {
 func (e Evidence) succeeded() bool { return e.Invocation.Status == "Success" && !e.Lost }
 
 // SinceText is a moment as a reason names it.
-func SinceText(at time.Time) string { return "since " + at.UTC().Format("2006-01-02 15:04 UTC") }
+func SinceText(at time.Time) string { return "since " + words.Time(at) }
 
 // downText is the reason of an instance that is down: how, since when, and what
 // the run has left on it.
@@ -191,7 +191,7 @@ func (e Evidence) installedText() string {
 		return "nothing was installed"
 	case known:
 		return patches(&n, "installed")
-	case e.Fresh() && count(e.After.Missing)+count(e.After.Failed) == 0:
+	case e.Fresh() && orZero(e.After.Missing)+orZero(e.After.Failed) == 0:
 		return "by its record nothing is missing"
 	case e.Fresh():
 		return patches(e.After.Missing, "missing") + ", " + patches(e.After.Failed, "failed")
@@ -210,7 +210,7 @@ func (e Evidence) InstalledByUs() (n int, known bool) {
 		return n, known
 	}
 	// The list is as old as the record: without one of ours it says nothing, nor does one that lacks patches which the record counts.
-	return 0, e.Fresh() && e.Named.counted() >= count(e.After.Installed)
+	return 0, e.Fresh() && e.Named.counted() >= orZero(e.After.Installed)
 }
 
 // AskNames tells whether patches by name are needed to tell Compliant from
@@ -329,14 +329,14 @@ func (s *PatchState) Proves(op patch.Operation, reboot patch.RebootOption, snaps
 	if s == nil || snapshotID == "" || s.SnapshotID != snapshotID || s.Operation != op || !Outlived(s, reboot, lastPing) {
 		return false
 	}
-	return s.sane() && count(s.Missing)+count(s.Failed)+count(s.InstalledPendingReboot) == 0
+	return s.sane() && orZero(s.Missing)+orZero(s.Failed)+orZero(s.InstalledPendingReboot) == 0
 }
 
 func (e Evidence) judgeFailed() Finding {
 	f := settled(Failed, "the patch command failed")
 	if e.Fresh() && e.After.Clean() {
 		f.Warning = "status and evidence disagree: the command failed, but nothing is missing or failed on the instance"
-	} else if e.Fresh() && count(e.After.Failed) > 0 {
+	} else if e.Fresh() && orZero(e.After.Failed) > 0 {
 		f.Reason = f.Reason + ": " + patches(e.After.Failed, "failed")
 	}
 	return f
@@ -349,15 +349,15 @@ func (e Evidence) judgeRecord() Finding {
 	}
 	after := e.After
 	switch {
-	case count(after.Failed) > 0:
+	case orZero(after.Failed) > 0:
 		return settled(Failed, patches(after.Failed, "failed although the command succeeded"))
 	case e.Operation == patch.Scan && after.Clean():
 		return settled(Compliant, "")
 	case e.Operation == patch.Scan:
 		return settled(NonCompliant, after.open())
-	case count(after.Missing) > 0:
+	case orZero(after.Missing) > 0:
 		return settled(Failed, patches(after.Missing, "still missing"))
-	case count(after.InstalledPendingReboot) > 0:
+	case orZero(after.InstalledPendingReboot) > 0:
 		f := settled(PatchedPendingReboot, "a reboot is due")
 		f.Settled = e.RebootOption == patch.NoReboot
 		return f
@@ -410,21 +410,21 @@ func (e Evidence) Took() time.Duration {
 
 // sane tells whether the counts that a verdict needs are there.
 func (s *PatchState) sane() bool {
-	return s.Missing != nil && s.Failed != nil && *s.Missing >= 0 && *s.Failed >= 0 && count(s.InstalledPendingReboot) >= 0
+	return s.Missing != nil && s.Failed != nil && *s.Missing >= 0 && *s.Failed >= 0 && orZero(s.InstalledPendingReboot) >= 0
 }
 
 // Clean tells whether nothing is missing, failed, rejected or waiting for a reboot.
 func (s *PatchState) Clean() bool {
-	return count(s.Missing)+count(s.Failed)+count(s.InstalledPendingReboot)+count(s.InstalledRejected) == 0
+	return orZero(s.Missing)+orZero(s.Failed)+orZero(s.InstalledPendingReboot)+orZero(s.InstalledRejected) == 0
 }
 
 // open says what keeps the state from being clean.
 func (s *PatchState) open() string {
-	text := words.Count(count(s.Missing), "patch") + " missing"
-	if n := count(s.InstalledPendingReboot); n > 0 {
+	text := words.BareCount(orZero(s.Missing), "patch") + " missing"
+	if n := orZero(s.InstalledPendingReboot); n > 0 {
 		text += fmt.Sprintf(", %d waiting for a reboot", n)
 	}
-	if n := count(s.InstalledRejected); n > 0 {
+	if n := orZero(s.InstalledRejected); n > 0 {
 		text += fmt.Sprintf(", %d rejected", n)
 	}
 	return text
@@ -435,20 +435,13 @@ func settled(o Outcome, reason string) Finding {
 }
 
 // patches counts them in words.
-func patches(n *int, what string) string { return words.Count(count(n), "patch") + " " + what }
+func patches(n *int, what string) string { return words.BareCount(orZero(n), "patch") + " " + what }
 
-func count(n *int) int {
+func orZero(n *int) int {
 	if n == nil {
 		return 0
 	}
 	return *n
-}
-
-func orElse(s, other string) string {
-	if s != "" {
-		return s
-	}
-	return other
 }
 
 func join(a, b string) string {

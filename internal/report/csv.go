@@ -14,6 +14,7 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
+	"ec2patch/internal/words"
 )
 
 // Columns are the columns of report.csv. New ones are added at the end only.
@@ -113,10 +114,10 @@ func stateCells(p *outcome.PatchState) []string {
 	if p == nil {
 		return make([]string, 4)
 	}
-	return []string{number(p.Installed), number(p.Missing), number(p.Failed), number(p.InstalledPendingReboot)}
+	return []string{digits(p.Installed), digits(p.Missing), digits(p.Failed), digits(p.InstalledPendingReboot)}
 }
 
-func number(n *int) string {
+func digits(n *int) string {
 	if n == nil {
 		return ""
 	}
@@ -133,7 +134,7 @@ var (
 // cells makes every cell one line of text that no spreadsheet computes.
 func cells(row []string) []string {
 	for i, c := range row {
-		row[i] = Line(c)
+		row[i] = words.Clean(c)
 		if mayCompute(row[i]) {
 			row[i] = formula.ReplaceAllString(row[i], `${1}'${2}${3}`)
 		}

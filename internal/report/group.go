@@ -8,6 +8,7 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
+	"ec2patch/internal/words"
 )
 
 // Bounds of what a page or a screen lists. Everything else is in report.csv.
@@ -159,7 +160,7 @@ func (g *gathered) instance(i outcome.InstanceReport) {
 }
 
 func (g *gathered) excluded(e plan.ExcludedInstance) {
-	if in := g.attention.of(e.Outcome, Line(e.Reason)).count(e.Account); len(in.Rows) < maxPerGroup {
+	if in := g.attention.of(e.Outcome, words.Clean(e.Reason)).count(e.Account); len(in.Rows) < maxPerGroup {
 		in.Rows = append(in.Rows, excludedRow(inertExcluded(e)))
 	}
 }
@@ -183,7 +184,7 @@ func (g *gathered) calm(r *Report) string {
 	case g.unnamed(r) == 1:
 		return "1 of the planned instances is counted and not named in the report."
 	case g.unnamed(r) > 0:
-		return count(g.unnamed(r)) + " of the planned instances are counted and not named in the report."
+		return words.Number(g.unnamed(r)) + " of the planned instances are counted and not named in the report."
 	case len(g.attention.keys) > 0:
 		return ""
 	case r.Totals.Planned == 0:
@@ -196,8 +197,8 @@ func (g *gathered) calm(r *Report) string {
 
 // add puts a planned instance into its group.
 func (gs *groups) add(o outcome.Outcome, reason string, i outcome.InstanceReport) {
-	g := gs.group(o, Line(reason), Line(i.Detail), i.Down).count(i.Account)
-	if detail := Line(i.Detail); g.Count == 1 {
+	g := gs.group(o, words.Clean(reason), words.Clean(i.Detail), i.Down).count(i.Account)
+	if detail := words.Clean(i.Detail); g.Count == 1 {
 		g.Detail = detail
 	} else if g.Detail != detail {
 		g.Detail = shared(g.Detail, detail)
@@ -327,7 +328,7 @@ func stateText(p *outcome.PatchState) string {
 		if text != "" {
 			text += ", "
 		}
-		text += count(*c.n) + " " + c.word
+		text += words.Number(*c.n) + " " + c.word
 	}
 	return cmp.Or(text, "no counts")
 }

@@ -9,6 +9,7 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
 	"ec2patch/internal/runinput"
+	"ec2patch/internal/words"
 )
 
 // Bounds of the page, so that 100,000 instances still open on a phone.
@@ -100,14 +101,14 @@ func (l listing[T]) More() int { return l.Total - len(l.Rows) }
 
 func newPage(r *Report, seen *gathered) page {
 	p := page{
-		Policy: policy(markup.NewSheet(pageCSS)),
-		Run:    Line(string(r.Run)), Status: r.Status, Tone: headTone(r),
-		Sentence: statusSentence(r), Reason: Line(r.StatusReason), Notes: headNotes(r), Scans: r.Scans(),
+		Policy: policy(style()),
+		Run:    words.Clean(string(r.Run)), Status: r.Status, Tone: headTone(r),
+		Sentence: statusSentence(r), Reason: words.Clean(r.StatusReason), Notes: headNotes(r), Scans: r.Scans(),
 		Facts: facts(r), Tiles: tiles(r), Bar: bar(r.Totals.Outcomes, r.Totals.Planned),
 		Problems: seen.attention.sorted(), Open: openTitle(r), Calm: seen.calm(r), Warnings: seen.warned.sorted(),
 		Unreach: first(r.Unreachable, maxListed, inertUnreachable), Inactive: first(r.Inactive, maxListed, inertInactive), Asked: first(r.Approvals, maxListed, inertApproval),
 		Timeline: newTimeline(r), Waves: waveViews(r.Waves), Good: seen.good,
-		Digest: Line(r.PlanDigest), Schema: r.SchemaVersion,
+		Digest: words.Clean(r.PlanDigest), Schema: r.SchemaVersion,
 	}
 	p.Sign = map[tone]string{toneGood: "✓", toneWarn: "!", toneBad: "✗"}[p.Tone]
 	return p
@@ -125,13 +126,13 @@ func facts(r *Report) []fact {
 			out = append(out, fact{name, text})
 		}
 	}
-	add("Requested by", Line(r.RequestedBy))
-	add("Reason", Line(r.Reason))
+	add("Requested by", words.Clean(r.RequestedBy))
+	add("Reason", words.Clean(r.Reason))
 	if !r.Started.IsZero() {
-		add("Started", r.Started.UTC().Format("2 January 2006, 15:04:05 UTC"))
+		add("Started", words.Time(r.Started))
 	}
 	if r.Ended.After(r.Started) {
-		add("Took", Duration(r.Ended.Sub(r.Started)))
+		add("Took", words.Duration(r.Ended.Sub(r.Started)))
 	}
 	return out
 }
@@ -139,7 +140,7 @@ func facts(r *Report) []fact {
 // tiles are the recap: few numbers, big, each with its sign and its word.
 func tiles(r *Report) []tile {
 	o := r.Totals.Outcomes
-	out := []tile{{Number: r.Totals.Planned, Label: "planned", Tone: toneNone, Sign: "▪", Note: plural(len(r.Waves), "wave")}}
+	out := []tile{{Number: r.Totals.Planned, Label: "planned", Tone: toneNone, Sign: "▪", Note: words.Count(len(r.Waves), "wave")}}
 	if !r.Scans() || o[outcome.Patched] > 0 {
 		out = append(out, tile{Number: o[outcome.Patched], Label: "patched", Tone: loud(o[outcome.Patched], toneGood), Sign: "✓", Note: "with fresh evidence"})
 	}
@@ -219,12 +220,12 @@ func waveViews(waves []WaveReport) []waveView {
 	out := make([]waveView, 0, len(waves))
 	for _, w := range waves {
 		v := waveView{
-			Name: Line(w.Name), Verdict: w.Verdict, Tone: verdictTone(w.Verdict), Reason: Line(w.Reason),
-			Planned: w.Planned, Filter: Line(w.Filter), None: first(w.Unmatched, maxAccountRows, inertAccount), Done: w.Done(w.Outcomes), Bar: bar(w.Outcomes, w.Planned), Columns: present(w.Outcomes),
+			Name: words.Clean(w.Name), Verdict: w.Verdict, Tone: verdictTone(w.Verdict), Reason: words.Clean(w.Reason),
+			Planned: w.Planned, Filter: words.Clean(w.Filter), None: first(w.Unmatched, maxAccountRows, inertAccount), Done: w.Done(w.Outcomes), Bar: bar(w.Outcomes, w.Planned), Columns: present(w.Outcomes),
 			Folded: len(w.Accounts) > maxWaveAccounts,
 		}
 		if w.Started != nil && w.Ended != nil && w.Ended.After(*w.Started) {
-			v.Took = Duration(w.Ended.Sub(*w.Started))
+			v.Took = words.Duration(w.Ended.Sub(*w.Started))
 		}
 		v.Accounts = accountViews(w, v.Columns)
 		out = append(out, v)

@@ -10,6 +10,7 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
+	"ec2patch/internal/words"
 )
 
 // jsonForm is report.json under way.
@@ -81,8 +82,8 @@ func (f *jsonForm) Close() error {
 // is nothing but the two keys themselves.
 func frame(r *Report) (head, rest []byte, err error) {
 	f := *r
-	f.Run = patch.RunID(Line(string(f.Run)))
-	f.StatusReason, f.RequestedBy, f.Reason = Line(f.StatusReason), Line(f.RequestedBy), Line(f.Reason)
+	f.Run = patch.RunID(words.Clean(string(f.Run)))
+	f.StatusReason, f.RequestedBy, f.Reason = words.Clean(f.StatusReason), words.Clean(f.RequestedBy), words.Clean(f.Reason)
 	f.Instances, f.Excluded = []outcome.InstanceReport{}, []plan.ExcludedInstance{}
 	f.Unreachable = each(r.Unreachable, inertUnreachable)
 	if len(r.Inactive) > 0 {
@@ -103,8 +104,8 @@ func frame(r *Report) (head, rest []byte, err error) {
 }
 
 func inertWave(w WaveReport) WaveReport {
-	w.Name, w.Reason = Line(w.Name), Line(w.Reason)
-	w.Filter = Line(w.Filter)
+	w.Name, w.Reason = words.Clean(w.Name), words.Clean(w.Reason)
+	w.Filter = words.Clean(w.Filter)
 	if len(w.Unmatched) > 0 {
 		w.Unmatched = each(w.Unmatched, inertAccount)
 	}

@@ -3,6 +3,8 @@ package report
 import (
 	"strconv"
 	"strings"
+
+	"ec2patch/internal/words"
 )
 
 // numbers are a reason that is nothing but numbers of something: "14 patches
@@ -34,11 +36,11 @@ func numbersIn(reason string) numbers {
 
 // kind is the reason without its numbers.
 func (c numbers) kind() string {
-	var words []string
+	var all []string
 	for _, r := range c {
-		words = append(words, r.what)
+		all = append(all, r.what)
 	}
-	return strings.Join(words, ", ")
+	return strings.Join(all, ", ")
 }
 
 // widen takes in the numbers of another reason of the same kind.
@@ -62,9 +64,9 @@ func (c numbers) differ() bool {
 func (c numbers) text() string {
 	var parts []string
 	for _, r := range c {
-		number, what := count(r.low), r.what
+		number, what := words.Number(r.low), r.what
 		if r.low != r.high {
-			number += " to " + count(r.high)
+			number += " to " + words.Number(r.high)
 		} else if rest, patches := strings.CutPrefix(what, "patches "); patches && r.low == 1 {
 			what = "patch " + rest
 		}

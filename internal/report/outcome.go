@@ -6,6 +6,7 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
+	"ec2patch/internal/words"
 )
 
 // tone is how an outcome is drawn. A tone is never shown alone: a sign and the
@@ -100,7 +101,7 @@ func explain(o outcome.Outcome, reason string) string {
 // everybody meets is a spoke that is not deployed: it is told with what to do,
 // and the whole answer of AWS stands in report.json.
 func whyUnreachable(u plan.UnreachableAccount) string {
-	reason := Line(u.Reason)
+	reason := words.Clean(u.Reason)
 	if what, _, denied := strings.Cut(reason, ": "+string(patch.ErrAccessDenied)+": "); denied && strings.HasPrefix(what, "assume role ") {
 		return "access denied: " + what + ". Deploy spoke-cfn.yaml there, with the hub's external id. All that AWS said is in report.json."
 	}
@@ -165,7 +166,7 @@ func headNotes(r *Report) []string {
 	var out []string
 	for _, w := range r.Waves[:min(len(r.Waves), maxHeadNotes)] {
 		if w.Filter != "" {
-			out = append(out, "Wave "+Line(w.Name)+" looked for: "+Line(w.Filter)+".")
+			out = append(out, "Wave "+words.Clean(w.Name)+" looked for: "+words.Clean(w.Filter)+".")
 		}
 	}
 	return out

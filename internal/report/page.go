@@ -1,6 +1,7 @@
 package report
 
 import (
+	"embed"
 	"strconv"
 	"strings"
 
@@ -11,26 +12,22 @@ import (
 	"ec2patch/internal/words"
 )
 
+// files holds the style that only this page has.
+//
+//go:embed page.css
+var files embed.FS
+
+func style() markup.Sheet { return markup.NewSheet(files, "page.css") }
+
 // html is the page from its first to its last element.
 func (p page) html() markup.Part {
-	return markup.El("html", markup.Fixed("lang", "en"), markup.Text("\n"), markup.Lines(p.head(), p.body()))
-}
-
-func (p page) head() markup.Part {
-	return markup.El("head", markup.Text("\n"), markup.Lines(
-		markup.El("meta", markup.Fixed("charset", "utf-8")),
+	title := markup.Text(string(p.Status) + " · " + p.Run + " · ec2patch")
+	metas := []markup.Part{
 		markup.El("meta", markup.Fixed("http-equiv", "Content-Security-Policy"), markup.Attr("content", p.Policy)),
-		markup.Meta("viewport", "width=device-width, initial-scale=1"),
-		markup.Meta("color-scheme", "light dark"),
 		markup.Meta("referrer", "no-referrer"),
 		markup.Meta("robots", "noindex"),
-		markup.El("title", markup.Text(p.Status), markup.Text(" · "), markup.Text(p.Run), markup.Text(" · ec2patch")),
-		markup.NewSheet(pageCSS).Element(),
-	))
-}
-
-func (p page) body() markup.Part {
-	return markup.El("body", markup.Text("\n"), markup.Lines(
+	}
+	return markup.Page(title, style(), metas,
 		p.banner(),
 		markup.El("main", markup.Text("\n"), markup.Lines(
 			p.recap(),
@@ -42,11 +39,10 @@ func (p page) body() markup.Part {
 			p.goodOnes(),
 		)),
 		markup.El("footer", markup.Text("\n"), markup.Lines(
-			markup.If(p.Digest != "", markup.El("p", markup.Text("Plan digest (SHA-256) "), code(p.Digest))),
-			markup.El("p", markup.Text("The same facts for programs: "), bold("report.json"), markup.Text(", form "+strconv.Itoa(p.Schema)+", and "),
-				bold("report.csv"), markup.Text(", one row for each instance.")),
-		)),
-	))
+			markup.If(p.Digest != "", markup.El("p", markup.Text("Plan digest (SHA-256) "), markup.Code(p.Digest))),
+			markup.El("p", markup.Text("The same facts for programs: "), markup.Bold("report.json"),
+				markup.Text(", form "+strconv.Itoa(p.Schema)+", and "), markup.Bold("report.csv"), markup.Text(", one row for each instance.")),
+		)))
 }
 
 // banner says how the run ended.
@@ -56,17 +52,17 @@ func (p page) banner() markup.Part {
 		kind = "scan"
 	}
 	return markup.El("header", markup.Class(p.Tone), markup.Text("\n"), markup.Lines(
-		para("product", "ec2patch "+kind),
+		markup.Para("product", "ec2patch "+kind),
 		markup.El("h1", markup.Text(p.Run)),
 		markup.El("p", markup.Class("status "+p.Tone),
-			markup.El("span", markup.Class("sign"), unread(), markup.Text(p.Sign)),
+			markup.El("span", markup.Class("sign"), markup.Unread(), markup.Text(p.Sign)),
 			markup.El("strong", markup.Text(p.Status)), markup.Text(" "),
 			markup.El("span", markup.Text(p.Sentence))),
-		markup.If(p.Reason != "", para("reason", p.Reason)),
-		markup.If(len(p.Notes) > 0, markup.Each(p.Notes, func(text string) markup.Part { return para("reason", text) })),
-		markup.If(p.Scans, para("reason", "This was a scan: commands ran on the instances, and nothing was installed.")),
+		markup.If(p.Reason != "", markup.Para("reason", p.Reason)),
+		markup.If(len(p.Notes) > 0, markup.Each(p.Notes, func(text string) markup.Part { return markup.Para("reason", text) })),
+		markup.If(p.Scans, markup.Para("reason", "This was a scan: commands ran on the instances, and nothing was installed.")),
 		markup.If(len(p.Facts) > 0, markup.El("dl", markup.Class("facts"), markup.Each(p.Facts, func(f fact) markup.Part {
-			return markup.El("div", markup.El("dt", markup.Text(f.Name)), markup.El("dd", markup.Text(f.Text)))
+			return markup.El("div", markup.Term(f.Name, f.Text))
 		}))),
 	))
 }
@@ -76,8 +72,8 @@ func (p page) recap() markup.Part {
 	return markup.El("section", markup.Fixed("aria-label", "Recap"), markup.Text("\n"), markup.Lines(
 		markup.El("div", markup.Class("tiles"), markup.Each(p.Tiles, func(t tile) markup.Part {
 			return markup.El("div", markup.Class("tile "+t.Tone),
-				markup.El("div", markup.Class("label"), mark(t.Sign), markup.Text(" "+t.Label)),
-				markup.El("div", markup.Class("number"), markup.Text(count(t.Number))),
+				markup.El("div", markup.Class("label"), markup.Mark(t.Sign), markup.Text(" "+t.Label)),
+				markup.El("div", markup.Class("number"), markup.Text(words.Number(t.Number))),
 				markup.El("div", markup.Class("note"), markup.Text(t.Note)))
 		})),
 		markup.If(len(p.Bar) > 0, markup.El("div", markup.Class("total"), barMarkup(p.Bar),
@@ -87,26 +83,26 @@ func (p page) recap() markup.Part {
 
 func legend(s segment) markup.Part {
 	return markup.El("li",
-		markup.El("svg", markup.Fixed("width", "10"), markup.Fixed("height", "10"), unread(),
+		markup.El("svg", markup.Fixed("width", "10"), markup.Fixed("height", "10"), markup.Unread(),
 			markup.El("rect", markup.Class("o-"+s.Outcome), markup.Fixed("width", "10"), markup.Fixed("height", "10"), markup.Fixed("rx", "2"))),
-		markup.Text(s.Outcome+" "), bold(count(s.Count)))
+		markup.Text(s.Outcome+" "), markup.Bold(words.Number(s.Count)))
 }
 
 // attention is what somebody has to look at.
 func (p page) attention() markup.Part {
 	return section(
 		markup.El("h2", markup.Text(p.Open)),
-		markup.If(p.Calm != "", para("meaning", p.Calm)),
+		markup.If(p.Calm != "", markup.Para("meaning", p.Calm)),
 		markup.Each(p.Problems, groupMarkup),
 		markup.If(len(p.Unreach.Rows) > 0,
 			markup.Lines(
 				markup.El("h3", markup.Text("Accounts and regions that could not be reached")),
-				para("meaning", "What runs there is not in any number on this page.")),
+				markup.Para("meaning", "What runs there is not in any number on this page.")),
 			scroll(titles("Account", "Region", "Reason"), markup.El("tbody", markup.Each(p.Unreach.Rows, func(u plan.UnreachableAccount) markup.Part {
-				return markup.El("tr", cell(code(u.Account)), tightCell(u.Region), cell(markup.Text(whyUnreachable(u))))
+				return markup.El("tr", cell(markup.Code(u.Account)), tightCell(u.Region), cell(markup.Text(whyUnreachable(u))))
 			})))),
 		markup.Group(
-			markup.If(p.Unreach.More() > 0, more(count(p.Unreach.More())+" more are in ", "report.json")),
+			markup.If(p.Unreach.More() > 0, more(words.Number(p.Unreach.More())+" more are in ", "report.json")),
 			markup.If(len(p.Inactive.Rows) > 0, p.inactive())),
 		markup.If(len(p.Warnings) > 0, markup.El("h3", markup.Text("Good, with a warning")), markup.Each(p.Warnings, groupMarkup)),
 	)
@@ -116,11 +112,11 @@ func (p page) attention() markup.Part {
 func (p page) inactive() markup.Part {
 	return markup.Lines(
 		markup.El("h3", markup.Text("Accounts that are not active in the organization")),
-		para("meaning", "The units that were asked for hold them. They are in no number on this page."),
+		markup.Para("meaning", "The units that were asked for hold them. They are in no number on this page."),
 		scroll(titles("Account", "Wave", "State"), markup.El("tbody", markup.Each(p.Inactive.Rows, func(a runinput.InactiveAccount) markup.Part {
-			return markup.El("tr", cell(code(a.Account)), cell(markup.Text(a.Wave)), tightCell(a.State))
+			return markup.El("tr", cell(markup.Code(a.Account)), cell(markup.Text(a.Wave)), tightCell(a.State))
 		}))),
-		markup.If(p.Inactive.More() > 0, more(count(p.Inactive.More())+" more are in ", "report.json")))
+		markup.If(p.Inactive.More() > 0, more(words.Number(p.Inactive.More())+" more are in ", "report.json")))
 }
 
 func groupMarkup(g group) markup.Part {
@@ -130,29 +126,29 @@ func groupMarkup(g group) markup.Part {
 	}
 	return markup.Lines(markup.El("details", markup.Class("group"), markup.Text("\n"), markup.Lines(
 		markup.El("summary",
-			markup.El("span", markup.Class("n"), markup.Text(count(g.Count))), outcomeChip(g.Outcome),
+			markup.El("span", markup.Class("n"), markup.Text(words.Number(g.Count))), outcomeChip(g.Outcome),
 			markup.El("span", markup.Class("why"), markup.Text(why)),
-			markup.El("span", markup.Class("where"), markup.Text(plural(g.Accounts, "account")))),
-		markup.If(g.Reason != "", para("meaning", g.Look().Meaning)),
+			markup.El("span", markup.Class("where"), markup.Text(words.Count(g.Accounts, "account")))),
+		markup.If(g.Reason != "", markup.Para("meaning", g.Look().Meaning)),
 		markup.El("ul", markup.Class("instances"), markup.Each(g.rows(), g.instance)),
-		markup.If(g.More() > 0, more(count(g.More())+" more of these are in ", "report.csv")),
+		markup.If(g.More() > 0, more(words.Number(g.More())+" more of these are in ", "report.csv")),
 	)))
 }
 
 // instance is one instance of a group, with all that is known about it.
 func (g group) instance(r row) markup.Part {
 	return markup.Group(markup.Text("\n"), markup.El("li",
-		markup.El("div", markup.Class("id"), code(r.InstanceID), markup.If(r.Name != "", markup.Text(" "), bold(r.Name))),
+		markup.El("div", markup.Class("id"), markup.Code(r.InstanceID), markup.If(r.Name != "", markup.Text(" "), markup.Bold(r.Name))),
 		markup.Text("\n"),
 		markup.El("div", markup.Class("facts"),
-			markup.El("span", markup.Text("account "), bold(r.Account)),
+			markup.El("span", markup.Text("account "), markup.Bold(r.Account)),
 			markup.El("span", markup.Text(r.Region)),
-			markup.If(r.Wave != "", markup.El("span", markup.Text("wave "), bold(r.Wave))),
+			markup.If(r.Wave != "", markup.El("span", markup.Text("wave "), markup.Bold(r.Wave))),
 			optional("", string(r.Platform)), optional("SSM says ", r.Status), optional("before: ", r.Before), optional("after: ", r.After),
-			markup.If(r.CommandID != "", markup.El("span", markup.Text("command "), code(r.CommandID)))),
+			markup.If(r.CommandID != "", markup.El("span", markup.Text("command "), markup.Code(r.CommandID)))),
 		markup.If(g.own, markup.El("div", markup.Text(r.Reason))),
 		markup.If(r.Detail != "", markup.El("div", markup.Class("dim"), markup.Text(r.Detail))),
-		markup.If(r.Warning != "", markup.El("div", markup.Class("warning"), mark("!"), markup.Text(" "+r.Warning))),
+		markup.If(r.Warning != "", markup.El("div", markup.Class("warning"), markup.Mark("!"), markup.Text(" "+r.Warning))),
 		markup.If(r.Output != "", markup.El("details", markup.Class("output"),
 			markup.El("summary", markup.Text("end of the command’s output")), markup.El("pre", markup.Text(r.Output)))),
 		markup.If(len(r.Patches) > 0, r.patches()),
@@ -164,16 +160,16 @@ func (r row) patches() markup.Part {
 	return markup.El("details", markup.Class("output"),
 		markup.El("summary", markup.Text(words.Count(len(r.Patches)+r.More, "patch")+" by name")),
 		scroll(titles("State", "KB or package", "Title", "Severity", "CVE ids", "Installed"), markup.El("tbody", markup.Each(r.Patches, patchRow))),
-		markup.If(r.More > 0, para("more", count(r.More)+" more are not kept.")))
+		markup.If(r.More > 0, markup.Para("more", words.Number(r.More)+" more are not kept.")))
 }
 
 func patchRow(p outcome.NamedPatch) markup.Part {
 	at := ""
 	if p.At != nil {
-		at = stamp(*p.At)
+		at = words.Time(*p.At)
 	}
 	return markup.Group(markup.Text("\n"), markup.El("tr",
-		tightCell(string(p.State)), cell(code(p.KB)), cell(markup.Text(p.Title)), tightCell(p.Severity), cell(markup.Text(strings.Join(p.CVEs, " "))), tightCell(at)))
+		tightCell(string(p.State)), cell(markup.Code(p.KB)), cell(markup.Text(p.Title)), tightCell(p.Severity), cell(markup.Text(strings.Join(p.CVEs, " "))), tightCell(at)))
 }
 
 // course is the timeline of the run.
@@ -189,6 +185,6 @@ func (p page) course() markup.Part {
 				markup.Each(t.Ticks, t.grid),
 				markup.Group(markup.Each(t.Spans, spanMarkup), markup.Each(t.Ticks, t.label)),
 			)),
-		markup.If(t.More > 0, para("more", count(t.More)+" later waves are not drawn.")),
+		markup.If(t.More > 0, markup.Para("more", words.Number(t.More)+" later waves are not drawn.")),
 	)
 }

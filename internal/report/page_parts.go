@@ -1,11 +1,11 @@
 package report
 
 import (
-	"strconv"
 	"strings"
 
 	"ec2patch/internal/markup"
 	"ec2patch/internal/outcome"
+	"ec2patch/internal/words"
 )
 
 // section is a section of the page, each of its parts on a line.
@@ -18,13 +18,9 @@ func block(parts ...markup.Part) markup.Part {
 	return markup.Group(markup.Text("\n"), section(parts...), markup.Text("\n"))
 }
 
-func para(class, text string) markup.Part {
-	return markup.El("p", markup.Class(class), markup.Text(text))
-}
-
 // more says where the rest of a list is.
 func more(text, file string) markup.Part {
-	return markup.El("p", markup.Class("more"), markup.Text(text), bold(file), markup.Text("."))
+	return markup.El("p", markup.Class("more"), markup.Text(text), markup.Bold(file), markup.Text("."))
 }
 
 // optional is a text with a word before it, or nothing.
@@ -32,19 +28,9 @@ func optional(before, text string) markup.Part {
 	return markup.If(text != "", markup.El("span", markup.Text(before+text)))
 }
 
-func bold[S ~string](text S) markup.Part { return markup.El("b", markup.Text(text)) }
-
-func code[S ~string](text S) markup.Part { return markup.El("code", markup.Text(text)) }
-
-// mark is a sign beside a word that says the same.
-func mark(sign string) markup.Part { return markup.El("span", unread(), markup.Text(sign)) }
-
-// unread keeps a screen reader from reading an element out.
-func unread() markup.Part { return markup.Fixed("aria-hidden", "true") }
-
 func outcomeChip(o outcome.Outcome) markup.Part {
 	l := lookOf(o)
-	return markup.El("span", markup.Class("chip "+l.Tone), mark(l.Sign), markup.Text(" "+o))
+	return markup.El("span", markup.Class("chip "+l.Tone), markup.Mark(l.Sign), markup.Text(" "+o))
 }
 
 // barMarkup draws segments and names them for those who cannot see them.
@@ -60,7 +46,7 @@ func barMarkup(segments []segment) markup.Part {
 		}))
 }
 
-func (s segment) text() string { return string(s.Outcome) + " " + strconv.Itoa(s.Count) }
+func (s segment) text() string { return string(s.Outcome) + " " + words.Number(s.Count) }
 
 // scroll is a table that moves sideways by itself on a narrow screen.
 func scroll(parts ...markup.Part) markup.Part {

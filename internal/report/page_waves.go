@@ -3,12 +3,12 @@ package report
 import (
 	"strconv"
 	"strings"
-	"time"
 
 	"ec2patch/internal/decision"
 	"ec2patch/internal/markup"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/words"
 )
 
 func (t timeline) grid(at tick) markup.Part {
@@ -38,7 +38,7 @@ func spanMarkup(s span) markup.Part {
 func (p page) progress() markup.Part {
 	waves := markup.Each(p.Waves, waveMarkup)
 	if len(p.Waves) == 0 {
-		waves = para("meaning", "The run ended before its first wave was planned.")
+		waves = markup.Para("meaning", "The run ended before its first wave was planned.")
 	}
 	return section(markup.El("h2", markup.Text("Waves and accounts")), waves)
 }
@@ -50,11 +50,11 @@ func waveMarkup(w waveView) markup.Part {
 	}
 	return markup.Lines(markup.El("article", markup.Class("wave"), markup.Text("\n"), markup.Lines(
 		markup.El("h3", markup.Text(w.Name+" "), verdict,
-			markup.El("span", markup.Class("took"), markup.Text(count(w.Done)+" of "+count(w.Planned)+" OK"),
+			markup.El("span", markup.Class("took"), markup.Text(words.Number(w.Done)+" of "+words.Number(w.Planned)+" OK"),
 				markup.If(w.Took != "", markup.Text(" · "+w.Took)))),
-		markup.If(w.Reason != "", para("meaning", w.Reason)),
+		markup.If(w.Reason != "", markup.Para("meaning", w.Reason)),
 		markup.If(len(w.Bar) > 0, barMarkup(w.Bar)),
-		markup.If(w.Planned == 0, para("meaning", w.nothing())),
+		markup.If(w.Planned == 0, markup.Para("meaning", w.nothing())),
 		markup.If(len(w.Accounts.Rows) > 0, w.accounts()),
 		markup.If(w.None.Total > 0, w.unmatched()),
 	)))
@@ -72,10 +72,10 @@ func (w waveView) nothing() string {
 func (w waveView) unmatched() markup.Part {
 	more := ""
 	if n := w.None.More(); n > 0 {
-		more = " and " + count(n) + " more, all in report.json"
+		more = " and " + words.Number(n) + " more, all in report.json"
 	}
-	return markup.El("p", markup.Class("meaning"), markup.Text("Nothing was matched in "+plural(w.None.Total, "account")+":"),
-		markup.Each(w.None.Rows, func(a patch.AccountID) markup.Part { return markup.Group(markup.Text(" "), code(a)) }), markup.Text(more+"."))
+	return markup.El("p", markup.Class("meaning"), markup.Text("Nothing was matched in "+words.Count(w.None.Total, "account")+":"),
+		markup.Each(w.None.Rows, func(a patch.AccountID) markup.Part { return markup.Group(markup.Text(" "), markup.Code(a)) }), markup.Text(more+"."))
 }
 
 func (w waveView) accounts() markup.Part {
@@ -84,20 +84,20 @@ func (w waveView) accounts() markup.Part {
 		markup.Each(w.Columns, func(o outcome.Outcome) markup.Part { return markup.El("th", markup.Class("num"), markup.Text(o)) }),
 		markup.El("th", markup.Class("wide"), markup.El("span", markup.Class("hide"), markup.Text("Share")))))
 	body := markup.El("tbody", markup.Each(w.Accounts.Rows, func(a accountView) markup.Part {
-		return markup.Lines(markup.El("tr", cell(code(a.Account)), numCell(markup.Text(count(a.Planned))), markup.Each(a.Cells, countCell),
+		return markup.Lines(markup.El("tr", cell(markup.Code(a.Account)), numCell(markup.Text(words.Number(a.Planned))), markup.Each(a.Cells, countCell),
 			markup.El("td", markup.Class("wide"), barMarkup(a.Bar))))
 	}))
 	return markup.El("details", markup.If(!w.Folded, markup.Flag("open")),
-		markup.El("summary", markup.Text(plural(w.Accounts.Total, "account"))), markup.Text("\n"),
+		markup.El("summary", markup.Text(words.Count(w.Accounts.Total, "account"))), markup.Text("\n"),
 		scroll(head, markup.Text("\n"), body), markup.Text("\n"),
-		markup.If(w.Accounts.More() > 0, more(count(w.Accounts.More())+" more accounts, all in ", "report.json")))
+		markup.If(w.Accounts.More() > 0, more(words.Number(w.Accounts.More())+" more accounts, all in ", "report.json")))
 }
 
 func countCell(n int) markup.Part {
 	if n == 0 {
 		return numCell(markup.El("span", markup.Class("zero"), markup.Text("0")))
 	}
-	return numCell(markup.Text(count(n)))
+	return numCell(markup.Text(words.Number(n)))
 }
 
 // approvals is who was asked, and everything that they said.
@@ -106,23 +106,23 @@ func (p page) approvals() markup.Part {
 		return nil
 	}
 	return block(markup.El("h2", markup.Text("Approvals")), markup.Each(p.Asked.Rows, approval),
-		markup.If(p.Asked.More() > 0, more(count(p.Asked.More())+" more are in ", "report.json")))
+		markup.If(p.Asked.More() > 0, more(words.Number(p.Asked.More())+" more are in ", "report.json")))
 }
 
 func approval(a ApprovalReport) markup.Part {
-	facts := "asked " + stamp(a.Asked) + " about " + plural(a.PlanCount, "instance")
+	facts := "asked " + words.Time(a.Asked) + " about " + words.Count(a.PlanCount, "instance")
 	if a.Needed > 1 {
-		facts += ", " + count(a.Needed) + " approvals needed"
+		facts += ", " + words.Number(a.Needed) + " approvals needed"
 	}
 	if !a.Decided.IsZero() {
-		facts += ", settled " + stamp(a.Decided)
+		facts += ", settled " + words.Time(a.Decided)
 	}
 	return markup.Lines(markup.El("article", markup.Class("approval"), markup.Text("\n"), markup.Lines(
 		markup.El("h3", markup.Text(scopeText(a.Scope)+" "), markup.El("span", markup.Class("chip a-"+a.Status), markup.Text(a.Status)),
 			markup.El("span", markup.Class("took"), markup.Text(facts))),
-		markup.If(a.Status == decision.ApprovalExpired && len(a.Decisions) == 0, para("meaning", "Nobody decided.")),
+		markup.If(a.Status == decision.ApprovalExpired && len(a.Decisions) == 0, markup.Para("meaning", "Nobody decided.")),
 		markup.If(len(a.Decisions) > 0, markup.El("ul", markup.Class("decisions"), markup.Each(a.Decisions[:min(len(a.Decisions), maxPerGroup)], decided))),
-		markup.If(len(a.Decisions) > maxPerGroup, more(count(len(a.Decisions)-maxPerGroup)+" more are in ", "report.json")),
+		markup.If(len(a.Decisions) > maxPerGroup, more(words.Number(len(a.Decisions)-maxPerGroup)+" more are in ", "report.json")),
 	)))
 }
 
@@ -146,30 +146,28 @@ func decided(d DecisionReport) markup.Part {
 		word = d.Decision
 	}
 	return markup.Group(markup.Text("\n"), markup.El("li",
-		bold(word), markup.Text(" by "),
-		markup.If(d.Name != "", bold(d.Name), markup.Text(" ")), markup.El("span", markup.Class("dim"), markup.Text(d.Identity)),
-		markup.Text(" "), markup.El("span", markup.Class("when"), markup.Text(stamp(d.At))),
+		markup.Bold(word), markup.Text(" by "),
+		markup.If(d.Name != "", markup.Bold(d.Name), markup.Text(" ")), markup.El("span", markup.Class("dim"), markup.Text(d.Identity)),
+		markup.Text(" "), markup.El("span", markup.Class("when"), markup.Text(words.Time(d.At))),
 		markup.If(d.Reason != "", markup.El("div", markup.Text("“"+d.Reason+"”"))),
-		markup.If(!d.Counted, markup.El("div", markup.Class("warning"), mark("!"), markup.Text(" not counted: "+d.Ignored))),
+		markup.If(!d.Counted, markup.El("div", markup.Class("warning"), markup.Mark("!"), markup.Text(" not counted: "+d.Ignored))),
 	))
 }
-
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
 
 // goodOnes is the beginning of the list of instances that need nobody.
 func (p page) goodOnes() markup.Part {
 	h2 := markup.El("h2", markup.Text("Patched and compliant"))
 	if p.Good.Total == 0 {
-		return section(h2, para("meaning", "None."))
+		return section(h2, markup.Para("meaning", "None."))
 	}
 	head := titles("Instance", "Name", "Account", "Region", "Wave", "Platform", "Outcome", "Before")
-	return section(h2, markup.El("details", markup.El("summary", markup.Text(plural(p.Good.Total, "instance"))), markup.Text("\n"),
+	return section(h2, markup.El("details", markup.El("summary", markup.Text(words.Count(p.Good.Total, "instance"))), markup.Text("\n"),
 		scroll(head, markup.El("tbody", markup.Each(p.Good.Rows, goodRow))), markup.Text("\n"),
-		markup.If(p.Good.More() > 0, more(count(p.Good.More())+" more are in ", "report.csv"))))
+		markup.If(p.Good.More() > 0, more(words.Number(p.Good.More())+" more are in ", "report.csv"))))
 }
 
 func goodRow(r row) markup.Part {
 	return markup.Group(markup.Text("\n"), markup.El("tr",
-		cell(code(r.InstanceID)), cell(markup.Text(r.Name)), cell(code(r.Account)), tightCell(r.Region), cell(markup.Text(r.Wave)),
+		cell(markup.Code(r.InstanceID)), cell(markup.Text(r.Name)), cell(markup.Code(r.Account)), tightCell(r.Region), cell(markup.Text(r.Wave)),
 		cell(markup.Text(r.Platform)), cell(outcomeChip(r.Outcome)), cell(markup.Text(r.Before))))
 }

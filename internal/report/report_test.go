@@ -341,7 +341,7 @@ func TestReport_nothingMatched(t *testing.T) {
 // Two approvals were needed: both people are named.
 func TestText_namesEveryApproval(t *testing.T) {
 	out := render(t, text(200, false), sample())
-	assert.Contains(t, out, "run: approved by B. Operator and A. Operator after 29m00s: change 4711\n")
+	assert.Contains(t, out, "run: approved by B. Operator and A. Operator after 29m: change 4711\n")
 	r := sample()
 	r.Approvals = []report.ApprovalReport{{Scope: "run", Status: "rejected", Name: "C. Operator", Decisions: []report.DecisionReport{
 		{Decision: decision.Approve, Name: "B. Operator", Counted: true}, {Decision: decision.Reject, Name: "C. Operator", Counted: true},

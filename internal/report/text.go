@@ -12,6 +12,7 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/plan"
 	"ec2patch/internal/runinput"
+	"ec2patch/internal/words"
 )
 
 // Bounds of what a screen shows.
@@ -54,20 +55,20 @@ func (t *textWriter) head(r *Report) {
 	if r.Scans() {
 		kind = "Scan"
 	}
-	fmt.Fprintf(t.out, "%s %s: %s\n", kind, Line(string(r.Run)), t.paint(headTone(r), string(r.Status)))
+	fmt.Fprintf(t.out, "%s %s: %s\n", kind, words.Clean(string(r.Run)), t.paint(headTone(r), string(r.Status)))
 	t.wrap("  ", statusSentence(r))
 	for _, note := range headNotes(r) {
 		t.wrap("  ", note)
 	}
 	if r.StatusReason != "" {
-		t.wrap("  ", Line(r.StatusReason))
+		t.wrap("  ", words.Clean(r.StatusReason))
 	}
-	plan := fmt.Sprintf("%s in %s", plural(r.Totals.Planned, "instance"), plural(len(r.Waves), "wave"))
+	plan := fmt.Sprintf("%s in %s", words.Count(r.Totals.Planned, "instance"), words.Count(len(r.Waves), "wave"))
 	if r.PlanDigest != "" {
-		plan = "plan " + shorten(Line(r.PlanDigest), 12) + ", " + plan
+		plan = "plan " + shorten(words.Clean(r.PlanDigest), 12) + ", " + plan
 	}
 	if r.Ended.After(r.Started) && !r.Started.IsZero() {
-		plan += ", took " + Duration(r.Ended.Sub(r.Started))
+		plan += ", took " + words.Duration(r.Ended.Sub(r.Started))
 	}
 	t.wrap("  ", plan)
 }
@@ -100,12 +101,12 @@ func (t *textWriter) unmatched(waves []WaveReport) {
 		}
 		fmt.Fprint(t.out, head)
 		head = ""
-		text := Line(w.Name) + ":"
+		text := words.Clean(w.Name) + ":"
 		for _, a := range w.Unmatched[:min(len(w.Unmatched), maxTextAccounts)] {
-			text += " " + Line(string(a))
+			text += " " + words.Clean(string(a))
 		}
 		if n := len(w.Unmatched) - maxTextAccounts; n > 0 {
-			text += " and " + count(n) + " more, see report.json"
+			text += " and " + words.Number(n) + " more, see report.json"
 		}
 		t.wrap("  ", text)
 	}
@@ -122,9 +123,9 @@ type layout struct {
 // layouts are the ways to write the table, the widest first.
 func layouts(columns []outcome.Outcome) []layout {
 	full := layout{header: []string{"PLANNED"}, cells: func(_ WaveReport, planned int, m map[outcome.Outcome]int) []string {
-		cells := []string{count(planned)}
+		cells := []string{words.Number(planned)}
 		for _, o := range columns {
-			cells = append(cells, count(m[o]))
+			cells = append(cells, words.Number(m[o]))
 		}
 		return cells
 	}}
@@ -132,10 +133,10 @@ func layouts(columns []outcome.Outcome) []layout {
 		full.header = append(full.header, heading(o))
 	}
 	sums := layout{header: []string{"PLANNED", "OK", "NOT OK"}, cells: func(w WaveReport, planned int, m map[outcome.Outcome]int) []string {
-		return []string{count(planned), count(w.Done(m)), count(planned - w.Done(m))}
+		return []string{words.Number(planned), words.Number(w.Done(m)), words.Number(planned - w.Done(m))}
 	}}
 	narrow := layout{header: []string{"OK", "NOT OK"}, joined: true, last: true, cells: func(w WaveReport, planned int, m map[outcome.Outcome]int) []string {
-		return []string{count(w.Done(m)), count(planned - w.Done(m))}
+		return []string{words.Number(w.Done(m)), words.Number(planned - w.Done(m))}
 	}}
 	return []layout{full, sums, narrow}
 }
@@ -151,7 +152,7 @@ func heading(o outcome.Outcome) string {
 func (l layout) rows(waves []WaveReport) [][]string {
 	rows := [][]string{append(l.names("WAVE", "ACCOUNT"), append(l.header, "VERDICT")...)}
 	for _, w := range waves {
-		row := append(l.names(Line(w.Name), plural(len(w.Accounts), "account")), l.cells(w, w.Planned, w.Outcomes)...)
+		row := append(l.names(words.Clean(w.Name), words.Count(len(w.Accounts), "account")), l.cells(w, w.Planned, w.Outcomes)...)
 		rows = append(rows, append(row, cmp.Or(string(w.Verdict), "-")))
 		shown := w.Accounts
 		if len(shown) > maxTextAccounts {
@@ -161,7 +162,7 @@ func (l layout) rows(waves []WaveReport) [][]string {
 			rows = append(rows, append(l.names("", string(a.Account)), l.cells(w, a.Planned, a.Outcomes)...))
 		}
 		if n := len(w.Accounts) - len(shown); n > 0 {
-			rows = append(rows, l.names("", "and "+count(n)+" more"))
+			rows = append(rows, l.names("", "and "+words.Number(n)+" more"))
 		}
 	}
 	return rows
@@ -233,7 +234,7 @@ func (t *textWriter) problems(r *Report, seen *gathered) {
 		t.group(g)
 	}
 	if n := len(open) - maxTextGroups; n > 0 {
-		fmt.Fprintf(t.out, "  and %s, see report.csv\n", plural(n, "more reason"))
+		fmt.Fprintf(t.out, "  and %s, see report.csv\n", words.Count(n, "more reason"))
 	}
 	if len(warned) == 0 {
 		return
@@ -246,7 +247,7 @@ func (t *textWriter) problems(r *Report, seen *gathered) {
 
 func (t *textWriter) group(g group) {
 	why := cmp.Or(g.Why(), g.Look().Meaning)
-	head := fmt.Sprintf("%6s  %s", count(g.Count), t.paint(g.Look().Tone, string(g.Outcome)))
+	head := fmt.Sprintf("%6s  %s", words.Number(g.Count), t.paint(g.Look().Tone, string(g.Outcome)))
 	gap := max(longestName-len(g.Outcome), 0) + 2
 	if 8+len(g.Outcome)+gap+runes(why) <= t.width {
 		fmt.Fprintln(t.out, head+strings.Repeat(" ", gap)+why)
@@ -265,7 +266,7 @@ func (t *textWriter) group(g group) {
 		t.wrap("        ", line)
 	}
 	if n := g.Count - maxTextInstances; n > 0 {
-		fmt.Fprintln(t.out, "        and "+count(n)+" more in report.csv")
+		fmt.Fprintln(t.out, "        and "+words.Number(n)+" more in report.csv")
 	}
 }
 
@@ -278,7 +279,7 @@ func (t *textWriter) unreachable(list []plan.UnreachableAccount) {
 		t.wrap("  ", strings.TrimSpace(string(u.Account)+" "+string(u.Region))+": "+whyUnreachable(u))
 	}
 	if n := len(list) - maxTextGroups; n > 0 {
-		fmt.Fprintf(t.out, "  and %s more, see report.json\n", count(n))
+		fmt.Fprintf(t.out, "  and %s more, see report.json\n", words.Number(n))
 	}
 }
 
@@ -289,10 +290,10 @@ func (t *textWriter) inactive(list []runinput.InactiveAccount) {
 	}
 	fmt.Fprintf(t.out, "\n%s\n", t.bold("Not active in the organization, left out"))
 	for _, a := range list[:min(len(list), maxTextGroups)] {
-		t.wrap("  ", string(a.Account)+" "+Line(a.Wave)+": "+Line(a.State))
+		t.wrap("  ", string(a.Account)+" "+words.Clean(a.Wave)+": "+words.Clean(a.State))
 	}
 	if n := len(list) - maxTextGroups; n > 0 {
-		fmt.Fprintf(t.out, "  and %s more, see report.json\n", count(n))
+		fmt.Fprintf(t.out, "  and %s more, see report.json\n", words.Number(n))
 	}
 }
 
@@ -302,20 +303,20 @@ func (t *textWriter) approvals(list []ApprovalReport) {
 	}
 	fmt.Fprintf(t.out, "\n%s\n", t.bold("Approvals"))
 	for _, a := range list {
-		text := fmt.Sprintf("%s: %s", Line(a.Scope), Line(a.Status))
+		text := fmt.Sprintf("%s: %s", words.Clean(a.Scope), words.Clean(a.Status))
 		if who := deciders(a); who != "" {
 			text += " by " + who
 		}
 		if !a.Decided.IsZero() && !a.Asked.IsZero() {
-			text += " after " + Duration(a.Decided.Sub(a.Asked))
+			text += " after " + words.Duration(a.Decided.Sub(a.Asked))
 		}
 		if a.Reason != "" {
-			text += ": " + Line(a.Reason)
+			text += ": " + words.Clean(a.Reason)
 		}
 		t.wrap("  ", text)
 		for _, d := range a.Decisions {
 			if !d.Counted {
-				t.wrap("    ", fmt.Sprintf("not counted: %s by %s, %s", Line(d.Decision), cmp.Or(Line(d.Name), Line(d.Identity)), Line(d.Ignored)))
+				t.wrap("    ", fmt.Sprintf("not counted: %s by %s, %s", words.Clean(d.Decision), cmp.Or(words.Clean(d.Name), words.Clean(d.Identity)), words.Clean(d.Ignored)))
 			}
 		}
 	}
@@ -327,21 +328,21 @@ func deciders(a ApprovalReport) string {
 	var names []string
 	for _, d := range a.Decisions {
 		if d.Counted && d.Decision == decision.Approve && a.Status == decision.ApprovalApproved {
-			names = append(names, cmp.Or(Line(d.Name), Line(d.Identity)))
+			names = append(names, cmp.Or(words.Clean(d.Name), words.Clean(d.Identity)))
 		}
 	}
 	if len(names) == 0 {
-		return cmp.Or(Line(a.Name), Line(a.Identity))
+		return cmp.Or(words.Clean(a.Name), words.Clean(a.Identity))
 	}
 	return strings.Join(names, " and ")
 }
 
 // recap is the one line that people and scripts look for.
 func (t *textWriter) recap(r *Report) {
-	words := []string{"RECAP", Line(string(r.Run))}
+	parts := []string{"RECAP", words.Clean(string(r.Run))}
 	for _, o := range outcome.Outcomes() {
 		if n := r.Totals.Outcomes[o]; n > 0 || o == outcome.Patched {
-			words = append(words, fmt.Sprintf("%s=%d", o, n))
+			parts = append(parts, fmt.Sprintf("%s=%d", o, n))
 		}
 	}
 	left := map[outcome.Outcome]int{}
@@ -350,11 +351,11 @@ func (t *textWriter) recap(r *Report) {
 	}
 	for _, o := range []outcome.Outcome{outcome.Offline, outcome.Unmanaged, outcome.Hybrid, outcome.Newcomer, outcome.Excluded} {
 		if left[o] > 0 {
-			words = append(words, fmt.Sprintf("%s=%d", o, left[o]))
+			parts = append(parts, fmt.Sprintf("%s=%d", o, left[o]))
 		}
 	}
-	words = append(words, fmt.Sprintf("unreachable=%d", len(r.Unreachable)))
-	fmt.Fprintf(t.out, "\n%s  %s\n", strings.Join(words, " "), t.paint(headTone(r), string(r.Status)))
+	parts = append(parts, fmt.Sprintf("unreachable=%d", len(r.Unreachable)))
+	fmt.Fprintf(t.out, "\n%s  %s\n", strings.Join(parts, " "), t.paint(headTone(r), string(r.Status)))
 }
 
 // wrap writes text in lines that begin with indent and fit the width. A word

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"ec2patch/internal/words"
 )
 
 const (
@@ -72,8 +74,8 @@ func waveSpans(r *Report, length time.Duration) []span {
 			end = *w.Ended
 		}
 		s := place(r.Started, *w.Started, end, length)
-		s.Name, s.Tone = Line(w.Name), verdictTone(w.Verdict)
-		s.Text = Duration(end.Sub(*w.Started)) + ", " + cmp.Or(string(w.Verdict), "not judged")
+		s.Name, s.Tone = words.Clean(w.Name), verdictTone(w.Verdict)
+		s.Text = words.Duration(end.Sub(*w.Started)) + ", " + cmp.Or(string(w.Verdict), "not judged")
 		out = append(out, s)
 	}
 	return out
@@ -90,8 +92,8 @@ func approvalSpans(r *Report, length time.Duration) []span {
 			end = r.Ended
 		}
 		s := place(r.Started, a.Asked, end, length)
-		s.Name, s.Tone, s.Waiting = "approval of "+lowerFirst(scopeText(Line(a.Scope))), toneNone, true
-		s.Text = Duration(end.Sub(a.Asked)) + ", " + Line(a.Status)
+		s.Name, s.Tone, s.Waiting = "approval of "+words.LowerFirst(scopeText(words.Clean(a.Scope))), toneNone, true
+		s.Text = words.Duration(end.Sub(a.Asked)) + ", " + words.Clean(a.Status)
 		out = append(out, s)
 	}
 	return out
@@ -124,13 +126,8 @@ func ticks(length time.Duration) []tick {
 }
 
 func axisLabel(d time.Duration) string {
-	switch {
-	case d == 0:
+	if d == 0 {
 		return "0"
-	case d%(24*time.Hour) == 0:
-		return count(int(d/(24*time.Hour))) + "d"
-	case d%time.Hour == 0:
-		return count(int(d/time.Hour)) + "h"
 	}
-	return Duration(d)
+	return words.Duration(d)
 }

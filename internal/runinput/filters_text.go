@@ -14,7 +14,7 @@ func (f Filters) Text() string {
 	text := "every instance"
 	switch {
 	case len(f.InstanceIDs) > 0:
-		text = words.Count(len(f.InstanceIDs), "named instance")
+		text = words.BareCount(len(f.InstanceIDs), "named instance")
 	case len(f.Tags) > 0:
 		var tags []string
 		for _, key := range slices.Sorted(maps.Keys(f.Tags)) {

@@ -134,7 +134,7 @@ func (ps Problems) lines() []string {
 	var lines []string
 	for i, p := range ps {
 		if i == MaxWarnings {
-			lines = append(lines, "and "+words.Count(len(ps)-i, "more warning"))
+			lines = append(lines, "and "+words.BareCount(len(ps)-i, "more warning"))
 			break
 		}
 		lines = append(lines, p.String())

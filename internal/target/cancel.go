@@ -46,7 +46,7 @@ func cancelText(cancels []Cancel) string {
 	for i, c := range cancels {
 		names[i] = string(c.Command) + "/" + string(c.InstanceID)
 	}
-	return fmt.Sprintf("%s, %s: %v", cancels[0].Why, words.Count(len(cancels), "command"), names)
+	return fmt.Sprintf("%s, %s: %v", cancels[0].Why, words.BareCount(len(cancels), "command"), names)
 }
 
 // cancelAll asks to cancel each command, and notes what was refused.

@@ -220,7 +220,7 @@ func (s *Send) intend(ctx context.Context, st *state, in *Intent) error {
 	create := store.Write{How: store.Create, Key: store.SendKey(st.target, in.Batch), Item: *in}
 	writes := append(st.stillMaySend(), st.renewLease(s.Now()), create)
 	if len(in.IDs) > 0 {
-		detail := fmt.Sprintf("%s, %s, fence %d: %v", in.Marker, words.Count(len(in.IDs), "instance"), in.Fence, in.IDs)
+		detail := fmt.Sprintf("%s, %s, fence %d: %v", in.Marker, words.BareCount(len(in.IDs), "instance"), in.Fence, in.IDs)
 		writes = append(writes, st.audit("send", "SendCommand", detail, s.Now()))
 	}
 	return st.save(ctx, s.Table, writes...)
@@ -346,7 +346,7 @@ func (s *Send) booked(st *state, accepted, lost int, marker string) []store.Writ
 	}
 	writes := st.count(add)
 	if lost > 0 {
-		detail := fmt.Sprintf("%s, %s", marker, words.Count(lost, "send"))
+		detail := fmt.Sprintf("%s, %s", marker, words.BareCount(lost, "send"))
 		writes = append(writes, st.audit("send", "SendLost", detail, s.Now()))
 	}
 	return writes

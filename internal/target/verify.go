@@ -2,7 +2,6 @@ package target
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"ec2patch/internal/outcome"
@@ -339,15 +338,7 @@ func (v *Verify) output(ctx context.Context, s *scene, r outcome.InstanceReport,
 	if err != nil {
 		return ""
 	}
-	return strings.Map(printable, text)
-}
-
-// printable drops control characters but for line breaks and tabs.
-func printable(r rune) rune {
-	if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
-		return -1
-	}
-	return r
+	return words.Clean(text, words.Lines)
 }
 
 // finish books the target: its outcomes, the wave's counters, the lease. The

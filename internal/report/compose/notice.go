@@ -17,25 +17,25 @@ func noticeMail(r *report.Report) (subject, body string) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Run %s ended: %s\n", r.Run, r.Status)
 	if r.StatusReason != "" {
-		fmt.Fprintf(&b, "%s\n", words.Clean(r.StatusReason))
+		fmt.Fprintf(&b, "%s\n", words.Clean(r.StatusReason, words.Mail))
 	}
-	fmt.Fprintf(&b, "\n%d planned, %d good, %d failed, %d not sent\n", r.Totals.Planned, r.Totals.Good, r.Totals.Failures, r.Totals.Neutral)
+	fmt.Fprintf(&b, "\n%s planned, %s good, %s failed, %s not sent\n",
+		words.Number(r.Totals.Planned), words.Number(r.Totals.Good), words.Number(r.Totals.Failures), words.Number(r.Totals.Neutral))
 	for _, w := range r.Waves {
 		fmt.Fprintf(&b, "Wave %s: %s", w.Name, words.OrDash(string(w.Verdict)))
 		for _, o := range outcome.Outcomes() {
 			if n := w.Outcomes[o]; n > 0 {
-				fmt.Fprintf(&b, ", %s %d", o, n)
+				fmt.Fprintf(&b, ", %s %s", o, words.Number(n))
 			}
 		}
 		b.WriteString("\n")
 		if w.Empty {
-			b.WriteString("  WARNING: nothing was matched. Are its tags right? Looked for: " + words.Clean(w.Filter) + "\n")
+			b.WriteString("  WARNING: nothing was matched. Are its tags right? Looked for: " + words.Clean(w.Filter, words.Mail) + "\n")
 		}
 	}
 	if n := len(r.Unreachable); n > 0 {
-		fmt.Fprintf(&b, "%d account-regions could not be reached\n", n)
+		fmt.Fprintf(&b, "%s could not be reached\n", words.Count(n, "account-region"))
 	}
 	fmt.Fprintf(&b, "\nThe report is s3: %s\n", store.ReportObject(r.Run, "html"))
-	s := words.Clean(subject)
-	return s[:min(port.MaxSubject, len(s))], b.String()
+	return words.Clean(subject, words.Mail, words.Limit(port.MaxSubject)), b.String()
 }

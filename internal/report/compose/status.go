@@ -52,7 +52,7 @@ func (f *folder) status(r *report.Report, doubts string) (patch.RunStatus, strin
 func (f *folder) completed(r *report.Report) (patch.RunStatus, string) {
 	why := ""
 	if len(r.Unreachable) > 0 {
-		why = words.Count(len(r.Unreachable), "account-region") + " could not be reached"
+		why = words.BareCount(len(r.Unreachable), "account-region") + " could not be reached"
 	}
 	for _, w := range f.index.Waves {
 		if w.Empty() {
@@ -64,7 +64,7 @@ func (f *folder) completed(r *report.Report) (patch.RunStatus, string) {
 	}
 	if t := r.Totals; t.Failures > 0 || t.Outcomes[outcome.NotSent] > 0 {
 		return patch.RunCompleted, fmt.Sprintf("every wave was judged good; %d of %s failed, %d were not sent",
-			t.Failures, words.Count(t.Planned, "instance"), t.Outcomes[outcome.NotSent])
+			t.Failures, words.BareCount(t.Planned, "instance"), t.Outcomes[outcome.NotSent])
 	}
 	return patch.RunSucceeded, ""
 }
