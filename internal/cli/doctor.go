@@ -47,10 +47,12 @@ func (a *app) doctorCommand() *cobra.Command {
 		Short: "Look for what would break a run of a hub",
 		Long: `Looks at a hub with the viewer's policy: who you are, whether the state machine
 is the one that this command line rehearses and keeps task tokens out of its log,
-which alarms are on, how the newest runs ended, and whether you can decide by
-command. It changes nothing.
+which alarms are on, how the newest runs ended, which accounts the newest of them
+could not enter, and whether you can decide by command. It changes nothing.
 
-It cannot see accounts, roles, agents and quotas: a run with "dryRun": true does.`,
+It cannot see accounts, roles, agents and quotas: a run with "dryRun": true does,
+and doctor reads in its report which spokes have the role that this hub reads by.
+Whether a spoke still lets a former hub in (FormerHub) shows in its own stack only.`,
 		Example: `  ec2patch doctor
   ec2patch doctor --format json`,
 		Args: noArgs,
@@ -73,7 +75,9 @@ It cannot see accounts, roles, agents and quotas: a run with "dryRun": true does
 			}
 			checks := []check{identity(m, caller)}
 			checks = append(checks, a.machineChecks(ctx, runs)...)
-			checks = append(checks, a.alarmCheck(ctx, runs), a.runsCheck(ctx, runs), a.operatorCheck(ctx, url))
+			all, listed := runs.List(ctx, looked)
+			checks = append(checks, a.alarmCheck(ctx, runs), a.runsCheck(all, listed),
+				spokesCheck(ctx, runs, all, listed), a.operatorCheck(ctx, url))
 			if ctx.Err() != nil {
 				return &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted")}
 			}
@@ -250,8 +254,7 @@ const (
 	long = 48 * time.Hour
 )
 
-func (a *app) runsCheck(ctx context.Context, runs Runs) check {
-	all, err := runs.List(ctx, looked)
+func (a *app) runsCheck(all []hub.Execution, err error) check {
 	if err != nil {
 		return unseen("runs", err)
 	}
@@ -272,6 +275,54 @@ func (a *app) runsCheck(ctx context.Context, runs Runs) check {
 	}
 	return c
 }
+
+// spokesCheck tells which accounts did not let the newest run in that has ended, by its report: the hub's own view of
+// its spokes.
+func spokesCheck(ctx context.Context, runs Runs, all []hub.Execution, err error) check {
+	const name = "spokes"
+	if err != nil {
+		return unseen(name, err)
+	}
+	ended := slices.IndexFunc(all, func(x hub.Execution) bool { return !x.Running() })
+	if ended < 0 {
+		c := check{Name: name, Result: checkOK}
+		c.Text = `no run has a report yet; one with "dryRun": true enters every account`
+		return c
+	}
+	x := all[ended]
+	bucket, err := bucketOf(ctx, runs, x.Run)
+	if err == nil && bucket == "" {
+		err = fmt.Errorf("run %s has no report", x.Run)
+	}
+	if err != nil {
+		return unseen(name, err)
+	}
+	r, _, err := fetchReport(ctx, runs, bucket, x.Run, x.Started)
+	if err != nil {
+		return unseen(name, err)
+	}
+	var by string // all of a run's are assumed by one name
+	var shut []string
+	for _, u := range r.Unreachable {
+		if role, denied := report.NotAssumed(u); denied && !slices.Contains(shut, string(u.Account)) {
+			by, shut = role, append(shut, string(u.Account))
+		}
+	}
+	if len(shut) == 0 {
+		return check{Name: name, Result: checkOK, Text: "no account refused to let run " + x.Run + " in"}
+	}
+	c := check{Name: name, Result: checkWarn}
+	c.Text = fmt.Sprintf("run %s could not enter %s as %s: ", x.Run, words.Count(len(shut), "account"), by)
+	c.Text += strings.Join(shut[:min(len(shut), named)], ", ")
+	if more := len(shut) - named; more > 0 {
+		c.Text += fmt.Sprintf(" and %d more", more)
+	}
+	c.Fix = "update or deploy their spoke stacks (see docs/migration.md), then scan them"
+	return c
+}
+
+// named is how many accounts one line names; the report has them all.
+const named = 5
 
 // operatorCheck asks for a run that does not exist: whoever is told so may decide.
 func (a *app) operatorCheck(ctx context.Context, url string) check {

@@ -14,6 +14,9 @@ import (
 	"ec2patch/internal/golden"
 	"ec2patch/internal/hub"
 	"ec2patch/internal/operator"
+	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
+	"ec2patch/internal/report"
 )
 
 func (h *anAccount) Deployed(context.Context) (hub.Deployed, error) { return h.deployed, h.noMachine }
@@ -39,6 +42,20 @@ func TestDoctor(t *testing.T) {
 	loud := hub.Deployed{Active: true, Standard: true, Logged: true, LogsData: true, Definition: `{"FunctionName":"arn:aws:lambda:us-east-1:999999999999:function:ec2patch-PollSsmCommand"}`}
 	old := append([]hub.Execution{{Run: "november", Status: "FAILED", Started: at("00:10"), Ended: at("00:11")}},
 		hub.Execution{Run: "stuck", Status: "RUNNING", Started: at("00:00").Add(-100 * time.Hour)})
+	all := story(t, "{}", succeeded())
+	full, begun := all[len(all)-1:], all[:1]
+	entered := reported(t, 1, func(r *report.Report) { r.Unreachable = nil })
+	shut := reported(t, 1, func(r *report.Report) {
+		r.Unreachable = nil
+		for i := range 7 {
+			for _, region := range []patch.Region{"us-east-1", "eu-west-1"} {
+				u := plan.UnreachableAccount{Account: patch.AccountID(strings.Repeat(fmt.Sprint(i+1), 12)), Region: region}
+				u.Reason = "assume role PatchExecRoleReader in account " + string(u.Account) + ": Patch.AccessDenied: User: somebody is not authorized"
+				r.Unreachable = append(r.Unreachable, u)
+			}
+		}
+		r.Unreachable = append(r.Unreachable, plan.UnreachableAccount{Account: "888888888888", Reason: "discovery failed"})
+	})
 	tests := []struct {
 		name  string
 		args  string
@@ -47,9 +64,11 @@ func TestDoctor(t *testing.T) {
 		says  func(operator.Request) (int, any)
 		width int
 	}{
-		{name: "doctor", hub: anAccount{deployed: good, known: ended}, url: hubURL, says: mayDecide},
-		{name: "doctor-json", args: "--format json", hub: anAccount{deployed: good, known: ended}, url: hubURL, says: mayDecide},
-		{name: "doctor-60", hub: anAccount{deployed: good, known: ended}, width: 60},
+		{name: "doctor", hub: anAccount{deployed: good, known: ended, looks: full, reports: entered}, url: hubURL, says: mayDecide},
+		{name: "doctor-json", args: "--format json", hub: anAccount{deployed: good, known: ended, looks: full, reports: entered}, url: hubURL, says: mayDecide},
+		{name: "doctor-spokes", hub: anAccount{deployed: good, known: ended, looks: full, reports: shut}, url: hubURL, says: mayDecide},
+		{name: "doctor-no-report", hub: anAccount{deployed: good, known: ended, looks: begun}, url: hubURL, says: mayDecide},
+		{name: "doctor-60", hub: anAccount{deployed: good, known: ended, looks: full, reports: entered}, width: 60},
 		{name: "doctor-first-day", hub: anAccount{deployed: hub.Deployed{Active: true, Standard: true, Definition: "ours", Target: "ours"}, noAlarms: true}, url: hubURL, says: refuses(403, "", "Forbidden", nil)},
 		{name: "doctor-sick", hub: anAccount{deployed: loud, known: old, ringing: []string{"ec2patch-ApprovalUnheard", "ec2patch-PatchFailureRate"}}, url: "http://hub.example.com/operator"},
 		{name: "doctor-warned", hub: anAccount{deployed: good, known: ended, ringing: []string{"ec2patch-PatchFailureRate"}}, url: hubURL, says: refuses(503, "unavailable", "not possible just now", nil)},

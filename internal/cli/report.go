@@ -63,13 +63,10 @@ func (a *app) report(cmd *cobra.Command, runs Runs, run, bucket string) error {
 		return &ExitError{Code: ExitGoesOn, Err: fmt.Errorf("run %s goes on; it has its report at its end", run)}
 	}
 	if bucket == "" {
-		events, err := runs.Events(ctx, run, 0)
-		if err != nil {
+		if bucket, err = bucketOf(ctx, runs, run); err != nil {
 			return err
 		}
-		var f hub.Follower
-		f.See(events)
-		if bucket = f.Progress.Bucket; bucket == "" {
+		if bucket == "" {
 			return usage(cmd, fmt.Sprintf("run %s ended before it named its bucket; give --bucket. It ended %s: %s",
 				run, x.Status, words.Clean(cmp.Or(x.Cause, x.Error, "no reason given"))))
 		}
@@ -92,6 +89,17 @@ func (a *app) report(cmd *cobra.Command, runs Runs, run, bucket string) error {
 	}
 	_, err = a.stdout.Write(data)
 	return failedOr(err)
+}
+
+// bucketOf finds the bucket that a run named; empty if it ended before that.
+func bucketOf(ctx context.Context, runs Runs, run string) (string, error) {
+	events, err := runs.Events(ctx, run, 0)
+	if err != nil {
+		return "", err
+	}
+	var f hub.Follower
+	f.See(events)
+	return f.Progress.Bucket, nil
 }
 
 // olderBy tells the report of an earlier run of the same name from this run's,

@@ -24,7 +24,7 @@ func (s *Spokes) Session(ctx context.Context, t patch.Target, ids []patch.Instan
 	if err != nil {
 		return nil, err
 	}
-	creds, err := s.assume(ctx, t.Run, t.Account, policy, sendSessionSeconds)
+	creds, err := s.assume(ctx, s.Sender, t.Run, t.Account, policy, sendSessionSeconds)
 	if err != nil {
 		return nil, refusedBefore(err)
 	}

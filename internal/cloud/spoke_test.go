@@ -86,7 +86,7 @@ func info(id string, more func(*ssmtypes.InstanceInformation)) ssmtypes.Instance
 // place is a spoke with these clients.
 func place(t *testing.T, c cloud.Clients) port.Spoke {
 	t.Helper()
-	s := &cloud.Spokes{STS: &signIn{}, Connect: func(aws.Credentials, string) cloud.Clients { return c }, Now: time.Now, Partition: "aws", RoleName: "r"}
+	s := &cloud.Spokes{STS: &signIn{}, Connect: func(aws.Credentials, string) cloud.Clients { return c }, Now: time.Now, Partition: "aws", Reader: "/r"}
 	spoke, err := s.Spoke(t.Context(), patch.Target{Run: "r", Account: "111111111111", Region: "eu-south-1"})
 	require.NoError(t, err)
 	return spoke

@@ -3,6 +3,7 @@ package cloud
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,13 +30,14 @@ type Clients struct {
 }
 
 // Spokes opens sessions in spoke accounts. It is the one place that knows the
-// role and the external id.
+// roles and the external id. A role is its path and name, as in an ARN: /PatchExecRole.
 type Spokes struct {
 	STS        STS
 	Connect    Connect
 	Now        port.Clock
 	Partition  string
-	RoleName   string
+	Reader     string // reads and cancels
+	Sender     string // sends; empty in functions that do not
 	ExternalID string
 
 	readers map[session]aws.Credentials
@@ -78,7 +80,7 @@ func (s *Spokes) reader(ctx context.Context, run patch.RunID, account patch.Acco
 	if c, ok := s.readers[key]; ok && s.Now().Before(c.Expires.Add(-expiryMargin)) {
 		return c, nil
 	}
-	c, err := s.assume(ctx, run, account, readPolicy, sessionSeconds)
+	c, err := s.assume(ctx, s.Reader, run, account, readPolicy, sessionSeconds)
 	if err != nil {
 		return c, err
 	}
@@ -92,10 +94,13 @@ func (s *Spokes) reader(ctx context.Context, run patch.RunID, account patch.Acco
 // maxReaders bounds the cache of one process.
 const maxReaders = 2000
 
-// assume opens a session of the spoke role.
-func (s *Spokes) assume(ctx context.Context, run patch.RunID, account patch.AccountID, policy string, duration int32) (aws.Credentials, error) {
-	return assume(ctx, s.STS, run, fmt.Sprintf("assume role %s in account %s", s.RoleName, account), &sts.AssumeRoleInput{
-		RoleArn:    aws.String(fmt.Sprintf("arn:%s:iam::%s:role/%s", s.Partition, account, s.RoleName)),
+// assume opens a session of one of the spoke's roles.
+func (s *Spokes) assume(
+	ctx context.Context, role string, run patch.RunID, account patch.AccountID, policy string, duration int32,
+) (aws.Credentials, error) {
+	what := fmt.Sprintf("assume role %s in account %s", role[strings.LastIndex(role, "/")+1:], account)
+	return assume(ctx, s.STS, run, what, &sts.AssumeRoleInput{
+		RoleArn:    aws.String(fmt.Sprintf("arn:%s:iam::%s:role%s", s.Partition, account, role)),
 		ExternalId: &s.ExternalID, DurationSeconds: &duration, Policy: &policy,
 	})
 }

@@ -41,7 +41,8 @@ func newSpokes(c *commands) (*cloud.Spokes, *spokeRoles) {
 	roles := &spokeRoles{now: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)}
 	return &cloud.Spokes{
 		STS: roles, Connect: func(aws.Credentials, string) cloud.Clients { return cloud.Clients{SSM: c, Sending: c} },
-		Now: func() time.Time { return roles.now }, Partition: "aws", RoleName: "PatchExecRole", ExternalID: "secret",
+		Now: func() time.Time { return roles.now }, Partition: "aws", Reader: "/PatchExecRoleReader", Sender: "/PatchExecRole",
+		ExternalID: "secret",
 	}, roles
 }
 
@@ -64,7 +65,7 @@ func TestSpokes_readersAreKept(t *testing.T) {
 	open(other)
 	require.Len(t, roles.asked, 1)
 	in := roles.asked[0]
-	assert.Equal(t, "arn:aws:iam::111111111111:role/PatchExecRole", *in.RoleArn)
+	assert.Equal(t, "arn:aws:iam::111111111111:role/PatchExecRoleReader", *in.RoleArn)
 	assert.Equal(t, "secret", *in.ExternalId)
 	assert.Equal(t, "ec2patch-run-1", *in.RoleSessionName)
 	assert.NotContains(t, *in.Policy, "SendCommand")
@@ -93,6 +94,7 @@ func TestSpokes_Session(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Len(t, roles.asked, 2)
+	assert.Equal(t, "arn:aws-iso-f:iam::111111111111:role/PatchExecRole", *roles.asked[0].RoleArn)
 	assert.LessOrEqual(t, len(*roles.asked[0].Policy), 2048)
 	var policy struct {
 		Statement []struct {
@@ -129,4 +131,20 @@ func TestSpokes_SessionFails(t *testing.T) {
 		_, err := s.Session(t.Context(), spokeTarget, []patch.InstanceID{"i-1"})
 		assert.Equal(t, want, patch.KindOf(err), code)
 	}
+}
+
+// A path of the roles stands in what is assumed, and not in what people read.
+func TestSpokes_paths(t *testing.T) {
+	s, roles := newSpokes(&commands{})
+	s.Reader, s.Sender = "/team/patching/PatchReader", "/team/patching/Patch"
+	_, err := s.Spoke(t.Context(), spokeTarget)
+	require.NoError(t, err)
+	_, err = s.Session(t.Context(), spokeTarget, []patch.InstanceID{"i-1"})
+	require.NoError(t, err)
+	require.Len(t, roles.asked, 2)
+	assert.Equal(t, "arn:aws:iam::111111111111:role/team/patching/PatchReader", *roles.asked[0].RoleArn)
+	assert.Equal(t, "arn:aws:iam::111111111111:role/team/patching/Patch", *roles.asked[1].RoleArn)
+	roles.err = refusal("AccessDenied")
+	_, err = s.Session(t.Context(), spokeTarget, []patch.InstanceID{"i-1"})
+	assert.ErrorContains(t, err, "assume role Patch in account 111111111111")
 }

@@ -148,7 +148,7 @@ func versions(t *Template, tell say) {
 		function, _ := t.resource(f.stem + "Function")
 		for _, variable := range pairs(function.property("Environment", "Variables")) {
 			p := strings.Trim(show(variable.value), "${}")
-			if child(child(t.root, "Parameters"), p) != nil && !slices.Contains([]string{"CrossAccountExternalId", "SpokeRoleName", "OrganizationReaderRoleArn", "PreviousLinkKeyArn", "PreviousDecisionKeyArn"}, p) && !mentions(v.property("Description"), p) {
+			if child(child(t.root, "Parameters"), p) != nil && !slices.Contains([]string{"CrossAccountExternalId", "OrganizationReaderRoleArn", "PreviousLinkKeyArn", "PreviousDecisionKeyArn"}, p) && !mentions(v.property("Description"), p) {
 				tell(v.Node, "%s does not change with %s, which its function reads", v.ID, p)
 			}
 		}

@@ -14,7 +14,7 @@ func roleChecks() []Check {
 		{"H-10", "No action is a wildcard.", nil, wildcardActions},
 		{"H-12", "Only a listed action is allowed on everything, and the line says why.", nil, wildcardResources},
 		{"H-13", "Nothing is allowed by exception.", nil, exceptions},
-		{"H-14", "Only the spokes' role and the organization reader are assumed in other accounts.", []string{Hub}, assumedRoles},
+		{"H-14", "A role of the hub assumes the spokes' reader, send their sender too and inventory the organization reader, and nothing else.", []string{Hub}, assumedRoles},
 		{"H-15", "Nothing that widens rights is allowed; a role is passed to CloudFormation only.", nil, escalations},
 		{"H-16", "No role has a policy that this template does not show.", nil, foreignPolicies},
 		{"H-17", "Every role takes the permissions boundary.", nil, boundaries},
@@ -125,16 +125,25 @@ func exceptions(t *Template, tell say) {
 }
 
 func assumedRoles(t *Template, tell say) {
+	reader := "arn:${AWS::Partition}:iam::*:role${SpokeRolePath}${SpokeRoleName}Reader"
+	sender := strings.TrimSuffix(reader, "Reader")
+	want := map[string][]string{
+		"InventoryRole": {reader, "${OrganizationReaderRoleArn}"}, "SendRole": {reader, sender},
+		"PollRole": {reader}, "VerifyRole": {reader},
+	}
+	have := map[string][]string{}
 	for _, s := range t.identityStatements() {
 		if !s.allows() || !s.does("sts:") {
 			continue
 		}
-		want := []string{"arn:${AWS::Partition}:iam::*:role/${SpokeRoleName}"}
-		if s.resource.ID == "InventoryRole" && s.sid() == "AssumeOrganizationReader" {
-			want = []string{"${OrganizationReaderRoleArn}"}
+		have[s.resource.ID] = append(have[s.resource.ID], s.on()...)
+		if !slices.Equal(s.actions(), []string{"sts:AssumeRole"}) {
+			tell(s.node, "%s of %s: only sts:AssumeRole", s.sid(), s.resource.ID)
 		}
-		if !slices.Equal(s.actions(), []string{"sts:AssumeRole"}) || !slices.Equal(s.on(), want) {
-			tell(s.node, "%s of %s: only sts:AssumeRole on %s", s.sid(), s.resource.ID, want[0])
+	}
+	for _, r := range t.Resources {
+		if !slices.Equal(have[r.ID], want[r.ID]) {
+			tell(r.Node, "%s must assume %q, not %q", r.ID, want[r.ID], have[r.ID])
 		}
 	}
 }
@@ -183,8 +192,18 @@ func foreignPolicies(t *Template, tell say) {
 
 func boundaries(t *Template, tell say) {
 	for _, r := range t.ofType("AWS::IAM::Role") {
-		n := r.property("PermissionsBoundary")
-		if n == nil || n.Tag != "!If" || !slices.Equal(shown(n), []string{"HasPermissionsBoundary", "${PermissionsBoundaryArn}", "${AWS::NoValue}"}) {
+		n, condition := r.property("PermissionsBoundary"), "HasPermissionsBoundary"
+		if t.Name == Spoke {
+			// By name, so that one value fits every account, and else by ARN, as before there was the name.
+			own := "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/${PermissionsBoundaryName}"
+			named := []string{"HasPermissionsBoundaryName", own, ""}
+			if n == nil || n.Tag != "!If" || !only(n, named...) {
+				tell(r.Node, "%s must take PermissionsBoundaryName", r.ID)
+				continue
+			}
+			n, condition = n.Content[2], "HasPermissionsBoundaryArn"
+		}
+		if n == nil || n.Tag != "!If" || !only(n, condition, "${PermissionsBoundaryArn}", "${AWS::NoValue}") {
 			tell(r.Node, "%s must take PermissionsBoundaryArn", r.ID)
 		}
 	}

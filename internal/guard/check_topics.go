@@ -59,7 +59,7 @@ func publishers(t *Template, tell say) {
 		}
 	}
 	approvals, _ := t.resource("ApprovalsTopicPolicy")
-	requester := "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${NamePrefix}-SendApprovalRequestRole"
+	requester := "arn:${AWS::Partition}:iam::${AWS::AccountId}:role${RolePath}${NamePrefix}-SendApprovalRequestRole"
 	if !slices.ContainsFunc(statements(approvals), func(s statement) bool {
 		return show(child(s.node, "Effect")) == "Deny" && show(child(s.node, "Principal")) == "*" && slices.Equal(s.actions(), []string{"sns:Publish"}) &&
 			slices.Equal(s.condition("ArnNotEquals", "aws:PrincipalArn"), []string{requester})
@@ -152,7 +152,7 @@ func codeKeys(t *Template, tell say) {
 				}
 				var want []string
 				for _, name := range names {
-					want = append(want, "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${NamePrefix}-"+name+"Role")
+					want = append(want, "arn:${AWS::Partition}:iam::${AWS::AccountId}:role${RolePath}${NamePrefix}-"+name+"Role")
 				}
 				if !slices.Equal(s.condition("ArnEquals", "aws:PrincipalArn"), want) {
 					tell(s.node, "%s of %s: %s is for %s", s.sid(), id, action, strings.Join(names, ", "))

@@ -170,6 +170,14 @@ func TestDeployScript(t *testing.T) {
 		assert.Contains(t, printed, "credentials of 999999999999, not of 111111111111")
 		assert.NotContains(t, calls, "cloudformation deploy")
 	})
+	t.Run("a spoke is always told about a former hub", func(t *testing.T) {
+		for given, want := range map[string]string{"": "FormerHub=false", "true": "FormerHub=true", "false": "FormerHub=false"} {
+			printed, _, err := script(t, "", []string{id, "YES=1", "FORMER_HUB=" + given}, ".ci/deploy", "spoke", "111111111111")
+			require.Error(t, err, "these are not its credentials")
+			assert.Contains(t, printed, want)
+			assert.Equal(t, 1, strings.Count(printed, "FormerHub="), printed)
+		}
+	})
 	t.Run("nothing without an answer", func(t *testing.T) {
 		printed, calls, err := script(t, "", []string{id, "ARTIFACT=" + zip}, ".ci/deploy", "hub", "dev")
 		require.Error(t, err)

@@ -33,20 +33,24 @@ const emulatorGroup = "emulator"
 
 const emulatorExternalID = "external-id-of-the-emulator"
 
-// spoke makes the role that a spoke has, in the account that the endpoint gives us.
+// spoke makes the roles that a spoke has, in the account that the endpoint gives us.
 func (e emulator) spoke(t *testing.T) (*cloud.Spokes, patch.Target) {
 	t.Helper()
 	trust := policy(t, map[string]any{
 		"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": map[string]string{"AWS": fmt.Sprintf("arn:aws:iam::%s:root", e.account)},
 		"Condition": map[string]any{"StringEquals": map[string]string{"sts:ExternalId": emulatorExternalID}},
 	})
-	e.iam(t, url.Values{"Action": {"CreateRole"}, "RoleName": {e.name}, "AssumeRolePolicyDocument": {trust}})
-	e.iam(t, url.Values{"Action": {"PutRolePolicy"}, "RoleName": {e.name}, "PolicyName": {"patch"}, "PolicyDocument": {
-		policy(t, map[string]any{"Effect": "Allow", "Action": []string{"ec2:Describe*", "ssm:*"}, "Resource": "*"}),
-	}})
+	for role, actions := range map[string][]string{
+		e.name: {"ssm:SendCommand"}, e.name + "Reader": {"ec2:Describe*", "ssm:Describe*", "ssm:List*", "ssm:Get*", "ssm:CancelCommand"},
+	} {
+		e.iam(t, url.Values{"Action": {"CreateRole"}, "RoleName": {role}, "AssumeRolePolicyDocument": {trust}})
+		e.iam(t, url.Values{"Action": {"PutRolePolicy"}, "RoleName": {role}, "PolicyName": {"patch"}, "PolicyDocument": {
+			policy(t, map[string]any{"Effect": "Allow", "Action": actions, "Resource": "*"}),
+		}})
+	}
 	spokes := &cloud.Spokes{
 		STS: e.clients.STS, Connect: e.clients.Connect, Now: Wall,
-		Partition: "aws", RoleName: e.name, ExternalID: emulatorExternalID,
+		Partition: "aws", Reader: "/" + e.name + "Reader", Sender: "/" + e.name, ExternalID: emulatorExternalID,
 	}
 	return spokes, patch.Target{Run: patch.RunID(e.name), Wave: "canary", Account: e.account, Region: patch.Region(e.cfg.Region)}
 }
@@ -88,7 +92,7 @@ func TestEmulator_Sessions(t *testing.T) {
 	assert.Len(t, made, 1, "a reader's session is used again")
 
 	t.Run("wrong external id", func(t *testing.T) {
-		wrong := &cloud.Spokes{STS: spokes.STS, Connect: spokes.Connect, Now: Wall, Partition: "aws", RoleName: spokes.RoleName, ExternalID: "wrong-external-id"}
+		wrong := &cloud.Spokes{STS: spokes.STS, Connect: spokes.Connect, Now: Wall, Partition: "aws", Reader: spokes.Reader, ExternalID: "wrong-external-id"}
 		_, err := wrong.Spoke(t.Context(), target)
 		if err == nil {
 			t.Skip("********** skipped: the endpoint does not look at external ids **********")

@@ -127,7 +127,7 @@ func sender(t *testing.T, answer http.HandlerFunc) (*atomic.Int64, func(context.
 	t.Cleanup(server.Close)
 	spokes := &cloud.Spokes{
 		STS: sessions{}, Connect: connect(aws.Config{Region: "us-east-1", BaseEndpoint: &server.URL}), Now: Wall,
-		Partition: "aws", RoleName: "PatchExecRole", ExternalID: "external-id",
+		Partition: "aws", Reader: "/PatchExecRoleReader", Sender: "/PatchExecRole", ExternalID: "external-id",
 	}
 	return seen, func(ctx context.Context) (patch.CommandID, error) {
 		t := patch.Target{Run: "run", Wave: "canary", Account: "111111111111", Region: "us-east-1"}

@@ -102,10 +102,22 @@ func explain(o outcome.Outcome, reason string) string {
 // and the whole answer of AWS stands in report.json.
 func whyUnreachable(u plan.UnreachableAccount) string {
 	reason := words.Clean(u.Reason)
-	if what, _, denied := strings.Cut(reason, ": "+string(patch.ErrAccessDenied)+": "); denied && strings.HasPrefix(what, "assume role ") {
+	if _, denied := NotAssumed(u); denied {
+		what, _, _ := strings.Cut(reason, ": ")
 		return "access denied: " + what + ". Deploy spoke-cfn.yaml there, with the hub's external id. All that AWS said is in report.json."
 	}
 	return reason
+}
+
+// NotAssumed tells whether an account was not reached because it did not let its role be assumed, and which role.
+func NotAssumed(u plan.UnreachableAccount) (role string, denied bool) {
+	what, _, denied := strings.Cut(Line(u.Reason), ": "+string(patch.ErrAccessDenied)+": ")
+	role, assumes := strings.CutPrefix(what, "assume role ")
+	role, _, _ = strings.Cut(role, " in account ")
+	if !denied || !assumes {
+		return "", false
+	}
+	return role, true
 }
 
 // notDone lists the outcomes that end up in "what was not patched, and why",

@@ -184,7 +184,7 @@ func TestPolicies_noneUnused(t *testing.T) {
 // A policy that lacks a right is noticed.
 func TestPolicies_missingRightIsNoticed(t *testing.T) {
 	o := options(t, oneWave(""))
-	o.Spoke, o.templates = []byte(strings.Replace(string(o.Spoke), "                  - ssm:DescribeInstancePatchStates\n", "", 1)), nil
+	o.Spoke, o.templates = []byte(strings.Replace(string(o.Spoke), "\n                  - ssm:DescribeInstancePatchStates\n", "\n", 1)), nil
 	res := rehearse(t, o)
 	assert.Contains(t, rules(res.Violations), "R-14")
 	assert.NotEqual(t, patch.RunSucceeded, res.Status)

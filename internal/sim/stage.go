@@ -52,10 +52,10 @@ type stage struct {
 	serving  string        // the run that the function which runs now was invoked for, empty if nobody can tell
 	skew     time.Duration // how far the clock of the function that runs now is off
 
-	policies []*iam.Policy // of the hub's roles and the spoke role
+	policies []*iam.Policy // of the hub's roles and the spokes'
 }
 
-// newStage deploys the hub, and the spoke into every account of the input.
+// newStage deploys the hub, and the spoke's roles into every account of the input.
 func newStage(o Options, in runinput.Input) (*stage, error) {
 	s := &stage{options: o, input: in, start: epoch(), lambdas: map[string]*lambda{}, machines: map[string]asl.StartInput{}}
 	s.world = world.New(o.Seed, s.start)
@@ -198,7 +198,7 @@ func (e *FileError) Error() string { return e.What + ": " + e.Err.Error() }
 // Unwrap gives the reason.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// deploySpokes puts the spoke role into the accounts that the input lists, and
+// deploySpokes puts the spoke's roles into the accounts that the input lists, and
 // into those of its units that the fleet describes.
 func (s *stage) deploySpokes(t *cfn.Template, written runinput.Input) error {
 	listed := accounts(written)

@@ -107,7 +107,7 @@ func (c *config) oldKey(a AWS, name string) *cloud.MACKey {
 func (c *config) spokes(a AWS) *cloud.Spokes {
 	return &cloud.Spokes{
 		STS: a.STS, Connect: a.Connect, Now: a.Now,
-		Partition: c.text("PARTITION"), RoleName: c.text("SPOKE_ROLE_NAME"), ExternalID: c.text("EXTERNAL_ID"),
+		Partition: c.text("PARTITION"), Reader: c.text("SPOKE_READER"), ExternalID: c.text("EXTERNAL_ID"),
 	}
 }
 

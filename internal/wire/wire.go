@@ -72,6 +72,7 @@ func NewInventory(env Getenv, a AWS) (*inventory.Inventory, error) {
 func NewSend(env Getenv, a AWS) (*target.Send, error) {
 	c := config{env: env}
 	spokes := c.spokes(a)
+	spokes.Sender = c.text("SPOKE_SENDER")
 	s := &target.Send{
 		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Sender: spokes, Alarms: c.alarms(a, spokes), Decisions: c.keys(a, "DECISION_KEY_ID"),
 		Now: a.Now, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
