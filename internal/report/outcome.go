@@ -111,7 +111,7 @@ func whyUnreachable(u plan.UnreachableAccount) string {
 
 // NotAssumed tells whether an account was not reached because it did not let its role be assumed, and which role.
 func NotAssumed(u plan.UnreachableAccount) (role string, denied bool) {
-	what, _, denied := strings.Cut(Line(u.Reason), ": "+string(patch.ErrAccessDenied)+": ")
+	what, _, denied := strings.Cut(words.Clean(u.Reason), ": "+string(patch.ErrAccessDenied)+": ")
 	role, assumes := strings.CutPrefix(what, "assume role ")
 	role, _, _ = strings.Cut(role, " in account ")
 	if !denied || !assumes {
