@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"ec2patch/internal/hub"
-	"ec2patch/internal/report"
 	"ec2patch/internal/operator"
+	"ec2patch/internal/report"
 	"ec2patch/internal/words"
 )
 
