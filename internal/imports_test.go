@@ -59,9 +59,10 @@ func allowed() map[string][]string {
 		"cli":      {"hub", "operator", "outcome", "patch", "plan", "report", "runinput", "sim", "words", "github.com/spf13/"},
 
 		// Rehearsals, and the checks of the templates.
-		"cfn":       {"asl", "go.yaml.in/yaml/v3"},
-		"guard":     {"asl", "cfn", "iam", "patch", "go.yaml.in/yaml/v3"},
-		"sim/world": {"asl", "iam", sdk},
+		"cfn":              {"asl", "go.yaml.in/yaml/v3"},
+		"guard":            {"asl", "cfn", "iam", "patch", "go.yaml.in/yaml/v3"},
+		"sim/world":        {"asl", "iam", "sim/world/dynamo", sdk},
+		"sim/world/dynamo": {sdk},
 		"sim": {"approval", "asl", "cfn", "cloud", "decision", "iam", "inventory", "lambdamain", "outcome", "patch", "plan", "report",
 			"runinput", "sim/world", "store", "target", "task", "wave", "wire", sdk},
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"ec2patch/internal/sim/world/dynamo"
 )
 
 // DynamoDB is a client of DynamoDB in one region. It models items, conditions
@@ -62,11 +64,11 @@ func (c *DynamoDB) getItem(call *Call, in *dynamodb.GetItemInput) (func() (*dyna
 	if err != nil {
 		return nil, err
 	}
-	projection, err := c.w.hub.expressions.parse("ProjectionExpression", in.ProjectionExpression)
+	projection, err := c.w.hub.expressions.Parse("ProjectionExpression", in.ProjectionExpression)
 	if err != nil {
 		return nil, err
 	}
-	b, err := bind(in.ExpressionAttributeNames, nil, projection)
+	b, err := dynamo.Bind(in.ExpressionAttributeNames, nil, projection)
 	if err != nil {
 		return nil, err
 	}
@@ -77,16 +79,8 @@ func (c *DynamoDB) getItem(call *Call, in *dynamodb.GetItemInput) (func() (*dyna
 	call.Access = c.access(t, "GetItem", k.hash)
 	return func() (*dynamodb.GetItemOutput, error) {
 		found := t.see(t.row(k), c.w.Now(), c.stale(call, in.ConsistentRead))
-		return &dynamodb.GetItemOutput{Item: b.cut(found, projection)}, nil
+		return &dynamodb.GetItemOutput{Item: b.Cut(found, projection)}, nil
 	}, nil
-}
-
-// cut is a copy of what a projection leaves of an item.
-func (b *binding) cut(in item, projection *expression) item {
-	if projection == nil {
-		return cloneItem(in)
-	}
-	return b.project(in, projection.paths)
 }
 
 func capacity(r ddb.ReturnConsumedCapacity) param {
@@ -98,7 +92,7 @@ func collection(r ddb.ReturnItemCollectionMetrics) param {
 }
 
 // carryOut does one write and returns the item before and after it.
-func (c *DynamoDB) carryOut(m *mutation) (old, to item, err error) {
+func (c *DynamoDB) carryOut(m *mutation) (old, to dynamo.Item, err error) {
 	now := c.w.Now()
 	old = m.table.see(m.table.row(m.key), now, 0)
 	if to, err = m.decide(old); err != nil {
@@ -109,7 +103,7 @@ func (c *DynamoDB) carryOut(m *mutation) (old, to item, err error) {
 }
 
 // write runs a call that writes one item.
-func write[T any](ctx context.Context, c *DynamoDB, op string, input any, r request, refuse error, answer func(m *mutation, old, to item) T) (T, error) {
+func write[T any](ctx context.Context, c *DynamoDB, op string, input any, r request, refuse error, answer func(m *mutation, old, to dynamo.Item) T) (T, error) {
 	call := c.call(op, true, input)
 	if refuse != nil {
 		return do(ctx, c.w, call, refused[T](refuse))
@@ -140,8 +134,8 @@ func (c *DynamoDB) PutItem(ctx context.Context, in *dynamodb.PutItemInput, _ ...
 	return write(ctx, c, "PutItem", &input, request{
 		table: in.TableName, item: in.Item, condition: in.ConditionExpression,
 		names: in.ExpressionAttributeNames, values: in.ExpressionAttributeValues, onFailure: in.ReturnValuesOnConditionCheckFailure,
-	}, refuse, func(m *mutation, old, _ item) *dynamodb.PutItemOutput {
-		input.Item, input.ExpressionAttributeNames, input.ExpressionAttributeValues = m.item, m.ownNames(), m.binding.values
+	}, refuse, func(m *mutation, old, _ dynamo.Item) *dynamodb.PutItemOutput {
+		input.Item, input.ExpressionAttributeNames, input.ExpressionAttributeValues = m.item, m.ownNames(), m.binding.Values
 		return &dynamodb.PutItemOutput{Attributes: m.returned(in.ReturnValues, old, nil)}
 	})
 }
@@ -158,8 +152,8 @@ func (c *DynamoDB) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput,
 	return write(ctx, c, "UpdateItem", &input, request{
 		table: in.TableName, key: in.Key, condition: in.ConditionExpression, update: in.UpdateExpression,
 		names: in.ExpressionAttributeNames, values: in.ExpressionAttributeValues, onFailure: in.ReturnValuesOnConditionCheckFailure,
-	}, refuse, func(m *mutation, old, to item) *dynamodb.UpdateItemOutput {
-		input.Key, input.ExpressionAttributeNames, input.ExpressionAttributeValues = m.keyItem, m.ownNames(), m.binding.values
+	}, refuse, func(m *mutation, old, to dynamo.Item) *dynamodb.UpdateItemOutput {
+		input.Key, input.ExpressionAttributeNames, input.ExpressionAttributeValues = m.keyItem, m.ownNames(), m.binding.Values
 		return &dynamodb.UpdateItemOutput{Attributes: m.returned(in.ReturnValues, old, to)}
 	})
 }
@@ -175,30 +169,30 @@ func (c *DynamoDB) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput,
 	return write(ctx, c, "DeleteItem", &input, request{
 		table: in.TableName, key: in.Key, condition: in.ConditionExpression,
 		names: in.ExpressionAttributeNames, values: in.ExpressionAttributeValues, onFailure: in.ReturnValuesOnConditionCheckFailure,
-	}, refuse, func(m *mutation, old, _ item) *dynamodb.DeleteItemOutput {
-		input.Key, input.ExpressionAttributeNames, input.ExpressionAttributeValues = m.keyItem, m.ownNames(), m.binding.values
+	}, refuse, func(m *mutation, old, _ dynamo.Item) *dynamodb.DeleteItemOutput {
+		input.Key, input.ExpressionAttributeNames, input.ExpressionAttributeValues = m.keyItem, m.ownNames(), m.binding.Values
 		return &dynamodb.DeleteItemOutput{Attributes: m.returned(in.ReturnValues, old, nil)}
 	})
 }
 
 // ownNames are the names of the request for the ledger: what it keeps, no caller
 // can change later.
-func (m *mutation) ownNames() map[string]string { return maps.Clone(m.binding.names) }
+func (m *mutation) ownNames() map[string]string { return maps.Clone(m.binding.Names) }
 
 func checkReturnValues(r ddb.ReturnValue, allowed ...ddb.ReturnValue) error {
 	if r == "" || r == ddb.ReturnValueNone || slices.Contains(allowed, r) {
 		return nil
 	}
-	return validation("Return values set to invalid value")
+	return dynamo.Invalid("Return values set to invalid value")
 }
 
 // returned is what ReturnValues asks for.
-func (m *mutation) returned(r ddb.ReturnValue, old, to item) item {
+func (m *mutation) returned(r ddb.ReturnValue, old, to dynamo.Item) dynamo.Item {
 	switch r {
 	case ddb.ReturnValueAllOld:
-		return cloneItem(old)
+		return dynamo.CloneItem(old)
 	case ddb.ReturnValueAllNew:
-		return cloneItem(to)
+		return dynamo.CloneItem(to)
 	case ddb.ReturnValueUpdatedOld:
 		return m.touched(old)
 	case ddb.ReturnValueUpdatedNew:
@@ -208,11 +202,11 @@ func (m *mutation) returned(r ddb.ReturnValue, old, to item) item {
 }
 
 // touched is the part of an item that the update names; nil for nothing.
-func (m *mutation) touched(in item) item {
+func (m *mutation) touched(in dynamo.Item) dynamo.Item {
 	if m.update == nil || in == nil {
 		return nil
 	}
-	if part := m.binding.project(in, m.update.update.paths()); len(part) > 0 {
+	if part := m.binding.Project(in, m.update.Update.Paths()); len(part) > 0 {
 		return part
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"ec2patch/internal/sim/world/dynamo"
 )
 
 // Limits of a BatchGetItem. Source: B:dynamodb/BatchGetItem.
@@ -33,8 +35,8 @@ type batchRead struct {
 	index      int
 	table      *table
 	key        rowKey
-	binding    *binding
-	projection *expression
+	binding    *dynamo.Binding
+	projection *dynamo.Expression
 }
 
 func (c *DynamoDB) batch(call *Call, in *dynamodb.BatchGetItemInput) ([]batchRead, error) {
@@ -52,7 +54,7 @@ func (c *DynamoDB) batch(call *Call, in *dynamodb.BatchGetItemInput) ([]batchRea
 		call.Access = append(call.Access, c.access(some[0].table, "BatchGetItem", hashes...)...)
 	}
 	if len(reads) == 0 || len(reads) > maxBatchGetItems {
-		return nil, validation("Too many items requested for the BatchGetItem call")
+		return nil, dynamo.Invalid("Too many items requested for the BatchGetItem call")
 	}
 	return reads, nil
 }
@@ -66,13 +68,13 @@ func (c *DynamoDB) batchTable(name string, ask ddb.KeysAndAttributes) (reads []b
 		return nil, nil, err
 	}
 	if len(ask.Keys) == 0 {
-		return nil, nil, validation("The list of keys in RequestItems for BatchGetItem is required")
+		return nil, nil, dynamo.Invalid("The list of keys in RequestItems for BatchGetItem is required")
 	}
-	projection, err := c.w.hub.expressions.parse("ProjectionExpression", ask.ProjectionExpression)
+	projection, err := c.w.hub.expressions.Parse("ProjectionExpression", ask.ProjectionExpression)
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err := bind(ask.ExpressionAttributeNames, nil, projection)
+	b, err := dynamo.Bind(ask.ExpressionAttributeNames, nil, projection)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -83,7 +85,7 @@ func (c *DynamoDB) batchTable(name string, ask ddb.KeysAndAttributes) (reads []b
 		}
 		twice := func(r batchRead) bool { return r.key.hash == k.hash && keyText(r.key.sortKey) == keyText(k.sortKey) }
 		if slices.ContainsFunc(reads, twice) {
-			return nil, nil, validation("Provided list of item keys contains duplicates")
+			return nil, nil, dynamo.Invalid("Provided list of item keys contains duplicates")
 		}
 		reads = append(reads, batchRead{name, i, t, k, b, projection})
 		if !slices.Contains(hashes, k.hash) {
@@ -120,8 +122,8 @@ func (c *DynamoDB) batchGet(call *Call, in *dynamodb.BatchGetItemInput, reads []
 		if found == nil {
 			continue
 		}
-		size += itemSize(found)
-		out.Responses[r.name] = append(out.Responses[r.name], r.binding.cut(found, r.projection))
+		size += dynamo.ItemSize(found)
+		out.Responses[r.name] = append(out.Responses[r.name], r.binding.Cut(found, r.projection))
 	}
 	return out
 }

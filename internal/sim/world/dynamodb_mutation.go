@@ -1,27 +1,31 @@
 package world
 
-import ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+import (
+	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"ec2patch/internal/sim/world/dynamo"
+)
 
 // mutation is one write of one item, in a call of its own or in a transaction.
 type mutation struct {
 	op        string // "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"
 	table     *table
 	key       rowKey
-	keyItem   item
-	item      item // of a put
-	condition *expression
-	update    *expression
-	binding   *binding
+	keyItem   dynamo.Item
+	item      dynamo.Item // of a put
+	condition *dynamo.Expression
+	update    *dynamo.Expression
+	binding   *dynamo.Binding
 	showOld   bool // ReturnValuesOnConditionCheckFailure
 }
 
 // request is what the four kinds of writes have in common.
 type request struct {
 	table             *string
-	key, item         item
+	key, item         dynamo.Item
 	condition, update *string
 	names             map[string]string
-	values            item
+	values            dynamo.Item
 	onFailure         ddb.ReturnValuesOnConditionCheckFailure
 }
 
@@ -32,13 +36,13 @@ func (c *DynamoDB) mutation(op string, r request) (*mutation, error) {
 		return nil, err
 	}
 	m := &mutation{op: op, table: t, showOld: r.onFailure == ddb.ReturnValuesOnConditionCheckFailureAllOld}
-	if m.condition, err = c.w.hub.expressions.parse("ConditionExpression", r.condition); err != nil {
+	if m.condition, err = c.w.hub.expressions.Parse("ConditionExpression", r.condition); err != nil {
 		return nil, err
 	}
-	if m.update, err = c.w.hub.expressions.parse("UpdateExpression", r.update); err != nil {
+	if m.update, err = c.w.hub.expressions.Parse("UpdateExpression", r.update); err != nil {
 		return nil, err
 	}
-	if m.binding, err = bind(r.names, r.values, m.condition, m.update); err != nil {
+	if m.binding, err = dynamo.Bind(r.names, r.values, m.condition, m.update); err != nil {
 		return nil, err
 	}
 	if op == "PutItem" {
@@ -47,17 +51,17 @@ func (c *DynamoDB) mutation(op string, r request) (*mutation, error) {
 	if m.key, err = t.keyFrom(r.key); err != nil {
 		return nil, err
 	}
-	if m.keyItem, err = copyItem(r.key); err != nil {
+	if m.keyItem, err = dynamo.CopyItem(r.key); err != nil {
 		return nil, err
 	}
 	if m.update != nil {
-		return m, m.binding.checkPaths(m.update.update.paths(), t.keys)
+		return m, m.binding.CheckPaths(m.update.Update.Paths(), t.keys)
 	}
 	return m, nil
 }
 
-func (m *mutation) takeItem(in item) error {
-	own, err := copyItem(in)
+func (m *mutation) takeItem(in dynamo.Item) error {
+	own, err := dynamo.CopyItem(in)
 	if err != nil {
 		return err
 	}
@@ -65,19 +69,19 @@ func (m *mutation) takeItem(in item) error {
 		return err
 	}
 	m.item = own
-	if itemSize(own) > maxItem {
-		return validation("Item size has exceeded the maximum allowed size")
+	if dynamo.ItemSize(own) > maxItem {
+		return dynamo.Invalid("Item size has exceeded the maximum allowed size")
 	}
 	return nil
 }
 
 // decide is the item after the write, from the item before it. A condition that
 // does not hold is a ConditionalCheckFailedException.
-func (m *mutation) decide(old item) (item, error) {
-	if m.condition != nil && !m.binding.holds(old, m.condition.cond) {
+func (m *mutation) decide(old dynamo.Item) (dynamo.Item, error) {
+	if m.condition != nil && !m.binding.Holds(old, m.condition.Cond) {
 		failed := &ddb.ConditionalCheckFailedException{Message: ptr("The conditional request failed")}
 		if m.showOld {
-			failed.Item = cloneItem(old)
+			failed.Item = dynamo.CloneItem(old)
 		}
 		return nil, failed
 	}
@@ -96,12 +100,12 @@ func (m *mutation) decide(old item) (item, error) {
 	if m.update == nil {
 		return base, nil
 	}
-	to, err := m.binding.apply(base, m.update.update)
+	to, err := m.binding.Apply(base, m.update.Update)
 	if err != nil {
 		return nil, err
 	}
-	if itemSize(to) > maxItem {
-		return nil, validation("Item size to update has exceeded the maximum allowed size")
+	if dynamo.ItemSize(to) > maxItem {
+		return nil, dynamo.Invalid("Item size to update has exceeded the maximum allowed size")
 	}
 	return to, nil
 }

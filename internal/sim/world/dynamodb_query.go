@@ -10,6 +10,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"ec2patch/internal/sim/world/dynamo"
 )
 
 // maxPage is how many bytes of items one page of Query reads, before the filter.
@@ -20,12 +22,12 @@ const maxPage = 1024 * 1024
 type query struct {
 	table      *table
 	hash       string
-	sort       *condition // on the range key, nil for all
-	binding    *binding
-	filter     *expression
-	projection *expression
-	limit      int   // 0 for none
-	after      value // range key of ExclusiveStartKey
+	sort       *dynamo.Condition // on the range key, nil for all
+	binding    *dynamo.Binding
+	filter     *dynamo.Expression
+	projection *dynamo.Expression
+	limit      int          // 0 for none
+	after      dynamo.Value // range key of ExclusiveStartKey
 	started    bool
 	backward   bool
 	count      bool // Select COUNT
@@ -58,23 +60,23 @@ func (c *DynamoDB) query(in *dynamodb.QueryInput) (*query, error) {
 		return nil, err
 	}
 	if in.KeyConditionExpression == nil {
-		return nil, validation("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
+		return nil, dynamo.Invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
 	}
 	cache := c.w.hub.expressions
-	keys, err := cache.parse("KeyConditionExpression", in.KeyConditionExpression)
+	keys, err := cache.Parse("KeyConditionExpression", in.KeyConditionExpression)
 	if err != nil {
 		return nil, err
 	}
-	if q.filter, err = cache.parse("FilterExpression", in.FilterExpression); err != nil {
+	if q.filter, err = cache.Parse("FilterExpression", in.FilterExpression); err != nil {
 		return nil, err
 	}
-	if q.projection, err = cache.parse("ProjectionExpression", in.ProjectionExpression); err != nil {
+	if q.projection, err = cache.Parse("ProjectionExpression", in.ProjectionExpression); err != nil {
 		return nil, err
 	}
-	if q.binding, err = bind(in.ExpressionAttributeNames, in.ExpressionAttributeValues, keys, q.filter, q.projection); err != nil {
+	if q.binding, err = dynamo.Bind(in.ExpressionAttributeNames, in.ExpressionAttributeValues, keys, q.filter, q.projection); err != nil {
 		return nil, err
 	}
-	if err = q.takeKeys(keys.cond); err != nil {
+	if err = q.takeKeys(keys.Cond); err != nil {
 		return nil, err
 	}
 	return q, q.takeRest(in)
@@ -82,43 +84,43 @@ func (c *DynamoDB) query(in *dynamodb.QueryInput) (*query, error) {
 
 // takeKeys splits the key condition into the hash key's value and the condition
 // on the range key.
-func (q *query) takeKeys(c *condition) error {
+func (q *query) takeKeys(c *dynamo.Condition) error {
 	parts, err := flatten(c)
 	if err != nil {
 		return err
 	}
-	var hash value
+	var hash dynamo.Value
 	for _, part := range parts {
 		name, ok := q.keyName(part)
 		switch {
 		case !ok:
-			return validation("Query key condition not supported")
-		case name == q.table.spec.HashKey && part.op == "=" && hash == nil:
-			hash = q.binding.values[part.operands[1].value]
+			return dynamo.Invalid("Query key condition not supported")
+		case name == q.table.spec.HashKey && part.Op == "=" && hash == nil:
+			hash = q.binding.Values[part.Operands[1].Value]
 		case name == q.table.spec.HashKey:
-			return validation("Query key condition not supported")
+			return dynamo.Invalid("Query key condition not supported")
 		case q.table.spec.RangeKey == "" || name != q.table.spec.RangeKey:
-			return validation("Query condition missed key schema element: %s", q.table.keys[len(q.table.keys)-1])
+			return dynamo.Invalid("Query condition missed key schema element: %s", q.table.keys[len(q.table.keys)-1])
 		case q.sort != nil:
-			return validation("KeyConditionExpressions must only contain one condition per key")
+			return dynamo.Invalid("KeyConditionExpressions must only contain one condition per key")
 		default:
 			q.sort = part
 		}
 	}
 	if hash == nil {
-		return validation("Query condition missed key schema element: %s", q.table.spec.HashKey)
+		return dynamo.Invalid("Query condition missed key schema element: %s", q.table.spec.HashKey)
 	}
 	return q.checkKeys(hash)
 }
 
 // flatten takes the ANDs of a key condition apart, with or without parentheses.
-func flatten(c *condition) ([]*condition, error) {
-	switch c.op {
+func flatten(c *dynamo.Condition) ([]*dynamo.Condition, error) {
+	switch c.Op {
 	case "OR", "NOT":
-		return nil, validation("Invalid operator used in KeyConditionExpression: %s", c.op)
+		return nil, dynamo.Invalid("Invalid operator used in KeyConditionExpression: %s", c.Op)
 	case "AND":
-		var all []*condition
-		for _, child := range c.children {
+		var all []*dynamo.Condition
+		for _, child := range c.Children {
 			parts, err := flatten(child)
 			if err != nil {
 				return nil, err
@@ -127,29 +129,29 @@ func flatten(c *condition) ([]*condition, error) {
 		}
 		return all, nil
 	}
-	return []*condition{c}, nil
+	return []*dynamo.Condition{c}, nil
 }
 
 // keyName is the attribute that a part of a key condition compares with values.
-func (q *query) keyName(c *condition) (string, bool) {
-	if !slices.Contains([]string{"=", "<", "<=", ">", ">=", "BETWEEN", "begins_with"}, c.op) {
+func (q *query) keyName(c *dynamo.Condition) (string, bool) {
+	if !slices.Contains([]string{"=", "<", "<=", ">", ">=", "BETWEEN", "begins_with"}, c.Op) {
 		return "", false
 	}
-	first := c.operands[0]
-	if len(first.path) != 1 || first.size {
+	first := c.Operands[0]
+	if len(first.Path) != 1 || first.Size {
 		return "", false
 	}
-	for _, o := range c.operands[1:] {
-		if o.value == "" {
+	for _, o := range c.Operands[1:] {
+		if o.Value == "" {
 			return "", false
 		}
 	}
-	return q.binding.name(first.path[0]), true
+	return q.binding.Name(first.Path[0]), true
 }
 
-func (q *query) checkKeys(hash value) error {
-	if typeName(hash) != q.table.spec.HashKeyType {
-		return validation("One or more parameter values were invalid: Condition parameter type does not match schema type")
+func (q *query) checkKeys(hash dynamo.Value) error {
+	if dynamo.TypeName(hash) != q.table.spec.HashKeyType {
+		return dynamo.Invalid("One or more parameter values were invalid: Condition parameter type does not match schema type")
 	}
 	if err := checkKeySize(q.table.spec.HashKey, hash, 0); err != nil {
 		return err
@@ -158,10 +160,10 @@ func (q *query) checkKeys(hash value) error {
 	if q.sort == nil {
 		return nil
 	}
-	for _, o := range q.sort.operands[1:] {
-		v := q.binding.values[o.value]
-		if typeName(v) != q.table.spec.RangeKeyType {
-			return validation("One or more parameter values were invalid: Condition parameter type does not match schema type")
+	for _, o := range q.sort.Operands[1:] {
+		v := q.binding.Values[o.Value]
+		if dynamo.TypeName(v) != q.table.spec.RangeKeyType {
+			return dynamo.Invalid("One or more parameter values were invalid: Condition parameter type does not match schema type")
 		}
 		if err := checkKeySize(q.table.spec.RangeKey, v, 1); err != nil {
 			return err
@@ -173,7 +175,7 @@ func (q *query) checkKeys(hash value) error {
 func (q *query) takeRest(in *dynamodb.QueryInput) error {
 	if in.Limit != nil {
 		if *in.Limit < 1 {
-			return validation("1 validation error detected: Value '%d' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1", *in.Limit)
+			return dynamo.Invalid("1 validation error detected: Value '%d' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1", *in.Limit)
 		}
 		q.limit = int(*in.Limit)
 	}
@@ -183,7 +185,7 @@ func (q *query) takeRest(in *dynamodb.QueryInput) error {
 		q.count = true
 	case ddb.SelectSpecificAttributes:
 		if q.projection == nil {
-			return validation("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
+			return dynamo.Invalid("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
 		}
 	default:
 		return unsupported("Query", param{"Select " + string(in.Select), true})
@@ -196,10 +198,10 @@ func (q *query) takeRest(in *dynamodb.QueryInput) error {
 	}
 	k, err := q.table.keyFrom(in.ExclusiveStartKey)
 	if err != nil {
-		return validation("The provided starting key is invalid: %s", err)
+		return dynamo.Invalid("The provided starting key is invalid: %s", err)
 	}
 	if k.hash != q.hash {
-		return validation("The provided starting key is outside query boundaries based on provided conditions")
+		return dynamo.Invalid("The provided starting key is outside query boundaries based on provided conditions")
 	}
 	q.after, q.started = k.sortKey, true
 	return nil
@@ -211,25 +213,15 @@ func (q *query) checkFilter() error {
 		return nil
 	}
 	var refusal error
-	q.filter.cond.visit(func(o operand) {
-		if o.path == nil || refusal != nil {
+	q.filter.Cond.Visit(func(o dynamo.Operand) {
+		if o.Path == nil || refusal != nil {
 			return
 		}
-		if name := q.binding.name(o.path[0]); slices.Contains(q.table.keys, name) {
-			refusal = validation("Filter Expression can only contain non-primary key attributes: Primary key attribute: %s", name)
+		if name := q.binding.Name(o.Path[0]); slices.Contains(q.table.keys, name) {
+			refusal = dynamo.Invalid("Filter Expression can only contain non-primary key attributes: Primary key attribute: %s", name)
 		}
 	})
 	return refusal
-}
-
-// visit calls f for every operand of a condition.
-func (c *condition) visit(f func(operand)) {
-	for _, o := range c.operands {
-		f(o)
-	}
-	for _, child := range c.children {
-		child.visit(f)
-	}
 }
 
 // page reads one page: until the limit of items or of bytes is reached, or the page is a short one; one item at least,
@@ -250,10 +242,10 @@ func (q *query) page(w *World, call *Call, stale time.Duration) *dynamodb.QueryO
 		}
 		out.ScannedCount++
 		size += r.size
-		if q.filter == nil || q.binding.holds(found, q.filter.cond) {
+		if q.filter == nil || q.binding.Holds(found, q.filter.Cond) {
 			out.Count++
 			if !q.count {
-				out.Items = append(out.Items, q.binding.cut(found, q.projection))
+				out.Items = append(out.Items, q.binding.Cut(found, q.projection))
 			}
 		}
 		if int(out.ScannedCount) == limit || size >= maxPage {
@@ -293,14 +285,14 @@ func (q *query) rows() []*row {
 
 // bounds is where the condition on the range key begins and ceases to hold.
 func (q *query) bounds(g *group) (low, high int) {
-	first := q.binding.values[q.sort.operands[1].value]
-	from := func(v value, including bool) int {
+	first := q.binding.Values[q.sort.Operands[1].Value]
+	from := func(v dynamo.Value, including bool) int {
 		return sort.Search(len(g.rows), func(i int) bool {
-			order, _ := compareValues(g.rows[i].sortKey, v)
+			order, _ := dynamo.CompareValues(g.rows[i].sortKey, v)
 			return order > 0 || (including && order == 0)
 		})
 	}
-	switch q.sort.op {
+	switch q.sort.Op {
 	case "=":
 		return from(first, true), from(first, false)
 	case "<":
@@ -312,7 +304,7 @@ func (q *query) bounds(g *group) (low, high int) {
 	case ">=":
 		return from(first, true), len(g.rows)
 	case "BETWEEN":
-		return from(first, true), from(q.binding.values[q.sort.operands[2].value], false)
+		return from(first, true), from(q.binding.Values[q.sort.Operands[2].Value], false)
 	}
 	low = from(first, true) // begins_with: all that start so stand together
 	prefix := keyText(first)

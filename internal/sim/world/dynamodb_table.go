@@ -10,6 +10,7 @@ import (
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"ec2patch/internal/iam"
+	"ec2patch/internal/sim/world/dynamo"
 )
 
 // TableSpec declares a DynamoDB table, on demand, without indexes.
@@ -48,10 +49,10 @@ type group struct{ rows []*row }
 // row is one place of a table. The item is nil when it was deleted; before is
 // what stood there before the last write.
 type row struct {
-	sortKey value
-	item    item
+	sortKey dynamo.Value
+	item    dynamo.Item
 	size    int
-	before  item
+	before  dynamo.Item
 	written time.Time
 }
 
@@ -89,7 +90,7 @@ func (w *World) Items(tableARN string) []map[string]ddb.AttributeValue {
 	for _, hash := range t.hashes {
 		for _, r := range t.groups[hash].rows {
 			if r.item != nil {
-				all = append(all, cloneItem(r.item))
+				all = append(all, dynamo.CloneItem(r.item))
 			}
 		}
 	}
@@ -136,7 +137,7 @@ func copyGroups(groups map[string]*group) map[string]*group {
 func (s seat) table(nameOrARN *string) (*table, error) {
 	name := deref(nameOrARN)
 	if name == "" {
-		return nil, validation("Value null at 'tableName' failed to satisfy constraint: Member must not be null")
+		return nil, dynamo.Invalid("Value null at 'tableName' failed to satisfy constraint: Member must not be null")
 	}
 	arn := name
 	if !strings.HasPrefix(name, "arn:") {
@@ -162,20 +163,20 @@ func partitionOf(region string) string {
 
 // rowKey is where an item stands in its table.
 type rowKey struct {
-	hash    string // canonical text of the hash key
-	sortKey value  // nil for a table without range key
+	hash    string       // canonical text of the hash key
+	sortKey dynamo.Value // nil for a table without range key
 }
 
 // keyOf is the place of a whole item; the key attributes must be in it.
-func (t *table) keyOf(in item) (rowKey, error) {
+func (t *table) keyOf(in dynamo.Item) (rowKey, error) {
 	var k rowKey
 	for i, name := range t.keys {
 		v := in[name]
 		if v == nil {
-			return k, validation("One or more parameter values were invalid: Missing the key %s in the item", name)
+			return k, dynamo.Invalid("One or more parameter values were invalid: Missing the key %s in the item", name)
 		}
-		if want := t.keyType(i); typeName(v) != want {
-			return k, validation("One or more parameter values were invalid: Type mismatch for key %s expected: %s actual: %s", name, want, typeName(v))
+		if want := t.keyType(i); dynamo.TypeName(v) != want {
+			return k, dynamo.Invalid("One or more parameter values were invalid: Type mismatch for key %s expected: %s actual: %s", name, want, dynamo.TypeName(v))
 		}
 		if err := checkKeySize(name, v, i); err != nil {
 			return k, err
@@ -186,20 +187,20 @@ func (t *table) keyOf(in item) (rowKey, error) {
 }
 
 // keyFrom is the place that a request's Key names: exactly the key attributes.
-func (t *table) keyFrom(key item) (rowKey, error) {
+func (t *table) keyFrom(key dynamo.Item) (rowKey, error) {
 	var k rowKey
 	if len(key) != len(t.keys) {
-		return k, validation("The provided key element does not match the schema")
+		return k, dynamo.Invalid("The provided key element does not match the schema")
 	}
 	for i, name := range t.keys {
 		v := key[name]
-		if v == nil || typeName(v) != t.keyType(i) {
-			return k, validation("The provided key element does not match the schema")
+		if v == nil || dynamo.TypeName(v) != t.keyType(i) {
+			return k, dynamo.Invalid("The provided key element does not match the schema")
 		}
 		if err := checkKeySize(name, v, i); err != nil {
 			return k, err
 		}
-		own, err := copyValue(v, 0)
+		own, err := dynamo.CopyValue(v, 0)
 		if err != nil {
 			return k, err
 		}
@@ -208,7 +209,7 @@ func (t *table) keyFrom(key item) (rowKey, error) {
 	return k, nil
 }
 
-func (k *rowKey) set(i int, v value) {
+func (k *rowKey) set(i int, v dynamo.Value) {
 	if i == 0 {
 		k.hash = keyText(v)
 		return
@@ -224,7 +225,7 @@ func (t *table) keyType(i int) string {
 }
 
 // keyText is a key value as text; keys of one table are all of one type.
-func keyText(v value) string {
+func keyText(v dynamo.Value) string {
 	switch v := v.(type) {
 	case *ddb.AttributeValueMemberS:
 		return v.Value
@@ -236,37 +237,37 @@ func keyText(v value) string {
 	return ""
 }
 
-func checkKeySize(name string, v value, i int) error {
+func checkKeySize(name string, v dynamo.Value, i int) error {
 	size, limit, kind := len(keyText(v)), maxHashKey, "hashkey"
 	if i > 0 {
 		limit, kind = maxRangeKey, "rangekey"
 	}
 	if size == 0 {
 		what := "string"
-		if typeName(v) == "B" {
+		if dynamo.TypeName(v) == "B" {
 			what = "binary"
 		}
-		return validation("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s", what, name)
+		return dynamo.Invalid("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s", what, name)
 	}
 	if size > limit {
-		return validation("One or more parameter values were invalid: Size of %s has exceeded the maximum size limit of %d bytes", kind, limit)
+		return dynamo.Invalid("One or more parameter values were invalid: Size of %s has exceeded the maximum size limit of %d bytes", kind, limit)
 	}
 	return nil
 }
 
 // keyItem is the key attributes of an item, as a copy.
-func (t *table) keyItem(in item) item {
-	out := make(item, len(t.keys))
+func (t *table) keyItem(in dynamo.Item) dynamo.Item {
+	out := make(dynamo.Item, len(t.keys))
 	for _, name := range t.keys {
-		out[name] = cloneValue(in[name])
+		out[name] = dynamo.CloneValue(in[name])
 	}
 	return out
 }
 
 // search is the position of a range key in a group, or where it would stand.
-func (g *group) search(sortKey value) (int, bool) {
-	return slices.BinarySearchFunc(g.rows, sortKey, func(r *row, k value) int {
-		order, _ := compareValues(r.sortKey, k)
+func (g *group) search(sortKey dynamo.Value) (int, bool) {
+	return slices.BinarySearchFunc(g.rows, sortKey, func(r *row, k dynamo.Value) int {
+		order, _ := dynamo.CompareValues(r.sortKey, k)
 		return order
 	})
 }
@@ -285,7 +286,7 @@ func (t *table) row(k rowKey) *row {
 
 // write puts an item in its place, or deletes it when the item is nil.
 // The item before it is kept only where somebody may still be shown it.
-func (t *table) write(k rowKey, to item, now time.Time, keepBefore bool) {
+func (t *table) write(k rowKey, to dynamo.Item, now time.Time, keepBefore bool) {
 	g := t.groups[k.hash]
 	if g == nil {
 		if to == nil {
@@ -309,13 +310,13 @@ func (t *table) write(k rowKey, to item, now time.Time, keepBefore bool) {
 	}
 	r.item, r.size, r.written = to, 0, now
 	if to != nil {
-		r.size = itemSize(to)
+		r.size = dynamo.ItemSize(to)
 	}
 }
 
 // see is the item of a row at a moment: without items that expired and were
 // removed, and as it was before a write that is younger than stale.
-func (t *table) see(r *row, now time.Time, stale time.Duration) item {
+func (t *table) see(r *row, now time.Time, stale time.Duration) dynamo.Item {
 	if r == nil {
 		return nil
 	}
@@ -337,7 +338,7 @@ const (
 
 // expired tells whether the item's time to live is over and the background
 // removal has come past. Its delay is drawn from the item's key.
-func (t *table) expired(in item, now time.Time) bool {
+func (t *table) expired(in dynamo.Item, now time.Time) bool {
 	if t.spec.TTLAttribute == "" {
 		return false
 	}
@@ -356,7 +357,7 @@ func (t *table) expired(in item, now time.Time) bool {
 	return age > t.expiryDelay(in)
 }
 
-func (t *table) expiryDelay(in item) time.Duration {
+func (t *table) expiryDelay(in dynamo.Item) time.Duration {
 	h := fnv.New64a()
 	for _, name := range t.keys {
 		h.Write([]byte(keyText(in[name])))

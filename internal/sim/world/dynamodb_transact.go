@@ -12,6 +12,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"ec2patch/internal/sim/world/dynamo"
 )
 
 // Limits of a transaction. Source: B:dynamodb/TransactWriteItems.
@@ -79,10 +81,10 @@ func (c *DynamoDB) actions(in *dynamodb.TransactWriteItemsInput) ([]*mutation, e
 		return nil, err
 	}
 	if n := len(in.TransactItems); n == 0 || n > maxActions {
-		return nil, validation("1 validation error detected: Value at 'transactItems' failed to satisfy constraint: Member must have length between 1 and %d; it is %d", maxActions, n)
+		return nil, dynamo.Invalid("1 validation error detected: Value at 'transactItems' failed to satisfy constraint: Member must have length between 1 and %d; it is %d", maxActions, n)
 	}
 	if n := len(*in.ClientRequestToken); n == 0 || n > maxToken {
-		return nil, validation("1 validation error detected: Value at 'clientRequestToken' failed to satisfy constraint: Member must have length between 1 and %d", maxToken)
+		return nil, dynamo.Invalid("1 validation error detected: Value at 'clientRequestToken' failed to satisfy constraint: Member must have length between 1 and %d", maxToken)
 	}
 	type place struct {
 		table *table
@@ -99,14 +101,14 @@ func (c *DynamoDB) actions(in *dynamodb.TransactWriteItemsInput) ([]*mutation, e
 		}
 		p := place{m.table, m.key.hash, keyText(m.key.sortKey)}
 		if seen[p] {
-			return nil, validation("Transaction request cannot include multiple operations on one item")
+			return nil, dynamo.Invalid("Transaction request cannot include multiple operations on one item")
 		}
 		seen[p] = true
-		size += itemSize(m.item) + itemSize(m.binding.values)
+		size += dynamo.ItemSize(m.item) + dynamo.ItemSize(m.binding.Values)
 		actions = append(actions, m)
 	}
 	if size > maxTransaction {
-		return nil, validation("Item collection size of the transaction exceeded: %d bytes, maximum %d", size, maxTransaction)
+		return nil, dynamo.Invalid("Item collection size of the transaction exceeded: %d bytes, maximum %d", size, maxTransaction)
 	}
 	return actions, nil
 }
@@ -123,7 +125,7 @@ func (c *DynamoDB) action(in ddb.TransactWriteItem) (*mutation, error) {
 		kinds = append(kinds, "UpdateItem")
 		r = request{a.TableName, a.Key, nil, a.ConditionExpression, a.UpdateExpression, a.ExpressionAttributeNames, a.ExpressionAttributeValues, a.ReturnValuesOnConditionCheckFailure}
 		if a.UpdateExpression == nil {
-			return nil, validation("Value null at 'transactItems.member.update.updateExpression' failed to satisfy constraint: Member must not be null")
+			return nil, dynamo.Invalid("Value null at 'transactItems.member.update.updateExpression' failed to satisfy constraint: Member must not be null")
 		}
 	}
 	if a := in.Delete; a != nil {
@@ -134,11 +136,11 @@ func (c *DynamoDB) action(in ddb.TransactWriteItem) (*mutation, error) {
 		kinds = append(kinds, "ConditionCheckItem")
 		r = request{a.TableName, a.Key, nil, a.ConditionExpression, nil, a.ExpressionAttributeNames, a.ExpressionAttributeValues, a.ReturnValuesOnConditionCheckFailure}
 		if a.ConditionExpression == nil {
-			return nil, validation("Value null at 'transactItems.member.conditionCheck.conditionExpression' failed to satisfy constraint: Member must not be null")
+			return nil, dynamo.Invalid("Value null at 'transactItems.member.conditionCheck.conditionExpression' failed to satisfy constraint: Member must not be null")
 		}
 	}
 	if len(kinds) != 1 {
-		return nil, validation("TransactItems can only contain one of Check, Put, Update or Delete")
+		return nil, dynamo.Invalid("TransactItems can only contain one of Check, Put, Update or Delete")
 	}
 	return c.mutation(kinds[0], r)
 }
@@ -152,19 +154,19 @@ func ownActions(in []ddb.TransactWriteItem, actions []*mutation) []ddb.TransactW
 		switch {
 		case one.Put != nil:
 			a := *one.Put
-			a.Item, a.ExpressionAttributeNames, a.ExpressionAttributeValues = m.item, m.ownNames(), m.binding.values
+			a.Item, a.ExpressionAttributeNames, a.ExpressionAttributeValues = m.item, m.ownNames(), m.binding.Values
 			out[i].Put = &a
 		case one.Update != nil:
 			a := *one.Update
-			a.Key, a.ExpressionAttributeNames, a.ExpressionAttributeValues = m.keyItem, m.ownNames(), m.binding.values
+			a.Key, a.ExpressionAttributeNames, a.ExpressionAttributeValues = m.keyItem, m.ownNames(), m.binding.Values
 			out[i].Update = &a
 		case one.Delete != nil:
 			a := *one.Delete
-			a.Key, a.ExpressionAttributeNames, a.ExpressionAttributeValues = m.keyItem, m.ownNames(), m.binding.values
+			a.Key, a.ExpressionAttributeNames, a.ExpressionAttributeValues = m.keyItem, m.ownNames(), m.binding.Values
 			out[i].Delete = &a
 		case one.ConditionCheck != nil:
 			a := *one.ConditionCheck
-			a.Key, a.ExpressionAttributeNames, a.ExpressionAttributeValues = m.keyItem, m.ownNames(), m.binding.values
+			a.Key, a.ExpressionAttributeNames, a.ExpressionAttributeValues = m.keyItem, m.ownNames(), m.binding.Values
 			out[i].ConditionCheck = &a
 		}
 	}
@@ -209,7 +211,7 @@ func (c *DynamoDB) transact(token string, items []ddb.TransactWriteItem, actions
 		}
 		return nil
 	}
-	after := make([]item, len(actions))
+	after := make([]dynamo.Item, len(actions))
 	reasons := make([]ddb.CancellationReason, len(actions))
 	failed := false
 	for i, m := range actions {
@@ -286,7 +288,7 @@ func writeNames(b *strings.Builder, names map[string]string) {
 	}
 }
 
-func writeItem(b *strings.Builder, items ...item) {
+func writeItem(b *strings.Builder, items ...dynamo.Item) {
 	for _, in := range items {
 		b.WriteString(" {")
 		for _, name := range slices.Sorted(maps.Keys(in)) {
@@ -297,7 +299,7 @@ func writeItem(b *strings.Builder, items ...item) {
 	}
 }
 
-func writeValue(b *strings.Builder, v value) {
+func writeValue(b *strings.Builder, v dynamo.Value) {
 	switch v := v.(type) {
 	case *ddb.AttributeValueMemberM:
 		writeItem(b, v.Value)
@@ -313,9 +315,9 @@ func writeValue(b *strings.Builder, v value) {
 		fmt.Fprintf(b, "%t", v.Value)
 		return
 	}
-	if _, members := setMembers(v); members != nil {
-		fmt.Fprintf(b, "%s%q", typeName(v), members)
+	if _, members := dynamo.SetMembers(v); members != nil {
+		fmt.Fprintf(b, "%s%q", dynamo.TypeName(v), members)
 		return
 	}
-	fmt.Fprintf(b, "%s%q", typeName(v), keyText(v))
+	fmt.Fprintf(b, "%s%q", dynamo.TypeName(v), keyText(v))
 }

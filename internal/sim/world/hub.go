@@ -9,6 +9,7 @@ import (
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 
 	"ec2patch/internal/iam"
+	"ec2patch/internal/sim/world/dynamo"
 )
 
 // hubState is what the stores and messengers of the hub keep: tables, buckets,
@@ -22,7 +23,7 @@ type hubState struct {
 
 	policies map[string]*iam.Policy // of a resource, by its ARN
 
-	expressions  exprCache // of DynamoDB, parsed once
+	expressions  dynamo.Cache // of DynamoDB, parsed once
 	transactions transactions
 
 	mailboxes map[string][]Mail
@@ -38,7 +39,7 @@ func newHubState() hubState {
 		keys:        map[string]*key{},
 		aliases:     map[string]string{},
 		policies:    map[string]*iam.Policy{},
-		expressions: exprCache{},
+		expressions: dynamo.Cache{},
 		mailboxes:   map[string][]Mail{},
 	}
 }

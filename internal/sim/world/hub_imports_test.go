@@ -16,7 +16,11 @@ import (
 func TestImports(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
+	rooms, err := filepath.Glob("*/*.go")
+	require.NoError(t, err)
 	require.NotEmpty(t, files)
+	require.NotEmpty(t, rooms)
+	files = append(files, rooms...)
 	for _, name := range files {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
@@ -33,7 +37,7 @@ func TestImports(t *testing.T) {
 
 func mayImport(file, path string) bool {
 	switch {
-	case path == "ec2patch/internal/iam":
+	case path == "ec2patch/internal/iam", strings.HasPrefix(path, "ec2patch/internal/sim/world/"):
 		return true
 	case path == "ec2patch/internal/asl":
 		return strings.HasPrefix(file, "sfn") || strings.HasPrefix(file, "hub")

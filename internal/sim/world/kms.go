@@ -101,9 +101,9 @@ const maxMacMessage = 4096
 func (c *KMS) mac(id *string, message []byte, algorithm kmstypes.MacAlgorithmSpec) (*key, error) {
 	switch {
 	case deref(id) == "":
-		return nil, validation("1 validation error detected: Value at 'keyId' failed to satisfy constraint: Member must not be null")
+		return nil, apiError("ValidationException", "1 validation error detected: Value at 'keyId' failed to satisfy constraint: Member must not be null")
 	case len(message) == 0 || len(message) > maxMacMessage:
-		return nil, validation("1 validation error detected: Value at 'message' failed to satisfy constraint: Member must have length between 1 and %d", maxMacMessage)
+		return nil, apiError("ValidationException", "1 validation error detected: Value at 'message' failed to satisfy constraint: Member must have length between 1 and %d", maxMacMessage)
 	case algorithm != kmstypes.MacAlgorithmSpecHmacSha256:
 		return nil, unsupported("GenerateMac and VerifyMac", param{"MacAlgorithm " + string(algorithm), true})
 	}
@@ -171,7 +171,7 @@ func (c *KMS) VerifyMac(ctx context.Context, in *kms.VerifyMacInput, _ ...func(*
 	call := c.call("VerifyMac", false, &input)
 	err := unsupported("VerifyMac", param{"DryRun", in.DryRun != nil}, param{"GrantTokens", in.GrantTokens != nil})
 	if n := len(in.Mac); err == nil && (n == 0 || n > maxMac) {
-		err = validation("1 validation error detected: Value at 'mac' failed to satisfy constraint: Member must have length between 1 and %d", maxMac)
+		err = apiError("ValidationException", "1 validation error detected: Value at 'mac' failed to satisfy constraint: Member must have length between 1 and %d", maxMac)
 	}
 	var k *key
 	if err == nil {

@@ -13,6 +13,7 @@ import (
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"ec2patch/internal/asl"
+	"ec2patch/internal/sim/world/dynamo"
 )
 
 // MachineSpec declares a state machine that StartExecution can start.
@@ -143,7 +144,7 @@ const (
 
 func checkFailure(errorName, cause *string) error {
 	if len(deref(errorName)) > maxErrorName || len(deref(cause)) > maxCause {
-		return validation("1 validation error detected: error must have at most %d and cause at most %d characters", maxErrorName, maxCause)
+		return apiError("ValidationException", "1 validation error detected: error must have at most %d and cause at most %d characters", maxErrorName, maxCause)
 	}
 	return nil
 }
@@ -246,7 +247,7 @@ const (
 
 func checkPage(size int32, token *string) error {
 	if size < 0 || size > longestPage {
-		return validation("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value between 0 and %d", size, longestPage)
+		return apiError("ValidationException", "1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value between 0 and %d", size, longestPage)
 	}
 	if token == nil {
 		return nil
@@ -267,7 +268,7 @@ func (c *SFN) ListExecutions(ctx context.Context, in *sfn.ListExecutionsInput, _
 	input := *in
 	wrong := cmp.Or(unsupported("ListExecutions", param{"RedriveFilter", in.RedriveFilter != ""}), checkPage(in.MaxResults, in.NextToken))
 	if (in.StateMachineArn == nil) == (in.MapRunArn == nil) {
-		wrong = cmp.Or(wrong, validation("Exactly one of StateMachineArn and MapRunArn must be given"))
+		wrong = cmp.Or(wrong, dynamo.Invalid("Exactly one of StateMachineArn and MapRunArn must be given"))
 	}
 	resource := deref(in.MapRunArn)
 	if in.StateMachineArn != nil {
@@ -354,7 +355,7 @@ const maxTaskToken = 2048
 
 func checkTaskToken(token *string) error {
 	if n := len(deref(token)); n == 0 || n > maxTaskToken {
-		return validation("1 validation error detected: Value at 'taskToken' failed to satisfy constraint: Member must have length between 1 and %d", maxTaskToken)
+		return apiError("ValidationException", "1 validation error detected: Value at 'taskToken' failed to satisfy constraint: Member must have length between 1 and %d", maxTaskToken)
 	}
 	return nil
 }

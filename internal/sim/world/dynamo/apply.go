@@ -1,4 +1,4 @@
-package world
+package dynamo
 
 import (
 	"maps"
@@ -7,8 +7,8 @@ import (
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// paths are all paths that an update writes, in the order of its clauses.
-func (u *update) paths() []docPath {
+// Paths are all paths that an update writes, in the order of its clauses.
+func (u *update) Paths() []docPath {
 	var all []docPath
 	for _, a := range u.set {
 		all = append(all, a.path)
@@ -23,23 +23,23 @@ func (u *update) paths() []docPath {
 	return all
 }
 
-// checkPaths refuses an update of key attributes and two writes of one place.
-func (b *binding) checkPaths(paths []docPath, keys []string) error {
+// CheckPaths refuses an update of key attributes and two writes of one place.
+func (b *Binding) CheckPaths(paths []docPath, keys []string) error {
 	for _, p := range paths {
-		if name := b.name(p[0]); slices.Contains(keys, name) {
-			return validation("One or more parameter values were invalid: Cannot update attribute %s. This attribute is part of the key", name)
+		if name := b.Name(p[0]); slices.Contains(keys, name) {
+			return Invalid("One or more parameter values were invalid: Cannot update attribute %s. This attribute is part of the key", name)
 		}
 	}
 	return b.checkOverlap("UpdateExpression", paths)
 }
 
 // checkOverlap refuses two paths to one place of an item.
-func (b *binding) checkOverlap(kind string, paths []docPath) error {
+func (b *Binding) checkOverlap(kind string, paths []docPath) error {
 	for i, p := range paths {
 		for _, q := range paths[:i] {
 			if b.overlap(p, q) {
-				return validation("Invalid %s: Two document paths overlap with each other; must remove or rewrite one of these paths; path one: [%s], path two: [%s]",
-					kind, b.name(q[0]), b.name(p[0]))
+				return Invalid("Invalid %s: Two document paths overlap with each other; must remove or rewrite one of these paths; path one: [%s], path two: [%s]",
+					kind, b.Name(q[0]), b.Name(p[0]))
 			}
 		}
 	}
@@ -47,20 +47,20 @@ func (b *binding) checkOverlap(kind string, paths []docPath) error {
 }
 
 // overlap tells whether one path leads to the other's place or to a part of it.
-func (b *binding) overlap(p, q docPath) bool {
+func (b *Binding) overlap(p, q docPath) bool {
 	for i := range min(len(p), len(q)) {
-		if p[i].index != q[i].index || b.name(p[i]) != b.name(q[i]) {
+		if p[i].index != q[i].index || b.Name(p[i]) != b.Name(q[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-// apply is the item after the update. Every right side sees the item as it was.
-func (b *binding) apply(old item, u *update) (item, error) {
+// Apply is the item after the update. Every right side sees the item as it was.
+func (b *Binding) Apply(old Item, u *update) (Item, error) {
 	type write struct {
 		path docPath
-		to   value
+		to   Value
 	}
 	var writes []write
 	for _, a := range u.set {
@@ -71,7 +71,7 @@ func (b *binding) apply(old item, u *update) (item, error) {
 		writes = append(writes, write{a.path, v})
 	}
 	for _, c := range u.add {
-		v, err := addTo(old[b.name(c.path[0])], b.values[c.value])
+		v, err := addTo(old[b.Name(c.path[0])], b.Values[c.value])
 		if err != nil {
 			return nil, err
 		}
@@ -84,7 +84,7 @@ func (b *binding) apply(old item, u *update) (item, error) {
 		}
 	}
 	for _, c := range u.del {
-		if err := removeFrom(out, b.name(c.path[0]), b.values[c.value]); err != nil {
+		if err := removeFrom(out, b.Name(c.path[0]), b.Values[c.value]); err != nil {
 			return nil, err
 		}
 	}
@@ -113,7 +113,7 @@ func laterIndexFirst(paths []docPath) []docPath {
 	return sorted
 }
 
-func (b *binding) assigned(old item, a assignment) (value, error) {
+func (b *Binding) assigned(old Item, a assignment) (Value, error) {
 	left, err := b.term(old, a.left)
 	if err != nil || a.sign == "" {
 		return left, err
@@ -125,16 +125,16 @@ func (b *binding) assigned(old item, a assignment) (value, error) {
 	x, okX := left.(*ddb.AttributeValueMemberN)
 	y, okY := right.(*ddb.AttributeValueMemberN)
 	if !okX || !okY {
-		return nil, validation("An operand in the update expression has an incorrect data type")
+		return nil, Invalid("An operand in the update expression has an incorrect data type")
 	}
 	sum, err := addNumbers(x.Value, y.Value, a.sign == "-")
 	return &ddb.AttributeValueMemberN{Value: sum}, err
 }
 
-func (b *binding) term(old item, t *term) (value, error) {
+func (b *Binding) term(old Item, t *term) (Value, error) {
 	switch t.function {
 	case "if_not_exists":
-		if v := b.find(old, t.args[0].operand.path); v != nil {
+		if v := b.find(old, t.args[0].operand.Path); v != nil {
 			return v, nil
 		}
 		return b.term(old, t.args[1])
@@ -143,13 +143,13 @@ func (b *binding) term(old item, t *term) (value, error) {
 	}
 	v := b.operand(old, t.operand)
 	if v == nil {
-		return nil, validation("The provided expression refers to an attribute that does not exist in the item")
+		return nil, Invalid("The provided expression refers to an attribute that does not exist in the item")
 	}
 	return v, nil
 }
 
-func (b *binding) listAppend(old item, t *term) (value, error) {
-	var all []value
+func (b *Binding) listAppend(old Item, t *term) (Value, error) {
+	var all []Value
 	for _, arg := range t.args {
 		v, err := b.term(old, arg)
 		if err != nil {
@@ -157,7 +157,7 @@ func (b *binding) listAppend(old item, t *term) (value, error) {
 		}
 		list, ok := v.(*ddb.AttributeValueMemberL)
 		if !ok {
-			return nil, validation("An operand in the update expression has an incorrect data type")
+			return nil, Invalid("An operand in the update expression has an incorrect data type")
 		}
 		all = append(all, list.Value...)
 	}
@@ -165,23 +165,23 @@ func (b *binding) listAppend(old item, t *term) (value, error) {
 }
 
 // addTo is what ADD makes of a number or a set; nothing there counts as 0 or empty.
-func addTo(old, more value) (value, error) {
-	kind, members := setMembers(more)
+func addTo(old, more Value) (Value, error) {
+	kind, members := SetMembers(more)
 	n, number := more.(*ddb.AttributeValueMemberN)
 	if !number && kind == "" {
-		return nil, validation("Invalid UpdateExpression: Incorrect operand type for operator or function; operator: ADD, operand type: %s", typeName(more))
+		return nil, Invalid("Invalid UpdateExpression: Incorrect operand type for operator or function; operator: ADD, operand type: %s", TypeName(more))
 	}
 	if old == nil {
 		return more, nil
 	}
-	if typeName(old) != typeName(more) {
-		return nil, validation("An operand in the update expression has an incorrect data type")
+	if TypeName(old) != TypeName(more) {
+		return nil, Invalid("An operand in the update expression has an incorrect data type")
 	}
 	if number {
 		sum, err := addNumbers(old.(*ddb.AttributeValueMemberN).Value, n.Value, false)
 		return &ddb.AttributeValueMemberN{Value: sum}, err
 	}
-	_, union := setMembers(old)
+	_, union := SetMembers(old)
 	union = slices.Clone(union)
 	for _, m := range members {
 		if !slices.Contains(union, m) {
@@ -192,19 +192,19 @@ func addTo(old, more value) (value, error) {
 }
 
 // removeFrom takes members out of a set; an empty set goes away.
-func removeFrom(out item, name string, gone value) error {
-	kind, members := setMembers(gone)
+func removeFrom(out Item, name string, gone Value) error {
+	kind, members := SetMembers(gone)
 	if kind == "" {
-		return validation("Invalid UpdateExpression: Incorrect operand type for operator or function; operator: DELETE, operand type: %s", typeName(gone))
+		return Invalid("Invalid UpdateExpression: Incorrect operand type for operator or function; operator: DELETE, operand type: %s", TypeName(gone))
 	}
 	old := out[name]
 	if old == nil {
 		return nil
 	}
-	if typeName(old) != kind {
-		return validation("An operand in the update expression has an incorrect data type")
+	if TypeName(old) != kind {
+		return Invalid("An operand in the update expression has an incorrect data type")
 	}
-	_, left := setMembers(old)
+	_, left := SetMembers(old)
 	left = slices.DeleteFunc(slices.Clone(left), func(m string) bool { return slices.Contains(members, m) })
 	if len(left) == 0 {
 		delete(out, name)
@@ -216,8 +216,8 @@ func removeFrom(out item, name string, gone value) error {
 
 // put writes a value at a path, or removes what is there when to is nil. The
 // lists and maps on the way are copied, since old versions of the item share them.
-func (b *binding) put(out item, path docPath, to value) error {
-	name := b.name(path[0])
+func (b *Binding) put(out Item, path docPath, to Value) error {
+	name := b.Name(path[0])
 	if len(path) > 1 {
 		inner, err := b.putInside(out[name], path[1:], to)
 		if err != nil {
@@ -233,8 +233,8 @@ func (b *binding) put(out item, path docPath, to value) error {
 	return nil
 }
 
-func (b *binding) putInside(container value, path docPath, to value) (value, error) {
-	invalid := validation("The document path provided in the update expression is invalid for update")
+func (b *Binding) putInside(container Value, path docPath, to Value) (Value, error) {
+	invalid := Invalid("The document path provided in the update expression is invalid for update")
 	if path[0].index < 0 {
 		m, ok := container.(*ddb.AttributeValueMemberM)
 		if !ok {
@@ -242,7 +242,7 @@ func (b *binding) putInside(container value, path docPath, to value) (value, err
 		}
 		inner := maps.Clone(m.Value)
 		if inner == nil {
-			inner = item{}
+			inner = Item{}
 		}
 		err := b.put(inner, path, to)
 		return &ddb.AttributeValueMemberM{Value: inner}, err

@@ -1,4 +1,4 @@
-package world
+package dynamo
 
 import "strings"
 
@@ -71,5 +71,5 @@ func wordByte(c byte) bool {
 // syntaxError is worded as DynamoDB does: the token and its surroundings.
 func syntaxError(kind, text, tok string, at int) error {
 	near := text[max(0, at-10):min(len(text), at+len(tok)+10)]
-	return validation("Invalid %s: Syntax error; token: %q, near: %q", kind, tok, near)
+	return Invalid("Invalid %s: Syntax error; token: %q, near: %q", kind, tok, near)
 }

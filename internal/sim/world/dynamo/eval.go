@@ -1,4 +1,4 @@
-package world
+package dynamo
 
 import (
 	"bytes"
@@ -9,44 +9,44 @@ import (
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// binding gives the placeholders of a request their meaning.
-type binding struct {
-	names  map[string]string
-	values item
+// Binding gives the placeholders of a request their meaning.
+type Binding struct {
+	Names  map[string]string
+	Values Item
 }
 
-// bind checks the placeholders of a request against its expressions, as
+// Bind checks the placeholders of a request against its expressions, as
 // DynamoDB does: none may be undefined and none unused. nil expressions do not count.
-func bind(names map[string]string, values item, expressions ...*expression) (*binding, error) {
-	used := slices.DeleteFunc(slices.Clone(expressions), func(e *expression) bool { return e == nil })
+func Bind(names map[string]string, values Item, expressions ...*Expression) (*Binding, error) {
+	used := slices.DeleteFunc(slices.Clone(expressions), func(e *Expression) bool { return e == nil })
 	if err := checkPlaceholders(names, values, len(used) > 0); err != nil {
 		return nil, err
 	}
 	for _, e := range used {
 		for _, n := range e.names {
 			if _, ok := names[n]; !ok {
-				return nil, validation("Invalid %s: An expression attribute name used in the document path is not defined; attribute name: %s", e.kind, n)
+				return nil, Invalid("Invalid %s: An expression attribute name used in the document path is not defined; attribute name: %s", e.kind, n)
 			}
 		}
 		for _, v := range e.values {
 			if _, ok := values[v]; !ok {
-				return nil, validation("Invalid %s: An expression attribute value used in expression is not defined; attribute value: %s", e.kind, v)
+				return nil, Invalid("Invalid %s: An expression attribute value used in expression is not defined; attribute value: %s", e.kind, v)
 			}
 		}
 	}
 	if err := checkUnused(names, values, used); err != nil {
 		return nil, err
 	}
-	b := &binding{names: names}
+	b := &Binding{Names: names}
 	if len(values) > 0 {
-		own, err := copyItem(values)
+		own, err := CopyItem(values)
 		if err != nil {
 			return nil, err
 		}
-		b.values = own
+		b.Values = own
 	}
 	for _, e := range used {
-		if err := b.check(e.kind, e.cond); err != nil {
+		if err := b.check(e.kind, e.Cond); err != nil {
 			return nil, err
 		}
 		if err := b.checkOverlap(e.kind, e.paths); err != nil {
@@ -56,67 +56,67 @@ func bind(names map[string]string, values item, expressions ...*expression) (*bi
 	return b, nil
 }
 
-func checkPlaceholders(names map[string]string, values item, expressions bool) error {
+func checkPlaceholders(names map[string]string, values Item, expressions bool) error {
 	switch {
 	case names != nil && !expressions:
-		return validation("ExpressionAttributeNames can only be specified when using expressions")
+		return Invalid("ExpressionAttributeNames can only be specified when using expressions")
 	case values != nil && !expressions:
-		return validation("ExpressionAttributeValues can only be specified when using expressions")
+		return Invalid("ExpressionAttributeValues can only be specified when using expressions")
 	case names != nil && len(names) == 0:
-		return validation("ExpressionAttributeNames must not be empty")
+		return Invalid("ExpressionAttributeNames must not be empty")
 	case values != nil && len(values) == 0:
-		return validation("ExpressionAttributeValues must not be empty")
+		return Invalid("ExpressionAttributeValues must not be empty")
 	}
 	return nil
 }
 
-func checkUnused(names map[string]string, values item, used []*expression) error {
+func checkUnused(names map[string]string, values Item, used []*Expression) error {
 	var unused []string
 	for n := range names {
-		if !slices.ContainsFunc(used, func(e *expression) bool { return slices.Contains(e.names, n) }) {
+		if !slices.ContainsFunc(used, func(e *Expression) bool { return slices.Contains(e.names, n) }) {
 			unused = append(unused, n)
 		}
 	}
 	if len(unused) > 0 {
 		slices.Sort(unused)
-		return validation("Value provided in ExpressionAttributeNames unused in expressions: keys: {%s}", strings.Join(unused, ", "))
+		return Invalid("Value provided in ExpressionAttributeNames unused in expressions: keys: {%s}", strings.Join(unused, ", "))
 	}
 	for v := range values {
-		if !slices.ContainsFunc(used, func(e *expression) bool { return slices.Contains(e.values, v) }) {
+		if !slices.ContainsFunc(used, func(e *Expression) bool { return slices.Contains(e.values, v) }) {
 			unused = append(unused, v)
 		}
 	}
 	if len(unused) > 0 {
 		slices.Sort(unused)
-		return validation("Value provided in ExpressionAttributeValues unused in expressions: keys: {%s}", strings.Join(unused, ", "))
+		return Invalid("Value provided in ExpressionAttributeValues unused in expressions: keys: {%s}", strings.Join(unused, ", "))
 	}
 	return nil
 }
 
 // check refuses literal operands that no item could ever satisfy.
-func (b *binding) check(kind string, c *condition) error {
+func (b *Binding) check(kind string, c *Condition) error {
 	if c == nil {
 		return nil
 	}
-	for _, child := range c.children {
+	for _, child := range c.Children {
 		if err := b.check(kind, child); err != nil {
 			return err
 		}
 	}
-	for i, o := range c.operands {
-		if o.value == "" {
+	for i, o := range c.Operands {
+		if o.Value == "" {
 			continue
 		}
-		if t := typeName(b.values[o.value]); !literalFits(c.op, i, t) {
-			return validation("Invalid %s: Incorrect operand type for operator or function; operator or function: %s, operand type: %s", kind, c.op, t)
+		if t := TypeName(b.Values[o.Value]); !literalFits(c.Op, i, t) {
+			return Invalid("Invalid %s: Incorrect operand type for operator or function; operator or function: %s, operand type: %s", kind, c.Op, t)
 		}
 	}
-	switch c.op {
+	switch c.Op {
 	case "BETWEEN":
 		return b.checkBetween(kind, c)
 	case "attribute_type":
-		if s, ok := b.values[c.operands[1].value].(*ddb.AttributeValueMemberS); !ok || !slices.Contains(typeNames(), s.Value) {
-			return validation("Invalid %s: Invalid attribute type name found; valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}", kind)
+		if s, ok := b.Values[c.Operands[1].Value].(*ddb.AttributeValueMemberS); !ok || !slices.Contains(typeNames(), s.Value) {
+			return Invalid("Invalid %s: Invalid attribute type name found; valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}", kind)
 		}
 	}
 	return nil
@@ -135,33 +135,33 @@ func literalFits(op string, at int, t string) bool {
 	return true
 }
 
-func (b *binding) checkBetween(kind string, c *condition) error {
-	low, high := b.values[c.operands[1].value], b.values[c.operands[2].value]
+func (b *Binding) checkBetween(kind string, c *Condition) error {
+	low, high := b.Values[c.Operands[1].Value], b.Values[c.Operands[2].Value]
 	if low == nil || high == nil {
 		return nil
 	}
-	if typeName(low) != typeName(high) {
-		return validation("Invalid %s: The BETWEEN operator requires same data type for lower and upper bounds; lower bound operand: %s, upper bound operand: %s",
+	if TypeName(low) != TypeName(high) {
+		return Invalid("Invalid %s: The BETWEEN operator requires same data type for lower and upper bounds; lower bound operand: %s, upper bound operand: %s",
 			kind, describe(low), describe(high))
 	}
-	if order, _ := compareValues(low, high); order > 0 {
-		return validation("Invalid %s: The BETWEEN operator requires upper bound to be greater than or equal to lower bound; lower bound operand: %s, upper bound operand: %s",
+	if order, _ := CompareValues(low, high); order > 0 {
+		return Invalid("Invalid %s: The BETWEEN operator requires upper bound to be greater than or equal to lower bound; lower bound operand: %s, upper bound operand: %s",
 			kind, describe(low), describe(high))
 	}
 	return nil
 }
 
-// name is the attribute that a step of a path means.
-func (b *binding) name(s pathStep) string {
+// Name is the attribute that a step of a path means.
+func (b *Binding) Name(s pathStep) string {
 	if s.name != "" && s.name[0] == '#' {
-		return b.names[s.name]
+		return b.Names[s.name]
 	}
 	return s.name
 }
 
 // find follows a path into an item; nil when it leads nowhere.
-func (b *binding) find(in item, path docPath) value {
-	var v value
+func (b *Binding) find(in Item, path docPath) Value {
+	var v Value
 	for i, s := range path {
 		if s.index >= 0 {
 			list, ok := v.(*ddb.AttributeValueMemberL)
@@ -179,7 +179,7 @@ func (b *binding) find(in item, path docPath) value {
 			}
 			m = inner.Value
 		}
-		v = m[b.name(s)]
+		v = m[b.Name(s)]
 		if v == nil {
 			return nil
 		}
@@ -188,12 +188,12 @@ func (b *binding) find(in item, path docPath) value {
 }
 
 // operand is the value of an operand, nil for an attribute that is not there.
-func (b *binding) operand(in item, o operand) value {
-	if o.path == nil {
-		return b.values[o.value]
+func (b *Binding) operand(in Item, o Operand) Value {
+	if o.Path == nil {
+		return b.Values[o.Value]
 	}
-	v := b.find(in, o.path)
-	if v == nil || !o.size {
+	v := b.find(in, o.Path)
+	if v == nil || !o.Size {
 		return v
 	}
 	n, ok := sizeOf(v)
@@ -204,7 +204,7 @@ func (b *binding) operand(in item, o operand) value {
 }
 
 // sizeOf is what the function size says. Source: D23:OperatorsAndFunctions.
-func sizeOf(v value) (int, bool) {
+func sizeOf(v Value) (int, bool) {
 	switch v := v.(type) {
 	case *ddb.AttributeValueMemberS:
 		return len(v.Value), true
@@ -215,36 +215,36 @@ func sizeOf(v value) (int, bool) {
 	case *ddb.AttributeValueMemberM:
 		return len(v.Value), true
 	}
-	kind, members := setMembers(v)
+	kind, members := SetMembers(v)
 	return len(members), kind != ""
 }
 
-// holds evaluates a condition on an item; nil holds always.
-func (b *binding) holds(in item, c *condition) bool {
+// Holds evaluates a condition on an item; nil holds always.
+func (b *Binding) Holds(in Item, c *Condition) bool {
 	if c == nil {
 		return true
 	}
-	switch c.op {
+	switch c.Op {
 	case "AND":
-		return !slices.ContainsFunc(c.children, func(d *condition) bool { return !b.holds(in, d) })
+		return !slices.ContainsFunc(c.Children, func(d *Condition) bool { return !b.Holds(in, d) })
 	case "OR":
-		return slices.ContainsFunc(c.children, func(d *condition) bool { return b.holds(in, d) })
+		return slices.ContainsFunc(c.Children, func(d *Condition) bool { return b.Holds(in, d) })
 	case "NOT":
-		return !b.holds(in, c.children[0])
+		return !b.Holds(in, c.Children[0])
 	}
-	left := b.operand(in, c.operands[0])
-	switch c.op {
+	left := b.operand(in, c.Operands[0])
+	switch c.Op {
 	case "attribute_exists":
 		return left != nil
 	case "attribute_not_exists":
 		return left == nil
 	case "IN":
-		return left != nil && slices.ContainsFunc(c.operands[1:], func(o operand) bool { return equalValues(left, b.operand(in, o)) })
+		return left != nil && slices.ContainsFunc(c.Operands[1:], func(o Operand) bool { return equalValues(left, b.operand(in, o)) })
 	case "BETWEEN":
-		return ordered(left, ">=", b.operand(in, c.operands[1])) && ordered(left, "<=", b.operand(in, c.operands[2]))
+		return ordered(left, ">=", b.operand(in, c.Operands[1])) && ordered(left, "<=", b.operand(in, c.Operands[2]))
 	}
-	right := b.operand(in, c.operands[1])
-	switch c.op {
+	right := b.operand(in, c.Operands[1])
+	switch c.Op {
 	case "=":
 		return left != nil && right != nil && equalValues(left, right)
 	case "<>":
@@ -252,18 +252,18 @@ func (b *binding) holds(in item, c *condition) bool {
 		return left == nil || right == nil || !equalValues(left, right)
 	case "attribute_type":
 		s, ok := right.(*ddb.AttributeValueMemberS)
-		return left != nil && ok && typeName(left) == s.Value
+		return left != nil && ok && TypeName(left) == s.Value
 	case "begins_with":
 		return beginsWith(left, right)
 	case "contains":
 		return contains(left, right)
 	}
-	return ordered(left, c.op, right)
+	return ordered(left, c.Op, right)
 }
 
 // ordered compares two values of one type; false for anything else.
-func ordered(a value, op string, b value) bool {
-	order, ok := compareValues(a, b)
+func ordered(a Value, op string, b Value) bool {
+	order, ok := CompareValues(a, b)
 	if !ok {
 		return false
 	}
@@ -278,7 +278,7 @@ func ordered(a value, op string, b value) bool {
 	return order >= 0
 }
 
-func beginsWith(v, prefix value) bool {
+func beginsWith(v, prefix Value) bool {
 	switch v := v.(type) {
 	case *ddb.AttributeValueMemberS:
 		p, ok := prefix.(*ddb.AttributeValueMemberS)
@@ -291,7 +291,7 @@ func beginsWith(v, prefix value) bool {
 }
 
 // contains is a substring, a member of a set or an element of a list.
-func contains(v, part value) bool {
+func contains(v, part Value) bool {
 	switch v := v.(type) {
 	case *ddb.AttributeValueMemberS:
 		p, ok := part.(*ddb.AttributeValueMemberS)
@@ -300,7 +300,7 @@ func contains(v, part value) bool {
 		p, ok := part.(*ddb.AttributeValueMemberB)
 		return ok && bytes.Contains(v.Value, p.Value)
 	case *ddb.AttributeValueMemberL:
-		return part != nil && slices.ContainsFunc(v.Value, func(e value) bool { return equalValues(e, part) })
+		return part != nil && slices.ContainsFunc(v.Value, func(e Value) bool { return equalValues(e, part) })
 	case *ddb.AttributeValueMemberSS:
 		p, ok := part.(*ddb.AttributeValueMemberS)
 		return ok && slices.Contains(v.Value, p.Value)

@@ -1,4 +1,4 @@
-package world
+package dynamo
 
 import (
 	"slices"
@@ -18,28 +18,28 @@ type pathStep struct {
 // docPath leads to a value inside an item.
 type docPath []pathStep
 
-// operand is a path, a value's placeholder, or the size of a path.
-type operand struct {
-	path  docPath
-	value string // ":v"
-	size  bool
+// Operand is a path, a value's placeholder, or the size of a path.
+type Operand struct {
+	Path  docPath
+	Value string // ":v"
+	Size  bool
 }
 
-// condition is one node of a condition. Op says which: AND, OR, NOT, a
+// Condition is one node of a condition. Op says which: AND, OR, NOT, a
 // comparator, BETWEEN, IN, or a function's name.
-type condition struct {
-	op       string
-	children []*condition
-	operands []operand
+type Condition struct {
+	Op       string
+	Children []*Condition
+	Operands []Operand
 }
 
-// expression is a parsed expression. Placeholders stay in it, so that one text
+// Expression is a parsed expression. Placeholders stay in it, so that one text
 // is parsed once whatever names and values come with it. It is never written to.
-type expression struct {
+type Expression struct {
 	kind   string // "ConditionExpression"
-	cond   *condition
+	Cond   *Condition
 	paths  []docPath // of a projection
-	update *update
+	Update *update
 	names  []string // placeholders used
 	values []string
 }
@@ -47,10 +47,10 @@ type expression struct {
 type exprKey struct{ kind, text string }
 
 // exprCache keeps parsed expressions by kind and text.
-type exprCache map[exprKey]*expression
+type Cache map[exprKey]*Expression
 
-// parse returns the parsed expression, nil for none.
-func (c exprCache) parse(kind string, text *string) (*expression, error) {
+// Parse returns the parsed expression, nil for none.
+func (c Cache) Parse(kind string, text *string) (*Expression, error) {
 	if text == nil {
 		return nil, nil
 	}
@@ -66,25 +66,25 @@ func (c exprCache) parse(kind string, text *string) (*expression, error) {
 	return e, nil
 }
 
-func parseExpression(kind, text string) (*expression, error) {
+func parseExpression(kind, text string) (*Expression, error) {
 	if text == "" {
-		return nil, validation("Invalid %s: The expression can not be empty;", kind)
+		return nil, Invalid("Invalid %s: The expression can not be empty;", kind)
 	}
 	if len(text) > maxExpression {
-		return nil, validation("Invalid %s: Expression size has exceeded the maximum allowed size;", kind)
+		return nil, Invalid("Invalid %s: Expression size has exceeded the maximum allowed size;", kind)
 	}
 	tokens, err := lex(kind, text)
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{kind: kind, text: text, tokens: tokens, out: &expression{kind: kind}}
+	p := &parser{kind: kind, text: text, tokens: tokens, out: &Expression{kind: kind}}
 	switch kind {
 	case "UpdateExpression":
 		err = p.parseUpdate()
 	case "ProjectionExpression":
 		err = p.parseProjection()
 	default:
-		p.out.cond, err = p.parseOr(0)
+		p.out.Cond, err = p.parseOr(0)
 	}
 	if err == nil && p.peek().kind != 0 {
 		err = p.unexpected()
@@ -100,7 +100,7 @@ type parser struct {
 	kind, text string
 	tokens     []token
 	pos        int
-	out        *expression
+	out        *Expression
 }
 
 func (p *parser) peek() token { return p.tokens[p.pos] }
@@ -145,35 +145,35 @@ func (p *parser) unexpected() error {
 // 300 operators in one expression. Source: D23:ServiceQuotas.
 const maxParentheses = 300
 
-func (p *parser) parseOr(depth int) (*condition, error) {
-	return p.chain("OR", depth, func() (*condition, error) {
-		return p.chain("AND", depth, func() (*condition, error) { return p.parseNot(depth) })
+func (p *parser) parseOr(depth int) (*Condition, error) {
+	return p.chain("OR", depth, func() (*Condition, error) {
+		return p.chain("AND", depth, func() (*Condition, error) { return p.parseNot(depth) })
 	})
 }
 
-func (p *parser) chain(op string, depth int, part func() (*condition, error)) (*condition, error) {
+func (p *parser) chain(op string, depth int, part func() (*Condition, error)) (*Condition, error) {
 	first, err := part()
 	if err != nil || !p.peek().keyword(op) {
 		return first, err
 	}
-	c := &condition{op: op, children: []*condition{first}}
+	c := &Condition{Op: op, Children: []*Condition{first}}
 	for p.acceptWord(op) {
 		another, err := part()
 		if err != nil {
 			return nil, err
 		}
-		c.children = append(c.children, another)
+		c.Children = append(c.Children, another)
 	}
 	return c, nil
 }
 
-func (p *parser) parseNot(depth int) (*condition, error) {
+func (p *parser) parseNot(depth int) (*Condition, error) {
 	if depth > maxParentheses {
-		return nil, validation("Invalid %s: The expression contains too many operators", p.kind)
+		return nil, Invalid("Invalid %s: The expression contains too many operators", p.kind)
 	}
 	if p.acceptWord("NOT") {
 		c, err := p.parseNot(depth + 1)
-		return &condition{op: "NOT", children: []*condition{c}}, err
+		return &Condition{Op: "NOT", Children: []*Condition{c}}, err
 	}
 	if p.accept("(") {
 		c, err := p.parseOr(depth + 1)
@@ -204,11 +204,11 @@ func arity(function string) int {
 	return 0
 }
 
-func (p *parser) parseFunction() (*condition, error) {
+func (p *parser) parseFunction() (*Condition, error) {
 	name := p.next().text
 	want := arity(name)
 	if want == 0 {
-		return nil, validation("Invalid %s: Invalid function name; function: %s", p.kind, name)
+		return nil, Invalid("Invalid %s: Invalid function name; function: %s", p.kind, name)
 	}
 	p.pos++ // the parenthesis that atFunction saw
 	args, err := p.parseOperands()
@@ -219,17 +219,17 @@ func (p *parser) parseFunction() (*condition, error) {
 		return nil, err
 	}
 	if len(args) != want {
-		return nil, validation("Invalid %s: Incorrect number of operands for operator or function; operator or function: %s, number of operands: %d",
+		return nil, Invalid("Invalid %s: Incorrect number of operands for operator or function; operator or function: %s, number of operands: %d",
 			p.kind, name, len(args))
 	}
-	if args[0].path == nil && want == 1 {
-		return nil, validation("Invalid %s: Operator or function requires a document path; operator or function: %s", p.kind, name)
+	if args[0].Path == nil && want == 1 {
+		return nil, Invalid("Invalid %s: Operator or function requires a document path; operator or function: %s", p.kind, name)
 	}
-	return &condition{op: name, operands: args}, nil
+	return &Condition{Op: name, Operands: args}, nil
 }
 
-func (p *parser) parseOperands() ([]operand, error) {
-	var all []operand
+func (p *parser) parseOperands() ([]Operand, error) {
+	var all []Operand
 	for {
 		o, err := p.parseOperand()
 		if err != nil {
@@ -242,7 +242,7 @@ func (p *parser) parseOperands() ([]operand, error) {
 	}
 }
 
-func (p *parser) parseComparison() (*condition, error) {
+func (p *parser) parseComparison() (*Condition, error) {
 	left, err := p.parseOperand()
 	if err != nil {
 		return nil, err
@@ -252,10 +252,10 @@ func (p *parser) parseComparison() (*condition, error) {
 		p.pos++
 		right, err := p.parseOperand()
 		if err == nil && left.same(right) {
-			err = validation("Invalid %s: The first operand must be distinct from the remaining operands for this operator or function; operator: %s",
+			err = Invalid("Invalid %s: The first operand must be distinct from the remaining operands for this operator or function; operator: %s",
 				p.kind, t.text)
 		}
-		return &condition{op: t.text, operands: []operand{left, right}}, err
+		return &Condition{Op: t.text, Operands: []Operand{left, right}}, err
 	case p.acceptWord("BETWEEN"):
 		return p.parseBetween(left)
 	case p.acceptWord("IN"):
@@ -264,7 +264,7 @@ func (p *parser) parseComparison() (*condition, error) {
 	return nil, p.unexpected()
 }
 
-func (p *parser) parseBetween(left operand) (*condition, error) {
+func (p *parser) parseBetween(left Operand) (*Condition, error) {
 	low, err := p.parseOperand()
 	if err != nil {
 		return nil, err
@@ -273,13 +273,13 @@ func (p *parser) parseBetween(left operand) (*condition, error) {
 		return nil, p.unexpected()
 	}
 	high, err := p.parseOperand()
-	return &condition{op: "BETWEEN", operands: []operand{left, low, high}}, err
+	return &Condition{Op: "BETWEEN", Operands: []Operand{left, low, high}}, err
 }
 
 // maxIn is the number of values that IN takes. Source: D23:OperatorsAndFunctions.
 const maxIn = 100
 
-func (p *parser) parseIn(left operand) (*condition, error) {
+func (p *parser) parseIn(left Operand) (*Condition, error) {
 	if err := p.expect("("); err != nil {
 		return nil, err
 	}
@@ -288,35 +288,35 @@ func (p *parser) parseIn(left operand) (*condition, error) {
 		return nil, err
 	}
 	if len(list) > maxIn {
-		return nil, validation("Invalid %s: The IN operator is provided with too many operands; number of operands: %d", p.kind, len(list))
+		return nil, Invalid("Invalid %s: The IN operator is provided with too many operands; number of operands: %d", p.kind, len(list))
 	}
-	return &condition{op: "IN", operands: append([]operand{left}, list...)}, p.expect(")")
+	return &Condition{Op: "IN", Operands: append([]Operand{left}, list...)}, p.expect(")")
 }
 
-func (p *parser) parseOperand() (operand, error) {
+func (p *parser) parseOperand() (Operand, error) {
 	t := p.peek()
 	if t.kind == ':' {
 		p.pos++
 		p.uses(&p.out.values, t.text)
-		return operand{value: t.text}, nil
+		return Operand{Value: t.text}, nil
 	}
 	if !p.atFunction() {
 		path, err := p.parsePath()
-		return operand{path: path}, err
+		return Operand{Path: path}, err
 	}
 	if t.text != "size" {
-		return operand{}, validation("Invalid %s: The function is not allowed to be used this way in an expression; function: %s", p.kind, t.text)
+		return Operand{}, Invalid("Invalid %s: The function is not allowed to be used this way in an expression; function: %s", p.kind, t.text)
 	}
 	p.pos += 2
 	path, err := p.parsePath()
 	if err != nil {
-		return operand{}, err
+		return Operand{}, err
 	}
-	return operand{path: path, size: true}, p.expect(")")
+	return Operand{Path: path, Size: true}, p.expect(")")
 }
 
-func (o operand) same(other operand) bool {
-	return o.path != nil && o.size == other.size && slices.Equal(o.path, other.path)
+func (o Operand) same(other Operand) bool {
+	return o.Path != nil && o.Size == other.Size && slices.Equal(o.Path, other.Path)
 }
 
 // maxPathIndex bounds an index in a path; DynamoDB's lists are shorter than that.
@@ -358,7 +358,7 @@ func (p *parser) parseName() (string, error) {
 		return "", p.unexpected()
 	}
 	if reserved(t.text) {
-		return "", validation("Invalid %s: Attribute name is a reserved keyword; reserved keyword: %s", p.kind, t.text)
+		return "", Invalid("Invalid %s: Attribute name is a reserved keyword; reserved keyword: %s", p.kind, t.text)
 	}
 	p.pos++
 	return t.text, nil
@@ -380,5 +380,15 @@ func (p *parser) parseProjection() error {
 		if !p.accept(",") {
 			return nil
 		}
+	}
+}
+
+// Visit calls f for every operand of a condition.
+func (c *Condition) Visit(f func(Operand)) {
+	for _, o := range c.Operands {
+		f(o)
+	}
+	for _, child := range c.Children {
+		child.Visit(f)
 	}
 }

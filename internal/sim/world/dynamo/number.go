@@ -1,4 +1,4 @@
-package world
+package dynamo
 
 import (
 	"cmp"
@@ -66,7 +66,7 @@ func parseDecimal(text string) (decimal, error) {
 		exp, ok = smallInt(exponent)
 	}
 	if !ok || len(whole)+len(fraction) == 0 || !allDigits(whole) || !allDigits(fraction) {
-		return decimal{}, validation("The parameter cannot be converted to a numeric value: %s", text)
+		return decimal{}, Invalid("The parameter cannot be converted to a numeric value: %s", text)
 	}
 	d.digits, d.exp = whole+fraction, exp-len(fraction)
 	return d.normal()
@@ -116,13 +116,13 @@ func (d decimal) normal() (decimal, error) {
 		return decimal{}, nil
 	}
 	if len(d.digits) > maxDigits {
-		return decimal{}, validation("Attempting to store more than 38 significant digits in a Number")
+		return decimal{}, Invalid("Attempting to store more than 38 significant digits in a Number")
 	}
 	if d.magnitude() > maxMagnitude {
-		return decimal{}, validation("Number overflow. Attempting to store a number with magnitude larger than supported range")
+		return decimal{}, Invalid("Number overflow. Attempting to store a number with magnitude larger than supported range")
 	}
 	if d.magnitude() < minMagnitude {
-		return decimal{}, validation("Number underflow. Attempting to store a number with magnitude smaller than supported range")
+		return decimal{}, Invalid("Number underflow. Attempting to store a number with magnitude smaller than supported range")
 	}
 	return d, nil
 }

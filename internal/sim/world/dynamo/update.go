@@ -1,4 +1,6 @@
-package world
+package dynamo
+
+import "github.com/aws/smithy-go"
 
 // update is a parsed UpdateExpression.
 type update struct {
@@ -17,7 +19,7 @@ type assignment struct {
 
 // term is an operand of SET: a path, a value, or a function of terms.
 type term struct {
-	operand  operand
+	operand  Operand
 	function string // "", "if_not_exists", "list_append"
 	args     []*term
 }
@@ -30,7 +32,7 @@ type change struct {
 
 func (p *parser) parseUpdate() error {
 	u := &update{}
-	p.out.update = u
+	p.out.Update = u
 	seen := map[string]bool{}
 	for p.peek().kind != 0 {
 		clause := p.next()
@@ -45,7 +47,7 @@ func (p *parser) parseUpdate() error {
 			return syntaxError(p.kind, p.text, clause.text, clause.at)
 		}
 		if seen[word] {
-			return validation("Invalid UpdateExpression: The %q section can only be used once in an update expression;", word)
+			return Invalid("Invalid UpdateExpression: The %q section can only be used once in an update expression;", word)
 		}
 		seen[word] = true
 		if err := read[word](); err != nil {
@@ -98,7 +100,7 @@ func (p *parser) parseTerm(depth int) (*term, error) {
 	}
 	t := &term{function: p.next().text}
 	if depth > maxParentheses || (t.function != "if_not_exists" && t.function != "list_append") {
-		return nil, validation("Invalid UpdateExpression: Invalid function name; function: %s", t.function)
+		return nil, Invalid("Invalid UpdateExpression: Invalid function name; function: %s", t.function)
 	}
 	p.pos++ // the parenthesis that atFunction saw
 	for {
@@ -112,11 +114,11 @@ func (p *parser) parseTerm(depth int) (*term, error) {
 		}
 	}
 	if len(t.args) != 2 {
-		return nil, validation("Invalid UpdateExpression: Incorrect number of operands for operator or function; operator or function: %s, number of operands: %d",
+		return nil, Invalid("Invalid UpdateExpression: Incorrect number of operands for operator or function; operator or function: %s, number of operands: %d",
 			t.function, len(t.args))
 	}
-	if t.function == "if_not_exists" && t.args[0].operand.path == nil {
-		return nil, validation("Invalid UpdateExpression: Operator or function requires a document path; operator or function: if_not_exists")
+	if t.function == "if_not_exists" && t.args[0].operand.Path == nil {
+		return nil, Invalid("Invalid UpdateExpression: Operator or function requires a document path; operator or function: if_not_exists")
 	}
 	return t, p.expect(")")
 }
@@ -141,7 +143,9 @@ func (p *parser) parseChanges(list *[]change) error {
 			return err
 		}
 		if len(path) > 1 {
-			return apiError("UnsupportedParameter", "the simulation models ADD and DELETE of top-level attributes only")
+			return &smithy.GenericAPIError{
+				Code: "UnsupportedParameter", Message: "the simulation models ADD and DELETE of top-level attributes only", Fault: smithy.FaultClient,
+			}
 		}
 		t := p.next()
 		if t.kind != ':' {

@@ -1,4 +1,4 @@
-package world
+package dynamo
 
 import (
 	"maps"
@@ -7,6 +7,14 @@ import (
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
+// Cut is a copy of what a projection leaves of an item.
+func (b *Binding) Cut(in Item, projection *Expression) Item {
+	if projection == nil {
+		return CloneItem(in)
+	}
+	return b.Project(in, projection.paths)
+}
+
 // selection is a tree of the parts of an item that a projection asks for.
 type selection struct {
 	whole   bool
@@ -14,8 +22,8 @@ type selection struct {
 	indexes map[int]*selection
 }
 
-// project cuts an item down to some paths. The elements of a list move up.
-func (b *binding) project(in item, paths []docPath) item {
+// Project cuts an item down to some paths. The elements of a list move up.
+func (b *Binding) Project(in Item, paths []docPath) Item {
 	if in == nil {
 		return nil
 	}
@@ -23,11 +31,11 @@ func (b *binding) project(in item, paths []docPath) item {
 	for _, p := range paths {
 		at := root
 		for _, s := range p {
-			at = at.child(b.name(s), s.index)
+			at = at.child(b.Name(s), s.index)
 		}
 		at.whole = true
 	}
-	out := item{}
+	out := Item{}
 	for name, s := range root.names {
 		if v := s.cut(in[name]); v != nil {
 			out[name] = v
@@ -56,16 +64,16 @@ func (s *selection) child(name string, index int) *selection {
 }
 
 // cut is the selected part of a value as a copy, nil for nothing.
-func (s *selection) cut(v value) value {
+func (s *selection) cut(v Value) Value {
 	if v == nil {
 		return nil
 	}
 	if s.whole {
-		return cloneValue(v)
+		return CloneValue(v)
 	}
 	switch v := v.(type) {
 	case *ddb.AttributeValueMemberM:
-		out := item{}
+		out := Item{}
 		for name, inner := range s.names {
 			if part := inner.cut(v.Value[name]); part != nil {
 				out[name] = part
@@ -75,7 +83,7 @@ func (s *selection) cut(v value) value {
 			return &ddb.AttributeValueMemberM{Value: out}
 		}
 	case *ddb.AttributeValueMemberL:
-		var out []value
+		var out []Value
 		for _, i := range slices.Sorted(maps.Keys(s.indexes)) {
 			if i >= len(v.Value) {
 				continue

@@ -1,4 +1,4 @@
-package world
+package dynamo
 
 import (
 	"bytes"
@@ -8,30 +8,31 @@ import (
 	"strings"
 
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
 )
 
 // value is one attribute of an item; item is one row, or what an update makes
 // of it. Values that are stored are never written to.
 type (
-	value = ddb.AttributeValue
-	item  = map[string]ddb.AttributeValue
+	Value = ddb.AttributeValue
+	Item  = map[string]ddb.AttributeValue
 )
 
 // maxNesting is how deep lists and maps may stand in each other. Source: D23:ServiceQuotas.
 const maxNesting = 32
 
 // validation is the error that DynamoDB answers to a request that is wrong in itself.
-func validation(format string, args ...any) error {
-	return apiError("ValidationException", format, args...)
+func Invalid(format string, args ...any) error {
+	return &smithy.GenericAPIError{Code: "ValidationException", Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
 }
 
-// copyItem is a copy of a request's item with its numbers in canonical form, or
+// CopyItem is a copy of a request's item with its numbers in canonical form, or
 // the reason why DynamoDB refuses it.
-func copyItem(in item) (item, error) {
-	out := make(item, len(in))
+func CopyItem(in Item) (Item, error) {
+	out := make(Item, len(in))
 	var failed bool
 	for name, v := range in {
-		c, err := copyValue(v, 0)
+		c, err := CopyValue(v, 0)
 		if err != nil {
 			failed = true
 			break
@@ -43,16 +44,16 @@ func copyItem(in item) (item, error) {
 	}
 	// The first refusal by name, whatever the order in which the map was ranged.
 	for _, name := range slices.Sorted(maps.Keys(in)) {
-		if _, err := copyValue(in[name], 0); err != nil {
+		if _, err := CopyValue(in[name], 0); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func copyValue(v value, depth int) (value, error) {
+func CopyValue(v Value, depth int) (Value, error) {
 	if depth > maxNesting {
-		return nil, validation("Nesting Levels have exceeded supported limits: Attributes nesting level cannot exceed %d", maxNesting)
+		return nil, Invalid("Nesting Levels have exceeded supported limits: Attributes nesting level cannot exceed %d", maxNesting)
 	}
 	switch v := v.(type) {
 	case *ddb.AttributeValueMemberS:
@@ -66,7 +67,7 @@ func copyValue(v value, depth int) (value, error) {
 		return &ddb.AttributeValueMemberBOOL{Value: v.Value}, nil
 	case *ddb.AttributeValueMemberNULL:
 		if !v.Value {
-			return nil, validation("One or more parameter values were invalid: Null attribute value types must have the value of true")
+			return nil, Invalid("One or more parameter values were invalid: Null attribute value types must have the value of true")
 		}
 		return &ddb.AttributeValueMemberNULL{Value: true}, nil
 	case *ddb.AttributeValueMemberL:
@@ -76,13 +77,13 @@ func copyValue(v value, depth int) (value, error) {
 	case *ddb.AttributeValueMemberSS, *ddb.AttributeValueMemberNS, *ddb.AttributeValueMemberBS:
 		return copySet(v)
 	}
-	return nil, validation("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
+	return nil, Invalid("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
 }
 
-func copyList(in []value, depth int) (value, error) {
-	out := make([]value, len(in))
+func copyList(in []Value, depth int) (Value, error) {
+	out := make([]Value, len(in))
 	for i, v := range in {
-		c, err := copyValue(v, depth+1)
+		c, err := CopyValue(v, depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -91,10 +92,10 @@ func copyList(in []value, depth int) (value, error) {
 	return &ddb.AttributeValueMemberL{Value: out}, nil
 }
 
-func copyMap(in item, depth int) (value, error) {
-	out := make(item, len(in))
+func copyMap(in Item, depth int) (Value, error) {
+	out := make(Item, len(in))
 	for _, name := range slices.Sorted(maps.Keys(in)) {
-		c, err := copyValue(in[name], depth+1)
+		c, err := CopyValue(in[name], depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -103,10 +104,10 @@ func copyMap(in item, depth int) (value, error) {
 	return &ddb.AttributeValueMemberM{Value: out}, nil
 }
 
-func copySet(v value) (value, error) {
-	kind, members := setMembers(v)
+func copySet(v Value) (Value, error) {
+	kind, members := SetMembers(v)
 	if len(members) == 0 {
-		return nil, validation("One or more parameter values were invalid: An %s set may not be empty", setName(kind))
+		return nil, Invalid("One or more parameter values were invalid: An %s set may not be empty", setName(kind))
 	}
 	clean := make([]string, 0, len(members))
 	for _, m := range members {
@@ -118,7 +119,7 @@ func copySet(v value) (value, error) {
 			m = n
 		}
 		if slices.Contains(clean, m) {
-			return nil, validation("One or more parameter values were invalid: Input collection [%s] contains duplicates.", strings.Join(members, ", "))
+			return nil, Invalid("One or more parameter values were invalid: Input collection [%s] contains duplicates.", strings.Join(members, ", "))
 		}
 		clean = append(clean, m)
 	}
@@ -129,8 +130,8 @@ func setName(kind string) string {
 	return map[string]string{"SS": "string", "NS": "number", "BS": "binary"}[kind]
 }
 
-// setMembers are the members of a set as strings; no kind for what is no set.
-func setMembers(v value) (kind string, members []string) {
+// SetMembers are the members of a set as strings; no kind for what is no set.
+func SetMembers(v Value) (kind string, members []string) {
 	switch v := v.(type) {
 	case *ddb.AttributeValueMemberSS:
 		return "SS", v.Value
@@ -145,7 +146,7 @@ func setMembers(v value) (kind string, members []string) {
 	return "", nil
 }
 
-func makeSet(kind string, members []string) value {
+func makeSet(kind string, members []string) Value {
 	switch kind {
 	case "SS":
 		return &ddb.AttributeValueMemberSS{Value: members}
@@ -159,29 +160,29 @@ func makeSet(kind string, members []string) value {
 	return &ddb.AttributeValueMemberBS{Value: set}
 }
 
-// cloneItem is a copy for a caller, who may write to it. The values come from
+// CloneItem is a copy for a caller, who may write to it. The values come from
 // a stored item, which was checked when it was written.
-func cloneItem(in item) item {
+func CloneItem(in Item) Item {
 	if in == nil {
 		return nil
 	}
-	out := make(item, len(in))
+	out := make(Item, len(in))
 	for name, v := range in {
-		out[name] = cloneValue(v)
+		out[name] = CloneValue(v)
 	}
 	return out
 }
 
-func cloneValue(v value) value {
-	c, err := copyValue(v, 0)
+func CloneValue(v Value) Value {
+	c, err := CopyValue(v, 0)
 	if err != nil {
 		return v // cannot happen: stored values passed the same check
 	}
 	return c
 }
 
-// typeName is DynamoDB's short name of a value's type.
-func typeName(v value) string {
+// TypeName is DynamoDB's short name of a value's type.
+func TypeName(v Value) string {
 	switch v.(type) {
 	case *ddb.AttributeValueMemberS:
 		return "S"
@@ -198,12 +199,12 @@ func typeName(v value) string {
 	case *ddb.AttributeValueMemberM:
 		return "M"
 	}
-	kind, _ := setMembers(v)
+	kind, _ := SetMembers(v)
 	return kind
 }
 
 // equalValues compares by type and content; sets without regard to order.
-func equalValues(a, b value) bool {
+func equalValues(a, b Value) bool {
 	switch x := a.(type) {
 	case *ddb.AttributeValueMemberBOOL:
 		y, ok := b.(*ddb.AttributeValueMemberBOOL)
@@ -218,11 +219,11 @@ func equalValues(a, b value) bool {
 		y, ok := b.(*ddb.AttributeValueMemberM)
 		return ok && maps.EqualFunc(x.Value, y.Value, equalValues)
 	}
-	if order, ok := compareValues(a, b); ok {
+	if order, ok := CompareValues(a, b); ok {
 		return order == 0
 	}
-	kindA, setA := setMembers(a)
-	kindB, setB := setMembers(b)
+	kindA, setA := SetMembers(a)
+	kindB, setB := SetMembers(b)
 	if kindA == "" || kindA != kindB || len(setA) != len(setB) {
 		return false
 	}
@@ -234,8 +235,8 @@ func equalValues(a, b value) bool {
 	return true
 }
 
-// compareValues orders two strings, two numbers or two binaries; nothing else has an order.
-func compareValues(a, b value) (order int, ok bool) {
+// CompareValues orders two strings, two numbers or two binaries; nothing else has an order.
+func CompareValues(a, b Value) (order int, ok bool) {
 	switch x := a.(type) {
 	case *ddb.AttributeValueMemberS:
 		if y, ok := b.(*ddb.AttributeValueMemberS); ok {
@@ -253,9 +254,9 @@ func compareValues(a, b value) (order int, ok bool) {
 	return 0, false
 }
 
-// itemSize is what an item counts against the limit of 400 KB: names and values.
+// ItemSize is what an item counts against the limit of 400 KB: names and values.
 // Source: D23:CapacityUnitCalculations.
-func itemSize(in item) int {
+func ItemSize(in Item) int {
 	size := 0
 	for name, v := range in {
 		size += len(name) + valueSize(v)
@@ -263,7 +264,7 @@ func itemSize(in item) int {
 	return size
 }
 
-func valueSize(v value) int {
+func valueSize(v Value) int {
 	switch v := v.(type) {
 	case *ddb.AttributeValueMemberS:
 		return len(v.Value)
@@ -278,9 +279,9 @@ func valueSize(v value) int {
 		}
 		return size
 	case *ddb.AttributeValueMemberM:
-		return 3 + len(v.Value) + itemSize(v.Value)
+		return 3 + len(v.Value) + ItemSize(v.Value)
 	}
-	kind, members := setMembers(v)
+	kind, members := SetMembers(v)
 	if kind == "" {
 		return 1
 	}
@@ -292,12 +293,12 @@ func valueSize(v value) int {
 }
 
 // describe names a value in an error text.
-func describe(v value) string {
+func describe(v Value) string {
 	switch v := v.(type) {
 	case *ddb.AttributeValueMemberS:
 		return fmt.Sprintf("{S:%s}", v.Value)
 	case *ddb.AttributeValueMemberN:
 		return fmt.Sprintf("{N:%s}", v.Value)
 	}
-	return "{" + typeName(v) + "}"
+	return "{" + TypeName(v) + "}"
 }
