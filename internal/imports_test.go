@@ -56,15 +56,19 @@ func allowed() map[string][]string {
 		// The hub seen from outside, and the command line.
 		"hub":      {"decision", "patch", "store", sdk},
 		"operator": {"patch", sdk},
-		"cli":      {"hub", "operator", "outcome", "patch", "plan", "report", "runinput", "sim", "words", "github.com/spf13/"},
+		"cli": {"hub", "operator", "outcome", "patch", "plan", "report", "runinput", "sim", "sim/check", "sim/stage", "words",
+			"github.com/spf13/"},
 
 		// Rehearsals, and the checks of the templates.
 		"cfn":              {"asl", "go.yaml.in/yaml/v3"},
 		"guard":            {"asl", "cfn", "iam", "patch", "go.yaml.in/yaml/v3"},
 		"sim/world":        {"asl", "iam", "sim/world/dynamo", sdk},
 		"sim/world/dynamo": {sdk},
-		"sim": {"approval", "asl", "cfn", "cloud", "decision", "iam", "inventory", "lambdamain", "outcome", "patch", "plan", "report",
-			"runinput", "sim/world", "store", "target", "task", "wave", "wire", sdk},
+		"sim/stage":        {"asl", "cfn", "cloud", "iam", "lambdamain", "patch", "plan", "runinput", "sim/world", "store", "wire", sdk},
+		"sim/check": {"asl", "decision", "inventory", "outcome", "patch", "plan", "report", "runinput", "sim/stage", "sim/world",
+			"store", "target", "task", "wire", sdk},
+		"sim": {"approval", "asl", "decision", "inventory", "outcome", "patch", "plan", "report", "runinput", "sim/check", "sim/stage",
+			"sim/world", "store", "target", "task", "wave", "wire", lambda + "events"},
 	}
 }
 

@@ -26,7 +26,7 @@ const (
 )
 
 // check is one thing that doctor looked at.
-type check struct {
+type checkup struct {
 	Name   string `json:"name"`
 	Result string `json:"result"` // ok, warn or FAIL
 	Text   string `json:"text"`
@@ -35,10 +35,10 @@ type check struct {
 
 // diagnosis is what `doctor --format json` prints.
 type diagnosis struct {
-	SchemaVersion int     `json:"schemaVersion"`
-	Kind          string  `json:"kind"`
-	Healthy       bool    `json:"healthy"` // no check failed
-	Checks        []check `json:"checks"`
+	SchemaVersion int       `json:"schemaVersion"`
+	Kind          string    `json:"kind"`
+	Healthy       bool      `json:"healthy"` // no check failed
+	Checks        []checkup `json:"checks"`
 }
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -72,7 +72,7 @@ It cannot see accounts, roles, agents and quotas: a run with "dryRun": true does
 			if err != nil {
 				return a.nobody(ctx, err)
 			}
-			checks := []check{identity(m, caller)}
+			checks := []checkup{identity(m, caller)}
 			checks = append(checks, a.machineChecks(ctx, runs)...)
 			checks = append(checks, a.alarmCheck(ctx, runs), a.runsCheck(ctx, runs), a.operatorCheck(ctx, url))
 			if ctx.Err() != nil {
@@ -92,20 +92,20 @@ func (a *app) nobody(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return exit
 	}
-	c := check{Name: "identity", Result: checkFail, Text: err.Error(), Fix: "is the hub's region right, and the network there?"}
+	c := checkup{Name: "identity", Result: checkFail, Text: err.Error(), Fix: "is the hub's region right, and the network there?"}
 	switch {
 	case errors.Is(err, hub.ErrNoCredentials):
 		c.Fix = signIn
 	case errors.Is(err, hub.ErrDenied):
 		c.Fix = ""
 	}
-	if printed := a.printChecks([]check{c}); ExitCode(printed) != ExitDoctor || ExitCode(exit) != ExitDenied {
+	if printed := a.printChecks([]checkup{c}); ExitCode(printed) != ExitDoctor || ExitCode(exit) != ExitDenied {
 		return printed
 	}
 	return &ExitError{Code: ExitDenied}
 }
 
-func (a *app) printChecks(checks []check) error {
+func (a *app) printChecks(checks []checkup) error {
 	failures := 0
 	for i, c := range checks {
 		checks[i].Text = report.Line(c.Text)
@@ -146,12 +146,12 @@ func hang(text, indent string, width int) string {
 }
 
 // unseen is the result of a check that could not look.
-func unseen(name string, err error) check {
-	return check{Name: name, Result: checkWarn, Text: "not looked at: " + err.Error()}
+func unseen(name string, err error) checkup {
+	return checkup{Name: name, Result: checkWarn, Text: "not looked at: " + err.Error()}
 }
 
-func identity(m hub.Machine, caller string) check {
-	c := check{Name: "identity", Result: checkOK, Text: caller}
+func identity(m hub.Machine, caller string) checkup {
+	c := checkup{Name: "identity", Result: checkOK, Text: caller}
 	if !strings.Contains(caller, ":"+m.Account+":") {
 		c.Result, c.Text = checkWarn, caller+" is not of the hub's account "+m.Account
 		c.Fix = "assume a role there"
@@ -159,34 +159,34 @@ func identity(m hub.Machine, caller string) check {
 	return c
 }
 
-func (a *app) machineChecks(ctx context.Context, runs Runs) []check {
+func (a *app) machineChecks(ctx context.Context, runs Runs) []checkup {
 	d, err := runs.Deployed(ctx)
 	if err != nil {
 		c := unseen("state machine", err)
 		if errors.Is(err, hub.ErrNotFound) {
-			c = check{Name: "state machine", Result: checkFail, Text: err.Error(), Fix: "is it the hub's output StateMachineArn?"}
+			c = checkup{Name: "state machine", Result: checkFail, Text: err.Error(), Fix: "is it the hub's output StateMachineArn?"}
 		}
-		return []check{c}
+		return []checkup{c}
 	}
-	state := check{Name: "state machine", Result: checkOK, Text: "active"}
+	state := checkup{Name: "state machine", Result: checkOK, Text: "active"}
 	if !d.Active || !d.Standard {
 		state.Result, state.Text, state.Fix = checkFail, "it is being deleted, or is no STANDARD machine", "deploy the hub again"
 	}
-	log := check{Name: "log", Result: checkOK, Text: "every event, without data"}
+	log := checkup{Name: "log", Result: checkOK, Text: "every event, without data"}
 	switch {
 	case d.LogsData:
 		log.Result, log.Text, log.Fix = checkFail, "it holds the data of executions, and with it the task tokens of approvals", "deploy the hub again"
 	case !d.Logged:
 		log.Result, log.Text, log.Fix = checkWarn, "not every event is logged", "deploy the hub again"
 	}
-	same := check{Name: "definition", Result: checkOK, Text: "the one that this command line rehearses"}
+	same := checkup{Name: "definition", Result: checkOK, Text: "the one that this command line rehearses"}
 	switch ours, err := a.ours(d); {
 	case err != nil:
 		same = unseen("definition", err)
 	case !ours:
 		same.Result, same.Text, same.Fix = checkWarn, "another one than this command line rehearses", "use the command line of the hub's release, or deploy this one's"
 	}
-	return []check{state, log, same, functions(d.Definition + d.Target)}
+	return []checkup{state, log, same, functions(d.Definition + d.Target)}
 }
 
 // ours tells whether both machines are those of the template.
@@ -201,7 +201,7 @@ func (a *app) ours(d hub.Deployed) (bool, error) {
 var functionARN = regexp.MustCompile(`:lambda:[a-z0-9-]+:[0-9]{12}:function:([A-Za-z0-9_-]+)(:[0-9]+)?`)
 
 // functions tells whether the machine calls published versions: a run that goes on while the hub is updated keeps its code.
-func functions(definition string) check {
+func functions(definition string) checkup {
 	var loose []string
 	all := map[string]bool{}
 	for _, m := range functionARN.FindAllStringSubmatch(definition, -1) {
@@ -211,9 +211,9 @@ func functions(definition string) check {
 		}
 	}
 	if len(loose) > 0 {
-		return check{Name: "functions", Result: checkFail, Text: "called without a published version: " + strings.Join(loose, ", "), Fix: "deploy the hub again"}
+		return checkup{Name: "functions", Result: checkFail, Text: "called without a published version: " + strings.Join(loose, ", "), Fix: "deploy the hub again"}
 	}
-	return check{Name: "functions", Result: checkOK, Text: words.Count(len(all), "function") + ", called by published version"}
+	return checkup{Name: "functions", Result: checkOK, Text: words.Count(len(all), "function") + ", called by published version"}
 }
 
 var alarmNames = regexp.MustCompile(`AlarmName: !Sub "\$\{NamePrefix\}-(\w+)"`)
@@ -221,7 +221,7 @@ var alarmNames = regexp.MustCompile(`AlarmName: !Sub "\$\{NamePrefix\}-(\w+)"`)
 // breaking are the alarms without which nobody would know of a question.
 func breaking() []string { return []string{"ApprovalUnheard", "ApprovalNotDelivered"} }
 
-func (a *app) alarmCheck(ctx context.Context, runs Runs) check {
+func (a *app) alarmCheck(ctx context.Context, runs Runs) checkup {
 	var ends []string
 	for _, m := range alarmNames.FindAllSubmatch(a.Hub, -1) {
 		ends = append(ends, string(m[1]))
@@ -230,9 +230,9 @@ func (a *app) alarmCheck(ctx context.Context, runs Runs) check {
 	if err != nil {
 		return unseen("alarms", err)
 	}
-	c := check{Name: "alarms", Result: checkOK, Text: words.Count(len(known), "alarm") + ", none is on"}
+	c := checkup{Name: "alarms", Result: checkOK, Text: words.Count(len(known), "alarm") + ", none is on"}
 	if len(known) == 0 {
-		return check{Name: "alarms", Result: checkWarn, Text: "the hub has none", Fix: "deploy the hub again"}
+		return checkup{Name: "alarms", Result: checkWarn, Text: "the hub has none", Fix: "deploy the hub again"}
 	}
 	if len(on) > 0 {
 		c.Result, c.Text, c.Fix = checkWarn, "on: "+strings.Join(on, ", "), "see docs/operations.md for what each means"
@@ -251,16 +251,16 @@ const (
 	long = 48 * time.Hour
 )
 
-func (a *app) runsCheck(ctx context.Context, runs Runs) check {
+func (a *app) runsCheck(ctx context.Context, runs Runs) checkup {
 	all, err := runs.List(ctx, looked)
 	if err != nil {
 		return unseen("runs", err)
 	}
 	if len(all) == 0 {
-		return check{Name: "runs", Result: checkOK, Text: "none yet; begin with a scan of one account"}
+		return checkup{Name: "runs", Result: checkOK, Text: "none yet; begin with a scan of one account"}
 	}
 	newest := all[0]
-	c := check{Name: "runs", Result: checkOK, Text: fmt.Sprintf("the newest is %s of %s: %s", newest.Run, stamp(newest.Started), strings.ToLower(newest.Status))}
+	c := checkup{Name: "runs", Result: checkOK, Text: fmt.Sprintf("the newest is %s of %s: %s", newest.Run, stamp(newest.Started), strings.ToLower(newest.Status))}
 	if s := newest.Status; !newest.Running() && s != "SUCCEEDED" {
 		c.Result = checkWarn
 		c.Text += ", its report says why"
@@ -275,13 +275,13 @@ func (a *app) runsCheck(ctx context.Context, runs Runs) check {
 }
 
 // operatorCheck asks for a run that does not exist: whoever is told so may decide.
-func (a *app) operatorCheck(ctx context.Context, url string) check {
+func (a *app) operatorCheck(ctx context.Context, url string) checkup {
 	name := "operator"
 	if url == "" {
-		return check{Name: name, Result: checkWarn, Text: "approve, reject and abort do not find the hub", Fix: "set " + operatorURL + " to its output OperatorUrl"}
+		return checkup{Name: name, Result: checkWarn, Text: "approve, reject and abort do not find the hub", Fix: "set " + operatorURL + " to its output OperatorUrl"}
 	}
 	if _, err := operator.Check(url); err != nil {
-		return check{Name: name, Result: checkFail, Text: err.Error(), Fix: "set " + operatorURL + " to the hub's output OperatorUrl"}
+		return checkup{Name: name, Result: checkFail, Text: err.Error(), Fix: "set " + operatorURL + " to the hub's output OperatorUrl"}
 	}
 	client, err := a.Operator(ctx, url)
 	if err == nil {
@@ -290,11 +290,11 @@ func (a *app) operatorCheck(ctx context.Context, url string) check {
 	no, refused := errors.AsType[*operator.Refusal](err)
 	switch {
 	case err == nil, refused && no.Code == operator.CodeNotFound:
-		return check{Name: name, Result: checkOK, Text: "you may approve, reject and abort"}
+		return checkup{Name: name, Result: checkOK, Text: "you may approve, reject and abort"}
 	case refused && no.Code == operator.CodeForbidden:
-		return check{Name: name, Result: checkWarn, Text: "you may not approve, reject or abort", Fix: "the policy <NamePrefix>-operator allows it"}
+		return checkup{Name: name, Result: checkWarn, Text: "you may not approve, reject or abort", Fix: "the policy <NamePrefix>-operator allows it"}
 	case refused:
-		return check{Name: name, Result: checkFail, Text: "its answer was: " + no.Error(), Fix: "is it the hub's output OperatorUrl?"}
+		return checkup{Name: name, Result: checkFail, Text: "its answer was: " + no.Error(), Fix: "is it the hub's output OperatorUrl?"}
 	}
-	return check{Name: name, Result: checkFail, Text: err.Error(), Fix: "is it the hub's output OperatorUrl?"}
+	return checkup{Name: name, Result: checkFail, Text: err.Error(), Fix: "is it the hub's output OperatorUrl?"}
 }

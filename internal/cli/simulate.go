@@ -16,6 +16,7 @@ import (
 	"ec2patch/internal/report"
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim"
+	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/words"
 )
 
@@ -253,7 +254,7 @@ func (a *app) rehearsalError(file string, f *simulateFlags, err error) error {
 	if errors.As(err, &exit) {
 		return exit
 	}
-	var bad *sim.FileError
+	var bad *stage.FileError
 	if errors.As(err, &bad) {
 		return a.refuse(fileFindings(f, bad), nil, notRehearsed)
 	}
@@ -265,7 +266,7 @@ func (a *app) rehearsalError(file string, f *simulateFlags, err error) error {
 }
 
 // fileFindings are the problems of a file beside the input, one for each line of the error.
-func fileFindings(f *simulateFlags, bad *sim.FileError) []finding {
+func fileFindings(f *simulateFlags, bad *stage.FileError) []finding {
 	file := "built-in " + bad.What
 	if given := map[string]string{fleetFile: f.fleet, hubTemplate: f.template}[bad.What]; given != "" {
 		file = name(given)

@@ -12,6 +12,7 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
+	"ec2patch/internal/sim/check"
 	"ec2patch/internal/words"
 )
 
@@ -146,7 +147,7 @@ func printTime(b *bytes.Buffer, res *sim.Result, width int) {
 
 // limits measures a rehearsal by what the product allows itself.
 func limits(events, bytes int) string {
-	return fmt.Sprintf("the longest history has %d of %d events, the largest payload %d of %d bytes", events, sim.HistoryLimit, bytes, sim.PayloadLimit)
+	return fmt.Sprintf("the longest history has %d of %d events, the largest payload %d of %d bytes", events, check.HistoryLimit, bytes, check.PayloadLimit)
 }
 
 func printViolations(b *bytes.Buffer, res *sim.Result, replay string, width int) {

@@ -125,7 +125,7 @@ func TestBench_point(t *testing.T) {
 		require.NoError(t, err)
 		res, err := r.run()
 		require.NoError(t, err)
-		delays = append(delays, r.checks.refillDelays()...)
+		delays = append(delays, r.checks.RefillDelays()...)
 		p.Hours += float64(res.VirtualSeconds) / 3600 / curveSeeds
 		p.Best += float64(res.IdealSeconds) / 3600 / curveSeeds
 		p.Transitions += float64(res.StateTransitions) / curveSeeds
@@ -193,15 +193,15 @@ func speedOf(t *testing.T, r *rehearsal) speed {
 	t.Helper()
 	var s speed
 	sum := 0.0
-	a := r.checks.always
-	for _, run := range a.order {
-		a.loadPlan(run)
-		for at, leaf := range run.targets {
-			x := a.span(run, at, leaf)
-			if x.sent == 0 || x.last.IsZero() || x.ideal == 0 {
+	a := r.checks.Always
+	for _, run := range a.Order {
+		a.LoadPlan(run)
+		for at, leaf := range run.Targets {
+			x := a.Span(run, at, leaf)
+			if x.Sent == 0 || x.Last.IsZero() || x.Ideal == 0 {
 				continue
 			}
-			ratio := float64(x.last.Sub(x.first)) / float64(x.ideal)
+			ratio := float64(x.Last.Sub(x.First)) / float64(x.Ideal)
 			s.targets++
 			sum += ratio
 			s.worst = max(s.worst, ratio)
@@ -271,10 +271,10 @@ func TestBench_slowStart(t *testing.T) {
 		assert.Empty(t, res.Violations)
 		assert.Equal(t, 1000, res.Outcomes[outcome.Patched])
 		var ends, begins []time.Time
-		for _, run := range r.checks.always.order {
-			for id, sent := range run.sentTo {
-				begins = append(begins, sent.at)
-				ends = append(ends, r.checks.always.endedAt[sent.command][id])
+		for _, run := range r.checks.Always.Order {
+			for id, sent := range run.SentTo {
+				begins = append(begins, sent.At)
+				ends = append(ends, r.checks.Always.EndedAt[sent.Command][id])
 			}
 		}
 		rounds := slices.MaxFunc(ends, time.Time.Compare).Sub(slices.MinFunc(begins, time.Time.Compare)).Hours()

@@ -2,7 +2,9 @@ package sim
 
 import (
 	"context"
+	"maps"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
 )
 
@@ -62,15 +65,15 @@ func (s *struck) After(c *world.Call) error {
 func small(t *testing.T, s *struck) *rehearsal {
 	t.Helper()
 	r := inTrouble(t, canaryAndMain(generous, generous, ""), 1, "", some(1, world.FateOK), some(1, world.FatePatchFails))
-	r.world.Faults = s
-	r.world.OnMail = func(m world.Mail) {
+	r.World.Faults = s
+	r.World.OnMail = func(m world.Mail) {
 		r.human.mail(m)
-		u, ok := link(m.Body)
+		u, ok := stage.Link(m.Body)
 		if !ok {
 			return
 		}
-		r.world.After(14*time.Minute, func() { // whoever saw an error page comes back
-			if r.checks.tables.states["approval "+u.Query().Get("a")] == "pending" {
+		r.World.After(14*time.Minute, func() { // whoever saw an error page comes back
+			if r.checks.Tables.States["approval "+u.Query().Get("a")] == "pending" {
 				r.human.answer(u)
 			}
 		})
@@ -81,10 +84,10 @@ func small(t *testing.T, s *struck) *rehearsal {
 // invokedTwice hands the nth event to its function two times: F-40.
 func (r *rehearsal) invokedTwice(at int) (count *int) {
 	count = new(int)
-	for _, name := range sortedKeys(r.lambdas) {
-		l := r.lambdas[name]
-		handle := l.handle
-		l.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
+	for _, name := range slices.Sorted(maps.Keys(r.Lambdas)) {
+		l := r.Lambdas[name]
+		handle := l.Handle
+		l.Handle = func(ctx context.Context, payload []byte) ([]byte, error) {
 			if *count++; *count == at {
 				_, _ = handle(ctx, payload) // its answer is lost
 			}
@@ -107,10 +110,10 @@ func ending(res *Result) map[patch.InstanceID]outcome.Outcome {
 // sends twice, so nobody can know what became of them.
 func givenUp(r *rehearsal) map[patch.InstanceID]bool {
 	ids := map[patch.InstanceID]bool{}
-	for _, in := range r.checks.tables.intents {
-		for i, x := range in.sends {
-			if x.lost {
-				ids[patch.InstanceID(in.ids[i])] = true
+	for _, in := range r.checks.Tables.Intents {
+		for i, x := range in.Sends {
+			if x.Lost {
+				ids[patch.InstanceID(in.IDs[i])] = true
 			}
 		}
 	}

@@ -281,9 +281,9 @@ func (w drawn) arrange(t *testing.T, r *rehearsal, input string) {
 		r.abortAfter(w.abort, w.cancels)
 	}
 	if w.stop > 0 {
-		r.world.After(w.stop, func() {
+		r.World.After(w.stop, func() {
 			if r.execution.Status == asl.Running {
-				require.NoError(t, r.engine.Stop(r.execution.ARN, "", "by hand"))
+				require.NoError(t, r.Engine.Stop(r.execution.ARN, "", "by hand"))
 			}
 		})
 	}
@@ -294,7 +294,7 @@ func (w drawn) arrange(t *testing.T, r *rehearsal, input string) {
 		r.alsoRun(t, w.again, r.options.RunID+"-again", input)
 	}
 	for _, h := range w.happens {
-		r.world.After(h.at, func() { h.happen(r.world) })
+		r.World.After(h.at, func() { h.happen(r.World) })
 	}
 }
 

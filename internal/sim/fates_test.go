@@ -12,6 +12,7 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
+	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
 )
 
@@ -92,14 +93,14 @@ func TestRun_killerPatch(t *testing.T) {
 		o.Fleet = fleet(t, world.FleetInstance{Name: "web", Count: 100})
 		r, err := prepare(o)
 		require.NoError(t, err)
-		r.world.KillerPatch(world.Linux, 1)
+		r.World.KillerPatch(world.Linux, 1)
 		res, err := r.run()
 		require.NoError(t, err)
 		assert.Equal(t, patch.RunStopped, res.Status)
 		assert.Empty(t, res.Violations)
 		touched := 0
-		for _, i := range r.world.Instances() {
-			touched += len(r.world.Installs(i.ID))
+		for _, i := range r.World.Instances() {
+			touched += len(r.World.Installs(i.ID))
 		}
 		assert.LessOrEqual(t, touched, 10+1, "concurrency and the tolerated errors")
 		// What was queued behind a dead one waits for it until the command's deadline.
@@ -115,12 +116,12 @@ func TestRun_zoneLost(t *testing.T) {
 	r, err := prepare(o)
 	require.NoError(t, err)
 	zones := []string{}
-	for _, i := range r.world.Instances() {
+	for _, i := range r.World.Instances() {
 		if !slices.Contains(zones, i.Zone) {
 			zones = append(zones, i.Zone)
 		}
 	}
-	r.world.After(600e9, func() { r.world.LoseZone(first, region, zones[0]) })
+	r.World.After(600e9, func() { r.World.LoseZone(first, region, zones[0]) })
 	res, err := r.run()
 	require.NoError(t, err)
 	assert.Empty(t, res.Violations)
@@ -137,7 +138,7 @@ func TestRun_accountSuspended(t *testing.T) {
 	o.Fleet = fleetFile(t, map[string]world.FleetAccount{first: {Regions: some}, second: {Regions: some}})
 	r, err := prepare(o)
 	require.NoError(t, err)
-	r.world.After(300e9, func() { r.world.SuspendAccount(first) })
+	r.World.After(300e9, func() { r.World.SuspendAccount(first) })
 	res, err := r.run()
 	require.NoError(t, err)
 	assert.Empty(t, res.Violations)
@@ -159,13 +160,13 @@ func TestRun_changesBetweenPlanAndSend(t *testing.T) {
 	r, err := prepare(o)
 	require.NoError(t, err)
 	named := map[string]string{}
-	for _, i := range r.world.Instances() {
+	for _, i := range r.World.Instances() {
 		named[i.Tags["Name"]] = i.ID
 	}
-	r.world.After(30e9, func() { // the plan is frozen, the mail is on its way
-		r.world.SetTags(named["opts-out"], map[string]string{"PatchGroup": "default", plan.ExclusionTag: "true", "Name": "opts-out"})
-		r.world.StopInstance(named["stops"])
-		r.world.TerminateInstance(named["goes"])
+	r.World.After(30e9, func() { // the plan is frozen, the mail is on its way
+		r.World.SetTags(named["opts-out"], map[string]string{"PatchGroup": "default", plan.ExclusionTag: "true", "Name": "opts-out"})
+		r.World.StopInstance(named["stops"])
+		r.World.TerminateInstance(named["goes"])
 	})
 	res, err := r.run()
 	require.NoError(t, err)
@@ -174,7 +175,7 @@ func TestRun_changesBetweenPlanAndSend(t *testing.T) {
 		assert.Equal(t, map[outcome.Outcome]int{want: 1}, outcomes(res, name), name)
 	}
 	for _, name := range []string{"opts-out", "stops", "goes"} {
-		assert.Empty(t, r.world.Installs(named[name]), name)
+		assert.Empty(t, r.World.Installs(named[name]), name)
 	}
 }
 
@@ -189,8 +190,8 @@ func TestRun_noReboot(t *testing.T) {
 	assert.Equal(t, patch.RunSucceeded, res.Status)
 	assert.Empty(t, res.Violations)
 	assert.Equal(t, map[outcome.Outcome]int{outcome.PatchedPendingReboot: 5}, res.Outcomes)
-	for _, i := range r.world.Instances() {
-		for _, e := range r.world.AgentLog(i.ID) {
+	for _, i := range r.World.Instances() {
+		for _, e := range r.World.AgentLog(i.ID) {
 			assert.NotEqual(t, world.AgentRebooting, e.Kind, i.ID)
 		}
 	}
@@ -208,7 +209,7 @@ func TestRun_faults(t *testing.T) {
 			o.Seed, o.Faults, o.Instances = seed+1, faults, 10
 			r, err := prepare(o)
 			require.NoError(t, err)
-			require.NoError(t, r.world.AddAlarm(first, region, "errors", world.AlarmStep{State: "OK"}))
+			require.NoError(t, r.World.AddAlarm(first, region, "errors", world.AlarmStep{State: "OK"}))
 			res, err := r.run()
 			require.NoError(t, err, replay("<the input of this test>", o))
 			assert.Empty(t, res.Violations, replay("<the input of this test>", o))
@@ -225,7 +226,7 @@ func TestRun_faults(t *testing.T) {
 	for _, faults := range []string{"light", "storm", "swarm"} {
 		under(faults, 7)
 	}
-	for _, id := range FaultNames() {
+	for _, id := range stage.FaultNames() {
 		if struck[id] == 0 {
 			under(id+"=0.3", 3) // too rare for so few seeds
 		}

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/outcome"
+	"ec2patch/internal/sim/check"
+	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
 )
 
@@ -23,14 +25,14 @@ func read(tb testing.TB, elem ...string) []byte {
 }
 
 // shipped reads the templates once for all tests: nothing writes to them.
-func shipped(hub, spoke, reader []byte) (*templates, error) {
-	sharedOnce.Do(func() { shared, errShared = loadTemplates(hub, spoke, reader) })
+func shipped(hub, spoke, reader []byte) (*stage.Templates, error) {
+	sharedOnce.Do(func() { shared, errShared = stage.LoadTemplates(hub, spoke, reader) })
 	return shared, errShared
 }
 
 var (
 	sharedOnce sync.Once
-	shared     *templates
+	shared     *stage.Templates
 	errShared  error
 )
 
@@ -108,7 +110,7 @@ func outcomes(r *Result, name string) map[outcome.Outcome]int {
 }
 
 // rules lists the broken rules, each once.
-func rules(found []Violation) []string {
+func rules(found []check.Violation) []string {
 	var all []string
 	for _, v := range found {
 		if !slices.Contains(all, v.Rule) {

@@ -15,8 +15,8 @@ func redrives() []trouble {
 	stopped := func(after time.Duration, n int) func(t *testing.T, seed uint64) *rehearsal {
 		return func(t *testing.T, seed uint64) *rehearsal {
 			r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, map[bool]string{true: "light"}[seed%2 == 1], some(4, world.FateOK))
-			r.world.After(time.Duration(seed*seed)*time.Minute, func() {
-				require.NoError(t, r.engine.Stop(r.execution.ARN, "", "by hand"))
+			r.World.After(time.Duration(seed*seed)*time.Minute, func() {
+				require.NoError(t, r.Engine.Stop(r.execution.ARN, "", "by hand"))
 			})
 			r.redriven(t, after, n)
 			return r
@@ -45,20 +45,20 @@ func (r *rehearsal) redriven(t *testing.T, after time.Duration, n int) {
 		if r.execution.Status == asl.Succeeded {
 			return
 		}
-		require.NoError(t, r.engine.Redrive(r.execution.ARN))
+		require.NoError(t, r.Engine.Redrive(r.execution.ARN))
 		r.open++
-		run := r.checks.order[0]
-		run.ended = false
-		run.more += after + run.bound()
+		run := r.checks.Order[0]
+		run.Ended = false
+		run.More += after + run.Bound()
 	}
-	r.world.After(0, func() { // the rehearsal has begun to listen
-		onEnd := r.engine.OnEnd
-		r.engine.OnEnd = func(x *asl.Execution) {
+	r.World.After(0, func() { // the rehearsal has begun to listen
+		onEnd := r.Engine.OnEnd
+		r.Engine.OnEnd = func(x *asl.Execution) {
 			onEnd(x)
 			if x == r.execution && n > 0 {
 				n--
 				r.open++
-				r.world.After(after, again)
+				r.World.After(after, again)
 			}
 		}
 	})

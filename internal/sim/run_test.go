@@ -14,6 +14,7 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/runinput"
+	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
 )
 
@@ -99,7 +100,7 @@ func TestRun_refusesWhatIsNotValid(t *testing.T) {
 	}
 	for what, o := range files {
 		_, err := Run(o)
-		var file *FileError
+		var file *stage.FileError
 		require.ErrorAs(t, err, &file, what)
 		assert.Equal(t, what, file.What)
 	}
@@ -269,7 +270,7 @@ func TestRun_doubtOverruled(t *testing.T) {
 	}}}})
 	r, err := prepare(o)
 	require.NoError(t, err)
-	r.world.OnMail = func(m world.Mail) {
+	r.World.OnMail = func(m world.Mail) {
 		r.human.mail(m)
 		r.human.doubts = false
 	}

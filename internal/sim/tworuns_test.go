@@ -18,7 +18,7 @@ import (
 // reportOf is the report of any run of the rehearsal.
 func (r *rehearsal) reportOf(t *testing.T, id patch.RunID) report.Report {
 	t.Helper()
-	data, ok := r.world.Object(r.bucket(), store.ReportObject(id, "json"))
+	data, ok := r.World.Object(r.Bucket(), store.ReportObject(id, "json"))
 	require.True(t, ok, "run %s has no report", id)
 	var rep report.Report
 	require.NoError(t, json.Unmarshal(data, &rep))

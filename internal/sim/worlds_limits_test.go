@@ -7,13 +7,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
 )
 
 // sendersDie: SendSsmCommand dies in the middle of its steps, just after a command was accepted.
 func sendersDie(t *testing.T, seed uint64) *rehearsal {
 	r := inTrouble(t, canaryAndMain(generous, generous, `,"approval":"none"`), seed, "", some(8, world.FateOK))
-	r.world.Faults = &targeted{faults: r.faults, name: "ssm:SendCommand", dies: 0.2}
+	r.World.Faults = &targeted{Faults: r.faults, name: "ssm:SendCommand", dies: 0.2}
 	return r
 }
 
@@ -48,7 +49,7 @@ func nobodyMaySend(t *testing.T, seed uint64) *rehearsal {
 func lostBeyondBudget(t *testing.T, seed uint64) *rehearsal {
 	in := `,"ssm":{"maxConcurrency":"1","maxErrors":"1"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
 	r := inTrouble(t, alone(in), seed, "", some(30, world.FateOK))
-	r.world.Faults = &targeted{faults: r.faults, name: "ssm:SendCommand", before: 0.3}
+	r.World.Faults = &targeted{Faults: r.faults, name: "ssm:SendCommand", before: 0.3}
 	return r
 }
 
@@ -61,8 +62,8 @@ func redWhilePatched(t *testing.T, seed uint64) *rehearsal {
 	if seed%2 == 0 {
 		red, green = green, red
 	}
-	require.NoError(t, r.world.AddAlarm(first, "us-east-1", "errors", red...))
-	require.NoError(t, r.world.AddCompositeAlarm(first, "us-east-1", "any", green...))
+	require.NoError(t, r.World.AddAlarm(first, "us-east-1", "errors", red...))
+	require.NoError(t, r.World.AddCompositeAlarm(first, "us-east-1", "any", green...))
 	return r
 }
 
@@ -77,26 +78,26 @@ func takenBack(t *testing.T, seed uint64) *rehearsal {
 	in := `,"slowStart":false,"ssm":{"maxConcurrency":"100%","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
 	r := inTrouble(t, canaryAndMain(in, in, `,"approval":"none","budget":{"maxFailedInstances":"1"}`), seed, "", world.FleetInstance{Name: "fast", PatchSeconds: 200, RebootSeconds: 60, Count: 4})
 	n := 0
-	f := &targeted{faults: r.faults, name: "ssm:SendCommand", after: 1}
+	f := &targeted{Faults: r.faults, name: "ssm:SendCommand", after: 1}
 	f.lost = func(c *world.Call) {
 		if n++; n == 2 {
 			f.after = 0
 		}
-		r.world.After(time.Second, func() { r.world.ForgetCommands(c.Account, c.Region) })
+		r.World.After(time.Second, func() { r.World.ForgetCommands(c.Account, c.Region) })
 	}
-	r.world.Faults = f
+	r.World.Faults = f
 	return r
 }
 
 // listedLate: Run Command shows a minute late what it has accepted and what became of it.
 func listedLate(t *testing.T, seed uint64) *rehearsal {
 	r := inTrouble(t, alone(`,"ssm":{"operation":"Scan","maxConcurrency":"2"}`), seed, "", some(10, world.FateOK))
-	r.world.Faults = &stale{r.faults}
+	r.World.Faults = &stale{r.faults}
 	return r
 }
 
 // stale lets everything that Systems Manager shows be of a minute ago.
-type stale struct{ *faults }
+type stale struct{ *stage.Faults }
 
 func (*stale) Stale(c *world.Call) time.Duration {
 	if c.Service != "ssm" {

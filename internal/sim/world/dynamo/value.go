@@ -51,6 +51,7 @@ func CopyItem(in Item) (Item, error) {
 	return out, nil
 }
 
+// CopyValue is such a copy of one value, which stands so deep in its item.
 func CopyValue(v Value, depth int) (Value, error) {
 	if depth > maxNesting {
 		return nil, Invalid("Nesting Levels have exceeded supported limits: Attributes nesting level cannot exceed %d", maxNesting)
@@ -173,6 +174,7 @@ func CloneItem(in Item) Item {
 	return out
 }
 
+// CloneValue is a copy of a value that is stored.
 func CloneValue(v Value) Value {
 	c, err := CopyValue(v, 0)
 	if err != nil {
