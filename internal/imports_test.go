@@ -60,15 +60,19 @@ func allowed() map[string][]string {
 			"github.com/spf13/"},
 
 		// Rehearsals, and the checks of the templates.
-		"cfn":              {"asl", "go.yaml.in/yaml/v3"},
-		"guard":            {"asl", "cfn", "iam", "patch", "go.yaml.in/yaml/v3"},
-		"sim/world":        {"asl", "iam", "sim/world/dynamo", sdk},
-		"sim/world/dynamo": {sdk},
-		"sim/stage":        {"asl", "cfn", "cloud", "iam", "lambdamain", "patch", "plan", "runinput", "sim/world", "store", "wire", sdk},
-		"sim/check": {"asl", "decision", "inventory", "outcome", "patch", "plan", "report", "runinput", "sim/stage", "sim/world",
-			"store", "target", "task", "wire", sdk},
-		"sim": {"approval", "asl", "decision", "inventory", "outcome", "patch", "plan", "report", "runinput", "sim/check", "sim/stage",
-			"sim/world", "store", "target", "task", "wave", "wire", lambda + "events"},
+		"cfn":               {"asl", "go.yaml.in/yaml/v3"},
+		"guard":             {"asl", "cfn", "iam", "patch", "go.yaml.in/yaml/v3"},
+		"sim/world/core":    {"iam", sdk},
+		"sim/world/dynamo":  {sdk},
+		"sim/world/backing": {"asl", "iam", "sim/world/core", "sim/world/dynamo", sdk},
+		"sim/world":         {"iam", "sim/world/backing", "sim/world/core", sdk},
+		"sim/stage": {"asl", "cfn", "cloud", "iam", "lambdamain", "patch", "plan", "runinput", "sim/world",
+			"sim/world/backing", "sim/world/core", "store", "wire", sdk},
+		"sim/check": {"asl", "decision", "inventory", "outcome", "patch", "plan", "report", "runinput", "sim/stage",
+			"sim/world", "sim/world/core", "store", "target", "task", "wire", sdk},
+		"sim": {"approval", "asl", "decision", "inventory", "outcome", "patch", "plan", "report", "runinput",
+			"sim/check", "sim/stage", "sim/world", "sim/world/backing", "store", "target", "task", "wave", "wire",
+			lambda + "events"},
 	}
 }
 

@@ -18,6 +18,8 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/backing"
+	"ec2patch/internal/sim/world/core"
 	"ec2patch/internal/wire"
 )
 
@@ -45,8 +47,8 @@ func finish(t *testing.T, r *rehearsal) *Result {
 }
 
 // requests are the mails that carry a link.
-func requests(r *rehearsal) []world.Mail {
-	var all []world.Mail
+func requests(r *rehearsal) []backing.Mail {
+	var all []backing.Mail
 	for _, m := range r.World.Mailbox(stage.Approver) {
 		if _, ok := stage.Link(m.Body); ok {
 			all = append(all, m)
@@ -88,7 +90,7 @@ func TestApproval_OldPageDecides(t *testing.T) {
 			r := prepared(t, asks(""), ApproveTimeout)
 			var typed string
 			n := 0
-			r.World.OnMail = func(m world.Mail) {
+			r.World.OnMail = func(m backing.Mail) {
 				u, ok := stage.Link(m.Body)
 				if !ok {
 					return
@@ -160,7 +162,7 @@ func TestApproval_PerWaveBeginsThePause(t *testing.T) {
 		{"name":"b","accounts":["`+second+`"],"regions":["`+region+`"]`+generous+`}],"approval":"perWave","wavePauseSeconds":7200}`, ApproveAuto)
 	var sends []time.Time
 	inner := r.World.OnMutating
-	r.World.OnMutating = func(e world.Entry) {
+	r.World.OnMutating = func(e core.Entry) {
 		if inner != nil {
 			inner(e)
 		}
@@ -228,7 +230,7 @@ func TestApproval_Distinct(t *testing.T) {
 	})
 	t.Run("the bearer of the link and an operator are two", func(t *testing.T) {
 		r := prepared(t, input, ApproveTimeout)
-		r.World.OnMail = func(m world.Mail) {
+		r.World.OnMail = func(m backing.Mail) {
 			u, ok := stage.Link(m.Body)
 			if !ok {
 				return
@@ -280,7 +282,7 @@ func TestApproval_NobodyTold(t *testing.T) {
 // A scanner clicks on "unsubscribe" in the first mail: the next round notices.
 func TestT17_Unsubscribed(t *testing.T) {
 	r := prepared(t, asks(`,"approvalTimeoutSeconds":3600`), ApproveTimeout)
-	r.World.OnMail = func(world.Mail) { unsubscribe(r) }
+	r.World.OnMail = func(backing.Mail) { unsubscribe(r) }
 	told := map[time.Duration]bool{}
 	for _, at := range []time.Duration{10 * time.Minute, 20 * time.Minute} {
 		r.World.After(at, func() { told[at] = question(t, r).Told })
@@ -321,14 +323,14 @@ type unasked struct {
 	from time.Duration
 }
 
-func (u unasked) Before(c *world.Call) error {
+func (u unasked) Before(c *core.Call) error {
 	if c.Name() == u.call && u.r.Virtual() > u.from && c.SessionOf("ec2patch-SendApprovalRequest") {
 		return &smithy.GenericAPIError{Code: "ServiceUnavailable", Message: "out of order", Fault: smithy.FaultServer}
 	}
 	return nil
 }
 
-func (unasked) After(*world.Call) error { return nil }
+func (unasked) After(*core.Call) error { return nil }
 
 // Where a question cannot be asked for a week, it expires, and the rounds that
 // failed do not fill the history: R-13.
@@ -361,7 +363,7 @@ func TestApproval_AnsweredLate(t *testing.T) {
 	}
 	r := prepared(t, `{"waves":[`+strings.Join(waves, ",")+`],"approval":"perWave","approvalTimeoutSeconds":604800}`, ApproveAuto)
 	asked := map[string]bool{}
-	r.World.OnMail = func(m world.Mail) {
+	r.World.OnMail = func(m backing.Mail) {
 		if u, ok := stage.Link(m.Body); ok && !asked[u.String()] {
 			asked[u.String()] = true
 			r.World.After(late, func() { r.human.mail(m) })
@@ -391,7 +393,7 @@ func TestApproval_NamesWhatIsNotable(t *testing.T) {
 	added, err := r.World.AddInstance(world.InstanceSpec{Account: first, Region: region, Name: "sql-7", Platform: world.Windows, Tags: map[string]string{"PatchGroup": "default", "Name": "sql-7"}})
 	require.NoError(t, err)
 	var page string
-	r.World.OnMail = func(m world.Mail) {
+	r.World.OnMail = func(m backing.Mail) {
 		if u, ok := stage.Link(m.Body); ok {
 			page = r.human.request(u, "GET", "").Body
 			r.human.mail(m)

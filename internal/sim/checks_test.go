@@ -23,6 +23,7 @@ import (
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
 	"ec2patch/internal/store"
 	"ec2patch/internal/wire"
 )
@@ -51,7 +52,7 @@ func (p *planted) send(account, comment string, ids ...string) {
 }
 
 // insider is a session of the spoke's role that nobody asked for.
-func (p *planted) insider(account string) *world.Principal {
+func (p *planted) insider(account string) *core.Principal {
 	s, err := p.World.Session("arn:aws:iam::"+account+":role/PatchExecRole", "insider")
 	require.NoError(p.t, err)
 	return s
@@ -76,7 +77,7 @@ func (p *planted) after(seconds int, f func()) {
 // onFirstSend runs f a moment after the product's first command was accepted.
 func (p *planted) onFirstSend(f func(in *ssm.SendCommandInput)) {
 	watch, done := p.World.OnMutating, false
-	p.World.OnMutating = func(e world.Entry) {
+	p.World.OnMutating = func(e core.Entry) {
 		watch(e)
 		if in, ok := e.Input.(*ssm.SendCommandInput); ok && !done {
 			done = true
@@ -114,7 +115,7 @@ func (p *planted) rewrite(items ...types.TransactWriteItem) {
 	require.NoError(p.t, err)
 }
 
-func (p *planted) machinePrincipal() *world.Principal {
+func (p *planted) machinePrincipal() *core.Principal {
 	who, err := p.World.Session(p.Machine.RoleARN, "states")
 	require.NoError(p.t, err)
 	return who

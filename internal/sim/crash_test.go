@@ -15,6 +15,8 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/backing"
+	"ec2patch/internal/sim/world/core"
 )
 
 // strike is one misfortune: at the nth moment of its kind.
@@ -30,19 +32,19 @@ type struck struct {
 	name            string // of the call that it hit
 }
 
-func (s *struck) Before(c *world.Call) error {
+func (s *struck) Before(c *core.Call) error {
 	if c.Service == "lambda" || c.SessionOf("states") {
 		return nil
 	}
 	s.calls++
 	if s.kind == "dies before" && s.calls == s.at {
 		s.name = c.Name()
-		panic(world.Crash{Call: c.Name()})
+		panic(core.Crash{Call: c.Name()})
 	}
 	return nil
 }
 
-func (s *struck) After(c *world.Call) error {
+func (s *struck) After(c *core.Call) error {
 	if c.Service == "lambda" || c.SessionOf("states") {
 		return nil
 	}
@@ -52,10 +54,10 @@ func (s *struck) After(c *world.Call) error {
 	switch {
 	case s.kind == "dies after" && s.calls == s.at:
 		s.name = c.Name()
-		panic(world.Crash{Call: c.Name()})
+		panic(core.Crash{Call: c.Name()})
 	case s.kind == "answer lost" && c.Mutating && s.mutating == s.at:
 		s.name = c.Name()
-		return &world.ConnectionError{Call: c.Name()}
+		return &core.ConnectionError{Call: c.Name()}
 	}
 	return nil
 }
@@ -66,7 +68,7 @@ func small(t *testing.T, s *struck) *rehearsal {
 	t.Helper()
 	r := inTrouble(t, canaryAndMain(generous, generous, ""), 1, "", some(1, world.FateOK), some(1, world.FatePatchFails))
 	r.World.Faults = s
-	r.World.OnMail = func(m world.Mail) {
+	r.World.OnMail = func(m backing.Mail) {
 		r.human.mail(m)
 		u, ok := stage.Link(m.Body)
 		if !ok {

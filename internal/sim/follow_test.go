@@ -12,13 +12,13 @@ import (
 	"ec2patch/internal/iam"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/stage"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
 )
 
 // visitor is somebody with managed policies of the hub's template attached, at the command line.
 func visitor(t *testing.T, r *rehearsal, policies ...string) *hub.Client {
 	t.Helper()
-	role := world.Role{ARN: "arn:aws:iam::" + stage.HubAccount + ":role/Person"}
+	role := core.Role{ARN: "arn:aws:iam::" + stage.HubAccount + ":role/Person"}
 	for _, id := range policies {
 		resource := r.Hub.Resources[id]
 		require.NotNil(t, resource, id)

@@ -13,7 +13,7 @@ import (
 	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/stage"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/backing"
 	"ec2patch/internal/wire"
 )
 
@@ -80,7 +80,7 @@ func (h *human) scope(u *url.URL) string {
 func (h *human) rejects() bool { return h.does == ApproveReject || h.doubts }
 
 // mail is read some minutes after it arrived.
-func (h *human) mail(m world.Mail) {
+func (h *human) mail(m backing.Mail) {
 	u, ok := stage.Link(m.Body)
 	if !ok {
 		return // a notice

@@ -14,6 +14,7 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/backing"
 	"ec2patch/internal/wire"
 )
 
@@ -70,7 +71,7 @@ func corpus(t *testing.T) []*rehearsal {
 	}
 	add(alarmed(t), nil)
 	add(alarmed(t), func(r *rehearsal) {
-		r.World.OnMail = func(m world.Mail) { // somebody goes on all the same
+		r.World.OnMail = func(m backing.Mail) { // somebody goes on all the same
 			r.human.mail(m)
 			r.human.doubts = false
 		}

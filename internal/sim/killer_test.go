@@ -13,6 +13,7 @@ import (
 
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
 )
 
 // The knobs of the killer's world: the same for a run and for one command of
@@ -68,7 +69,7 @@ func byTag(t *testing.T, seed uint64) int {
 	r := killerWorld(t, seed)
 	r.World.IgnoreIAM = true
 	for _, place := range [][2]string{{first, "us-east-1"}, {second, "us-east-1"}, {second, "us-west-2"}, {third, "us-east-1"}, {third, "us-west-2"}} {
-		p := &world.Principal{Account: place[0], RoleARN: "arn:aws:iam::" + place[0] + ":role/Admin", SessionName: "admin"}
+		p := &core.Principal{Account: place[0], RoleARN: "arn:aws:iam::" + place[0] + ":role/Admin", SessionName: "admin"}
 		r.World.OnMutating = nil // this is not our command
 		_, err := r.World.SSM(p, place[1]).SendCommand(context.Background(), &ssm.SendCommandInput{
 			DocumentName: aws.String("AWS-RunPatchBaseline"), MaxConcurrency: aws.String("10%"), MaxErrors: aws.String("2"),

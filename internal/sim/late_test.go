@@ -20,6 +20,7 @@ import (
 	"ec2patch/internal/sim/check"
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
 	"ec2patch/internal/wire"
 )
 
@@ -31,7 +32,7 @@ type between struct {
 	then    func()
 }
 
-func (f *between) Before(c *world.Call) error {
+func (f *between) Before(c *core.Call) error {
 	if writesIntent(c) {
 		if f.intents--; f.intents == 0 {
 			f.then()
@@ -41,7 +42,7 @@ func (f *between) Before(c *world.Call) error {
 }
 
 // writesIntent tells whether a call announces a send.
-func writesIntent(c *world.Call) bool {
+func writesIntent(c *core.Call) bool {
 	in, ok := c.Input.(*dynamodb.TransactWriteItemsInput)
 	if !ok {
 		return false
@@ -76,7 +77,7 @@ func closedAsItSends(t *testing.T, seed uint64) *rehearsal {
 	r.World.Faults = &between{Faults: r.faults, intents: int(seed) + 1, then: func() {
 		s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
 		send := r.lambdaOf(wire.SendCommand).Function
-		table := r.World.DynamoDB(&world.Principal{Account: stage.HubAccount, RoleARN: send.RoleARN, SessionName: "close"}, stage.HubRegion)
+		table := r.World.DynamoDB(&core.Principal{Account: stage.HubAccount, RoleARN: send.RoleARN, SessionName: "close"}, stage.HubRegion)
 		_, err := table.UpdateItem(context.Background(), &dynamodb.UpdateItemInput{
 			TableName: aws.String(send.Environment["STATE_TABLE"]), Key: check.Item{"pk": s("RUN#" + string(r.options.RunID)), "sk": s("META")},
 			UpdateExpression:          aws.String("SET runStatus = :is ADD version :one"),
@@ -115,7 +116,7 @@ func (r *rehearsal) again(within time.Duration) {
 func cancelledOutside(t *testing.T, seed uint64) *rehearsal {
 	t.Helper()
 	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"50%","maxErrors":"100%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 8, PatchSeconds: 1800})
-	admin := &world.Principal{Account: first, RoleARN: "arn:aws:iam::" + first + ":role/Admin", SessionName: "admin"}
+	admin := &core.Principal{Account: first, RoleARN: "arn:aws:iam::" + first + ":role/Admin", SessionName: "admin"}
 	r.World.OnAgentEvent = func(e world.AgentEvent) {
 		r.agentEvent(e)
 		if e.Kind != world.AgentStarted {
@@ -135,4 +136,4 @@ func cancelledOutside(t *testing.T, seed uint64) *rehearsal {
 	return r
 }
 
-var _ world.Faults = (*between)(nil)
+var _ core.Faults = (*between)(nil)

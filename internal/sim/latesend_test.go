@@ -12,12 +12,13 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
 )
 
 // lateSends lets one in two commands come so late that nobody looks for it any more.
 type lateSends struct{ *stage.Faults }
 
-func (f *lateSends) Late(c *world.Call) time.Duration {
+func (f *lateSends) Late(c *core.Call) time.Duration {
 	if c.Name() != "ssm:SendCommand" || f.Rand.IntN(2) == 0 {
 		return 0
 	}

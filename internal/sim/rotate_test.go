@@ -16,7 +16,7 @@ import (
 	"ec2patch/internal/iam"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/stage"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/backing"
 	"ec2patch/internal/wire"
 )
 
@@ -77,7 +77,7 @@ func TestT25_Rotation(t *testing.T) {
 			r := prepared(t, asks(`,"approvalTimeoutSeconds":3600`), ApproveTimeout)
 			r.World.After(20*time.Minute, func() { rotate(t, r, tt.forgotten) })
 			var links []*url.URL
-			r.World.OnMail = func(m world.Mail) {
+			r.World.OnMail = func(m backing.Mail) {
 				if u, ok := stage.Link(m.Body); ok {
 					links = append(links, u)
 				}

@@ -16,6 +16,7 @@ import (
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/backing"
 )
 
 // Many rehearsals say which of them ended how.
@@ -270,7 +271,7 @@ func TestRun_doubtOverruled(t *testing.T) {
 	}}}})
 	r, err := prepare(o)
 	require.NoError(t, err)
-	r.World.OnMail = func(m world.Mail) {
+	r.World.OnMail = func(m backing.Mail) {
 		r.human.mail(m)
 		r.human.doubts = false
 	}

@@ -9,6 +9,7 @@ import (
 
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
 )
 
 // sendersDie: SendSsmCommand dies in the middle of its steps, just after a command was accepted.
@@ -79,7 +80,7 @@ func takenBack(t *testing.T, seed uint64) *rehearsal {
 	r := inTrouble(t, canaryAndMain(in, in, `,"approval":"none","budget":{"maxFailedInstances":"1"}`), seed, "", world.FleetInstance{Name: "fast", PatchSeconds: 200, RebootSeconds: 60, Count: 4})
 	n := 0
 	f := &targeted{Faults: r.faults, name: "ssm:SendCommand", after: 1}
-	f.lost = func(c *world.Call) {
+	f.lost = func(c *core.Call) {
 		if n++; n == 2 {
 			f.after = 0
 		}
@@ -99,7 +100,7 @@ func listedLate(t *testing.T, seed uint64) *rehearsal {
 // stale lets everything that Systems Manager shows be of a minute ago.
 type stale struct{ *stage.Faults }
 
-func (*stale) Stale(c *world.Call) time.Duration {
+func (*stale) Stale(c *core.Call) time.Duration {
 	if c.Service != "ssm" {
 		return 0
 	}

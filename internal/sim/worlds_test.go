@@ -24,6 +24,7 @@ import (
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
 	"ec2patch/internal/store"
 	"ec2patch/internal/wire"
 )
@@ -187,7 +188,7 @@ func troubles() []trouble {
 		}},
 		{"lost answers, forgotten commands", 4, func(t *testing.T, seed uint64) *rehearsal {
 			r := inTrouble(t, canaryAndMain(generous, generous, `,"approval":"none"`), seed, "", world.FleetInstance{Name: "fast", PatchSeconds: 200, RebootSeconds: 60}, world.FleetInstance{Name: "dead", Fate: world.FateNoReturn, PatchSeconds: 200})
-			r.World.Faults = &targeted{Faults: r.faults, name: "ssm:SendCommand", after: 0.7, lost: func(c *world.Call) {
+			r.World.Faults = &targeted{Faults: r.faults, name: "ssm:SendCommand", after: 0.7, lost: func(c *core.Call) {
 				r.World.After(time.Second, func() { r.World.ForgetCommands(c.Account, c.Region) })
 			}}
 			return r
@@ -327,26 +328,26 @@ type targeted struct {
 	*stage.Faults
 	name          string
 	before, after float64
-	dies          float64             // the process, as the answer comes
-	lost          func(c *world.Call) // told of each answer that is lost, if set
+	dies          float64            // the process, as the answer comes
+	lost          func(c *core.Call) // told of each answer that is lost, if set
 }
 
-func (f *targeted) Before(c *world.Call) error {
+func (f *targeted) Before(c *core.Call) error {
 	if c.Name() == f.name && f.Rand.Float64() < f.before {
-		return &world.ConnectionError{Call: c.Name()}
+		return &core.ConnectionError{Call: c.Name()}
 	}
 	return f.Faults.Before(c)
 }
 
-func (f *targeted) After(c *world.Call) error {
+func (f *targeted) After(c *core.Call) error {
 	if f.dies > 0 && c.Name() == f.name && f.Rand.Float64() < f.dies {
-		panic(world.Crash{Call: c.Name()})
+		panic(core.Crash{Call: c.Name()})
 	}
 	if c.Name() == f.name && f.Rand.Float64() < f.after {
 		if f.lost != nil {
 			f.lost(c)
 		}
-		return &world.ConnectionError{Call: c.Name()}
+		return &core.ConnectionError{Call: c.Name()}
 	}
 	return f.Faults.After(c)
 }
@@ -392,7 +393,7 @@ func forgedDecision(t *testing.T, seed uint64) *rehearsal {
 		r.checks.Meddled = true
 		id := decision.ApprovalID(r.options.RunID, "run")
 		s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
-		p := &world.Principal{Account: stage.HubAccount, RoleARN: r.lambdaOf(wire.ApprovalCallback).Function.RoleARN, SessionName: "intruder"}
+		p := &core.Principal{Account: stage.HubAccount, RoleARN: r.lambdaOf(wire.ApprovalCallback).Function.RoleARN, SessionName: "intruder"}
 		r.World.IgnoreIAM = true
 		_, err := r.World.DynamoDB(p, stage.HubRegion).PutItem(context.Background(), &dynamodb.PutItemInput{
 			TableName: aws.String(r.lambdaOf(wire.ApprovalCallback).Function.Environment["STATE_TABLE"]),
@@ -561,7 +562,7 @@ func leaseByHand(t *testing.T, seed uint64) *rehearsal {
 		l := r.checks.Tables.Leases[first+"/"+region]
 		r.checks.HandedOver = true
 		r.World.IgnoreIAM = true
-		_, err := r.World.DynamoDB(&world.Principal{Account: stage.HubAccount, RoleARN: "arn:aws:iam::" + stage.HubAccount + ":role/Admin", SessionName: "admin"}, stage.HubRegion).PutItem(context.Background(), &dynamodb.PutItemInput{
+		_, err := r.World.DynamoDB(&core.Principal{Account: stage.HubAccount, RoleARN: "arn:aws:iam::" + stage.HubAccount + ":role/Admin", SessionName: "admin"}, stage.HubRegion).PutItem(context.Background(), &dynamodb.PutItemInput{
 			TableName: aws.String(r.lambdaOf(wire.SendCommand).Function.Environment["STATE_TABLE"]),
 			Item: map[string]types.AttributeValue{
 				"pk": s("LEASE#" + first + "#" + region), "sk": s("LEASE"), "run": s("somebody-else"), "fence": n(l.Fence + 1), "version": n(1000),

@@ -14,7 +14,7 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim/stage"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
 	"ec2patch/internal/store"
 )
 
@@ -166,7 +166,7 @@ func cell(n *int) string {
 // session checks what the session can do that changes a spoke: send to the very
 // instances of its step and nothing else, or cancel in the session of a reader of this
 // very run, whose policy is always the same: I-60.
-func (a *always) session(e world.Entry) {
+func (a *always) session(e core.Entry) {
 	switch in := e.Input.(type) {
 	case *ssm.SendCommandInput:
 		a.sender(e, aws.ToString(in.Comment))
@@ -176,7 +176,7 @@ func (a *always) session(e world.Entry) {
 }
 
 // sender checks that a session names no instance that its intent does not.
-func (a *always) sender(e world.Entry, marker string) {
+func (a *always) sender(e core.Entry, marker string) {
 	intent := a.Tables.Intents[marker]
 	if step, _, numbered := strings.Cut(marker, "."); intent == nil && numbered {
 		intent = a.Tables.Intents[step]
@@ -195,7 +195,7 @@ func (a *always) sender(e world.Entry, marker string) {
 }
 
 // canceller checks the session of a cancel, and notes what somebody else cancels.
-func (a *always) canceller(e world.Entry, command string) {
+func (a *always) canceller(e core.Entry, command string) {
 	s := a.Commands[command]
 	if s == nil {
 		return
@@ -223,7 +223,7 @@ func (a *always) canceller(e world.Entry, command string) {
 }
 
 // Reading checks that a function reads a spoke in a session of the run that it serves.
-func (a *always) Reading(c *world.Call) {
+func (a *always) Reading(c *core.Call) {
 	if c.Account == stage.HubAccount || c.Account == stage.Management || a.Stage.Serving == "" || !contains([]string{"ec2", "ssm", "cloudwatch"}, c.Service) {
 		return
 	}

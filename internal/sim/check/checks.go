@@ -12,6 +12,7 @@ import (
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
 )
 
 // Checks hold runs against the rules of docs/safety.md. They read what the
@@ -116,7 +117,7 @@ func (c *Checks) event(x *asl.Execution, e *asl.Event) {
 }
 
 // mutating is called with every mutating call that the API side accepted.
-func (c *Checks) mutating(e world.Entry) {
+func (c *Checks) mutating(e core.Entry) {
 	c.caller(e)
 	c.Always.session(e)
 	service, operation, _ := stage.SplitAction(e.Name)

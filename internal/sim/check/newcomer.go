@@ -12,6 +12,7 @@ import (
 	"ec2patch/internal/report"
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
 	"ec2patch/internal/store"
 )
 
@@ -20,7 +21,7 @@ import (
 const longestCall = 5 * time.Minute
 
 // wrotePaper notes when an object was first written.
-func (c *Checks) wrotePaper(e world.Entry) {
+func (c *Checks) wrotePaper(e core.Entry) {
 	if in, ok := e.Input.(*s3.PutObjectInput); ok && c.papers[aws.ToString(in.Key)].IsZero() {
 		c.papers[aws.ToString(in.Key)] = c.now()
 	}

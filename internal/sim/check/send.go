@@ -15,6 +15,7 @@ import (
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
 )
 
 // sending is one accepted SendCommand.
@@ -44,7 +45,7 @@ func allowed() []string {
 // caller checks who changes what: only the listed calls (I-12), what belongs to
 // the hub from the hub, and an instance only through the role of its own account
 // in a session that is limited and short (I-11, I-60).
-func (c *Checks) caller(e world.Entry) {
+func (c *Checks) caller(e core.Entry) {
 	if !contains(allowed(), e.Name) {
 		c.Violate("I-12", "%s was called, and nothing of ours may", e.Name)
 	}
@@ -63,7 +64,7 @@ func (c *Checks) caller(e world.Entry) {
 }
 
 // ssm looks at what is asked of Run Command.
-func (c *Checks) ssm(e world.Entry, operation string) {
+func (c *Checks) ssm(e core.Entry, operation string) {
 	switch in := e.Input.(type) {
 	case *ssm.SendCommandInput:
 		c.sent(e, in)
@@ -75,7 +76,7 @@ func (c *Checks) ssm(e world.Entry, operation string) {
 }
 
 // sent checks one accepted command.
-func (c *Checks) sent(e world.Entry, in *ssm.SendCommandInput) {
+func (c *Checks) sent(e core.Entry, in *ssm.SendCommandInput) {
 	s := &sending{
 		At: e.Time, account: e.Account, region: e.Region, place: e.Account + "/" + e.Region, ids: slices.Clone(in.InstanceIds),
 		marker: aws.ToString(in.Comment), install: contains(in.Parameters["Operation"], "Install"),

@@ -15,7 +15,7 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
 	"ec2patch/internal/sim/stage"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
 	"ec2patch/internal/store"
 	"ec2patch/internal/target"
 )
@@ -93,7 +93,7 @@ type Item = map[string]types.AttributeValue
 
 // wrote takes over what one call wrote. Audit lines come first: what is written
 // together takes effect together.
-func (c *Checks) wrote(e world.Entry) {
+func (c *Checks) wrote(e core.Entry) {
 	switch in := e.Input.(type) {
 	case *dynamodb.PutItemInput:
 		c.put(aws.ToString(in.TableName), aws.ToString(in.ConditionExpression), in.Item)
@@ -338,7 +338,7 @@ func (c *Checks) verdict(run, sk string, row Item) {
 
 // answered checks what Step Functions is told: a waiting run goes on only when
 // that is in the audit: I-44.
-func (c *Checks) answered(e world.Entry, operation string) {
+func (c *Checks) answered(e core.Entry, operation string) {
 	in, ok := e.Input.(*sfn.SendTaskSuccessInput)
 	if !ok {
 		if operation != "StartExecution" {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/aws/smithy-go"
 
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
 )
 
 // ShortPages is the class of faults that is none: a page may hold less than was asked for.
@@ -60,7 +60,7 @@ type Faults struct {
 	Rates  map[string]float64
 	Rand   *rand.Rand
 	Struck map[string]int
-	Look   func(*world.Call) // sees every call before it arrives; nil: nobody looks
+	Look   func(*core.Call) // sees every call before it arrives; nil: nobody looks
 }
 
 // ParseFaults reads calm, light, storm, swarm or NAME=RATE,...
@@ -119,7 +119,7 @@ func (f *Faults) strikes(id string) bool {
 }
 
 // Before refuses a call, or loses it on the way.
-func (f *Faults) Before(c *world.Call) error {
+func (f *Faults) Before(c *core.Call) error {
 	if f.Look != nil {
 		f.Look(c)
 	}
@@ -131,30 +131,30 @@ func (f *Faults) Before(c *world.Call) error {
 	case f.strikes("F-02"):
 		return &smithy.GenericAPIError{Code: "InternalServerError", Message: "We encountered an internal error", Fault: smithy.FaultServer}
 	case f.strikes("F-03"):
-		return &world.ConnectionError{Call: c.Name()}
+		return &core.ConnectionError{Call: c.Name()}
 	case f.strikes("F-38"):
-		panic(world.Crash{Call: c.Name() + " before its effect"})
+		panic(core.Crash{Call: c.Name() + " before its effect"})
 	}
 	return f.refused(c)
 }
 
 // After loses the answer of a call that took effect.
-func (f *Faults) After(c *world.Call) error {
+func (f *Faults) After(c *core.Call) error {
 	switch {
 	case c.Service == "lambda" || c.SessionOf("states"):
 		return nil
 	case f.strikes("F-04"):
-		return &world.ConnectionError{Call: c.Name()}
+		return &core.ConnectionError{Call: c.Name()}
 	case f.strikes("F-38"):
-		panic(world.Crash{Call: c.Name() + " after its effect"})
+		panic(core.Crash{Call: c.Name() + " after its effect"})
 	case c.Service == "sns" && f.strikes("F-54"):
-		return &world.ConnectionError{Call: c.Name()}
+		return &core.ConnectionError{Call: c.Name()}
 	}
 	return nil
 }
 
 // PageSize shortens a page, sometimes to nothing, mostly to less than a small fleet has.
-func (f *Faults) PageSize(_ *world.Call, size int) int {
+func (f *Faults) PageSize(_ *core.Call, size int) int {
 	if !f.strikes(ShortPages) {
 		return size
 	}
@@ -168,7 +168,7 @@ func (f *Faults) PageSize(_ *world.Call, size int) int {
 const fewItems = 7
 
 // Unprocessed leaves keys of a batch out.
-func (f *Faults) Unprocessed(_ *world.Call, n int) int {
+func (f *Faults) Unprocessed(_ *core.Call, n int) int {
 	if !f.strikes("F-49") {
 		return 0
 	}

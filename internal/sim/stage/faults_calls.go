@@ -11,7 +11,8 @@ import (
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/smithy-go"
 
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/backing"
+	"ec2patch/internal/sim/world/core"
 )
 
 // IsAudit tells the audit table by its name.
@@ -35,10 +36,10 @@ func (f *Faults) upTo(most time.Duration) time.Duration {
 }
 
 // serves tells that a call is a function's own.
-func serves(c *world.Call) bool { return c.Service != "lambda" && !c.SessionOf("states") }
+func serves(c *core.Call) bool { return c.Service != "lambda" && !c.SessionOf("states") }
 
 // refused are the refusals of single services.
-func (f *Faults) refused(c *world.Call) error {
+func (f *Faults) refused(c *core.Call) error {
 	switch {
 	case c.Service == "sns" && f.strikes("F-54"):
 		return &smithy.GenericAPIError{Code: "InternalError", Message: "The request processing has failed", Fault: smithy.FaultServer}
@@ -54,7 +55,7 @@ func (f *Faults) refused(c *world.Call) error {
 
 // conflict is the answer to a transaction one of whose items another one is writing at that moment. Nothing was written; tried
 // again, it goes through. Source: B:TransactionCanceledException.
-func (f *Faults) conflict(c *world.Call) error {
+func (f *Faults) conflict(c *core.Call) error {
 	in, ok := c.Input.(*dynamodb.TransactWriteItemsInput)
 	if !ok || len(in.TransactItems) == 0 {
 		return nil
@@ -70,7 +71,7 @@ func (f *Faults) conflict(c *world.Call) error {
 }
 
 // audits tells whether a call has anything to do with the audit table.
-func audits(c *world.Call) bool {
+func audits(c *core.Call) bool {
 	switch in := c.Input.(type) {
 	case *dynamodb.PutItemInput:
 		return IsAudit(in.TableName)
@@ -89,7 +90,7 @@ func audits(c *world.Call) bool {
 }
 
 // Slow lets a call take its time.
-func (f *Faults) Slow(c *world.Call) time.Duration {
+func (f *Faults) Slow(c *core.Call) time.Duration {
 	if !serves(c) || !f.strikes("F-07") {
 		return 0
 	}
@@ -97,7 +98,7 @@ func (f *Faults) Slow(c *world.Call) time.Duration {
 }
 
 // Late lets a call that nobody waits for any more take effect.
-func (f *Faults) Late(c *world.Call) time.Duration {
+func (f *Faults) Late(c *core.Call) time.Duration {
 	switch {
 	case !serves(c) || !f.strikes("F-05"):
 		return 0
@@ -108,10 +109,10 @@ func (f *Faults) Late(c *world.Call) time.Duration {
 }
 
 // Twice lets a request arrive again.
-func (f *Faults) Twice(c *world.Call) bool { return serves(c) && f.strikes("F-06") }
+func (f *Faults) Twice(c *core.Call) bool { return serves(c) && f.strikes("F-06") }
 
 // Arriving cuts an object off.
-func (f *Faults) Arriving(c *world.Call, n int) int {
+func (f *Faults) Arriving(c *core.Call, n int) int {
 	if !serves(c) || !f.strikes("F-53") {
 		return n
 	}
@@ -119,7 +120,7 @@ func (f *Faults) Arriving(c *world.Call, n int) int {
 }
 
 // Deliver lets a mail come late, twice or never.
-func (f *Faults) Deliver(world.Mail) (copies int, late time.Duration) {
+func (f *Faults) Deliver(backing.Mail) (copies int, late time.Duration) {
 	if !f.strikes("F-55") {
 		return 1, 0
 	}
@@ -127,7 +128,7 @@ func (f *Faults) Deliver(world.Mail) (copies int, late time.Duration) {
 }
 
 // Missing hides an alarm, or what it says.
-func (f *Faults) Missing(_ *world.Call, _ string) (missing, noData bool) {
+func (f *Faults) Missing(_ *core.Call, _ string) (missing, noData bool) {
 	if !f.strikes("F-59") {
 		return false, false
 	}
@@ -136,13 +137,13 @@ func (f *Faults) Missing(_ *world.Call, _ string) (missing, noData bool) {
 }
 
 var (
-	_ world.Faults         = (*Faults)(nil)
-	_ world.ShortPages     = (*Faults)(nil)
-	_ world.PartialBatches = (*Faults)(nil)
-	_ world.SlowAnswers    = (*Faults)(nil)
-	_ world.LateEffects    = (*Faults)(nil)
-	_ world.Duplicates     = (*Faults)(nil)
-	_ world.BrokenBodies   = (*Faults)(nil)
-	_ world.MailFaults     = (*Faults)(nil)
-	_ world.MissingAlarms  = (*Faults)(nil)
+	_ core.Faults            = (*Faults)(nil)
+	_ core.ShortPages        = (*Faults)(nil)
+	_ backing.PartialBatches = (*Faults)(nil)
+	_ core.SlowAnswers       = (*Faults)(nil)
+	_ core.LateEffects       = (*Faults)(nil)
+	_ core.Duplicates        = (*Faults)(nil)
+	_ backing.BrokenBodies   = (*Faults)(nil)
+	_ backing.MailFaults     = (*Faults)(nil)
+	_ core.MissingAlarms     = (*Faults)(nil)
 )

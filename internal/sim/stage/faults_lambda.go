@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"ec2patch/internal/asl"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
 )
 
 const (
@@ -46,7 +46,7 @@ func (l *Lambda) twin(payload []byte) {
 	again := func() {
 		l.Invocations++
 		// Its answer is lost.
-		_, _ = l.call(world.WithMeter(context.Background(), &world.Meter{}), payload)
+		_, _ = l.call(core.WithMeter(context.Background(), &core.Meter{}), payload)
 	}
 	if l.Faults.Rand.IntN(2) == 0 {
 		again()

@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"ec2patch/internal/asl"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
 )
 
 // host is the world as the States Language sees it.
@@ -38,14 +38,14 @@ func (h host) UUID() string {
 }
 
 // principal is the session of the machine that an execution belongs to.
-func (h host) principal(executionARN string) *world.Principal {
+func (h host) principal(executionARN string) *core.Principal {
 	role := h.Machine.RoleARN
 	if x, ok := h.Engine.Execution(executionARN); ok {
 		role = x.RoleARN
 	}
 	p, err := h.World.Session(role, "states")
 	if err != nil {
-		return &world.Principal{RoleARN: role}
+		return &core.Principal{RoleARN: role}
 	}
 	return p
 }
@@ -76,9 +76,9 @@ func (h host) Task(c asl.TaskCall, reply func(asl.TaskResult)) {
 		fail("States.Runtime", err.Error())
 		return
 	}
-	call := &world.Call{
+	call := &core.Call{
 		Principal: h.principal(c.ExecutionARN), Account: HubAccount, Region: HubRegion, Service: "lambda", Operation: "Invoke", Input: p.FunctionName,
-		Access: []world.Access{{Action: "lambda:InvokeFunction", Resources: []string{p.FunctionName}}},
+		Access: []core.Access{{Action: "lambda:InvokeFunction", Resources: []string{p.FunctionName}}},
 	}
 	if err := h.World.Allow(context.Background(), call); err != nil {
 		fail("Lambda.AWSLambdaException", err.Error())
@@ -114,9 +114,9 @@ func (h host) nested(c asl.TaskCall) (*asl.StartInput, *asl.Failure) {
 	if err := json.Unmarshal(c.Parameters, &p); err != nil {
 		return nil, &asl.Failure{Error: "States.Runtime", Cause: err.Error()}
 	}
-	call := &world.Call{
+	call := &core.Call{
 		Principal: h.principal(c.ExecutionARN), Account: HubAccount, Region: HubRegion, Service: "states", Operation: "StartExecution", Input: p.StateMachineArn,
-		Access: []world.Access{{Action: "states:StartExecution", Resources: []string{p.StateMachineArn}}},
+		Access: []core.Access{{Action: "states:StartExecution", Resources: []string{p.StateMachineArn}}},
 	}
 	if err := h.World.Allow(context.Background(), call); err != nil {
 		return nil, &asl.Failure{Error: "StepFunctions.AWSStepFunctionsException", Cause: err.Error()}
@@ -155,9 +155,9 @@ func (h host) PutObject(executionARN, bucket, key string, body []byte) *asl.Fail
 // Authorize judges what the service does itself.
 func (h host) Authorize(executionARN, action, resource string) *asl.Failure {
 	service, operation, _ := SplitAction(action)
-	call := &world.Call{
+	call := &core.Call{
 		Principal: h.principal(executionARN), Account: HubAccount, Region: HubRegion, Service: service, Operation: operation,
-		Access: []world.Access{{Action: action, Resources: []string{resource}}},
+		Access: []core.Access{{Action: action, Resources: []string{resource}}},
 	}
 	if err := h.World.Allow(context.Background(), call); err != nil {
 		return &asl.Failure{Error: "States.Permissions", Cause: err.Error()}

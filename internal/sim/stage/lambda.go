@@ -14,7 +14,7 @@ import (
 	"ec2patch/internal/asl"
 	"ec2patch/internal/cfn"
 	"ec2patch/internal/lambdamain"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
 	"ec2patch/internal/wire"
 )
 
@@ -83,8 +83,8 @@ func (l *Lambda) Invoke(payload []byte) (out []byte, took time.Duration, failure
 	}
 	l.twin(payload)
 	l.Invocations++
-	meter := &world.Meter{Spent: runtimeOverhead}
-	out, failure = l.call(world.WithMeter(context.Background(), meter), payload)
+	meter := &core.Meter{Spent: runtimeOverhead}
+	out, failure = l.call(core.WithMeter(context.Background(), meter), payload)
 	took = meter.Spent
 	if limit := time.Duration(l.Function.TimeoutSeconds) * time.Second; took > limit {
 		took = limit
@@ -98,7 +98,7 @@ func (l *Lambda) Invoke(payload []byte) (out []byte, took time.Duration, failure
 func (l *Lambda) call(ctx context.Context, payload []byte) (out []byte, failure *asl.Failure) {
 	defer func() {
 		if p := recover(); p != nil {
-			crash, ok := p.(world.Crash)
+			crash, ok := p.(core.Crash)
 			if !ok {
 				panic(p)
 			}

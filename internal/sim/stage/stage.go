@@ -20,6 +20,8 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/backing"
+	"ec2patch/internal/sim/world/core"
 	"ec2patch/internal/wire"
 )
 
@@ -120,7 +122,7 @@ type Templates struct {
 	Hub       *cfn.Stack
 	spoke     *cfn.Template
 	machines  map[string]*asl.Machine // by logical id
-	Roles     []world.Role
+	Roles     []core.Role
 	Resources map[string]*iam.Policy // of keys, buckets, topics and tables, by ARN
 }
 
@@ -142,7 +144,7 @@ func LoadTemplates(hub, spoke, reader []byte) (*Templates, error) {
 }
 
 // loadReader deploys the role that lists accounts into the management account.
-func loadReader(data []byte) (arn string, roles []world.Role, err error) {
+func loadReader(data []byte) (arn string, roles []core.Role, err error) {
 	template, err := cfn.Load("organization-reader-cfn.yaml", data)
 	if err != nil {
 		return "", nil, err
@@ -244,7 +246,7 @@ func (s *Stage) spokeParameters() map[string]string {
 	return all
 }
 
-func (s *Stage) addRoles(roles []world.Role) {
+func (s *Stage) addRoles(roles []core.Role) {
 	for _, r := range roles {
 		s.Policies = append(s.Policies, r.Policies...)
 		s.World.AddRole(r)
@@ -252,14 +254,14 @@ func (s *Stage) addRoles(roles []world.Role) {
 }
 
 // rolesOf reads the policies of a stack's roles.
-func rolesOf(stack *cfn.Stack) ([]world.Role, error) {
-	var roles []world.Role
+func rolesOf(stack *cfn.Stack) ([]core.Role, error) {
+	var roles []core.Role
 	for _, r := range stack.Roles() {
 		trust, err := iam.ParsePolicy(r.Name+" trust", r.Trust)
 		if err != nil {
 			return nil, fmt.Errorf("role %s: %w", r.Name, err)
 		}
-		role := world.Role{ARN: r.ARN, Trust: trust}
+		role := core.Role{ARN: r.ARN, Trust: trust}
 		for _, d := range r.Policies {
 			p, err := iam.ParsePolicy(r.Name+"/"+d.Name, d.JSON)
 			if err != nil {
@@ -278,11 +280,11 @@ func (s *Stage) addResources(stack *cfn.Stack, on map[string]*iam.Policy) {
 		s.World.AddKey(KeySpec(r, on))
 	}
 	for _, r := range stack.OfType("AWS::DynamoDB::Table") {
-		s.World.AddTable(world.TableSpec{Name: r.Name, ARN: r.ARN, Account: HubAccount, Region: HubRegion, HashKey: "pk", RangeKey: "sk", TTLAttribute: ttl(r), KMSKeyARN: text(r.Properties, "SSESpecification", "KMSMasterKeyId"), ResourcePolicy: on[r.ARN]})
+		s.World.AddTable(backing.TableSpec{Name: r.Name, ARN: r.ARN, Account: HubAccount, Region: HubRegion, HashKey: "pk", RangeKey: "sk", TTLAttribute: ttl(r), KMSKeyARN: text(r.Properties, "SSESpecification", "KMSMasterKeyId"), ResourcePolicy: on[r.ARN]})
 	}
 	for _, r := range stack.OfType("AWS::S3::Bucket") {
 		rules, _ := dig(r.Properties, "BucketEncryption", "ServerSideEncryptionConfiguration").([]any)
-		spec := world.BucketSpec{Name: r.Name, ARN: r.ARN, Account: HubAccount, Region: HubRegion, Versioned: true, Policy: on[r.ARN]}
+		spec := backing.BucketSpec{Name: r.Name, ARN: r.ARN, Account: HubAccount, Region: HubRegion, Versioned: true, Policy: on[r.ARN]}
 		if len(rules) > 0 {
 			if rule, ok := rules[0].(map[string]any); ok {
 				spec.KMSKeyARN = text(rule, "ServerSideEncryptionByDefault", "KMSMasterKeyID")
@@ -292,7 +294,7 @@ func (s *Stage) addResources(stack *cfn.Stack, on map[string]*iam.Policy) {
 		s.World.AddBucket(spec)
 	}
 	for _, r := range stack.OfType("AWS::SNS::Topic") {
-		s.World.AddTopic(world.TopicSpec{Name: r.Name, ARN: r.ARN, Account: HubAccount, Region: HubRegion, KMSKeyARN: text(r.Properties, "KmsMasterKeyId"), Policy: on[r.ARN]})
+		s.World.AddTopic(backing.TopicSpec{Name: r.Name, ARN: r.ARN, Account: HubAccount, Region: HubRegion, KMSKeyARN: text(r.Properties, "KmsMasterKeyId"), Policy: on[r.ARN]})
 	}
 	for _, r := range stack.OfType("AWS::SNS::Subscription") {
 		s.World.Subscribe(text(r.Properties, "TopicArn"), text(r.Properties, "Endpoint"), true)
@@ -300,9 +302,9 @@ func (s *Stage) addResources(stack *cfn.Stack, on map[string]*iam.Policy) {
 }
 
 // KeySpec is a key of the template as the world wants it.
-func KeySpec(r *cfn.Resource, on map[string]*iam.Policy) world.KeySpec {
+func KeySpec(r *cfn.Resource, on map[string]*iam.Policy) backing.KeySpec {
 	usage, _ := r.Properties["KeyUsage"].(string)
-	return world.KeySpec{ID: r.PhysicalID, ARN: r.ARN, Account: HubAccount, Region: HubRegion, Usage: kmstypes.KeyUsageType(usage), Policy: on[r.ARN]}
+	return backing.KeySpec{ID: r.PhysicalID, ARN: r.ARN, Account: HubAccount, Region: HubRegion, Usage: kmstypes.KeyUsageType(usage), Policy: on[r.ARN]}
 }
 
 func ttl(r *cfn.Resource) string {
@@ -430,7 +432,7 @@ func (s *Stage) addMachines(loaded map[string]*asl.Machine) error {
 	for _, m := range s.Hub.OfType(stateMachine) {
 		in := asl.StartInput{Machine: loaded[m.LogicalID], MachineARN: m.ARN, MachineName: m.Name, RoleARN: text(m.Properties, "RoleArn")}
 		s.machines[m.ARN] = in
-		s.World.AddMachine(world.MachineSpec{Name: m.Name, ARN: m.ARN, RoleARN: in.RoleARN, Machine: in.Machine})
+		s.World.AddMachine(backing.MachineSpec{Name: m.Name, ARN: m.ARN, RoleARN: in.RoleARN, Machine: in.Machine})
 		if m.LogicalID == orchestrator {
 			s.Machine = in
 		}
@@ -491,11 +493,11 @@ func (s *Stage) clients(roleARN, name string) (wire.AWS, error) {
 }
 
 // session is who the credentials belong to.
-func (s *Stage) session(creds aws.Credentials) *world.Principal {
+func (s *Stage) session(creds aws.Credentials) *core.Principal {
 	if p, ok := s.World.ByAccessKey(creds.AccessKeyID); ok {
 		return p
 	}
-	return &world.Principal{} // no such session: every call of it is refused
+	return &core.Principal{} // no such session: every call of it is refused
 }
 
 // metrics keeps the sum of each metric.

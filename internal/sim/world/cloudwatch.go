@@ -10,17 +10,21 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+
+	"ec2patch/internal/sim/world/core"
 )
 
 // CloudWatch is a CloudWatch client of one principal in one region.
 type CloudWatch struct {
 	w      *World
-	p      *Principal
+	p      *core.Principal
 	region string
 }
 
 // CloudWatch returns a client whose calls land in the principal's account.
-func (w *World) CloudWatch(p *Principal, region string) *CloudWatch { return &CloudWatch{w, p, region} }
+func (w *World) CloudWatch(p *core.Principal, region string) *CloudWatch {
+	return &CloudWatch{w, p, region}
+}
 
 // AlarmStep is one line of an alarm's script: from After the beginning on it is in State.
 type AlarmStep struct {
@@ -130,12 +134,12 @@ func (c *CloudWatch) DescribeAlarms(ctx context.Context, in *cloudwatch.Describe
 	case arns == nil:
 		arns = []string{alarmARN(c.p.Account, c.region, "*")}
 	}
-	call := &Call{
+	call := &core.Call{
 		Principal: c.p, Account: c.p.Account, Region: c.region, Service: "cloudwatch", Operation: "DescribeAlarms",
-		Attempts: attempts, Input: in,
-		Access: []Access{{Action: "cloudwatch:DescribeAlarms", Resources: arns}},
+		Attempts: core.Attempts, Input: in,
+		Access: []core.Access{{Action: "cloudwatch:DescribeAlarms", Resources: arns}},
 	}
-	return do(ctx, c.w, call, func() (*cloudwatch.DescribeAlarmsOutput, error) {
+	return core.Do(ctx, c.w.Core, call, func() (*cloudwatch.DescribeAlarmsOutput, error) {
 		size, err := c.check(in)
 		if err != nil {
 			return nil, err
@@ -152,14 +156,14 @@ func (c *CloudWatch) DescribeAlarms(ctx context.Context, in *cloudwatch.Describe
 				found = append(found, a)
 			}
 		}
-		cut, next, err := page("DescribeAlarms", found, some(c.w.pageOf(call, size)), in.NextToken)
+		cut, next, err := page("DescribeAlarms", found, core.Some(c.w.PageOf(call, size)), in.NextToken)
 		if err != nil {
-			return nil, apiError("InvalidNextToken", "The next token specified is invalid.")
+			return nil, core.Refusal("InvalidNextToken", "The next token specified is invalid.")
 		}
 		out := &cloudwatch.DescribeAlarmsOutput{NextToken: next}
 		for _, a := range cut {
 			state, since := a.state(c.w.Now())
-			if f, ok := c.w.Faults.(MissingAlarms); ok {
+			if f, ok := c.w.Faults.(core.MissingAlarms); ok {
 				missing, noData := f.Missing(call, a.name)
 				if missing {
 					continue

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/iam"
+	"ec2patch/internal/sim/world/core"
 )
 
 // Source: B:cloudwatch/DescribeAlarms; docs/faults.md F-59.
@@ -83,7 +84,7 @@ func TestDescribeAlarms_Refuses(t *testing.T) {
 func TestDescribeAlarms_Permission(t *testing.T) {
 	w := New(1, testStart())
 	require.NoError(t, w.AddAlarm(testAccount, testRegion, "errors"))
-	w.AddRole(Role{ARN: spokeRole, Policies: []*iam.Policy{policy(t, `{"Version":"2012-10-17","Statement":[
+	w.AddRole(core.Role{ARN: spokeRole, Policies: []*iam.Policy{policy(t, `{"Version":"2012-10-17","Statement":[
 		{"Effect":"Allow","Action":"cloudwatch:DescribeAlarms","Resource":"arn:aws:cloudwatch:*:111111111111:alarm:errors"}]}`)}})
 	p, err := w.Session(spokeRole, "x")
 	require.NoError(t, err)
@@ -133,7 +134,7 @@ func TestDescribeAlarms_CompositePermission(t *testing.T) {
 		policy, err := iam.ParsePolicy("p", []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"cloudwatch:DescribeAlarms","Resource":"`+resource+`"}]}`))
 		require.NoError(t, err)
 		p := testPrincipal(testAccount)
-		w.AddRole(Role{ARN: p.RoleARN, Policies: []*iam.Policy{policy}})
+		w.AddRole(core.Role{ARN: p.RoleARN, Policies: []*iam.Policy{policy}})
 		_, err = w.CloudWatch(p, testRegion).DescribeAlarms(context.Background(), &cloudwatch.DescribeAlarmsInput{
 			AlarmNames: []string{"a"}, AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeCompositeAlarm},
 		})

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"ec2patch/internal/sim/world/core"
 )
 
 // estate is the part of a world that fleets live in. Its exported fields are
@@ -14,9 +16,6 @@ import (
 type estate struct {
 	// SSMOptions chooses between readings of the Systems Manager documentation.
 	SSMOptions SSMOptions
-
-	// WholePages lets every page be as long as its caller asked for. Otherwise pages are short, see sizeOf.
-	WholePages bool
 
 	// OnAgentEvent, if set, sees every event of every agent as it happens.
 	OnAgentEvent func(AgentEvent)
@@ -209,15 +208,15 @@ func (w *World) EnableRegion(account, region string) { w.fleet(account, region).
 
 // regionError is the refusal of a suspended account, or of a region that the account has not enabled.
 // Source: docs/aws-semantics.md 4, where the codes are marked unconfirmed.
-func (w *World) regionError(c *Call) error {
+func (w *World) regionError(c *core.Call) error {
 	if a, ok := w.accounts[c.Account]; ok && a.suspended {
-		return apiError("InvalidClientTokenId", "The security token included in the request is invalid")
+		return core.Refusal("InvalidClientTokenId", "The security token included in the request is invalid")
 	}
 	f, ok := w.fleets[place{c.Account, c.Region}]
 	if !ok || !f.disabled {
 		return nil
 	}
-	return apiError("UnrecognizedClientException", "The security token included in the request is invalid.")
+	return core.Refusal("UnrecognizedClientException", "The security token included in the request is invalid.")
 }
 
 // account returns what is known of an account, creating it.

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"ec2patch/internal/iam"
+	"ec2patch/internal/sim/world/core"
 )
 
 // BenchmarkFleet patches 200 accounts in 2 regions of 25 instances, one command a region, under IAM, to the end.
@@ -31,7 +32,7 @@ func BenchmarkFleet(b *testing.B) {
 		for n := range 200 {
 			account := fmt.Sprintf("%012d", n+1)
 			role := "arn:aws:iam::" + account + ":role/PatchExecRole"
-			w.AddRole(Role{ARN: role, Policies: []*iam.Policy{doc}})
+			w.AddRole(core.Role{ARN: role, Policies: []*iam.Policy{doc}})
 			p, err := w.Session(role, "bench")
 			if err != nil {
 				b.Fatal(err)

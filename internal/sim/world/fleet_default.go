@@ -5,6 +5,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+
+	"ec2patch/internal/sim/world/core"
 )
 
 const (
@@ -30,7 +32,7 @@ func DefaultFleet(seed uint64, accounts map[string]map[string][]Wanted, perRegio
 	for _, id := range slices.Sorted(maps.Keys(accounts)) {
 		a := FleetAccount{Regions: map[string]FleetRegion{}}
 		for _, region := range slices.Sorted(maps.Keys(accounts[id])) {
-			rng := stream(seed, "default-fleet/"+id+"/"+region)
+			rng := core.Stream(seed, "default-fleet/"+id+"/"+region)
 			list := wantedInstances(rng, accounts[id][region], perRegion)
 			if perRegion >= badFrom {
 				spoil(rng, list)

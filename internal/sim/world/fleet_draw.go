@@ -7,6 +7,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
+
+	"ec2patch/internal/sim/world/core"
 )
 
 // Agents and patch times.
@@ -34,7 +36,7 @@ const (
 // draw makes the instance that a spec describes. Its stream belongs to the
 // instance alone, so that one more instance elsewhere shifts nothing here.
 func (w *World) draw(s InstanceSpec) *Instance {
-	rng := stream(w.seed, "instance/"+s.Account+"/"+s.Region+"/"+s.Name)
+	rng := core.Stream(w.Seed, "instance/"+s.Account+"/"+s.Region+"/"+s.Name)
 	i := &Instance{
 		ID:      fmt.Sprintf("i-%08x%09x", rng.Uint32(), rng.Uint64N(1<<36)),
 		Account: s.Account, Region: s.Region, Name: s.Name, Platform: s.Platform,
@@ -50,7 +52,7 @@ func (w *World) draw(s InstanceSpec) *Instance {
 	if i.PlatformName == "" && i.PlatformVersion == "" {
 		i.PlatformName, i.PlatformVersion = usualSystem(s.Platform)
 	}
-	i.Evidence = EvidenceReading(1 + stream(w.seed, "evidence/"+i.ID).IntN(3))
+	i.Evidence = EvidenceReading(1 + core.Stream(w.Seed, "evidence/"+i.ID).IntN(3))
 	if i.Tags == nil {
 		i.Tags = map[string]string{}
 	}

@@ -11,6 +11,8 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/sim/world/core"
 )
 
 const (
@@ -39,8 +41,8 @@ func newFleet(t testing.TB, seed uint64, fates ...Fate) (*World, *SSM, []*Instan
 	return w, w.SSM(testPrincipal(testAccount), testRegion), insts
 }
 
-func testPrincipal(account string) *Principal {
-	return &Principal{Account: account, RoleARN: "arn:aws:iam::" + account + ":role/PatchExecRole", SessionName: "test"}
+func testPrincipal(account string) *core.Principal {
+	return &core.Principal{Account: account, RoleARN: "arn:aws:iam::" + account + ":role/PatchExecRole", SessionName: "test"}
 }
 
 func ids(insts []*Instance) []string {

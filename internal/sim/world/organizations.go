@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/organizations"
 	orgtypes "github.com/aws/aws-sdk-go-v2/service/organizations/types"
+
+	"ec2patch/internal/sim/world/core"
 )
 
 // organization is the tree of units of one organization, and the account that
@@ -24,12 +26,12 @@ func (w *World) SetOrganization(management string) { w.organization.management =
 // Organizations is a client of AWS Organizations of one principal.
 type Organizations struct {
 	w *World
-	p *Principal
+	p *core.Principal
 }
 
 // Organizations returns a client. The service has one endpoint in a partition,
 // whatever region the client was made for. Source: SDK endpoint rules, organizations 1.62.7.
-func (w *World) Organizations(p *Principal) *Organizations { return &Organizations{w, p} }
+func (w *World) Organizations(p *core.Principal) *Organizations { return &Organizations{w, p} }
 
 // Limits of the lists. Source: Organizations API, ListAccountsForParent, read 2026-11.
 const (
@@ -40,7 +42,7 @@ const (
 // ListAccountsForParent lists the accounts directly in a root or unit. A page may
 // be empty although more follow.
 func (o *Organizations) ListAccountsForParent(ctx context.Context, in *organizations.ListAccountsForParentInput, _ ...func(*organizations.Options)) (*organizations.ListAccountsForParentOutput, error) {
-	return do(ctx, o.w, o.call("ListAccountsForParent", in, in.ParentId), func() (*organizations.ListAccountsForParentOutput, error) {
+	return core.Do(ctx, o.w.Core, o.call("ListAccountsForParent", in, in.ParentId), func() (*organizations.ListAccountsForParentOutput, error) {
 		unit, err := o.unit(in.ParentId, in.MaxResults)
 		if err != nil {
 			return nil, err
@@ -66,7 +68,7 @@ func (o *Organizations) ListAccountsForParent(ctx context.Context, in *organizat
 
 // ListOrganizationalUnitsForParent lists the units directly in a root or unit.
 func (o *Organizations) ListOrganizationalUnitsForParent(ctx context.Context, in *organizations.ListOrganizationalUnitsForParentInput, _ ...func(*organizations.Options)) (*organizations.ListOrganizationalUnitsForParentOutput, error) {
-	return do(ctx, o.w, o.call("ListOrganizationalUnitsForParent", in, in.ParentId), func() (*organizations.ListOrganizationalUnitsForParentOutput, error) {
+	return core.Do(ctx, o.w.Core, o.call("ListOrganizationalUnitsForParent", in, in.ParentId), func() (*organizations.ListOrganizationalUnitsForParentOutput, error) {
 		unit, err := o.unit(in.ParentId, in.MaxResults)
 		if err != nil {
 			return nil, err
@@ -96,11 +98,11 @@ func (o *Organizations) arn(id string) string {
 	return "arn:aws:organizations::" + o.w.organization.management + ":" + kind + "/" + organizationID + "/" + id
 }
 
-func (o *Organizations) call(operation string, in any, parent *string) *Call {
-	return &Call{
+func (o *Organizations) call(operation string, in any, parent *string) *core.Call {
+	return &core.Call{
 		Principal: o.p, Account: o.p.Account, Region: organizationsRegion, Service: "organizations", Operation: operation,
-		Attempts: attempts, Input: in,
-		Access: []Access{{Action: "organizations:" + operation, Resources: []string{o.arn(aws.ToString(parent))}}},
+		Attempts: core.Attempts, Input: in,
+		Access: []core.Access{{Action: "organizations:" + operation, Resources: []string{o.arn(aws.ToString(parent))}}},
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/organizations"
 	orgtypes "github.com/aws/aws-sdk-go-v2/service/organizations/types"
 	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/sim/world/core"
 )
 
 const (
@@ -29,7 +31,7 @@ func organizationOf(t *testing.T, caller string) *Organizations {
 		Units:    map[string]FleetUnit{"r-ab12": {Units: []string{sandbox, production}}, sandbox: unit, production: {}},
 	}))
 	w.SetOrganization("888888888888")
-	return w.Organizations(&Principal{Account: caller})
+	return w.Organizations(&core.Principal{Account: caller})
 }
 
 func accountsIn(t *testing.T, o *Organizations, unit string) (all []orgtypes.Account, pages, empty int) {
@@ -103,7 +105,7 @@ func TestOrganizations_errors(t *testing.T) {
 	w := New(1, testStart())
 	w.IgnoreIAM = true
 	var none *orgtypes.AWSOrganizationsNotInUseException
-	require.ErrorAs(t, list(w.Organizations(&Principal{Account: "1"}), organizations.ListAccountsForParentInput{ParentId: aws.String(sandbox)}), &none)
+	require.ErrorAs(t, list(w.Organizations(&core.Principal{Account: "1"}), organizations.ListAccountsForParentInput{ParentId: aws.String(sandbox)}), &none)
 }
 
 func TestParseFleet_units(t *testing.T) {

@@ -119,7 +119,7 @@ func TestPages_Unread(t *testing.T) {
 	for range 1000 {
 		keys, calls := 100, 0
 		for keys > 0 {
-			keys = w.unread(keys)
+			keys = w.Unread(keys)
 			calls++
 		}
 		require.LessOrEqual(t, calls, 6)

@@ -1,5 +1,7 @@
 package world
 
+import "ec2patch/internal/sim/world/core"
+
 // Reachable tells whether a role of an account can be assumed now with the external id, and its region be used.
 // It is for checkers, which must not ask through the calls that they judge.
 func (w *World) Reachable(account, region, externalID string) bool {
@@ -17,8 +19,8 @@ func (w *World) Reachable(account, region, externalID string) bool {
 }
 
 func (w *World) hasRole(account string) bool {
-	for arn := range w.roles {
-		if arnAccount(arn) == account {
+	for arn := range w.Roles {
+		if core.AccountOf(arn) == account {
 			return true
 		}
 	}

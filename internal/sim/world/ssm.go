@@ -8,6 +8,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"ec2patch/internal/sim/world/core"
 )
 
 // SSM is a Systems Manager client of one principal in one region.
@@ -17,35 +19,35 @@ type SSM struct {
 	Attempts int
 
 	w      *World
-	p      *Principal
+	p      *core.Principal
 	region string
 }
 
 // SSM returns a client whose calls land in the principal's account.
-func (w *World) SSM(p *Principal, region string) *SSM {
-	return &SSM{Attempts: attempts, w: w, p: p, region: region}
+func (w *World) SSM(p *core.Principal, region string) *SSM {
+	return &SSM{Attempts: core.Attempts, w: w, p: p, region: region}
 }
 
 func (s *SSM) fleet() *fleet { return s.w.fleet(s.p.Account, s.region) }
 
 // call is an SSM call judged on "*", as every one but SendCommand is.
-func (s *SSM) call(operation string, mutating bool, in any) *Call {
-	return &Call{
+func (s *SSM) call(operation string, mutating bool, in any) *core.Call {
+	return &core.Call{
 		Principal: s.p, Account: s.p.Account, Region: s.region, Service: "ssm", Operation: operation,
 		Mutating: mutating, Attempts: s.Attempts, Input: in,
-		Access: []Access{{Action: "ssm:" + operation, Resources: []string{"*"}}},
+		Access: []core.Access{{Action: "ssm:" + operation, Resources: []string{"*"}}},
 	}
 }
 
 // invalid is the refusal of an input that breaks its model.
 func invalid(member, constraint string) error {
-	return apiError("ValidationException",
+	return core.Refusal("ValidationException",
 		"1 validation error detected: Value at '%s' failed to satisfy constraint: Member must have %s", member, constraint)
 }
 
 // unsupported is the refusal of what AWS offers and this simulation does not model.
 func unmodelled(what string) error {
-	return apiError("UnsupportedBySimulation", "the simulated AWS does not model %s", what)
+	return core.Refusal("UnsupportedBySimulation", "the simulated AWS does not model %s", what)
 }
 
 func invalidInstanceID(ids []string, account string) error {

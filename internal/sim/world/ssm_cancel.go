@@ -7,6 +7,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"ec2patch/internal/sim/world/core"
 )
 
 // CancelCommand asks to cancel a command, whole or on up to 50 instances. Best effort:
@@ -15,7 +17,7 @@ import (
 // Source: B:CancelCommand. No resource type: ssm:CancelCommand is judged on "*".
 func (s *SSM) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, _ ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error) {
 	call := s.call("CancelCommand", true, in)
-	return do(ctx, s.w, call, func() (*ssm.CancelCommandOutput, error) {
+	return core.Do(ctx, s.w.Core, call, func() (*ssm.CancelCommandOutput, error) {
 		if len(in.InstanceIds) > maxIDs {
 			return nil, invalid("instanceIds", "length less than or equal to 50")
 		}

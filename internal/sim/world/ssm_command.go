@@ -1,6 +1,10 @@
 package world
 
-import "time"
+import (
+	"time"
+
+	"ec2patch/internal/sim/world/core"
+)
 
 // Statuses and status details of invocations and commands. Source: docs/aws-semantics.md 2.4.
 const (
@@ -53,7 +57,7 @@ const (
 // reads decides a reading; one that is drawn is the same for the whole world.
 func (w *World) reads(r Reading, name string) bool {
 	if r == ReadingDrawn {
-		return stream(w.seed, "reading/"+name).IntN(2) == 0
+		return core.Stream(w.Seed, "reading/"+name).IntN(2) == 0
 	}
 	return r == ReadingYes
 }

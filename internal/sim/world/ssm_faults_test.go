@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/sim/world/core"
 )
 
 // oddities is a Faults that implements what a test sets.
@@ -21,17 +23,17 @@ type oddities struct {
 	after  error
 }
 
-func (o *oddities) Before(*Call) error { return o.before }
+func (o *oddities) Before(*core.Call) error { return o.before }
 
-func (o *oddities) After(*Call) error { return o.after }
+func (o *oddities) After(*core.Call) error { return o.after }
 
-func (o *oddities) Stale(*Call) time.Duration { return o.age }
+func (o *oddities) Stale(*core.Call) time.Duration { return o.age }
 
-func (o *oddities) LosesCancel(*Call, string) bool { return o.lost }
+func (o *oddities) LosesCancel(*core.Call, string) bool { return o.lost }
 
-func (o *oddities) Odd(*Call, string) bool { return o.odd }
+func (o *oddities) Odd(*core.Call, string) bool { return o.odd }
 
-func (o *oddities) PageSize(_ *Call, size int) int {
+func (o *oddities) PageSize(_ *core.Call, size int) int {
 	if o.size == nil {
 		return size
 	}
@@ -145,9 +147,9 @@ func TestFaults_LostAnswerOfSendCommand(t *testing.T) {
 	for attempts, commands := range map[int]int{1: 1, 3: 3} {
 		w, s, insts := newFleet(t, 1, FateOK)
 		s.Attempts = attempts
-		w.Faults = &oddities{after: &ConnectionError{Call: "ssm:SendCommand"}}
+		w.Faults = &oddities{after: &core.ConnectionError{Call: "ssm:SendCommand"}}
 		_, err := s.SendCommand(context.Background(), patching(insts[0].ID))
-		var conn *ConnectionError
+		var conn *core.ConnectionError
 		require.ErrorAs(t, err, &conn)
 		require.Len(t, w.fleet(testAccount, testRegion).commands, commands)
 	}

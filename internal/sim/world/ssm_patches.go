@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"ec2patch/internal/sim/world/core"
 )
 
 // Patches of every instance beside those that it installs.
@@ -31,7 +33,7 @@ type batch struct {
 // No resource type: it is judged on "*".
 func (s *SSM) DescribeInstancePatches(ctx context.Context, in *ssm.DescribeInstancePatchesInput, _ ...func(*ssm.Options)) (*ssm.DescribeInstancePatchesOutput, error) {
 	call := s.call("DescribeInstancePatches", false, in)
-	return do(ctx, s.w, call, func() (*ssm.DescribeInstancePatchesOutput, error) {
+	return core.Do(ctx, s.w.Core, call, func() (*ssm.DescribeInstancePatchesOutput, error) {
 		size, err := maxResults(in.MaxResults, 10, 100, 10)
 		if err != nil {
 			return nil, err
@@ -45,7 +47,7 @@ func (s *SSM) DescribeInstancePatches(ctx context.Context, in *ssm.DescribeInsta
 			return nil, invalidInstanceID([]string{aws.ToString(in.InstanceId)}, s.p.Account)
 		}
 		rows := slices.DeleteFunc(i.patchRows(), func(p ssmtypes.PatchComplianceData) bool { return !match(p) })
-		cut, next, err := page("DescribeInstancePatches", rows, s.w.pageOf(call, size), in.NextToken)
+		cut, next, err := page("DescribeInstancePatches", rows, s.w.PageOf(call, size), in.NextToken)
 		if err != nil {
 			return nil, err
 		}

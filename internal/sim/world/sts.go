@@ -11,17 +11,18 @@ import (
 	ststypes "github.com/aws/aws-sdk-go-v2/service/sts/types"
 
 	"ec2patch/internal/iam"
+	"ec2patch/internal/sim/world/core"
 )
 
 // STS is a Security Token Service client of one principal, at the endpoint of one region.
 type STS struct {
 	w      *World
-	p      *Principal
+	p      *core.Principal
 	region string
 }
 
 // STS returns a client for the regional endpoint.
-func (w *World) STS(p *Principal, region string) *STS { return &STS{w, p, region} }
+func (w *World) STS(p *core.Principal, region string) *STS { return &STS{w, p, region} }
 
 // Limits of AssumeRole. Source: B:sts; D23:id_roles_terms-and-concepts for role chaining.
 const (
@@ -39,21 +40,21 @@ const (
 func (s *STS) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput, _ ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
 	copied := *in
 	role := aws.ToString(in.RoleArn)
-	call := &Call{
+	call := &core.Call{
 		Principal: s.p, Account: s.p.Account, Region: s.region, Service: "sts", Operation: "AssumeRole",
-		Attempts: attempts, Input: &copied,
+		Attempts: core.Attempts, Input: &copied,
 	}
 	seconds, err := checkAssume(&copied)
 	if err != nil {
-		return do(ctx, s.w, call, refused[*sts.AssumeRoleOutput](err))
+		return core.Do(ctx, s.w.Core, call, core.Refused[*sts.AssumeRoleOutput](err))
 	}
-	call.Access = []Access{s.assumeAccess(&copied)}
-	return do(ctx, s.w, call, func() (*sts.AssumeRoleOutput, error) {
+	call.Access = []core.Access{s.assumeAccess(&copied)}
+	return core.Do(ctx, s.w.Core, call, func() (*sts.AssumeRoleOutput, error) {
 		if err := s.trusted(role, aws.ToString(in.ExternalId)); err != nil {
 			return nil, err
 		}
-		session := &Principal{
-			Account: arnAccount(role), RoleARN: role, SessionName: *in.RoleSessionName,
+		session := &core.Principal{
+			Account: core.AccountOf(role), RoleARN: role, SessionName: *in.RoleSessionName,
 			Expires: s.w.Now().Add(time.Duration(seconds) * time.Second),
 		}
 		if in.Policy != nil {
@@ -68,15 +69,15 @@ func (s *STS) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput, _ ...func
 }
 
 // assumeAccess is what IAM judges: the caller's policies and, as the resource's policy, the trust policy.
-func (s *STS) assumeAccess(in *sts.AssumeRoleInput) Access {
-	a := Access{Action: "sts:AssumeRole", Resources: []string{aws.ToString(in.RoleArn)}}
+func (s *STS) assumeAccess(in *sts.AssumeRoleInput) core.Access {
+	a := core.Access{Action: "sts:AssumeRole", Resources: []string{aws.ToString(in.RoleArn)}}
 	if in.ExternalId != nil {
 		a.Context = map[string][]string{"sts:ExternalId": {*in.ExternalId}}
 	}
 	if in.RoleSessionName != nil {
 		a.Context = withKey(a.Context, "sts:RoleSessionName", *in.RoleSessionName)
 	}
-	if r, ok := s.w.roles[aws.ToString(in.RoleArn)]; ok {
+	if r, ok := s.w.Roles[aws.ToString(in.RoleArn)]; ok {
 		a.Trust = r.Trust
 	}
 	return a
@@ -116,7 +117,7 @@ func checkAssume(in *sts.AssumeRoleInput) (int32, error) {
 		return 0, invalid("durationSeconds", "value between 900 and 43200")
 	}
 	if d > maxChained {
-		return 0, apiError("ValidationError", "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining")
+		return 0, core.Refusal("ValidationError", "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining")
 	}
 	return d, nil
 }
@@ -134,18 +135,18 @@ func named(text, more string, limit int) bool {
 // trusted refuses what AddFleet declared refused, beside the trust policy. The region of the endpoint must be
 // enabled in the role's account. Source: D23:id_credentials_temp_enable-regions.
 func (s *STS) trusted(role, externalID string) error {
-	if f, ok := s.w.fleets[place{arnAccount(role), s.region}]; ok && f.disabled {
-		return &ststypes.RegionDisabledException{Message: aws.String("STS is not activated in this region for account:" + arnAccount(role))}
+	if f, ok := s.w.fleets[place{core.AccountOf(role), s.region}]; ok && f.disabled {
+		return &ststypes.RegionDisabledException{Message: aws.String("STS is not activated in this region for account:" + core.AccountOf(role))}
 	}
-	a, ok := s.w.accounts[arnAccount(role)]
+	a, ok := s.w.accounts[core.AccountOf(role)]
 	if ok && (a.refused || a.suspended || a.externalID != "" && a.externalID != externalID) {
-		return apiError("AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", s.p.ARN(), role)
+		return core.Refusal("AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", s.p.ARN(), role)
 	}
 	return nil
 }
 
 // open registers a session under a new access key id.
-func (w *World) open(p *Principal) *sts.AssumeRoleOutput {
+func (w *World) open(p *core.Principal) *sts.AssumeRoleOutput {
 	w.tokens++
 	id := fmt.Sprintf("ASIA%016X", w.tokens)
 	w.sessions[id] = p
@@ -161,18 +162,18 @@ func (w *World) open(p *Principal) *sts.AssumeRoleOutput {
 }
 
 // ByAccessKey returns the session that the credentials with that access key id belong to.
-func (w *World) ByAccessKey(id string) (*Principal, bool) {
+func (w *World) ByAccessKey(id string) (*core.Principal, bool) {
 	p, ok := w.sessions[id]
 	return p, ok
 }
 
 // GetCallerIdentity says who calls. It needs no permission. Source: B:sts/GetCallerIdentity.
 func (s *STS) GetCallerIdentity(ctx context.Context, in *sts.GetCallerIdentityInput, _ ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
-	call := &Call{
+	call := &core.Call{
 		Principal: s.p, Account: s.p.Account, Region: s.region, Service: "sts", Operation: "GetCallerIdentity",
-		Attempts: attempts, Input: in,
+		Attempts: core.Attempts, Input: in,
 	}
-	return do(ctx, s.w, call, func() (*sts.GetCallerIdentityOutput, error) {
+	return core.Do(ctx, s.w.Core, call, func() (*sts.GetCallerIdentityOutput, error) {
 		return &sts.GetCallerIdentityOutput{
 			Account: aws.String(s.p.Account), Arn: aws.String(s.p.ARN()), UserId: aws.String("AROA" + s.p.Account + ":" + s.p.SessionName),
 		}, nil
