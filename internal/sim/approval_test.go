@@ -20,6 +20,7 @@ import (
 	"ec2patch/internal/sim/world"
 	"ec2patch/internal/sim/world/backing"
 	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 	"ec2patch/internal/wire"
 )
 
@@ -380,7 +381,7 @@ func TestApproval_AnsweredLate(t *testing.T) {
 // The second run of the same waves names what is new, gone or ill, in the mail and on the page.
 func TestApproval_NamesWhatIsNotable(t *testing.T) {
 	o := options(t, asks(""))
-	o.Approve, o.Fleet = ApproveAuto, fleet(t, world.FleetInstance{Name: "web", Count: 4})
+	o.Approve, o.Fleet = ApproveAuto, fleet(t, fleetfile.Instance{Name: "web", Count: 4})
 	r, err := prepare(o)
 	require.NoError(t, err)
 	require.Equal(t, patch.RunSucceeded, finish(t, r).Status)
@@ -390,7 +391,7 @@ func TestApproval_NamesWhatIsNotable(t *testing.T) {
 
 	gone := r.World.Instances()[0]
 	r.World.TerminateInstance(gone.ID)
-	added, err := r.World.AddInstance(world.InstanceSpec{Account: first, Region: region, Name: "sql-7", Platform: world.Windows, Tags: map[string]string{"PatchGroup": "default", "Name": "sql-7"}})
+	added, err := r.World.AddInstance(world.InstanceSpec{Account: first, Region: region, Name: "sql-7", Platform: fleetfile.Windows, Tags: map[string]string{"PatchGroup": "default", "Name": "sql-7"}})
 	require.NoError(t, err)
 	var page string
 	r.World.OnMail = func(m backing.Mail) {

@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/outcome"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // measures skips what `make bench` alone prints.
@@ -245,11 +245,11 @@ func tellSpeed(t *testing.T, name string, o Options) {
 func mix(t *testing.T, seed uint64) (o Options, text string) {
 	t.Helper()
 	d := drawing{rand.New(rand.NewPCG(seed, 20))}
-	var all []world.FleetInstance
+	var all []fleetfile.Instance
 	var parts []string
 	for n := range d.between(2, 5) {
 		count, seconds := d.between(20, 100), d.between(120, 6600)
-		all = append(all, world.FleetInstance{Name: fmt.Sprintf("kind%d", n), Count: count, PatchSeconds: float64(seconds), RebootSeconds: float64(d.between(30, 300))})
+		all = append(all, fleetfile.Instance{Name: fmt.Sprintf("kind%d", n), Count: count, PatchSeconds: float64(seconds), RebootSeconds: float64(d.between(30, 300))})
 		parts = append(parts, fmt.Sprintf("%dx%d min", count, seconds/60))
 	}
 	o = options(t, oneWave(`,"ssm":{"maxConcurrency":"10%"},"slowStart":false`))
@@ -263,7 +263,7 @@ func TestBench_slowStart(t *testing.T) {
 	measures(t)
 	for _, slow := range []bool{false, true} {
 		o := options(t, oneWave(fmt.Sprintf(`,"slowStart":%t`, slow)))
-		o.Fleet = fleet(t, world.FleetInstance{Name: "hour", Platform: "Windows", Count: 1000, PatchSeconds: 3600, Fate: world.FateNoRebootNeeded})
+		o.Fleet = fleet(t, fleetfile.Instance{Name: "hour", Platform: "Windows", Count: 1000, PatchSeconds: 3600, Fate: fleetfile.FateNoRebootNeeded})
 		r, err := prepare(o)
 		require.NoError(t, err)
 		res, err := r.run()

@@ -24,6 +24,7 @@ import (
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
 	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 	"ec2patch/internal/store"
 	"ec2patch/internal/wire"
 )
@@ -188,7 +189,7 @@ func bugs() []bug {
 		{"the pause is left out", "R-06", ApproveAuto, func(p *planted) { p.believe(`"wavePauseSeconds":900`, `"wavePauseSeconds":0`) }},
 		{"a failure is called a success", "R-07", ApproveAuto, func(p *planted) {
 			_, err := p.World.AddInstance(world.InstanceSpec{
-				Account: first, Region: region, Name: "fails", Tags: map[string]string{"PatchGroup": "default"}, Fate: world.FatePatchFails,
+				Account: first, Region: region, Name: "fails", Tags: map[string]string{"PatchGroup": "default"}, Fate: fleetfile.FatePatchFails,
 			})
 			require.NoError(p.t, err)
 			p.report(func(r *report.Report) {

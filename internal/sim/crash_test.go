@@ -14,9 +14,9 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/stage"
-	"ec2patch/internal/sim/world"
 	"ec2patch/internal/sim/world/backing"
 	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // strike is one misfortune: at the nth moment of its kind.
@@ -66,7 +66,7 @@ func (s *struck) After(c *core.Call) error {
 // waves, twelve instances, one approval.
 func small(t *testing.T, s *struck) *rehearsal {
 	t.Helper()
-	r := inTrouble(t, canaryAndMain(generous, generous, ""), 1, "", some(1, world.FateOK), some(1, world.FatePatchFails))
+	r := inTrouble(t, canaryAndMain(generous, generous, ""), 1, "", some(1, fleetfile.FateOK), some(1, fleetfile.FatePatchFails))
 	r.World.Faults = s
 	r.World.OnMail = func(m backing.Mail) {
 		r.human.mail(m)

@@ -20,7 +20,7 @@ import (
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/check"
 	"ec2patch/internal/sim/stage"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // The fleet that we show ends as its names say.
@@ -154,7 +154,7 @@ func TestDocs_safety(t *testing.T) {
 // Every fate, and every field of the object that --format json prints, is explained.
 func TestDocs_simulation(t *testing.T) {
 	page := string(read(t, "docs", "simulation.md"))
-	for _, f := range world.Fates() {
+	for _, f := range fleetfile.Fates() {
 		assert.Contains(t, page, "\n| `"+string(f)+"` |", "fate")
 	}
 	data, err := json.Marshal(Result{})
@@ -164,13 +164,13 @@ func TestDocs_simulation(t *testing.T) {
 	for _, f := range slices.Sorted(maps.Keys(fields)) {
 		assert.Contains(t, page, "\n| `"+f+"` |", "field of the result")
 	}
-	for _, v := range []any{world.FleetFile{}, world.FleetAccount{}, world.FleetRegion{}, world.FleetInstance{}, world.FleetAlarm{}, world.FleetAlarmStep{}} {
+	for _, v := range []any{fleetfile.File{}, fleetfile.Account{}, fleetfile.Region{}, fleetfile.Instance{}, fleetfile.Alarm{}, fleetfile.AlarmStep{}} {
 		for _, f := range jsonNames(v) {
 			assert.Contains(t, page, "`"+f+"`", "field of the fleet file")
 		}
 	}
 	example := string(read(t, "examples", "fleets", "notable-fates.json"))
-	_, err = world.ParseFleet([]byte(example))
+	_, err = fleetfile.Parse([]byte(example))
 	assert.NoError(t, err)
 }
 

@@ -18,7 +18,7 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim/check"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // evidenceSeeds is a number of worlds in the environment, otherwise if it is not set.
@@ -213,8 +213,8 @@ func (w drawn) compareTwin(t *testing.T, res *Result) error {
 	twin := draw(w.seed)
 	here := twin.fleet.Accounts[bad.Account].Regions[bad.Region]
 	for n := range here.Instances {
-		if !slices.Contains([]world.Fate{world.FateOffline, world.FateStopped, world.FateUnmanaged, world.FateHybrid, world.FateOldAgent}, here.Instances[n].Fate) {
-			here.Instances[n].Fate = world.FateOK
+		if !slices.Contains([]fleetfile.Fate{fleetfile.FateOffline, fleetfile.FateStopped, fleetfile.FateUnmanaged, fleetfile.FateHybrid, fleetfile.FateOldAgent}, here.Instances[n].Fate) {
+			here.Instances[n].Fate = fleetfile.FateOK
 		}
 	}
 	other, err := twin.prepare(t, "calm").run()

@@ -14,7 +14,7 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/sim/check"
 	"ec2patch/internal/sim/stage"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 func read(tb testing.TB, elem ...string) []byte {
@@ -86,14 +86,14 @@ func oneWave(more string) string {
 const generous = `,"ssm":{"maxConcurrency":"100%","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
 
 // fleet is a fleet file with these instances in the first account and region.
-func fleet(tb testing.TB, instances ...world.FleetInstance) []byte {
+func fleet(tb testing.TB, instances ...fleetfile.Instance) []byte {
 	tb.Helper()
-	return fleetFile(tb, map[string]world.FleetAccount{first: {Regions: map[string]world.FleetRegion{region: {Instances: instances}}}})
+	return fleetFile(tb, map[string]fleetfile.Account{first: {Regions: map[string]fleetfile.Region{region: {Instances: instances}}}})
 }
 
-func fleetFile(tb testing.TB, accounts map[string]world.FleetAccount) []byte {
+func fleetFile(tb testing.TB, accounts map[string]fleetfile.Account) []byte {
 	tb.Helper()
-	data, err := json.Marshal(world.FleetFile{Accounts: accounts})
+	data, err := json.Marshal(fleetfile.File{Accounts: accounts})
 	require.NoError(tb, err)
 	return data
 }

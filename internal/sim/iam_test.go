@@ -13,8 +13,8 @@ import (
 
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/stage"
-	"ec2patch/internal/sim/world"
 	"ec2patch/internal/sim/world/backing"
+	"ec2patch/internal/sim/world/fleetfile"
 	"ec2patch/internal/wire"
 )
 
@@ -102,12 +102,12 @@ func alarmed(t *testing.T) Options {
 	}
 	o := options(t, `{"waves":[{"name":"w","accounts":["`+first+`"],"regions":["`+region+`"],
 		"healthGate":{"alarms":["`+arn(first, "errors")+`","`+arn(stage.HubAccount, "errors")+`"]}}]}`)
-	alarm := func(later string) []world.FleetAlarm {
-		return []world.FleetAlarm{{Name: "errors", Script: []world.FleetAlarmStep{{State: "OK"}, {AfterSeconds: 900, State: later}}}}
+	alarm := func(later string) []fleetfile.Alarm {
+		return []fleetfile.Alarm{{Name: "errors", Script: []fleetfile.AlarmStep{{State: "OK"}, {AfterSeconds: 900, State: later}}}}
 	}
-	o.Fleet = fleetFile(t, map[string]world.FleetAccount{
-		first:            {Regions: map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Count: 2}}, Alarms: alarm("OK")}}},
-		stage.HubAccount: {Regions: map[string]world.FleetRegion{region: {Alarms: alarm("ALARM")}}},
+	o.Fleet = fleetFile(t, map[string]fleetfile.Account{
+		first:            {Regions: map[string]fleetfile.Region{region: {Instances: []fleetfile.Instance{{Count: 2}}, Alarms: alarm("OK")}}},
+		stage.HubAccount: {Regions: map[string]fleetfile.Region{region: {Alarms: alarm("ALARM")}}},
 	})
 	return o
 }
@@ -115,7 +115,7 @@ func alarmed(t *testing.T) Options {
 // overBudget is a run that stops itself while instances are queued.
 func overBudget(t *testing.T) Options {
 	o := options(t, oneWave(`,"ssm":{"maxConcurrency":"10%","maxErrors":"0"}`))
-	o.Fleet = fleet(t, world.FleetInstance{Name: "bad", Count: 3, Fate: world.FatePatchFails, PatchSeconds: 60}, world.FleetInstance{Name: "web", Count: 60})
+	o.Fleet = fleet(t, fleetfile.Instance{Name: "bad", Count: 3, Fate: fleetfile.FatePatchFails, PatchSeconds: 60}, fleetfile.Instance{Name: "web", Count: 60})
 	return o
 }
 

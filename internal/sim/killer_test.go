@@ -14,6 +14,8 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/world"
 	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/estate"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // The knobs of the killer's world: the same for a run and for one command of
@@ -31,15 +33,15 @@ func killerWorld(t *testing.T, seed uint64) *rehearsal {
 	o := options(t, `{"waves":[{"name":"canary","accounts":["`+first+`"],"regions":["us-east-1"]`+killerKnobs+`},
 {"name":"main","accounts":["`+second+`","`+third+`"],"regions":["us-east-1","us-west-2"]`+killerKnobs+`}],"approval":"none","budget":{"maxFailedInstances":"5%"}}`)
 	o.Seed = seed
-	many := world.FleetRegion{Instances: []world.FleetInstance{{Name: "web", Count: killerEach}}}
-	o.Fleet = fleetFile(t, map[string]world.FleetAccount{
-		first:  {Regions: map[string]world.FleetRegion{"us-east-1": {Instances: []world.FleetInstance{{Name: "web", Count: killerCanary}}}}},
-		second: {Regions: map[string]world.FleetRegion{"us-east-1": many, "us-west-2": many}},
-		third:  {Regions: map[string]world.FleetRegion{"us-east-1": many, "us-west-2": many}},
+	many := fleetfile.Region{Instances: []fleetfile.Instance{{Name: "web", Count: killerEach}}}
+	o.Fleet = fleetFile(t, map[string]fleetfile.Account{
+		first:  {Regions: map[string]fleetfile.Region{"us-east-1": {Instances: []fleetfile.Instance{{Name: "web", Count: killerCanary}}}}},
+		second: {Regions: map[string]fleetfile.Region{"us-east-1": many, "us-west-2": many}},
+		third:  {Regions: map[string]fleetfile.Region{"us-east-1": many, "us-west-2": many}},
 	})
 	r, err := prepare(o)
 	require.NoError(t, err)
-	r.World.KillerPatch(world.Linux, []float64{0.2, 0.5, 1}[seed%3])
+	r.World.KillerPatch(fleetfile.Linux, []float64{0.2, 0.5, 1}[seed%3])
 	return r
 }
 
@@ -130,20 +132,20 @@ func slowKillerWorld(t *testing.T, seed uint64) *rehearsal {
 {"name":"main","accounts":["`+second+`","`+third+`"],"regions":["us-east-1","us-west-2"]`+killerKnobs+`}],"approval":"none","budget":{"maxFailedInstances":"5%"}}`)
 	o.Seed = seed
 	share := []int{5, 2, 1}[seed%3]
-	region := func(n int) world.FleetRegion {
-		all := []world.FleetInstance{{Name: "dying", Fate: world.FateDiesLater, Count: n / share}}
+	region := func(n int) fleetfile.Region {
+		all := []fleetfile.Instance{{Name: "dying", Fate: fleetfile.FateDiesLater, Count: n / share}}
 		if n > n/share {
-			all = append(all, world.FleetInstance{Name: "web", Count: n - n/share})
+			all = append(all, fleetfile.Instance{Name: "web", Count: n - n/share})
 		}
-		return world.FleetRegion{Instances: all}
+		return fleetfile.Region{Instances: all}
 	}
-	many := map[string]world.FleetRegion{"us-east-1": region(killerEach), "us-west-2": region(killerEach)}
-	o.Fleet = fleetFile(t, map[string]world.FleetAccount{
-		first: {Regions: map[string]world.FleetRegion{"us-east-1": region(killerCanary)}}, second: {Regions: many}, third: {Regions: many},
+	many := map[string]fleetfile.Region{"us-east-1": region(killerEach), "us-west-2": region(killerEach)}
+	o.Fleet = fleetFile(t, map[string]fleetfile.Account{
+		first: {Regions: map[string]fleetfile.Region{"us-east-1": region(killerCanary)}}, second: {Regions: many}, third: {Regions: many},
 	})
 	r, err := prepare(o)
 	require.NoError(t, err)
-	require.NoError(t, r.World.AddAlarm(first, "us-east-1", "alive", world.AlarmStep{State: "OK"}))
+	require.NoError(t, r.World.AddAlarm(first, "us-east-1", "alive", estate.AlarmStep{State: "OK"}))
 	watch := r.World.OnAgentEvent
 	r.World.OnAgentEvent = func(e world.AgentEvent) {
 		watch(e)

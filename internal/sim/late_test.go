@@ -21,6 +21,7 @@ import (
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
 	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 	"ec2patch/internal/wire"
 )
 
@@ -59,7 +60,7 @@ func writesIntent(c *core.Call) bool {
 // has not written its intent yet.
 func abortAsItSends(t *testing.T, seed uint64) *rehearsal {
 	t.Helper()
-	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", some(8, world.FateOK))
+	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", some(8, fleetfile.FateOK))
 	r.World.Faults = &between{Faults: r.faults, intents: int(seed) + 1, then: func() {
 		r.human.post(operatorName(0), approval.OperatorRequest{Run: r.options.RunID, Action: "abort", Reason: "fire"})
 		if r.checks.Order[0].Aborted.IsZero() {
@@ -73,7 +74,7 @@ func abortAsItSends(t *testing.T, seed uint64) *rehearsal {
 // that it goes on, and has not written its intent yet.
 func closedAsItSends(t *testing.T, seed uint64) *rehearsal {
 	t.Helper()
-	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", some(8, world.FateOK))
+	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", some(8, fleetfile.FateOK))
 	r.World.Faults = &between{Faults: r.faults, intents: int(seed) + 1, then: func() {
 		s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
 		send := r.lambdaOf(wire.SendCommand).Function
@@ -115,7 +116,7 @@ func (r *rehearsal) again(within time.Duration) {
 // their agents began and before anybody of ours has looked.
 func cancelledOutside(t *testing.T, seed uint64) *rehearsal {
 	t.Helper()
-	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"50%","maxErrors":"100%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 8, PatchSeconds: 1800})
+	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"50%","maxErrors":"100%"}`), seed, "", fleetfile.Instance{Name: "slow", Count: 8, PatchSeconds: 1800})
 	admin := &core.Principal{Account: first, RoleARN: "arn:aws:iam::" + first + ":role/Admin", SessionName: "admin"}
 	r.World.OnAgentEvent = func(e world.AgentEvent) {
 		r.agentEvent(e)

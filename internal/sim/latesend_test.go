@@ -11,8 +11,8 @@ import (
 
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/sim/stage"
-	"ec2patch/internal/sim/world"
 	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // lateSends lets one in two commands come so late that nobody looks for it any more.
@@ -34,7 +34,7 @@ func TestLateSend(t *testing.T) {
 	held := []string{"R-02", "R-05", "R-07", "R-08", "R-10", "R-12", "R-13", "R-14", "I-05", "I-39", "I-46"}
 	broken, outcomes := map[string]int{}, map[outcome.Outcome]int{}
 	for seed := uint64(1); seed <= 12; seed++ {
-		r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, "", some(4, world.FateOK))
+		r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, "", some(4, fleetfile.FateOK))
 		r.World.Faults = &lateSends{r.faults}
 		res, err := r.run()
 		require.NoError(t, err)

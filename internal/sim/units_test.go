@@ -12,7 +12,7 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/stage"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 const unit = "ou-ab12-production"
@@ -21,10 +21,10 @@ const unit = "ou-ab12-production"
 // unit, one below it, one that is suspended, one without a spoke role.
 func ofUnit(t *testing.T) Options {
 	o := options(t, `{"waves":[{"name":"w","organizationalUnits":["`+unit+`"],"regions":["`+region+`"]`+generous+`}],"approval":"none"}`)
-	here := map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Name: "web", Count: 3}}}}
-	data, err := json.Marshal(world.FleetFile{
-		Accounts: map[string]world.FleetAccount{first: {Regions: here}, second: {Regions: here}, "333333333333": {State: "SUSPENDED", Regions: here}},
-		Units: map[string]world.FleetUnit{
+	here := map[string]fleetfile.Region{region: {Instances: []fleetfile.Instance{{Name: "web", Count: 3}}}}
+	data, err := json.Marshal(fleetfile.File{
+		Accounts: map[string]fleetfile.Account{first: {Regions: here}, second: {Regions: here}, "333333333333": {State: "SUSPENDED", Regions: here}},
+		Units: map[string]fleetfile.Unit{
 			unit:                {Accounts: []string{first, "333333333333", "444444444444"}, Units: []string{"ou-ab12-databases"}},
 			"ou-ab12-databases": {Accounts: []string{second}},
 		},
@@ -85,7 +85,7 @@ func TestRun_unitsRefused(t *testing.T) {
 		{"the role lets nobody in", func(r *rehearsal) { r.World.RefuseAssume(stage.Management, true) }, "OrganizationReaderRoleArn must trust this hub", nil},
 		{"the account may not read", func(r *rehearsal) { r.World.SetOrganization("777777777777") }, "OrganizationReaderRoleArn must trust this hub", []string{"R-14"}},
 		{"the unit is not there", func(r *rehearsal) {
-			require.NoError(t, r.World.AddFleet(world.FleetFile{Accounts: map[string]world.FleetAccount{"555555555555": {}}, Units: map[string]world.FleetUnit{"r-ab12": {}}}))
+			require.NoError(t, r.World.AddFleet(fleetfile.File{Accounts: map[string]fleetfile.Account{"555555555555": {}}, Units: map[string]fleetfile.Unit{"r-ab12": {}}}))
 		}, `"` + unit + `" is no organizational unit`, nil},
 	}
 	for _, test := range tests {

@@ -23,8 +23,9 @@ import (
 	"ec2patch/internal/plan"
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/stage"
-	"ec2patch/internal/sim/world"
 	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/estate"
+	"ec2patch/internal/sim/world/fleetfile"
 	"ec2patch/internal/store"
 	"ec2patch/internal/wire"
 )
@@ -65,15 +66,15 @@ func alone(more string) string {
 const room = `,"ssm":{"maxConcurrency":"50%","maxErrors":"50%"},"budget":{"maxFailedInstances":"50%","maxFailedAccounts":"100%","perAccount":"50%"}`
 
 // inTrouble prepares a rehearsal of an input with the fleet everywhere alike.
-func inTrouble(t *testing.T, input string, seed uint64, faults string, alike ...world.FleetInstance) *rehearsal {
+func inTrouble(t *testing.T, input string, seed uint64, faults string, alike ...fleetfile.Instance) *rehearsal {
 	t.Helper()
 	o := options(t, input)
 	o.Seed, o.Faults = seed, faults
 	if len(alike) > 0 {
-		here := world.FleetRegion{Instances: alike}
-		accounts := map[string]world.FleetAccount{}
+		here := fleetfile.Region{Instances: alike}
+		accounts := map[string]fleetfile.Account{}
 		for _, a := range []string{first, second, third} {
-			accounts[a] = world.FleetAccount{Regions: map[string]world.FleetRegion{"us-east-1": here, "us-west-2": here}}
+			accounts[a] = fleetfile.Account{Regions: map[string]fleetfile.Region{"us-east-1": here, "us-west-2": here}}
 		}
 		o.Fleet = fleetFile(t, accounts)
 	}
@@ -82,8 +83,8 @@ func inTrouble(t *testing.T, input string, seed uint64, faults string, alike ...
 	return r
 }
 
-func some(n int, fate world.Fate) world.FleetInstance {
-	return world.FleetInstance{Name: string(fate), Fate: fate, Count: n}
+func some(n int, fate fleetfile.Fate) fleetfile.Instance {
+	return fleetfile.Instance{Name: string(fate), Fate: fate, Count: n}
 }
 
 // lambdaOf is the function of a binary.
@@ -104,7 +105,7 @@ func (r *rehearsal) abortAfter(d time.Duration, cancel bool) {
 }
 
 func troubles() []trouble {
-	ok := func(n int) world.FleetInstance { return some(n, world.FateOK) }
+	ok := func(n int) fleetfile.Instance { return some(n, fleetfile.FateOK) }
 	return append([]trouble{
 		{"calm", 2, func(t *testing.T, seed uint64) *rehearsal {
 			return inTrouble(t, canaryAndMain(`,"healthGate":{"soakSeconds":600}`+room, room, `,"wavePauseSeconds":900`), seed, "", ok(4))
@@ -113,7 +114,7 @@ func troubles() []trouble {
 			return inTrouble(t, canaryAndMain(`,"healthGate":{"soakSeconds":600}`+room, room, `,"wavePauseSeconds":3600,"approval":"perWave"`), seed, "", ok(4))
 		}},
 		{"storm", 8, func(t *testing.T, seed uint64) *rehearsal {
-			return inTrouble(t, canaryAndMain(room, room, ""), seed, "storm", ok(5), some(1, world.FatePatchFails))
+			return inTrouble(t, canaryAndMain(room, room, ""), seed, "storm", ok(5), some(1, fleetfile.FatePatchFails))
 		}},
 		{"lost answers to sends", 6, func(t *testing.T, seed uint64) *rehearsal {
 			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(6))
@@ -132,62 +133,62 @@ func troubles() []trouble {
 			return r
 		}},
 		{"everything twice", 3, func(t *testing.T, seed uint64) *rehearsal {
-			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(4), some(1, world.FatePatchFails))
+			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(4), some(1, fleetfile.FatePatchFails))
 			r.twice()
 			return r
 		}},
 		{"edited results", 2, func(t *testing.T, seed uint64) *rehearsal {
-			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(3), some(1, world.FatePatchFails))
+			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(3), some(1, fleetfile.FatePatchFails))
 			r.editResults()
 			return r
 		}},
 		{"every fate", 4, func(t *testing.T, seed uint64) *rehearsal {
-			var all []world.FleetInstance
-			for _, f := range world.Fates() {
+			var all []fleetfile.Instance
+			for _, f := range fleetfile.Fates() {
 				all = append(all, some(1, f))
 			}
-			return inTrouble(t, alone(generous), seed, "", append(all, world.FleetInstance{Name: "spare", Count: 2})...)
+			return inTrouble(t, alone(generous), seed, "", append(all, fleetfile.Instance{Name: "spare", Count: 2})...)
 		}},
 		{"every fate, one after the other", 4, func(t *testing.T, seed uint64) *rehearsal {
-			var all []world.FleetInstance
-			for _, f := range world.Fates() {
+			var all []fleetfile.Instance
+			for _, f := range fleetfile.Fates() {
 				all = append(all, some(1, f))
 			}
 			in := `,"ssm":{"maxConcurrency":"3","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
-			return inTrouble(t, alone(in), seed, "", append(all, world.FleetInstance{Name: "spare", Count: 2})...)
+			return inTrouble(t, alone(in), seed, "", append(all, fleetfile.Instance{Name: "spare", Count: 2})...)
 		}},
 		{"every fate, scanned", 4, func(t *testing.T, seed uint64) *rehearsal {
-			var all []world.FleetInstance
-			for _, f := range world.Fates() {
+			var all []fleetfile.Instance
+			for _, f := range fleetfile.Fates() {
 				all = append(all, some(2, f))
 			}
 			return inTrouble(t, alone(`,"ssm":{"operation":"Scan","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`), seed, "", all...)
 		}},
 		{"scan", 2, func(t *testing.T, seed uint64) *rehearsal {
-			return inTrouble(t, alone(`,"ssm":{"operation":"Scan"}`), seed, "light", ok(4), some(2, world.FateStaleState), some(2, world.FateCompliant))
+			return inTrouble(t, alone(`,"ssm":{"operation":"Scan"}`), seed, "light", ok(4), some(2, fleetfile.FateStaleState), some(2, fleetfile.FateCompliant))
 		}},
 		{"target over its budget", 3, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"1"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
-			return inTrouble(t, alone(in), seed, "", some(40, world.FatePatchFails))
+			return inTrouble(t, alone(in), seed, "", some(40, fleetfile.FatePatchFails))
 		}},
 		{"account over its budget", 3, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"2"}`
-			return inTrouble(t, alone(in), seed, "", some(40, world.FatePatchFails))
+			return inTrouble(t, alone(in), seed, "", some(40, fleetfile.FatePatchFails))
 		}},
 		{"wave over its budget", 3, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"100%"},"budget":{"maxFailedInstances":"2","maxFailedAccounts":"100%","perAccount":"100%"}`
-			return inTrouble(t, canaryAndMain(in, in, `,"budget":{"maxFailedInstances":"100%"},"approval":"none"`), seed, "", some(25, world.FatePatchFails))
+			return inTrouble(t, canaryAndMain(in, in, `,"budget":{"maxFailedInstances":"100%"},"approval":"none"`), seed, "", some(25, fleetfile.FatePatchFails))
 		}},
 		{"run over its budget", 3, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
-			return inTrouble(t, canaryAndMain(in, in, `,"budget":{"maxFailedInstances":"3"},"approval":"none"`), seed, "", some(25, world.FatePatchFails))
+			return inTrouble(t, canaryAndMain(in, in, `,"budget":{"maxFailedInstances":"3"},"approval":"none"`), seed, "", some(25, fleetfile.FatePatchFails))
 		}},
 		{"bad wave", 2, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"100%","maxErrors":"100%"},"budget":{"maxFailedInstances":"2","maxFailedAccounts":"100%","perAccount":"100%"}`
-			return inTrouble(t, canaryAndMain(in, in, `,"approval":"none"`), seed, "", some(4, world.FatePatchFails), ok(6))
+			return inTrouble(t, canaryAndMain(in, in, `,"approval":"none"`), seed, "", some(4, fleetfile.FatePatchFails), ok(6))
 		}},
 		{"lost answers, forgotten commands", 4, func(t *testing.T, seed uint64) *rehearsal {
-			r := inTrouble(t, canaryAndMain(generous, generous, `,"approval":"none"`), seed, "", world.FleetInstance{Name: "fast", PatchSeconds: 200, RebootSeconds: 60}, world.FleetInstance{Name: "dead", Fate: world.FateNoReturn, PatchSeconds: 200})
+			r := inTrouble(t, canaryAndMain(generous, generous, `,"approval":"none"`), seed, "", fleetfile.Instance{Name: "fast", PatchSeconds: 200, RebootSeconds: 60}, fleetfile.Instance{Name: "dead", Fate: fleetfile.FateNoReturn, PatchSeconds: 200})
 			r.World.Faults = &targeted{Faults: r.faults, name: "ssm:SendCommand", after: 0.7, lost: func(c *core.Call) {
 				r.World.After(time.Second, func() { r.World.ForgetCommands(c.Account, c.Region) })
 			}}
@@ -195,16 +196,16 @@ func troubles() []trouble {
 		}},
 		{"lease taken by hand", 2, leaseByHand},
 		{"one issue too many", 2, func(t *testing.T, seed uint64) *rehearsal {
-			return inTrouble(t, canaryAndMain(generous, generous, `,"budget":{"maxFailedInstances":"100%"},"abortOnIssues":true`), seed, "", ok(3), some(1, world.FatePatchFails))
+			return inTrouble(t, canaryAndMain(generous, generous, `,"budget":{"maxFailedInstances":"100%"},"abortOnIssues":true`), seed, "", ok(3), some(1, fleetfile.FatePatchFails))
 		}},
 		{"killer patch", 4, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"10%","maxErrors":"5"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
 			r := inTrouble(t, alone(in), seed, "", ok(60))
-			r.World.KillerPatch(world.Linux, 0.5)
+			r.World.KillerPatch(fleetfile.Linux, 0.5)
 			return r
 		}},
 		{"slow patches", 2, func(t *testing.T, seed uint64) *rehearsal {
-			return inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"3"}`), seed, "", world.FleetInstance{Name: "slow", Count: 6, PatchSeconds: 6000})
+			return inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"3"}`), seed, "", fleetfile.Instance{Name: "slow", Count: 6, PatchSeconds: 6000})
 		}},
 		{"abort", 3, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"10%","maxErrors":"50%"}`
@@ -213,7 +214,7 @@ func troubles() []trouble {
 			return r
 		}},
 		{"abort of what is at work", 6, func(t *testing.T, seed uint64) *rehearsal {
-			r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"50%","maxErrors":"50%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 20, PatchSeconds: 1800})
+			r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"50%","maxErrors":"50%"}`), seed, "", fleetfile.Instance{Name: "slow", Count: 20, PatchSeconds: 1800})
 			r.abortAfter(time.Duration(50+15*seed)*time.Second, true)
 			return r
 		}},
@@ -242,13 +243,13 @@ func troubles() []trouble {
 		{"gate without data", 2, func(t *testing.T, seed uint64) *rehearsal {
 			gate := `,"healthGate":{"soakSeconds":28800,"alarms":["arn:aws:cloudwatch:us-east-1:` + first + `:alarm:errors"]}`
 			r := inTrouble(t, canaryAndMain(gate+room, room, `,"approval":"none"`), seed, "", ok(3))
-			require.NoError(t, r.World.AddAlarm(first, "us-east-1", "errors", world.AlarmStep{State: "OK"}, world.AlarmStep{After: 5 * time.Hour, State: "INSUFFICIENT_DATA"}))
+			require.NoError(t, r.World.AddAlarm(first, "us-east-1", "errors", estate.AlarmStep{State: "OK"}, estate.AlarmStep{After: 5 * time.Hour, State: "INSUFFICIENT_DATA"}))
 			return r
 		}},
 		{"gate turns red", 2, func(t *testing.T, seed uint64) *rehearsal {
 			gate := `,"healthGate":{"soakSeconds":28800,"alarms":["arn:aws:cloudwatch:us-east-1:` + first + `:alarm:errors"]}`
 			r := inTrouble(t, canaryAndMain(gate+room, room, `,"approval":"none"`), seed, "", ok(3))
-			require.NoError(t, r.World.AddAlarm(first, "us-east-1", "errors", world.AlarmStep{State: "OK"}, world.AlarmStep{After: 5 * time.Hour, State: "ALARM"}, world.AlarmStep{After: 6 * time.Hour, State: "OK"}))
+			require.NoError(t, r.World.AddAlarm(first, "us-east-1", "errors", estate.AlarmStep{State: "OK"}, estate.AlarmStep{After: 5 * time.Hour, State: "ALARM"}, estate.AlarmStep{After: 6 * time.Hour, State: "OK"}))
 			return r
 		}},
 		{"forged decision", 1, forgedDecision},
@@ -277,12 +278,12 @@ func troubles() []trouble {
 		{"stuck run", 3, stuckRun},
 		{"abort as it sends", 3, abortAsItSends},
 		{"everything again, a little later", 4, func(t *testing.T, seed uint64) *rehearsal {
-			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(6), some(1, world.FatePatchFails))
+			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(6), some(1, fleetfile.FatePatchFails))
 			r.again(5 * time.Minute)
 			return r
 		}},
 		{"everything again, much later", 4, func(t *testing.T, seed uint64) *rehearsal {
-			r := inTrouble(t, canaryAndMain(room, room, `,"wavePauseSeconds":900,"approval":"perWave"`), seed, "light", ok(6), some(1, world.FatePatchFails))
+			r := inTrouble(t, canaryAndMain(room, room, `,"wavePauseSeconds":900,"approval":"perWave"`), seed, "light", ok(6), some(1, fleetfile.FatePatchFails))
 			r.again(6 * time.Hour)
 			return r
 		}},
@@ -298,7 +299,7 @@ func troubles() []trouble {
 		{"taken back", 3, takenBack},
 		{"listed late", 2, listedLate},
 		{"half of two regions", 1, func(t *testing.T, seed uint64) *rehearsal {
-			other := world.FleetInstance{Name: "other", Tags: map[string]string{"PatchGroup": "other"}, Count: 6}
+			other := fleetfile.Instance{Name: "other", Tags: map[string]string{"PatchGroup": "other"}, Count: 6}
 			return inTrouble(t, canaryAndMain(room, room, `,"guards":{"maxShare":"50%"}`), seed, "", ok(6), other)
 		}},
 	}, redrives()...)
@@ -387,7 +388,7 @@ func (r *rehearsal) editResults() {
 // forgedDecision: nobody answers the mail, but somebody who can write to the
 // table writes an approval into it, and ends the wait. T-35, T-63.
 func forgedDecision(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, world.FateOK))
+	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, fleetfile.FateOK))
 	r.human.does = ApproveTimeout
 	r.World.After(20*time.Minute, func() {
 		r.checks.Meddled = true
@@ -411,7 +412,7 @@ func forgedDecision(t *testing.T, seed uint64) *rehearsal {
 
 // editedPlan: after the approval somebody adds an instance to a target's plan. T-65.
 func editedPlan(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, world.FateOK), world.FleetInstance{Name: "stranger", Tags: map[string]string{"PatchGroup": "other"}})
+	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, fleetfile.FateOK), fleetfile.Instance{Name: "stranger", Tags: map[string]string{"PatchGroup": "other"}})
 	r.checks.Meddled = true
 	edited := false
 	send := r.lambdaOf(wire.SendCommand)
@@ -448,7 +449,7 @@ func replaceOnce(s, old, with string) string {
 
 // sentByHand: somebody invokes the sender before anybody approved.
 func sentByHand(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, world.FateOK))
+	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, fleetfile.FateOK))
 	r.human.does = ApproveTimeout
 	r.World.After(20*time.Minute, func() {
 		payload := fmt.Sprintf(`{"run":%q,"wave":"canary","account":%q,"region":%q}`, r.options.RunID, first, region)
@@ -460,7 +461,7 @@ func sentByHand(t *testing.T, seed uint64) *rehearsal {
 
 // twoRuns: a second run over the same accounts begins a minute after the first.
 func twoRuns(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, map[bool]string{true: "light"}[seed%2 == 0], some(3, world.FateOK))
+	r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, map[bool]string{true: "light"}[seed%2 == 0], some(3, fleetfile.FateOK))
 	r.another(t, time.Minute)
 	return r
 }
@@ -489,7 +490,7 @@ func (r *rehearsal) alsoRun(t *testing.T, after time.Duration, id patch.RunID, i
 // resumedAtOnce: a run is stopped by hand while its agents are at work, and
 // seconds later another one goes on from it.
 func resumedAtOnce(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, "", some(4, world.FateOK), some(1, world.FateHangs))
+	r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, "", some(4, fleetfile.FateOK), some(1, fleetfile.FateHangs))
 	at := time.Duration(2+seed*seed)*time.Minute + time.Duration(13*seed)*time.Second
 	r.World.After(at, func() { require.NoError(t, r.Engine.Stop(r.execution.ARN, "", "by hand")) })
 	input := strings.TrimSuffix(string(r.options.Input), "}") + `,"resume":"` + string(r.options.RunID) + `"}`
@@ -508,7 +509,7 @@ func oppositeOrders(t *testing.T, seed uint64) *rehearsal {
 		}
 		return `{"waves":[` + strings.Join(all, ",") + `],"approval":"none"` + tolerant + `}`
 	}
-	r := inTrouble(t, waves(first, second, third), seed, map[bool]string{true: "light"}[seed%2 == 0], some(4, world.FateOK))
+	r := inTrouble(t, waves(first, second, third), seed, map[bool]string{true: "light"}[seed%2 == 0], some(4, fleetfile.FateOK))
 	r.alsoRun(t, time.Duration(seed)*20*time.Second, "rehearsal-second", waves(third, second, first))
 	r.alsoRun(t, time.Duration(seed)*5*time.Minute, "rehearsal-third", waves(second, third, first))
 	return r
@@ -517,7 +518,7 @@ func oppositeOrders(t *testing.T, seed uint64) *rehearsal {
 // deadRun: an execution ends and nobody is told, its agents still at work. The
 // next run over the same accounts comes when its leases have run out.
 func deadRun(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 4, PatchSeconds: 4000})
+	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", fleetfile.Instance{Name: "slow", Count: 4, PatchSeconds: 4000})
 	r.another(t, 40*time.Minute)
 	r.World.After(5*time.Minute, func() {
 		r.checks.Order[0].Abandoned, r.checks.Order[0].Ended = true, true
@@ -536,7 +537,7 @@ func deadRun(t *testing.T, seed uint64) *rehearsal {
 // stuckRun: for a while none of a run's functions works, and its leases run out
 // while its agents are at work. Another run over the same accounts is waiting.
 func stuckRun(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 4, PatchSeconds: 7000})
+	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", fleetfile.Instance{Name: "slow", Count: 4, PatchSeconds: 7000})
 	r.another(t, 20*time.Minute)
 	r.checks.Order[0].Abandoned, r.checks.Meddled = true, true // what becomes of its report is not the point
 	for _, name := range slices.Sorted(maps.Keys(r.Lambdas)) {
@@ -555,7 +556,7 @@ func stuckRun(t *testing.T, seed uint64) *rehearsal {
 // leaseByHand: an operator gives the account-region to somebody else while
 // agents are at work. What runs may end; nothing more may be sent.
 func leaseByHand(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", some(20, world.FateOK))
+	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", some(20, fleetfile.FateOK))
 	r.World.After(time.Duration(9+seed)*time.Minute, func() {
 		s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
 		n := func(v int) types.AttributeValue { return &types.AttributeValueMemberN{Value: fmt.Sprint(v)} }
@@ -583,11 +584,11 @@ func replacedAndTagged(t *testing.T, seed uint64) *rehearsal {
 	wave := func(name, tags string) string {
 		return `{"name":"` + name + `","accounts":["` + first + `"],"regions":["us-east-1","us-west-2"],"filters":{"tags":{"PatchGroup":` + tags + `}}` + generous + `}`
 	}
-	other := func(name, group string, n int) world.FleetInstance {
-		return world.FleetInstance{Name: name, Tags: map[string]string{"PatchGroup": group, "aws:autoscaling:groupName": name}, Count: n}
+	other := func(name, group string, n int) fleetfile.Instance {
+		return fleetfile.Instance{Name: name, Tags: map[string]string{"PatchGroup": group, "aws:autoscaling:groupName": name}, Count: n}
 	}
 	r := inTrouble(t, `{"waves":[`+wave("few", `["few"]`)+`,`+wave("all", `["default","few"]`)+`]`+tolerant+`}`, seed, map[bool]string{true: "light"}[seed%2 == 0],
-		some(4, world.FateOK), some(2, world.FateASGReplaced), some(1, world.FateOffline), other("few", "few", 3), other("victim", "other", 2))
+		some(4, fleetfile.FateOK), some(2, fleetfile.FateASGReplaced), some(1, fleetfile.FateOffline), other("few", "few", 3), other("victim", "other", 2))
 	tag := func(group string) func() {
 		return func() {
 			for _, i := range r.World.Instances() {

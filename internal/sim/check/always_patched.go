@@ -12,6 +12,7 @@ import (
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // tight is how much shorter than its time limit a healthy update must be: the agent
@@ -64,7 +65,7 @@ func (a *always) needs(r *RunFacts, w *waveFacts, m *world.Instance) time.Durati
 	switch {
 	case op == patch.Scan:
 		return ideal.Scan
-	case reboot == patch.NoReboot && m.Fate != world.FateRebootsAnyway:
+	case reboot == patch.NoReboot && m.Fate != fleetfile.FateRebootsAnyway:
 		return ideal.Patch
 	}
 	return ideal.Patch + ideal.Reboots
@@ -72,7 +73,7 @@ func (a *always) needs(r *RunFacts, w *waveFacts, m *world.Instance) time.Durati
 
 // healthy tells whether an instance would be patched in its time if nobody disturbed it, and nobody did.
 func (a *always) healthy(r *RunFacts, w *waveFacts, m *world.Instance) bool {
-	sound := []world.Fate{world.FateOK, world.FateCompliant, world.FateNoRebootNeeded, world.FateRebootsAnyway, world.FateDoubleReboot, world.FateStartsLater}
+	sound := []fleetfile.Fate{fleetfile.FateOK, fleetfile.FateCompliant, fleetfile.FateNoRebootNeeded, fleetfile.FateRebootsAnyway, fleetfile.FateDoubleReboot, fleetfile.FateStartsLater}
 	if !slices.Contains(sound, m.Fate) || !m.Tagged.IsZero() || a.outside[m.ID] {
 		return false
 	}
@@ -81,7 +82,7 @@ func (a *always) healthy(r *RunFacts, w *waveFacts, m *world.Instance) bool {
 		return false
 	}
 	for _, e := range a.Stage.World.AgentLog(m.ID) {
-		late := e.Time.After(a.Stage.Start) && (m.Fate != world.FateStartsLater || e.CommandID != "")
+		late := e.Time.After(a.Stage.Start) && (m.Fate != fleetfile.FateStartsLater || e.CommandID != "")
 		foreign := e.Kind == world.AgentRecorded && e.CommandID == ""
 		gone := slices.Contains([]world.AgentEventKind{world.AgentLost, world.AgentStopped, world.AgentTerminated, world.AgentCollided}, e.Kind)
 		if late && (gone || foreign) {
@@ -145,7 +146,7 @@ func (a *always) excused(r *RunFacts, w *waveFacts, i outcome.InstanceReport, m 
 		return !a.Stage.World.Reachable(string(i.Account), string(i.Region), stage.ExternalID) ||
 			!r.takesCommands(w, place) && (!a.optedIn(m) || a.refusals(r, w, place) >= refusalLimit)
 	case outcome.ReasonOptedOut:
-		return optedOut(m) || !m.Tagged.IsZero() || !a.optedIn(m) || m.Fate == world.FateAccessDenied
+		return optedOut(m) || !m.Tagged.IsZero() || !a.optedIn(m) || m.Fate == fleetfile.FateAccessDenied
 	case outcome.ReasonOffline:
 		return a.wasAway(m)
 	}

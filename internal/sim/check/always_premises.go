@@ -4,7 +4,7 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // The rules are numbered in docs/safety.md. A rule whose premise never
@@ -28,7 +28,7 @@ func (a *always) premisesOf(r *RunFacts, rep *report.Report) {
 	p["R-04"] += a.temptations(r, rep)
 	for id := range r.SentTo {
 		m, ok := a.Stage.World.Instance(id)
-		if ok && contains([]string{string(world.FateStaleState), string(world.FateForeignState), string(world.FateNoState), string(world.FateBadState)}, string(m.Fate)) {
+		if ok && contains([]string{string(fleetfile.FateStaleState), string(fleetfile.FateForeignState), string(fleetfile.FateNoState), string(fleetfile.FateBadState)}, string(m.Fate)) {
 			p["R-07"]++
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/world"
 	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 	"ec2patch/internal/store"
 )
 
@@ -68,7 +69,7 @@ func arrived(i *world.Instance) time.Time {
 // mustBeSeen tells whether a wave of the run selected the instance for as long as
 // the call took that verified a target there.
 func (c *Checks) mustBeSeen(r *RunFacts, i *world.Instance) bool {
-	if i.Fate == world.FateHybrid || optedOut(i) {
+	if i.Fate == fleetfile.FateHybrid || optedOut(i) {
 		return false
 	}
 	for _, w := range r.waves {

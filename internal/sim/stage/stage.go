@@ -22,6 +22,7 @@ import (
 	"ec2patch/internal/sim/world"
 	"ec2patch/internal/sim/world/backing"
 	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 	"ec2patch/internal/wire"
 )
 
@@ -41,7 +42,7 @@ func epoch() time.Time { return time.Date(2026, 1, 13, 2, 0, 0, 0, time.UTC) }
 type Stage struct {
 	Setup    Setup
 	Input    runinput.Input // with the accounts of its units
-	fleet    world.FleetFile
+	fleet    fleetfile.File
 	World    *world.World
 	Hub      *cfn.Stack
 	Engine   *asl.Engine
@@ -333,7 +334,7 @@ func text(v any, path ...string) string {
 func (s *Stage) planFleet() error {
 	if len(s.Setup.Fleet) > 0 {
 		var err error
-		if s.fleet, err = world.ParseFleet(s.Setup.Fleet); err != nil {
+		if s.fleet, err = fleetfile.Parse(s.Setup.Fleet); err != nil {
 			return &FileError{What: "fleet file", Err: err}
 		}
 		if err := described(s.Input, s.fleet); err != nil {
@@ -342,33 +343,33 @@ func (s *Stage) planFleet() error {
 		s.Input = withUnits(s.Input, s.fleet)
 		return nil
 	}
-	tree, suspended := world.DefaultUnits(units(s.Input))
-	org := world.FleetFile{Units: tree, Accounts: map[string]world.FleetAccount{}}
+	tree, suspended := fleetfile.DefaultUnits(units(s.Input))
+	org := fleetfile.File{Units: tree, Accounts: map[string]fleetfile.Account{}}
 	for _, id := range suspended {
-		org.Accounts[id] = world.FleetAccount{State: "SUSPENDED"}
+		org.Accounts[id] = fleetfile.Account{State: "SUSPENDED"}
 	}
 	s.Input = withUnits(s.Input, org)
-	s.fleet = world.DefaultFleet(s.Setup.Seed, wanted(s.Input), s.Setup.Instances)
+	s.fleet = fleetfile.Default(s.Setup.Seed, wanted(s.Input), s.Setup.Instances)
 	s.fleet.Units = org.Units
 	maps.Copy(s.fleet.Accounts, org.Accounts)
 	return nil
 }
 
 // wanted is what the input looks for in each region of each account.
-func wanted(in runinput.Input) map[string]map[string][]world.Wanted {
-	all := map[string]map[string][]world.Wanted{}
+func wanted(in runinput.Input) map[string]map[string][]fleetfile.Wanted {
+	all := map[string]map[string][]fleetfile.Wanted{}
 	for _, w := range in.Waves {
-		one := world.Wanted{Tags: w.Filters.Tags}
+		one := fleetfile.Wanted{Tags: w.Filters.Tags}
 		for _, p := range w.Filters.Platforms {
 			one.Platforms = append(one.Platforms, string(p))
 		}
 		for _, a := range w.Accounts {
 			if all[string(a)] == nil {
-				all[string(a)] = map[string][]world.Wanted{}
+				all[string(a)] = map[string][]fleetfile.Wanted{}
 			}
 			for _, r := range w.Regions {
 				there := all[string(a)][string(r)]
-				if !slices.ContainsFunc(there, func(t world.Wanted) bool { return reflect.DeepEqual(t, one) }) {
+				if !slices.ContainsFunc(there, func(t fleetfile.Wanted) bool { return reflect.DeepEqual(t, one) }) {
 					all[string(a)][string(r)] = append(there, one)
 				}
 			}
@@ -379,7 +380,7 @@ func wanted(in runinput.Input) map[string]map[string][]world.Wanted {
 
 // described refuses a fleet that lacks an account of the input: it would pass for
 // one that is reached and empty, and is mostly a number that was mistyped.
-func described(in runinput.Input, f world.FleetFile) error {
+func described(in runinput.Input, f fleetfile.File) error {
 	var problems []error
 	for _, id := range Accounts(in) {
 		if _, ok := f.Accounts[id]; !ok {
@@ -403,7 +404,7 @@ func units(in runinput.Input) []string {
 }
 
 // withUnits is the input with the accounts of its units written out.
-func withUnits(in runinput.Input, f world.FleetFile) runinput.Input {
+func withUnits(in runinput.Input, f fleetfile.File) runinput.Input {
 	in.Waves = slices.Clone(in.Waves)
 	for i := range in.Waves {
 		w := &in.Waves[i]

@@ -14,6 +14,7 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // EC2 is an EC2 client of one principal in one region.
@@ -52,7 +53,7 @@ func (e *EC2) DescribeInstances(ctx context.Context, in *ec2.DescribeInstancesIn
 	call := e.call("DescribeInstances", in)
 	return core.Do(ctx, e.w.Core, call, func() (*ec2.DescribeInstancesOutput, error) {
 		if in.DryRun != nil || in.IncludeManagedResources != nil {
-			return nil, unmodelled("DescribeInstances DryRun and IncludeManagedResources")
+			return nil, core.Unmodelled("DescribeInstances DryRun and IncludeManagedResources")
 		}
 		if in.MaxResults != nil && len(in.InstanceIds) > 0 {
 			return nil, core.Refusal("InvalidParameterCombination", "The parameter instancesSet cannot be used with the parameter maxResults")
@@ -134,13 +135,13 @@ func (e *EC2) shuffled(found []*Instance, size func(left int) int, token *string
 	to := min(from+size(len(found)-from), len(found))
 	var next *string
 	if to < len(found) {
-		next = aws.String(tokenOf(fmt.Sprintf("EC2.%d", order), to))
+		next = aws.String(core.TokenOf(fmt.Sprintf("EC2.%d", order), to))
 	}
 	return found[from:to], next, nil
 }
 
 func parseOrder(token string) (order, from int, err error) {
-	name, from, opened := openToken(token)
+	name, from, opened := core.OpenToken(token)
 	number, cut := strings.CutPrefix(name, "EC2.")
 	order, numErr := strconv.Atoi(number)
 	if !opened || !cut || numErr != nil {
@@ -161,7 +162,7 @@ func instanceFilters(filters []ec2types.Filter) (func(*Instance) bool, error) {
 		case strings.HasPrefix(name, "tag:"):
 		case slices.Contains([]string{"tag-key", "instance-state-name", "instance-id", "platform", "platform-details", "availability-zone"}, name):
 		case slices.Contains([]string{"vpc-id", "instance-lifecycle", "subnet-id", "image-id"}, name):
-			return nil, unmodelled("the EC2 filter " + name)
+			return nil, core.Unmodelled("the EC2 filter " + name)
 		default:
 			return nil, core.Refusal("InvalidParameterValue", "The filter '%s' is invalid", name)
 		}
@@ -188,7 +189,7 @@ func (i *Instance) filtered(name string, patterns []string) bool {
 	case "availability-zone":
 		have = []string{i.Zone}
 	case "platform":
-		if i.Platform == Windows {
+		if i.Platform == fleetfile.Windows {
 			have = []string{"windows"}
 		}
 	case "platform-details":
@@ -238,7 +239,7 @@ func wild(pattern, text string) bool {
 }
 
 func (i *Instance) platformDetails() string {
-	if i.Platform == Windows {
+	if i.Platform == fleetfile.Windows {
 		return "Windows"
 	}
 	return "Linux/UNIX"
@@ -251,13 +252,13 @@ func (i *Instance) describe() ec2types.Instance {
 		State:     i.instanceState(), InstanceType: ec2types.InstanceTypeM5Large, Architecture: ec2types.ArchitectureValuesX8664,
 		PrivateIpAddress: aws.String(i.address), PrivateDnsName: aws.String(i.hostName()),
 	}
-	if i.Platform == Windows {
+	if i.Platform == fleetfile.Windows {
 		d.Platform = ec2types.PlatformValuesWindows
 	}
 	if i.State == stateStopped && !i.stopped.IsZero() {
 		d.StateTransitionReason = aws.String("User initiated (" + i.stopped.UTC().Format("2006-01-02 15:04:05") + " GMT)")
 	}
-	if i.Platform == MacOS {
+	if i.Platform == fleetfile.MacOS {
 		d.InstanceType = ec2types.InstanceTypeMac2Metal
 	}
 	for _, k := range slices.Sorted(maps.Keys(i.Tags)) {
@@ -270,3 +271,6 @@ func (i *Instance) instanceState() *ec2types.InstanceState {
 	codes := map[string]int32{stateRunning: 16, stateShuttingDown: 32, stateTerminated: 48, stateStopped: 80}
 	return &ec2types.InstanceState{Code: aws.Int32(codes[i.State]), Name: ec2types.InstanceStateName(i.State)}
 }
+
+// Described tells whether EC2 describes the instance now: not a hybrid node, nor one that is long gone.
+func (w *World) Described(i *Instance) bool { return !i.gone(w.Now()) }

@@ -19,7 +19,7 @@ func (e *EC2) DescribeInstanceStatus(ctx context.Context, in *ec2.DescribeInstan
 	return core.Do(ctx, e.w.Core, call, func() (*ec2.DescribeInstanceStatusOutput, error) {
 		switch {
 		case in.DryRun != nil || in.IncludeManagedResources != nil || len(in.Filters) > 0:
-			return nil, unmodelled("DescribeInstanceStatus with DryRun, IncludeManagedResources or Filters")
+			return nil, core.Unmodelled("DescribeInstanceStatus with DryRun, IncludeManagedResources or Filters")
 		case len(in.InstanceIds) > maxStatusIDs:
 			return nil, core.Refusal("InvalidParameterValue", "at most 100 instance ids")
 		case in.MaxResults != nil && len(in.InstanceIds) > 0:

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 const (
@@ -23,7 +24,7 @@ const (
 func testStart() time.Time { return time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC) }
 
 // newFleet is a world of one region without IAM, without read lag and with whole pages, whose readings are today's, and its client.
-func newFleet(t testing.TB, seed uint64, fates ...Fate) (*World, *SSM, []*Instance) {
+func newFleet(t testing.TB, seed uint64, fates ...fleetfile.Fate) (*World, *SSM, []*Instance) {
 	t.Helper()
 	w := New(seed, testStart())
 	w.IgnoreIAM = true

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // The world retries what the SDK's standard retryer does, by its own lists.
@@ -33,7 +34,7 @@ func TestRetries(t *testing.T) {
 
 // A rehearsal has the retryer of the product decide.
 func TestRetries_Product(t *testing.T) {
-	w, s, _ := newFleet(t, 1, FateOK)
+	w, s, _ := newFleet(t, 1, fleetfile.FateOK)
 	asked := 0
 	w.Retryable = func(err error) bool {
 		asked++
@@ -49,7 +50,7 @@ func TestRetries_Product(t *testing.T) {
 
 // SendCommand takes its time; whoever sends one command an instance feels it.
 func TestLatency(t *testing.T) {
-	_, s, insts := newFleet(t, 1, FateOK)
+	_, s, insts := newFleet(t, 1, fleetfile.FateOK)
 	m := &core.Meter{}
 	ctx := core.WithMeter(context.Background(), m)
 	_, err := s.SendCommand(ctx, patching(insts[0].ID))

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // Statuses and status details of invocations and commands. Source: docs/aws-semantics.md 2.4.
@@ -175,13 +176,13 @@ func (w *World) send(inv *invocation) {
 	i := inv.inst
 	inv.sent = w.Now()
 	switch {
-	case i.Fate == FateUndeliverable || i.State == stateShuttingDown || i.State == stateTerminated:
+	case i.Fate == fleetfile.FateUndeliverable || i.State == stateShuttingDown || i.State == stateTerminated:
 		w.After(5*time.Second, func() { w.end(inv, inv.unsure(), detailUndeliverable, -1) })
 		return
-	case i.Fate == FateAccessDenied:
+	case i.Fate == fleetfile.FateAccessDenied:
 		w.After(time.Second, func() { w.end(inv, inv.unsure(), detailAccessDenied, -1) })
 		return
-	case i.Fate == FateInvalidPlatform:
+	case i.Fate == fleetfile.FateInvalidPlatform:
 		w.After(time.Second, func() { w.end(inv, inv.unsure(), detailInvalidPlatform, -1) })
 		return
 	}

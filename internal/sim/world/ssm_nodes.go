@@ -11,6 +11,7 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // DescribeInstanceInformation lists the registered nodes that are not stopped or
@@ -33,7 +34,7 @@ func (s *SSM) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeI
 				nodes = append(nodes, i)
 			}
 		}
-		nodes, next, err := page("DescribeInstanceInformation", nodes, s.w.PageOf(call, size), in.NextToken)
+		nodes, next, err := core.Page("DescribeInstanceInformation", nodes, s.w.PageOf(call, size), in.NextToken)
 		if err != nil {
 			return nil, err
 		}
@@ -57,11 +58,11 @@ func (w *World) information(i *Instance) ssmtypes.InstanceInformation {
 		ResourceType: ssmtypes.ResourceType(i.resourceType()), SourceId: aws.String(i.ID), SourceType: ssmtypes.SourceTypeAwsEc2Instance,
 		AssociationStatus: aws.String("Success"),
 	}
-	if i.Fate == FateHybrid {
+	if i.Fate == fleetfile.FateHybrid {
 		info.SourceType = ssmtypes.SourceTypeAwsSsmManagedinstance
 	}
-	if i.Platform == Linux {
-		info.IsLatestVersion = aws.Bool(i.Fate != FateOldAgent)
+	if i.Platform == fleetfile.Linux {
+		info.IsLatestVersion = aws.Bool(i.Fate != fleetfile.FateOldAgent)
 	}
 	return info
 }
@@ -85,7 +86,7 @@ func (i *Instance) ping() string {
 }
 
 func (i *Instance) resourceType() string {
-	if i.Fate == FateHybrid {
+	if i.Fate == fleetfile.FateHybrid {
 		return string(ssmtypes.ResourceTypeManagedInstance)
 	}
 	return string(ssmtypes.ResourceTypeEc2Instance)
@@ -111,12 +112,12 @@ func nodeFilters(in *ssm.DescribeInstanceInformationInput) (func(*Instance) bool
 		key := aws.ToString(f.Key)
 		switch {
 		case len(f.Values) == 0 || len(f.Values) > 100:
-			return nil, invalid("filters.values", "length between 1 and 100")
+			return nil, core.Invalid("filters.values", "length between 1 and 100")
 		case strings.HasPrefix(key, "tag:") || key == "tag-key":
 			tags++
 		case slices.Contains([]string{"InstanceIds", "PingStatus", "PlatformType", "AgentVersion", "ResourceType"}, key):
 		case slices.Contains([]string{"ActivationIds", "AssociationStatus", "IamRole", "SourceIds", "SourceTypes"}, key):
-			return nil, unmodelled("the DescribeInstanceInformation filter " + key)
+			return nil, core.Unmodelled("the DescribeInstanceInformation filter " + key)
 		default:
 			return nil, &ssmtypes.InvalidFilterKey{Message: aws.String(key)}
 		}
@@ -154,7 +155,7 @@ func (s *SSM) DescribeInstancePatchStates(ctx context.Context, in *ssm.DescribeI
 	call := s.call("DescribeInstancePatchStates", false, in)
 	return core.Do(ctx, s.w.Core, call, func() (*ssm.DescribeInstancePatchStatesOutput, error) {
 		if n := len(in.InstanceIds); n == 0 || n > maxIDs {
-			return nil, invalid("instanceIds", fmt.Sprintf("length between 1 and 50, not %d", n))
+			return nil, core.Invalid("instanceIds", fmt.Sprintf("length between 1 and 50, not %d", n))
 		}
 		size, err := maxResults(in.MaxResults, 10, 100, 10)
 		if err != nil {
@@ -167,7 +168,7 @@ func (s *SSM) DescribeInstancePatchStates(ctx context.Context, in *ssm.DescribeI
 				known = append(known, i)
 			}
 		}
-		known, next, err := page("DescribeInstancePatchStates", known, s.w.PageOf(call, size), in.NextToken)
+		known, next, err := core.Page("DescribeInstancePatchStates", known, s.w.PageOf(call, size), in.NextToken)
 		if err != nil {
 			return nil, err
 		}

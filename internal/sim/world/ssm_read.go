@@ -44,7 +44,7 @@ func (s *SSM) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, _ ...
 			return nil, err
 		}
 		if in.NextToken != nil {
-			if newest, err = untoken("ListCommands", *in.NextToken); err != nil {
+			if newest, err = core.Untoken("ListCommands", *in.NextToken); err != nil {
 				return nil, err
 			}
 		}
@@ -82,7 +82,7 @@ func (s *SSM) listCommands(call *core.Call, in *ssm.ListCommandsInput, match com
 	size = s.w.SizeOf(call, size, len(found))
 	for at, c := range found {
 		if at == size {
-			out.NextToken = aws.String(tokenOf("ListCommands", c.seq))
+			out.NextToken = aws.String(core.TokenOf("ListCommands", c.seq))
 			break
 		}
 		out.Commands = append(out.Commands, *c.describe())
@@ -109,7 +109,7 @@ func (s *SSM) ListCommandInvocations(ctx context.Context, in *ssm.ListCommandInv
 		}
 		first := 0
 		if in.NextToken != nil {
-			at, err := untoken("ListCommandInvocations", *in.NextToken)
+			at, err := core.Untoken("ListCommandInvocations", *in.NextToken)
 			if err != nil {
 				return nil, err
 			}
@@ -143,7 +143,7 @@ func (s *SSM) listInvocations(call *core.Call, in *ssm.ListCommandInvocationsInp
 	size = s.w.SizeOf(call, size, len(found))
 	for at, inv := range found {
 		if at == size {
-			out.NextToken = aws.String(tokenOf("ListCommandInvocations", places[at]))
+			out.NextToken = aws.String(core.TokenOf("ListCommandInvocations", places[at]))
 			break
 		}
 		row := inv.describe(in.Details)
@@ -164,7 +164,7 @@ func (s *SSM) GetCommandInvocation(ctx context.Context, in *ssm.GetCommandInvoca
 	call := s.call("GetCommandInvocation", false, in)
 	return core.Do(ctx, s.w.Core, call, func() (*ssm.GetCommandInvocationOutput, error) {
 		if in.CommandId == nil || in.InstanceId == nil {
-			return nil, invalid("commandId, instanceId", "a value")
+			return nil, core.Invalid("commandId, instanceId", "a value")
 		}
 		c, err := s.command(in.CommandId)
 		if err != nil {
@@ -211,7 +211,7 @@ type commandMatch func(c *command, status, detail string) bool
 // commandFilters compiles filters. Stage says whether ExecutionStage is allowed, as it is for ListCommands alone.
 func commandFilters(filters []ssmtypes.CommandFilter, stage bool) (commandMatch, error) {
 	if len(filters) > 5 {
-		return nil, invalid("filters", "length less than or equal to 5")
+		return nil, core.Invalid("filters", "length less than or equal to 5")
 	}
 	var all []commandMatch
 	for _, f := range filters {

@@ -137,7 +137,7 @@ func (i *Instance) tagKeys() map[string][]string {
 // newCommand registers a command and starts its rollout.
 func (s *SSM) newCommand(req sendRequest, insts []*Instance) *command {
 	f, w := s.fleet(), s.w
-	rng := core.Stream(w.Seed, fmt.Sprintf("command/%s/%s/%d", f.place.account, f.place.region, len(f.commands)))
+	rng := core.Stream(w.Seed, fmt.Sprintf("command/%s/%s/%d", f.place.Account, f.place.Region, len(f.commands)))
 	c := &command{
 		w: w, f: f, id: uuid(rng), seq: len(f.commands), request: req, at: w.Now(),
 		operation: req.parameters["Operation"][0], reboot: rebootIfNeeded,

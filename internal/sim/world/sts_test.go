@@ -16,6 +16,7 @@ import (
 
 	"ec2patch/internal/iam"
 	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/estate"
 )
 
 const (
@@ -31,7 +32,7 @@ func policy(t *testing.T, doc string) *iam.Policy {
 }
 
 // newHub is a world with one hub role and one spoke role, as templates declare them.
-func newHub(t *testing.T) (*World, *STS) {
+func newHub(t *testing.T) (*World, *estate.STS) {
 	t.Helper()
 	w := New(1, testStart())
 	w.AddRole(core.Role{ARN: hubRole, Policies: []*iam.Policy{policy(t, `{"Version":"2012-10-17","Statement":[

@@ -214,3 +214,14 @@ func Optional(s string) *string {
 	}
 	return &s
 }
+
+// Invalid is the refusal of an input that breaks its model.
+func Invalid(member, constraint string) error {
+	return Refusal("ValidationException",
+		"1 validation error detected: Value at '%s' failed to satisfy constraint: Member must have %s", member, constraint)
+}
+
+// unsupported is the refusal of what AWS offers and this simulation does not model.
+func Unmodelled(what string) error {
+	return Refusal("UnsupportedBySimulation", "the simulated AWS does not model %s", what)
+}

@@ -30,7 +30,7 @@ type Core struct {
 	// KeepInputs keeps what was written to DynamoDB and S3 in Ledger.Mutating too.
 	KeepInputs bool
 
-	// WholePages lets every page be as long as its caller asked for. Otherwise pages are short, see sizeOf.
+	// WholePages lets every page be as long as its caller asked for. Otherwise pages are short, see SizeOf.
 	WholePages bool
 
 	// Refuses, when set, is the refusal of a call whatever the caller may do: of a suspended account, of a region.

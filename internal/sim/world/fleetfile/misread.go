@@ -1,4 +1,4 @@
-package world
+package fleetfile
 
 import (
 	"bytes"
@@ -62,17 +62,17 @@ func narrow(at string, data []byte, err error) (string, error) {
 		return at, err
 	}
 	for _, id := range slices.Sorted(maps.Keys(o.Accounts)) {
-		if err := strictly[FleetAccount](o.Accounts[id]); err != nil {
+		if err := strictly[Account](o.Accounts[id]); err != nil {
 			return narrow(fmt.Sprintf("accounts[%q]", id), o.Accounts[id], err)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Regions)) {
-		if err := strictly[FleetRegion](o.Regions[name]); err != nil {
+		if err := strictly[Region](o.Regions[name]); err != nil {
 			return narrow(fmt.Sprintf("%s.regions[%q]", at, name), o.Regions[name], err)
 		}
 	}
 	for i, instance := range o.Instances {
-		if err := strictly[FleetInstance](instance); err != nil {
+		if err := strictly[Instance](instance); err != nil {
 			return fmt.Sprintf("%s.instances[%d]", at, i), err
 		}
 	}

@@ -1,4 +1,4 @@
-package world
+package fleetfile
 
 import (
 	"fmt"
@@ -8,14 +8,14 @@ import (
 	"slices"
 )
 
-// FleetUnit is an organizational unit, or a root, of a FleetFile: what is directly in it.
-type FleetUnit struct {
+// Unit is an organizational unit, or a root, of a File: what is directly in it.
+type Unit struct {
 	Accounts []string `json:"accounts,omitempty"` // by id; one that the file does not describe has no spoke role
 	Units    []string `json:"organizationalUnits,omitempty"`
 }
 
-// unitID is the pattern of units and roots. Source: Organizations API, ParentId, read 2026-11.
-func unitID() *regexp.Regexp {
+// UnitID is the pattern of units and roots. Source: Organizations API, ParentId, read 2026-11.
+func UnitID() *regexp.Regexp {
 	return regexp.MustCompile(`^(r-[0-9a-z]{4,32}|ou-[0-9a-z]{4,32}-[0-9a-z]{8,32})$`)
 }
 
@@ -25,11 +25,11 @@ func accountStates() []string {
 }
 
 // checkUnits holds the units to being a forest: each account and each unit is in one place.
-func (v *fleetCheck) checkUnits(units map[string]FleetUnit) {
+func (v *fleetCheck) checkUnits(units map[string]Unit) {
 	in := map[string]string{} // the unit that holds an account or a unit
 	for _, id := range slices.Sorted(maps.Keys(units)) {
 		at := fmt.Sprintf("organizationalUnits[%q]", id)
-		if !unitID().MatchString(id) {
+		if !UnitID().MatchString(id) {
 			v.add(at, "%q is no organizational unit and no root", id)
 		}
 		for i, a := range units[id].Accounts {
@@ -68,7 +68,7 @@ func (v *fleetCheck) once(in map[string]string, path, what, unit string) {
 
 // ActiveBelow lists the active accounts below a unit or root at any depth, by
 // id; nothing for one that the file does not have. The file must be valid.
-func (f FleetFile) ActiveBelow(unit string) []string {
+func (f File) ActiveBelow(unit string) []string {
 	var all []string
 	for _, a := range f.Units[unit].Accounts {
 		if state := f.Accounts[a].State; state == "" || state == "ACTIVE" {
@@ -85,16 +85,16 @@ func (f FleetFile) ActiveBelow(unit string) []string {
 // DefaultUnits is a small organization for the units named: each holds two
 // accounts, one that is suspended, and a unit with a third account. The ids
 // follow from the unit's alone.
-func DefaultUnits(units []string) (tree map[string]FleetUnit, suspended []string) {
-	tree = map[string]FleetUnit{}
+func DefaultUnits(units []string) (tree map[string]Unit, suspended []string) {
+	tree = map[string]Unit{}
 	for _, id := range units {
 		h := fnv.New64a()
 		h.Write([]byte(id))
 		sum := h.Sum64()
 		account := func(n uint64) string { return fmt.Sprintf("%012d", 300_000_000_000+(sum%10_000_000_000)*10+n) }
 		below := fmt.Sprintf("ou-%s-%08d", rootPart(id), sum%100_000_000)
-		tree[id] = FleetUnit{Accounts: []string{account(1), account(2), account(3)}, Units: []string{below}}
-		tree[below] = FleetUnit{Accounts: []string{account(4)}}
+		tree[id] = Unit{Accounts: []string{account(1), account(2), account(3)}, Units: []string{below}}
+		tree[below] = Unit{Accounts: []string{account(4)}}
 		suspended = append(suspended, account(3))
 	}
 	return tree, suspended

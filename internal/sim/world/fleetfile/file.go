@@ -1,4 +1,4 @@
-package world
+package fleetfile
 
 import (
 	"bytes"
@@ -11,10 +11,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 )
 
-// FleetFile describes a whole estate, as read from JSON:
+// File describes a whole estate, as read from JSON:
 //
 //	{"accounts": {"111111111111": {
 //	  "assumable": true,
@@ -27,32 +26,32 @@ import (
 //	 "organizationalUnits": {"ou-ab12-production": {"accounts": ["111111111111"], "organizationalUnits": []}}}
 //
 // Only accounts, regions and instances are required; what is left out of an instance is drawn from the seed.
-type FleetFile struct {
-	Accounts map[string]FleetAccount `json:"accounts"`                      // by twelve-digit id
-	Units    map[string]FleetUnit    `json:"organizationalUnits,omitempty"` // by id, roots too
+type File struct {
+	Accounts map[string]Account `json:"accounts"`                      // by twelve-digit id
+	Units    map[string]Unit    `json:"organizationalUnits,omitempty"` // by id, roots too
 }
 
-// FleetAccount is one account of a FleetFile.
-type FleetAccount struct {
+// Account is one account of a File.
+type Account struct {
 	// Assumable false refuses every AssumeRole into the account; true if left out.
 	Assumable *bool `json:"assumable,omitempty"`
 	// ExternalID, if given, is the only external id that the account accepts.
 	ExternalID string `json:"externalId,omitempty"`
 	// State is what AWS Organizations says of the account; ACTIVE if left out. A suspended one refuses everything.
-	State   string                 `json:"state,omitempty"`
-	Regions map[string]FleetRegion `json:"regions"`
+	State   string            `json:"state,omitempty"`
+	Regions map[string]Region `json:"regions"`
 }
 
-// FleetRegion is one region of an account.
-type FleetRegion struct {
+// Region is one region of an account.
+type Region struct {
 	// Enabled false makes it an opt-in region that is not enabled; true if left out.
-	Enabled   *bool           `json:"enabled,omitempty"`
-	Instances []FleetInstance `json:"instances"`
-	Alarms    []FleetAlarm    `json:"alarms,omitempty"`
+	Enabled   *bool      `json:"enabled,omitempty"`
+	Instances []Instance `json:"instances"`
+	Alarms    []Alarm    `json:"alarms,omitempty"`
 }
 
-// FleetInstance is one instance, or Count alike.
-type FleetInstance struct {
+// Instance is one instance, or Count alike.
+type Instance struct {
 	Name            string            `json:"name,omitempty"`            // tag Name, unique in its region
 	Platform        string            `json:"platform,omitempty"`        // Linux (default), Windows or MacOS
 	PlatformName    string            `json:"platformName,omitempty"`    // of its operating system, as agents read it; a usual one if left out
@@ -64,15 +63,15 @@ type FleetInstance struct {
 	Count           int               `json:"count,omitempty"`           // 1 if left out; names get -1, -2 ...
 }
 
-// FleetAlarm is a CloudWatch alarm whose state follows a script.
-type FleetAlarm struct {
-	Name      string           `json:"name"`
-	Composite bool             `json:"composite,omitempty"` // a composite alarm; a metric alarm if left out
-	Script    []FleetAlarmStep `json:"script"`              // INSUFFICIENT_DATA before the first step
+// Alarm is a CloudWatch alarm whose state follows a script.
+type Alarm struct {
+	Name      string      `json:"name"`
+	Composite bool        `json:"composite,omitempty"` // a composite alarm; a metric alarm if left out
+	Script    []AlarmStep `json:"script"`              // INSUFFICIENT_DATA before the first step
 }
 
-// FleetAlarmStep sets the state of an alarm from a moment of the rehearsal on.
-type FleetAlarmStep struct {
+// AlarmStep sets the state of an alarm from a moment of the rehearsal on.
+type AlarmStep struct {
 	AfterSeconds float64 `json:"afterSeconds"`
 	State        string  `json:"state"` // OK, ALARM or INSUFFICIENT_DATA
 }
@@ -86,25 +85,25 @@ const (
 	maxTags         = 50  // Source: EC2 User Guide, tag restrictions
 )
 
-// ParseFleet reads a FleetFile. It refuses unknown fields, and its error names every other problem with its JSON path.
-func ParseFleet(data []byte) (FleetFile, error) {
-	var f FleetFile
+// Parse reads a File. It refuses unknown fields, and its error names every other problem with its JSON path.
+func Parse(data []byte) (File, error) {
+	var f File
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&f); err != nil {
-		return FleetFile{}, misread(data, err)
+		return File{}, misread(data, err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return FleetFile{}, errors.New("fleet: text after the JSON document")
+		return File{}, errors.New("fleet: text after the JSON document")
 	}
 	if err := errors.Join(f.Validate(), noInstances(data)); err != nil {
-		return FleetFile{}, err
+		return File{}, err
 	}
 	return f, nil
 }
 
 // Validate names every problem of the file with its JSON path, joined into one error.
-func (f FleetFile) Validate() error {
+func (f File) Validate() error {
 	v := fleetCheck{
 		account: regexp.MustCompile(`^\d{12}$`),
 		region:  regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`),
@@ -132,7 +131,7 @@ func (v *fleetCheck) add(path, format string, args ...any) {
 	v.problems = append(v.problems, fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...)))
 }
 
-func (v *fleetCheck) checkAccount(id string, a FleetAccount) {
+func (v *fleetCheck) checkAccount(id string, a Account) {
 	at := fmt.Sprintf("accounts[%q]", id)
 	if !v.account.MatchString(id) {
 		v.add(at, "%q is not a 12-digit account id", id)
@@ -145,7 +144,7 @@ func (v *fleetCheck) checkAccount(id string, a FleetAccount) {
 	}
 }
 
-func (v *fleetCheck) checkRegion(at, name string, r FleetRegion) {
+func (v *fleetCheck) checkRegion(at, name string, r Region) {
 	if !v.region.MatchString(name) {
 		v.add(at, "%q is not the name of a region", name)
 	}
@@ -176,7 +175,7 @@ func (v *fleetCheck) checkRegion(at, name string, r FleetRegion) {
 	}
 }
 
-func (v *fleetCheck) checkInstance(path string, i FleetInstance) {
+func (v *fleetCheck) checkInstance(path string, i Instance) {
 	if i.Platform != "" && !slices.Contains([]string{Linux, Windows, MacOS}, i.Platform) {
 		v.add(path+".platform", "%q is none of Linux, Windows, MacOS", i.Platform)
 	}
@@ -217,74 +216,3 @@ func fateNames() string {
 	}
 	return strings.Join(names, ", ")
 }
-
-// AddFleet adds the accounts, regions, instances, alarms and units of a file.
-func (w *World) AddFleet(f FleetFile) error {
-	if err := f.Validate(); err != nil {
-		return err
-	}
-	w.organization.units = f.Units
-	for _, id := range slices.Sorted(maps.Keys(f.Accounts)) {
-		a := f.Accounts[id]
-		known := w.account(id)
-		known.refused, known.externalID = a.Assumable != nil && !*a.Assumable, a.ExternalID
-		known.state, known.suspended = a.State, a.State == "SUSPENDED"
-		for _, region := range slices.Sorted(maps.Keys(a.Regions)) {
-			if err := w.addRegion(id, region, a.Regions[region]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (w *World) addRegion(account, region string, r FleetRegion) error {
-	w.fleet(account, region).disabled = r.Enabled != nil && !*r.Enabled
-	for n, i := range r.Instances {
-		for _, spec := range i.specs(account, region, n) {
-			if _, err := w.AddInstance(spec); err != nil {
-				return err
-			}
-		}
-	}
-	for _, a := range r.Alarms {
-		var steps []AlarmStep
-		for _, s := range a.Script {
-			steps = append(steps, AlarmStep{After: toDuration(s.AfterSeconds), State: s.State})
-		}
-		if err := w.addAlarm(account, region, a.Name, a.Composite, steps); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// specs are the instances that the nth entry of a region stands for.
-func (i FleetInstance) specs(account, region string, n int) []InstanceSpec {
-	tags := i.Tags
-	if tags == nil {
-		tags = map[string]string{"PatchGroup": "default"}
-	}
-	name := i.Name
-	if name == "" {
-		name = fmt.Sprintf("entry-%d", n+1)
-	}
-	spec := InstanceSpec{
-		Account: account, Region: region, Name: name, Platform: i.Platform, PlatformName: i.PlatformName, PlatformVersion: i.PlatformVersion, Tags: tags, Fate: i.Fate,
-		Patch: toDuration(i.PatchSeconds), Reboot: toDuration(i.RebootSeconds),
-	}
-	if i.Fate == FateASGReplaced {
-		spec.ASG = name + "-group"
-	}
-	if i.Count <= 1 {
-		return []InstanceSpec{spec}
-	}
-	var all []InstanceSpec
-	for m := range i.Count {
-		spec.Name = fmt.Sprintf("%s-%d", name, m+1)
-		all = append(all, spec)
-	}
-	return all
-}
-
-func toDuration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }

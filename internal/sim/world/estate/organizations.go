@@ -1,4 +1,4 @@
-package world
+package estate
 
 import (
 	"context"
@@ -10,28 +10,32 @@ import (
 	orgtypes "github.com/aws/aws-sdk-go-v2/service/organizations/types"
 
 	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // organization is the tree of units of one organization, and the account that
 // may read it.
 type organization struct {
 	management string
-	units      map[string]FleetUnit // by id, roots too
+	units      map[string]fleetfile.Unit // by id, roots too
 }
 
 // SetOrganization declares the organization's management account. The units are
 // those of the fleet files.
-func (w *World) SetOrganization(management string) { w.organization.management = management }
+func (w *Estate) SetOrganization(management string) { w.organization.management = management }
+
+// SetUnits declares the units of the organization.
+func (w *Estate) SetUnits(units map[string]fleetfile.Unit) { w.organization.units = units }
 
 // Organizations is a client of AWS Organizations of one principal.
 type Organizations struct {
-	w *World
+	w *Estate
 	p *core.Principal
 }
 
 // Organizations returns a client. The service has one endpoint in a partition,
 // whatever region the client was made for. Source: SDK endpoint rules, organizations 1.62.7.
-func (w *World) Organizations(p *core.Principal) *Organizations { return &Organizations{w, p} }
+func (w *Estate) Organizations(p *core.Principal) *Organizations { return &Organizations{w, p} }
 
 // Limits of the lists. Source: Organizations API, ListAccountsForParent, read 2026-11.
 const (
@@ -54,8 +58,8 @@ func (o *Organizations) ListAccountsForParent(ctx context.Context, in *organizat
 		out := &organizations.ListAccountsForParentOutput{NextToken: next}
 		for _, id := range cut {
 			state := orgtypes.AccountStateActive
-			if a, ok := o.w.accounts[id]; ok && a.state != "" {
-				state = orgtypes.AccountState(a.state)
+			if a, ok := o.w.accounts[id]; ok && a.State != "" {
+				state = orgtypes.AccountState(a.State)
 			}
 			out.Accounts = append(out.Accounts, orgtypes.Account{
 				Id: aws.String(id), State: state, Name: aws.String("account " + id),
@@ -107,21 +111,21 @@ func (o *Organizations) call(operation string, in any, parent *string) *core.Cal
 }
 
 // unit finds what a request asks about.
-func (o *Organizations) unit(parent *string, size *int32) (FleetUnit, error) {
+func (o *Organizations) unit(parent *string, size *int32) (fleetfile.Unit, error) {
 	id := aws.ToString(parent)
 	switch {
 	case len(o.w.organization.units) == 0:
-		return FleetUnit{}, &orgtypes.AWSOrganizationsNotInUseException{Message: aws.String("Your account is not a member of an organization.")}
+		return fleetfile.Unit{}, &orgtypes.AWSOrganizationsNotInUseException{Message: aws.String("Your account is not a member of an organization.")}
 	case o.p.Account != o.w.organization.management:
-		return FleetUnit{}, &orgtypes.AccessDeniedException{Message: aws.String("You don't have permissions to access this resource.")}
-	case !unitID().MatchString(id):
-		return FleetUnit{}, &orgtypes.InvalidInputException{Message: aws.String("You provided a value that does not match the required pattern.")}
+		return fleetfile.Unit{}, &orgtypes.AccessDeniedException{Message: aws.String("You don't have permissions to access this resource.")}
+	case !fleetfile.UnitID().MatchString(id):
+		return fleetfile.Unit{}, &orgtypes.InvalidInputException{Message: aws.String("You provided a value that does not match the required pattern.")}
 	case size != nil && (*size < 1 || *size > organizationsPage):
-		return FleetUnit{}, &orgtypes.InvalidInputException{Message: aws.String("You provided a value that is not in the range from 1 to 20.")}
+		return fleetfile.Unit{}, &orgtypes.InvalidInputException{Message: aws.String("You provided a value that is not in the range from 1 to 20.")}
 	}
 	unit, ok := o.w.organization.units[id]
 	if !ok {
-		return FleetUnit{}, &orgtypes.ParentNotFoundException{Message: aws.String("You specified parent that doesn't exist.")}
+		return fleetfile.Unit{}, &orgtypes.ParentNotFoundException{Message: aws.String("You specified parent that doesn't exist.")}
 	}
 	return unit, nil
 }
@@ -129,14 +133,14 @@ func (o *Organizations) unit(parent *string, size *int32) (FleetUnit, error) {
 // page cuts a list. One first page in four is empty and has a token.
 func (o *Organizations) page(operation string, all []string, size *int32, token *string) ([]string, *string, error) {
 	if token == nil && o.w.Rand("organizations").IntN(4) == 0 {
-		return nil, aws.String(tokenOf(operation, 0)), nil
+		return nil, aws.String(core.TokenOf(operation, 0)), nil
 	}
 	n := organizationsPage
 	if size != nil {
 		n = int(*size)
 	}
 	sorted := slices.Sorted(slices.Values(all))
-	cut, next, err := page(operation, sorted, func(int) int { return n }, token)
+	cut, next, err := core.Page(operation, sorted, func(int) int { return n }, token)
 	if err != nil {
 		return nil, nil, &orgtypes.InvalidInputException{Message: aws.String("The provided token is not valid.")}
 	}

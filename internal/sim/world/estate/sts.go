@@ -1,4 +1,4 @@
-package world
+package estate
 
 import (
 	"context"
@@ -16,13 +16,13 @@ import (
 
 // STS is a Security Token Service client of one principal, at the endpoint of one region.
 type STS struct {
-	w      *World
+	w      *Estate
 	p      *core.Principal
 	region string
 }
 
 // STS returns a client for the regional endpoint.
-func (w *World) STS(p *core.Principal, region string) *STS { return &STS{w, p, region} }
+func (w *Estate) STS(p *core.Principal, region string) *STS { return &STS{w, p, region} }
 
 // Limits of AssumeRole. Source: B:sts; D23:id_roles_terms-and-concepts for role chaining.
 const (
@@ -95,26 +95,26 @@ func withKey(keys map[string][]string, key, value string) map[string][]string {
 func checkAssume(in *sts.AssumeRoleInput) (int32, error) {
 	switch {
 	case len(in.PolicyArns) > 0:
-		return 0, unmodelled("AssumeRole PolicyArns")
+		return 0, core.Unmodelled("AssumeRole PolicyArns")
 	case len(in.Tags) > 0 || len(in.TransitiveTagKeys) > 0:
-		return 0, unmodelled("AssumeRole Tags")
+		return 0, core.Unmodelled("AssumeRole Tags")
 	case in.SourceIdentity != nil:
-		return 0, unmodelled("AssumeRole SourceIdentity")
+		return 0, core.Unmodelled("AssumeRole SourceIdentity")
 	case in.SerialNumber != nil || in.TokenCode != nil || len(in.ProvidedContexts) > 0 || in.MinimumSessionTokenSize != nil:
-		return 0, unmodelled("AssumeRole with MFA, provided contexts or a token size")
+		return 0, core.Unmodelled("AssumeRole with MFA, provided contexts or a token size")
 	case !named(aws.ToString(in.RoleSessionName), "_+=,.@-", maxSessionName):
-		return 0, invalid("roleSessionName", `2 to 64 characters that satisfy regular expression pattern: [\w+=,.@-]*`)
+		return 0, core.Invalid("roleSessionName", `2 to 64 characters that satisfy regular expression pattern: [\w+=,.@-]*`)
 	case in.ExternalId != nil && !named(*in.ExternalId, "_+=,.@:/-", maxExternalID):
-		return 0, invalid("externalId", `2 to 1224 characters that satisfy regular expression pattern: [\w+=,.@:\/-]*`)
+		return 0, core.Invalid("externalId", `2 to 1224 characters that satisfy regular expression pattern: [\w+=,.@:\/-]*`)
 	case in.Policy != nil && len(*in.Policy) > maxSessionPolicy:
-		return 0, invalid("policy", "length less than or equal to 2048")
+		return 0, core.Invalid("policy", "length less than or equal to 2048")
 	}
 	if in.DurationSeconds == nil {
 		return standardSession, nil
 	}
 	d := *in.DurationSeconds
 	if d < minSession || d > 43200 {
-		return 0, invalid("durationSeconds", "value between 900 and 43200")
+		return 0, core.Invalid("durationSeconds", "value between 900 and 43200")
 	}
 	if d > maxChained {
 		return 0, core.Refusal("ValidationError", "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining")
@@ -135,18 +135,18 @@ func named(text, more string, limit int) bool {
 // trusted refuses what AddFleet declared refused, beside the trust policy. The region of the endpoint must be
 // enabled in the role's account. Source: D23:id_credentials_temp_enable-regions.
 func (s *STS) trusted(role, externalID string) error {
-	if f, ok := s.w.fleets[place{core.AccountOf(role), s.region}]; ok && f.disabled {
+	if s.w.disabled[Place{core.AccountOf(role), s.region}] {
 		return &ststypes.RegionDisabledException{Message: aws.String("STS is not activated in this region for account:" + core.AccountOf(role))}
 	}
 	a, ok := s.w.accounts[core.AccountOf(role)]
-	if ok && (a.refused || a.suspended || a.externalID != "" && a.externalID != externalID) {
+	if ok && (a.Refused || a.Suspended || a.ExternalID != "" && a.ExternalID != externalID) {
 		return core.Refusal("AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", s.p.ARN(), role)
 	}
 	return nil
 }
 
 // open registers a session under a new access key id.
-func (w *World) open(p *core.Principal) *sts.AssumeRoleOutput {
+func (w *Estate) open(p *core.Principal) *sts.AssumeRoleOutput {
 	w.tokens++
 	id := fmt.Sprintf("ASIA%016X", w.tokens)
 	w.sessions[id] = p
@@ -162,7 +162,7 @@ func (w *World) open(p *core.Principal) *sts.AssumeRoleOutput {
 }
 
 // ByAccessKey returns the session that the credentials with that access key id belong to.
-func (w *World) ByAccessKey(id string) (*core.Principal, bool) {
+func (w *Estate) ByAccessKey(id string) (*core.Principal, bool) {
 	p, ok := w.sessions[id]
 	return p, ok
 }

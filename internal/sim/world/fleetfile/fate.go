@@ -1,4 +1,11 @@
-package world
+package fleetfile
+
+// Platforms as Systems Manager names them.
+const (
+	Linux   = "Linux"
+	Windows = "Windows"
+	MacOS   = "MacOS"
+)
 
 // Fate is what becomes of an instance, above all of the patch operation that it is sent.
 type Fate string

@@ -1,4 +1,4 @@
-package world
+package estate
 
 import (
 	"cmp"
@@ -16,13 +16,13 @@ import (
 
 // CloudWatch is a CloudWatch client of one principal in one region.
 type CloudWatch struct {
-	w      *World
+	w      *Estate
 	p      *core.Principal
 	region string
 }
 
 // CloudWatch returns a client whose calls land in the principal's account.
-func (w *World) CloudWatch(p *core.Principal, region string) *CloudWatch {
+func (w *Estate) CloudWatch(p *core.Principal, region string) *CloudWatch {
 	return &CloudWatch{w, p, region}
 }
 
@@ -50,37 +50,37 @@ func (a *alarm) kind() cwtypes.AlarmType {
 }
 
 // AddAlarm adds a metric alarm. It is INSUFFICIENT_DATA before the first step of its script.
-func (w *World) AddAlarm(account, region, name string, steps ...AlarmStep) error {
+func (w *Estate) AddAlarm(account, region, name string, steps ...AlarmStep) error {
 	return w.addAlarm(account, region, name, false, steps)
 }
 
 // AddCompositeAlarm adds a composite alarm, whose state follows a script as a metric alarm's does and no rule over others.
-func (w *World) AddCompositeAlarm(account, region, name string, steps ...AlarmStep) error {
+func (w *Estate) AddCompositeAlarm(account, region, name string, steps ...AlarmStep) error {
 	return w.addAlarm(account, region, name, true, steps)
 }
 
-func (w *World) addAlarm(account, region, name string, composite bool, steps []AlarmStep) error {
+func (w *Estate) addAlarm(account, region, name string, composite bool, steps []AlarmStep) error {
 	for _, s := range steps {
 		if !slices.Contains(cwtypes.StateValue("").Values(), cwtypes.StateValue(s.State)) {
 			return fmt.Errorf("alarm %s: state %q is none of OK, ALARM, INSUFFICIENT_DATA", name, s.State)
 		}
 	}
-	f := w.fleet(account, region)
-	if slices.ContainsFunc(f.alarms, func(a *alarm) bool { return a.name == name }) {
+	at := Place{account, region}
+	if slices.ContainsFunc(w.alarms[at], func(a *alarm) bool { return a.name == name }) {
 		return fmt.Errorf("two alarms named %q in %s %s", name, account, region)
 	}
 	sorted := slices.Clone(steps)
 	slices.SortStableFunc(sorted, func(a, b AlarmStep) int { return cmp.Compare(a.After, b.After) })
-	f.alarms = append(f.alarms, &alarm{
-		name: name, arn: alarmARN(account, region, name), composite: composite, begun: w.Now(), steps: sorted,
+	w.alarms[at] = append(w.alarms[at], &alarm{
+		name: name, arn: AlarmARN(account, region, name), composite: composite, begun: w.Now(), steps: sorted,
 	})
-	slices.SortFunc(f.alarms, func(a, b *alarm) int { return cmp.Compare(a.name, b.name) })
+	slices.SortFunc(w.alarms[at], func(a, b *alarm) int { return cmp.Compare(a.name, b.name) })
 	return nil
 }
 
 // TurnAlarm lets an alarm that exists turn to a state in a while from now. What it was before stays as it was.
-func (w *World) TurnAlarm(account, region, name, state string, in time.Duration) {
-	for _, a := range w.fleet(account, region).alarms {
+func (w *Estate) TurnAlarm(account, region, name, state string, in time.Duration) {
+	for _, a := range w.alarms[Place{account, region}] {
 		if a.name == name {
 			a.steps = append(a.steps, AlarmStep{After: w.Now().Sub(a.begun) + in, State: state})
 		}
@@ -88,15 +88,15 @@ func (w *World) TurnAlarm(account, region, name, state string, in time.Duration)
 }
 
 // RemoveAlarm deletes an alarm: it is missing from every answer from now on.
-func (w *World) RemoveAlarm(account, region, name string) {
-	f := w.fleet(account, region)
-	f.alarms = slices.DeleteFunc(f.alarms, func(a *alarm) bool { return a.name == name })
+func (w *Estate) RemoveAlarm(account, region, name string) {
+	at := Place{account, region}
+	w.alarms[at] = slices.DeleteFunc(w.alarms[at], func(a *alarm) bool { return a.name == name })
 }
 
 // AlarmWas is the state that an alarm had at a moment, empty if there is no such alarm. It is for checkers.
-func (w *World) AlarmWas(arn string, t time.Time) string {
-	for _, f := range w.fleets {
-		for _, a := range f.alarms {
+func (w *Estate) AlarmWas(arn string, t time.Time) string {
+	for _, all := range w.alarms {
+		for _, a := range all {
 			if a.arn == arn {
 				state, _ := a.state(t)
 				return string(state)
@@ -106,7 +106,8 @@ func (w *World) AlarmWas(arn string, t time.Time) string {
 	return ""
 }
 
-func alarmARN(account, region, name string) string {
+// AlarmARN is the ARN of an alarm as IAM sees it.
+func AlarmARN(account, region, name string) string {
 	return "arn:aws:cloudwatch:" + region + ":" + account + ":alarm:" + name
 }
 
@@ -126,13 +127,13 @@ func (a *alarm) state(now time.Time) (cwtypes.StateValue, time.Time) {
 func (c *CloudWatch) DescribeAlarms(ctx context.Context, in *cloudwatch.DescribeAlarmsInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error) {
 	var arns []string
 	for _, name := range in.AlarmNames {
-		arns = append(arns, alarmARN(c.p.Account, c.region, name))
+		arns = append(arns, AlarmARN(c.p.Account, c.region, name))
 	}
 	switch {
 	case slices.Contains(in.AlarmTypes, cwtypes.AlarmTypeCompositeAlarm):
 		arns = []string{"*"}
 	case arns == nil:
-		arns = []string{alarmARN(c.p.Account, c.region, "*")}
+		arns = []string{AlarmARN(c.p.Account, c.region, "*")}
 	}
 	call := &core.Call{
 		Principal: c.p, Account: c.p.Account, Region: c.region, Service: "cloudwatch", Operation: "DescribeAlarms",
@@ -149,14 +150,14 @@ func (c *CloudWatch) DescribeAlarms(ctx context.Context, in *cloudwatch.Describe
 			kinds = []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm}
 		}
 		var found []*alarm
-		for _, a := range c.w.fleet(c.p.Account, c.region).alarms {
+		for _, a := range c.w.alarms[Place{c.p.Account, c.region}] {
 			state, _ := a.state(c.w.Now())
 			named := len(in.AlarmNames) == 0 || slices.Contains(in.AlarmNames, a.name)
 			if named && slices.Contains(kinds, a.kind()) && (in.StateValue == "" || in.StateValue == state) {
 				found = append(found, a)
 			}
 		}
-		cut, next, err := page("DescribeAlarms", found, core.Some(c.w.PageOf(call, size)), in.NextToken)
+		cut, next, err := core.Page("DescribeAlarms", found, core.Some(c.w.PageOf(call, size)), in.NextToken)
 		if err != nil {
 			return nil, core.Refusal("InvalidNextToken", "The next token specified is invalid.")
 		}
@@ -193,15 +194,15 @@ func (c *CloudWatch) DescribeAlarms(ctx context.Context, in *cloudwatch.Describe
 func (c *CloudWatch) check(in *cloudwatch.DescribeAlarmsInput) (int, error) {
 	switch {
 	case in.ActionPrefix != nil || in.AlarmNamePrefix != nil || in.ChildrenOfAlarmName != nil || in.ParentsOfAlarmName != nil:
-		return 0, unmodelled("DescribeAlarms by prefix, parent or child")
+		return 0, core.Unmodelled("DescribeAlarms by prefix, parent or child")
 	case slices.Contains(in.AlarmTypes, cwtypes.AlarmTypeLogAlarm):
-		return 0, unmodelled("DescribeAlarms of log alarms")
+		return 0, core.Unmodelled("DescribeAlarms of log alarms")
 	case len(in.AlarmNames) > 100:
-		return 0, invalid("alarmNames", "length less than or equal to 100")
+		return 0, core.Invalid("alarmNames", "length less than or equal to 100")
 	case in.MaxRecords == nil:
 		return 50, nil
 	case *in.MaxRecords < 1 || *in.MaxRecords > 100:
-		return 0, invalid("maxRecords", "value between 1 and 100")
+		return 0, core.Invalid("maxRecords", "value between 1 and 100")
 	}
 	return int(*in.MaxRecords), nil
 }

@@ -1,4 +1,4 @@
-package world
+package fleetfile
 
 import (
 	"fmt"
@@ -22,22 +22,22 @@ type Wanted struct {
 	Platforms []string            // Linux and Windows if empty
 }
 
-// DefaultFleet is a plausible estate: perRegion instances in each region of each account, such as are wanted there. Where several things are
+// Default is a plausible estate: perRegion instances in each region of each account, such as are wanted there. Where several things are
 // wanted, or several values of a tag, they are spread; of the instances that may be Linux or Windows, two in five are Windows. In every 25,
 // one is offline, one stopped or unmanaged, one is compliant already, and sometimes one is tagged PatchExclude=true: these numbers are counts,
 // not rates, so that every 25 has them. One in 200 has a patch that fails: of 25 in a region one or none, of 1,000 five. Regions with fewer than ten
 // instances have none of these.
-func DefaultFleet(seed uint64, accounts map[string]map[string][]Wanted, perRegion int) FleetFile {
-	f := FleetFile{Accounts: map[string]FleetAccount{}}
+func Default(seed uint64, accounts map[string]map[string][]Wanted, perRegion int) File {
+	f := File{Accounts: map[string]Account{}}
 	for _, id := range slices.Sorted(maps.Keys(accounts)) {
-		a := FleetAccount{Regions: map[string]FleetRegion{}}
+		a := Account{Regions: map[string]Region{}}
 		for _, region := range slices.Sorted(maps.Keys(accounts[id])) {
 			rng := core.Stream(seed, "default-fleet/"+id+"/"+region)
 			list := wantedInstances(rng, accounts[id][region], perRegion)
 			if perRegion >= badFrom {
 				spoil(rng, list)
 			}
-			a.Regions[region] = FleetRegion{Instances: list}
+			a.Regions[region] = Region{Instances: list}
 		}
 		f.Accounts[id] = a
 	}
@@ -45,7 +45,7 @@ func DefaultFleet(seed uint64, accounts map[string]map[string][]Wanted, perRegio
 }
 
 // wantedInstances are n instances that are well.
-func wantedInstances(rng *rand.Rand, wanted []Wanted, n int) []FleetInstance {
+func wantedInstances(rng *rand.Rand, wanted []Wanted, n int) []Instance {
 	if len(wanted) == 0 {
 		wanted = []Wanted{{}}
 	}
@@ -53,10 +53,10 @@ func wantedInstances(rng *rand.Rand, wanted []Wanted, n int) []FleetInstance {
 	for _, i := range rng.Perm(n)[:n*2/5] {
 		windows[i] = true
 	}
-	list := make([]FleetInstance, n)
+	list := make([]Instance, n)
 	for i := range list {
 		w := wanted[i%len(wanted)]
-		list[i] = FleetInstance{
+		list[i] = Instance{
 			Name: fmt.Sprintf("host-%03d", i+1), Platform: w.platform(windows[i]), Tags: w.tags(i / len(wanted)), Fate: FateOK,
 		}
 	}
@@ -91,10 +91,10 @@ func (w Wanted) tags(n int) map[string]string {
 }
 
 // spoil gives some instances a fate.
-func spoil(rng *rand.Rand, list []FleetInstance) {
+func spoil(rng *rand.Rand, list []Instance) {
 	n, next := len(list), 0
 	order := rng.Perm(n)
-	take := func() *FleetInstance { next++; return &list[order[next-1]] }
+	take := func() *Instance { next++; return &list[order[next-1]] }
 	for range max(1, n/25) {
 		take().Fate = FateOffline
 		take().Fate = []Fate{FateStopped, FateUnmanaged}[rng.IntN(2)]
