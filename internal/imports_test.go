@@ -56,14 +56,25 @@ func allowed() map[string][]string {
 		// The hub seen from outside, and the command line.
 		"hub":      {"decision", "patch", "store", sdk},
 		"operator": {"patch", sdk},
-		"cli":      {"hub", "operator", "outcome", "patch", "plan", "report", "runinput", "sim", "words", "github.com/spf13/"},
+		"cli": {"hub", "operator", "outcome", "patch", "plan", "report", "runinput", "sim", "sim/check", "sim/stage", "words",
+			"github.com/spf13/"},
 
 		// Rehearsals, and the checks of the templates.
-		"cfn":       {"asl", "go.yaml.in/yaml/v3"},
-		"guard":     {"asl", "cfn", "iam", "patch", "go.yaml.in/yaml/v3"},
-		"sim/world": {"asl", "iam", sdk},
-		"sim": {"approval", "asl", "cfn", "cloud", "decision", "iam", "inventory", "lambdamain", "outcome", "patch", "plan", "report",
-			"runinput", "sim/world", "store", "target", "task", "wave", "wire", sdk},
+		"cfn":                 {"asl", "go.yaml.in/yaml/v3"},
+		"guard":               {"asl", "cfn", "iam", "patch", "go.yaml.in/yaml/v3"},
+		"sim/world/core":      {"iam", sdk},
+		"sim/world/dynamo":    {sdk},
+		"sim/world/backing":   {"asl", "iam", "sim/world/core", "sim/world/dynamo", sdk},
+		"sim/world/fleetfile": {"sim/world/core"},
+		"sim/world/estate":    {"iam", "sim/world/core", "sim/world/fleetfile", sdk},
+		"sim/world":           {"sim/world/backing", "sim/world/core", "sim/world/estate", "sim/world/fleetfile", sdk},
+		"sim/stage": {"asl", "cfn", "cloud", "iam", "lambdamain", "patch", "plan", "runinput", "sim/world",
+			"sim/world/backing", "sim/world/core", "sim/world/fleetfile", "store", "wire", sdk},
+		"sim/check": {"asl", "decision", "inventory", "outcome", "patch", "plan", "report", "runinput", "sim/stage",
+			"sim/world", "sim/world/core", "sim/world/fleetfile", "store", "target", "task", "wire", sdk},
+		"sim": {"approval", "asl", "decision", "inventory", "outcome", "patch", "plan", "report", "runinput",
+			"sim/check", "sim/stage", "sim/world", "sim/world/backing", "store", "target", "task", "wave", "wire",
+			lambda + "events"},
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 	"ec2patch/internal/operator"
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim"
+	"ec2patch/internal/sim/stage"
 )
 
 func main() {
@@ -38,11 +39,11 @@ func main() {
 		Parse:         func(data []byte) (runinput.Input, error) { return runinput.ParseInput(data, runinput.HubDefaults()) },
 		Rehearse:      sim.Run,
 		RehearseSeeds: sim.RunSeeds,
-		SameMachine:   sim.SameMachine,
+		SameMachine:   stage.SameMachine,
 		Hub:           cloudformation.Hub,
 		Spoke:         cloudformation.Spoke,
 		Reader:        cloudformation.Reader,
-		Faults:        sim.FaultNames(),
+		Faults:        stage.FaultNames(),
 		Now:           time.Now,
 		Name:          os.Args[0],
 		Version:       version,

@@ -26,7 +26,7 @@ const (
 )
 
 // check is one thing that doctor looked at.
-type check struct {
+type checkup struct {
 	Name   string `json:"name"`
 	Result string `json:"result"` // ok, warn or FAIL
 	Text   string `json:"text"`
@@ -35,10 +35,10 @@ type check struct {
 
 // diagnosis is what `doctor --format json` prints.
 type diagnosis struct {
-	SchemaVersion int     `json:"schemaVersion"`
-	Kind          string  `json:"kind"`
-	Healthy       bool    `json:"healthy"` // no check failed
-	Checks        []check `json:"checks"`
+	SchemaVersion int       `json:"schemaVersion"`
+	Kind          string    `json:"kind"`
+	Healthy       bool      `json:"healthy"` // no check failed
+	Checks        []checkup `json:"checks"`
 }
 
 func (a *app) doctorCommand() *cobra.Command {
@@ -74,7 +74,7 @@ Whether a spoke still lets a former hub in (FormerHub) shows in its own stack on
 			if err != nil {
 				return a.nobody(ctx, err)
 			}
-			checks := []check{identity(m, caller)}
+			checks := []checkup{identity(m, caller)}
 			checks = append(checks, a.machineChecks(ctx, runs)...)
 			all, listed := runs.List(ctx, looked)
 			checks = append(checks, a.alarmCheck(ctx, runs), a.runsCheck(all, listed),
@@ -96,20 +96,20 @@ func (a *app) nobody(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return exit
 	}
-	c := check{Name: "identity", Result: checkFail, Text: err.Error(), Fix: "is the hub's region right, and the network there?"}
+	c := checkup{Name: "identity", Result: checkFail, Text: err.Error(), Fix: "is the hub's region right, and the network there?"}
 	switch {
 	case errors.Is(err, hub.ErrNoCredentials):
 		c.Fix = signIn
 	case errors.Is(err, hub.ErrDenied):
 		c.Fix = ""
 	}
-	if printed := a.printChecks([]check{c}); ExitCode(printed) != ExitDoctor || ExitCode(exit) != ExitDenied {
+	if printed := a.printChecks([]checkup{c}); ExitCode(printed) != ExitDoctor || ExitCode(exit) != ExitDenied {
 		return printed
 	}
 	return &ExitError{Code: ExitDenied}
 }
 
-func (a *app) printChecks(checks []check) error {
+func (a *app) printChecks(checks []checkup) error {
 	failures := 0
 	for i, c := range checks {
 		checks[i].Text = words.Clean(c.Text)
@@ -150,12 +150,12 @@ func hang(text, indent string, width int) string {
 }
 
 // unseen is the result of a check that could not look.
-func unseen(name string, err error) check {
-	return check{Name: name, Result: checkWarn, Text: "not looked at: " + err.Error()}
+func unseen(name string, err error) checkup {
+	return checkup{Name: name, Result: checkWarn, Text: "not looked at: " + err.Error()}
 }
 
-func identity(m hub.Machine, caller string) check {
-	c := check{Name: "identity", Result: checkOK, Text: caller}
+func identity(m hub.Machine, caller string) checkup {
+	c := checkup{Name: "identity", Result: checkOK, Text: caller}
 	if !strings.Contains(caller, ":"+m.Account+":") {
 		c.Result, c.Text = checkWarn, caller+" is not of the hub's account "+m.Account
 		c.Fix = "assume a role there"
@@ -163,34 +163,34 @@ func identity(m hub.Machine, caller string) check {
 	return c
 }
 
-func (a *app) machineChecks(ctx context.Context, runs Runs) []check {
+func (a *app) machineChecks(ctx context.Context, runs Runs) []checkup {
 	d, err := runs.Deployed(ctx)
 	if err != nil {
 		c := unseen("state machine", err)
 		if errors.Is(err, hub.ErrNotFound) {
-			c = check{Name: "state machine", Result: checkFail, Text: err.Error(), Fix: "is it the hub's output StateMachineArn?"}
+			c = checkup{Name: "state machine", Result: checkFail, Text: err.Error(), Fix: "is it the hub's output StateMachineArn?"}
 		}
-		return []check{c}
+		return []checkup{c}
 	}
-	state := check{Name: "state machine", Result: checkOK, Text: "active"}
+	state := checkup{Name: "state machine", Result: checkOK, Text: "active"}
 	if !d.Active || !d.Standard {
 		state.Result, state.Text, state.Fix = checkFail, "it is being deleted, or is no STANDARD machine", "deploy the hub again"
 	}
-	log := check{Name: "log", Result: checkOK, Text: "every event, without data"}
+	log := checkup{Name: "log", Result: checkOK, Text: "every event, without data"}
 	switch {
 	case d.LogsData:
 		log.Result, log.Text, log.Fix = checkFail, "it holds the data of executions, and with it the task tokens of approvals", "deploy the hub again"
 	case !d.Logged:
 		log.Result, log.Text, log.Fix = checkWarn, "not every event is logged", "deploy the hub again"
 	}
-	same := check{Name: "definition", Result: checkOK, Text: "the one that this command line rehearses"}
+	same := checkup{Name: "definition", Result: checkOK, Text: "the one that this command line rehearses"}
 	switch ours, err := a.ours(d); {
 	case err != nil:
 		same = unseen("definition", err)
 	case !ours:
 		same.Result, same.Text, same.Fix = checkWarn, "another one than this command line rehearses", "use the command line of the hub's release, or deploy this one's"
 	}
-	return []check{state, log, same, functions(d.Definition + d.Target)}
+	return []checkup{state, log, same, functions(d.Definition + d.Target)}
 }
 
 // ours tells whether both machines are those of the template.
@@ -205,7 +205,7 @@ func (a *app) ours(d hub.Deployed) (bool, error) {
 var functionARN = regexp.MustCompile(`:lambda:[a-z0-9-]+:[0-9]{12}:function:([A-Za-z0-9_-]+)(:[0-9]+)?`)
 
 // functions tells whether the machine calls published versions: a run that goes on while the hub is updated keeps its code.
-func functions(definition string) check {
+func functions(definition string) checkup {
 	var loose []string
 	all := map[string]bool{}
 	for _, m := range functionARN.FindAllStringSubmatch(definition, -1) {
@@ -215,9 +215,9 @@ func functions(definition string) check {
 		}
 	}
 	if len(loose) > 0 {
-		return check{Name: "functions", Result: checkFail, Text: "called without a published version: " + strings.Join(loose, ", "), Fix: "deploy the hub again"}
+		return checkup{Name: "functions", Result: checkFail, Text: "called without a published version: " + strings.Join(loose, ", "), Fix: "deploy the hub again"}
 	}
-	return check{Name: "functions", Result: checkOK, Text: words.BareCount(len(all), "function") + ", called by published version"}
+	return checkup{Name: "functions", Result: checkOK, Text: words.BareCount(len(all), "function") + ", called by published version"}
 }
 
 var alarmNames = regexp.MustCompile(`AlarmName: !Sub "\$\{NamePrefix\}-(\w+)"`)
@@ -225,7 +225,7 @@ var alarmNames = regexp.MustCompile(`AlarmName: !Sub "\$\{NamePrefix\}-(\w+)"`)
 // breaking are the alarms without which nobody would know of a question.
 func breaking() []string { return []string{"ApprovalUnheard", "ApprovalNotDelivered"} }
 
-func (a *app) alarmCheck(ctx context.Context, runs Runs) check {
+func (a *app) alarmCheck(ctx context.Context, runs Runs) checkup {
 	var ends []string
 	for _, m := range alarmNames.FindAllSubmatch(a.Hub, -1) {
 		ends = append(ends, string(m[1]))
@@ -234,9 +234,9 @@ func (a *app) alarmCheck(ctx context.Context, runs Runs) check {
 	if err != nil {
 		return unseen("alarms", err)
 	}
-	c := check{Name: "alarms", Result: checkOK, Text: words.BareCount(len(known), "alarm") + ", none is on"}
+	c := checkup{Name: "alarms", Result: checkOK, Text: words.BareCount(len(known), "alarm") + ", none is on"}
 	if len(known) == 0 {
-		return check{Name: "alarms", Result: checkWarn, Text: "the hub has none", Fix: "deploy the hub again"}
+		return checkup{Name: "alarms", Result: checkWarn, Text: "the hub has none", Fix: "deploy the hub again"}
 	}
 	if len(on) > 0 {
 		c.Result, c.Text, c.Fix = checkWarn, "on: "+strings.Join(on, ", "), "see docs/operations.md for what each means"
@@ -255,15 +255,15 @@ const (
 	long = 48 * time.Hour
 )
 
-func (a *app) runsCheck(all []hub.Execution, err error) check {
+func (a *app) runsCheck(all []hub.Execution, err error) checkup {
 	if err != nil {
 		return unseen("runs", err)
 	}
 	if len(all) == 0 {
-		return check{Name: "runs", Result: checkOK, Text: "none yet; begin with a scan of one account"}
+		return checkup{Name: "runs", Result: checkOK, Text: "none yet; begin with a scan of one account"}
 	}
 	newest := all[0]
-	c := check{Name: "runs", Result: checkOK, Text: fmt.Sprintf("the newest is %s of %s: %s", newest.Run, words.Time(newest.Started), strings.ToLower(newest.Status))}
+	c := checkup{Name: "runs", Result: checkOK, Text: fmt.Sprintf("the newest is %s of %s: %s", newest.Run, words.Time(newest.Started), strings.ToLower(newest.Status))}
 	if s := newest.Status; !newest.Running() && s != "SUCCEEDED" {
 		c.Result = checkWarn
 		c.Text += ", its report says why"
@@ -279,14 +279,14 @@ func (a *app) runsCheck(all []hub.Execution, err error) check {
 
 // spokesCheck tells which accounts did not let the newest run in that has ended, by its report: the hub's own view of
 // its spokes.
-func spokesCheck(ctx context.Context, runs Runs, all []hub.Execution, err error) check {
+func spokesCheck(ctx context.Context, runs Runs, all []hub.Execution, err error) checkup {
 	const name = "spokes"
 	if err != nil {
 		return unseen(name, err)
 	}
 	ended := slices.IndexFunc(all, func(x hub.Execution) bool { return !x.Running() })
 	if ended < 0 {
-		c := check{Name: name, Result: checkOK}
+		c := checkup{Name: name, Result: checkOK}
 		c.Text = `no run has a report yet; one with "dryRun": true enters every account`
 		return c
 	}
@@ -310,9 +310,9 @@ func spokesCheck(ctx context.Context, runs Runs, all []hub.Execution, err error)
 		}
 	}
 	if len(shut) == 0 {
-		return check{Name: name, Result: checkOK, Text: "no account refused to let run " + x.Run + " in"}
+		return checkup{Name: name, Result: checkOK, Text: "no account refused to let run " + x.Run + " in"}
 	}
-	c := check{Name: name, Result: checkWarn}
+	c := checkup{Name: name, Result: checkWarn}
 	c.Text = fmt.Sprintf("run %s could not enter %s as %s: ", x.Run, words.Count(len(shut), "account"), by)
 	c.Text += strings.Join(shut[:min(len(shut), named)], ", ")
 	if more := len(shut) - named; more > 0 {
@@ -326,13 +326,13 @@ func spokesCheck(ctx context.Context, runs Runs, all []hub.Execution, err error)
 const named = 5
 
 // operatorCheck asks for a run that does not exist: whoever is told so may decide.
-func (a *app) operatorCheck(ctx context.Context, url string) check {
+func (a *app) operatorCheck(ctx context.Context, url string) checkup {
 	name := "operator"
 	if url == "" {
-		return check{Name: name, Result: checkWarn, Text: "approve, reject and abort do not find the hub", Fix: "set " + operatorURL + " to its output OperatorUrl"}
+		return checkup{Name: name, Result: checkWarn, Text: "approve, reject and abort do not find the hub", Fix: "set " + operatorURL + " to its output OperatorUrl"}
 	}
 	if _, err := operator.Check(url); err != nil {
-		return check{Name: name, Result: checkFail, Text: err.Error(), Fix: "set " + operatorURL + " to the hub's output OperatorUrl"}
+		return checkup{Name: name, Result: checkFail, Text: err.Error(), Fix: "set " + operatorURL + " to the hub's output OperatorUrl"}
 	}
 	client, err := a.Operator(ctx, url)
 	if err == nil {
@@ -341,11 +341,11 @@ func (a *app) operatorCheck(ctx context.Context, url string) check {
 	no, refused := errors.AsType[*operator.Refusal](err)
 	switch {
 	case err == nil, refused && no.Code == operator.CodeNotFound:
-		return check{Name: name, Result: checkOK, Text: "you may approve, reject and abort"}
+		return checkup{Name: name, Result: checkOK, Text: "you may approve, reject and abort"}
 	case refused && no.Code == operator.CodeForbidden:
-		return check{Name: name, Result: checkWarn, Text: "you may not approve, reject or abort", Fix: "the policy <NamePrefix>-operator allows it"}
+		return checkup{Name: name, Result: checkWarn, Text: "you may not approve, reject or abort", Fix: "the policy <NamePrefix>-operator allows it"}
 	case refused:
-		return check{Name: name, Result: checkFail, Text: "its answer was: " + no.Error(), Fix: "is it the hub's output OperatorUrl?"}
+		return checkup{Name: name, Result: checkFail, Text: "its answer was: " + no.Error(), Fix: "is it the hub's output OperatorUrl?"}
 	}
-	return check{Name: name, Result: checkFail, Text: err.Error(), Fix: "is it the hub's output OperatorUrl?"}
+	return checkup{Name: name, Result: checkFail, Text: err.Error(), Fix: "is it the hub's output OperatorUrl?"}
 }

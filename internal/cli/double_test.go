@@ -20,6 +20,7 @@ import (
 	"ec2patch/internal/report"
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim"
+	"ec2patch/internal/sim/check"
 )
 
 // warnedInput is valid, and has what a person may not mean.
@@ -128,7 +129,7 @@ func result(o sim.Options, bad int) *sim.Result {
 		panic(err)
 	}
 	return &sim.Result{
-		Run: o.RunID, Status: r.Status, Seed: o.Seed, Planned: 6, Outcomes: outcomes, Waves: r.Waves, Violations: []sim.Violation{},
+		Run: o.RunID, Status: r.Status, Seed: o.Seed, Planned: 6, Outcomes: outcomes, Waves: r.Waves, Violations: []check.Violation{},
 		VirtualSeconds: 2100, IdealSeconds: 1800, WallSeconds: 99, Executions: 4, MaxHistoryEvents: 310, MaxPayloadBytes: 4096, StateTransitions: 240,
 		LambdaInvocations: 66, APICalls: map[string]int{"ssm:SendCommand": 3, "ssm:ListCommands": 41}, Faults: map[string]int{},
 		DetectionDelaySeconds: sim.Quantiles{P50: 6, P95: 14, Max: 15}, EstimatedCostUSD: 0.0171,

@@ -10,6 +10,7 @@ import (
 	"ec2patch/internal/plan"
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
+	"ec2patch/internal/sim/check"
 )
 
 func TestExitOfRun(t *testing.T) {
@@ -68,6 +69,6 @@ func TestExitOf_withoutAReport(t *testing.T) {
 	res.Outcomes[outcome.Unhealthy] = 1
 	assert.Equal(t, ExitNotPatched, exitOf(res))
 	res.Outcomes = map[outcome.Outcome]int{outcome.Patched: 2}
-	res.Violations = []sim.Violation{{}}
+	res.Violations = []check.Violation{{}}
 	assert.Equal(t, ExitNotPatched, exitOf(res))
 }

@@ -16,6 +16,8 @@ import (
 	"ec2patch/internal/report"
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim"
+	"ec2patch/internal/sim/check"
+	"ec2patch/internal/sim/stage"
 )
 
 // TestScripts compares whole calls, command line, output and exit code, with the
@@ -95,7 +97,7 @@ func TestScripts(t *testing.T) {
 			r.Status, r.Report.Status = patch.RunRejected, patch.RunRejected
 		})},
 		{name: "simulate-violation", args: "simulate good.json --seed 3 --faults F-04=0.5 --progress quiet", with: ends(func(r *sim.Result) {
-			r.Violations = []sim.Violation{{Rule: "R-01", At: "12m04s", Detail: "i-0000000000000002a got two Install commands\x1b[2J"}}
+			r.Violations = []check.Violation{{Rule: "R-01", At: "12m04s", Detail: "i-0000000000000002a got two Install commands\x1b[2J"}}
 		})},
 		{name: "simulate-no-report", args: "simulate good.json --progress quiet", with: ends(func(r *sim.Result) { r.Report, r.Status = nil, patch.RunFailed })},
 		{name: "simulate-no-report-why", args: "simulate good.json --progress quiet", with: ends(func(r *sim.Result) {
@@ -225,7 +227,7 @@ func costs() func(*cli.Program) {
 func badFile(what, text string) func(*cli.Program) {
 	return func(p *cli.Program) {
 		p.Rehearse = func(sim.Options) (*sim.Result, error) {
-			return nil, fmt.Errorf("rehearse: %w", &sim.FileError{What: what, Err: errors.New(text)})
+			return nil, fmt.Errorf("rehearse: %w", &stage.FileError{What: what, Err: errors.New(text)})
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim"
+	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/words"
 )
 
@@ -252,7 +253,7 @@ func (a *app) rehearsalError(file string, f *simulateFlags, err error) error {
 	if errors.As(err, &exit) {
 		return exit
 	}
-	var bad *sim.FileError
+	var bad *stage.FileError
 	if errors.As(err, &bad) {
 		return a.refuse(fileFindings(f, bad), nil, notRehearsed)
 	}
@@ -264,7 +265,7 @@ func (a *app) rehearsalError(file string, f *simulateFlags, err error) error {
 }
 
 // fileFindings are the problems of a file beside the input, one for each line of the error.
-func fileFindings(f *simulateFlags, bad *sim.FileError) []finding {
+func fileFindings(f *simulateFlags, bad *stage.FileError) []finding {
 	file := "built-in " + bad.What
 	if given := map[string]string{fleetFile: f.fleet, hubTemplate: f.template}[bad.What]; given != "" {
 		file = name(given)

@@ -13,6 +13,7 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
 	"ec2patch/internal/sim"
+	"ec2patch/internal/sim/check"
 )
 
 func TestSimulate_PassesItsFlagsOn(t *testing.T) {
@@ -188,7 +189,7 @@ func exclude(o outcome.Outcome) func(*sim.Result) {
 	return func(r *sim.Result) { r.Report.Excluded = []plan.ExcludedInstance{{InstanceID: "i-1", Outcome: o}} }
 }
 
-func violate(r *sim.Result) { r.Violations = []sim.Violation{{Rule: "R-01"}} }
+func violate(r *sim.Result) { r.Violations = []check.Violation{{Rule: "R-01"}} }
 
 func TestSimulate_NoEscapesInAPipe(t *testing.T) {
 	enter(t)

@@ -13,6 +13,7 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim"
+	"ec2patch/internal/sim/check"
 	"ec2patch/internal/words"
 )
 
@@ -150,7 +151,7 @@ func printTime(b *bytes.Buffer, res *sim.Result, width int) {
 // limits measures a rehearsal by what the product allows itself.
 func limits(events, bytes int) string {
 	return fmt.Sprintf("the longest history has %s of %s, the largest payload %s of %s",
-		words.Number(events), words.Count(sim.HistoryLimit, "event"), words.Number(bytes), words.Count(sim.PayloadLimit, "byte"))
+		words.Number(events), words.Count(check.HistoryLimit, "event"), words.Number(bytes), words.Count(check.PayloadLimit, "byte"))
 }
 
 func printViolations(b *bytes.Buffer, res *sim.Result, replay string, width int) {

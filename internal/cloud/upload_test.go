@@ -13,11 +13,13 @@ import (
 
 	"ec2patch/internal/cloud"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/backing"
+	"ec2patch/internal/sim/world/core"
 )
 
 // counted is S3 with the calls that were made, and a part that may fail.
 type counted struct {
-	*world.S3
+	*backing.S3
 	calls    []string
 	failPart int32
 }
@@ -39,8 +41,8 @@ func newObjects(t *testing.T) (*cloud.Objects, *world.World, *counted) {
 	t.Helper()
 	w := world.New(1, time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC))
 	w.IgnoreIAM = true
-	w.AddBucket(world.BucketSpec{Name: "data", Account: "999999999999", Region: "us-east-1"})
-	c := &counted{S3: w.S3(&world.Principal{Account: "999999999999", RoleARN: "arn:aws:iam::999999999999:role/writer", SessionName: "s"}, "us-east-1")}
+	w.AddBucket(backing.BucketSpec{Name: "data", Account: "999999999999", Region: "us-east-1"})
+	c := &counted{S3: w.S3(&core.Principal{Account: "999999999999", RoleARN: "arn:aws:iam::999999999999:role/writer", SessionName: "s"}, "us-east-1")}
 	return &cloud.Objects{S3: c, Bucket: "data"}, w, c
 }
 

@@ -16,7 +16,11 @@ import (
 	"ec2patch/internal/decision"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/backing"
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 	"ec2patch/internal/wire"
 )
 
@@ -44,10 +48,10 @@ func finish(t *testing.T, r *rehearsal) *Result {
 }
 
 // requests are the mails that carry a link.
-func requests(r *rehearsal) []world.Mail {
-	var all []world.Mail
-	for _, m := range r.world.Mailbox(approver) {
-		if _, ok := link(m.Body); ok {
+func requests(r *rehearsal) []backing.Mail {
+	var all []backing.Mail
+	for _, m := range r.World.Mailbox(stage.Approver) {
+		if _, ok := stage.Link(m.Body); ok {
 			all = append(all, m)
 		}
 	}
@@ -63,9 +67,9 @@ func TestApproval_Reminders(t *testing.T) {
 
 	mails := requests(r)
 	require.Len(t, mails, 4, "one request and three reminders in an hour")
-	first, _ := link(mails[0].Body)
+	first, _ := stage.Link(mails[0].Body)
 	for i, m := range mails {
-		u, _ := link(m.Body)
+		u, _ := stage.Link(m.Body)
 		assert.Equal(t, first.String(), u.String(), "the same link in each mail")
 		assert.Less(t, len(u.String()), 200)
 		assert.Less(t, len(m.Subject), 100)
@@ -87,8 +91,8 @@ func TestApproval_OldPageDecides(t *testing.T) {
 			r := prepared(t, asks(""), ApproveTimeout)
 			var typed string
 			n := 0
-			r.world.OnMail = func(m world.Mail) {
-				u, ok := link(m.Body)
+			r.World.OnMail = func(m backing.Mail) {
+				u, ok := stage.Link(m.Body)
 				if !ok {
 					return
 				}
@@ -100,7 +104,7 @@ func TestApproval_OldPageDecides(t *testing.T) {
 					require.True(t, found)
 				case 3:
 					form := url.Values{"decision": {d}, "name": {"Ann"}, "reason": {"slow reader"}, "code": {typed}}
-					r.checks.decided(d == decision.Approve)
+					r.checks.Decided(d == decision.Approve)
 					res := r.human.request(u, "POST", form.Encode())
 					assert.Equal(t, 303, res.StatusCode, res.Body)
 				}
@@ -119,8 +123,8 @@ func TestApproval_Abort(t *testing.T) {
 		t.Run(after.String(), func(t *testing.T) {
 			r := prepared(t, asks(""), ApproveTimeout)
 			var aborted time.Duration
-			r.world.After(after, func() {
-				aborted = r.virtual()
+			r.World.After(after, func() {
+				aborted = r.Virtual()
 				res := r.human.post(operatorName(0), approval.OperatorRequest{Run: r.options.RunID, Action: "abort", Reason: "fire"})
 				require.Equal(t, 200, res.StatusCode, res.Body)
 				var state approval.OperatorAnswer
@@ -133,7 +137,7 @@ func TestApproval_Abort(t *testing.T) {
 			assert.Equal(t, patch.RunAborted, res.Status, res.Report.StatusReason)
 			assert.Contains(t, res.Report.StatusReason, "fire")
 			assert.Zero(t, res.APICalls["ssm:SendCommand"])
-			assert.Less(t, r.virtual()-aborted, time.Minute)
+			assert.Less(t, r.Virtual()-aborted, time.Minute)
 			for _, i := range res.Report.Instances {
 				assert.Equal(t, outcome.NotSent, i.Outcome)
 			}
@@ -158,8 +162,8 @@ func TestApproval_PerWaveBeginsThePause(t *testing.T) {
 		{"name":"a","accounts":["`+first+`"],"regions":["`+region+`"]`+generous+`},
 		{"name":"b","accounts":["`+second+`"],"regions":["`+region+`"]`+generous+`}],"approval":"perWave","wavePauseSeconds":7200}`, ApproveAuto)
 	var sends []time.Time
-	inner := r.world.OnMutating
-	r.world.OnMutating = func(e world.Entry) {
+	inner := r.World.OnMutating
+	r.World.OnMutating = func(e core.Entry) {
 		if inner != nil {
 			inner(e)
 		}
@@ -176,7 +180,7 @@ func TestApproval_PerWaveBeginsThePause(t *testing.T) {
 }
 
 func TestApproval_Distinct(t *testing.T) {
-	const requester = "arn:aws:sts::" + hubAccount + ":assumed-role/Operators/requester"
+	const requester = "arn:aws:sts::" + stage.HubAccount + ":assumed-role/Operators/requester"
 	input := asks(`,"requireDistinct":2,"requestedBy":"` + requester + `"`)
 	t.Run("two operators approve", func(t *testing.T) {
 		r := prepared(t, input, ApproveAuto)
@@ -197,8 +201,8 @@ func TestApproval_Distinct(t *testing.T) {
 	})
 	t.Run("the report names who settled it", func(t *testing.T) {
 		r := prepared(t, input, ApproveTimeout)
-		r.world.After(time.Minute, func() { r.human.operate(operatorName(1), decision.Approve) })
-		r.world.After(2*time.Minute, func() { r.human.operate(operatorName(0), decision.Reject) })
+		r.World.After(time.Minute, func() { r.human.operate(operatorName(1), decision.Approve) })
+		r.World.After(2*time.Minute, func() { r.human.operate(operatorName(0), decision.Reject) })
 		res := finish(t, r)
 		require.Len(t, res.Report.Approvals, 1)
 		assert.Equal(t, decision.ApprovalRejected, res.Report.Approvals[0].Status)
@@ -212,10 +216,10 @@ func TestApproval_Distinct(t *testing.T) {
 			res := r.human.post(who, approval.OperatorRequest{Run: r.options.RunID, Action: decision.Approve, Code: q.Code})
 			statuses[who] = res.StatusCode
 		}
-		r.world.After(time.Minute, func() { answer(requester) })
-		r.world.After(2*time.Minute, func() { answer(operatorName(0)) })
-		r.world.After(20*time.Minute, func() { answer(requester) })
-		r.world.After(21*time.Minute, func() { // the same person once more
+		r.World.After(time.Minute, func() { answer(requester) })
+		r.World.After(2*time.Minute, func() { answer(operatorName(0)) })
+		r.World.After(20*time.Minute, func() { answer(requester) })
+		r.World.After(21*time.Minute, func() { // the same person once more
 			q := question(t, r)
 			assert.Equal(t, 409, r.human.post(operatorName(0), approval.OperatorRequest{Run: r.options.RunID, Action: decision.Approve, Code: q.Code}).StatusCode)
 			assert.Equal(t, decision.ApprovalPending, q.Status)
@@ -227,13 +231,13 @@ func TestApproval_Distinct(t *testing.T) {
 	})
 	t.Run("the bearer of the link and an operator are two", func(t *testing.T) {
 		r := prepared(t, input, ApproveTimeout)
-		r.world.OnMail = func(m world.Mail) {
-			u, ok := link(m.Body)
+		r.World.OnMail = func(m backing.Mail) {
+			u, ok := stage.Link(m.Body)
 			if !ok {
 				return
 			}
 			r.human.does = ApproveAuto
-			r.world.OnMail = nil
+			r.World.OnMail = nil
 			typed, _ := code(r.human.request(u, "GET", "").Body)
 			form := url.Values{"decision": {"approve"}, "name": {"Ann"}, "code": {typed}}
 			assert.Equal(t, 303, r.human.request(u, "POST", form.Encode()).StatusCode)
@@ -249,29 +253,29 @@ func TestApproval_NobodyTold(t *testing.T) {
 	t.Run("nobody answers", func(t *testing.T) {
 		r := prepared(t, asks(`,"approvalTimeoutSeconds":3600`), ApproveAuto)
 		unsubscribe(r)
-		r.world.After(5*time.Minute, func() { assert.False(t, question(t, r).Told) })
+		r.World.After(5*time.Minute, func() { assert.False(t, question(t, r).Told) })
 		res := finish(t, r)
 		assert.Equal(t, patch.RunExpired, res.Status)
 		assert.Zero(t, res.APICalls["ssm:SendCommand"])
-		assert.Equal(t, 4.0, r.metrics.sums["ApprovalUnheard"], "each round counts")
+		assert.Equal(t, 4.0, r.Metrics.Sums["ApprovalUnheard"], "each round counts")
 	})
 	t.Run("somebody subscribes before a reminder", func(t *testing.T) {
 		r := prepared(t, asks(""), ApproveAuto)
 		unsubscribe(r)
-		r.world.After(5*time.Minute, func() {
-			for _, topic := range r.hub.OfType("AWS::SNS::Topic") {
-				r.world.Subscribe(topic.ARN, approver, true)
+		r.World.After(5*time.Minute, func() {
+			for _, topic := range r.Hub.OfType("AWS::SNS::Topic") {
+				r.World.Subscribe(topic.ARN, stage.Approver, true)
 			}
 		})
 		res := finish(t, r)
 		assert.Positive(t, res.APICalls["ssm:SendCommand"])
-		assert.Equal(t, 1.0, r.metrics.sums["ApprovalUnheard"])
+		assert.Equal(t, 1.0, r.Metrics.Sums["ApprovalUnheard"])
 		assert.True(t, question(t, r).Told)
 	})
 	t.Run("by command", func(t *testing.T) {
 		r := prepared(t, asks(""), ApproveAuto)
 		unsubscribe(r)
-		r.world.After(5*time.Minute, func() { r.human.operate(operatorName(0), decision.Approve) })
+		r.World.After(5*time.Minute, func() { r.human.operate(operatorName(0), decision.Approve) })
 		assert.Positive(t, finish(t, r).APICalls["ssm:SendCommand"])
 	})
 }
@@ -279,14 +283,14 @@ func TestApproval_NobodyTold(t *testing.T) {
 // A scanner clicks on "unsubscribe" in the first mail: the next round notices.
 func TestT17_Unsubscribed(t *testing.T) {
 	r := prepared(t, asks(`,"approvalTimeoutSeconds":3600`), ApproveTimeout)
-	r.world.OnMail = func(world.Mail) { unsubscribe(r) }
+	r.World.OnMail = func(backing.Mail) { unsubscribe(r) }
 	told := map[time.Duration]bool{}
 	for _, at := range []time.Duration{10 * time.Minute, 20 * time.Minute} {
-		r.world.After(at, func() { told[at] = question(t, r).Told })
+		r.World.After(at, func() { told[at] = question(t, r).Told })
 	}
 	res := finish(t, r)
 	assert.Equal(t, map[time.Duration]bool{10 * time.Minute: true, 20 * time.Minute: false}, told)
-	assert.Equal(t, 3.0, r.metrics.sums["ApprovalUnheard"])
+	assert.Equal(t, 3.0, r.Metrics.Sums["ApprovalUnheard"])
 	assert.Equal(t, patch.RunExpired, res.Status)
 }
 
@@ -295,21 +299,21 @@ func TestT15_LinkOfTheTemplate(t *testing.T) {
 	r := prepared(t, asks(""), ApproveReject)
 	finish(t, r)
 	want := ""
-	for _, f := range r.hub.Functions() {
+	for _, f := range r.Hub.Functions() {
 		if f.Handler == wire.ApprovalRequest {
 			want = f.Environment["CALLBACK_URL"]
 		}
 	}
 	require.NotEmpty(t, want)
 	for _, m := range requests(r) {
-		u, _ := link(m.Body)
+		u, _ := stage.Link(m.Body)
 		assert.Equal(t, want, u.Scheme+"://"+u.Host+u.Path)
 	}
 }
 
 func unsubscribe(r *rehearsal) {
-	for _, topic := range r.hub.OfType("AWS::SNS::Topic") {
-		r.world.Unsubscribe(topic.ARN, approver)
+	for _, topic := range r.Hub.OfType("AWS::SNS::Topic") {
+		r.World.Unsubscribe(topic.ARN, stage.Approver)
 	}
 }
 
@@ -320,14 +324,14 @@ type unasked struct {
 	from time.Duration
 }
 
-func (u unasked) Before(c *world.Call) error {
-	if c.Name() == u.call && u.r.virtual() > u.from && c.SessionOf("ec2patch-SendApprovalRequest") {
+func (u unasked) Before(c *core.Call) error {
+	if c.Name() == u.call && u.r.Virtual() > u.from && c.SessionOf("ec2patch-SendApprovalRequest") {
 		return &smithy.GenericAPIError{Code: "ServiceUnavailable", Message: "out of order", Fault: smithy.FaultServer}
 	}
 	return nil
 }
 
-func (unasked) After(*world.Call) error { return nil }
+func (unasked) After(*core.Call) error { return nil }
 
 // Where a question cannot be asked for a week, it expires, and the rounds that
 // failed do not fill the history: R-13.
@@ -336,7 +340,7 @@ func TestApproval_CannotBeAsked(t *testing.T) {
 		for _, from := range []time.Duration{0, time.Hour} {
 			t.Run(fmt.Sprintf("%s fails after %s", call, from), func(t *testing.T) {
 				r := prepared(t, asks(`,"approvalTimeoutSeconds":604800`), ApproveTimeout)
-				r.world.Faults = unasked{r, call, from}
+				r.World.Faults = unasked{r, call, from}
 				res := finish(t, r)
 				if call == "s3:GetObject" && from == 0 { // not even the question can be written
 					assert.Equal(t, patch.RunFailed, res.Status)
@@ -360,10 +364,10 @@ func TestApproval_AnsweredLate(t *testing.T) {
 	}
 	r := prepared(t, `{"waves":[`+strings.Join(waves, ",")+`],"approval":"perWave","approvalTimeoutSeconds":604800}`, ApproveAuto)
 	asked := map[string]bool{}
-	r.world.OnMail = func(m world.Mail) {
-		if u, ok := link(m.Body); ok && !asked[u.String()] {
+	r.World.OnMail = func(m backing.Mail) {
+		if u, ok := stage.Link(m.Body); ok && !asked[u.String()] {
 			asked[u.String()] = true
-			r.world.After(late, func() { r.human.mail(m) })
+			r.World.After(late, func() { r.human.mail(m) })
 		}
 	}
 	res := finish(t, r)
@@ -377,7 +381,7 @@ func TestApproval_AnsweredLate(t *testing.T) {
 // The second run of the same waves names what is new, gone or ill, in the mail and on the page.
 func TestApproval_NamesWhatIsNotable(t *testing.T) {
 	o := options(t, asks(""))
-	o.Approve, o.Fleet = ApproveAuto, fleet(t, world.FleetInstance{Name: "web", Count: 4})
+	o.Approve, o.Fleet = ApproveAuto, fleet(t, fleetfile.Instance{Name: "web", Count: 4})
 	r, err := prepare(o)
 	require.NoError(t, err)
 	require.Equal(t, patch.RunSucceeded, finish(t, r).Status)
@@ -385,13 +389,13 @@ func TestApproval_NamesWhatIsNotable(t *testing.T) {
 	require.Len(t, before, 1)
 	assert.NotContains(t, before[0].Body, "since the last run")
 
-	gone := r.world.Instances()[0]
-	r.world.TerminateInstance(gone.ID)
-	added, err := r.world.AddInstance(world.InstanceSpec{Account: first, Region: region, Name: "sql-7", Platform: world.Windows, Tags: map[string]string{"PatchGroup": "default", "Name": "sql-7"}})
+	gone := r.World.Instances()[0]
+	r.World.TerminateInstance(gone.ID)
+	added, err := r.World.AddInstance(world.InstanceSpec{Account: first, Region: region, Name: "sql-7", Platform: fleetfile.Windows, Tags: map[string]string{"PatchGroup": "default", "Name": "sql-7"}})
 	require.NoError(t, err)
 	var page string
-	r.world.OnMail = func(m world.Mail) {
-		if u, ok := link(m.Body); ok {
+	r.World.OnMail = func(m backing.Mail) {
+		if u, ok := stage.Link(m.Body); ok {
 			page = r.human.request(u, "GET", "").Body
 			r.human.mail(m)
 		}
@@ -399,7 +403,7 @@ func TestApproval_NamesWhatIsNotable(t *testing.T) {
 	_, err = r.startRun("rehearsal-2")
 	require.NoError(t, err)
 	for r.open > 0 {
-		require.True(t, r.world.Step())
+		require.True(t, r.World.Step())
 	}
 	mails := requests(r)
 	require.Len(t, mails, 2)

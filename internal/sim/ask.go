@@ -100,7 +100,7 @@ func (h *human) wait(r *rehearsal) error {
 			continue
 		}
 		h.asking = nil
-		if r.input.RequireDistinct > 1 {
+		if r.Input.RequireDistinct > 1 {
 			h.expectOperators(1) // the others are played
 		}
 		return a.last(h)
@@ -153,8 +153,8 @@ func (h *human) local(a *asking, req localRequest) (done bool) {
 		return true
 	}
 	h.say("%s %s by %s at the local page", h.question(a.link), decided(form.Get("decision")), form.Get("name"))
-	if h.r.input.RequireDistinct <= 1 || form.Get("decision") == decision.Reject {
-		h.r.checks.decidedOn(a.link.Query().Get("a"), form.Get("decision") == decision.Approve)
+	if h.r.Input.RequireDistinct <= 1 || form.Get("decision") == decision.Reject {
+		h.r.checks.DecidedOn(a.link.Query().Get("a"), form.Get("decision") == decision.Approve)
 	}
 	return true
 }

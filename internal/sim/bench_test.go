@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/outcome"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // measures skips what `make bench` alone prints.
@@ -125,7 +125,7 @@ func TestBench_point(t *testing.T) {
 		require.NoError(t, err)
 		res, err := r.run()
 		require.NoError(t, err)
-		delays = append(delays, r.checks.refillDelays()...)
+		delays = append(delays, r.checks.RefillDelays()...)
 		p.Hours += float64(res.VirtualSeconds) / 3600 / curveSeeds
 		p.Best += float64(res.IdealSeconds) / 3600 / curveSeeds
 		p.Transitions += float64(res.StateTransitions) / curveSeeds
@@ -193,15 +193,15 @@ func speedOf(t *testing.T, r *rehearsal) speed {
 	t.Helper()
 	var s speed
 	sum := 0.0
-	a := r.checks.always
-	for _, run := range a.order {
-		a.loadPlan(run)
-		for at, leaf := range run.targets {
-			x := a.span(run, at, leaf)
-			if x.sent == 0 || x.last.IsZero() || x.ideal == 0 {
+	a := r.checks.Always
+	for _, run := range a.Order {
+		a.LoadPlan(run)
+		for at, leaf := range run.Targets {
+			x := a.Span(run, at, leaf)
+			if x.Sent == 0 || x.Last.IsZero() || x.Ideal == 0 {
 				continue
 			}
-			ratio := float64(x.last.Sub(x.first)) / float64(x.ideal)
+			ratio := float64(x.Last.Sub(x.First)) / float64(x.Ideal)
 			s.targets++
 			sum += ratio
 			s.worst = max(s.worst, ratio)
@@ -245,11 +245,11 @@ func tellSpeed(t *testing.T, name string, o Options) {
 func mix(t *testing.T, seed uint64) (o Options, text string) {
 	t.Helper()
 	d := drawing{rand.New(rand.NewPCG(seed, 20))}
-	var all []world.FleetInstance
+	var all []fleetfile.Instance
 	var parts []string
 	for n := range d.between(2, 5) {
 		count, seconds := d.between(20, 100), d.between(120, 6600)
-		all = append(all, world.FleetInstance{Name: fmt.Sprintf("kind%d", n), Count: count, PatchSeconds: float64(seconds), RebootSeconds: float64(d.between(30, 300))})
+		all = append(all, fleetfile.Instance{Name: fmt.Sprintf("kind%d", n), Count: count, PatchSeconds: float64(seconds), RebootSeconds: float64(d.between(30, 300))})
 		parts = append(parts, fmt.Sprintf("%dx%d min", count, seconds/60))
 	}
 	o = options(t, oneWave(`,"ssm":{"maxConcurrency":"10%"},"slowStart":false`))
@@ -263,7 +263,7 @@ func TestBench_slowStart(t *testing.T) {
 	measures(t)
 	for _, slow := range []bool{false, true} {
 		o := options(t, oneWave(fmt.Sprintf(`,"slowStart":%t`, slow)))
-		o.Fleet = fleet(t, world.FleetInstance{Name: "hour", Platform: "Windows", Count: 1000, PatchSeconds: 3600, Fate: world.FateNoRebootNeeded})
+		o.Fleet = fleet(t, fleetfile.Instance{Name: "hour", Platform: "Windows", Count: 1000, PatchSeconds: 3600, Fate: fleetfile.FateNoRebootNeeded})
 		r, err := prepare(o)
 		require.NoError(t, err)
 		res, err := r.run()
@@ -271,10 +271,10 @@ func TestBench_slowStart(t *testing.T) {
 		assert.Empty(t, res.Violations)
 		assert.Equal(t, 1000, res.Outcomes[outcome.Patched])
 		var ends, begins []time.Time
-		for _, run := range r.checks.always.order {
-			for id, sent := range run.sentTo {
-				begins = append(begins, sent.at)
-				ends = append(ends, r.checks.always.endedAt[sent.command][id])
+		for _, run := range r.checks.Always.Order {
+			for id, sent := range run.SentTo {
+				begins = append(begins, sent.At)
+				ends = append(ends, r.checks.Always.EndedAt[sent.Command][id])
 			}
 		}
 		rounds := slices.MaxFunc(ends, time.Time.Compare).Sub(slices.MinFunc(begins, time.Time.Compare)).Hours()

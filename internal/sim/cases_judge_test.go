@@ -94,8 +94,8 @@ func TestCase_alarmWhilePatching(t *testing.T) {
 			wave := res.Report.Waves[0]
 			assert.Contains(t, wave.Reason, "alarm "+arn+" was ALARM while the wave was patched")
 			assert.Positive(t, wave.Outcomes[outcome.NotSent])
-			red := r.start.Add(15 * time.Minute)
-			for _, e := range r.world.Ledger.Mutating {
+			red := r.Start.Add(15 * time.Minute)
+			for _, e := range r.World.Ledger.Mutating {
 				if e.Name == "ssm:SendCommand" {
 					assert.LessOrEqual(t, e.Time.Sub(red), 2*time.Minute, "sent after the alarm was red")
 				}

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,7 +21,10 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
 	"ec2patch/internal/report"
+	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 	"ec2patch/internal/store"
 	"ec2patch/internal/wire"
 )
@@ -40,7 +44,7 @@ type planted struct {
 
 // send is a command that the product never decided on.
 func (p *planted) send(account, comment string, ids ...string) {
-	_, err := p.world.SSM(p.insider(account), region).SendCommand(context.Background(), &ssm.SendCommandInput{
+	_, err := p.World.SSM(p.insider(account), region).SendCommand(context.Background(), &ssm.SendCommandInput{
 		DocumentName: aws.String(patch.Document), InstanceIds: ids, Comment: aws.String(comment), TimeoutSeconds: aws.Int32(3600),
 		MaxConcurrency: aws.String("50"), MaxErrors: aws.String("50"),
 		Parameters: map[string][]string{"Operation": {"Install"}, "RebootOption": {"RebootIfNeeded"}, "SnapshotId": {plan.SnapshotID(patch.Target{})}},
@@ -49,15 +53,15 @@ func (p *planted) send(account, comment string, ids ...string) {
 }
 
 // insider is a session of the spoke's role that nobody asked for.
-func (p *planted) insider(account string) *world.Principal {
-	s, err := p.world.Session("arn:aws:iam::"+account+":role/PatchExecRole", "insider")
+func (p *planted) insider(account string) *core.Principal {
+	s, err := p.World.Session("arn:aws:iam::"+account+":role/PatchExecRole", "insider")
 	require.NoError(p.t, err)
 	return s
 }
 
 // planned lists a wave's planned instances, those of the first n that match.
 func (p *planted) planned(wave, account string) []string {
-	leaf, ok := p.leaf(patch.Target{Run: p.options.RunID, Wave: wave, Account: patch.AccountID(account), Region: region})
+	leaf, ok := p.Leaf(patch.Target{Run: p.options.RunID, Wave: wave, Account: patch.AccountID(account), Region: region})
 	require.True(p.t, ok, "the plan is not frozen yet")
 	var ids []string
 	for _, i := range leaf.Instances {
@@ -68,13 +72,13 @@ func (p *planted) planned(wave, account string) []string {
 
 // after runs f some seconds into the rehearsal.
 func (p *planted) after(seconds int, f func()) {
-	p.world.After(time.Duration(seconds)*time.Second, f)
+	p.World.After(time.Duration(seconds)*time.Second, f)
 }
 
 // onFirstSend runs f a moment after the product's first command was accepted.
 func (p *planted) onFirstSend(f func(in *ssm.SendCommandInput)) {
-	watch, done := p.world.OnMutating, false
-	p.world.OnMutating = func(e world.Entry) {
+	watch, done := p.World.OnMutating, false
+	p.World.OnMutating = func(e core.Entry) {
 		watch(e)
 		if in, ok := e.Input.(*ssm.SendCommandInput); ok && !done {
 			done = true
@@ -85,10 +89,10 @@ func (p *planted) onFirstSend(f func(in *ssm.SendCommandInput)) {
 
 // wrap puts f between a function and whoever calls it.
 func (p *planted) wrap(handler string, f func(payload []byte, next wire.Handler) ([]byte, error)) {
-	for _, l := range p.lambdas {
-		if l.function.Handler == handler {
-			next := l.handle
-			l.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
+	for _, l := range p.Lambdas {
+		if l.Function.Handler == handler {
+			next := l.Handle
+			l.Handle = func(ctx context.Context, payload []byte) ([]byte, error) {
 				return f(payload, func(_ context.Context, payload []byte) ([]byte, error) { return next(ctx, payload) })
 			}
 		}
@@ -106,17 +110,21 @@ func (p *planted) believe(real, false string) {
 
 // rewrite changes the state table behind everybody's back.
 func (p *planted) rewrite(items ...types.TransactWriteItem) {
-	p.world.IgnoreIAM = true
-	defer func() { p.world.IgnoreIAM = false }()
-	_, err := p.world.DynamoDB(p.machinePrincipal(), hubRegion).TransactWriteItems(context.Background(), &dynamodb.TransactWriteItemsInput{TransactItems: items})
+	p.World.IgnoreIAM = true
+	defer func() { p.World.IgnoreIAM = false }()
+	_, err := p.World.DynamoDB(p.machinePrincipal(), stage.HubRegion).TransactWriteItems(context.Background(), &dynamodb.TransactWriteItemsInput{TransactItems: items})
 	require.NoError(p.t, err)
 }
 
-func (p *planted) machinePrincipal() *world.Principal { return host{p.stage}.principal("") }
+func (p *planted) machinePrincipal() *core.Principal {
+	who, err := p.World.Session(p.Machine.RoleARN, "states")
+	require.NoError(p.t, err)
+	return who
+}
 
 // table is the name of the state table.
 func (p *planted) table() *string {
-	for _, f := range p.hub.Functions() {
+	for _, f := range p.Hub.Functions() {
 		if name := f.Environment["STATE_TABLE"]; name != "" {
 			return &name
 		}
@@ -134,7 +142,7 @@ func (p *planted) report(change func(*report.Report)) {
 	p.wrap(wire.Verify, func(payload []byte, next wire.Handler) ([]byte, error) {
 		out, err := next(context.Background(), payload)
 		key := store.ReportObject(p.options.RunID, "json")
-		data, ok := p.world.Object(p.bucket(), key)
+		data, ok := p.World.Object(p.Bucket(), key)
 		if !ok || err != nil {
 			return out, err
 		}
@@ -143,7 +151,7 @@ func (p *planted) report(change func(*report.Report)) {
 		change(&r)
 		data, err = json.Marshal(r)
 		require.NoError(p.t, err)
-		p.world.PlaceObject(p.bucket(), key, data)
+		p.World.PlaceObject(p.Bucket(), key, data)
 		return out, nil
 	})
 }
@@ -180,8 +188,8 @@ func bugs() []bug {
 		}},
 		{"the pause is left out", "R-06", ApproveAuto, func(p *planted) { p.believe(`"wavePauseSeconds":900`, `"wavePauseSeconds":0`) }},
 		{"a failure is called a success", "R-07", ApproveAuto, func(p *planted) {
-			_, err := p.world.AddInstance(world.InstanceSpec{
-				Account: first, Region: region, Name: "fails", Tags: map[string]string{"PatchGroup": "default"}, Fate: world.FatePatchFails,
+			_, err := p.World.AddInstance(world.InstanceSpec{
+				Account: first, Region: region, Name: "fails", Tags: map[string]string{"PatchGroup": "default"}, Fate: fleetfile.FatePatchFails,
 			})
 			require.NoError(p.t, err)
 			p.report(func(r *report.Report) {
@@ -226,33 +234,33 @@ func bugs() []bug {
 		}},
 		{"two waves plan an instance", "I-08", ApproveAuto, func(p *planted) {
 			p.wrap(wire.ApprovalRequest, func(payload []byte, next wire.Handler) ([]byte, error) {
-				leaf, ok := p.leaf(p.target("b", second))
+				leaf, ok := p.Leaf(p.target("b", second))
 				require.True(p.t, ok)
-				other, ok := p.leaf(p.target("a", first))
+				other, ok := p.Leaf(p.target("a", first))
 				require.True(p.t, ok)
 				leaf.Instances = append(leaf.Instances, other.Instances[0])
 				data, err := json.Marshal(leaf)
 				require.NoError(p.t, err)
-				p.world.PlaceObject(p.bucket(), store.LeafObject(p.target("b", second)), data)
+				p.World.PlaceObject(p.Bucket(), store.LeafObject(p.target("b", second)), data)
 				return next(context.Background(), payload)
 			})
 		}},
-		{"a scan installs", "I-10", ApproveAuto, func(p *planted) { p.checks.order[0].input.DryRun = true }},
+		{"a scan installs", "I-10", ApproveAuto, func(p *planted) { p.checks.Order[0].Input.DryRun = true }},
 		{"a command lands by another account's role", "I-11", ApproveAuto, func(p *planted) {
 			p.onFirstSend(func(in *ssm.SendCommandInput) {
 				stranger := *p.insider(second)
 				stranger.Account = first
-				p.world.IgnoreIAM = true
-				defer func() { p.world.IgnoreIAM = false }()
-				_, err := p.world.SSM(&stranger, region).CancelCommand(context.Background(), &ssm.CancelCommandInput{CommandId: aws.String(p.lastCommand())})
+				p.World.IgnoreIAM = true
+				defer func() { p.World.IgnoreIAM = false }()
+				_, err := p.World.SSM(&stranger, region).CancelCommand(context.Background(), &ssm.CancelCommandInput{CommandId: aws.String(p.lastCommand())})
 				require.NoError(p.t, err)
 			})
 		}},
 		{"a row is deleted", "I-12", ApproveAuto, func(p *planted) {
 			p.onFirstSend(func(*ssm.SendCommandInput) {
-				p.world.IgnoreIAM = true
-				defer func() { p.world.IgnoreIAM = false }()
-				_, err := p.world.DynamoDB(p.machinePrincipal(), hubRegion).DeleteItem(context.Background(), &dynamodb.DeleteItemInput{TableName: p.table(), Key: rowKey(store.LeaseKey("444444444444", region))})
+				p.World.IgnoreIAM = true
+				defer func() { p.World.IgnoreIAM = false }()
+				_, err := p.World.DynamoDB(p.machinePrincipal(), stage.HubRegion).DeleteItem(context.Background(), &dynamodb.DeleteItemInput{TableName: p.table(), Key: rowKey(store.LeaseKey("444444444444", region))})
 				require.NoError(p.t, err)
 			})
 		}},
@@ -275,7 +283,7 @@ func bugs() []bug {
 		{"a row expires tomorrow", "I-50", ApproveAuto, func(p *planted) {
 			p.onFirstSend(func(*ssm.SendCommandInput) {
 				row := rowKey(store.Key{PK: "RUN#" + string(p.options.RunID), SK: "NOTE"})
-				row["expires"] = &types.AttributeValueMemberN{Value: strconv.FormatInt(p.world.Now().Add(24*time.Hour).Unix(), 10)}
+				row["expires"] = &types.AttributeValueMemberN{Value: strconv.FormatInt(p.World.Now().Add(24*time.Hour).Unix(), 10)}
 				p.rewrite(types.TransactWriteItem{Put: &types.Put{TableName: p.table(), Item: row}})
 			})
 		}},
@@ -292,7 +300,7 @@ func (p *planted) target(wave string, account patch.AccountID) patch.Target {
 
 // lastCommand is the id of the only command so far.
 func (p *planted) lastCommand() string {
-	ids := sortedKeys(p.checks.commands)
+	ids := slices.Sorted(maps.Keys(p.checks.Commands))
 	require.NotEmpty(p.t, ids)
 	return ids[0]
 }

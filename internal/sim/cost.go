@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"ec2patch/internal/sim/stage"
 )
 
 // Prices of us-east-1 in US dollars, without free tiers. Source: the services'
@@ -25,7 +27,7 @@ const (
 // cost is the bill of the rehearsal. It counts calls, not bytes: rows and
 // objects of ec2patch are small.
 func (r *rehearsal) cost(res *Result) []CostItem {
-	calls := r.world.Ledger.Calls
+	calls := r.World.Ledger.Calls
 	sum := func(names ...string) float64 {
 		n := 0
 		for _, name := range names {
@@ -34,9 +36,9 @@ func (r *rehearsal) cost(res *Result) []CostItem {
 		return float64(n)
 	}
 	gbs := 0.0
-	for _, name := range slices.Sorted(maps.Keys(r.lambdas)) {
-		l := r.lambdas[name]
-		gbs += l.spent.Seconds() * float64(l.function.MemoryMB) / 1024
+	for _, name := range slices.Sorted(maps.Keys(r.Lambdas)) {
+		l := r.Lambdas[name]
+		gbs += l.Spent.Seconds() * float64(l.Function.MemoryMB) / 1024
 	}
 	other := 0.0
 	for _, name := range slices.Sorted(maps.Keys(calls)) {
@@ -44,7 +46,7 @@ func (r *rehearsal) cost(res *Result) []CostItem {
 			other += float64(calls[name])
 		}
 	}
-	writes := sum("dynamodb:PutItem", "dynamodb:UpdateItem") + transactionUnits*float64(r.checks.transactItems)
+	writes := sum("dynamodb:PutItem", "dynamodb:UpdateItem") + transactionUnits*float64(r.checks.TransactItems)
 	reads := sum("dynamodb:GetItem", "dynamodb:Query") + rowsPerBatch*sum("dynamodb:BatchGetItem")
 	item := func(name, unit string, quantity, price float64) CostItem {
 		return CostItem{Name: name, Quantity: quantity, Unit: unit, USD: quantity * price}
@@ -58,7 +60,7 @@ func (r *rehearsal) cost(res *Result) []CostItem {
 		item("S3 writes", "requests", sum("s3:PutObject"), perS3Put),
 		item("S3 reads", "requests", sum("s3:GetObject"), perS3Get),
 		item("KMS", "requests", sum("kms:GenerateMac", "kms:VerifyMac"), perKMSRequest),
-		item("SNS mail", "mails", float64(len(r.world.Mailbox(approver))), perMail),
+		item("SNS mail", "mails", float64(len(r.World.Mailbox(stage.Approver))), perMail),
 		item("SSM, EC2 and STS", "calls", other, 0),
 	}
 }

@@ -2,7 +2,9 @@ package sim
 
 import (
 	"context"
+	"maps"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,7 +13,10 @@ import (
 
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/stage"
+	"ec2patch/internal/sim/world/backing"
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // strike is one misfortune: at the nth moment of its kind.
@@ -27,19 +32,19 @@ type struck struct {
 	name            string // of the call that it hit
 }
 
-func (s *struck) Before(c *world.Call) error {
+func (s *struck) Before(c *core.Call) error {
 	if c.Service == "lambda" || c.SessionOf("states") {
 		return nil
 	}
 	s.calls++
 	if s.kind == "dies before" && s.calls == s.at {
 		s.name = c.Name()
-		panic(world.Crash{Call: c.Name()})
+		panic(core.Crash{Call: c.Name()})
 	}
 	return nil
 }
 
-func (s *struck) After(c *world.Call) error {
+func (s *struck) After(c *core.Call) error {
 	if c.Service == "lambda" || c.SessionOf("states") {
 		return nil
 	}
@@ -49,10 +54,10 @@ func (s *struck) After(c *world.Call) error {
 	switch {
 	case s.kind == "dies after" && s.calls == s.at:
 		s.name = c.Name()
-		panic(world.Crash{Call: c.Name()})
+		panic(core.Crash{Call: c.Name()})
 	case s.kind == "answer lost" && c.Mutating && s.mutating == s.at:
 		s.name = c.Name()
-		return &world.ConnectionError{Call: c.Name()}
+		return &core.ConnectionError{Call: c.Name()}
 	}
 	return nil
 }
@@ -61,16 +66,16 @@ func (s *struck) After(c *world.Call) error {
 // waves, twelve instances, one approval.
 func small(t *testing.T, s *struck) *rehearsal {
 	t.Helper()
-	r := inTrouble(t, canaryAndMain(generous, generous, ""), 1, "", some(1, world.FateOK), some(1, world.FatePatchFails))
-	r.world.Faults = s
-	r.world.OnMail = func(m world.Mail) {
+	r := inTrouble(t, canaryAndMain(generous, generous, ""), 1, "", some(1, fleetfile.FateOK), some(1, fleetfile.FatePatchFails))
+	r.World.Faults = s
+	r.World.OnMail = func(m backing.Mail) {
 		r.human.mail(m)
-		u, ok := link(m.Body)
+		u, ok := stage.Link(m.Body)
 		if !ok {
 			return
 		}
-		r.world.After(14*time.Minute, func() { // whoever saw an error page comes back
-			if r.checks.tables.states["approval "+u.Query().Get("a")] == "pending" {
+		r.World.After(14*time.Minute, func() { // whoever saw an error page comes back
+			if r.checks.Tables.States["approval "+u.Query().Get("a")] == "pending" {
 				r.human.answer(u)
 			}
 		})
@@ -81,10 +86,10 @@ func small(t *testing.T, s *struck) *rehearsal {
 // invokedTwice hands the nth event to its function two times: F-40.
 func (r *rehearsal) invokedTwice(at int) (count *int) {
 	count = new(int)
-	for _, name := range sortedKeys(r.lambdas) {
-		l := r.lambdas[name]
-		handle := l.handle
-		l.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
+	for _, name := range slices.Sorted(maps.Keys(r.Lambdas)) {
+		l := r.Lambdas[name]
+		handle := l.Handle
+		l.Handle = func(ctx context.Context, payload []byte) ([]byte, error) {
 			if *count++; *count == at {
 				_, _ = handle(ctx, payload) // its answer is lost
 			}
@@ -107,10 +112,10 @@ func ending(res *Result) map[patch.InstanceID]outcome.Outcome {
 // sends twice, so nobody can know what became of them.
 func givenUp(r *rehearsal) map[patch.InstanceID]bool {
 	ids := map[patch.InstanceID]bool{}
-	for _, in := range r.checks.tables.intents {
-		for i, x := range in.sends {
-			if x.lost {
-				ids[patch.InstanceID(in.ids[i])] = true
+	for _, in := range r.checks.Tables.Intents {
+		for i, x := range in.Sends {
+			if x.Lost {
+				ids[patch.InstanceID(in.IDs[i])] = true
 			}
 		}
 	}

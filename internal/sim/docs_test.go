@@ -18,7 +18,9 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/runinput"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/check"
+	"ec2patch/internal/sim/stage"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // The fleet that we show ends as its names say.
@@ -37,7 +39,7 @@ func TestExample_fleet(t *testing.T) {
 	assert.ElementsMatch(t, []string{"222222222222/af-south-1", "333333333333/af-south-1", "333333333333/us-east-1"}, unreachable,
 		"a region that is not enabled, and an account that lets nobody in")
 
-	s, err := newStage(o, mustParse(t, o.Input))
+	s, err := stage.New(o.setup(), mustParse(t, o.Input))
 	require.NoError(t, err)
 	outcomes := map[string]outcome.Outcome{}
 	for _, i := range res.Report.Instances {
@@ -64,9 +66,9 @@ func mustParse(t *testing.T, input []byte) runinput.Input {
 }
 
 // nameOf is account and tag Name of an instance of a fresh stage: ids come out of the seed.
-func nameOf(t *testing.T, s *stage, id string) string {
+func nameOf(t *testing.T, s *stage.Stage, id string) string {
 	t.Helper()
-	i, ok := s.world.Instance(id)
+	i, ok := s.World.Instance(id)
 	require.True(t, ok, id)
 	return i.Account + "/" + i.Tags["Name"]
 }
@@ -78,14 +80,14 @@ func TestDocs_faults(t *testing.T) {
 		told = append(told, row[1])
 	}
 	slices.Sort(told)
-	assert.Equal(t, slices.Sorted(slices.Values(FaultNames())), told)
+	assert.Equal(t, slices.Sorted(slices.Values(stage.FaultNames())), told)
 }
 
 // The rates up to which the catalogue promises the rules are those that are rehearsed.
 func TestDocs_faultRates(t *testing.T) {
 	var want, told []string
-	for _, c := range classes() {
-		want = append(want, fmt.Sprintf("| %s | %v | %v |", c.id, c.light, c.storm))
+	for _, c := range stage.Classes() {
+		want = append(want, fmt.Sprintf("| %s | %v | %v |", c.ID, c.Light, c.Storm))
 	}
 	for _, row := range regexp.MustCompile(`(?m)^\| F-\d\d \| [0-9.]+ \| [0-9.]+ \|$`).FindAllString(string(read(t, "docs", "faults.md")), -1) {
 		told = append(told, row)
@@ -96,7 +98,7 @@ func TestDocs_faultRates(t *testing.T) {
 // Beyond those rates a run may fail to tell how it ended, and breaks no other rule.
 func TestDocs_faultsBeyond(t *testing.T) {
 	worst := map[string]int{}
-	for _, id := range FaultNames() {
+	for _, id := range stage.FaultNames() {
 		if id == "F-05" {
 			continue // TestLateSend shows what a send that comes too late can break
 		}
@@ -115,7 +117,7 @@ func TestDocs_faultsBeyond(t *testing.T) {
 func TestDocs_safety(t *testing.T) {
 	page := string(read(t, "docs", "safety.md"))
 	var want []string
-	for n := range lastRule + 1 {
+	for n := range check.LastRule + 1 {
 		want = append(want, fmt.Sprintf("R-%02d", n+1))
 	}
 	for n := range 50 {
@@ -130,7 +132,9 @@ func TestDocs_safety(t *testing.T) {
 	code := ""
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
-	for _, f := range files {
+	checks, err := filepath.Glob("check/*.go")
+	require.NoError(t, err)
+	for _, f := range append(files, checks...) {
 		data, err := os.ReadFile(f)
 		require.NoError(t, err)
 		code += string(data)
@@ -141,7 +145,7 @@ func TestDocs_safety(t *testing.T) {
 		names := regexp.MustCompile("`([A-Za-z_]+)`").FindAllStringSubmatch(row[1], -1)
 		assert.NotEmpty(t, names, row[0])
 		for _, name := range names {
-			is := regexp.MustCompile(`(?m)^func (\([a-z]+ \*?[a-z]+\) )?` + name[1] + `\(`).MatchString(code)
+			is := regexp.MustCompile(`(?m)^func (\([a-z]+ \*?[A-Za-z]+\) )?` + name[1] + `\(`).MatchString(code)
 			assert.True(t, is, "no check is named %s: %s", name[1], row[0])
 		}
 	}
@@ -150,7 +154,7 @@ func TestDocs_safety(t *testing.T) {
 // Every fate, and every field of the object that --format json prints, is explained.
 func TestDocs_simulation(t *testing.T) {
 	page := string(read(t, "docs", "simulation.md"))
-	for _, f := range world.Fates() {
+	for _, f := range fleetfile.Fates() {
 		assert.Contains(t, page, "\n| `"+string(f)+"` |", "fate")
 	}
 	data, err := json.Marshal(Result{})
@@ -160,13 +164,13 @@ func TestDocs_simulation(t *testing.T) {
 	for _, f := range slices.Sorted(maps.Keys(fields)) {
 		assert.Contains(t, page, "\n| `"+f+"` |", "field of the result")
 	}
-	for _, v := range []any{world.FleetFile{}, world.FleetAccount{}, world.FleetRegion{}, world.FleetInstance{}, world.FleetAlarm{}, world.FleetAlarmStep{}} {
+	for _, v := range []any{fleetfile.File{}, fleetfile.Account{}, fleetfile.Region{}, fleetfile.Instance{}, fleetfile.Alarm{}, fleetfile.AlarmStep{}} {
 		for _, f := range jsonNames(v) {
 			assert.Contains(t, page, "`"+f+"`", "field of the fleet file")
 		}
 	}
 	example := string(read(t, "examples", "fleets", "notable-fates.json"))
-	_, err = world.ParseFleet([]byte(example))
+	_, err = fleetfile.Parse([]byte(example))
 	assert.NoError(t, err)
 }
 

@@ -16,13 +16,14 @@ import (
 	"ec2patch/internal/plan"
 	"ec2patch/internal/runinput"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // drawn is a world whose input and fleet come out of a seed, with what happens to it.
 type drawn struct {
 	seed    uint64
 	input   map[string]any
-	fleet   world.FleetFile
+	fleet   fleetfile.File
 	approve Approve
 	optIn   bool
 	alarmed bool // a wave has alarms
@@ -55,7 +56,7 @@ func oneOf[T any](d drawing, all ...T) T { return all[d.IntN(len(all))] }
 // small, since a fault of thirty machines is one of thirty thousand.
 func draw(seed uint64) drawn {
 	d := drawing{rand.New(rand.NewPCG(seed, 0x65_63_32_70))}
-	w := drawn{seed: seed, approve: ApproveAuto, fleet: world.FleetFile{Accounts: map[string]world.FleetAccount{}}}
+	w := drawn{seed: seed, approve: ApproveAuto, fleet: fleetfile.File{Accounts: map[string]fleetfile.Account{}}}
 	regions := []string{"us-east-1", "eu-west-1", "us-west-2"}[:d.between(1, 3)]
 	ids := make([]string, oneOf(d, 1, 1, 2, 2, 3, 3, 4, 5, 6, 8))
 	for n := range ids {
@@ -164,13 +165,13 @@ func (w *drawn) drawFleet(d drawing, ids, regions []string) {
 	rotten := oneOf(d, ids...)
 	everything := d.chance(3)
 	for _, id := range ids {
-		account := world.FleetAccount{Regions: map[string]world.FleetRegion{}}
+		account := fleetfile.Account{Regions: map[string]fleetfile.Region{}}
 		if d.chance(4) {
 			no := false
 			account.Assumable = &no
 		}
 		for _, region := range regions {
-			here := world.FleetRegion{}
+			here := fleetfile.Region{}
 			if region != "us-east-1" && d.chance(3) { // where every account is from the beginning
 				no := false
 				here.Enabled = &no
@@ -180,12 +181,12 @@ func (w *drawn) drawFleet(d drawing, ids, regions []string) {
 				here.Instances = append(here.Instances, drawMachine(d, n, is, id == rotten, w.optIn))
 			}
 			if everything && id == rotten && region == regions[0] {
-				for _, f := range world.Fates() {
-					here.Instances = append(here.Instances, world.FleetInstance{Name: string(f), Fate: f, Count: 2})
+				for _, f := range fleetfile.Fates() {
+					here.Instances = append(here.Instances, fleetfile.Instance{Name: string(f), Fate: f, Count: 2})
 				}
 			}
 			if d.chance(85) {
-				here.Alarms = []world.FleetAlarm{{Name: "errors", Script: drawScript(d)}}
+				here.Alarms = []fleetfile.Alarm{{Name: "errors", Script: drawScript(d)}}
 			}
 			account.Regions[region] = here
 		}
@@ -194,26 +195,26 @@ func (w *drawn) drawFleet(d drawing, ids, regions []string) {
 }
 
 // drawMachine makes one machine.
-func drawMachine(d drawing, n int, is mood, rotten, optIn bool) world.FleetInstance {
-	i := world.FleetInstance{
-		Name: fmt.Sprintf("host-%02d", n+1), Platform: oneOf(d, world.Linux, world.Linux, world.Linux, world.Windows, world.Windows, world.MacOS), Fate: world.FateOK,
+func drawMachine(d drawing, n int, is mood, rotten, optIn bool) fleetfile.Instance {
+	i := fleetfile.Instance{
+		Name: fmt.Sprintf("host-%02d", n+1), Platform: oneOf(d, fleetfile.Linux, fleetfile.Linux, fleetfile.Linux, fleetfile.Windows, fleetfile.Windows, fleetfile.MacOS), Fate: fleetfile.FateOK,
 		Tags: map[string]string{"PatchGroup": oneOf(d, "default", "default", "default", "default", "blue", "other"), "Stage": oneOf(d, "test", "live", "live", "other")},
 	}
 	if d.chance(4) {
 		i.Tags[plan.ExclusionTag] = oneOf(d, "true", "yes", "false", "FALSE")
 	}
-	if i.Platform == world.Linux && d.chance(3) {
+	if i.Platform == fleetfile.Linux && d.chance(3) {
 		i.PlatformName = oneOf(d, "Bottlerocket", "Fedora Linux", "Fedoria")
 	}
 	if !optIn || !d.chance(15) {
 		i.Tags["PatchOptIn"] = "yes"
 	}
-	healthy := []world.Fate{world.FateOK, world.FateOK, world.FateOK, world.FateCompliant, world.FateNoRebootNeeded, world.FateDoubleReboot, world.FateRebootsAnyway, world.FateStartsLater}
+	healthy := []fleetfile.Fate{fleetfile.FateOK, fleetfile.FateOK, fleetfile.FateOK, fleetfile.FateCompliant, fleetfile.FateNoRebootNeeded, fleetfile.FateDoubleReboot, fleetfile.FateRebootsAnyway, fleetfile.FateStartsLater}
 	switch {
 	case is == oneRotten && rotten:
-		i.Fate = oneOf(d, world.FatePatchFails, world.FatePatchFails, world.FateNoReturn, world.FateHangs)
+		i.Fate = oneOf(d, fleetfile.FatePatchFails, fleetfile.FatePatchFails, fleetfile.FateNoReturn, fleetfile.FateHangs)
 	case is == wild, is == mostly && d.chance(10):
-		i.Fate = oneOf(d, world.Fates()...)
+		i.Fate = oneOf(d, fleetfile.Fates()...)
 	case is == slow:
 		i.PatchSeconds, i.RebootSeconds = float64(d.between(900, 7100)), float64(d.between(30, 300))
 	case d.chance(30):
@@ -223,13 +224,13 @@ func drawMachine(d drawing, n int, is mood, rotten, optIn bool) world.FleetInsta
 }
 
 // drawScript is what an alarm does.
-func drawScript(d drawing) []world.FleetAlarmStep {
-	script := []world.FleetAlarmStep{{State: "OK"}}
+func drawScript(d drawing) []fleetfile.AlarmStep {
+	script := []fleetfile.AlarmStep{{State: "OK"}}
 	if d.chance(30) {
 		red := float64(d.between(60, 14_400))
-		script = append(script, world.FleetAlarmStep{AfterSeconds: red, State: oneOf(d, "ALARM", "ALARM", "INSUFFICIENT_DATA")})
+		script = append(script, fleetfile.AlarmStep{AfterSeconds: red, State: oneOf(d, "ALARM", "ALARM", "INSUFFICIENT_DATA")})
 		if d.chance(70) {
-			script = append(script, world.FleetAlarmStep{AfterSeconds: red + float64(d.between(120, 3600)), State: "OK"})
+			script = append(script, fleetfile.AlarmStep{AfterSeconds: red + float64(d.between(120, 3600)), State: "OK"})
 		}
 	}
 	return script
@@ -281,9 +282,9 @@ func (w drawn) arrange(t *testing.T, r *rehearsal, input string) {
 		r.abortAfter(w.abort, w.cancels)
 	}
 	if w.stop > 0 {
-		r.world.After(w.stop, func() {
+		r.World.After(w.stop, func() {
 			if r.execution.Status == asl.Running {
-				require.NoError(t, r.engine.Stop(r.execution.ARN, "", "by hand"))
+				require.NoError(t, r.Engine.Stop(r.execution.ARN, "", "by hand"))
 			}
 		})
 	}
@@ -294,7 +295,7 @@ func (w drawn) arrange(t *testing.T, r *rehearsal, input string) {
 		r.alsoRun(t, w.again, r.options.RunID+"-again", input)
 	}
 	for _, h := range w.happens {
-		r.world.After(h.at, func() { h.happen(r.world) })
+		r.World.After(h.at, func() { h.happen(r.World) })
 	}
 }
 

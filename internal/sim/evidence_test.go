@@ -17,7 +17,8 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/check"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // evidenceSeeds is a number of worlds in the environment, otherwise if it is not set.
@@ -125,7 +126,7 @@ func TestEvidence(t *testing.T) {
 			total[rule] += count
 		}
 	}
-	for _, rule := range sortedKeys(total) {
+	for _, rule := range slices.Sorted(maps.Keys(total)) {
 		t.Logf("premise of %s: held %d times", rule, total[rule])
 		if total[rule] == 0 {
 			t.Errorf("the premise of %s never held: these worlds prove nothing about it", rule)
@@ -189,9 +190,9 @@ func rehearseDrawn(t *testing.T, w drawn, faults string) (*Result, error) {
 			return nil, err
 		}
 		res.Premises["R-15"]++
-		for _, name := range sortedKeys(res.Files) {
+		for _, name := range slices.Sorted(maps.Keys(res.Files)) {
 			if !bytes.Equal(res.Files[name], again.Files[name]) {
-				res.Violations = append(res.Violations, Violation{Rule: "R-15", Detail: name + " differs from one rehearsal to the next"})
+				res.Violations = append(res.Violations, check.Violation{Rule: "R-15", Detail: name + " differs from one rehearsal to the next"})
 			}
 		}
 	}
@@ -210,10 +211,10 @@ func (w drawn) compareTwin(t *testing.T, res *Result) error {
 		return nil
 	}
 	twin := draw(w.seed)
-	here := twin.fleet.Accounts[bad.account].Regions[bad.region]
+	here := twin.fleet.Accounts[bad.Account].Regions[bad.Region]
 	for n := range here.Instances {
-		if !slices.Contains([]world.Fate{world.FateOffline, world.FateStopped, world.FateUnmanaged, world.FateHybrid, world.FateOldAgent}, here.Instances[n].Fate) {
-			here.Instances[n].Fate = world.FateOK
+		if !slices.Contains([]fleetfile.Fate{fleetfile.FateOffline, fleetfile.FateStopped, fleetfile.FateUnmanaged, fleetfile.FateHybrid, fleetfile.FateOldAgent}, here.Instances[n].Fate) {
+			here.Instances[n].Fate = fleetfile.FateOK
 		}
 	}
 	other, err := twin.prepare(t, "calm").run()
@@ -229,11 +230,11 @@ func (w drawn) compareTwin(t *testing.T, res *Result) error {
 		was[i.InstanceID] = i
 	}
 	for _, i := range res.Report.Instances {
-		if string(i.Account) == bad.account && (string(i.Region) == bad.region || i.Reason == outcome.ReasonBudget) {
+		if string(i.Account) == bad.Account && (string(i.Region) == bad.Region || i.Reason == outcome.ReasonBudget) {
 			continue // perAccount is a limit of the account's regions together
 		}
 		if before, ok := was[i.InstanceID]; ok && before.Outcome != i.Outcome {
-			res.Violations = append(res.Violations, Violation{Rule: "R-17", Detail: fmt.Sprintf("%s in %s %s is %s (%s) because of what happens in %s %s, without that it is %s", i.InstanceID, i.Account, i.Region, i.Outcome, i.Reason, bad.account, bad.region, before.Outcome)})
+			res.Violations = append(res.Violations, check.Violation{Rule: "R-17", Detail: fmt.Sprintf("%s in %s %s is %s (%s) because of what happens in %s %s, without that it is %s", i.InstanceID, i.Account, i.Region, i.Outcome, i.Reason, bad.Account, bad.Region, before.Outcome)})
 			break
 		}
 	}
@@ -241,17 +242,17 @@ func (w drawn) compareTwin(t *testing.T, res *Result) error {
 }
 
 // worst is the account-region with the most instances that did not end well.
-func worst(res *Result) (placeOf, bool) {
+func worst(res *Result) (check.Place, bool) {
 	if res.Report == nil {
-		return placeOf{}, false
+		return check.Place{}, false
 	}
-	n := map[placeOf]int{}
-	var most placeOf
+	n := map[check.Place]int{}
+	var most check.Place
 	for _, i := range res.Report.Instances {
-		if class(i.Outcome, patch.NoReboot, true) != outcome.Failure {
+		if check.ClassOf(i.Outcome, patch.NoReboot, true) != outcome.Failure {
 			continue
 		}
-		at := placeOf{account: string(i.Account), region: string(i.Region)}
+		at := check.Place{Account: string(i.Account), Region: string(i.Region)}
 		n[at]++
 		if n[at] > n[most] {
 			most = at

@@ -12,60 +12,63 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
+	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/estate"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // ends are the outcomes that a fate may have under Install and RebootIfNeeded;
 // nil means that the instance is not in the plan.
-func ends() map[world.Fate][]outcome.Outcome {
+func ends() map[fleetfile.Fate][]outcome.Outcome {
 	only := func(o ...outcome.Outcome) []outcome.Outcome { return o }
-	return map[world.Fate][]outcome.Outcome{
-		world.FateOffline: nil, world.FateStopped: nil, world.FateUnmanaged: nil, world.FateHybrid: nil,
-		world.FateStartsLater: nil, world.FateOldAgent: nil, world.FateHybridRegistered: nil,
+	return map[fleetfile.Fate][]outcome.Outcome{
+		fleetfile.FateOffline: nil, fleetfile.FateStopped: nil, fleetfile.FateUnmanaged: nil, fleetfile.FateHybrid: nil,
+		fleetfile.FateStartsLater: nil, fleetfile.FateOldAgent: nil, fleetfile.FateHybridRegistered: nil,
 
-		world.FateOldRecord: only(outcome.Patched), world.FatePatchedSince: only(outcome.Compliant),
+		fleetfile.FateOldRecord: only(outcome.Patched), fleetfile.FatePatchedSince: only(outcome.Compliant),
 		// It installed nothing, but made the reboot that was due.
-		world.FatePendingBefore: only(outcome.Patched, outcome.Compliant),
-		world.FateRejected:      only(outcome.Patched, outcome.Failed),
-		world.FateFailsEarly:    only(outcome.Failed),
+		fleetfile.FatePendingBefore: only(outcome.Patched, outcome.Compliant),
+		fleetfile.FateRejected:      only(outcome.Patched, outcome.Failed),
+		fleetfile.FateFailsEarly:    only(outcome.Failed),
 
-		world.FateOK: only(outcome.Patched), world.FateCompliant: only(outcome.Compliant),
-		world.FateNoRebootNeeded: only(outcome.Patched), world.FateRebootsAnyway: only(outcome.Patched), world.FateDoubleReboot: only(outcome.Patched),
-		world.FatePendingReboot: only(outcome.PatchedPendingReboot),
+		fleetfile.FateOK: only(outcome.Patched), fleetfile.FateCompliant: only(outcome.Compliant),
+		fleetfile.FateNoRebootNeeded: only(outcome.Patched), fleetfile.FateRebootsAnyway: only(outcome.Patched), fleetfile.FateDoubleReboot: only(outcome.Patched),
+		fleetfile.FatePendingReboot: only(outcome.PatchedPendingReboot),
 
-		world.FatePatchFails: only(outcome.Failed), world.FatePartial: only(outcome.Failed),
-		world.FateNothingInstalled: only(outcome.Failed), world.FateFailedInstalled: only(outcome.Failed),
+		fleetfile.FatePatchFails: only(outcome.Failed), fleetfile.FatePartial: only(outcome.Failed),
+		fleetfile.FateNothingInstalled: only(outcome.Failed), fleetfile.FateFailedInstalled: only(outcome.Failed),
 
-		world.FateStaleState: only(outcome.Unknown), world.FateNoState: only(outcome.Unknown), world.FateBadState: only(outcome.Unknown),
+		fleetfile.FateStaleState: only(outcome.Unknown), fleetfile.FateNoState: only(outcome.Unknown), fleetfile.FateBadState: only(outcome.Unknown),
 		// Its record is overwritten minutes after the end: seen before, it is ours.
-		world.FateForeignState: only(outcome.Unknown, outcome.Patched),
+		fleetfile.FateForeignState: only(outcome.Unknown, outcome.Patched),
 
-		world.FateUndeliverable: only(outcome.Undeliverable), world.FateAccessDenied: only(outcome.NotSent), world.FateInvalidPlatform: only(outcome.Failed),
-		world.FateExecutionTimeout: only(outcome.TimedOut), world.FateHangs: only(outcome.TimedOut),
+		fleetfile.FateUndeliverable: only(outcome.Undeliverable), fleetfile.FateAccessDenied: only(outcome.NotSent), fleetfile.FateInvalidPlatform: only(outcome.Failed),
+		fleetfile.FateExecutionTimeout: only(outcome.TimedOut), fleetfile.FateHangs: only(outcome.TimedOut),
 
-		world.FateAgentDies:  only(outcome.TimedOut, outcome.Undeliverable, outcome.Unhealthy),
-		world.FateKilled:     only(outcome.TimedOut, outcome.Undeliverable, outcome.Unhealthy),
-		world.FateNoReturn:   only(outcome.TimedOut, outcome.Unhealthy),
-		world.FateSlowReturn: only(outcome.Patched, outcome.TimedOut, outcome.Unhealthy),
+		fleetfile.FateAgentDies:  only(outcome.TimedOut, outcome.Undeliverable, outcome.Unhealthy),
+		fleetfile.FateKilled:     only(outcome.TimedOut, outcome.Undeliverable, outcome.Unhealthy),
+		fleetfile.FateNoReturn:   only(outcome.TimedOut, outcome.Unhealthy),
+		fleetfile.FateSlowReturn: only(outcome.Patched, outcome.TimedOut, outcome.Unhealthy),
 		// It dies after its success, perhaps before anybody looked.
-		world.FateDiesLater:   only(outcome.Patched, outcome.Unhealthy),
-		world.FateTerminates:  only(outcome.Gone),
-		world.FateStops:       only(outcome.TimedOut, outcome.Undeliverable, outcome.Unhealthy),
-		world.FateASGReplaced: only(outcome.Gone),
+		fleetfile.FateDiesLater:   only(outcome.Patched, outcome.Unhealthy),
+		fleetfile.FateTerminates:  only(outcome.Gone),
+		fleetfile.FateStops:       only(outcome.TimedOut, outcome.Undeliverable, outcome.Unhealthy),
+		fleetfile.FateASGReplaced: only(outcome.Gone),
 	}
 }
 
 // Whatever becomes of an instance, the run ends, keeps every rule, and reports
 // what happened.
 func TestRun_fates(t *testing.T) {
-	for _, fate := range world.Fates() {
+	for _, fate := range fleetfile.Fates() {
 		t.Run(string(fate), func(t *testing.T) {
 			want, known := ends()[fate]
 			require.True(t, known, "no row for the fate")
 			for seed := range uint64(2) {
 				o := options(t, oneWave(generous))
 				o.Seed = seed + 1
-				o.Fleet = fleet(t, world.FleetInstance{Name: "good", Count: 2}, world.FleetInstance{Name: "odd", Fate: fate})
+				o.Fleet = fleet(t, fleetfile.Instance{Name: "good", Count: 2}, fleetfile.Instance{Name: "odd", Fate: fate})
 				res := rehearse(t, o)
 				assert.Empty(t, res.Violations, "seed %d", o.Seed)
 				assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 1}, outcomes(res, "good-1"), "seed %d", o.Seed)
@@ -89,17 +92,17 @@ func TestRun_killerPatch(t *testing.T) {
 	for seed := range uint64(2) {
 		o := options(t, oneWave(`,"ssm":{"maxConcurrency":"10%","maxErrors":"1"}`))
 		o.Seed = seed + 1
-		o.Fleet = fleet(t, world.FleetInstance{Name: "web", Count: 100})
+		o.Fleet = fleet(t, fleetfile.Instance{Name: "web", Count: 100})
 		r, err := prepare(o)
 		require.NoError(t, err)
-		r.world.KillerPatch(world.Linux, 1)
+		r.World.KillerPatch(fleetfile.Linux, 1)
 		res, err := r.run()
 		require.NoError(t, err)
 		assert.Equal(t, patch.RunStopped, res.Status)
 		assert.Empty(t, res.Violations)
 		touched := 0
-		for _, i := range r.world.Instances() {
-			touched += len(r.world.Installs(i.ID))
+		for _, i := range r.World.Instances() {
+			touched += len(r.World.Installs(i.ID))
 		}
 		assert.LessOrEqual(t, touched, 10+1, "concurrency and the tolerated errors")
 		// What was queued behind a dead one waits for it until the command's deadline.
@@ -111,16 +114,16 @@ func TestRun_killerPatch(t *testing.T) {
 // A zone that goes away in the middle is followed to the end; the run ends.
 func TestRun_zoneLost(t *testing.T) {
 	o := options(t, oneWave(`,"ssm":{"maxConcurrency":"50%","maxErrors":"10%"}`))
-	o.Fleet = fleet(t, world.FleetInstance{Name: "web", Count: 40, PatchSeconds: 1200})
+	o.Fleet = fleet(t, fleetfile.Instance{Name: "web", Count: 40, PatchSeconds: 1200})
 	r, err := prepare(o)
 	require.NoError(t, err)
 	zones := []string{}
-	for _, i := range r.world.Instances() {
+	for _, i := range r.World.Instances() {
 		if !slices.Contains(zones, i.Zone) {
 			zones = append(zones, i.Zone)
 		}
 	}
-	r.world.After(600e9, func() { r.world.LoseZone(first, region, zones[0]) })
+	r.World.After(600e9, func() { r.World.LoseZone(first, region, zones[0]) })
 	res, err := r.run()
 	require.NoError(t, err)
 	assert.Empty(t, res.Violations)
@@ -133,11 +136,11 @@ func TestRun_zoneLost(t *testing.T) {
 // time; nothing that it was sent is called a success.
 func TestRun_accountSuspended(t *testing.T) {
 	o := options(t, `{"waves":[{"name":"w","accounts":["`+first+`","`+second+`"],"regions":["`+region+`"]}],"approval":"none"}`)
-	some := map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Name: "web", Count: 6}}}}
-	o.Fleet = fleetFile(t, map[string]world.FleetAccount{first: {Regions: some}, second: {Regions: some}})
+	some := map[string]fleetfile.Region{region: {Instances: []fleetfile.Instance{{Name: "web", Count: 6}}}}
+	o.Fleet = fleetFile(t, map[string]fleetfile.Account{first: {Regions: some}, second: {Regions: some}})
 	r, err := prepare(o)
 	require.NoError(t, err)
-	r.world.After(300e9, func() { r.world.SuspendAccount(first) })
+	r.World.After(300e9, func() { r.World.SuspendAccount(first) })
 	res, err := r.run()
 	require.NoError(t, err)
 	assert.Empty(t, res.Violations)
@@ -155,17 +158,17 @@ func TestRun_accountSuspended(t *testing.T) {
 // instance that was stopped or terminated meanwhile.
 func TestRun_changesBetweenPlanAndSend(t *testing.T) {
 	o := options(t, `{"waves":[{"name":"w","accounts":["`+first+`"],"regions":["`+region+`"]`+generous+`}]}`)
-	o.Fleet = fleet(t, world.FleetInstance{Name: "good"}, world.FleetInstance{Name: "opts-out"}, world.FleetInstance{Name: "stops"}, world.FleetInstance{Name: "goes"})
+	o.Fleet = fleet(t, fleetfile.Instance{Name: "good"}, fleetfile.Instance{Name: "opts-out"}, fleetfile.Instance{Name: "stops"}, fleetfile.Instance{Name: "goes"})
 	r, err := prepare(o)
 	require.NoError(t, err)
 	named := map[string]string{}
-	for _, i := range r.world.Instances() {
+	for _, i := range r.World.Instances() {
 		named[i.Tags["Name"]] = i.ID
 	}
-	r.world.After(30e9, func() { // the plan is frozen, the mail is on its way
-		r.world.SetTags(named["opts-out"], map[string]string{"PatchGroup": "default", plan.ExclusionTag: "true", "Name": "opts-out"})
-		r.world.StopInstance(named["stops"])
-		r.world.TerminateInstance(named["goes"])
+	r.World.After(30e9, func() { // the plan is frozen, the mail is on its way
+		r.World.SetTags(named["opts-out"], map[string]string{"PatchGroup": "default", plan.ExclusionTag: "true", "Name": "opts-out"})
+		r.World.StopInstance(named["stops"])
+		r.World.TerminateInstance(named["goes"])
 	})
 	res, err := r.run()
 	require.NoError(t, err)
@@ -174,14 +177,14 @@ func TestRun_changesBetweenPlanAndSend(t *testing.T) {
 		assert.Equal(t, map[outcome.Outcome]int{want: 1}, outcomes(res, name), name)
 	}
 	for _, name := range []string{"opts-out", "stops", "goes"} {
-		assert.Empty(t, r.world.Installs(named[name]), name)
+		assert.Empty(t, r.World.Installs(named[name]), name)
 	}
 }
 
 // Instances under NoReboot are not rebooted, and a reboot that is due is good.
 func TestRun_noReboot(t *testing.T) {
 	o := options(t, oneWave(`,"ssm":{"rebootOption":"NoReboot"}`))
-	o.Fleet = fleet(t, world.FleetInstance{Name: "web", Count: 5})
+	o.Fleet = fleet(t, fleetfile.Instance{Name: "web", Count: 5})
 	r, err := prepare(o)
 	require.NoError(t, err)
 	res, err := r.run()
@@ -189,8 +192,8 @@ func TestRun_noReboot(t *testing.T) {
 	assert.Equal(t, patch.RunSucceeded, res.Status)
 	assert.Empty(t, res.Violations)
 	assert.Equal(t, map[outcome.Outcome]int{outcome.PatchedPendingReboot: 5}, res.Outcomes)
-	for _, i := range r.world.Instances() {
-		for _, e := range r.world.AgentLog(i.ID) {
+	for _, i := range r.World.Instances() {
+		for _, e := range r.World.AgentLog(i.ID) {
 			assert.NotEqual(t, world.AgentRebooting, e.Kind, i.ID)
 		}
 	}
@@ -208,7 +211,7 @@ func TestRun_faults(t *testing.T) {
 			o.Seed, o.Faults, o.Instances = seed+1, faults, 10
 			r, err := prepare(o)
 			require.NoError(t, err)
-			require.NoError(t, r.world.AddAlarm(first, region, "errors", world.AlarmStep{State: "OK"}))
+			require.NoError(t, r.World.AddAlarm(first, region, "errors", estate.AlarmStep{State: "OK"}))
 			res, err := r.run()
 			require.NoError(t, err, replay("<the input of this test>", o))
 			assert.Empty(t, res.Violations, replay("<the input of this test>", o))
@@ -225,7 +228,7 @@ func TestRun_faults(t *testing.T) {
 	for _, faults := range []string{"light", "storm", "swarm"} {
 		under(faults, 7)
 	}
-	for _, id := range FaultNames() {
+	for _, id := range stage.FaultNames() {
 		if struck[id] == 0 {
 			under(id+"=0.3", 3) // too rare for so few seeds
 		}
@@ -236,9 +239,9 @@ func TestRun_faults(t *testing.T) {
 // Every fate at once, under faults: nothing is forgotten and nothing is called
 // good that is not.
 func TestRun_everyFateUnderFaults(t *testing.T) {
-	var all []world.FleetInstance
-	for _, f := range world.Fates() {
-		all = append(all, world.FleetInstance{Name: string(f), Fate: f})
+	var all []fleetfile.Instance
+	for _, f := range fleetfile.Fates() {
+		all = append(all, fleetfile.Instance{Name: string(f), Fate: f})
 	}
 	for seed := uint64(1); seed <= 3; seed++ {
 		for _, faults := range []string{"calm", "light", "storm"} {
@@ -249,7 +252,7 @@ func TestRun_everyFateUnderFaults(t *testing.T) {
 			assert.Empty(t, res.Violations, "seed %d, %s", seed, faults)
 			for _, i := range res.Report.Instances {
 				good := i.Outcome == outcome.Patched || i.Outcome == outcome.Compliant
-				may := slices.Contains(ends()[world.Fate(i.Name)], i.Outcome)
+				may := slices.Contains(ends()[fleetfile.Fate(i.Name)], i.Outcome)
 				assert.False(t, good && !may, fmt.Sprintf("seed %d, %s: %s is reported %s", seed, faults, i.Name, i.Outcome))
 			}
 		}

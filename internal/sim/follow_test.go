@@ -11,15 +11,16 @@ import (
 	"ec2patch/internal/hub"
 	"ec2patch/internal/iam"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/stage"
+	"ec2patch/internal/sim/world/core"
 )
 
 // visitor is somebody with managed policies of the hub's template attached, at the command line.
 func visitor(t *testing.T, r *rehearsal, policies ...string) *hub.Client {
 	t.Helper()
-	role := world.Role{ARN: "arn:aws:iam::" + hubAccount + ":role/Person"}
+	role := core.Role{ARN: "arn:aws:iam::" + stage.HubAccount + ":role/Person"}
 	for _, id := range policies {
-		resource := r.hub.Resources[id]
+		resource := r.Hub.Resources[id]
 		require.NotNil(t, resource, id)
 		data, err := json.Marshal(resource.Properties["PolicyDocument"])
 		require.NoError(t, err)
@@ -27,12 +28,12 @@ func visitor(t *testing.T, r *rehearsal, policies ...string) *hub.Client {
 		require.NoError(t, err)
 		role.Policies = append(role.Policies, p)
 	}
-	r.world.AddRole(role)
-	session, err := r.world.Session(role.ARN, "ann")
+	r.World.AddRole(role)
+	session, err := r.World.Session(role.ARN, "ann")
 	require.NoError(t, err)
-	machine, err := hub.ParseMachine(r.machine.MachineARN)
+	machine, err := hub.ParseMachine(r.Machine.MachineARN)
 	require.NoError(t, err)
-	return &hub.Client{Machine: machine, States: r.world.SFN(session, hubRegion), Bucket: r.world.S3(session, hubRegion), Alarms: r.world.CloudWatch(session, hubRegion)}
+	return &hub.Client{Machine: machine, States: r.World.SFN(session, stage.HubRegion), Bucket: r.World.S3(session, stage.HubRegion), Alarms: r.World.CloudWatch(session, stage.HubRegion)}
 }
 
 // look is how the run stood at one look.
@@ -50,7 +51,7 @@ func TestFollow_viewer(t *testing.T) {
 	var seen []look
 	var most hub.Accounts
 	watch := func() {
-		if _, started := r.engine.Execution(viewer.Machine.Execution(run)); !started {
+		if _, started := r.Engine.Execution(viewer.Machine.Execution(run)); !started {
 			return
 		}
 		events, err := viewer.Events(t.Context(), run, f.Last)
@@ -73,10 +74,10 @@ func TestFollow_viewer(t *testing.T) {
 	tick = func() {
 		watch()
 		if f.Progress.Ended.IsZero() {
-			r.world.After(15*time.Second, tick)
+			r.World.After(15*time.Second, tick)
 		}
 	}
-	r.world.After(0, tick)
+	r.World.After(0, tick)
 	res, err := r.run()
 	require.NoError(t, err)
 	watch()
@@ -99,9 +100,9 @@ func TestFollow_viewer(t *testing.T) {
 	assert.ErrorContains(t, err, "or there is no report yet")
 
 	shown := false // DescribeExecution takes its time to show an end
-	r.world.After(time.Minute, func() { shown = true })
+	r.World.After(time.Minute, func() { shown = true })
 	for !shown {
-		require.True(t, r.world.Step())
+		require.True(t, r.World.Step())
 	}
 	all, err := viewer.List(t.Context(), 10)
 	require.NoError(t, err)
@@ -127,7 +128,7 @@ func TestFollow_unheard(t *testing.T) {
 		}
 		viewer := visitor(t, r, "ViewerPolicy")
 		var f hub.Follower
-		r.world.After(10*time.Minute, func() {
+		r.World.After(10*time.Minute, func() {
 			events, err := viewer.Events(t.Context(), "rehearsal-1", 0)
 			require.NoError(t, err)
 			f.See(events)

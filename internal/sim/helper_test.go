@@ -12,7 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/outcome"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/check"
+	"ec2patch/internal/sim/stage"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 func read(tb testing.TB, elem ...string) []byte {
@@ -23,14 +25,14 @@ func read(tb testing.TB, elem ...string) []byte {
 }
 
 // shipped reads the templates once for all tests: nothing writes to them.
-func shipped(hub, spoke, reader []byte) (*templates, error) {
-	sharedOnce.Do(func() { shared, errShared = loadTemplates(hub, spoke, reader) })
+func shipped(hub, spoke, reader []byte) (*stage.Templates, error) {
+	sharedOnce.Do(func() { shared, errShared = stage.LoadTemplates(hub, spoke, reader) })
 	return shared, errShared
 }
 
 var (
 	sharedOnce sync.Once
-	shared     *templates
+	shared     *stage.Templates
 	errShared  error
 )
 
@@ -84,14 +86,14 @@ func oneWave(more string) string {
 const generous = `,"ssm":{"maxConcurrency":"100%","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
 
 // fleet is a fleet file with these instances in the first account and region.
-func fleet(tb testing.TB, instances ...world.FleetInstance) []byte {
+func fleet(tb testing.TB, instances ...fleetfile.Instance) []byte {
 	tb.Helper()
-	return fleetFile(tb, map[string]world.FleetAccount{first: {Regions: map[string]world.FleetRegion{region: {Instances: instances}}}})
+	return fleetFile(tb, map[string]fleetfile.Account{first: {Regions: map[string]fleetfile.Region{region: {Instances: instances}}}})
 }
 
-func fleetFile(tb testing.TB, accounts map[string]world.FleetAccount) []byte {
+func fleetFile(tb testing.TB, accounts map[string]fleetfile.Account) []byte {
 	tb.Helper()
-	data, err := json.Marshal(world.FleetFile{Accounts: accounts})
+	data, err := json.Marshal(fleetfile.File{Accounts: accounts})
 	require.NoError(tb, err)
 	return data
 }
@@ -108,7 +110,7 @@ func outcomes(r *Result, name string) map[outcome.Outcome]int {
 }
 
 // rules lists the broken rules, each once.
-func rules(found []Violation) []string {
+func rules(found []check.Violation) []string {
 	var all []string
 	for _, v := range found {
 		if !slices.Contains(all, v.Rule) {

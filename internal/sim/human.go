@@ -12,7 +12,8 @@ import (
 
 	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/stage"
+	"ec2patch/internal/sim/world/backing"
 	"ec2patch/internal/wire"
 )
 
@@ -22,7 +23,7 @@ type human struct {
 	r        *rehearsal
 	does     Approve
 	doubts   bool // the last question was about a wave that was not good
-	callback *lambda
+	callback *stage.Lambda
 	said     string // one line for the progress
 	asking   *asking
 }
@@ -38,8 +39,8 @@ func (r *rehearsal) expectApprover() error {
 	default:
 		return fmt.Errorf("approve %q is none of auto, ask, reject, timeout", h.does)
 	}
-	for _, l := range r.lambdas {
-		if l.function.Handler == wire.ApprovalCallback {
+	for _, l := range r.Lambdas {
+		if l.Function.Handler == wire.ApprovalCallback {
 			h.callback = l
 		}
 	}
@@ -47,7 +48,7 @@ func (r *rehearsal) expectApprover() error {
 		return fmt.Errorf("the hub template has no function %s", wire.ApprovalCallback)
 	}
 	r.human = h
-	r.world.OnMail = h.mail
+	r.World.OnMail = h.mail
 	return nil
 }
 
@@ -64,7 +65,7 @@ func (h *human) question(u *url.URL) string { return patch.ScopeText(h.scope(u))
 // scope is what a link asks about.
 func (h *human) scope(u *url.URL) string {
 	id := u.Query().Get("a")
-	for _, w := range h.r.input.Waves {
+	for _, w := range h.r.Input.Waves {
 		for _, scope := range []string{"wave:" + w.Name, "soak:" + w.Name} {
 			if decision.ApprovalID(h.r.options.RunID, scope) == id {
 				return scope
@@ -74,26 +75,13 @@ func (h *human) scope(u *url.URL) string {
 	return "run"
 }
 
-// link finds the one line of a mail that is a link.
-func link(body string) (*url.URL, bool) {
-	for line := range strings.Lines(body) {
-		line = strings.TrimSpace(line)
-		if !strings.HasPrefix(line, "https://") {
-			continue
-		}
-		u, err := url.Parse(line)
-		return u, err == nil
-	}
-	return nil, false
-}
-
 // rejects tells how the person decides: a plan as the rehearsal was told, and a
 // doubtful wave never goes on by itself.
 func (h *human) rejects() bool { return h.does == ApproveReject || h.doubts }
 
 // mail is read some minutes after it arrived.
-func (h *human) mail(m world.Mail) {
-	u, ok := link(m.Body)
+func (h *human) mail(m backing.Mail) {
+	u, ok := stage.Link(m.Body)
 	if !ok {
 		return // a notice
 	}
@@ -107,16 +95,16 @@ func (h *human) mail(m world.Mail) {
 	}
 	h.doubts = patch.ScopeThen(h.scope(u)) == "judge"
 	h.say("%s waits; mail sent to %s", h.question(u), m.Endpoint)
-	if h.r.input.RequireDistinct > 1 {
+	if h.r.Input.RequireDistinct > 1 {
 		h.expectOperators(0)
 		return
 	}
-	h.r.world.After(h.patience(), func() { h.answer(u) })
+	h.r.World.After(h.patience(), func() { h.answer(u) })
 }
 
 // patience is how long somebody takes to answer a mail.
 func (h *human) patience() time.Duration {
-	return time.Duration(60+h.r.world.Rand("human").IntN(540)) * time.Second
+	return time.Duration(60+h.r.World.Rand("human").IntN(540)) * time.Second
 }
 
 // code finds what a person must type: it stands in the page's one kbd element.
@@ -144,9 +132,9 @@ func (h *human) answer(u *url.URL) {
 	// Whoever watches must count an approval from the moment it is on its way, and a rejection once it was taken.
 	id := u.Query().Get("a")
 	if decision == "approve" {
-		h.r.checks.decidedOn(id, true)
+		h.r.checks.DecidedOn(id, true)
 	} else {
-		h.r.checks.rejecting(id)
+		h.r.checks.Rejecting(id)
 	}
 	// The run goes on while the answer is under way, so it is said first.
 	h.say("%s %s by Rehearsal", h.question(u), decided(decision))
@@ -154,7 +142,7 @@ func (h *human) answer(u *url.URL) {
 	case res.StatusCode != 303 && res.StatusCode != 200:
 		h.say("%s: the decision was answered with %d", h.question(u), res.StatusCode)
 	case decision == "reject":
-		h.r.checks.decidedOn(id, false)
+		h.r.checks.DecidedOn(id, false)
 	}
 }
 
@@ -192,9 +180,9 @@ func (h *human) send(e events.APIGatewayV2HTTPRequest) events.APIGatewayV2HTTPRe
 	if err != nil {
 		return failed
 	}
-	before := h.r.checks.writes
-	out, _, failure := h.callback.invoke(payload)
-	h.r.checks.harmless(e.RequestContext.HTTP.Method, before)
+	before := h.r.checks.Writes
+	out, _, failure := h.callback.Invoke(payload)
+	h.r.checks.Harmless(e.RequestContext.HTTP.Method, before)
 	var res events.APIGatewayV2HTTPResponse
 	if failure != nil || json.Unmarshal(out, &res) != nil {
 		return failed

@@ -12,7 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/patch"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/stage"
+	"ec2patch/internal/sim/world/backing"
+	"ec2patch/internal/sim/world/fleetfile"
 	"ec2patch/internal/wire"
 )
 
@@ -69,23 +71,23 @@ func corpus(t *testing.T) []*rehearsal {
 	}
 	add(alarmed(t), nil)
 	add(alarmed(t), func(r *rehearsal) {
-		r.world.OnMail = func(m world.Mail) { // somebody goes on all the same
+		r.World.OnMail = func(m backing.Mail) { // somebody goes on all the same
 			r.human.mail(m)
 			r.human.doubts = false
 		}
 	})
 	add(overBudget(t), nil)
 	o := options(t, oneWave(""))
-	add(o, func(r *rehearsal) { r.world.After(300e9, func() { r.abort(t) }) })
+	add(o, func(r *rehearsal) { r.World.After(300e9, func() { r.abort(t) }) })
 	add(o, func(r *rehearsal) { r.forgetRun(t) })
 	add(o, func(r *rehearsal) { // reported without results
-		r.world.After(20*60e9, func() {
-			require.NoError(t, r.engine.Stop(r.execution.ARN, "", "by hand"))
+		r.World.After(20*60e9, func() {
+			require.NoError(t, r.Engine.Stop(r.execution.ARN, "", "by hand"))
 		})
 	})
 	add(o, func(r *rehearsal) { // redriven at once
-		r.world.After(5*60e9, func() {
-			require.NoError(t, r.engine.Stop(r.execution.ARN, "", "by hand"))
+		r.World.After(5*60e9, func() {
+			require.NoError(t, r.Engine.Stop(r.execution.ARN, "", "by hand"))
 		})
 		r.redriven(t, 1e9, 1)
 	})
@@ -99,13 +101,13 @@ func alarmed(t *testing.T) Options {
 		return "arn:aws:cloudwatch:" + region + ":" + account + ":alarm:" + name
 	}
 	o := options(t, `{"waves":[{"name":"w","accounts":["`+first+`"],"regions":["`+region+`"],
-		"healthGate":{"alarms":["`+arn(first, "errors")+`","`+arn(hubAccount, "errors")+`"]}}]}`)
-	alarm := func(later string) []world.FleetAlarm {
-		return []world.FleetAlarm{{Name: "errors", Script: []world.FleetAlarmStep{{State: "OK"}, {AfterSeconds: 900, State: later}}}}
+		"healthGate":{"alarms":["`+arn(first, "errors")+`","`+arn(stage.HubAccount, "errors")+`"]}}]}`)
+	alarm := func(later string) []fleetfile.Alarm {
+		return []fleetfile.Alarm{{Name: "errors", Script: []fleetfile.AlarmStep{{State: "OK"}, {AfterSeconds: 900, State: later}}}}
 	}
-	o.Fleet = fleetFile(t, map[string]world.FleetAccount{
-		first:      {Regions: map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Count: 2}}, Alarms: alarm("OK")}}},
-		hubAccount: {Regions: map[string]world.FleetRegion{region: {Alarms: alarm("ALARM")}}},
+	o.Fleet = fleetFile(t, map[string]fleetfile.Account{
+		first:            {Regions: map[string]fleetfile.Region{region: {Instances: []fleetfile.Instance{{Count: 2}}, Alarms: alarm("OK")}}},
+		stage.HubAccount: {Regions: map[string]fleetfile.Region{region: {Alarms: alarm("ALARM")}}},
 	})
 	return o
 }
@@ -113,7 +115,7 @@ func alarmed(t *testing.T) Options {
 // overBudget is a run that stops itself while instances are queued.
 func overBudget(t *testing.T) Options {
 	o := options(t, oneWave(`,"ssm":{"maxConcurrency":"10%","maxErrors":"0"}`))
-	o.Fleet = fleet(t, world.FleetInstance{Name: "bad", Count: 3, Fate: world.FatePatchFails, PatchSeconds: 60}, world.FleetInstance{Name: "web", Count: 60})
+	o.Fleet = fleet(t, fleetfile.Instance{Name: "bad", Count: 3, Fate: fleetfile.FatePatchFails, PatchSeconds: 60}, fleetfile.Instance{Name: "web", Count: 60})
 	return o
 }
 
@@ -127,7 +129,7 @@ func (r *rehearsal) abort(t *testing.T) {
 	e.RequestContext.RouteKey, e.RequestContext.Stage, e.RequestContext.DomainName = e.RouteKey, "$default", "api"
 	e.RequestContext.HTTP.Method, e.RequestContext.HTTP.Path = "POST", "/operator"
 	e.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{
-		IAM: &events.APIGatewayV2HTTPRequestContextAuthorizerIAMDescription{UserARN: "arn:aws:sts::" + hubAccount + ":assumed-role/Operators/ann", AccountID: hubAccount},
+		IAM: &events.APIGatewayV2HTTPRequestContextAuthorizerIAMDescription{UserARN: "arn:aws:sts::" + stage.HubAccount + ":assumed-role/Operators/ann", AccountID: stage.HubAccount},
 	}
 	res := r.human.send(e)
 	assert.Equal(t, 200, res.StatusCode, res.Body)
@@ -136,13 +138,13 @@ func (r *rehearsal) abort(t *testing.T) {
 // forgetRun leaves an open run behind whose execution is long gone.
 func (r *rehearsal) forgetRun(t *testing.T) {
 	payload, err := json.Marshal(map[string]any{
-		"task": "plan", "run": "forgotten", "executionArn": strings.Replace(r.machine.MachineARN, "stateMachine", "execution", 1) + ":forgotten",
-		"startedAt": r.start, "input": json.RawMessage(r.options.Input),
+		"task": "plan", "run": "forgotten", "executionArn": strings.Replace(r.Machine.MachineARN, "stateMachine", "execution", 1) + ":forgotten",
+		"startedAt": r.Start, "input": json.RawMessage(r.options.Input),
 	})
 	require.NoError(t, err)
-	for _, l := range r.lambdas {
-		if l.function.Handler == wire.Inventory {
-			_, _, failure := l.invoke(payload)
+	for _, l := range r.Lambdas {
+		if l.Function.Handler == wire.Inventory {
+			_, _, failure := l.Invoke(payload)
 			require.Nil(t, failure)
 		}
 	}
@@ -153,8 +155,8 @@ func (r *rehearsal) forgetRun(t *testing.T) {
 func TestPolicies_noneUnused(t *testing.T) {
 	used, all := map[string]bool{}, map[string]bool{}
 	for _, r := range corpus(t) {
-		left := r.world.Coverage.Unused(r.policies...)
-		for _, p := range r.policies {
+		left := r.World.Coverage.Unused(r.Policies...)
+		for _, p := range r.Policies {
 			for _, u := range p.Uses() {
 				if !u.Statement.Allow {
 					continue
@@ -166,7 +168,7 @@ func TestPolicies_noneUnused(t *testing.T) {
 				}
 			}
 		}
-		for _, d := range r.world.Ledger.Denied {
+		for _, d := range r.World.Ledger.Denied {
 			expired := strings.Contains(d, "token included in the request is")
 			assert.True(t, expired || strings.Contains(d, "sts:AssumeRole"), "denied: %s", d)
 		}

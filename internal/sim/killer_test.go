@@ -13,6 +13,9 @@ import (
 
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/estate"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // The knobs of the killer's world: the same for a run and for one command of
@@ -30,15 +33,15 @@ func killerWorld(t *testing.T, seed uint64) *rehearsal {
 	o := options(t, `{"waves":[{"name":"canary","accounts":["`+first+`"],"regions":["us-east-1"]`+killerKnobs+`},
 {"name":"main","accounts":["`+second+`","`+third+`"],"regions":["us-east-1","us-west-2"]`+killerKnobs+`}],"approval":"none","budget":{"maxFailedInstances":"5%"}}`)
 	o.Seed = seed
-	many := world.FleetRegion{Instances: []world.FleetInstance{{Name: "web", Count: killerEach}}}
-	o.Fleet = fleetFile(t, map[string]world.FleetAccount{
-		first:  {Regions: map[string]world.FleetRegion{"us-east-1": {Instances: []world.FleetInstance{{Name: "web", Count: killerCanary}}}}},
-		second: {Regions: map[string]world.FleetRegion{"us-east-1": many, "us-west-2": many}},
-		third:  {Regions: map[string]world.FleetRegion{"us-east-1": many, "us-west-2": many}},
+	many := fleetfile.Region{Instances: []fleetfile.Instance{{Name: "web", Count: killerEach}}}
+	o.Fleet = fleetFile(t, map[string]fleetfile.Account{
+		first:  {Regions: map[string]fleetfile.Region{"us-east-1": {Instances: []fleetfile.Instance{{Name: "web", Count: killerCanary}}}}},
+		second: {Regions: map[string]fleetfile.Region{"us-east-1": many, "us-west-2": many}},
+		third:  {Regions: map[string]fleetfile.Region{"us-east-1": many, "us-west-2": many}},
 	})
 	r, err := prepare(o)
 	require.NoError(t, err)
-	r.world.KillerPatch(world.Linux, []float64{0.2, 0.5, 1}[seed%3])
+	r.World.KillerPatch(fleetfile.Linux, []float64{0.2, 0.5, 1}[seed%3])
 	return r
 }
 
@@ -66,11 +69,11 @@ func killedIn(w *world.World) (all, canary int, perTarget map[string]int) {
 func byTag(t *testing.T, seed uint64) int {
 	t.Helper()
 	r := killerWorld(t, seed)
-	r.world.IgnoreIAM = true
+	r.World.IgnoreIAM = true
 	for _, place := range [][2]string{{first, "us-east-1"}, {second, "us-east-1"}, {second, "us-west-2"}, {third, "us-east-1"}, {third, "us-west-2"}} {
-		p := &world.Principal{Account: place[0], RoleARN: "arn:aws:iam::" + place[0] + ":role/Admin", SessionName: "admin"}
-		r.world.OnMutating = nil // this is not our command
-		_, err := r.world.SSM(p, place[1]).SendCommand(context.Background(), &ssm.SendCommandInput{
+		p := &core.Principal{Account: place[0], RoleARN: "arn:aws:iam::" + place[0] + ":role/Admin", SessionName: "admin"}
+		r.World.OnMutating = nil // this is not our command
+		_, err := r.World.SSM(p, place[1]).SendCommand(context.Background(), &ssm.SendCommandInput{
 			DocumentName: aws.String("AWS-RunPatchBaseline"), MaxConcurrency: aws.String("10%"), MaxErrors: aws.String("2"),
 			TimeoutSeconds: aws.Int32(10 * 7200), // so that each instance gets its turn
 			Targets:        []ssmtypes.Target{{Key: aws.String("tag:PatchGroup"), Values: []string{"default"}}},
@@ -78,10 +81,10 @@ func byTag(t *testing.T, seed uint64) int {
 		})
 		require.NoError(t, err)
 	}
-	for n := 0; r.world.Step(); n++ {
+	for n := 0; r.World.Step(); n++ {
 		require.Less(t, n, 1_000_000)
 	}
-	all, _, _ := killedIn(r.world)
+	all, _, _ := killedIn(r.World)
 	return all
 }
 
@@ -104,7 +107,7 @@ func TestKillerPatch(t *testing.T) {
 		res, err := r.run()
 		require.NoError(t, err)
 		require.Empty(t, res.Violations, "seed %d", seed+1)
-		lost, canary, perTarget := killedIn(r.world)
+		lost, canary, perTarget := killedIn(r.World)
 		require.LessOrEqual(t, lost, bound, "seed %d lost %d machines, %d of them in the canary wave", seed+1, lost, canary)
 		for place, n := range perTarget {
 			require.LessOrEqual(t, n, target, "seed %d lost %d machines in %s", seed+1, n, place)
@@ -129,25 +132,25 @@ func slowKillerWorld(t *testing.T, seed uint64) *rehearsal {
 {"name":"main","accounts":["`+second+`","`+third+`"],"regions":["us-east-1","us-west-2"]`+killerKnobs+`}],"approval":"none","budget":{"maxFailedInstances":"5%"}}`)
 	o.Seed = seed
 	share := []int{5, 2, 1}[seed%3]
-	region := func(n int) world.FleetRegion {
-		all := []world.FleetInstance{{Name: "dying", Fate: world.FateDiesLater, Count: n / share}}
+	region := func(n int) fleetfile.Region {
+		all := []fleetfile.Instance{{Name: "dying", Fate: fleetfile.FateDiesLater, Count: n / share}}
 		if n > n/share {
-			all = append(all, world.FleetInstance{Name: "web", Count: n - n/share})
+			all = append(all, fleetfile.Instance{Name: "web", Count: n - n/share})
 		}
-		return world.FleetRegion{Instances: all}
+		return fleetfile.Region{Instances: all}
 	}
-	many := map[string]world.FleetRegion{"us-east-1": region(killerEach), "us-west-2": region(killerEach)}
-	o.Fleet = fleetFile(t, map[string]world.FleetAccount{
-		first: {Regions: map[string]world.FleetRegion{"us-east-1": region(killerCanary)}}, second: {Regions: many}, third: {Regions: many},
+	many := map[string]fleetfile.Region{"us-east-1": region(killerEach), "us-west-2": region(killerEach)}
+	o.Fleet = fleetFile(t, map[string]fleetfile.Account{
+		first: {Regions: map[string]fleetfile.Region{"us-east-1": region(killerCanary)}}, second: {Regions: many}, third: {Regions: many},
 	})
 	r, err := prepare(o)
 	require.NoError(t, err)
-	require.NoError(t, r.world.AddAlarm(first, "us-east-1", "alive", world.AlarmStep{State: "OK"}))
-	watch := r.world.OnAgentEvent
-	r.world.OnAgentEvent = func(e world.AgentEvent) {
+	require.NoError(t, r.World.AddAlarm(first, "us-east-1", "alive", estate.AlarmStep{State: "OK"}))
+	watch := r.World.OnAgentEvent
+	r.World.OnAgentEvent = func(e world.AgentEvent) {
 		watch(e)
-		if i, ok := r.world.Instance(e.InstanceID); ok && e.Kind == world.AgentLost && i.Account == first {
-			r.world.TurnAlarm(first, "us-east-1", "alive", "ALARM", time.Minute)
+		if i, ok := r.World.Instance(e.InstanceID); ok && e.Kind == world.AgentLost && i.Account == first {
+			r.World.TurnAlarm(first, "us-east-1", "alive", "ALARM", time.Minute)
 		}
 	}
 	return r
@@ -167,18 +170,18 @@ func TestSlowKiller(t *testing.T) {
 		res, err := r.run()
 		require.NoError(t, err)
 		require.Empty(t, res.Violations, "seed %d", seed+1)
-		canary := r.checks.order[0].byName["canary"]
+		canary := r.checks.Order[0].ByName["canary"]
 		inSoak := false
-		for _, i := range r.world.Instances() {
-			for _, e := range r.world.AgentLog(i.ID) {
+		for _, i := range r.World.Instances() {
+			for _, e := range r.World.AgentLog(i.ID) {
 				// One that dies in the last minutes is not in any alarm's answer before the wave is judged.
-				inSoak = inSoak || i.Account == first && e.Kind == world.AgentLost && e.Time.Before(canary.last.Add(killerSoak-5*time.Minute))
+				inSoak = inSoak || i.Account == first && e.Kind == world.AgentLost && e.Time.Before(canary.Last.Add(killerSoak-5*time.Minute))
 			}
 		}
-		for r.world.Step() { // what dies after the end of the run
-			require.Less(t, r.virtual(), maxVirtual)
+		for r.World.Step() { // what dies after the end of the run
+			require.Less(t, r.Virtual(), maxVirtual)
 		}
-		lost, _, _ := killedIn(r.world)
+		lost, _, _ := killedIn(r.World)
 		n := &later
 		if inSoak {
 			n = &within

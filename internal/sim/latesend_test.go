@@ -10,17 +10,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/outcome"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/stage"
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // lateSends lets one in two commands come so late that nobody looks for it any more.
-type lateSends struct{ *faults }
+type lateSends struct{ *stage.Faults }
 
-func (f *lateSends) Late(c *world.Call) time.Duration {
-	if c.Name() != "ssm:SendCommand" || f.rand.IntN(2) == 0 {
+func (f *lateSends) Late(c *core.Call) time.Duration {
+	if c.Name() != "ssm:SendCommand" || f.Rand.IntN(2) == 0 {
 		return 0
 	}
-	return 4*time.Minute + time.Duration(f.rand.Int64N(int64(26*time.Minute)))
+	return 4*time.Minute + time.Duration(f.Rand.Int64N(int64(26*time.Minute)))
 }
 
 // A SendCommand that takes effect minutes after its sender gave up, and after the
@@ -32,15 +34,15 @@ func TestLateSend(t *testing.T) {
 	held := []string{"R-02", "R-05", "R-07", "R-08", "R-10", "R-12", "R-13", "R-14", "I-05", "I-39", "I-46"}
 	broken, outcomes := map[string]int{}, map[outcome.Outcome]int{}
 	for seed := uint64(1); seed <= 12; seed++ {
-		r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, "", some(4, world.FateOK))
-		r.world.Faults = &lateSends{r.faults}
+		r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, "", some(4, fleetfile.FateOK))
+		r.World.Faults = &lateSends{r.faults}
 		res, err := r.run()
 		require.NoError(t, err)
 		for _, v := range res.Violations {
 			assert.NotContains(t, held, v.Rule, "seed %d: %s", seed, v.Detail)
 			broken[v.Rule]++
 		}
-		for id, n := range r.checks.order[0].installs {
+		for id, n := range r.checks.Order[0].Installs {
 			assert.Equal(t, 1, n, "seed %d: %s", seed, id)
 		}
 		for id := range givenUp(r) {

@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,7 +46,7 @@ func buildOver(t *testing.T, sources map[string]string, binary string) {
 	t.Helper()
 	dir := t.TempDir()
 	replace := map[string]string{}
-	for n, file := range sortedKeys(sources) {
+	for n, file := range slices.Sorted(maps.Keys(sources)) {
 		laid := filepath.Join(dir, fmt.Sprintf("%d.go", n))
 		require.NoError(t, os.WriteFile(laid, []byte(sources[file]), 0o600))
 		replace[file] = laid

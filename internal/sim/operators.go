@@ -11,26 +11,27 @@ import (
 	"ec2patch/internal/approval"
 	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/stage"
 )
 
 // operatorName is the IAM identity of the nth person who may decide by command.
 func operatorName(n int) string {
-	return fmt.Sprintf("arn:aws:sts::%s:assumed-role/Operators/operator-%d", hubAccount, n+1)
+	return fmt.Sprintf("arn:aws:sts::%s:assumed-role/Operators/operator-%d", stage.HubAccount, n+1)
 }
 
 // expectOperators lets as many people answer by command as the run wants. The
 // one who asked for the run tries too, and must not count. present is how many
 // have answered by other means.
 func (h *human) expectOperators(present int) {
-	if by := h.r.input.RequestedBy; strings.HasPrefix(by, "arn:") {
-		h.r.world.After(h.patience(), func() { h.operate(by, decision.Approve) })
+	if by := h.r.Input.RequestedBy; strings.HasPrefix(by, "arn:") {
+		h.r.World.After(h.patience(), func() { h.operate(by, decision.Approve) })
 	}
-	for n := present; n < h.r.input.RequireDistinct; n++ {
+	for n := present; n < h.r.Input.RequireDistinct; n++ {
 		d := decision.Approve
-		if h.rejects() && n == h.r.input.RequireDistinct-1 {
+		if h.rejects() && n == h.r.Input.RequireDistinct-1 {
 			d = decision.Reject // the last one does not agree
 		}
-		h.r.world.After(h.patience(), func() { h.operate(operatorName(n), d) })
+		h.r.World.After(h.patience(), func() { h.operate(operatorName(n), d) })
 	}
 }
 
@@ -51,25 +52,25 @@ func (h *human) operate(who, d string) {
 		// Whoever watches must count an approval from the moment it is on its way, and a rejection once it was taken:
 		// one that others forestalled changes nothing.
 		id := decision.ApprovalID(h.r.options.RunID, q.Scope)
-		if d == decision.Approve && len(q.Decisions)+1 >= q.Needed && who != h.r.input.RequestedBy {
-			h.r.checks.decidedOn(id, true)
+		if d == decision.Approve && len(q.Decisions)+1 >= q.Needed && who != h.r.Input.RequestedBy {
+			h.r.checks.DecidedOn(id, true)
 		}
 		if d == decision.Reject {
-			h.r.checks.rejecting(id)
+			h.r.checks.Rejecting(id)
 		}
 		// The run goes on while the answer is under way, so it is said first.
 		text := fmt.Sprintf("%s %s by %s", patch.ScopeText(q.Scope), decided(d), path.Base(who))
 		if d == decision.Approve && q.Needed > 1 {
 			text += fmt.Sprintf(", %d of %d", len(q.Decisions)+1, q.Needed)
 		}
-		if who != h.r.input.RequestedBy {
+		if who != h.r.Input.RequestedBy {
 			h.say("%s", text)
 		}
 		switch res := h.post(who, request); {
 		case res.StatusCode != 200:
 			h.say("%s: not %s by %s, the answer was %d", patch.ScopeText(q.Scope), decided(d), path.Base(who), res.StatusCode)
 		case d == decision.Reject:
-			h.r.checks.decidedOn(id, false)
+			h.r.checks.DecidedOn(id, false)
 		}
 	}
 }
@@ -84,7 +85,7 @@ func (h *human) post(who string, in approval.OperatorRequest) events.APIGatewayV
 	e.Headers["content-type"] = "application/json"
 	e.Body = string(body)
 	e.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{
-		IAM: &events.APIGatewayV2HTTPRequestContextAuthorizerIAMDescription{UserARN: who, AccountID: hubAccount},
+		IAM: &events.APIGatewayV2HTTPRequestContextAuthorizerIAMDescription{UserARN: who, AccountID: stage.HubAccount},
 	}
 	return h.send(e)
 }

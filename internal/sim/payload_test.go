@@ -5,11 +5,14 @@ package sim
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/sim/check"
 	"ec2patch/internal/wire"
 )
 
@@ -35,15 +38,15 @@ func TestPayloads_manyInstances(t *testing.T) {
 	r, err := prepare(o)
 	require.NoError(t, err)
 	largest := map[string]int{}
-	for _, name := range sortedKeys(r.lambdas) {
-		l := r.lambdas[name]
-		if l.function.Handler == wire.ApprovalCallback {
+	for _, name := range slices.Sorted(maps.Keys(r.Lambdas)) {
+		l := r.Lambdas[name]
+		if l.Function.Handler == wire.ApprovalCallback {
 			continue // people call it, with pages for an answer
 		}
-		handle := l.handle
-		l.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
+		handle := l.Handle
+		l.Handle = func(ctx context.Context, payload []byte) ([]byte, error) {
 			out, err := handle(ctx, payload)
-			kind := kindOfTask(l.function.Handler, payload)
+			kind := kindOfTask(l.Function.Handler, payload)
 			largest[kind] = max(largest[kind], len(payload), len(out))
 			if err != nil {
 				largest[kind] = max(largest[kind], len(err.Error()))
@@ -58,10 +61,10 @@ func TestPayloads_manyInstances(t *testing.T) {
 	for _, kind := range []string{"plan", "discover", "freeze", "request", "settle", wire.SendCommand, wire.Poll, "verify", "rollup", "judge", "report"} {
 		assert.Positive(t, largest[kind], "no %s was seen", kind)
 	}
-	for _, kind := range sortedKeys(largest) {
+	for _, kind := range slices.Sorted(maps.Keys(largest)) {
 		t.Logf("%-14s %5d bytes", kind, largest[kind])
-		assert.Less(t, largest[kind], PayloadLimit/8, kind)
+		assert.Less(t, largest[kind], check.PayloadLimit/8, kind)
 	}
 	t.Logf("%d instances planned, %d bytes between states at most", res.Planned, res.MaxPayloadBytes)
-	assert.Less(t, res.MaxPayloadBytes, PayloadLimit)
+	assert.Less(t, res.MaxPayloadBytes, check.PayloadLimit)
 }

@@ -3,7 +3,9 @@ package sim
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
+	"ec2patch/internal/sim/check"
 	"ec2patch/internal/store"
 	"ec2patch/internal/wire"
 )
@@ -28,32 +31,32 @@ func documentedRebuild(t *testing.T, run patch.RunID) []byte {
 // rebuilt loses the report and the roll-ups of every run, has the report rebuilt a
 // day later from what is left, and compares: the bytes are the same, and what
 // the report tells stands in the audit chains. I-41.
-func (r *rehearsal) rebuilt(t *testing.T) []Violation {
+func (r *rehearsal) rebuilt(t *testing.T) []check.Violation {
 	t.Helper()
 	c := r.checks
-	r.world.Faults = nil
-	r.world.After(24*time.Hour, func() {})
-	for r.world.Step() {
+	r.World.Faults = nil
+	r.World.After(24*time.Hour, func() {})
+	for r.World.Step() {
 	}
-	c.found = nil
-	for _, run := range c.order {
-		data, ok := r.world.Object(r.bucket(), store.ReportObject(run.id, "json"))
+	c.Found = nil
+	for _, run := range c.Order {
+		data, ok := r.World.Object(r.Bucket(), store.ReportObject(run.ID, "json"))
 		if !ok {
 			continue
 		}
-		again := r.rebuiltReport(t, run.id)
-		if run.more > 0 {
+		again := r.rebuiltReport(t, run.ID)
+		if run.More > 0 {
 			// A redrive has looked at what the closed run had left: the report tells what is
 			// known now, and tells it the next time, too.
-			c.found, data = nil, again
-			r.rebuiltReport(t, run.id)
-			c.report(run)
+			c.Found, data = nil, again
+			r.rebuiltReport(t, run.ID)
+			c.Report(run)
 		}
 		var rep report.Report
 		require.NoError(t, json.Unmarshal(data, &rep))
-		c.inAudit(run, &rep)
+		inAudit(c, run, &rep)
 	}
-	return c.found
+	return c.Found
 }
 
 // rebuiltReport loses and rebuilds one report, and returns its new report.json.
@@ -61,33 +64,33 @@ func (r *rehearsal) rebuiltReport(t *testing.T, run patch.RunID) []byte {
 	t.Helper()
 	was := map[string][]byte{}
 	rollUp := regexp.MustCompile(`/results/[^/]+/\d{12}\.json$`)
-	for _, key := range r.world.Objects(r.bucket(), store.Prefix(run)) {
+	for _, key := range r.World.Objects(r.Bucket(), store.Prefix(run)) {
 		report := strings.HasPrefix(key, store.Prefix(run)+"report.")
 		if report {
-			was[key], _ = r.world.Object(r.bucket(), key)
+			was[key], _ = r.World.Object(r.Bucket(), key)
 		}
 		if report || rollUp.MatchString(key) || strings.Contains(key, "/slices/") {
-			r.world.PlaceObject(r.bucket(), key, nil)
+			r.World.PlaceObject(r.Bucket(), key, nil)
 		}
 	}
 	require.Len(t, was, 3, run)
-	_, _, failure := r.lambdaOf(wire.Verify).invoke(documentedRebuild(t, run))
+	_, _, failure := r.lambdaOf(wire.Verify).Invoke(documentedRebuild(t, run))
 	for range 9 { // a person repeats what the faults of the world refuse
 		if failure != nil {
-			_, _, failure = r.lambdaOf(wire.Verify).invoke(documentedRebuild(t, run))
+			_, _, failure = r.lambdaOf(wire.Verify).Invoke(documentedRebuild(t, run))
 		}
 	}
 	if failure != nil {
-		r.checks.violate("I-41", "the report of %s cannot be rebuilt: %s %s", run, failure.Error, failure.Cause)
+		r.checks.Violate("I-41", "the report of %s cannot be rebuilt: %s %s", run, failure.Error, failure.Cause)
 		return nil
 	}
-	for _, key := range sortedKeys(was) {
-		is, _ := r.world.Object(r.bucket(), key)
+	for _, key := range slices.Sorted(maps.Keys(was)) {
+		is, _ := r.World.Object(r.Bucket(), key)
 		if !bytes.Equal(is, was[key]) {
-			r.checks.violate("I-41", "%s was rebuilt with other bytes: %s", key, difference(was[key], is))
+			r.checks.Violate("I-41", "%s was rebuilt with other bytes: %s", key, difference(was[key], is))
 		}
 	}
-	data, _ := r.world.Object(r.bucket(), store.ReportObject(run, "json"))
+	data, _ := r.World.Object(r.Bucket(), store.ReportObject(run, "json"))
 	return data
 }
 
@@ -102,43 +105,43 @@ func difference(a, b []byte) string {
 }
 
 // inAudit looks for every send, decision and verdict of a report in the audit.
-func (c *checks) inAudit(r *runFacts, rep *report.Report) {
+func inAudit(c *check.Checks, r *check.RunFacts, rep *report.Report) {
 	for _, i := range rep.Instances {
-		s := c.commands[string(i.CommandID)]
-		if i.CommandID != "" && (s == nil || !c.tables.audited[auditKey("named", s.intent, string(i.InstanceID))]) {
-			c.violate("I-41", "the report has %s in command %s, the audit does not", i.InstanceID, i.CommandID)
+		s := c.Commands[string(i.CommandID)]
+		if i.CommandID != "" && (s == nil || !c.Tables.Audited[check.AuditKey("named", s.Intent, string(i.InstanceID))]) {
+			c.Violate("I-41", "the report has %s in command %s, the audit does not", i.InstanceID, i.CommandID)
 		}
 	}
 	for _, a := range rep.Approvals {
-		id := decision.ApprovalID(r.id, a.Scope)
+		id := decision.ApprovalID(r.ID, a.Scope)
 		for _, d := range a.Decisions {
-			if d.Counted && !c.audits("APPROVAL#"+id, "Decided", d.Decision+" by "+d.Identity+",") {
-				c.violate("I-41", "the report has a decision of %s on %s, the audit does not", d.Identity, a.Scope)
+			if d.Counted && !audited(c, "APPROVAL#"+id, "Decided", d.Decision+" by "+d.Identity+",") {
+				c.Violate("I-41", "the report has a decision of %s on %s, the audit does not", d.Identity, a.Scope)
 			}
 		}
 		if a.Status == decision.ApprovalRejected && len(a.Decisions) == 0 {
-			c.violate("I-41", "%s was rejected, and the report tells of no decision", a.Scope)
+			c.Violate("I-41", "%s was rejected, and the report tells of no decision", a.Scope)
 		}
 	}
 	for _, w := range rep.Waves {
 		byPeople := strings.Contains(w.Reason, "; going on was ") // their decision is in the audit
-		if w.Verdict != "" && !byPeople && !c.audits("RUN#"+string(r.id), "Verdict", "wave "+w.Name+": "+string(w.Verdict)+";") {
-			c.violate("I-41", "the report judges wave %s %s, the audit does not", w.Name, w.Verdict)
+		if w.Verdict != "" && !byPeople && !audited(c, "RUN#"+string(r.ID), "Verdict", "wave "+w.Name+": "+string(w.Verdict)+";") {
+			c.Violate("I-41", "the report judges wave %s %s, the audit does not", w.Name, w.Verdict)
 		}
 	}
-	if !c.audits("RUN#"+string(r.id), "RunEnded", string(rep.Status)+";") {
-		c.violate("I-41", "the report says that run %s ended %s, the audit does not", r.id, rep.Status)
+	if !audited(c, "RUN#"+string(r.ID), "RunEnded", string(rep.Status)+";") {
+		c.Violate("I-41", "the report says that run %s ended %s, the audit does not", r.ID, rep.Status)
 	}
 }
 
-// audits tells whether a chain has a line of that action that begins so.
-func (c *checks) audits(chain, action, detail string) bool {
-	for _, table := range c.s.hub.OfType("AWS::DynamoDB::Table") {
+// audited tells whether a chain has a line of that action that begins so.
+func audited(c *check.Checks, chain, action, detail string) bool {
+	for _, table := range c.Stage.Hub.OfType("AWS::DynamoDB::Table") {
 		if !strings.HasSuffix(table.Name, "-audit") {
 			continue
 		}
-		for _, row := range c.s.world.Items(table.ARN) {
-			if l := lineOf(row); l.Chain == chain && l.Action == action && strings.HasPrefix(l.Detail, detail) {
+		for _, row := range c.Stage.World.Items(table.ARN) {
+			if l := check.LineOf(row); l.Chain == chain && l.Action == action && strings.HasPrefix(l.Detail, detail) {
 				return true
 			}
 		}

@@ -7,16 +7,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/asl"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // redrives are worlds in which somebody redrives the run's execution: F-44.
 func redrives() []trouble {
 	stopped := func(after time.Duration, n int) func(t *testing.T, seed uint64) *rehearsal {
 		return func(t *testing.T, seed uint64) *rehearsal {
-			r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, map[bool]string{true: "light"}[seed%2 == 1], some(4, world.FateOK))
-			r.world.After(time.Duration(seed*seed)*time.Minute, func() {
-				require.NoError(t, r.engine.Stop(r.execution.ARN, "", "by hand"))
+			r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, map[bool]string{true: "light"}[seed%2 == 1], some(4, fleetfile.FateOK))
+			r.World.After(time.Duration(seed*seed)*time.Minute, func() {
+				require.NoError(t, r.Engine.Stop(r.execution.ARN, "", "by hand"))
 			})
 			r.redriven(t, after, n)
 			return r
@@ -29,7 +29,7 @@ func redrives() []trouble {
 		{"redriven after 13 days", 8, stopped(13*24*time.Hour, 1)},
 		{"failed and redriven", 2, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"100%","maxErrors":"100%"},"budget":{"maxFailedInstances":"2","maxFailedAccounts":"100%","perAccount":"100%"}`
-			r := inTrouble(t, canaryAndMain(in, in, `,"approval":"none"`), seed, "", some(4, world.FatePatchFails))
+			r := inTrouble(t, canaryAndMain(in, in, `,"approval":"none"`), seed, "", some(4, fleetfile.FatePatchFails))
 			r.redriven(t, time.Duration(seed)*time.Minute, 2)
 			return r
 		}},
@@ -45,20 +45,20 @@ func (r *rehearsal) redriven(t *testing.T, after time.Duration, n int) {
 		if r.execution.Status == asl.Succeeded {
 			return
 		}
-		require.NoError(t, r.engine.Redrive(r.execution.ARN))
+		require.NoError(t, r.Engine.Redrive(r.execution.ARN))
 		r.open++
-		run := r.checks.order[0]
-		run.ended = false
-		run.more += after + run.bound()
+		run := r.checks.Order[0]
+		run.Ended = false
+		run.More += after + run.Bound()
 	}
-	r.world.After(0, func() { // the rehearsal has begun to listen
-		onEnd := r.engine.OnEnd
-		r.engine.OnEnd = func(x *asl.Execution) {
+	r.World.After(0, func() { // the rehearsal has begun to listen
+		onEnd := r.Engine.OnEnd
+		r.Engine.OnEnd = func(x *asl.Execution) {
 			onEnd(x)
 			if x == r.execution && n > 0 {
 				n--
 				r.open++
-				r.world.After(after, again)
+				r.World.After(after, again)
 			}
 		}
 	})

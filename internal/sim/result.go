@@ -6,6 +6,8 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
+	"ec2patch/internal/sim/check"
+	"ec2patch/internal/sim/stage"
 )
 
 // Options choose one rehearsal.
@@ -25,8 +27,16 @@ type Options struct {
 	// Progress, if set, is told whenever something changed that a person would look at.
 	Progress func(Progress)
 
-	templates *templates        // read already; nil: Hub, Spoke and Reader are read
+	templates *stage.Templates  // read already; nil: Hub, Spoke and Reader are read
 	spoke     map[string]string // further parameters of the spoke's template
+}
+
+// setup is what the options say of the stage.
+func (o Options) setup() stage.Setup {
+	return stage.Setup{
+		Input: o.Input, RunID: o.RunID, Seed: o.Seed, Instances: o.Instances, Fleet: o.Fleet, Hub: o.Hub, Spoke: o.Spoke, Reader: o.Reader,
+		Templates: o.templates, SpokeParameters: o.spoke,
+	}
 }
 
 // Approve is who answers the approval mail.
@@ -68,7 +78,7 @@ type Result struct {
 	Planned               int                     `json:"planned"`
 	Outcomes              map[outcome.Outcome]int `json:"outcomes"`
 	Waves                 []report.WaveReport     `json:"waves"`
-	Violations            []Violation             `json:"violations"`
+	Violations            []check.Violation       `json:"violations"`
 	VirtualSeconds        int64                   `json:"virtualSeconds"`
 	IdealSeconds          int64                   `json:"idealSeconds"`
 	WallSeconds           float64                 `json:"wallSeconds"`
@@ -92,13 +102,6 @@ type Result struct {
 	Report *report.Report    `json:"-"`
 	Files  map[string][]byte `json:"-"` // report.json, report.csv, report.html, history.json
 	Cost   []CostItem        `json:"-"`
-}
-
-// Violation is a broken rule of the product.
-type Violation struct {
-	Rule   string `json:"rule"` // "R-01" ... as docs/safety.md numbers them
-	At     string `json:"at"`   // virtual time
-	Detail string `json:"detail"`
 }
 
 // Quantiles summarise a distribution in seconds.

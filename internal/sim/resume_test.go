@@ -9,14 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/outcome"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // A scan finds what is missing, and the run that resumes it installs that: what a
 // scan calls good is not patched.
 func TestResume_ofAScan(t *testing.T) {
 	input := strings.TrimSuffix(alone(generous), "}")
-	r := inTrouble(t, input+`,"dryRun":true}`, 1, "", some(4, world.FateOK))
+	r := inTrouble(t, input+`,"dryRun":true}`, 1, "", some(4, fleetfile.FateOK))
 	installing := r.options.RunID + "-real"
 	r.alsoRun(t, 6*time.Hour, installing, input+`,"resume":"`+string(r.options.RunID)+`"}`)
 	res, err := r.run()

@@ -15,7 +15,8 @@ import (
 	"ec2patch/internal/decision"
 	"ec2patch/internal/iam"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/stage"
+	"ec2patch/internal/sim/world/backing"
 	"ec2patch/internal/wire"
 )
 
@@ -25,7 +26,7 @@ import (
 func rotate(t *testing.T, r *rehearsal, forgotten bool) {
 	t.Helper()
 	old := map[string]string{}
-	for _, k := range r.hub.OfType("AWS::KMS::Key") {
+	for _, k := range r.Hub.OfType("AWS::KMS::Key") {
 		old[k.LogicalID] = k.ARN
 	}
 	require.NotEmpty(t, old["LinkKey"])
@@ -33,29 +34,29 @@ func rotate(t *testing.T, r *rehearsal, forgotten bool) {
 	renamed := regexp.MustCompile(`\b(Link|Decision)Key\b`).ReplaceAll(cloudformation.Hub, []byte("${1}KeyNext"))
 	template, err := cfn.Load("hub-cfn.yaml", renamed)
 	require.NoError(t, err)
-	parameters := hubParameters(template, "")
+	parameters := stage.HubParameters(template, "")
 	if !forgotten {
 		parameters["PreviousLinkKeyArn"], parameters["PreviousDecisionKeyArn"] = old["LinkKey"], old["DecisionKey"]
 	}
-	stack, err := template.Deploy(cfn.Deployment{StackName: "ec2patch-hub", Account: hubAccount, Region: hubRegion, Parameters: parameters})
+	stack, err := template.Deploy(cfn.Deployment{StackName: "ec2patch-hub", Account: stage.HubAccount, Region: stage.HubRegion, Parameters: parameters})
 	require.NoError(t, err)
-	next := templates{hub: stack, resources: map[string]*iam.Policy{}}
-	require.NoError(t, next.readPolicies())
+	next := stage.Templates{Hub: stack, Resources: map[string]*iam.Policy{}}
+	require.NoError(t, next.ReadPolicies())
 	for _, k := range stack.OfType("AWS::KMS::Key") {
 		if _, kept := old[k.LogicalID]; !kept {
-			r.world.AddKey(keySpec(k, next.resources))
+			r.World.AddKey(stage.KeySpec(k, next.Resources))
 		}
 	}
-	for _, role := range next.roles {
-		r.world.AddRole(role)
+	for _, role := range next.Roles {
+		r.World.AddRole(role)
 	}
 	for _, f := range stack.Functions() {
 		if f.Handler != wire.ApprovalCallback {
 			continue
 		}
-		l, err := r.newLambda(f)
+		l, err := r.NewLambda(f)
 		require.NoError(t, err)
-		r.lambdas[f.Name], r.human.callback = l, l
+		r.Lambdas[f.Name], r.human.callback = l, l
 	}
 }
 
@@ -74,16 +75,16 @@ func TestT25_Rotation(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := prepared(t, asks(`,"approvalTimeoutSeconds":3600`), ApproveTimeout)
-			r.world.After(20*time.Minute, func() { rotate(t, r, tt.forgotten) })
+			r.World.After(20*time.Minute, func() { rotate(t, r, tt.forgotten) })
 			var links []*url.URL
-			r.world.OnMail = func(m world.Mail) {
-				if u, ok := link(m.Body); ok {
+			r.World.OnMail = func(m backing.Mail) {
+				if u, ok := stage.Link(m.Body); ok {
 					links = append(links, u)
 				}
 			}
-			r.world.After(50*time.Minute, func() {
+			r.World.After(50*time.Minute, func() {
 				typed, _ := code(r.human.request(links[0], "GET", "").Body)
-				r.checks.decided(tt.decision == decision.Approve && !tt.forgotten)
+				r.checks.Decided(tt.decision == decision.Approve && !tt.forgotten)
 				form := url.Values{"decision": {tt.decision}, "name": {"Ann"}, "reason": {"because"}, "code": {typed}}
 				assert.Equal(t, tt.page, r.human.request(links[0], "POST", form.Encode()).StatusCode)
 			})

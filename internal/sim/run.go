@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"net/url"
 	"slices"
 	"time"
 
@@ -12,6 +14,8 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
 	"ec2patch/internal/runinput"
+	"ec2patch/internal/sim/check"
+	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/store"
 )
 
@@ -35,28 +39,28 @@ func prepare(o Options) (*rehearsal, error) {
 	if o.RunID == "" {
 		o.RunID = patch.RunID(fmt.Sprintf("rehearsal-%d", o.Seed))
 	}
-	s, err := newStage(o, in)
+	s, err := stage.New(o.setup(), in)
 	if err != nil {
 		return nil, err
 	}
-	faults, err := parseFaults(o.Faults, s.world.Rand("faults"))
+	faults, err := stage.ParseFaults(o.Faults, s.World.Rand("faults"))
 	if err != nil {
 		return nil, notValid("--faults", err, "correct the flag")
 	}
-	r := &rehearsal{stage: s, faults: faults, targets: map[patch.Target]*watched{}, places: map[string][]*watched{}}
-	s.watcher = r
-	r.checks = newChecks(s)
-	if faults.rates["F-12"] > 0 {
-		r.checks.skew = 2 * clockOff
+	r := &rehearsal{Stage: s, options: o, faults: faults, targets: map[patch.Target]*watched{}, places: map[string][]*watched{}}
+	s.Watcher = r
+	r.checks = check.New(s)
+	if faults.Rates["F-12"] > 0 {
+		r.checks.Skew = 2 * stage.ClockOff
 	}
-	if faults.rates["F-05"] > 0 {
-		r.checks.lateSend = latestSend
+	if faults.Rates["F-05"] > 0 {
+		r.checks.LateSend = stage.LatestSend
 	}
-	s.world.Faults, faults.look = faults, r.checks.always.reading
-	for _, name := range sortedKeys(s.lambdas) {
-		s.lambdas[name].faults = faults
+	s.World.Faults, faults.Look = faults, r.checks.Always.Reading
+	for _, name := range slices.Sorted(maps.Keys(s.Lambdas)) {
+		s.Lambdas[name].Faults = faults
 	}
-	s.world.OnAgentEvent = r.agentEvent
+	s.World.OnAgentEvent = r.agentEvent
 	return r, r.expectApprover()
 }
 
@@ -67,9 +71,10 @@ func notValid(path string, err error, remedy string) error {
 
 // rehearsal is one run in progress.
 type rehearsal struct {
-	*stage
-	faults    *faults
-	checks    *checks
+	*stage.Stage
+	options   Options
+	faults    *stage.Faults
+	checks    *check.Checks
 	human     *human
 	execution *asl.Execution
 	targets   map[patch.Target]*watched
@@ -88,7 +93,7 @@ const (
 
 // run starts the execution and moves the world until everything has ended.
 func (r *rehearsal) run() (*Result, error) {
-	r.engine.OnEnd = r.ended
+	r.Engine.OnEnd = r.ended
 	x, err := r.startRun(r.options.RunID)
 	if err != nil {
 		return nil, err
@@ -100,11 +105,11 @@ func (r *rehearsal) run() (*Result, error) {
 				return nil, err
 			}
 		}
-		if !r.world.Step() {
-			return nil, fmt.Errorf("the rehearsal stands still after %s", r.virtual())
+		if !r.World.Step() {
+			return nil, fmt.Errorf("the rehearsal stands still after %s", r.Virtual())
 		}
-		if r.virtual() > maxVirtual || n > maxEvents {
-			return nil, fmt.Errorf("the rehearsal does not end: %s of virtual time, %d events", r.virtual(), n)
+		if r.Virtual() > maxVirtual || n > maxEvents {
+			return nil, fmt.Errorf("the rehearsal does not end: %s of virtual time, %d events", r.Virtual(), n)
 		}
 	}
 	r.tell("done")
@@ -113,45 +118,43 @@ func (r *rehearsal) run() (*Result, error) {
 
 // startRun starts an execution of the machine with the rehearsal's input.
 func (r *rehearsal) startRun(id patch.RunID) (*asl.Execution, error) {
-	in := r.machine
+	in := r.Machine
 	in.Name, in.Input = string(id), json.RawMessage(r.options.Input)
 	r.open++
-	x, err := r.engine.Start(in)
+	x, err := r.Engine.Start(in)
 	if err != nil {
 		return nil, fmt.Errorf("start the execution: %w", err)
 	}
 	return x, nil
 }
 
-func (r *rehearsal) virtual() time.Duration { return r.world.Now().Sub(r.start) }
-
 // ended plays EventBridge: the end of a run fires the rules that match it.
 func (r *rehearsal) ended(x *asl.Execution) {
 	if x.Parent != nil {
 		return
 	}
-	r.checks.executionEnded(x)
-	rule, ok := r.endedRule(string(x.Status))
+	r.checks.ExecutionEnded(x)
+	rule, ok := r.EndedRule(string(x.Status))
 	if !ok {
 		r.open--
 		return
 	}
-	r.world.After(2*time.Second, func() { r.fire(rule, x, 0) })
+	r.World.After(2*time.Second, func() { r.fire(rule, x, 0) })
 }
 
 // fire invokes the rule's function; EventBridge tries again when it fails.
-func (r *rehearsal) fire(rule endedRule, x *asl.Execution, attempt int) {
-	payload, err := rule.payload(x)
+func (r *rehearsal) fire(rule stage.EndedRule, x *asl.Execution, attempt int) {
+	payload, err := rule.Payload(x)
 	if err == nil {
-		l := r.lambdas[rule.function]
-		out, _, failure := l.invoke(payload)
-		r.watch(l, payload, out, failure)
+		l := r.Lambdas[rule.Function]
+		out, _, failure := l.Invoke(payload)
+		r.Watch(l, payload, out, failure)
 		if failure != nil {
 			err = errors.New(failure.Error)
 		}
 	}
 	if err != nil && attempt < 5 {
-		r.world.After(time.Minute<<attempt, func() { r.fire(rule, x, attempt+1) })
+		r.World.After(time.Minute<<attempt, func() { r.fire(rule, x, attempt+1) })
 		return
 	}
 	r.open--
@@ -159,13 +162,13 @@ func (r *rehearsal) fire(rule endedRule, x *asl.Execution, attempt int) {
 
 // result gathers everything that a person or a test wants to know.
 func (r *rehearsal) result() (*Result, error) {
-	bucket := r.bucket()
-	data, ok := r.world.Object(bucket, store.ReportObject(r.options.RunID, "json"))
+	bucket := r.Bucket()
+	data, ok := r.World.Object(bucket, store.ReportObject(r.options.RunID, "json"))
 	res := &Result{
-		Run: r.options.RunID, Seed: r.options.Seed, VirtualSeconds: int64(r.virtual().Seconds()),
+		Run: r.options.RunID, Seed: r.options.Seed, VirtualSeconds: int64(r.Virtual().Seconds()),
 		Outcomes: map[outcome.Outcome]int{}, Waves: []report.WaveReport{}, Files: map[string][]byte{},
-		DetectionDelaySeconds: quantiles(r.delays), RefillDelaySeconds: quantiles(r.checks.refillDelays()), IdealSeconds: int64(r.ideal().Seconds()),
-		Faults: r.faults.struck, APICalls: r.world.Ledger.Calls,
+		DetectionDelaySeconds: quantiles(r.delays), RefillDelaySeconds: quantiles(r.checks.RefillDelays()), IdealSeconds: int64(r.ideal().Seconds()),
+		Faults: r.faults.Struck, APICalls: r.World.Ledger.Calls,
 	}
 	if ok {
 		res.Report = &report.Report{}
@@ -174,17 +177,17 @@ func (r *rehearsal) result() (*Result, error) {
 		}
 		res.Status, res.Planned, res.Outcomes, res.Waves = res.Report.Status, res.Report.Totals.Planned, res.Report.Totals.Outcomes, res.Report.Waves
 		for _, form := range []string{"json", "csv", "html"} {
-			if body, ok := r.world.Object(bucket, store.ReportObject(r.options.RunID, form)); ok {
+			if body, ok := r.World.Object(bucket, store.ReportObject(r.options.RunID, form)); ok {
 				res.Files["report."+form] = body
 			}
 		}
 	} else {
 		res.Status, res.Failure = patch.RunFailed, r.failure()
 	}
-	stats := r.engine.Stats()
-	res.Executions, res.MaxHistoryEvents, res.MaxPayloadBytes, res.StateTransitions = stats.Executions, stats.MaxEvents, r.checks.maxPayload, stats.Transitions
-	for _, l := range r.lambdas {
-		res.LambdaInvocations += l.invocations
+	stats := r.Engine.Stats()
+	res.Executions, res.MaxHistoryEvents, res.MaxPayloadBytes, res.StateTransitions = stats.Executions, stats.MaxEvents, r.checks.MaxPayload, stats.Transitions
+	for _, l := range r.Lambdas {
+		res.LambdaInvocations += l.Invocations
 	}
 	res.Cost = r.cost(res)
 	for _, c := range res.Cost {
@@ -195,8 +198,8 @@ func (r *rehearsal) result() (*Result, error) {
 		return nil, err
 	}
 	res.Files["history.json"] = history
-	res.Violations = r.checks.atEnd(r, res)
-	res.Premises = r.checks.always.counted(res)
+	res.Violations = r.checks.AtEnd(func(u *url.URL, form string) { r.human.request(u, "POST", form) })
+	res.Premises = r.checks.Always.Counted(r.faults.Struck)
 	return res, nil
 }
 
@@ -215,16 +218,6 @@ func (r *rehearsal) failure() string {
 	return x.Error + ": " + x.Cause
 }
 
-// bucket is the data bucket's name.
-func (s *stage) bucket() string {
-	for _, f := range s.hub.Functions() {
-		if b := f.Environment["DATA_BUCKET"]; b != "" {
-			return b
-		}
-	}
-	return ""
-}
-
 // maxHistoryKept bounds the events that history.json holds.
 const maxHistoryKept = 60_000
 
@@ -239,7 +232,7 @@ func (r *rehearsal) history() ([]byte, error) {
 	}
 	var all []execution
 	kept := 0
-	for _, x := range r.engine.Executions() {
+	for _, x := range r.Engine.Executions() {
 		e := execution{ARN: x.ARN, Status: x.Status, Count: x.Events()}
 		if kept+e.Count <= maxHistoryKept {
 			e.Events = x.History()
@@ -266,7 +259,7 @@ func RunSeeds(o Options, from, to uint64, progress func(done int)) (*SeedsResult
 		Premises: noPremises(),
 	}
 	var err error
-	if o.templates, err = loadTemplates(o.Hub, o.Spoke, o.Reader); err != nil {
+	if o.templates, err = stage.LoadTemplates(o.Hub, o.Spoke, o.Reader); err != nil {
 		return nil, err
 	}
 	err = sideBySide(from, to, func(seed uint64) (*Result, error) {

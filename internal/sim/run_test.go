@@ -14,7 +14,9 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/runinput"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/stage"
+	"ec2patch/internal/sim/world/backing"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // Many rehearsals say which of them ended how.
@@ -99,7 +101,7 @@ func TestRun_refusesWhatIsNotValid(t *testing.T) {
 	}
 	for what, o := range files {
 		_, err := Run(o)
-		var file *FileError
+		var file *stage.FileError
 		require.ErrorAs(t, err, &file, what)
 		assert.Equal(t, what, file.What)
 	}
@@ -154,14 +156,14 @@ func TestRun_approvalExpires(t *testing.T) {
 func TestRun_accountThatLetsNobodyIn(t *testing.T) {
 	no := false
 	o := options(t, `{"waves":[{"name":"w","accounts":["`+first+`","`+second+`"],"regions":["`+region+`"]}],"approval":"none"}`)
-	some := map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Name: "web", Count: 4}}}}
-	tests := map[string]world.FleetAccount{
+	some := map[string]fleetfile.Region{region: {Instances: []fleetfile.Instance{{Name: "web", Count: 4}}}}
+	tests := map[string]fleetfile.Account{
 		"refused":             {Assumable: &no, Regions: some},
 		"another external id": {ExternalID: "of-somebody-else", Regions: some},
 	}
 	for name, bad := range tests {
 		t.Run(name, func(t *testing.T) {
-			o.Fleet = fleetFile(t, map[string]world.FleetAccount{first: bad, second: {Regions: some}})
+			o.Fleet = fleetFile(t, map[string]fleetfile.Account{first: bad, second: {Regions: some}})
 			res := rehearse(t, o)
 			assert.Equal(t, patch.RunIncomplete, res.Status)
 			assert.Empty(t, res.Violations)
@@ -176,8 +178,8 @@ func TestRun_accountThatLetsNobodyIn(t *testing.T) {
 func TestRun_regionThatIsNotEnabled(t *testing.T) {
 	no := false
 	o := options(t, `{"waves":[{"name":"w","accounts":["`+first+`"],"regions":["us-east-1","af-south-1"]}],"approval":"none"}`)
-	o.Fleet = fleetFile(t, map[string]world.FleetAccount{first: {Regions: map[string]world.FleetRegion{
-		region:       {Instances: []world.FleetInstance{{Name: "web", Count: 2}}},
+	o.Fleet = fleetFile(t, map[string]fleetfile.Account{first: {Regions: map[string]fleetfile.Region{
+		region:       {Instances: []fleetfile.Instance{{Name: "web", Count: 2}}},
 		"af-south-1": {Enabled: &no},
 	}}})
 	res := rehearse(t, o)
@@ -191,8 +193,8 @@ func TestRun_regionThatIsNotEnabled(t *testing.T) {
 func TestRun_unreachableStops(t *testing.T) {
 	no := false
 	o := options(t, `{"waves":[{"accounts":["`+first+`","`+second+`"],"regions":["`+region+`"]}],"approval":"none","onUnreachable":"stop"}`)
-	o.Fleet = fleetFile(t, map[string]world.FleetAccount{
-		first: {Assumable: &no}, second: {Regions: map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Count: 2}}}}},
+	o.Fleet = fleetFile(t, map[string]fleetfile.Account{
+		first: {Assumable: &no}, second: {Regions: map[string]fleetfile.Region{region: {Instances: []fleetfile.Instance{{Count: 2}}}}},
 	})
 	res := rehearse(t, o)
 	assert.Equal(t, patch.RunRefused, res.Status)
@@ -220,12 +222,12 @@ func TestRun_wavesOneAfterTheOther(t *testing.T) {
 
 // A wave over its budget stops the run; what comes after it is not sent.
 func TestRun_badWaveStopsTheRun(t *testing.T) {
-	bad := map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Name: "bad", Count: 10, Fate: world.FatePatchFails}}}}
-	good := map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Name: "good", Count: 5}}}}
+	bad := map[string]fleetfile.Region{region: {Instances: []fleetfile.Instance{{Name: "bad", Count: 10, Fate: fleetfile.FatePatchFails}}}}
+	good := map[string]fleetfile.Region{region: {Instances: []fleetfile.Instance{{Name: "good", Count: 5}}}}
 	o := options(t, `{"waves":[
 		{"name":"a","accounts":["`+first+`"],"regions":["`+region+`"]},
 		{"name":"b","accounts":["`+second+`"],"regions":["`+region+`"]}],"approval":"none"}`)
-	o.Fleet = fleetFile(t, map[string]world.FleetAccount{first: {Regions: bad}, second: {Regions: good}})
+	o.Fleet = fleetFile(t, map[string]fleetfile.Account{first: {Regions: bad}, second: {Regions: good}})
 	res := rehearse(t, o)
 	assert.Equal(t, patch.RunStopped, res.Status)
 	assert.Empty(t, res.Violations)
@@ -251,7 +253,7 @@ func TestRun_dryRun(t *testing.T) {
 // A wave that matches nothing is no success, and said so.
 func TestRun_nothingToDo(t *testing.T) {
 	o := options(t, oneWave(""))
-	o.Fleet = fleet(t, world.FleetInstance{Tags: map[string]string{"PatchGroup": "other"}})
+	o.Fleet = fleet(t, fleetfile.Instance{Tags: map[string]string{"PatchGroup": "other"}})
 	res := rehearse(t, o)
 	assert.Equal(t, patch.RunIncomplete, res.Status)
 	assert.Zero(t, res.Planned)
@@ -263,13 +265,13 @@ func TestRun_nothingToDo(t *testing.T) {
 func TestRun_doubtOverruled(t *testing.T) {
 	o := options(t, `{"waves":[{"name":"a","accounts":["`+first+`"],"regions":["`+region+`"],
 		"healthGate":{"alarms":["arn:aws:cloudwatch:`+region+`:`+first+`:alarm:errors"]}}]}`)
-	o.Fleet = fleetFile(t, map[string]world.FleetAccount{first: {Regions: map[string]world.FleetRegion{region: {
-		Instances: []world.FleetInstance{{Count: 3}},
-		Alarms:    []world.FleetAlarm{{Name: "errors", Script: []world.FleetAlarmStep{{State: "OK"}, {AfterSeconds: 300, State: "ALARM"}}}},
+	o.Fleet = fleetFile(t, map[string]fleetfile.Account{first: {Regions: map[string]fleetfile.Region{region: {
+		Instances: []fleetfile.Instance{{Count: 3}},
+		Alarms:    []fleetfile.Alarm{{Name: "errors", Script: []fleetfile.AlarmStep{{State: "OK"}, {AfterSeconds: 300, State: "ALARM"}}}},
 	}}}})
 	r, err := prepare(o)
 	require.NoError(t, err)
-	r.world.OnMail = func(m world.Mail) {
+	r.World.OnMail = func(m backing.Mail) {
 		r.human.mail(m)
 		r.human.doubts = false
 	}
@@ -288,22 +290,22 @@ func TestRun_redAlarm(t *testing.T) {
 		return `{"waves":[{"name":"a","accounts":["` + first + `"],"regions":["` + region + `"],
 			"healthGate":{"alarms":["arn:aws:cloudwatch:` + region + `:` + first + `:alarm:errors"],"soakSeconds":600}}],"approval":"` + approval + `"}`
 	}
-	file := func(script ...world.FleetAlarmStep) []byte {
-		return fleetFile(t, map[string]world.FleetAccount{first: {Regions: map[string]world.FleetRegion{region: {
-			Instances: []world.FleetInstance{{Count: 3}}, Alarms: []world.FleetAlarm{{Name: "errors", Script: script}}}}}})
+	file := func(script ...fleetfile.AlarmStep) []byte {
+		return fleetFile(t, map[string]fleetfile.Account{first: {Regions: map[string]fleetfile.Region{region: {
+			Instances: []fleetfile.Instance{{Count: 3}}, Alarms: []fleetfile.Alarm{{Name: "errors", Script: script}}}}}})
 	}
-	green := world.FleetAlarmStep{State: "OK"}
-	red := world.FleetAlarmStep{AfterSeconds: 60, State: "ALARM"}
+	green := fleetfile.AlarmStep{State: "OK"}
+	red := fleetfile.AlarmStep{AfterSeconds: 60, State: "ALARM"}
 	tests := []struct {
 		name, approval string
 		approve        Approve
-		script         []world.FleetAlarmStep
+		script         []fleetfile.AlarmStep
 		want           patch.RunStatus
 	}{
-		{"green", "none", "", []world.FleetAlarmStep{green}, patch.RunSucceeded},
-		{"red, nobody to ask", "none", "", []world.FleetAlarmStep{green, red}, patch.RunStopped},
+		{"green", "none", "", []fleetfile.AlarmStep{green}, patch.RunSucceeded},
+		{"red, nobody to ask", "none", "", []fleetfile.AlarmStep{green, red}, patch.RunStopped},
 		{"no data is not green", "none", "", nil, patch.RunStopped},
-		{"red, and nobody goes on by himself", "once", ApproveAuto, []world.FleetAlarmStep{green, red}, patch.RunStopped},
+		{"red, and nobody goes on by himself", "once", ApproveAuto, []fleetfile.AlarmStep{green, red}, patch.RunStopped},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -80,8 +80,8 @@ func TestRun_reportInSlices(t *testing.T) {
 	require.NoError(t, err)
 	calls := 0
 	l := r.lambdaOf(wire.Verify)
-	handle := l.handle
-	l.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
+	handle := l.Handle
+	l.Handle = func(ctx context.Context, payload []byte) ([]byte, error) {
 		if bytes.Contains(payload, []byte(`"task":"report"`)) {
 			calls++
 		}

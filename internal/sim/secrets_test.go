@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,6 +24,7 @@ import (
 	"ec2patch/internal/asl"
 	"ec2patch/internal/decision"
 	"ec2patch/internal/lambdamain"
+	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/wire"
 )
 
@@ -45,21 +48,21 @@ func (e *eavesdropper) note(where, text string) {
 // is given holds the token, what ApprovalCallback is given and answers is the page: they
 // are kept under names of their own.
 func (e *eavesdropper) listen(r *rehearsal) {
-	out := lambdamain.Metrics{Out: &e.log, Now: r.world.Now}
-	r.metrics.seen = out.Count
-	for _, name := range sortedKeys(r.lambdas) {
-		l, inner := r.lambdas[name], r.lambdas[name].handle
-		l.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
+	out := lambdamain.Metrics{Out: &e.log, Now: r.World.Now}
+	r.Metrics.Seen = out.Count
+	for _, name := range slices.Sorted(maps.Keys(r.Lambdas)) {
+		l, inner := r.Lambdas[name], r.Lambdas[name].Handle
+		l.Handle = func(ctx context.Context, payload []byte) ([]byte, error) {
 			var in struct{ Token string }
-			if l.function.Handler == wire.ApprovalRequest && json.Unmarshal(payload, &in) == nil && in.Token != "" {
+			if l.Function.Handler == wire.ApprovalRequest && json.Unmarshal(payload, &in) == nil && in.Token != "" {
 				e.tokens = append(e.tokens, in.Token)
 				e.note("input of "+name, strings.Replace(string(payload), in.Token, "", 1))
-			} else if l.function.Handler != wire.ApprovalCallback {
+			} else if l.Function.Handler != wire.ApprovalCallback {
 				e.note("input of "+name, string(payload))
 			}
 			out, err := inner(ctx, payload)
 			where := "answer of " + name
-			if l.function.Handler == wire.ApprovalCallback {
+			if l.Function.Handler == wire.ApprovalCallback {
 				where = "page"
 			}
 			e.note(where, string(out))
@@ -78,31 +81,31 @@ func (e *eavesdropper) listen(r *rehearsal) {
 func (e *eavesdropper) collect(t *testing.T, r *rehearsal, res *Result) {
 	t.Helper()
 	e.note("log", e.log.String())
-	for _, x := range r.engine.Executions() {
+	for _, x := range r.Engine.Executions() {
 		for _, event := range x.History() {
 			details, err := json.Marshal(details(event))
 			require.NoError(t, err)
 			e.note("history: "+event.Type+" of "+event.State, string(details))
 		}
 	}
-	for _, key := range r.world.Objects(r.bucket(), "") {
-		for _, data := range r.world.ObjectVersions(r.bucket(), key) {
+	for _, key := range r.World.Objects(r.Bucket(), "") {
+		for _, data := range r.World.ObjectVersions(r.Bucket(), key) {
 			e.note("object "+key, string(data))
 		}
 	}
-	for _, name := range sortedKeys(res.Files) {
+	for _, name := range slices.Sorted(maps.Keys(res.Files)) {
 		if name != "history.json" { // looked at above, event by event
 			e.note("file "+name, string(res.Files[name]))
 		}
 	}
-	for _, table := range r.hub.OfType("AWS::DynamoDB::Table") {
-		for _, item := range r.world.Items(table.ARN) {
+	for _, table := range r.Hub.OfType("AWS::DynamoDB::Table") {
+		for _, item := range r.World.Items(table.ARN) {
 			e.note("table "+table.Name, plainItem(t, item))
 		}
 	}
-	for _, m := range r.world.Mailbox(approver) {
+	for _, m := range r.World.Mailbox(stage.Approver) {
 		body := m.Body
-		if u, ok := link(body); ok {
+		if u, ok := stage.Link(body); ok {
 			body = strings.Replace(body, u.String(), "", 1)
 		}
 		e.note("mail", m.Subject+"\n"+body)
@@ -147,12 +150,12 @@ type secret struct {
 // secrets are those of one run, in each spelling that a leak could have.
 func (e *eavesdropper) secrets(t *testing.T, r *rehearsal) []secret {
 	t.Helper()
-	all := []secret{{"external id", externalID, ""}, {"secret key", "secret-of-ASIA", ""}, {"session token", "token-of-ASIA", ""}}
+	all := []secret{{"external id", stage.ExternalID, ""}, {"secret key", "secret-of-ASIA", ""}, {"session token", "token-of-ASIA", ""}}
 	for _, token := range e.tokens {
 		all = append(all, secret{"task token", token, ""})
 	}
 	for _, m := range requests(r) {
-		u, _ := link(m.Body)
+		u, _ := stage.Link(m.Body)
 		capability := u.Query().Get("c")
 		mac, ok := decision.ParseCapability(capability)
 		require.True(t, ok)
@@ -177,8 +180,8 @@ func spellings(name string, mac []byte) []secret {
 func decisions(t *testing.T, r *rehearsal) []decision.Decision {
 	t.Helper()
 	var all []decision.Decision
-	for _, table := range r.hub.OfType("AWS::DynamoDB::Table") {
-		for _, item := range r.world.Items(table.ARN) {
+	for _, table := range r.Hub.OfType("AWS::DynamoDB::Table") {
+		for _, item := range r.World.Items(table.ARN) {
 			var d struct {
 				Key string `json:"sk"`
 				decision.Decision
@@ -230,7 +233,7 @@ func overhear(t *testing.T, o Options) (*rehearsal, *eavesdropper) {
 func TestSecrets(t *testing.T) {
 	tokens, sealed, logged := 0, 0, 0
 	for seed := range uint64(100) {
-		o := options(t, asks(`,"requestedBy":"arn:aws:iam::`+hubAccount+`:user/x"`))
+		o := options(t, asks(`,"requestedBy":"arn:aws:iam::`+stage.HubAccount+`:user/x"`))
 		if seed%10 == 0 {
 			o.Input = []byte(`{"waves":[
 				{"name":"a","accounts":["` + first + `"],"regions":["` + region + `"]},
@@ -270,9 +273,9 @@ func TestSecrets_areFound(t *testing.T) {
 		place, _, _ := strings.Cut(w.where, " ")
 		places[strings.TrimSuffix(place, ":")] = true
 	}
-	assert.Equal(t, []string{"answer", "file", "history", "input", "log", "mail", "object", "page", "table"}, sortedKeys(places))
+	assert.Equal(t, []string{"answer", "file", "history", "input", "log", "mail", "object", "page", "table"}, slices.Sorted(maps.Keys(places)))
 	var requestSeen bool
-	for _, x := range r.engine.Executions() {
+	for _, x := range r.Engine.Executions() {
 		for _, event := range x.History() {
 			raw, err := json.Marshal(event.Details)
 			require.NoError(t, err)

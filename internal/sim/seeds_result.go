@@ -5,6 +5,7 @@ import (
 
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/check"
 )
 
 // SeedsResult sums up many rehearsals of one input, one for each seed: the
@@ -55,7 +56,7 @@ type FailedSeed struct {
 // noPremises has every rule, none of which had anything to say yet.
 func noPremises() map[string]int {
 	all := map[string]int{}
-	for n := range lastRule {
+	for n := range check.LastRule {
 		all[fmt.Sprintf("R-%02d", n+1)] = 0
 	}
 	return all

@@ -14,7 +14,9 @@ import (
 	"ec2patch/internal/cfn"
 	"ec2patch/internal/iam"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/core"
 )
 
 // formerHub is a hub of before there were two spoke roles: every function takes the one for all that it does.
@@ -53,7 +55,7 @@ func (w spokeWork) works(t *testing.T, o Options, before func(*rehearsal)) {
 	r, err := prepare(o)
 	require.NoError(t, err)
 	if w.abort {
-		r.world.After(300e9, func() { r.abort(t) })
+		r.World.After(300e9, func() { r.abort(t) })
 	}
 	if before != nil {
 		before(r)
@@ -61,9 +63,9 @@ func (w spokeWork) works(t *testing.T, o Options, before func(*rehearsal)) {
 	res, err := r.run()
 	require.NoError(t, err)
 	assert.Empty(t, res.Violations)
-	assert.Empty(t, r.world.Ledger.Denied)
-	assert.Positive(t, r.world.Ledger.Calls["ssm:SendCommand"])
-	assert.Equal(t, w.abort, r.world.Ledger.Calls["ssm:CancelCommand"] > 0)
+	assert.Empty(t, r.World.Ledger.Denied)
+	assert.Positive(t, r.World.Ledger.Calls["ssm:SendCommand"])
+	assert.Equal(t, w.abort, r.World.Ledger.Calls["ssm:CancelCommand"] > 0)
 }
 
 // TestSpokes_update goes the three steps of an update: spokes that still trust a former hub, the hub, spokes that no
@@ -86,11 +88,11 @@ func TestSpokes_updateUnderAnOpenRun(t *testing.T) {
 			o.Spoke = read(t, "internal", "cfn", "testdata", "former-spoke.yaml")
 			updated := 0
 			work.works(t, o, func(r *rehearsal) {
-				r.world.After(200e9, func() {
-					r.options.spoke = map[string]string{"FormerHub": "true"}
+				r.World.After(200e9, func() {
+					r.Setup.SpokeParameters = map[string]string{"FormerHub": "true"}
 					template, err := cfn.Load("spoke-cfn.yaml", work.o.Spoke)
 					require.NoError(t, err)
-					require.NoError(t, r.deploySpokes(template, r.input))
+					require.NoError(t, r.DeploySpokes(template, r.Input))
 					updated++
 				})
 			})
@@ -117,10 +119,10 @@ func TestSpokes_paths(t *testing.T) {
 		*file = []byte(changed)
 	}
 	spokeWork{}.works(t, o, func(r *rehearsal) {
-		for _, role := range r.hub.Roles() {
+		for _, role := range r.Hub.Roles() {
 			require.Contains(t, role.ARN, ":role/team/patching/ec2patch-")
 		}
-		_, err := r.world.Session("arn:aws:iam::"+first+":role/team/patching/PatchExecRoleReader", "any")
+		_, err := r.World.Session("arn:aws:iam::"+first+":role/team/patching/PatchExecRoleReader", "any")
 		require.NoError(t, err)
 	})
 }
@@ -134,11 +136,11 @@ func TestSpokes_thieves(t *testing.T) {
 		anything, err := iam.ParsePolicy("attached",
 			[]byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`))
 		require.NoError(t, err)
-		for _, role := range r.hub.Roles() {
+		for _, role := range r.Hub.Roles() {
 			t.Run(role.Name+"/FormerHub="+former, func(t *testing.T) {
-				own, err := r.world.Session(role.ARN, "own")
+				own, err := r.World.Session(role.ARN, "own")
 				require.NoError(t, err)
-				r.world.AddRole(world.Role{ARN: role.ARN, Policies: []*iam.Policy{anything}})
+				r.World.AddRole(world.Role{ARN: role.ARN, Policies: []*iam.Policy{anything}})
 				patching := map[string]bool{"ec2patch-PreEC2InventoryRole": true, "ec2patch-SendSsmCommandRole": true,
 					"ec2patch-PollSsmCommandRole": true, "ec2patch-PostEC2VerifyRole": true}[role.Name]
 				sends := role.Name == "ec2patch-SendSsmCommandRole"
@@ -165,28 +167,28 @@ func TestSpokes_thieves(t *testing.T) {
 }
 
 // steal takes a spoke's role without a session policy.
-func (r *rehearsal) steal(own *world.Principal, role string) (*world.Principal, error) {
-	out, err := r.world.STS(own, hubRegion).AssumeRole(context.Background(), &sts.AssumeRoleInput{
+func (r *rehearsal) steal(own *core.Principal, role string) (*core.Principal, error) {
+	out, err := r.World.STS(own, stage.HubRegion).AssumeRole(context.Background(), &sts.AssumeRoleInput{
 		RoleArn: aws.String("arn:aws:iam::" + first + ":role/" + role), RoleSessionName: aws.String("thief"),
-		ExternalId: aws.String(externalID),
+		ExternalId: aws.String(stage.ExternalID),
 	})
 	if err != nil {
 		return nil, err
 	}
-	p, _ := r.world.ByAccessKey(*out.Credentials.AccessKeyId)
+	p, _ := r.World.ByAccessKey(*out.Credentials.AccessKeyId)
 	return p, nil
 }
 
 // scan sends to an instance that does not exist, and gives what SSM says; permissions come first.
-func (r *rehearsal) scan(p *world.Principal) string {
-	_, err := r.world.SSM(p, region).SendCommand(context.Background(), &ssm.SendCommandInput{
+func (r *rehearsal) scan(p *core.Principal) string {
+	_, err := r.World.SSM(p, region).SendCommand(context.Background(), &ssm.SendCommandInput{
 		DocumentName: aws.String(patch.Document), InstanceIds: []string{"i-00000000000000000"},
 		Parameters: map[string][]string{"Operation": {"Scan"}},
 	})
 	return err.Error()
 }
 
-func (r *rehearsal) reads(p *world.Principal) bool {
-	_, err := r.world.SSM(p, region).ListCommands(context.Background(), &ssm.ListCommandsInput{})
+func (r *rehearsal) reads(p *core.Principal) bool {
+	_, err := r.World.SSM(p, region).ListCommands(context.Background(), &ssm.ListCommandsInput{})
 	return err == nil
 }

@@ -11,14 +11,14 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/world/fleetfile"
 	"ec2patch/internal/store"
 )
 
 // reportOf is the report of any run of the rehearsal.
 func (r *rehearsal) reportOf(t *testing.T, id patch.RunID) report.Report {
 	t.Helper()
-	data, ok := r.world.Object(r.bucket(), store.ReportObject(id, "json"))
+	data, ok := r.World.Object(r.Bucket(), store.ReportObject(id, "json"))
 	require.True(t, ok, "run %s has no report", id)
 	var rep report.Report
 	require.NoError(t, json.Unmarshal(data, &rep))
@@ -29,7 +29,7 @@ func (r *rehearsal) reportOf(t *testing.T, id patch.RunID) report.Report {
 // second waits as long as it may; then its report says who had the account-region,
 // and that nothing was sent. The first one's report has the patches.
 func TestTwoRuns_bothReportsTell(t *testing.T) {
-	r := inTrouble(t, alone(generous), 1, "", world.FleetInstance{Name: "slow", Count: 4, PatchSeconds: 4000})
+	r := inTrouble(t, alone(generous), 1, "", fleetfile.Instance{Name: "slow", Count: 4, PatchSeconds: 4000})
 	r.another(t, time.Minute)
 	res, err := r.run()
 	require.NoError(t, err)

@@ -11,7 +11,8 @@ import (
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/runinput"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/stage"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 const unit = "ou-ab12-production"
@@ -20,10 +21,10 @@ const unit = "ou-ab12-production"
 // unit, one below it, one that is suspended, one without a spoke role.
 func ofUnit(t *testing.T) Options {
 	o := options(t, `{"waves":[{"name":"w","organizationalUnits":["`+unit+`"],"regions":["`+region+`"]`+generous+`}],"approval":"none"}`)
-	here := map[string]world.FleetRegion{region: {Instances: []world.FleetInstance{{Name: "web", Count: 3}}}}
-	data, err := json.Marshal(world.FleetFile{
-		Accounts: map[string]world.FleetAccount{first: {Regions: here}, second: {Regions: here}, "333333333333": {State: "SUSPENDED", Regions: here}},
-		Units: map[string]world.FleetUnit{
+	here := map[string]fleetfile.Region{region: {Instances: []fleetfile.Instance{{Name: "web", Count: 3}}}}
+	data, err := json.Marshal(fleetfile.File{
+		Accounts: map[string]fleetfile.Account{first: {Regions: here}, second: {Regions: here}, "333333333333": {State: "SUSPENDED", Regions: here}},
+		Units: map[string]fleetfile.Unit{
 			unit:                {Accounts: []string{first, "333333333333", "444444444444"}, Units: []string{"ou-ab12-databases"}},
 			"ou-ab12-databases": {Accounts: []string{second}},
 		},
@@ -55,7 +56,7 @@ func TestRun_unitsAsked(t *testing.T) {
 	res, err := r.run()
 	require.NoError(t, err)
 	require.Empty(t, res.Violations)
-	mails := r.world.Mailbox(approver)
+	mails := r.World.Mailbox(stage.Approver)
 	require.NotEmpty(t, mails)
 	assert.Contains(t, mails[0].Body, "Instances: 6 (6 Linux), in 2 accounts")
 	assert.Contains(t, mails[0].Body, "Not active, and not in the plan: 1 account of the organizational units")
@@ -81,10 +82,10 @@ func TestRun_unitsRefused(t *testing.T) {
 		reason string
 		broken []string
 	}{
-		{"the role lets nobody in", func(r *rehearsal) { r.world.RefuseAssume(management, true) }, "OrganizationReaderRoleArn must trust this hub", nil},
-		{"the account may not read", func(r *rehearsal) { r.world.SetOrganization("777777777777") }, "OrganizationReaderRoleArn must trust this hub", []string{"R-14"}},
+		{"the role lets nobody in", func(r *rehearsal) { r.World.RefuseAssume(stage.Management, true) }, "OrganizationReaderRoleArn must trust this hub", nil},
+		{"the account may not read", func(r *rehearsal) { r.World.SetOrganization("777777777777") }, "OrganizationReaderRoleArn must trust this hub", []string{"R-14"}},
 		{"the unit is not there", func(r *rehearsal) {
-			require.NoError(t, r.world.AddFleet(world.FleetFile{Accounts: map[string]world.FleetAccount{"555555555555": {}}, Units: map[string]world.FleetUnit{"r-ab12": {}}}))
+			require.NoError(t, r.World.AddFleet(fleetfile.File{Accounts: map[string]fleetfile.Account{"555555555555": {}}, Units: map[string]fleetfile.Unit{"r-ab12": {}}}))
 		}, `"` + unit + `" is no organizational unit`, nil},
 	}
 	for _, test := range tests {

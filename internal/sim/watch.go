@@ -11,7 +11,7 @@ import (
 	"ec2patch/internal/inventory"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/plan"
+	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
 	"ec2patch/internal/store"
 	"ec2patch/internal/target"
@@ -20,30 +20,19 @@ import (
 	"ec2patch/internal/wire"
 )
 
-// watcher is told of every invocation. It only looks.
-type watcher interface {
-	watch(l *lambda, payload, out []byte, failure *asl.Failure)
-}
-
-func (s *stage) watch(l *lambda, payload, out []byte, failure *asl.Failure) {
-	if s.watcher != nil {
-		s.watcher.watch(l, payload, out, failure)
-	}
-}
-
 // watched is one target as an onlooker sees it.
 type watched struct {
 	lastEnd  time.Time // when an instance of it last ended a patch operation
 	verified bool
 }
 
-// watch follows the run by what its functions are asked and what they answer.
-func (r *rehearsal) watch(l *lambda, payload, out []byte, failure *asl.Failure) {
-	r.checks.always.invoked(l, payload, out, failure)
+// Watch follows the run by what its functions are asked and what they answer.
+func (r *rehearsal) Watch(l *stage.Lambda, payload, out []byte, failure *asl.Failure) {
+	r.checks.Always.Invoked(l, payload, out, failure)
 	if failure != nil {
 		return
 	}
-	switch l.function.Handler {
+	switch l.Function.Handler {
 	case wire.Inventory:
 		r.watchInventory(payload, out)
 	case wire.SendCommand:
@@ -64,7 +53,7 @@ func (r *rehearsal) watchInventory(payload, out []byte) {
 		r.tell("planning")
 		return
 	}
-	index, ok := r.index()
+	index, ok := r.Index()
 	if !ok {
 		return
 	}
@@ -88,16 +77,6 @@ func (r *rehearsal) watchInventory(payload, out []byte) {
 	r.tell("planning")
 }
 
-// index is the plan as it stands in the bucket.
-func (r *rehearsal) index() (plan.Index, bool) {
-	var x plan.Index
-	data, ok := r.world.Object(r.bucket(), store.IndexObject(r.options.RunID))
-	if !ok || json.Unmarshal(data, &x) != nil {
-		return x, false
-	}
-	return x, true
-}
-
 // watchPoll measures how long after the last instance ended a poll noticed.
 func (r *rehearsal) watchPoll(payload, out []byte) {
 	var t patch.Target
@@ -107,7 +86,7 @@ func (r *rehearsal) watchPoll(payload, out []byte) {
 	}
 	w := r.targets[t]
 	if w != nil && a.Next == "verify" && !w.lastEnd.IsZero() {
-		r.delays = append(r.delays, r.world.Now().Sub(w.lastEnd))
+		r.delays = append(r.delays, r.World.Now().Sub(w.lastEnd))
 		w.lastEnd = time.Time{}
 	}
 	r.atWave(payload)
@@ -184,7 +163,7 @@ func (r *rehearsal) watchJudge(in task.VerifyInput, out []byte) {
 
 // addResult adds a verified target's outcomes to what is shown.
 func (r *rehearsal) addResult(t patch.Target) {
-	data, ok := r.world.Object(r.bucket(), store.ResultObject(t, r.checks.tables.resultOf(t)))
+	data, ok := r.World.Object(r.Bucket(), store.ResultObject(t, r.checks.Tables.ResultOf(t)))
 	var result target.TargetResult
 	p := r.waveProgress(t.Wave)
 	if !ok || p == nil || json.Unmarshal(data, &result) != nil {
@@ -206,12 +185,12 @@ func (r *rehearsal) waveProgress(name string) *WaveProgress {
 
 // agentEvent follows the instances.
 func (r *rehearsal) agentEvent(e world.AgentEvent) {
-	r.checks.agentEvent(e)
+	r.checks.AgentEvent(e)
 	switch e.Kind {
 	case world.AgentFinished, world.AgentCancelled, world.AgentTerminated, world.AgentLost:
 		for _, w := range r.places[e.Account+"/"+e.Region] {
 			if !w.verified {
-				w.lastEnd = r.world.Now()
+				w.lastEnd = r.World.Now()
 			}
 		}
 	}
@@ -224,9 +203,9 @@ func (r *rehearsal) tell(phase string) {
 	}
 	r.progress.Phase = phase
 	p := r.progress
-	p.Virtual = r.virtual()
+	p.Virtual = r.Virtual()
 	p.Waves = slices.Clone(p.Waves)
-	now, _ := r.world.InFlightAll()
+	now, _ := r.World.InFlightAll()
 	for i := range p.Waves {
 		if p.Waves[i].Name == p.Wave {
 			p.Waves[i].InFlight = now

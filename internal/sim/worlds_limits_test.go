@@ -7,20 +7,23 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/stage"
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/estate"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // sendersDie: SendSsmCommand dies in the middle of its steps, just after a command was accepted.
 func sendersDie(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, canaryAndMain(generous, generous, `,"approval":"none"`), seed, "", some(8, world.FateOK))
-	r.world.Faults = &targeted{faults: r.faults, name: "ssm:SendCommand", dies: 0.2}
+	r := inTrouble(t, canaryAndMain(generous, generous, `,"approval":"none"`), seed, "", some(8, fleetfile.FateOK))
+	r.World.Faults = &targeted{Faults: r.faults, name: "ssm:SendCommand", dies: 0.2}
 	return r
 }
 
 // twoRunsOneVerifies: another run wants the account-region while all commands of the first have ended, and it still
 // waits for a record that does not come.
 func twoRunsOneVerifies(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, alone(generous), seed, "", some(3, world.FateNoState))
+	r := inTrouble(t, alone(generous), seed, "", some(3, fleetfile.FateNoState))
 	r.another(t, time.Minute)
 	return r
 }
@@ -28,7 +31,7 @@ func twoRunsOneVerifies(t *testing.T, seed uint64) *rehearsal {
 // twoRunsOfOneKey: a start is delivered twice.
 func twoRunsOfOneKey(t *testing.T, seed uint64) *rehearsal {
 	input := strings.TrimSuffix(alone(generous), "}") + `,"runKey":"weekly"}`
-	r := inTrouble(t, input, seed, "", some(3, world.FateOK))
+	r := inTrouble(t, input, seed, "", some(3, fleetfile.FateOK))
 	r.another(t, time.Minute)
 	return r
 }
@@ -37,7 +40,7 @@ func twoRunsOfOneKey(t *testing.T, seed uint64) *rehearsal {
 func nobodyMaySend(t *testing.T, seed uint64) *rehearsal {
 	o := options(t, alone(`,"slowStart":false,"ssm":{"maxConcurrency":"`+[]string{"3", "100%"}[seed%2]+`","maxErrors":"50%"}`))
 	o.Seed = seed
-	o.Fleet = fleetFile(t, map[string]world.FleetAccount{first: {Regions: map[string]world.FleetRegion{"us-east-1": {Instances: []world.FleetInstance{some(25, world.FateOK)}}}}})
+	o.Fleet = fleetFile(t, map[string]fleetfile.Account{first: {Regions: map[string]fleetfile.Region{"us-east-1": {Instances: []fleetfile.Instance{some(25, fleetfile.FateOK)}}}}})
 	o.spoke = map[string]string{"OptInTag": "PatchOptIn"}
 	r, err := prepare(o)
 	require.NoError(t, err)
@@ -47,58 +50,58 @@ func nobodyMaySend(t *testing.T, seed uint64) *rehearsal {
 // lostBeyondBudget: sends are lost on their way, and more of them than an account may have of failures.
 func lostBeyondBudget(t *testing.T, seed uint64) *rehearsal {
 	in := `,"ssm":{"maxConcurrency":"1","maxErrors":"1"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
-	r := inTrouble(t, alone(in), seed, "", some(30, world.FateOK))
-	r.world.Faults = &targeted{faults: r.faults, name: "ssm:SendCommand", before: 0.3}
+	r := inTrouble(t, alone(in), seed, "", some(30, fleetfile.FateOK))
+	r.World.Faults = &targeted{Faults: r.faults, name: "ssm:SendCommand", before: 0.3}
 	return r
 }
 
 // redWhilePatched: an alarm of a wave, or a composite one of it, turns red as the wave is patched, and green again.
 func redWhilePatched(t *testing.T, seed uint64) *rehearsal {
 	gate := `,"healthGate":{"soakSeconds":60,"alarms":["arn:aws:cloudwatch:us-east-1:` + first + `:alarm:errors","arn:aws:cloudwatch:us-east-1:` + first + `:alarm:any"]}`
-	r := inTrouble(t, alone(gate+`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", some(30, world.FateOK))
-	red := []world.AlarmStep{{State: "OK"}, {After: time.Hour, State: "ALARM"}, {After: 2 * time.Hour, State: "OK"}}
-	green := []world.AlarmStep{{State: "OK"}}
+	r := inTrouble(t, alone(gate+`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", some(30, fleetfile.FateOK))
+	red := []estate.AlarmStep{{State: "OK"}, {After: time.Hour, State: "ALARM"}, {After: 2 * time.Hour, State: "OK"}}
+	green := []estate.AlarmStep{{State: "OK"}}
 	if seed%2 == 0 {
 		red, green = green, red
 	}
-	require.NoError(t, r.world.AddAlarm(first, "us-east-1", "errors", red...))
-	require.NoError(t, r.world.AddCompositeAlarm(first, "us-east-1", "any", green...))
+	require.NoError(t, r.World.AddAlarm(first, "us-east-1", "errors", red...))
+	require.NoError(t, r.World.AddCompositeAlarm(first, "us-east-1", "any", green...))
 	return r
 }
 
 // slowStart: a target that begins slowly.
 func slowStart(t *testing.T, seed uint64) *rehearsal {
-	return inTrouble(t, alone(`,"slowStart":true,"ssm":{"maxConcurrency":"100%","maxErrors":"50%"}`), seed, "", some(40, world.FateOK))
+	return inTrouble(t, alone(`,"slowStart":true,"ssm":{"maxConcurrency":"100%","maxErrors":"50%"}`), seed, "", some(40, fleetfile.FateOK))
 }
 
 // takenBack: SSM forgets the first sends, whose answers are lost, and the machines' own records show later that they
 // went well: they are no failures of the run.
 func takenBack(t *testing.T, seed uint64) *rehearsal {
 	in := `,"slowStart":false,"ssm":{"maxConcurrency":"100%","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
-	r := inTrouble(t, canaryAndMain(in, in, `,"approval":"none","budget":{"maxFailedInstances":"1"}`), seed, "", world.FleetInstance{Name: "fast", PatchSeconds: 200, RebootSeconds: 60, Count: 4})
+	r := inTrouble(t, canaryAndMain(in, in, `,"approval":"none","budget":{"maxFailedInstances":"1"}`), seed, "", fleetfile.Instance{Name: "fast", PatchSeconds: 200, RebootSeconds: 60, Count: 4})
 	n := 0
-	f := &targeted{faults: r.faults, name: "ssm:SendCommand", after: 1}
-	f.lost = func(c *world.Call) {
+	f := &targeted{Faults: r.faults, name: "ssm:SendCommand", after: 1}
+	f.lost = func(c *core.Call) {
 		if n++; n == 2 {
 			f.after = 0
 		}
-		r.world.After(time.Second, func() { r.world.ForgetCommands(c.Account, c.Region) })
+		r.World.After(time.Second, func() { r.World.ForgetCommands(c.Account, c.Region) })
 	}
-	r.world.Faults = f
+	r.World.Faults = f
 	return r
 }
 
 // listedLate: Run Command shows a minute late what it has accepted and what became of it.
 func listedLate(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, alone(`,"ssm":{"operation":"Scan","maxConcurrency":"2"}`), seed, "", some(10, world.FateOK))
-	r.world.Faults = &stale{r.faults}
+	r := inTrouble(t, alone(`,"ssm":{"operation":"Scan","maxConcurrency":"2"}`), seed, "", some(10, fleetfile.FateOK))
+	r.World.Faults = &stale{r.faults}
 	return r
 }
 
 // stale lets everything that Systems Manager shows be of a minute ago.
-type stale struct{ *faults }
+type stale struct{ *stage.Faults }
 
-func (*stale) Stale(c *world.Call) time.Duration {
+func (*stale) Stale(c *core.Call) time.Duration {
 	if c.Service != "ssm" {
 		return 0
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +22,10 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
 	"ec2patch/internal/runinput"
-	"ec2patch/internal/sim/world"
+	"ec2patch/internal/sim/stage"
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/estate"
+	"ec2patch/internal/sim/world/fleetfile"
 	"ec2patch/internal/store"
 	"ec2patch/internal/wire"
 )
@@ -62,15 +66,15 @@ func alone(more string) string {
 const room = `,"ssm":{"maxConcurrency":"50%","maxErrors":"50%"},"budget":{"maxFailedInstances":"50%","maxFailedAccounts":"100%","perAccount":"50%"}`
 
 // inTrouble prepares a rehearsal of an input with the fleet everywhere alike.
-func inTrouble(t *testing.T, input string, seed uint64, faults string, alike ...world.FleetInstance) *rehearsal {
+func inTrouble(t *testing.T, input string, seed uint64, faults string, alike ...fleetfile.Instance) *rehearsal {
 	t.Helper()
 	o := options(t, input)
 	o.Seed, o.Faults = seed, faults
 	if len(alike) > 0 {
-		here := world.FleetRegion{Instances: alike}
-		accounts := map[string]world.FleetAccount{}
+		here := fleetfile.Region{Instances: alike}
+		accounts := map[string]fleetfile.Account{}
 		for _, a := range []string{first, second, third} {
-			accounts[a] = world.FleetAccount{Regions: map[string]world.FleetRegion{"us-east-1": here, "us-west-2": here}}
+			accounts[a] = fleetfile.Account{Regions: map[string]fleetfile.Region{"us-east-1": here, "us-west-2": here}}
 		}
 		o.Fleet = fleetFile(t, accounts)
 	}
@@ -79,14 +83,14 @@ func inTrouble(t *testing.T, input string, seed uint64, faults string, alike ...
 	return r
 }
 
-func some(n int, fate world.Fate) world.FleetInstance {
-	return world.FleetInstance{Name: string(fate), Fate: fate, Count: n}
+func some(n int, fate fleetfile.Fate) fleetfile.Instance {
+	return fleetfile.Instance{Name: string(fate), Fate: fate, Count: n}
 }
 
 // lambdaOf is the function of a binary.
-func (r *rehearsal) lambdaOf(name string) *lambda {
-	for _, l := range r.lambdas {
-		if l.function.Handler == name {
+func (r *rehearsal) lambdaOf(name string) *stage.Lambda {
+	for _, l := range r.Lambdas {
+		if l.Function.Handler == name {
 			return l
 		}
 	}
@@ -95,13 +99,13 @@ func (r *rehearsal) lambdaOf(name string) *lambda {
 
 // abortAfter lets an operator abort the run.
 func (r *rehearsal) abortAfter(d time.Duration, cancel bool) {
-	r.world.After(d, func() {
+	r.World.After(d, func() {
 		r.human.post(operatorName(0), approval.OperatorRequest{Run: r.options.RunID, Action: "abort", Reason: "fire", CancelInFlight: cancel})
 	})
 }
 
 func troubles() []trouble {
-	ok := func(n int) world.FleetInstance { return some(n, world.FateOK) }
+	ok := func(n int) fleetfile.Instance { return some(n, fleetfile.FateOK) }
 	return append([]trouble{
 		{"calm", 2, func(t *testing.T, seed uint64) *rehearsal {
 			return inTrouble(t, canaryAndMain(`,"healthGate":{"soakSeconds":600}`+room, room, `,"wavePauseSeconds":900`), seed, "", ok(4))
@@ -110,98 +114,98 @@ func troubles() []trouble {
 			return inTrouble(t, canaryAndMain(`,"healthGate":{"soakSeconds":600}`+room, room, `,"wavePauseSeconds":3600,"approval":"perWave"`), seed, "", ok(4))
 		}},
 		{"storm", 8, func(t *testing.T, seed uint64) *rehearsal {
-			return inTrouble(t, canaryAndMain(room, room, ""), seed, "storm", ok(5), some(1, world.FatePatchFails))
+			return inTrouble(t, canaryAndMain(room, room, ""), seed, "storm", ok(5), some(1, fleetfile.FatePatchFails))
 		}},
 		{"lost answers to sends", 6, func(t *testing.T, seed uint64) *rehearsal {
 			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(6))
-			r.world.Faults = &targeted{faults: r.faults, name: "ssm:SendCommand", after: 0.5}
+			r.World.Faults = &targeted{Faults: r.faults, name: "ssm:SendCommand", after: 0.5}
 			return r
 		}},
 		{"lost answers to sends, everything twice", 3, func(t *testing.T, seed uint64) *rehearsal {
 			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(6))
-			r.world.Faults = &targeted{faults: r.faults, name: "ssm:SendCommand", after: 0.5}
+			r.World.Faults = &targeted{Faults: r.faults, name: "ssm:SendCommand", after: 0.5}
 			r.twice()
 			return r
 		}},
 		{"lost sends", 6, func(t *testing.T, seed uint64) *rehearsal {
 			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(6))
-			r.world.Faults = &targeted{faults: r.faults, name: "ssm:SendCommand", before: 0.5}
+			r.World.Faults = &targeted{Faults: r.faults, name: "ssm:SendCommand", before: 0.5}
 			return r
 		}},
 		{"everything twice", 3, func(t *testing.T, seed uint64) *rehearsal {
-			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(4), some(1, world.FatePatchFails))
+			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(4), some(1, fleetfile.FatePatchFails))
 			r.twice()
 			return r
 		}},
 		{"edited results", 2, func(t *testing.T, seed uint64) *rehearsal {
-			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(3), some(1, world.FatePatchFails))
+			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(3), some(1, fleetfile.FatePatchFails))
 			r.editResults()
 			return r
 		}},
 		{"every fate", 4, func(t *testing.T, seed uint64) *rehearsal {
-			var all []world.FleetInstance
-			for _, f := range world.Fates() {
+			var all []fleetfile.Instance
+			for _, f := range fleetfile.Fates() {
 				all = append(all, some(1, f))
 			}
-			return inTrouble(t, alone(generous), seed, "", append(all, world.FleetInstance{Name: "spare", Count: 2})...)
+			return inTrouble(t, alone(generous), seed, "", append(all, fleetfile.Instance{Name: "spare", Count: 2})...)
 		}},
 		{"every fate, one after the other", 4, func(t *testing.T, seed uint64) *rehearsal {
-			var all []world.FleetInstance
-			for _, f := range world.Fates() {
+			var all []fleetfile.Instance
+			for _, f := range fleetfile.Fates() {
 				all = append(all, some(1, f))
 			}
 			in := `,"ssm":{"maxConcurrency":"3","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
-			return inTrouble(t, alone(in), seed, "", append(all, world.FleetInstance{Name: "spare", Count: 2})...)
+			return inTrouble(t, alone(in), seed, "", append(all, fleetfile.Instance{Name: "spare", Count: 2})...)
 		}},
 		{"every fate, scanned", 4, func(t *testing.T, seed uint64) *rehearsal {
-			var all []world.FleetInstance
-			for _, f := range world.Fates() {
+			var all []fleetfile.Instance
+			for _, f := range fleetfile.Fates() {
 				all = append(all, some(2, f))
 			}
 			return inTrouble(t, alone(`,"ssm":{"operation":"Scan","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`), seed, "", all...)
 		}},
 		{"scan", 2, func(t *testing.T, seed uint64) *rehearsal {
-			return inTrouble(t, alone(`,"ssm":{"operation":"Scan"}`), seed, "light", ok(4), some(2, world.FateStaleState), some(2, world.FateCompliant))
+			return inTrouble(t, alone(`,"ssm":{"operation":"Scan"}`), seed, "light", ok(4), some(2, fleetfile.FateStaleState), some(2, fleetfile.FateCompliant))
 		}},
 		{"target over its budget", 3, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"1"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
-			return inTrouble(t, alone(in), seed, "", some(40, world.FatePatchFails))
+			return inTrouble(t, alone(in), seed, "", some(40, fleetfile.FatePatchFails))
 		}},
 		{"account over its budget", 3, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"2"}`
-			return inTrouble(t, alone(in), seed, "", some(40, world.FatePatchFails))
+			return inTrouble(t, alone(in), seed, "", some(40, fleetfile.FatePatchFails))
 		}},
 		{"wave over its budget", 3, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"100%"},"budget":{"maxFailedInstances":"2","maxFailedAccounts":"100%","perAccount":"100%"}`
-			return inTrouble(t, canaryAndMain(in, in, `,"budget":{"maxFailedInstances":"100%"},"approval":"none"`), seed, "", some(25, world.FatePatchFails))
+			return inTrouble(t, canaryAndMain(in, in, `,"budget":{"maxFailedInstances":"100%"},"approval":"none"`), seed, "", some(25, fleetfile.FatePatchFails))
 		}},
 		{"run over its budget", 3, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
-			return inTrouble(t, canaryAndMain(in, in, `,"budget":{"maxFailedInstances":"3"},"approval":"none"`), seed, "", some(25, world.FatePatchFails))
+			return inTrouble(t, canaryAndMain(in, in, `,"budget":{"maxFailedInstances":"3"},"approval":"none"`), seed, "", some(25, fleetfile.FatePatchFails))
 		}},
 		{"bad wave", 2, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"100%","maxErrors":"100%"},"budget":{"maxFailedInstances":"2","maxFailedAccounts":"100%","perAccount":"100%"}`
-			return inTrouble(t, canaryAndMain(in, in, `,"approval":"none"`), seed, "", some(4, world.FatePatchFails), ok(6))
+			return inTrouble(t, canaryAndMain(in, in, `,"approval":"none"`), seed, "", some(4, fleetfile.FatePatchFails), ok(6))
 		}},
 		{"lost answers, forgotten commands", 4, func(t *testing.T, seed uint64) *rehearsal {
-			r := inTrouble(t, canaryAndMain(generous, generous, `,"approval":"none"`), seed, "", world.FleetInstance{Name: "fast", PatchSeconds: 200, RebootSeconds: 60}, world.FleetInstance{Name: "dead", Fate: world.FateNoReturn, PatchSeconds: 200})
-			r.world.Faults = &targeted{faults: r.faults, name: "ssm:SendCommand", after: 0.7, lost: func(c *world.Call) {
-				r.world.After(time.Second, func() { r.world.ForgetCommands(c.Account, c.Region) })
+			r := inTrouble(t, canaryAndMain(generous, generous, `,"approval":"none"`), seed, "", fleetfile.Instance{Name: "fast", PatchSeconds: 200, RebootSeconds: 60}, fleetfile.Instance{Name: "dead", Fate: fleetfile.FateNoReturn, PatchSeconds: 200})
+			r.World.Faults = &targeted{Faults: r.faults, name: "ssm:SendCommand", after: 0.7, lost: func(c *core.Call) {
+				r.World.After(time.Second, func() { r.World.ForgetCommands(c.Account, c.Region) })
 			}}
 			return r
 		}},
 		{"lease taken by hand", 2, leaseByHand},
 		{"one issue too many", 2, func(t *testing.T, seed uint64) *rehearsal {
-			return inTrouble(t, canaryAndMain(generous, generous, `,"budget":{"maxFailedInstances":"100%"},"abortOnIssues":true`), seed, "", ok(3), some(1, world.FatePatchFails))
+			return inTrouble(t, canaryAndMain(generous, generous, `,"budget":{"maxFailedInstances":"100%"},"abortOnIssues":true`), seed, "", ok(3), some(1, fleetfile.FatePatchFails))
 		}},
 		{"killer patch", 4, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"10%","maxErrors":"5"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"100%"}`
 			r := inTrouble(t, alone(in), seed, "", ok(60))
-			r.world.KillerPatch(world.Linux, 0.5)
+			r.World.KillerPatch(fleetfile.Linux, 0.5)
 			return r
 		}},
 		{"slow patches", 2, func(t *testing.T, seed uint64) *rehearsal {
-			return inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"3"}`), seed, "", world.FleetInstance{Name: "slow", Count: 6, PatchSeconds: 6000})
+			return inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"3"}`), seed, "", fleetfile.Instance{Name: "slow", Count: 6, PatchSeconds: 6000})
 		}},
 		{"abort", 3, func(t *testing.T, seed uint64) *rehearsal {
 			in := `,"ssm":{"maxConcurrency":"10%","maxErrors":"50%"}`
@@ -210,27 +214,27 @@ func troubles() []trouble {
 			return r
 		}},
 		{"abort of what is at work", 6, func(t *testing.T, seed uint64) *rehearsal {
-			r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"50%","maxErrors":"50%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 20, PatchSeconds: 1800})
+			r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"50%","maxErrors":"50%"}`), seed, "", fleetfile.Instance{Name: "slow", Count: 20, PatchSeconds: 1800})
 			r.abortAfter(time.Duration(50+15*seed)*time.Second, true)
 			return r
 		}},
 		{"stopped by hand", 6, func(t *testing.T, seed uint64) *rehearsal {
 			r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, "", ok(4))
-			r.world.After(time.Duration(seed*seed)*time.Minute, func() {
-				require.NoError(t, r.engine.Stop(r.execution.ARN, "", "by hand"))
+			r.World.After(time.Duration(seed*seed)*time.Minute, func() {
+				require.NoError(t, r.Engine.Stop(r.execution.ARN, "", "by hand"))
 			})
 			return r
 		}},
 		{"stopped by hand and resumed at once", 8, resumedAtOnce},
 		{"owner opts out", 2, func(t *testing.T, seed uint64) *rehearsal {
 			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(4))
-			r.world.After(30*time.Second, func() {
-				for n, i := range r.world.Instances() {
+			r.World.After(30*time.Second, func() {
+				for n, i := range r.World.Instances() {
 					switch n % 4 {
 					case 0:
-						r.world.SetTags(i.ID, map[string]string{"PatchGroup": "default", plan.ExclusionTag: "yes"})
+						r.World.SetTags(i.ID, map[string]string{"PatchGroup": "default", plan.ExclusionTag: "yes"})
 					case 1:
-						r.world.StopInstance(i.ID)
+						r.World.StopInstance(i.ID)
 					}
 				}
 			})
@@ -239,13 +243,13 @@ func troubles() []trouble {
 		{"gate without data", 2, func(t *testing.T, seed uint64) *rehearsal {
 			gate := `,"healthGate":{"soakSeconds":28800,"alarms":["arn:aws:cloudwatch:us-east-1:` + first + `:alarm:errors"]}`
 			r := inTrouble(t, canaryAndMain(gate+room, room, `,"approval":"none"`), seed, "", ok(3))
-			require.NoError(t, r.world.AddAlarm(first, "us-east-1", "errors", world.AlarmStep{State: "OK"}, world.AlarmStep{After: 5 * time.Hour, State: "INSUFFICIENT_DATA"}))
+			require.NoError(t, r.World.AddAlarm(first, "us-east-1", "errors", estate.AlarmStep{State: "OK"}, estate.AlarmStep{After: 5 * time.Hour, State: "INSUFFICIENT_DATA"}))
 			return r
 		}},
 		{"gate turns red", 2, func(t *testing.T, seed uint64) *rehearsal {
 			gate := `,"healthGate":{"soakSeconds":28800,"alarms":["arn:aws:cloudwatch:us-east-1:` + first + `:alarm:errors"]}`
 			r := inTrouble(t, canaryAndMain(gate+room, room, `,"approval":"none"`), seed, "", ok(3))
-			require.NoError(t, r.world.AddAlarm(first, "us-east-1", "errors", world.AlarmStep{State: "OK"}, world.AlarmStep{After: 5 * time.Hour, State: "ALARM"}, world.AlarmStep{After: 6 * time.Hour, State: "OK"}))
+			require.NoError(t, r.World.AddAlarm(first, "us-east-1", "errors", estate.AlarmStep{State: "OK"}, estate.AlarmStep{After: 5 * time.Hour, State: "ALARM"}, estate.AlarmStep{After: 6 * time.Hour, State: "OK"}))
 			return r
 		}},
 		{"forged decision", 1, forgedDecision},
@@ -274,12 +278,12 @@ func troubles() []trouble {
 		{"stuck run", 3, stuckRun},
 		{"abort as it sends", 3, abortAsItSends},
 		{"everything again, a little later", 4, func(t *testing.T, seed uint64) *rehearsal {
-			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(6), some(1, world.FatePatchFails))
+			r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", ok(6), some(1, fleetfile.FatePatchFails))
 			r.again(5 * time.Minute)
 			return r
 		}},
 		{"everything again, much later", 4, func(t *testing.T, seed uint64) *rehearsal {
-			r := inTrouble(t, canaryAndMain(room, room, `,"wavePauseSeconds":900,"approval":"perWave"`), seed, "light", ok(6), some(1, world.FatePatchFails))
+			r := inTrouble(t, canaryAndMain(room, room, `,"wavePauseSeconds":900,"approval":"perWave"`), seed, "light", ok(6), some(1, fleetfile.FatePatchFails))
 			r.again(6 * time.Hour)
 			return r
 		}},
@@ -295,7 +299,7 @@ func troubles() []trouble {
 		{"taken back", 3, takenBack},
 		{"listed late", 2, listedLate},
 		{"half of two regions", 1, func(t *testing.T, seed uint64) *rehearsal {
-			other := world.FleetInstance{Name: "other", Tags: map[string]string{"PatchGroup": "other"}, Count: 6}
+			other := fleetfile.Instance{Name: "other", Tags: map[string]string{"PatchGroup": "other"}, Count: 6}
 			return inTrouble(t, canaryAndMain(room, room, `,"guards":{"maxShare":"50%"}`), seed, "", ok(6), other)
 		}},
 	}, redrives()...)
@@ -322,40 +326,40 @@ func TestWorlds(t *testing.T) {
 
 // targeted loses one kind of call at a rate of its own.
 type targeted struct {
-	*faults
+	*stage.Faults
 	name          string
 	before, after float64
-	dies          float64             // the process, as the answer comes
-	lost          func(c *world.Call) // told of each answer that is lost, if set
+	dies          float64            // the process, as the answer comes
+	lost          func(c *core.Call) // told of each answer that is lost, if set
 }
 
-func (f *targeted) Before(c *world.Call) error {
-	if c.Name() == f.name && f.rand.Float64() < f.before {
-		return &world.ConnectionError{Call: c.Name()}
+func (f *targeted) Before(c *core.Call) error {
+	if c.Name() == f.name && f.Rand.Float64() < f.before {
+		return &core.ConnectionError{Call: c.Name()}
 	}
-	return f.faults.Before(c)
+	return f.Faults.Before(c)
 }
 
-func (f *targeted) After(c *world.Call) error {
-	if f.dies > 0 && c.Name() == f.name && f.rand.Float64() < f.dies {
-		panic(world.Crash{Call: c.Name()})
+func (f *targeted) After(c *core.Call) error {
+	if f.dies > 0 && c.Name() == f.name && f.Rand.Float64() < f.dies {
+		panic(core.Crash{Call: c.Name()})
 	}
-	if c.Name() == f.name && f.rand.Float64() < f.after {
+	if c.Name() == f.name && f.Rand.Float64() < f.after {
 		if f.lost != nil {
 			f.lost(c)
 		}
-		return &world.ConnectionError{Call: c.Name()}
+		return &core.ConnectionError{Call: c.Name()}
 	}
-	return f.faults.After(c)
+	return f.Faults.After(c)
 }
 
 // twice hands every event to its function two times: F-40.
 func (r *rehearsal) twice() {
-	r.checks.meddled = true
-	for _, name := range sortedKeys(r.lambdas) {
-		l := r.lambdas[name]
-		handle := l.handle
-		l.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
+	r.checks.Meddled = true
+	for _, name := range slices.Sorted(maps.Keys(r.Lambdas)) {
+		l := r.Lambdas[name]
+		handle := l.Handle
+		l.Handle = func(ctx context.Context, payload []byte) ([]byte, error) {
 			_, _ = handle(ctx, payload) // its answer is lost
 			return handle(ctx, payload)
 		}
@@ -365,15 +369,15 @@ func (r *rehearsal) twice() {
 // editResults: somebody who can write to the bucket makes successes of all failures,
 // in each result before an account's results are rolled up. T-35.
 func (r *rehearsal) editResults() {
-	r.checks.meddled = true
+	r.checks.Meddled = true
 	l := r.lambdaOf(wire.Verify)
-	handle := l.handle
-	l.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
+	handle := l.Handle
+	l.Handle = func(ctx context.Context, payload []byte) ([]byte, error) {
 		if bytes.Contains(payload, []byte(`"rollup"`)) {
-			for _, key := range r.world.Objects(r.bucket(), store.Prefix(r.options.RunID)+"results/") {
-				data, _ := r.world.Object(r.bucket(), key)
+			for _, key := range r.World.Objects(r.Bucket(), store.Prefix(r.options.RunID)+"results/") {
+				data, _ := r.World.Object(r.Bucket(), key)
 				if edited := bytes.ReplaceAll(data, []byte(`"outcome":"Failed"`), []byte(`"outcome":"Patched"`)); !bytes.Equal(edited, data) {
-					r.world.PlaceObject(r.bucket(), key, edited)
+					r.World.PlaceObject(r.Bucket(), key, edited)
 				}
 			}
 		}
@@ -384,50 +388,50 @@ func (r *rehearsal) editResults() {
 // forgedDecision: nobody answers the mail, but somebody who can write to the
 // table writes an approval into it, and ends the wait. T-35, T-63.
 func forgedDecision(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, world.FateOK))
+	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, fleetfile.FateOK))
 	r.human.does = ApproveTimeout
-	r.world.After(20*time.Minute, func() {
-		r.checks.meddled = true
+	r.World.After(20*time.Minute, func() {
+		r.checks.Meddled = true
 		id := decision.ApprovalID(r.options.RunID, "run")
 		s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
-		p := &world.Principal{Account: hubAccount, RoleARN: r.lambdaOf(wire.ApprovalCallback).function.RoleARN, SessionName: "intruder"}
-		r.world.IgnoreIAM = true
-		_, err := r.world.DynamoDB(p, hubRegion).PutItem(context.Background(), &dynamodb.PutItemInput{
-			TableName: aws.String(r.lambdaOf(wire.ApprovalCallback).function.Environment["STATE_TABLE"]),
+		p := &core.Principal{Account: stage.HubAccount, RoleARN: r.lambdaOf(wire.ApprovalCallback).Function.RoleARN, SessionName: "intruder"}
+		r.World.IgnoreIAM = true
+		_, err := r.World.DynamoDB(p, stage.HubRegion).PutItem(context.Background(), &dynamodb.PutItemInput{
+			TableName: aws.String(r.lambdaOf(wire.ApprovalCallback).Function.Environment["STATE_TABLE"]),
 			Item: map[string]types.AttributeValue{
 				"pk": s("APPROVAL#" + id), "sk": s("DECISION#intruder"), "approval": s(id), "decision": s("approve"), "identity": s("intruder"),
-				"at": s(r.world.Now().UTC().Format(time.RFC3339Nano)), "mac": &types.AttributeValueMemberB{Value: make([]byte, 32)},
+				"at": s(r.World.Now().UTC().Format(time.RFC3339Nano)), "mac": &types.AttributeValueMemberB{Value: make([]byte, 32)},
 			},
 		})
-		r.world.IgnoreIAM = false
+		r.World.IgnoreIAM = false
 		require.NoError(t, err)
-		r.checks.found = nil // the intruder's own write
+		r.checks.Found = nil // the intruder's own write
 	})
 	return r
 }
 
 // editedPlan: after the approval somebody adds an instance to a target's plan. T-65.
 func editedPlan(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, world.FateOK), world.FleetInstance{Name: "stranger", Tags: map[string]string{"PatchGroup": "other"}})
-	r.checks.meddled = true
+	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, fleetfile.FateOK), fleetfile.Instance{Name: "stranger", Tags: map[string]string{"PatchGroup": "other"}})
+	r.checks.Meddled = true
 	edited := false
 	send := r.lambdaOf(wire.SendCommand)
-	handle := send.handle
-	send.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
+	handle := send.Handle
+	send.Handle = func(ctx context.Context, payload []byte) ([]byte, error) {
 		if !edited {
 			edited = true
-			r.checks.loadPlan(r.checks.order[0])
+			r.checks.LoadPlan(r.checks.Order[0])
 			at := store.LeafObject(patch.Target{Run: r.options.RunID, Wave: "canary", Account: first, Region: region})
-			data, ok := r.world.Object(r.bucket(), at)
+			data, ok := r.World.Object(r.Bucket(), at)
 			require.True(t, ok)
-			for _, i := range r.world.Instances() {
+			for _, i := range r.World.Instances() {
 				if i.Tags["PatchGroup"] == "other" && i.Account == first && i.Region == region {
-					for _, p := range r.checks.order[0].targets[patch.Target{Run: r.options.RunID, Wave: "canary", Account: first, Region: region}].Instances[:1] {
+					for _, p := range r.checks.Order[0].Targets[patch.Target{Run: r.options.RunID, Wave: "canary", Account: first, Region: region}].Instances[:1] {
 						data = []byte(replaceOnce(string(data), string(p.ID), i.ID))
 					}
 				}
 			}
-			r.world.PlaceObject(r.bucket(), at, data)
+			r.World.PlaceObject(r.Bucket(), at, data)
 		}
 		return handle(ctx, payload)
 	}
@@ -445,11 +449,11 @@ func replaceOnce(s, old, with string) string {
 
 // sentByHand: somebody invokes the sender before anybody approved.
 func sentByHand(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, world.FateOK))
+	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, fleetfile.FateOK))
 	r.human.does = ApproveTimeout
-	r.world.After(20*time.Minute, func() {
+	r.World.After(20*time.Minute, func() {
 		payload := fmt.Sprintf(`{"run":%q,"wave":"canary","account":%q,"region":%q}`, r.options.RunID, first, region)
-		_, _, failure := r.lambdaOf(wire.SendCommand).invoke([]byte(payload))
+		_, _, failure := r.lambdaOf(wire.SendCommand).Invoke([]byte(payload))
 		_ = failure // refused, as it should be: the rules say whether it did anything
 	})
 	return r
@@ -457,7 +461,7 @@ func sentByHand(t *testing.T, seed uint64) *rehearsal {
 
 // twoRuns: a second run over the same accounts begins a minute after the first.
 func twoRuns(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, map[bool]string{true: "light"}[seed%2 == 0], some(3, world.FateOK))
+	r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, map[bool]string{true: "light"}[seed%2 == 0], some(3, fleetfile.FateOK))
 	r.another(t, time.Minute)
 	return r
 }
@@ -472,11 +476,11 @@ func (r *rehearsal) alsoRun(t *testing.T, after time.Duration, id patch.RunID, i
 	t.Helper()
 	in, err := runinput.ParseInput([]byte(input), runinput.HubDefaults())
 	require.NoError(t, err)
-	r.checks.expect(id, in)
+	r.checks.Expect(id, in)
 	r.open++ // it is awaited from the beginning
-	r.world.After(after, func() {
-		_, err := r.engine.Start(asl.StartInput{
-			Machine: r.machine.Machine, MachineARN: r.machine.MachineARN, MachineName: r.machine.MachineName, RoleARN: r.machine.RoleARN,
+	r.World.After(after, func() {
+		_, err := r.Engine.Start(asl.StartInput{
+			Machine: r.Machine.Machine, MachineARN: r.Machine.MachineARN, MachineName: r.Machine.MachineName, RoleARN: r.Machine.RoleARN,
 			Name: string(id), Input: []byte(input),
 		})
 		require.NoError(t, err)
@@ -486,9 +490,9 @@ func (r *rehearsal) alsoRun(t *testing.T, after time.Duration, id patch.RunID, i
 // resumedAtOnce: a run is stopped by hand while its agents are at work, and
 // seconds later another one goes on from it.
 func resumedAtOnce(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, "", some(4, world.FateOK), some(1, world.FateHangs))
+	r := inTrouble(t, canaryAndMain(room, room, `,"approval":"none"`), seed, "", some(4, fleetfile.FateOK), some(1, fleetfile.FateHangs))
 	at := time.Duration(2+seed*seed)*time.Minute + time.Duration(13*seed)*time.Second
-	r.world.After(at, func() { require.NoError(t, r.engine.Stop(r.execution.ARN, "", "by hand")) })
+	r.World.After(at, func() { require.NoError(t, r.Engine.Stop(r.execution.ARN, "", "by hand")) })
 	input := strings.TrimSuffix(string(r.options.Input), "}") + `,"resume":"` + string(r.options.RunID) + `"}`
 	r.alsoRun(t, at+time.Duration(5+seed)*time.Second, r.options.RunID+"-again", input) // Step Functions shows the end by then
 	return r
@@ -505,7 +509,7 @@ func oppositeOrders(t *testing.T, seed uint64) *rehearsal {
 		}
 		return `{"waves":[` + strings.Join(all, ",") + `],"approval":"none"` + tolerant + `}`
 	}
-	r := inTrouble(t, waves(first, second, third), seed, map[bool]string{true: "light"}[seed%2 == 0], some(4, world.FateOK))
+	r := inTrouble(t, waves(first, second, third), seed, map[bool]string{true: "light"}[seed%2 == 0], some(4, fleetfile.FateOK))
 	r.alsoRun(t, time.Duration(seed)*20*time.Second, "rehearsal-second", waves(third, second, first))
 	r.alsoRun(t, time.Duration(seed)*5*time.Minute, "rehearsal-third", waves(second, third, first))
 	return r
@@ -514,18 +518,18 @@ func oppositeOrders(t *testing.T, seed uint64) *rehearsal {
 // deadRun: an execution ends and nobody is told, its agents still at work. The
 // next run over the same accounts comes when its leases have run out.
 func deadRun(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 4, PatchSeconds: 4000})
+	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", fleetfile.Instance{Name: "slow", Count: 4, PatchSeconds: 4000})
 	r.another(t, 40*time.Minute)
-	r.world.After(5*time.Minute, func() {
-		r.checks.order[0].abandoned, r.checks.order[0].ended = true, true
-		onEnd := r.engine.OnEnd
-		r.engine.OnEnd = func(x *asl.Execution) {
+	r.World.After(5*time.Minute, func() {
+		r.checks.Order[0].Abandoned, r.checks.Order[0].Ended = true, true
+		onEnd := r.Engine.OnEnd
+		r.Engine.OnEnd = func(x *asl.Execution) {
 			if x.Parent == nil {
 				r.open--
 			}
 		}
-		require.NoError(t, r.engine.Stop(r.execution.ARN, "", "nobody is told"))
-		r.engine.OnEnd = onEnd
+		require.NoError(t, r.Engine.Stop(r.execution.ARN, "", "nobody is told"))
+		r.Engine.OnEnd = onEnd
 	})
 	return r
 }
@@ -533,14 +537,14 @@ func deadRun(t *testing.T, seed uint64) *rehearsal {
 // stuckRun: for a while none of a run's functions works, and its leases run out
 // while its agents are at work. Another run over the same accounts is waiting.
 func stuckRun(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", world.FleetInstance{Name: "slow", Count: 4, PatchSeconds: 7000})
+	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", fleetfile.Instance{Name: "slow", Count: 4, PatchSeconds: 7000})
 	r.another(t, 20*time.Minute)
-	r.checks.order[0].abandoned, r.checks.meddled = true, true // what becomes of its report is not the point
-	for _, name := range sortedKeys(r.lambdas) {
-		l := r.lambdas[name]
-		handle := l.handle
-		l.handle = func(ctx context.Context, payload []byte) ([]byte, error) {
-			if v := r.virtual(); strings.Contains(string(payload), `"`+string(r.options.RunID)+`"`) && v > 5*time.Minute && v < 3*time.Hour {
+	r.checks.Order[0].Abandoned, r.checks.Meddled = true, true // what becomes of its report is not the point
+	for _, name := range slices.Sorted(maps.Keys(r.Lambdas)) {
+		l := r.Lambdas[name]
+		handle := l.Handle
+		l.Handle = func(ctx context.Context, payload []byte) ([]byte, error) {
+			if v := r.Virtual(); strings.Contains(string(payload), `"`+string(r.options.RunID)+`"`) && v > 5*time.Minute && v < 3*time.Hour {
 				return nil, messages.InvokeResponse_Error{Type: string(patch.ErrUnavailable), Message: "nothing works"}
 			}
 			return handle(ctx, payload)
@@ -552,23 +556,23 @@ func stuckRun(t *testing.T, seed uint64) *rehearsal {
 // leaseByHand: an operator gives the account-region to somebody else while
 // agents are at work. What runs may end; nothing more may be sent.
 func leaseByHand(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", some(20, world.FateOK))
-	r.world.After(time.Duration(9+seed)*time.Minute, func() {
+	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", some(20, fleetfile.FateOK))
+	r.World.After(time.Duration(9+seed)*time.Minute, func() {
 		s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
 		n := func(v int) types.AttributeValue { return &types.AttributeValueMemberN{Value: fmt.Sprint(v)} }
-		l := r.checks.tables.leases[first+"/"+region]
-		r.checks.handedOver = true
-		r.world.IgnoreIAM = true
-		_, err := r.world.DynamoDB(&world.Principal{Account: hubAccount, RoleARN: "arn:aws:iam::" + hubAccount + ":role/Admin", SessionName: "admin"}, hubRegion).PutItem(context.Background(), &dynamodb.PutItemInput{
-			TableName: aws.String(r.lambdaOf(wire.SendCommand).function.Environment["STATE_TABLE"]),
+		l := r.checks.Tables.Leases[first+"/"+region]
+		r.checks.HandedOver = true
+		r.World.IgnoreIAM = true
+		_, err := r.World.DynamoDB(&core.Principal{Account: stage.HubAccount, RoleARN: "arn:aws:iam::" + stage.HubAccount + ":role/Admin", SessionName: "admin"}, stage.HubRegion).PutItem(context.Background(), &dynamodb.PutItemInput{
+			TableName: aws.String(r.lambdaOf(wire.SendCommand).Function.Environment["STATE_TABLE"]),
 			Item: map[string]types.AttributeValue{
-				"pk": s("LEASE#" + first + "#" + region), "sk": s("LEASE"), "run": s("somebody-else"), "fence": n(l.fence + 1), "version": n(1000),
-				"leaseExpires": s(r.world.Now().Add(100 * time.Hour).UTC().Format(time.RFC3339Nano)),
+				"pk": s("LEASE#" + first + "#" + region), "sk": s("LEASE"), "run": s("somebody-else"), "fence": n(l.Fence + 1), "version": n(1000),
+				"leaseExpires": s(r.World.Now().Add(100 * time.Hour).UTC().Format(time.RFC3339Nano)),
 			},
 		})
-		r.world.IgnoreIAM = false
+		r.World.IgnoreIAM = false
 		require.NoError(t, err)
-		r.checks.found = nil // what the operator did
+		r.checks.Found = nil // what the operator did
 	})
 	return r
 }
@@ -580,27 +584,27 @@ func replacedAndTagged(t *testing.T, seed uint64) *rehearsal {
 	wave := func(name, tags string) string {
 		return `{"name":"` + name + `","accounts":["` + first + `"],"regions":["us-east-1","us-west-2"],"filters":{"tags":{"PatchGroup":` + tags + `}}` + generous + `}`
 	}
-	other := func(name, group string, n int) world.FleetInstance {
-		return world.FleetInstance{Name: name, Tags: map[string]string{"PatchGroup": group, "aws:autoscaling:groupName": name}, Count: n}
+	other := func(name, group string, n int) fleetfile.Instance {
+		return fleetfile.Instance{Name: name, Tags: map[string]string{"PatchGroup": group, "aws:autoscaling:groupName": name}, Count: n}
 	}
 	r := inTrouble(t, `{"waves":[`+wave("few", `["few"]`)+`,`+wave("all", `["default","few"]`)+`]`+tolerant+`}`, seed, map[bool]string{true: "light"}[seed%2 == 0],
-		some(4, world.FateOK), some(2, world.FateASGReplaced), some(1, world.FateOffline), other("few", "few", 3), other("victim", "other", 2))
+		some(4, fleetfile.FateOK), some(2, fleetfile.FateASGReplaced), some(1, fleetfile.FateOffline), other("few", "few", 3), other("victim", "other", 2))
 	tag := func(group string) func() {
 		return func() {
-			for _, i := range r.world.Instances() {
+			for _, i := range r.World.Instances() {
 				if i.Tags["PatchGroup"] == "other" {
-					r.world.SetTags(i.ID, map[string]string{"PatchGroup": group})
+					r.World.SetTags(i.ID, map[string]string{"PatchGroup": group})
 					return
 				}
 			}
 		}
 	}
-	r.world.After(2*time.Minute, tag("default"))
-	r.world.After(3*time.Minute, tag("few"))
-	r.world.After(20*time.Second, func() {
-		for _, i := range r.world.Instances() {
+	r.World.After(2*time.Minute, tag("default"))
+	r.World.After(3*time.Minute, tag("few"))
+	r.World.After(20*time.Second, func() {
+		for _, i := range r.World.Instances() {
 			if strings.HasPrefix(i.Name, "few") {
-				r.world.ReplaceInstance(i.ID)
+				r.World.ReplaceInstance(i.ID)
 				return
 			}
 		}

@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/iam"
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/estate"
 )
 
 // Source: B:cloudwatch/DescribeAlarms; docs/faults.md F-59.
@@ -18,7 +20,7 @@ func TestDescribeAlarms_Script(t *testing.T) {
 	w := New(1, testStart())
 	w.IgnoreIAM = true
 	require.NoError(t, w.AddAlarm(testAccount, testRegion, "errors",
-		AlarmStep{After: 20 * time.Minute, State: "OK"}, AlarmStep{After: 10 * time.Minute, State: "ALARM"}))
+		estate.AlarmStep{After: 20 * time.Minute, State: "OK"}, estate.AlarmStep{After: 10 * time.Minute, State: "ALARM"}))
 	c := w.CloudWatch(testPrincipal(testAccount), testRegion)
 	var got []cwtypes.StateValue
 	for range 3 {
@@ -40,7 +42,7 @@ func TestDescribeAlarms_Pages(t *testing.T) {
 	w := New(1, testStart())
 	w.IgnoreIAM, w.WholePages = true, true
 	for _, name := range []string{"c", "a", "b"} {
-		require.NoError(t, w.AddAlarm(testAccount, testRegion, name, AlarmStep{State: "OK"}))
+		require.NoError(t, w.AddAlarm(testAccount, testRegion, name, estate.AlarmStep{State: "OK"}))
 	}
 	c := w.CloudWatch(testPrincipal(testAccount), testRegion)
 	one, err := c.DescribeAlarms(context.Background(), &cloudwatch.DescribeAlarmsInput{MaxRecords: aws.Int32(2)})
@@ -76,14 +78,14 @@ func TestDescribeAlarms_Refuses(t *testing.T) {
 			requireCode(t, err, tt.code)
 		})
 	}
-	require.Error(t, w.AddAlarm(testAccount, testRegion, "x", AlarmStep{State: "Ok"}))
+	require.Error(t, w.AddAlarm(testAccount, testRegion, "x", estate.AlarmStep{State: "Ok"}))
 }
 
 // Judged on the ARNs of the alarms that are named. Source: Service Authorization Reference, Amazon CloudWatch.
 func TestDescribeAlarms_Permission(t *testing.T) {
 	w := New(1, testStart())
 	require.NoError(t, w.AddAlarm(testAccount, testRegion, "errors"))
-	w.AddRole(Role{ARN: spokeRole, Policies: []*iam.Policy{policy(t, `{"Version":"2012-10-17","Statement":[
+	w.AddRole(core.Role{ARN: spokeRole, Policies: []*iam.Policy{policy(t, `{"Version":"2012-10-17","Statement":[
 		{"Effect":"Allow","Action":"cloudwatch:DescribeAlarms","Resource":"arn:aws:cloudwatch:*:111111111111:alarm:errors"}]}`)}})
 	p, err := w.Session(spokeRole, "x")
 	require.NoError(t, err)
@@ -100,8 +102,8 @@ func TestDescribeAlarms_Permission(t *testing.T) {
 func TestDescribeAlarms_Composite(t *testing.T) {
 	w := New(1, testStart())
 	w.IgnoreIAM = true
-	require.NoError(t, w.AddAlarm(testAccount, testRegion, "metric", AlarmStep{State: "OK"}))
-	require.NoError(t, w.AddCompositeAlarm(testAccount, testRegion, "composite", AlarmStep{State: "ALARM"}))
+	require.NoError(t, w.AddAlarm(testAccount, testRegion, "metric", estate.AlarmStep{State: "OK"}))
+	require.NoError(t, w.AddCompositeAlarm(testAccount, testRegion, "composite", estate.AlarmStep{State: "ALARM"}))
 	require.Error(t, w.AddAlarm(testAccount, testRegion, "composite"), "names are of both kinds")
 	c := w.CloudWatch(testPrincipal(testAccount), testRegion)
 	both := []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm, cwtypes.AlarmTypeCompositeAlarm}
@@ -128,12 +130,12 @@ func TestDescribeAlarms_Composite(t *testing.T) {
 
 // A permission on single alarms shows no composite ones. Source: B:cloudwatch/DescribeAlarms.
 func TestDescribeAlarms_CompositePermission(t *testing.T) {
-	for resource, code := range map[string]string{"*": "", alarmARN(testAccount, testRegion, "*"): "AccessDenied"} {
+	for resource, code := range map[string]string{"*": "", estate.AlarmARN(testAccount, testRegion, "*"): "AccessDenied"} {
 		w := New(1, testStart())
 		policy, err := iam.ParsePolicy("p", []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"cloudwatch:DescribeAlarms","Resource":"`+resource+`"}]}`))
 		require.NoError(t, err)
 		p := testPrincipal(testAccount)
-		w.AddRole(Role{ARN: p.RoleARN, Policies: []*iam.Policy{policy}})
+		w.AddRole(core.Role{ARN: p.RoleARN, Policies: []*iam.Policy{policy}})
 		_, err = w.CloudWatch(p, testRegion).DescribeAlarms(context.Background(), &cloudwatch.DescribeAlarmsInput{
 			AlarmNames: []string{"a"}, AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeCompositeAlarm},
 		})

@@ -12,17 +12,20 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // EC2 is an EC2 client of one principal in one region.
 type EC2 struct {
 	w      *World
-	p      *Principal
+	p      *core.Principal
 	region string
 }
 
 // EC2 returns a client whose calls land in the principal's account.
-func (w *World) EC2(p *Principal, region string) *EC2 { return &EC2{w, p, region} }
+func (w *World) EC2(p *core.Principal, region string) *EC2 { return &EC2{w, p, region} }
 
 // Limits of the reads. Source: B:ec2; docs/aws-semantics.md 3 (5 to 1,000 is marked unconfirmed there).
 const (
@@ -36,11 +39,11 @@ const (
 
 func (e *EC2) fleet() *fleet { return e.w.fleet(e.p.Account, e.region) }
 
-func (e *EC2) call(operation string, in any) *Call {
-	return &Call{
+func (e *EC2) call(operation string, in any) *core.Call {
+	return &core.Call{
 		Principal: e.p, Account: e.p.Account, Region: e.region, Service: "ec2", Operation: operation,
-		Attempts: attempts, Input: in,
-		Access: []Access{{Action: "ec2:" + operation, Resources: []string{"*"}}},
+		Attempts: core.Attempts, Input: in,
+		Access: []core.Access{{Action: "ec2:" + operation, Resources: []string{"*"}}},
 	}
 }
 
@@ -48,12 +51,12 @@ func (e *EC2) call(operation string, in any) *Call {
 // from one listing to the next. MaxResults cannot be sent with InstanceIds. Source: B:ec2; docs/aws-semantics.md 3.
 func (e *EC2) DescribeInstances(ctx context.Context, in *ec2.DescribeInstancesInput, _ ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error) {
 	call := e.call("DescribeInstances", in)
-	return do(ctx, e.w, call, func() (*ec2.DescribeInstancesOutput, error) {
+	return core.Do(ctx, e.w.Core, call, func() (*ec2.DescribeInstancesOutput, error) {
 		if in.DryRun != nil || in.IncludeManagedResources != nil {
-			return nil, unmodelled("DescribeInstances DryRun and IncludeManagedResources")
+			return nil, core.Unmodelled("DescribeInstances DryRun and IncludeManagedResources")
 		}
 		if in.MaxResults != nil && len(in.InstanceIds) > 0 {
-			return nil, apiError("InvalidParameterCombination", "The parameter instancesSet cannot be used with the parameter maxResults")
+			return nil, core.Refusal("InvalidParameterCombination", "The parameter instancesSet cannot be used with the parameter maxResults")
 		}
 		size, err := describedSize(in.MaxResults)
 		if err != nil {
@@ -67,7 +70,7 @@ func (e *EC2) DescribeInstances(ctx context.Context, in *ec2.DescribeInstancesIn
 		if err != nil {
 			return nil, err
 		}
-		cut, next, err := e.shuffled(found, e.w.pageOf(call, size), in.NextToken)
+		cut, next, err := e.shuffled(found, e.w.PageOf(call, size), in.NextToken)
 		if err != nil {
 			return nil, err
 		}
@@ -86,7 +89,7 @@ func describedSize(maxResults *int32) (int, error) {
 		return maxDescribed, nil
 	}
 	if n := *maxResults; n < minDescribed || n > maxDescribed {
-		return 0, apiError("InvalidParameterValue", "Value ( %d ) for parameter maxResults is invalid. Expecting a value between 5 and 1000", n)
+		return 0, core.Refusal("InvalidParameterValue", "Value ( %d ) for parameter maxResults is invalid. Expecting a value between 5 and 1000", n)
 	}
 	return int(*maxResults), nil
 }
@@ -97,7 +100,7 @@ func (e *EC2) find(ids []string, match func(*Instance) bool) ([]*Instance, error
 	for _, id := range ids {
 		i, ok := e.w.instances[id]
 		if !ok || i.Account != e.p.Account || i.Region != e.region || i.gone(now) {
-			return nil, apiError("InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", id)
+			return nil, core.Refusal("InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", id)
 		}
 	}
 	wanted := map[string]bool{}
@@ -126,23 +129,23 @@ func (e *EC2) shuffled(found []*Instance, size func(left int) int, token *string
 	} else {
 		e.w.lookups++
 	}
-	rng := stream(e.w.seed, "order/"+strconv.Itoa(order))
+	rng := core.Stream(e.w.Seed, "order/"+strconv.Itoa(order))
 	rng.Shuffle(len(found), func(a, b int) { found[a], found[b] = found[b], found[a] })
 	from = min(from, len(found))
 	to := min(from+size(len(found)-from), len(found))
 	var next *string
 	if to < len(found) {
-		next = aws.String(tokenOf(fmt.Sprintf("EC2.%d", order), to))
+		next = aws.String(core.TokenOf(fmt.Sprintf("EC2.%d", order), to))
 	}
 	return found[from:to], next, nil
 }
 
 func parseOrder(token string) (order, from int, err error) {
-	name, from, opened := openToken(token)
+	name, from, opened := core.OpenToken(token)
 	number, cut := strings.CutPrefix(name, "EC2.")
 	order, numErr := strconv.Atoi(number)
 	if !opened || !cut || numErr != nil {
-		return 0, 0, apiError("InvalidNextToken", "The specified NextToken is not valid")
+		return 0, 0, core.Refusal("InvalidNextToken", "The specified NextToken is not valid")
 	}
 	return order, from, nil
 }
@@ -153,15 +156,15 @@ func instanceFilters(filters []ec2types.Filter) (func(*Instance) bool, error) {
 		name := aws.ToString(f.Name)
 		switch {
 		case len(f.Values) == 0:
-			return nil, apiError("InvalidParameterValue", "The filter '%s' has no values", name)
+			return nil, core.Refusal("InvalidParameterValue", "The filter '%s' has no values", name)
 		case len(f.Values) > maxFilterValues:
-			return nil, apiError("FilterLimitExceeded", "The maximum number of filter values is %d", maxFilterValues)
+			return nil, core.Refusal("FilterLimitExceeded", "The maximum number of filter values is %d", maxFilterValues)
 		case strings.HasPrefix(name, "tag:"):
 		case slices.Contains([]string{"tag-key", "instance-state-name", "instance-id", "platform", "platform-details", "availability-zone"}, name):
 		case slices.Contains([]string{"vpc-id", "instance-lifecycle", "subnet-id", "image-id"}, name):
-			return nil, unmodelled("the EC2 filter " + name)
+			return nil, core.Unmodelled("the EC2 filter " + name)
 		default:
-			return nil, apiError("InvalidParameterValue", "The filter '%s' is invalid", name)
+			return nil, core.Refusal("InvalidParameterValue", "The filter '%s' is invalid", name)
 		}
 	}
 	return func(i *Instance) bool {
@@ -186,7 +189,7 @@ func (i *Instance) filtered(name string, patterns []string) bool {
 	case "availability-zone":
 		have = []string{i.Zone}
 	case "platform":
-		if i.Platform == Windows {
+		if i.Platform == fleetfile.Windows {
 			have = []string{"windows"}
 		}
 	case "platform-details":
@@ -236,7 +239,7 @@ func wild(pattern, text string) bool {
 }
 
 func (i *Instance) platformDetails() string {
-	if i.Platform == Windows {
+	if i.Platform == fleetfile.Windows {
 		return "Windows"
 	}
 	return "Linux/UNIX"
@@ -249,13 +252,13 @@ func (i *Instance) describe() ec2types.Instance {
 		State:     i.instanceState(), InstanceType: ec2types.InstanceTypeM5Large, Architecture: ec2types.ArchitectureValuesX8664,
 		PrivateIpAddress: aws.String(i.address), PrivateDnsName: aws.String(i.hostName()),
 	}
-	if i.Platform == Windows {
+	if i.Platform == fleetfile.Windows {
 		d.Platform = ec2types.PlatformValuesWindows
 	}
 	if i.State == stateStopped && !i.stopped.IsZero() {
 		d.StateTransitionReason = aws.String("User initiated (" + i.stopped.UTC().Format("2006-01-02 15:04:05") + " GMT)")
 	}
-	if i.Platform == MacOS {
+	if i.Platform == fleetfile.MacOS {
 		d.InstanceType = ec2types.InstanceTypeMac2Metal
 	}
 	for _, k := range slices.Sorted(maps.Keys(i.Tags)) {
@@ -268,3 +271,6 @@ func (i *Instance) instanceState() *ec2types.InstanceState {
 	codes := map[string]int32{stateRunning: 16, stateShuttingDown: 32, stateTerminated: 48, stateStopped: 80}
 	return &ec2types.InstanceState{Code: aws.Int32(codes[i.State]), Name: ec2types.InstanceStateName(i.State)}
 }
+
+// Described tells whether EC2 describes the instance now: not a hybrid node, nor one that is long gone.
+func (w *World) Described(i *Instance) bool { return !i.gone(w.Now()) }

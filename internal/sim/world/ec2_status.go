@@ -7,6 +7,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"ec2patch/internal/sim/world/core"
 )
 
 // DescribeInstanceStatus returns the status checks of up to 100 ids, of running instances
@@ -14,14 +16,14 @@ import (
 // minutes impaired. An agent that was never connected says nothing about the checks. Source: B:ec2; docs/aws-semantics.md 3.
 func (e *EC2) DescribeInstanceStatus(ctx context.Context, in *ec2.DescribeInstanceStatusInput, _ ...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error) {
 	call := e.call("DescribeInstanceStatus", in)
-	return do(ctx, e.w, call, func() (*ec2.DescribeInstanceStatusOutput, error) {
+	return core.Do(ctx, e.w.Core, call, func() (*ec2.DescribeInstanceStatusOutput, error) {
 		switch {
 		case in.DryRun != nil || in.IncludeManagedResources != nil || len(in.Filters) > 0:
-			return nil, unmodelled("DescribeInstanceStatus with DryRun, IncludeManagedResources or Filters")
+			return nil, core.Unmodelled("DescribeInstanceStatus with DryRun, IncludeManagedResources or Filters")
 		case len(in.InstanceIds) > maxStatusIDs:
-			return nil, apiError("InvalidParameterValue", "at most 100 instance ids")
+			return nil, core.Refusal("InvalidParameterValue", "at most 100 instance ids")
 		case in.MaxResults != nil && len(in.InstanceIds) > 0:
-			return nil, apiError("InvalidParameterCombination", "The parameter instancesSet cannot be used with the parameter maxResults")
+			return nil, core.Refusal("InvalidParameterCombination", "The parameter instancesSet cannot be used with the parameter maxResults")
 		}
 		size, err := describedSize(in.MaxResults)
 		if err != nil {
@@ -32,7 +34,7 @@ func (e *EC2) DescribeInstanceStatus(ctx context.Context, in *ec2.DescribeInstan
 		if err != nil {
 			return nil, err
 		}
-		cut, next, err := e.shuffled(found, e.w.pageOf(call, size), in.NextToken)
+		cut, next, err := e.shuffled(found, e.w.PageOf(call, size), in.NextToken)
 		if err != nil {
 			return nil, err
 		}

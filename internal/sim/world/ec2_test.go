@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 func filter(name string, values ...string) ec2types.Filter {
@@ -28,8 +30,8 @@ func described(out *ec2.DescribeInstancesOutput) []string {
 
 // Source: B:ec2/DescribeInstances; docs/aws-semantics.md 3.
 func TestDescribeInstances(t *testing.T) {
-	w, _, insts := newFleet(t, 1, FateOK, FateStopped, FateUnmanaged)
-	win, err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "win", Platform: Windows, Tags: map[string]string{"Team": "billing"}})
+	w, _, insts := newFleet(t, 1, fleetfile.FateOK, fleetfile.FateStopped, fleetfile.FateUnmanaged)
+	win, err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "win", Platform: fleetfile.Windows, Tags: map[string]string{"Team": "billing"}})
 	require.NoError(t, err)
 	e := w.EC2(testPrincipal(testAccount), testRegion)
 	tests := []struct {
@@ -78,7 +80,7 @@ func TestDescribeInstances(t *testing.T) {
 
 // The order is not stable between listings; the pages of one listing fit together. Source: B:ec2.
 func TestDescribeInstances_OrderAndPages(t *testing.T) {
-	w, _, insts := newFleet(t, 1, slices.Repeat([]Fate{FateOK}, 12)...)
+	w, _, insts := newFleet(t, 1, slices.Repeat([]fleetfile.Fate{fleetfile.FateOK}, 12)...)
 	e := w.EC2(testPrincipal(testAccount), testRegion)
 	list := func() []string {
 		var all []string
@@ -100,7 +102,7 @@ func TestDescribeInstances_OrderAndPages(t *testing.T) {
 
 // Terminated instances linger for about an hour. Source: docs/aws-semantics.md 3.
 func TestDescribeInstances_Terminated(t *testing.T) {
-	w, _, insts := newFleet(t, 1, FateOK)
+	w, _, insts := newFleet(t, 1, fleetfile.FateOK)
 	e := w.EC2(testPrincipal(testAccount), testRegion)
 	w.TerminateInstance(insts[0].ID)
 	states := map[ec2types.InstanceStateName]bool{}
@@ -119,7 +121,7 @@ func TestDescribeInstances_Terminated(t *testing.T) {
 
 // Source: B:ec2/DescribeInstanceStatus; docs/aws-semantics.md 3.
 func TestDescribeInstanceStatus(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateOK, FateNoReturn, FateStopped, FateAgentDies)
+	w, s, insts := newFleet(t, 1, fleetfile.FateOK, fleetfile.FateNoReturn, fleetfile.FateStopped, fleetfile.FateAgentDies)
 	w.SSMOptions.NoRamp = true
 	e := w.EC2(testPrincipal(testAccount), testRegion)
 	check := func(all bool) map[string]string {

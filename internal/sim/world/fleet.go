@@ -7,52 +7,23 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"ec2patch/internal/sim/world/estate"
+	"ec2patch/internal/sim/world/fleetfile"
 )
-
-// estate is the part of a world that fleets live in. Its exported fields are
-// promoted to World.
-type estate struct {
-	// SSMOptions chooses between readings of the Systems Manager documentation.
-	SSMOptions SSMOptions
-
-	// WholePages lets every page be as long as its caller asked for. Otherwise pages are short, see sizeOf.
-	WholePages bool
-
-	// OnAgentEvent, if set, sees every event of every agent as it happens.
-	OnAgentEvent func(AgentEvent)
-
-	accounts     map[string]*account
-	organization organization
-	killers      map[string]float64 // by platform, see KillerPatch
-	instances    map[string]*Instance
-	busy         peak
-	patterns     *sendPatterns
-	lookups      int // DescribeInstances answers given, for their order
-	tokens       int // sessions opened, for their access key ids
-}
-
-// account is what a FleetFile says about a whole account.
-type account struct {
-	refused    bool   // no role there can be assumed
-	externalID string // if set, the only external id that the account accepts
-	suspended  bool
-	state      string // in the organization; empty is ACTIVE
-}
 
 // fleet is one region of one account.
 type fleet struct {
-	place     place
-	disabled  bool        // an opt-in region that the account has not enabled
+	place     estate.Place
 	instances []*Instance // in the order of their making
 	commands  []*command  // in the order in which they were sent
 	byID      map[string]*command
-	alarms    []*alarm
 	busy      peak
 }
 
 // fleet returns the region of an account, empty at first.
 func (w *World) fleet(account, region string) *fleet {
-	p := place{account, region}
+	p := estate.Place{Account: account, Region: region}
 	f, ok := w.fleets[p]
 	if !ok {
 		f = &fleet{place: p, byID: map[string]*command{}}
@@ -60,13 +31,6 @@ func (w *World) fleet(account, region string) *fleet {
 	}
 	return f
 }
-
-// Platforms as Systems Manager names them.
-const (
-	Linux   = "Linux"
-	Windows = "Windows"
-	MacOS   = "MacOS"
-)
 
 // States of an EC2 instance that the world uses. Source: B:ec2/InstanceStateName.
 const (
@@ -86,9 +50,9 @@ type InstanceSpec struct {
 	PlatformName    string // of the operating system, as the agent reads it; that of a usual one if empty
 	PlatformVersion string // as PlatformName; that of a usual one if both are empty
 	Tags            map[string]string
-	Patch, Reboot   time.Duration // zero draws
-	Fate            Fate          // FateOK if empty
-	ASG             string        // Auto Scaling group, tagged aws:autoscaling:groupName
+	Patch, Reboot   time.Duration  // zero draws
+	Fate            fleetfile.Fate // FateOK if empty
+	ASG             string         // Auto Scaling group, tagged aws:autoscaling:groupName
 }
 
 // Instance is one EC2 machine with its Systems Manager agent. Its exported
@@ -100,7 +64,7 @@ type Instance struct {
 	PlatformVersion           string
 	Tags                      map[string]string
 	AgentVersion              string
-	Fate                      Fate
+	Fate                      fleetfile.Fate
 	State                     string // as EC2 names it
 	Launched, Gone            time.Time
 	Tagged                    time.Time // when its tags were changed; zero: never
@@ -144,11 +108,11 @@ func (w *World) AddInstance(s InstanceSpec) (*Instance, error) {
 	if s.Account == "" || s.Region == "" {
 		return nil, fmt.Errorf("an instance needs an account and a region")
 	}
-	s.Platform, s.Fate = cmp.Or(s.Platform, Linux), cmp.Or(s.Fate, FateOK)
-	if !slices.Contains([]string{Linux, Windows, MacOS}, s.Platform) {
+	s.Platform, s.Fate = cmp.Or(s.Platform, fleetfile.Linux), cmp.Or(s.Fate, fleetfile.FateOK)
+	if !slices.Contains([]string{fleetfile.Linux, fleetfile.Windows, fleetfile.MacOS}, s.Platform) {
 		return nil, fmt.Errorf("platform %q is none of Linux, Windows, MacOS", s.Platform)
 	}
-	if !slices.Contains(Fates(), s.Fate) {
+	if !slices.Contains(fleetfile.Fates(), s.Fate) {
 		return nil, fmt.Errorf("unknown fate %q", s.Fate)
 	}
 	f := w.fleet(s.Account, s.Region)
@@ -163,7 +127,7 @@ func (w *World) AddInstance(s InstanceSpec) (*Instance, error) {
 	w.instances[i.ID] = i
 	f.instances = append(f.instances, i)
 	w.settle(i)
-	if i.Fate == FateHybridRegistered {
+	if i.Fate == fleetfile.FateHybridRegistered {
 		return i, w.registerHybrid(s, i)
 	}
 	return i, nil
@@ -172,7 +136,7 @@ func (w *World) AddInstance(s InstanceSpec) (*Instance, error) {
 // registerHybrid registers a machine of EC2 as a node outside of it: Systems Manager knows it by another id, and only
 // its address and host name tell that it is the same. Source: B:ssm/InstanceInformation; docs/aws-semantics.md 2.7.
 func (w *World) registerHybrid(s InstanceSpec, i *Instance) error {
-	s.Fate, s.Name, s.Tags = FateHybrid, i.Name+"/hybrid", i.Tags
+	s.Fate, s.Name, s.Tags = fleetfile.FateHybrid, i.Name+"/hybrid", i.Tags
 	node, err := w.AddInstance(s)
 	if err != nil {
 		return err
@@ -197,42 +161,6 @@ func (w *World) Instances() []*Instance {
 	return all
 }
 
-func comparePlaces(a, b place) int {
-	return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.region, b.region))
+func comparePlaces(a, b estate.Place) int {
+	return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
 }
-
-// DisableRegion makes an opt-in region of an account one that is not enabled.
-func (w *World) DisableRegion(account, region string) { w.fleet(account, region).disabled = true }
-
-// EnableRegion undoes DisableRegion.
-func (w *World) EnableRegion(account, region string) { w.fleet(account, region).disabled = false }
-
-// regionError is the refusal of a suspended account, or of a region that the account has not enabled.
-// Source: docs/aws-semantics.md 4, where the codes are marked unconfirmed.
-func (w *World) regionError(c *Call) error {
-	if a, ok := w.accounts[c.Account]; ok && a.suspended {
-		return apiError("InvalidClientTokenId", "The security token included in the request is invalid")
-	}
-	f, ok := w.fleets[place{c.Account, c.Region}]
-	if !ok || !f.disabled {
-		return nil
-	}
-	return apiError("UnrecognizedClientException", "The security token included in the request is invalid.")
-}
-
-// account returns what is known of an account, creating it.
-func (w *World) account(id string) *account {
-	if w.accounts == nil {
-		w.accounts = map[string]*account{}
-	}
-	a, ok := w.accounts[id]
-	if !ok {
-		a = &account{}
-		w.accounts[id] = a
-	}
-	return a
-}
-
-// RefuseAssume makes every AssumeRole into the account fail from now on, or
-// work again.
-func (w *World) RefuseAssume(account string, refuse bool) { w.account(account).refused = refuse }

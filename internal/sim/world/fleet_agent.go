@@ -3,6 +3,8 @@ package world
 import (
 	"cmp"
 	"time"
+
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // Operations and reboot options of AWS-RunPatchBaseline.
@@ -51,7 +53,7 @@ func (w *World) receive(inv *invocation) {
 		w.After(3*time.Second, func() { w.finishAs(inv, exitCollision) })
 		return
 	}
-	if i.Fate == FateOldAgent {
+	if i.Fate == fleetfile.FateOldAgent {
 		w.After(2*time.Second, func() { w.finishAs(inv, exitFailed) })
 		return
 	}
@@ -60,7 +62,7 @@ func (w *World) receive(inv *invocation) {
 	}}
 	i.running, inv.agent = r, r
 	r.count(1)
-	r.stubborn = i.Fate == FateHangs && i.rng.IntN(2) == 0
+	r.stubborn = i.Fate == fleetfile.FateHangs && i.rng.IntN(2) == 0
 	w.note(i, AgentEvent{Kind: AgentStarted, CommandID: c.id, Operation: c.operation, Reboot: c.reboot})
 	r.work()
 }
@@ -95,21 +97,21 @@ func (r *agentRun) work() {
 		took = r.i.Scan
 	}
 	switch r.i.Fate {
-	case FateHangs:
+	case fleetfile.FateHangs:
 		return
-	case FateExecutionTimeout:
+	case fleetfile.FateExecutionTimeout:
 		r.after(stepTimeout, func() { r.finish(exitKilled) })
 		return
-	case FateFailsEarly:
+	case fleetfile.FateFailsEarly:
 		r.after(r.i.Scan/4, func() { r.finish(exitLacks) })
 		return
-	case FateAgentDies:
+	case fleetfile.FateAgentDies:
 		r.after(took/2, func() { r.w.lose(r.i, AgentLost) })
 		return
-	case FateTerminates:
+	case fleetfile.FateTerminates:
 		r.after(took/2, func() { r.w.TerminateInstance(r.i.ID) })
 		return
-	case FateStops:
+	case fleetfile.FateStops:
 		r.after(took/2, func() { r.w.StopInstance(r.i.ID) })
 		return
 	}
@@ -127,16 +129,16 @@ func (r *agentRun) installed() {
 	i.Missing, i.failed = i.Missing+i.failed, 0
 	if i.Missing > 0 {
 		switch i.Fate {
-		case FatePatchFails, FatePartial:
+		case fleetfile.FatePatchFails, fleetfile.FatePartial:
 			i.failed = 1
-		case FateNothingInstalled:
+		case fleetfile.FateNothingInstalled:
 			r.finishAfterRecord(exitOK)
 			return
 		}
 	}
 	r.didNew = i.Missing - i.failed
 	i.Missing = 0
-	if i.Fate == FateNoRebootNeeded {
+	if i.Fate == fleetfile.FateNoRebootNeeded {
 		i.installed += r.didNew
 	} else {
 		i.Pending += r.didNew
@@ -174,17 +176,17 @@ func (r *agentRun) recordBeforeReboot() {
 
 // evidence is the reading that holds for the machine.
 func (r *agentRun) evidence() EvidenceReading {
-	if r.i.Platform != Linux {
+	if r.i.Platform != fleetfile.Linux {
 		return EvidenceTwice
 	}
 	return cmp.Or(r.w.SSMOptions.Evidence, r.i.Evidence)
 }
 
 func (r *agentRun) rebootsNow() bool {
-	if r.i.Pending == 0 || r.i.Fate == FatePendingReboot {
+	if r.i.Pending == 0 || r.i.Fate == fleetfile.FatePendingReboot {
 		return false
 	}
-	return r.run.reboot == rebootIfNeeded || r.i.Fate == FateRebootsAnyway
+	return r.run.reboot == rebootIfNeeded || r.i.Fate == fleetfile.FateRebootsAnyway
 }
 
 // reboot takes the machine away and brings it back, as its fate allows.
@@ -197,13 +199,13 @@ func (r *agentRun) reboot() {
 	i.booting = true
 	away := i.Reboot
 	switch i.Fate {
-	case FateNoReturn:
+	case fleetfile.FateNoReturn:
 		r.kill("")
 		return
-	case FateASGReplaced:
+	case fleetfile.FateASGReplaced:
 		r.after(away/2, func() { w.replace(i) })
 		return
-	case FateSlowReturn:
+	case fleetfile.FateSlowReturn:
 		away = seconds(i.rng, 10*time.Minute, 6*time.Hour)
 	}
 	r.after(away, r.returned)
@@ -217,7 +219,7 @@ func (r *agentRun) returned() {
 	r.note(AgentResumed, 0)
 	r.run.start = r.w.Now()
 	r.after(resumeTime, func() {
-		if i.Fate == FateDoubleReboot && r.reboots == 1 {
+		if i.Fate == fleetfile.FateDoubleReboot && r.reboots == 1 {
 			r.reboot()
 			return
 		}
@@ -231,7 +233,7 @@ func (r *agentRun) returned() {
 
 // exit is the code that the operation's script returns at its end.
 func (r *agentRun) exit() int {
-	if r.i.Fate == FateFailedInstalled || r.i.Fate == FatePatchFails && r.i.failed > 0 {
+	if r.i.Fate == fleetfile.FateFailedInstalled || r.i.Fate == fleetfile.FatePatchFails && r.i.failed > 0 {
 		return exitFailed
 	}
 	return exitOK
@@ -251,9 +253,9 @@ func (r *agentRun) finish(code int) {
 		return
 	}
 	switch i.Fate {
-	case FateForeignState:
+	case fleetfile.FateForeignState:
 		w.After(seconds(i.rng, time.Minute, 10*time.Minute), func() { w.ForeignScan(i.ID) })
-	case FateDiesLater:
+	case fleetfile.FateDiesLater:
 		w.After(seconds(i.rng, 10*time.Minute, 4*time.Hour), func() { w.lose(i, AgentLost); i.booting = true })
 	}
 }

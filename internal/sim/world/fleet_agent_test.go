@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // Source: D23:send-commands-reboot; docs/aws-semantics.md 2.6, 2.8.
 func TestAgent_InstallWithReboot(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateOK)
+	w, s, insts := newFleet(t, 1, fleetfile.FateOK)
 	i := insts[0]
 	missing := i.Missing
 	id := send(t, s, patching(i.ID))
@@ -40,46 +42,46 @@ func TestAgent_InstallWithReboot(t *testing.T) {
 func TestAgent_Fates(t *testing.T) {
 	const never = "InProgress/InProgress"
 	tests := []struct {
-		fate   Fate
+		fate   fleetfile.Fate
 		status string // after four hours, with Delivery from the request; details only where the status is not certain
 		fresh  bool   // the patch state record is of this Install
 		good   bool   // nothing missing, failed or pending in the record
 		state  string
 		online bool
 	}{
-		{FateOK, "Success/Success", true, true, stateRunning, true},
-		{FateCompliant, "Success/Success", true, true, stateRunning, true},
-		{FateNoRebootNeeded, "Success/Success", true, true, stateRunning, true},
-		{FatePendingReboot, "Success/Success", true, false, stateRunning, true},
-		{FateRebootsAnyway, "Success/Success", true, true, stateRunning, true},
-		{FateDoubleReboot, "Success/Success", true, true, stateRunning, true},
-		{FatePatchFails, "Failed/Failed", true, false, stateRunning, true},
-		{FatePartial, "Success/Success", true, false, stateRunning, true},
-		{FateNothingInstalled, "Success/Success", true, false, stateRunning, true},
-		{FateFailedInstalled, "Failed/Failed", true, true, stateRunning, true},
-		{FateOldRecord, "Success/Success", true, true, stateRunning, true},
-		{FatePatchedSince, "Success/Success", true, true, stateRunning, true},
-		{FatePendingBefore, "Success/Success", true, true, stateRunning, true},
-		{FateRejected, "Success/Success", true, true, stateRunning, true},
-		{FateFailsEarly, "Failed/Failed", false, false, stateRunning, true},
-		{FateStaleState, "Success/Success", false, false, stateRunning, true},
-		{FateForeignState, "Success/Success", false, true, stateRunning, true},
-		{FateBadState, "Success/Success", true, false, stateRunning, true},
-		{FateUndeliverable, "Undeliverable", false, false, stateRunning, true},
-		{FateAccessDenied, "AccessDenied", false, false, stateRunning, true},
-		{FateInvalidPlatform, "InvalidPlatform", false, false, stateRunning, true},
-		{FateOldAgent, "Failed/Failed", false, false, stateRunning, true},
-		{FateExecutionTimeout, "TimedOut/ExecutionTimedOut", false, false, stateRunning, true},
-		{FateHangs, never, false, false, stateRunning, true},
-		{FateAgentDies, never, false, false, stateRunning, false},
-		{FateKilled, never, false, false, stateRunning, false},
-		{FateNoReturn, never, true, false, stateRunning, false},
-		{FateTerminates, never, false, false, stateTerminated, false},
-		{FateStops, never, false, false, stateStopped, false},
-		{FateASGReplaced, never, true, false, stateTerminated, false},
-		{FateOffline, "TimedOut/DeliveryTimedOut", false, false, stateRunning, false},
-		{FateStopped, "TimedOut/DeliveryTimedOut", false, false, stateStopped, false},
-		{FateStartsLater, "Success/Success", true, true, stateRunning, true},
+		{fleetfile.FateOK, "Success/Success", true, true, stateRunning, true},
+		{fleetfile.FateCompliant, "Success/Success", true, true, stateRunning, true},
+		{fleetfile.FateNoRebootNeeded, "Success/Success", true, true, stateRunning, true},
+		{fleetfile.FatePendingReboot, "Success/Success", true, false, stateRunning, true},
+		{fleetfile.FateRebootsAnyway, "Success/Success", true, true, stateRunning, true},
+		{fleetfile.FateDoubleReboot, "Success/Success", true, true, stateRunning, true},
+		{fleetfile.FatePatchFails, "Failed/Failed", true, false, stateRunning, true},
+		{fleetfile.FatePartial, "Success/Success", true, false, stateRunning, true},
+		{fleetfile.FateNothingInstalled, "Success/Success", true, false, stateRunning, true},
+		{fleetfile.FateFailedInstalled, "Failed/Failed", true, true, stateRunning, true},
+		{fleetfile.FateOldRecord, "Success/Success", true, true, stateRunning, true},
+		{fleetfile.FatePatchedSince, "Success/Success", true, true, stateRunning, true},
+		{fleetfile.FatePendingBefore, "Success/Success", true, true, stateRunning, true},
+		{fleetfile.FateRejected, "Success/Success", true, true, stateRunning, true},
+		{fleetfile.FateFailsEarly, "Failed/Failed", false, false, stateRunning, true},
+		{fleetfile.FateStaleState, "Success/Success", false, false, stateRunning, true},
+		{fleetfile.FateForeignState, "Success/Success", false, true, stateRunning, true},
+		{fleetfile.FateBadState, "Success/Success", true, false, stateRunning, true},
+		{fleetfile.FateUndeliverable, "Undeliverable", false, false, stateRunning, true},
+		{fleetfile.FateAccessDenied, "AccessDenied", false, false, stateRunning, true},
+		{fleetfile.FateInvalidPlatform, "InvalidPlatform", false, false, stateRunning, true},
+		{fleetfile.FateOldAgent, "Failed/Failed", false, false, stateRunning, true},
+		{fleetfile.FateExecutionTimeout, "TimedOut/ExecutionTimedOut", false, false, stateRunning, true},
+		{fleetfile.FateHangs, never, false, false, stateRunning, true},
+		{fleetfile.FateAgentDies, never, false, false, stateRunning, false},
+		{fleetfile.FateKilled, never, false, false, stateRunning, false},
+		{fleetfile.FateNoReturn, never, true, false, stateRunning, false},
+		{fleetfile.FateTerminates, never, false, false, stateTerminated, false},
+		{fleetfile.FateStops, never, false, false, stateStopped, false},
+		{fleetfile.FateASGReplaced, never, true, false, stateTerminated, false},
+		{fleetfile.FateOffline, "TimedOut/DeliveryTimedOut", false, false, stateRunning, false},
+		{fleetfile.FateStopped, "TimedOut/DeliveryTimedOut", false, false, stateStopped, false},
+		{fleetfile.FateStartsLater, "Success/Success", true, true, stateRunning, true},
 	}
 	for _, tt := range tests {
 		t.Run(string(tt.fate), func(t *testing.T) {
@@ -99,7 +101,7 @@ func TestAgent_Fates(t *testing.T) {
 
 // Source: docs/aws-semantics.md 2.3: InProgress until ExpiresAfter, then DeliveryTimedOut.
 func TestAgent_NeverAnswers(t *testing.T) {
-	for _, f := range []Fate{FateHangs, FateAgentDies, FateKilled, FateNoReturn, FateTerminates, FateStops, FateASGReplaced} {
+	for _, f := range []fleetfile.Fate{fleetfile.FateHangs, fleetfile.FateAgentDies, fleetfile.FateKilled, fleetfile.FateNoReturn, fleetfile.FateTerminates, fleetfile.FateStops, fleetfile.FateASGReplaced} {
 		t.Run(string(f), func(t *testing.T) {
 			w, s, insts := newFleet(t, 2, f)
 			id := send(t, s, patching(insts[0].ID))
@@ -114,7 +116,7 @@ func TestAgent_NeverAnswers(t *testing.T) {
 
 // Source: docs/faults.md F-24.
 func TestAgent_SlowReturn(t *testing.T) {
-	w, s, insts := newFleet(t, 3, FateSlowReturn)
+	w, s, insts := newFleet(t, 3, fleetfile.FateSlowReturn)
 	id := send(t, s, patching(insts[0].ID))
 	runFor(w, 15*time.Minute)
 	require.False(t, insts[0].Online())
@@ -125,7 +127,7 @@ func TestAgent_SlowReturn(t *testing.T) {
 
 // Source: docs/faults.md F-30: another id, the same tags and name.
 func TestAgent_ReplacedByItsGroup(t *testing.T) {
-	w, s, insts := newFleet(t, 4, FateASGReplaced)
+	w, s, insts := newFleet(t, 4, fleetfile.FateASGReplaced)
 	old := insts[0]
 	send(t, s, patching(old.ID))
 	runFor(w, time.Hour)
@@ -140,7 +142,7 @@ func TestAgent_ReplacedByItsGroup(t *testing.T) {
 
 // Source: docs/faults.md F-34.
 func TestAgent_DiesLater(t *testing.T) {
-	w, s, insts := newFleet(t, 5, FateDiesLater)
+	w, s, insts := newFleet(t, 5, fleetfile.FateDiesLater)
 	id := send(t, s, patching(insts[0].ID))
 	runFor(w, 20*time.Minute)
 	require.Equal(t, "Success/Success", rows(t, s, id)[insts[0].ID])
@@ -151,7 +153,7 @@ func TestAgent_DiesLater(t *testing.T) {
 
 // Source: docs/faults.md F-27.
 func TestAgent_NoState(t *testing.T) {
-	w, s, insts := newFleet(t, 6, FateNoState)
+	w, s, insts := newFleet(t, 6, fleetfile.FateNoState)
 	send(t, s, patching(insts[0].ID))
 	runFor(w, time.Hour)
 	require.Nil(t, patchState(t, s, insts[0].ID))
@@ -159,7 +161,7 @@ func TestAgent_NoState(t *testing.T) {
 
 // Source: D23:patch-manager-troubleshooting, -1 counts and 1970 times.
 func TestAgent_BadState(t *testing.T) {
-	w, s, insts := newFleet(t, 6, FateBadState)
+	w, s, insts := newFleet(t, 6, fleetfile.FateBadState)
 	send(t, s, patching(insts[0].ID))
 	runFor(w, time.Hour)
 	p := patchState(t, s, insts[0].ID)
@@ -169,7 +171,7 @@ func TestAgent_BadState(t *testing.T) {
 
 // Source: docs/aws-semantics.md 2.6, NoReboot; docs/faults.md F-25.
 func TestAgent_NoReboot(t *testing.T) {
-	w, s, insts := newFleet(t, 8, FateOK, FateNoRebootNeeded, FateRebootsAnyway)
+	w, s, insts := newFleet(t, 8, fleetfile.FateOK, fleetfile.FateNoRebootNeeded, fleetfile.FateRebootsAnyway)
 	missing := insts[0].Missing
 	in := patching(ids(insts)...)
 	in.Parameters["RebootOption"] = []string{noReboot}
@@ -193,7 +195,7 @@ func TestAgent_NoReboot(t *testing.T) {
 
 // Source: D23:patch-manager-aws-runpatchbaseline, Scan installs and reboots nothing.
 func TestAgent_Scan(t *testing.T) {
-	w, s, insts := newFleet(t, 9, FateOK, FatePatchFails, FateCompliant)
+	w, s, insts := newFleet(t, 9, fleetfile.FateOK, fleetfile.FatePatchFails, fleetfile.FateCompliant)
 	missing := insts[0].Missing
 	in := patching(ids(insts)...)
 	in.Parameters["Operation"] = []string{scan}
@@ -212,7 +214,7 @@ func TestAgent_Scan(t *testing.T) {
 
 // Source: D23:patch-manager-troubleshooting, two RunPatchBaseline at once on one node.
 func TestAgent_Collision(t *testing.T) {
-	w, s, insts := newFleet(t, 10, FateOK)
+	w, s, insts := newFleet(t, 10, fleetfile.FateOK)
 	first := send(t, s, patching(insts[0].ID))
 	runFor(w, time.Minute)
 	second := send(t, s, patching(insts[0].ID))
@@ -225,7 +227,7 @@ func TestAgent_Collision(t *testing.T) {
 
 // A failed patch is missing to the next scan, and is tried again by the next install.
 func TestAgent_FailedPatchStaysMissing(t *testing.T) {
-	w, s, insts := newFleet(t, 11, FatePatchFails)
+	w, s, insts := newFleet(t, 11, fleetfile.FatePatchFails)
 	send(t, s, patching(insts[0].ID))
 	runFor(w, time.Hour)
 	require.EqualValues(t, 1, patchState(t, s, insts[0].ID).FailedCount)
@@ -239,7 +241,7 @@ func TestAgent_FailedPatchStaysMissing(t *testing.T) {
 
 // Agents ping every five minutes. Source: docs/aws-semantics.md 3, proof of life.
 func TestAgent_Pings(t *testing.T) {
-	w, s, insts := newFleet(t, 12, FateOK)
+	w, s, insts := newFleet(t, 12, fleetfile.FateOK)
 	first := *node(t, s, insts[0].ID).LastPingDateTime
 	require.Less(t, w.Now().Sub(first), pingEvery)
 	send(t, s, patching(insts[0].ID))
@@ -251,7 +253,7 @@ func TestAgent_Pings(t *testing.T) {
 }
 
 func TestAgent_Hook(t *testing.T) {
-	w, s, insts := newFleet(t, 13, FateOK)
+	w, s, insts := newFleet(t, 13, fleetfile.FateOK)
 	var seen []AgentEvent
 	w.OnAgentEvent = func(e AgentEvent) { seen = append(seen, e) }
 	send(t, s, patching(insts[0].ID))
@@ -268,20 +270,20 @@ func TestAgent_Evidence(t *testing.T) {
 	tests := []struct {
 		name    string
 		reading EvidenceReading
-		fate    Fate
+		fate    fleetfile.Fate
 		reboot  string
 		during  look // while the machine is away
 		after   look
 	}{
-		{"twice", EvidenceTwice, FateOK, rebootIfNeeded, look{true, true, false}, look{true, false, true}},
-		{"before alone", EvidenceBefore, FateOK, rebootIfNeeded, look{true, false, true}, look{true, false, true}},
-		{"after alone", EvidenceAfter, FateOK, rebootIfNeeded, look{false, false, false}, look{true, false, true}},
-		{"before alone, two reboots", EvidenceBefore, FateDoubleReboot, rebootIfNeeded, look{true, false, true}, look{true, false, true}},
-		{"before alone, a patch fails", EvidenceBefore, FatePatchFails, rebootIfNeeded, look{true, false, false}, look{true, false, false}},
-		{"before alone, it never comes back", EvidenceBefore, FateNoReturn, rebootIfNeeded, look{true, false, true}, look{true, false, true}},
-		{"after alone, it never comes back", EvidenceAfter, FateNoReturn, rebootIfNeeded, look{false, false, false}, look{false, false, false}},
-		{"before alone, it was told not to reboot", EvidenceBefore, FateOK, noReboot, look{true, true, false}, look{true, true, false}},
-		{"before alone, no reboot due", EvidenceBefore, FateNoRebootNeeded, rebootIfNeeded, look{true, false, true}, look{true, false, true}},
+		{"twice", EvidenceTwice, fleetfile.FateOK, rebootIfNeeded, look{true, true, false}, look{true, false, true}},
+		{"before alone", EvidenceBefore, fleetfile.FateOK, rebootIfNeeded, look{true, false, true}, look{true, false, true}},
+		{"after alone", EvidenceAfter, fleetfile.FateOK, rebootIfNeeded, look{false, false, false}, look{true, false, true}},
+		{"before alone, two reboots", EvidenceBefore, fleetfile.FateDoubleReboot, rebootIfNeeded, look{true, false, true}, look{true, false, true}},
+		{"before alone, a patch fails", EvidenceBefore, fleetfile.FatePatchFails, rebootIfNeeded, look{true, false, false}, look{true, false, false}},
+		{"before alone, it never comes back", EvidenceBefore, fleetfile.FateNoReturn, rebootIfNeeded, look{true, false, true}, look{true, false, true}},
+		{"after alone, it never comes back", EvidenceAfter, fleetfile.FateNoReturn, rebootIfNeeded, look{false, false, false}, look{false, false, false}},
+		{"before alone, it was told not to reboot", EvidenceBefore, fleetfile.FateOK, noReboot, look{true, true, false}, look{true, true, false}},
+		{"before alone, no reboot due", EvidenceBefore, fleetfile.FateNoRebootNeeded, rebootIfNeeded, look{true, false, true}, look{true, false, true}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -304,8 +306,8 @@ func TestAgent_Evidence(t *testing.T) {
 
 // Each Linux instance draws its reading; the payload of Windows is another one.
 func TestAgent_EvidenceDrawn(t *testing.T) {
-	w, s, insts := newFleet(t, 5, slices.Repeat([]Fate{FateOK}, 30)...)
-	windows, err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "w", Platform: Windows, Patch: 10 * time.Minute, Reboot: 2 * time.Minute})
+	w, s, insts := newFleet(t, 5, slices.Repeat([]fleetfile.Fate{fleetfile.FateOK}, 30)...)
+	windows, err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "w", Platform: fleetfile.Windows, Patch: 10 * time.Minute, Reboot: 2 * time.Minute})
 	require.NoError(t, err)
 	w.SSMOptions.Evidence, w.SSMOptions.NoRamp = 0, true
 	send(t, s, patching(append(ids(insts), windows.ID)...))
@@ -339,7 +341,7 @@ func TestAgent_EvidenceDrawn(t *testing.T) {
 
 // What a record of a month ago says is not what the machine lacks.
 func TestAgent_RecordsOfBefore(t *testing.T) {
-	w, s, insts := newFleet(t, 6, FateOldRecord, FatePatchedSince, FatePendingBefore, FateRejected, FateFailsEarly)
+	w, s, insts := newFleet(t, 6, fleetfile.FateOldRecord, fleetfile.FatePatchedSince, fleetfile.FatePendingBefore, fleetfile.FateRejected, fleetfile.FateFailsEarly)
 	old, since, pending, rejected := patchState(t, s, insts[0].ID), patchState(t, s, insts[1].ID), patchState(t, s, insts[2].ID), patchState(t, s, insts[3].ID)
 	for _, p := range []time.Time{*old.OperationEndTime, *since.OperationEndTime} {
 		require.Greater(t, testStart().Sub(p), 30*24*time.Hour)

@@ -9,11 +9,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"ec2patch/internal/iam"
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // BenchmarkFleet patches 200 accounts in 2 regions of 25 instances, one command a region, under IAM, to the end.
 func BenchmarkFleet(b *testing.B) {
-	accounts := map[string]map[string][]Wanted{}
+	accounts := map[string]map[string][]fleetfile.Wanted{}
 	for n := range 200 {
 		accounts[fmt.Sprintf("%012d", n+1)] = anything(testRegion, "eu-west-1")
 	}
@@ -25,13 +27,13 @@ func BenchmarkFleet(b *testing.B) {
 	}
 	for b.Loop() {
 		w := New(1, testStart())
-		if err := w.AddFleet(DefaultFleet(1, accounts, 25)); err != nil {
+		if err := w.AddFleet(fleetfile.Default(1, accounts, 25)); err != nil {
 			b.Fatal(err)
 		}
 		for n := range 200 {
 			account := fmt.Sprintf("%012d", n+1)
 			role := "arn:aws:iam::" + account + ":role/PatchExecRole"
-			w.AddRole(Role{ARN: role, Policies: []*iam.Policy{doc}})
+			w.AddRole(core.Role{ARN: role, Policies: []*iam.Policy{doc}})
 			p, err := w.Session(role, "bench")
 			if err != nil {
 				b.Fatal(err)

@@ -3,6 +3,8 @@ package world
 import (
 	"slices"
 	"time"
+
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // KillerPatch lets the patches of a platform kill: each machine that installs any dies with that probability, from 0 to 1.
@@ -17,7 +19,7 @@ func (w *World) KillerPatch(platform string, probability float64) {
 // killed draws whether an Install that brought patches kills its machine.
 func (w *World) killed(i *Instance) bool {
 	p, deadly := w.killers[i.Platform]
-	return i.Fate == FateKilled || deadly && i.rng.Float64() < p
+	return i.Fate == fleetfile.FateKilled || deadly && i.rng.Float64() < p
 }
 
 // LoseZone takes every running machine of an availability zone away until ReturnZone. Source: docs/faults.md F-35.
@@ -44,10 +46,6 @@ func (w *World) zone(account, region, zone string) []*Instance {
 	}
 	return found
 }
-
-// SuspendAccount closes an account: nobody gets in, and sessions that are open are refused. Its machines
-// run on. Source: docs/faults.md F-36.
-func (w *World) SuspendAccount(id string) { w.account(id).suspended = true }
 
 // Makespan is how long a command takes at best whose invocations take the given times, in this order, when
 // concurrency of them run at once; ramp begins with one and adds one for each that ends (1, 2, 4 ...). It is the rule

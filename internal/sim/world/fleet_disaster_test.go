@@ -9,13 +9,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // Source: docs/faults.md F-33.
 func TestKillerPatch(t *testing.T) {
-	w, s, insts := newFleet(t, 1, append(slices.Repeat([]Fate{FateOK}, 20), FateCompliant)...)
+	w, s, insts := newFleet(t, 1, append(slices.Repeat([]fleetfile.Fate{fleetfile.FateOK}, 20), fleetfile.FateCompliant)...)
 	w.SSMOptions.NoRamp = true
-	w.KillerPatch(Linux, 0.5)
+	w.KillerPatch(fleetfile.Linux, 0.5)
 	send(t, s, patching(ids(insts)...))
 	runFor(w, time.Hour)
 	dead := 0
@@ -31,7 +33,7 @@ func TestKillerPatch(t *testing.T) {
 
 // Source: docs/faults.md F-35.
 func TestLoseZone(t *testing.T) {
-	w, s, insts := newFleet(t, 1, slices.Repeat([]Fate{FateOK}, 12)...)
+	w, s, insts := newFleet(t, 1, slices.Repeat([]fleetfile.Fate{fleetfile.FateOK}, 12)...)
 	w.SSMOptions.NoRamp = true
 	id := send(t, s, patching(ids(insts)...))
 	runFor(w, time.Minute)

@@ -7,6 +7,9 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
+
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // Agents and patch times.
@@ -34,7 +37,7 @@ const (
 // draw makes the instance that a spec describes. Its stream belongs to the
 // instance alone, so that one more instance elsewhere shifts nothing here.
 func (w *World) draw(s InstanceSpec) *Instance {
-	rng := stream(w.seed, "instance/"+s.Account+"/"+s.Region+"/"+s.Name)
+	rng := core.Stream(w.Seed, "instance/"+s.Account+"/"+s.Region+"/"+s.Name)
 	i := &Instance{
 		ID:      fmt.Sprintf("i-%08x%09x", rng.Uint32(), rng.Uint64N(1<<36)),
 		Account: s.Account, Region: s.Region, Name: s.Name, Platform: s.Platform,
@@ -43,14 +46,14 @@ func (w *World) draw(s InstanceSpec) *Instance {
 		AgentVersion: "3.3.4793.0", PlatformName: s.PlatformName, PlatformVersion: s.PlatformVersion,
 		rng: rng, managed: true, online: true,
 	}
-	i.address, i.inEC2 = addressOf(i.ID), s.Fate != FateHybrid
-	if s.Fate == FateHybrid {
+	i.address, i.inEC2 = addressOf(i.ID), s.Fate != fleetfile.FateHybrid
+	if s.Fate == fleetfile.FateHybrid {
 		i.ID = "m" + i.ID
 	}
 	if i.PlatformName == "" && i.PlatformVersion == "" {
 		i.PlatformName, i.PlatformVersion = usualSystem(s.Platform)
 	}
-	i.Evidence = EvidenceReading(1 + stream(w.seed, "evidence/"+i.ID).IntN(3))
+	i.Evidence = EvidenceReading(1 + core.Stream(w.Seed, "evidence/"+i.ID).IntN(3))
 	if i.Tags == nil {
 		i.Tags = map[string]string{}
 	}
@@ -81,47 +84,47 @@ func (w *World) draw(s InstanceSpec) *Instance {
 // settle gives a new instance the marks of its fate that show before any command.
 func (w *World) settle(i *Instance) {
 	switch i.Fate {
-	case FateCompliant:
+	case fleetfile.FateCompliant:
 		i.Missing = 0
-	case FateOldAgent:
+	case fleetfile.FateOldAgent:
 		i.AgentVersion = "2.0.790.0" // below the 2.0.834.0 of D23:patch-manager-prerequisites
-	case FateUnmanaged, FateHybridRegistered:
+	case fleetfile.FateUnmanaged, fleetfile.FateHybridRegistered:
 		i.managed, i.online = false, false
 		return
-	case FateRejected:
+	case fleetfile.FateRejected:
 		i.rejected = 1
-	case FatePendingBefore:
+	case fleetfile.FatePendingBefore:
 		i.Missing, i.Pending = 0, 1+i.rng.IntN(5)
 		i.batches = append(i.batches, batch{w.Now().Add(-3 * 24 * time.Hour), i.installed + i.Pending})
 	}
 	i.patches = i.installed + i.Pending + i.Missing
 	w.scannedBefore(i)
 	switch i.Fate {
-	case FateOffline:
+	case fleetfile.FateOffline:
 		w.lose(i, "")
 		i.lastPing = w.Now().Add(-seconds(i.rng, time.Hour, 72*time.Hour))
-	case FateStopped, FateStartsLater:
+	case fleetfile.FateStopped, fleetfile.FateStartsLater:
 		w.StopInstance(i.ID)
 	}
-	if i.Fate == FateStartsLater {
+	if i.Fate == fleetfile.FateStartsLater {
 		w.After(seconds(i.rng, 10*time.Minute, time.Hour), func() { w.StartInstance(i.ID) })
 	}
 }
 
 // scannedBefore gives an instance the record of a scan of yesterday, or what its fate has in place of one.
 func (w *World) scannedBefore(i *Instance) {
-	if i.Fate == FateNoState {
+	if i.Fate == fleetfile.FateNoState {
 		return
 	}
 	ago := seconds(i.rng, 6*time.Hour, 30*time.Hour)
-	if i.Fate == FateOldRecord || i.Fate == FatePatchedSince {
+	if i.Fate == fleetfile.FateOldRecord || i.Fate == fleetfile.FatePatchedSince {
 		ago += 30 * 24 * time.Hour
 	}
 	i.record = i.newRecord(patchRun{operation: scan, reboot: noReboot, start: w.Now().Add(-ago), end: w.Now().Add(i.Scan - ago)})
 	switch i.Fate {
-	case FateOldRecord:
+	case fleetfile.FateOldRecord:
 		i.record.counts.missing = 0 // what it lacks now was released since
-	case FatePatchedSince:
+	case fleetfile.FatePatchedSince:
 		i.installed, i.Missing = i.installed+i.Missing, 0
 		i.batches = append(i.batches, batch{w.Now().Add(-3 * 24 * time.Hour), i.installed})
 	}
@@ -131,9 +134,9 @@ func (w *World) scannedBefore(i *Instance) {
 // platform_windows.go: NAME and VERSION_ID of os-release, Caption and Version of Windows.
 func usualSystem(platform string) (name, version string) {
 	switch platform {
-	case Windows:
+	case fleetfile.Windows:
 		return "Microsoft Windows Server 2022 Datacenter", "10.0.20348"
-	case MacOS:
+	case fleetfile.MacOS:
 		return "macOS", "14.5"
 	}
 	return "Amazon Linux", "2023"
@@ -148,7 +151,7 @@ func addressOf(id string) string {
 }
 
 func medianPatch(platform string) time.Duration {
-	if platform == Windows {
+	if platform == fleetfile.Windows {
 		return windowsMedian
 	}
 	return linuxMedian
@@ -188,12 +191,12 @@ func (w *World) IdealTimes() []Ideal {
 func (i *Instance) Ideal() Ideal {
 	t := Ideal{InstanceID: i.ID, Account: i.Account, Region: i.Region, Scan: i.Scan, Patch: i.Patch}
 	switch {
-	case i.Fate == FateCompliant || i.Fate == FatePatchedSince:
+	case i.Fate == fleetfile.FateCompliant || i.Fate == fleetfile.FatePatchedSince:
 		t.Patch = i.Scan
-	case i.Fate == FatePendingBefore:
+	case i.Fate == fleetfile.FatePendingBefore:
 		t.Patch, t.Reboots, t.Ping = i.Scan, i.Reboot+resumeTime, pingEvery-resumeTime
-	case i.Fate == FateNoRebootNeeded || i.Fate == FatePendingReboot || i.Fate == FateNothingInstalled:
-	case i.Fate == FateDoubleReboot:
+	case i.Fate == fleetfile.FateNoRebootNeeded || i.Fate == fleetfile.FatePendingReboot || i.Fate == fleetfile.FateNothingInstalled:
+	case i.Fate == fleetfile.FateDoubleReboot:
 		t.Reboots = 2 * (i.Reboot + resumeTime)
 		t.Ping = pingEvery - resumeTime
 	default:

@@ -6,11 +6,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 func TestParseFleet(t *testing.T) {
-	f, err := ParseFleet([]byte(`{"accounts": {
+	f, err := fleetfile.Parse([]byte(`{"accounts": {
 	  "111111111111": {"regions": {"us-east-1": {
 	    "instances": [
 	      {"name": "web", "platform": "Windows", "platformName": "Windows Server 2016", "platformVersion": "10.0.14393", "patchSeconds": 90, "rebootSeconds": 30.5, "tags": {"Team": "a"}},
@@ -26,21 +31,25 @@ func TestParseFleet(t *testing.T) {
 	require.Equal(t, 90*time.Second, all[0].Patch)
 	require.Equal(t, 30500*time.Millisecond, all[0].Reboot)
 	require.Equal(t, map[string]string{"Team": "a", "Name": "web"}, all[0].Tags)
-	require.Equal(t, Windows, all[0].Platform)
-	require.Equal(t, FatePatchFails, all[3].Fate)
+	require.Equal(t, fleetfile.Windows, all[0].Platform)
+	require.Equal(t, fleetfile.FatePatchFails, all[3].Fate)
 	require.Equal(t, "default", all[3].Tags["PatchGroup"])
-	require.True(t, w.account("222222222222").refused)
-	require.Equal(t, "other", w.account("333333333333").externalID)
-	require.True(t, w.fleet("222222222222", "ap-east-1").disabled)
-	alarms := w.fleet("111111111111", "us-east-1").alarms
-	require.Len(t, alarms, 2)
-	require.Equal(t, []bool{false, true}, []bool{alarms[0].composite, alarms[1].composite})
+	require.True(t, w.Account("222222222222").Refused)
+	require.Equal(t, "other", w.Account("333333333333").ExternalID)
+	require.Error(t, w.Refuses(&core.Call{Account: "222222222222", Region: "ap-east-1"}))
+	w.IgnoreIAM, w.WholePages = true, true
+	alarms, err := w.CloudWatch(testPrincipal("111111111111"), "us-east-1").DescribeAlarms(t.Context(), &cloudwatch.DescribeAlarmsInput{
+		AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm, cwtypes.AlarmTypeCompositeAlarm},
+	})
+	require.NoError(t, err)
+	require.Len(t, alarms.MetricAlarms, 1)
+	require.Len(t, alarms.CompositeAlarms, 1)
 	require.Equal(t, []string{"Windows Server 2016", "10.0.14393"}, []string{all[0].PlatformName, all[0].PlatformVersion})
 	require.Equal(t, []string{"Amazon Linux", "2023"}, []string{all[1].PlatformName, all[1].PlatformVersion})
 }
 
 func TestParseFleet_NamesEveryProblem(t *testing.T) {
-	_, err := ParseFleet([]byte(`{"accounts": {"12345": {"regions": {"mars": {
+	_, err := fleetfile.Parse([]byte(`{"accounts": {"12345": {"regions": {"mars": {
 	  "instances": [{"fate": "doom", "platform": "Solaris", "patchSeconds": -1, "count": -2}, {"name": "a"}, {"name": "a"}],
 	  "alarms": [{"name": "", "script": [{"state": "Ok"}]}]}}}}}`))
 	require.Error(t, err)
@@ -81,15 +90,15 @@ func TestParseFleet_Refuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := ParseFleet([]byte(tt.doc))
+			_, err := fleetfile.Parse([]byte(tt.doc))
 			require.ErrorContains(t, err, tt.want)
 		})
 	}
 }
 
 // anything is regions in which nothing particular is wanted.
-func anything(regions ...string) map[string][]Wanted {
-	all := map[string][]Wanted{}
+func anything(regions ...string) map[string][]fleetfile.Wanted {
+	all := map[string][]fleetfile.Wanted{}
 	for _, r := range regions {
 		all[r] = nil
 	}
@@ -99,28 +108,28 @@ func anything(regions ...string) map[string][]Wanted {
 func TestDefaultFleet(t *testing.T) {
 	tests := []struct {
 		n    int
-		want map[Fate]int // stopped stands for stopped and unmanaged, ok for patch-fails also
+		want map[fleetfile.Fate]int // stopped stands for stopped and unmanaged, ok for patch-fails also
 	}{
-		{n: 9, want: map[Fate]int{FateOK: 9}},
-		{n: 10, want: map[Fate]int{FateOK: 7, FateOffline: 1, FateStopped: 1, FateCompliant: 1}},
-		{n: 25, want: map[Fate]int{FateOK: 22, FateOffline: 1, FateStopped: 1, FateCompliant: 1}},
-		{n: 100, want: map[Fate]int{FateOK: 88, FateOffline: 4, FateStopped: 4, FateCompliant: 4}},
+		{n: 9, want: map[fleetfile.Fate]int{fleetfile.FateOK: 9}},
+		{n: 10, want: map[fleetfile.Fate]int{fleetfile.FateOK: 7, fleetfile.FateOffline: 1, fleetfile.FateStopped: 1, fleetfile.FateCompliant: 1}},
+		{n: 25, want: map[fleetfile.Fate]int{fleetfile.FateOK: 22, fleetfile.FateOffline: 1, fleetfile.FateStopped: 1, fleetfile.FateCompliant: 1}},
+		{n: 100, want: map[fleetfile.Fate]int{fleetfile.FateOK: 88, fleetfile.FateOffline: 4, fleetfile.FateStopped: 4, fleetfile.FateCompliant: 4}},
 	}
 	for _, tt := range tests {
 		for seed := range uint64(10) {
-			f := DefaultFleet(seed, map[string]map[string][]Wanted{testAccount: anything(testRegion, "eu-west-1")}, tt.n)
+			f := fleetfile.Default(seed, map[string]map[string][]fleetfile.Wanted{testAccount: anything(testRegion, "eu-west-1")}, tt.n)
 			require.NoError(t, f.Validate())
-			got, windows := map[Fate]int{}, 0
+			got, windows := map[fleetfile.Fate]int{}, 0
 			for _, i := range f.Accounts[testAccount].Regions["eu-west-1"].Instances {
 				switch i.Fate {
-				case FateUnmanaged:
-					got[FateStopped]++
-				case FatePatchFails:
-					got[FateOK]++
+				case fleetfile.FateUnmanaged:
+					got[fleetfile.FateStopped]++
+				case fleetfile.FatePatchFails:
+					got[fleetfile.FateOK]++
 				default:
 					got[i.Fate]++
 				}
-				if i.Platform == Windows {
+				if i.Platform == fleetfile.Windows {
 					windows++
 				}
 				require.Equal(t, "default", i.Tags["PatchGroup"])
@@ -134,9 +143,9 @@ func TestDefaultFleet(t *testing.T) {
 // One in 200 fails, rounded up or down in proportion.
 func TestDefaultFleet_Failing(t *testing.T) {
 	failing := func(seed uint64, n int) (fails int) {
-		f := DefaultFleet(seed, map[string]map[string][]Wanted{testAccount: anything(testRegion)}, n)
+		f := fleetfile.Default(seed, map[string]map[string][]fleetfile.Wanted{testAccount: anything(testRegion)}, n)
 		for _, i := range f.Accounts[testAccount].Regions[testRegion].Instances {
-			if i.Fate == FatePatchFails {
+			if i.Fate == fleetfile.FatePatchFails {
 				fails++
 			}
 		}
@@ -158,12 +167,12 @@ func TestDefaultFleet_Failing(t *testing.T) {
 
 // Instances are such as the waves look for: each value of each tag, platforms as asked.
 func TestDefaultFleet_Wanted(t *testing.T) {
-	wanted := []Wanted{
-		{Tags: map[string][]string{"Env": {"prod", "stage"}, "Team": {"a", "b"}}, Platforms: []string{Windows}},
-		{Tags: map[string][]string{"Ring": {"1"}}, Platforms: []string{Linux, Windows}},
-		{Platforms: []string{MacOS}},
+	wanted := []fleetfile.Wanted{
+		{Tags: map[string][]string{"Env": {"prod", "stage"}, "Team": {"a", "b"}}, Platforms: []string{fleetfile.Windows}},
+		{Tags: map[string][]string{"Ring": {"1"}}, Platforms: []string{fleetfile.Linux, fleetfile.Windows}},
+		{Platforms: []string{fleetfile.MacOS}},
 	}
-	f := DefaultFleet(2, map[string]map[string][]Wanted{testAccount: {testRegion: wanted}}, 48)
+	f := fleetfile.Default(2, map[string]map[string][]fleetfile.Wanted{testAccount: {testRegion: wanted}}, 48)
 	require.NoError(t, f.Validate())
 	found := map[string]int{}
 	for _, i := range f.Accounts[testAccount].Regions[testRegion].Instances {
@@ -171,10 +180,10 @@ func TestDefaultFleet_Wanted(t *testing.T) {
 		case i.Tags["Ring"] != "":
 			found["Ring "+i.Platform]++
 		case i.Tags["Env"] != "":
-			require.Equal(t, Windows, i.Platform)
+			require.Equal(t, fleetfile.Windows, i.Platform)
 			found[i.Tags["Env"]+i.Tags["Team"]]++
 		default:
-			require.Equal(t, MacOS, i.Platform)
+			require.Equal(t, fleetfile.MacOS, i.Platform)
 			require.Equal(t, "default", i.Tags["PatchGroup"])
 		}
 	}
@@ -188,10 +197,10 @@ func TestDefaultFleet_Wanted(t *testing.T) {
 
 // A default fleet written as JSON is a fleet file.
 func TestDefaultFleet_RoundTrip(t *testing.T) {
-	f := DefaultFleet(3, map[string]map[string][]Wanted{testAccount: anything(testRegion)}, 25)
+	f := fleetfile.Default(3, map[string]map[string][]fleetfile.Wanted{testAccount: anything(testRegion)}, 25)
 	doc, err := json.Marshal(f)
 	require.NoError(t, err)
-	again, err := ParseFleet(doc)
+	again, err := fleetfile.Parse(doc)
 	require.NoError(t, err)
 	require.Equal(t, f, again)
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"maps"
 	"time"
+
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // lingers is how long a terminated instance can still be described.
@@ -104,7 +106,7 @@ func (w *World) replace(i *Instance) {
 	w.After(30*time.Second, func() {
 		fresh := w.draw(InstanceSpec{
 			Account: i.Account, Region: i.Region, Name: name + "/after/" + i.ID,
-			Platform: i.Platform, PlatformName: i.PlatformName, PlatformVersion: i.PlatformVersion, Tags: i.Tags, Fate: FateOK,
+			Platform: i.Platform, PlatformName: i.PlatformName, PlatformVersion: i.PlatformVersion, Tags: i.Tags, Fate: fleetfile.FateOK,
 		})
 		fresh.Name, fresh.replaces, fresh.Launched = i.Name, name, w.Now()
 		fresh.online, fresh.booting, fresh.downSince = false, true, w.Now()
@@ -154,5 +156,5 @@ func (i *Instance) Managed() bool { return i.managed }
 
 // gone tells whether EC2 does not know the instance, or has forgotten it.
 func (i *Instance) gone(now time.Time) bool {
-	return i.Fate == FateHybrid || !i.Gone.IsZero() && now.Sub(i.Gone) > lingers
+	return i.Fate == fleetfile.FateHybrid || !i.Gone.IsZero() && now.Sub(i.Gone) > lingers
 }

@@ -3,6 +3,8 @@ package world
 import (
 	"slices"
 	"time"
+
+	"ec2patch/internal/sim/world/estate"
 )
 
 // AgentEventKind names what an agent did or suffered.
@@ -106,7 +108,7 @@ func (w *World) started(instanceID, operation string) []AgentEvent {
 // ever did at once. An operation counts from its receipt until it finished, its agent was lost other than by
 // its own reboot, its invocation ended, or somebody asked to cancel it.
 func (w *World) InFlight(account, region string) (now, most int) {
-	f, ok := w.fleets[place{account, region}]
+	f, ok := w.fleets[estate.Place{Account: account, Region: region}]
 	if !ok {
 		return 0, 0
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // patchRun is one patch operation as its record shows it.
@@ -52,13 +54,13 @@ func (i *Instance) newRecord(run patchRun) *patchRecord {
 	if run.operation == scan {
 		c.missing, c.failed = c.missing+c.failed, 0
 	}
-	return &patchRecord{run: run, counts: c, bad: i.Fate == FateBadState && i.runs > 0}
+	return &patchRecord{run: run, counts: c, bad: i.Fate == fleetfile.FateBadState && i.runs > 0}
 }
 
 // record writes the record of the operation as it stands now.
 func (r *agentRun) record() {
 	switch r.i.Fate {
-	case FateStaleState, FateNoState:
+	case fleetfile.FateStaleState, fleetfile.FateNoState:
 		return
 	}
 	r.run.end = r.w.Now()

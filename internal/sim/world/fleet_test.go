@@ -11,6 +11,9 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 const (
@@ -21,7 +24,7 @@ const (
 func testStart() time.Time { return time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC) }
 
 // newFleet is a world of one region without IAM, without read lag and with whole pages, whose readings are today's, and its client.
-func newFleet(t testing.TB, seed uint64, fates ...Fate) (*World, *SSM, []*Instance) {
+func newFleet(t testing.TB, seed uint64, fates ...fleetfile.Fate) (*World, *SSM, []*Instance) {
 	t.Helper()
 	w := New(seed, testStart())
 	w.IgnoreIAM = true
@@ -39,8 +42,8 @@ func newFleet(t testing.TB, seed uint64, fates ...Fate) (*World, *SSM, []*Instan
 	return w, w.SSM(testPrincipal(testAccount), testRegion), insts
 }
 
-func testPrincipal(account string) *Principal {
-	return &Principal{Account: account, RoleARN: "arn:aws:iam::" + account + ":role/PatchExecRole", SessionName: "test"}
+func testPrincipal(account string) *core.Principal {
+	return &core.Principal{Account: account, RoleARN: "arn:aws:iam::" + account + ":role/PatchExecRole", SessionName: "test"}
 }
 
 func ids(insts []*Instance) []string {

@@ -8,6 +8,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/organizations"
 	orgtypes "github.com/aws/aws-sdk-go-v2/service/organizations/types"
 	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/estate"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 const (
@@ -16,23 +20,23 @@ const (
 )
 
 // organizationOf is a world with 45 accounts in one unit, one of them suspended, below a root.
-func organizationOf(t *testing.T, caller string) *Organizations {
+func organizationOf(t *testing.T, caller string) *estate.Organizations {
 	t.Helper()
 	w := New(1, testStart())
 	w.IgnoreIAM = true
-	unit := FleetUnit{}
+	unit := fleetfile.Unit{}
 	for i := range 45 {
 		unit.Accounts = append(unit.Accounts, fmt.Sprintf("%012d", 500-i))
 	}
-	require.NoError(t, w.AddFleet(FleetFile{
-		Accounts: map[string]FleetAccount{"000000000470": {State: "SUSPENDED"}},
-		Units:    map[string]FleetUnit{"r-ab12": {Units: []string{sandbox, production}}, sandbox: unit, production: {}},
+	require.NoError(t, w.AddFleet(fleetfile.File{
+		Accounts: map[string]fleetfile.Account{"000000000470": {State: "SUSPENDED"}},
+		Units:    map[string]fleetfile.Unit{"r-ab12": {Units: []string{sandbox, production}}, sandbox: unit, production: {}},
 	}))
 	w.SetOrganization("888888888888")
-	return w.Organizations(&Principal{Account: caller})
+	return w.Organizations(&core.Principal{Account: caller})
 }
 
-func accountsIn(t *testing.T, o *Organizations, unit string) (all []orgtypes.Account, pages, empty int) {
+func accountsIn(t *testing.T, o *estate.Organizations, unit string) (all []orgtypes.Account, pages, empty int) {
 	t.Helper()
 	var token *string
 	for range 10 {
@@ -87,7 +91,7 @@ func TestOrganizations_units(t *testing.T) {
 }
 
 func TestOrganizations_errors(t *testing.T) {
-	list := func(o *Organizations, in organizations.ListAccountsForParentInput) error {
+	list := func(o *estate.Organizations, in organizations.ListAccountsForParentInput) error {
 		_, err := o.ListAccountsForParent(t.Context(), &in)
 		return err
 	}
@@ -103,11 +107,11 @@ func TestOrganizations_errors(t *testing.T) {
 	w := New(1, testStart())
 	w.IgnoreIAM = true
 	var none *orgtypes.AWSOrganizationsNotInUseException
-	require.ErrorAs(t, list(w.Organizations(&Principal{Account: "1"}), organizations.ListAccountsForParentInput{ParentId: aws.String(sandbox)}), &none)
+	require.ErrorAs(t, list(w.Organizations(&core.Principal{Account: "1"}), organizations.ListAccountsForParentInput{ParentId: aws.String(sandbox)}), &none)
 }
 
 func TestParseFleet_units(t *testing.T) {
-	f, err := ParseFleet([]byte(`{"accounts": {"111111111111": {"regions": {}}, "222222222222": {"state": "SUSPENDED", "regions": {}}},
+	f, err := fleetfile.Parse([]byte(`{"accounts": {"111111111111": {"regions": {}}, "222222222222": {"state": "SUSPENDED", "regions": {}}},
 	  "organizationalUnits": {"r-ab12": {"accounts": ["333333333333"], "organizationalUnits": ["ou-ab12-production"]},
 	    "ou-ab12-production": {"accounts": ["222222222222", "111111111111"]}}}`))
 	require.NoError(t, err)
@@ -115,7 +119,7 @@ func TestParseFleet_units(t *testing.T) {
 	require.Equal(t, []string{"111111111111"}, f.ActiveBelow(production))
 	require.Empty(t, f.ActiveBelow(sandbox))
 
-	_, err = ParseFleet([]byte(`{"accounts": {"111111111111": {"state": "ASLEEP", "regions": {}}},
+	_, err = fleetfile.Parse([]byte(`{"accounts": {"111111111111": {"state": "ASLEEP", "regions": {}}},
 	  "organizationalUnits": {"production": {"accounts": ["1"]}, "ou-ab12-aaaaaaaa": {"accounts": ["111111111111"], "organizationalUnits": ["ou-ab12-bbbbbbbb", "ou-ab12-cccccccc"]},
 	    "ou-ab12-bbbbbbbb": {"accounts": ["111111111111"], "organizationalUnits": ["ou-ab12-aaaaaaaa"]}}}`))
 	require.Error(t, err)
@@ -132,13 +136,13 @@ func TestParseFleet_units(t *testing.T) {
 }
 
 func TestDefaultUnits(t *testing.T) {
-	tree, suspended := DefaultUnits([]string{sandbox, "r-ab12"})
-	again, _ := DefaultUnits([]string{"r-ab12", sandbox})
+	tree, suspended := fleetfile.DefaultUnits([]string{sandbox, "r-ab12"})
+	again, _ := fleetfile.DefaultUnits([]string{"r-ab12", sandbox})
 	require.Equal(t, tree, again, "the ids follow from the unit alone")
 	require.Len(t, suspended, 2)
-	f := FleetFile{Units: tree, Accounts: map[string]FleetAccount{"111111111111": {}}}
+	f := fleetfile.File{Units: tree, Accounts: map[string]fleetfile.Account{"111111111111": {}}}
 	for _, id := range suspended {
-		f.Accounts[id] = FleetAccount{State: "SUSPENDED"}
+		f.Accounts[id] = fleetfile.Account{State: "SUSPENDED"}
 	}
 	require.NoError(t, f.Validate())
 	require.Len(t, f.ActiveBelow(sandbox), 3)

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // Without any fault a listing of a dozen comes in several pages in most worlds, sometimes with an empty one, and
@@ -18,7 +20,7 @@ import (
 func TestPages_ShortInCalmWorlds(t *testing.T) {
 	several, empty := map[string]int{}, map[string]int{}
 	for seed := range uint64(40) {
-		w, s, insts := newFleet(t, seed, slices.Repeat([]Fate{FateOK}, 12)...)
+		w, s, insts := newFleet(t, seed, slices.Repeat([]fleetfile.Fate{fleetfile.FateOK}, 12)...)
 		w.WholePages = false
 		require.NoError(t, w.AddAlarm(testAccount, testRegion, "a"))
 		require.NoError(t, w.AddAlarm(testAccount, testRegion, "b"))
@@ -119,7 +121,7 @@ func TestPages_Unread(t *testing.T) {
 	for range 1000 {
 		keys, calls := 100, 0
 		for keys > 0 {
-			keys = w.unread(keys)
+			keys = w.Unread(keys)
 			calls++
 		}
 		require.LessOrEqual(t, calls, 6)

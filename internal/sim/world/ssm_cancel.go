@@ -7,6 +7,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // CancelCommand asks to cancel a command, whole or on up to 50 instances. Best effort:
@@ -15,9 +18,9 @@ import (
 // Source: B:CancelCommand. No resource type: ssm:CancelCommand is judged on "*".
 func (s *SSM) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, _ ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error) {
 	call := s.call("CancelCommand", true, in)
-	return do(ctx, s.w, call, func() (*ssm.CancelCommandOutput, error) {
+	return core.Do(ctx, s.w.Core, call, func() (*ssm.CancelCommandOutput, error) {
 		if len(in.InstanceIds) > maxIDs {
-			return nil, invalid("instanceIds", "length less than or equal to 50")
+			return nil, core.Invalid("instanceIds", "length less than or equal to 50")
 		}
 		c, err := s.command(in.CommandId)
 		if err != nil {
@@ -137,7 +140,7 @@ func (r *agentRun) obey() {
 		r.w.After(10*time.Second, func() { r.obey() })
 		return
 	}
-	if r.i.rng.IntN(2) == 0 || r.i.Fate == FateHangs {
+	if r.i.rng.IntN(2) == 0 || r.i.Fate == fleetfile.FateHangs {
 		r.kill(AgentCancelled)
 	}
 	r.w.end(r.inv, statusCancelled, statusCancelled, -1)

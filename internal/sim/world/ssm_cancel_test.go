@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 func cancelCommand(t *testing.T, s *SSM, id string, instanceIDs ...string) {
@@ -20,7 +22,7 @@ func cancelCommand(t *testing.T, s *SSM, id string, instanceIDs ...string) {
 
 // Source: B:CancelCommand; docs/aws-semantics.md 2.5.
 func TestCancelCommand_Whole(t *testing.T) {
-	w, s, insts := newFleet(t, 1, slices.Repeat([]Fate{FateOK}, 3)...)
+	w, s, insts := newFleet(t, 1, slices.Repeat([]fleetfile.Fate{fleetfile.FateOK}, 3)...)
 	in := patching(ids(insts)...)
 	in.MaxConcurrency = aws.String("1")
 	id := send(t, s, in)
@@ -39,7 +41,7 @@ func TestCancelCommand_Whole(t *testing.T) {
 }
 
 func TestCancelCommand_SomeIDs(t *testing.T) {
-	w, s, insts := newFleet(t, 1, slices.Repeat([]Fate{FateOK}, 3)...)
+	w, s, insts := newFleet(t, 1, slices.Repeat([]fleetfile.Fate{fleetfile.FateOK}, 3)...)
 	in := patching(ids(insts)...)
 	in.MaxConcurrency = aws.String("1")
 	id := send(t, s, in)
@@ -57,7 +59,7 @@ func TestCancelCommand_SomeIDs(t *testing.T) {
 func TestCancelCommand_OnTheWay(t *testing.T) {
 	received := 0
 	for seed := range uint64(20) {
-		w, s, insts := newFleet(t, seed, FateOK)
+		w, s, insts := newFleet(t, seed, fleetfile.FateOK)
 		id := send(t, s, patching(insts[0].ID))
 		cancelCommand(t, s, id)
 		require.Equal(t, "Cancelling/Cancelling", rows(t, s, id)[insts[0].ID])
@@ -79,7 +81,7 @@ func TestCancelCommand_OnTheWay(t *testing.T) {
 func TestCancelCommand_ProcessMayRunOn(t *testing.T) {
 	killed, ranOn := 0, 0
 	for seed := range uint64(20) {
-		w, s, insts := newFleet(t, seed, FateOK)
+		w, s, insts := newFleet(t, seed, fleetfile.FateOK)
 		id := send(t, s, patching(insts[0].ID))
 		runFor(w, time.Minute)
 		cancelCommand(t, s, id)
@@ -101,7 +103,7 @@ func TestCancelCommand_ProcessMayRunOn(t *testing.T) {
 
 // What ends before the agent answers ends as it would have. Source: docs/faults.md F-22.
 func TestCancelCommand_TooLate(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateOK)
+	w, s, insts := newFleet(t, 1, fleetfile.FateOK)
 	id := send(t, s, patching(insts[0].ID))
 	end := time.Duration(0)
 	for range 3600 {
@@ -111,7 +113,7 @@ func TestCancelCommand_TooLate(t *testing.T) {
 			break
 		}
 	}
-	w, s, insts = newFleet(t, 1, FateOK)
+	w, s, insts = newFleet(t, 1, fleetfile.FateOK)
 	id = send(t, s, patching(insts[0].ID))
 	runFor(w, end-2*time.Second)
 	cancelCommand(t, s, id)
@@ -130,7 +132,7 @@ func commandNowStatus(t *testing.T, s *SSM, id string) string {
 func TestCancelCommand_Hanging(t *testing.T) {
 	ends := map[string]int{}
 	for seed := range uint64(20) {
-		w, s, insts := newFleet(t, seed, FateHangs)
+		w, s, insts := newFleet(t, seed, fleetfile.FateHangs)
 		id := send(t, s, patching(insts[0].ID))
 		runFor(w, time.Minute)
 		cancelCommand(t, s, id)
@@ -144,7 +146,7 @@ func TestCancelCommand_Hanging(t *testing.T) {
 }
 
 func TestCancelCommand_DelayedIsCancelled(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateOffline)
+	w, s, insts := newFleet(t, 1, fleetfile.FateOffline)
 	id := send(t, s, patching(insts[0].ID))
 	runFor(w, time.Minute)
 	cancelCommand(t, s, id)
@@ -158,7 +160,7 @@ func TestCancelCommand_DelayedIsCancelled(t *testing.T) {
 // In flight is what runs and nobody has asked to stop, also when its agent does not answer.
 func TestInFlight_EndsWithTheInvocation(t *testing.T) {
 	inFlight := func(w *World) int { now, _ := w.InFlight(testAccount, testRegion); return now }
-	w, s, insts := newFleet(t, 1, FateHangs)
+	w, s, insts := newFleet(t, 1, fleetfile.FateHangs)
 	id := send(t, s, patching(insts[0].ID))
 	runFor(w, time.Minute)
 	require.Equal(t, 1, inFlight(w))
@@ -166,7 +168,7 @@ func TestInFlight_EndsWithTheInvocation(t *testing.T) {
 	require.Equal(t, "TimedOut/DeliveryTimedOut", rows(t, s, id)[insts[0].ID])
 	require.Zero(t, inFlight(w), "expired")
 
-	w, s, insts = newFleet(t, 1, FateHangs)
+	w, s, insts = newFleet(t, 1, fleetfile.FateHangs)
 	id = send(t, s, patching(insts[0].ID))
 	runFor(w, time.Minute)
 	cancelCommand(t, s, id)
@@ -177,7 +179,7 @@ func TestInFlight_EndsWithTheInvocation(t *testing.T) {
 // A cancel that is under way stays visible although the agent turns out to be away.
 func TestCancelCommand_StaysVisible(t *testing.T) {
 	for seed := range uint64(10) {
-		w, s, insts := newFleet(t, seed, FateOffline)
+		w, s, insts := newFleet(t, seed, fleetfile.FateOffline)
 		id := send(t, s, patching(insts[0].ID))
 		cancelCommand(t, s, id)
 		for range 8 {
@@ -188,7 +190,7 @@ func TestCancelCommand_StaysVisible(t *testing.T) {
 }
 
 func TestCancelCommand_Refuses(t *testing.T) {
-	_, s, insts := newFleet(t, 1, FateOK)
+	_, s, insts := newFleet(t, 1, fleetfile.FateOK)
 	id := send(t, s, patching(insts[0].ID))
 	tests := []struct {
 		name string
@@ -227,7 +229,7 @@ func TestCancelCommand_RefusesNodes(t *testing.T) {
 	for _, tt := range tests {
 		for _, named := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, named %t", tt.name, named), func(t *testing.T) {
-				w, s, insts := newFleet(t, 1, FateOK)
+				w, s, insts := newFleet(t, 1, fleetfile.FateOK)
 				w.SSMOptions.CancelDown = tt.reading
 				id := send(t, s, patching(insts[0].ID))
 				runFor(w, time.Minute)
@@ -251,7 +253,7 @@ func TestCancelCommand_RefusesNodes(t *testing.T) {
 
 // Named instances are all or nothing; of a whole command the others are cancelled.
 func TestCancelCommand_RefusesSome(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateOK, FateOK)
+	w, s, insts := newFleet(t, 1, fleetfile.FateOK, fleetfile.FateOK)
 	w.SSMOptions.NoRamp = true
 	id := send(t, s, patching(ids(insts)...))
 	runFor(w, time.Minute)
@@ -265,7 +267,7 @@ func TestCancelCommand_RefusesSome(t *testing.T) {
 }
 
 func TestCancelCommand_RefusesEnded(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateOK)
+	w, s, insts := newFleet(t, 1, fleetfile.FateOK)
 	w.SSMOptions.CancelEnded = ReadingYes
 	id := send(t, s, patching(insts[0].ID))
 	runFor(w, time.Hour)

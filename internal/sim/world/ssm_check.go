@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"ec2patch/internal/sim/world/core"
 )
 
 // checkSend judges the request by its model, then by the document's parameters.
@@ -24,19 +26,19 @@ func (s *SSM) checkSend(in *ssm.SendCommandInput) (sendRequest, error) {
 	}
 	switch {
 	case req.document == "":
-		return req, invalid("documentName", "a value")
+		return req, core.Invalid("documentName", "a value")
 	case len(in.InstanceIds) > maxIDs:
-		return req, invalid("instanceIds", "length less than or equal to 50")
+		return req, core.Invalid("instanceIds", "length less than or equal to 50")
 	case len(in.Targets) > maxTargets:
-		return req, invalid("targets", "length less than or equal to 5")
+		return req, core.Invalid("targets", "length less than or equal to 5")
 	case len(req.comment) > maxComment:
-		return req, invalid("comment", "length less than or equal to 100")
+		return req, core.Invalid("comment", "length less than or equal to 100")
 	case (len(in.InstanceIds) == 0) == (len(in.Targets) == 0):
 		return req, invalidParameters("specify either InstanceIds or Targets")
 	}
 	for _, id := range in.InstanceIds {
 		if !pat.id.MatchString(id) {
-			return req, invalid("instanceIds", "a value that satisfies regular expression pattern: "+pat.id.String())
+			return req, core.Invalid("instanceIds", "a value that satisfies regular expression pattern: "+pat.id.String())
 		}
 	}
 	if in.MaxConcurrency != nil {
@@ -46,14 +48,14 @@ func (s *SSM) checkSend(in *ssm.SendCommandInput) (sendRequest, error) {
 		req.errors = *in.MaxErrors
 	}
 	if !pat.concurrency.MatchString(req.concurrency) || len(req.concurrency) > 7 {
-		return req, invalid("maxConcurrency", "a value that satisfies regular expression pattern: "+pat.concurrency.String())
+		return req, core.Invalid("maxConcurrency", "a value that satisfies regular expression pattern: "+pat.concurrency.String())
 	}
 	if !pat.errors.MatchString(req.errors) || len(req.errors) > 7 {
-		return req, invalid("maxErrors", "a value that satisfies regular expression pattern: "+pat.errors.String())
+		return req, core.Invalid("maxErrors", "a value that satisfies regular expression pattern: "+pat.errors.String())
 	}
 	if in.TimeoutSeconds != nil {
 		if *in.TimeoutSeconds < minTimeout || *in.TimeoutSeconds > maxTimeout {
-			return req, invalid("timeoutSeconds", "value between 30 and 2592000")
+			return req, core.Invalid("timeoutSeconds", "value between 30 and 2592000")
 		}
 		req.timeout = time.Duration(*in.TimeoutSeconds) * time.Second
 	}
@@ -73,7 +75,7 @@ func unsupportedSend(in *ssm.SendCommandInput) error {
 		{"SendCommand output to S3", in.OutputS3BucketName != nil || in.OutputS3KeyPrefix != nil || in.OutputS3Region != nil},
 	} {
 		if m.given {
-			return unmodelled(m.what)
+			return core.Unmodelled(m.what)
 		}
 	}
 	return nil
@@ -109,7 +111,7 @@ func (s *SSM) checkDocument(in *ssm.SendCommandInput, req *sendRequest) error {
 			}
 		case "InstallOverrideList", "BaselineOverride", "AssociationId":
 			if len(values) != 1 || values[0] != "" {
-				return unmodelled("the parameter " + name + " of " + patchDocument)
+				return core.Unmodelled("the parameter " + name + " of " + patchDocument)
 			}
 		default:
 			return invalidParameters("Parameter " + name + " is not defined by " + patchDocument)

@@ -1,6 +1,11 @@
 package world
 
-import "time"
+import (
+	"time"
+
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
+)
 
 // Statuses and status details of invocations and commands. Source: docs/aws-semantics.md 2.4.
 const (
@@ -53,7 +58,7 @@ const (
 // reads decides a reading; one that is drawn is the same for the whole world.
 func (w *World) reads(r Reading, name string) bool {
 	if r == ReadingDrawn {
-		return stream(w.seed, "reading/"+name).IntN(2) == 0
+		return core.Stream(w.Seed, "reading/"+name).IntN(2) == 0
 	}
 	return r == ReadingYes
 }
@@ -171,13 +176,13 @@ func (w *World) send(inv *invocation) {
 	i := inv.inst
 	inv.sent = w.Now()
 	switch {
-	case i.Fate == FateUndeliverable || i.State == stateShuttingDown || i.State == stateTerminated:
+	case i.Fate == fleetfile.FateUndeliverable || i.State == stateShuttingDown || i.State == stateTerminated:
 		w.After(5*time.Second, func() { w.end(inv, inv.unsure(), detailUndeliverable, -1) })
 		return
-	case i.Fate == FateAccessDenied:
+	case i.Fate == fleetfile.FateAccessDenied:
 		w.After(time.Second, func() { w.end(inv, inv.unsure(), detailAccessDenied, -1) })
 		return
-	case i.Fate == FateInvalidPlatform:
+	case i.Fate == fleetfile.FateInvalidPlatform:
 		w.After(time.Second, func() { w.end(inv, inv.unsure(), detailInvalidPlatform, -1) })
 		return
 	}

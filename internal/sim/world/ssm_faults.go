@@ -5,35 +5,37 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"ec2patch/internal/sim/world/core"
 )
 
 // LostCancels is what Faults may also implement. It tells whether a CancelCommand
 // is accepted for an instance and then comes to nothing.
 type LostCancels interface {
-	LosesCancel(c *Call, instanceID string) bool
+	LosesCancel(c *core.Call, instanceID string) bool
 }
 
 // OddAnswers is what Faults may also implement. It tells whether the row of an instance in the
 // answer of ListCommandInvocations, DescribeInstanceInformation or DescribeInstancePatchStates comes with members
 // missing, an unknown enum value, zero times or a negative count.
 type OddAnswers interface {
-	Odd(c *Call, instanceID string) bool
+	Odd(c *core.Call, instanceID string) bool
 }
 
 // seenFrom is the moment whose statuses a read of Run Command shows: now, or earlier under StaleReads.
-func (w *World) seenFrom(c *Call) time.Time {
-	if f, ok := w.Faults.(StaleReads); ok {
+func (w *World) seenFrom(c *core.Call) time.Time {
+	if f, ok := w.Faults.(core.StaleReads); ok {
 		return w.Now().Add(-max(f.Stale(c), 0))
 	}
 	return w.Now()
 }
 
-func (w *World) losesCancel(c *Call, instanceID string) bool {
+func (w *World) losesCancel(c *core.Call, instanceID string) bool {
 	f, ok := w.Faults.(LostCancels)
 	return ok && f.LosesCancel(c, instanceID)
 }
 
-func (w *World) odd(c *Call, instanceID string) bool {
+func (w *World) odd(c *core.Call, instanceID string) bool {
 	f, ok := w.Faults.(OddAnswers)
 	return ok && f.Odd(c, instanceID)
 }

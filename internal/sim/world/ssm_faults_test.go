@@ -9,6 +9,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // oddities is a Faults that implements what a test sets.
@@ -21,17 +24,17 @@ type oddities struct {
 	after  error
 }
 
-func (o *oddities) Before(*Call) error { return o.before }
+func (o *oddities) Before(*core.Call) error { return o.before }
 
-func (o *oddities) After(*Call) error { return o.after }
+func (o *oddities) After(*core.Call) error { return o.after }
 
-func (o *oddities) Stale(*Call) time.Duration { return o.age }
+func (o *oddities) Stale(*core.Call) time.Duration { return o.age }
 
-func (o *oddities) LosesCancel(*Call, string) bool { return o.lost }
+func (o *oddities) LosesCancel(*core.Call, string) bool { return o.lost }
 
-func (o *oddities) Odd(*Call, string) bool { return o.odd }
+func (o *oddities) Odd(*core.Call, string) bool { return o.odd }
 
-func (o *oddities) PageSize(_ *Call, size int) int {
+func (o *oddities) PageSize(_ *core.Call, size int) int {
 	if o.size == nil {
 		return size
 	}
@@ -40,7 +43,7 @@ func (o *oddities) PageSize(_ *Call, size int) int {
 
 // Source: docs/faults.md F-10.
 func TestFaults_ShortPages(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateOK, FateOK, FateOK, FateOK, FateOK)
+	w, s, insts := newFleet(t, 1, fleetfile.FateOK, fleetfile.FateOK, fleetfile.FateOK, fleetfile.FateOK, fleetfile.FateOK)
 	id := send(t, s, patching(ids(insts)...))
 	turn := 0
 	w.Faults = &oddities{size: func(int) int { turn++; return turn % 3 }}
@@ -87,7 +90,7 @@ func TestFaults_ShortPages(t *testing.T) {
 
 // Source: docs/faults.md F-19, old status returned after a newer one.
 func TestFaults_OldStatuses(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateOK)
+	w, s, insts := newFleet(t, 1, fleetfile.FateOK)
 	id := send(t, s, patching(insts[0].ID))
 	runFor(w, time.Hour)
 	require.Equal(t, "Success/Success", rows(t, s, id)[insts[0].ID])
@@ -105,7 +108,7 @@ func TestFaults_OldStatuses(t *testing.T) {
 
 // Source: docs/faults.md F-22.
 func TestFaults_LostCancel(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateOK)
+	w, s, insts := newFleet(t, 1, fleetfile.FateOK)
 	id := send(t, s, patching(insts[0].ID))
 	runFor(w, time.Minute)
 	w.Faults = &oddities{lost: true}
@@ -116,7 +119,7 @@ func TestFaults_LostCancel(t *testing.T) {
 
 // Source: docs/faults.md F-11.
 func TestFaults_OddAnswers(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateOK)
+	w, s, insts := newFleet(t, 1, fleetfile.FateOK)
 	id := send(t, s, patching(insts[0].ID))
 	w.Faults = &oddities{odd: true}
 	require.Nil(t, patchState(t, s, insts[0].ID).SnapshotId)
@@ -128,7 +131,7 @@ func TestFaults_OddAnswers(t *testing.T) {
 
 // Source: docs/faults.md F-23.
 func TestForgetCommands(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateOK)
+	w, s, insts := newFleet(t, 1, fleetfile.FateOK)
 	id := send(t, s, patching(insts[0].ID))
 	runFor(w, time.Hour)
 	w.ForgetCommands(testAccount, testRegion)
@@ -143,11 +146,11 @@ func TestForgetCommands(t *testing.T) {
 // Source: docs/aws-semantics.md 15, three requests on the wire.
 func TestFaults_LostAnswerOfSendCommand(t *testing.T) {
 	for attempts, commands := range map[int]int{1: 1, 3: 3} {
-		w, s, insts := newFleet(t, 1, FateOK)
+		w, s, insts := newFleet(t, 1, fleetfile.FateOK)
 		s.Attempts = attempts
-		w.Faults = &oddities{after: &ConnectionError{Call: "ssm:SendCommand"}}
+		w.Faults = &oddities{after: &core.ConnectionError{Call: "ssm:SendCommand"}}
 		_, err := s.SendCommand(context.Background(), patching(insts[0].ID))
-		var conn *ConnectionError
+		var conn *core.ConnectionError
 		require.ErrorAs(t, err, &conn)
 		require.Len(t, w.fleet(testAccount, testRegion).commands, commands)
 	}
@@ -155,7 +158,7 @@ func TestFaults_LostAnswerOfSendCommand(t *testing.T) {
 
 // Input in the ledger is a copy.
 func TestLedger_IsNotAliased(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateOK)
+	w, s, insts := newFleet(t, 1, fleetfile.FateOK)
 	in := patching(insts[0].ID)
 	send(t, s, in)
 	in.InstanceIds[0] = "i-changed"

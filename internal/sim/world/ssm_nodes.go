@@ -9,6 +9,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // DescribeInstanceInformation lists the registered nodes that are not stopped or
@@ -16,7 +19,7 @@ import (
 // Source: B:DescribeInstanceInformation; docs/aws-semantics.md 2.7.
 func (s *SSM) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeInstanceInformationInput, _ ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error) {
 	call := s.call("DescribeInstanceInformation", false, in)
-	return do(ctx, s.w, call, func() (*ssm.DescribeInstanceInformationOutput, error) {
+	return core.Do(ctx, s.w.Core, call, func() (*ssm.DescribeInstanceInformationOutput, error) {
 		size, err := maxResults(in.MaxResults, 5, 50, 10)
 		if err != nil {
 			return nil, err
@@ -31,7 +34,7 @@ func (s *SSM) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeI
 				nodes = append(nodes, i)
 			}
 		}
-		nodes, next, err := page("DescribeInstanceInformation", nodes, s.w.pageOf(call, size), in.NextToken)
+		nodes, next, err := core.Page("DescribeInstanceInformation", nodes, s.w.PageOf(call, size), in.NextToken)
 		if err != nil {
 			return nil, err
 		}
@@ -51,15 +54,15 @@ func (w *World) information(i *Instance) ssmtypes.InstanceInformation {
 	info := ssmtypes.InstanceInformation{
 		InstanceId: aws.String(i.ID), AgentVersion: aws.String(i.AgentVersion), ComputerName: aws.String(i.hostName()), IPAddress: aws.String(i.address),
 		PingStatus: ssmtypes.PingStatus(i.ping()), LastPingDateTime: aws.Time(i.pinged(w.Now())),
-		PlatformType: ssmtypes.PlatformType(i.Platform), PlatformName: optional(i.PlatformName), PlatformVersion: optional(i.PlatformVersion),
+		PlatformType: ssmtypes.PlatformType(i.Platform), PlatformName: core.Optional(i.PlatformName), PlatformVersion: core.Optional(i.PlatformVersion),
 		ResourceType: ssmtypes.ResourceType(i.resourceType()), SourceId: aws.String(i.ID), SourceType: ssmtypes.SourceTypeAwsEc2Instance,
 		AssociationStatus: aws.String("Success"),
 	}
-	if i.Fate == FateHybrid {
+	if i.Fate == fleetfile.FateHybrid {
 		info.SourceType = ssmtypes.SourceTypeAwsSsmManagedinstance
 	}
-	if i.Platform == Linux {
-		info.IsLatestVersion = aws.Bool(i.Fate != FateOldAgent)
+	if i.Platform == fleetfile.Linux {
+		info.IsLatestVersion = aws.Bool(i.Fate != fleetfile.FateOldAgent)
 	}
 	return info
 }
@@ -83,7 +86,7 @@ func (i *Instance) ping() string {
 }
 
 func (i *Instance) resourceType() string {
-	if i.Fate == FateHybrid {
+	if i.Fate == fleetfile.FateHybrid {
 		return string(ssmtypes.ResourceTypeManagedInstance)
 	}
 	return string(ssmtypes.ResourceTypeEc2Instance)
@@ -92,7 +95,7 @@ func (i *Instance) resourceType() string {
 // nodeFilters compiles the one of the two filter lists that is given.
 func nodeFilters(in *ssm.DescribeInstanceInformationInput) (func(*Instance) bool, error) {
 	if len(in.Filters) > 0 && len(in.InstanceInformationFilterList) > 0 {
-		return nil, apiError("ValidationException", "Filters and InstanceInformationFilterList cannot be used together")
+		return nil, core.Refusal("ValidationException", "Filters and InstanceInformationFilterList cannot be used together")
 	}
 	filters := in.Filters
 	for _, f := range in.InstanceInformationFilterList {
@@ -109,18 +112,18 @@ func nodeFilters(in *ssm.DescribeInstanceInformationInput) (func(*Instance) bool
 		key := aws.ToString(f.Key)
 		switch {
 		case len(f.Values) == 0 || len(f.Values) > 100:
-			return nil, invalid("filters.values", "length between 1 and 100")
+			return nil, core.Invalid("filters.values", "length between 1 and 100")
 		case strings.HasPrefix(key, "tag:") || key == "tag-key":
 			tags++
 		case slices.Contains([]string{"InstanceIds", "PingStatus", "PlatformType", "AgentVersion", "ResourceType"}, key):
 		case slices.Contains([]string{"ActivationIds", "AssociationStatus", "IamRole", "SourceIds", "SourceTypes"}, key):
-			return nil, unmodelled("the DescribeInstanceInformation filter " + key)
+			return nil, core.Unmodelled("the DescribeInstanceInformation filter " + key)
 		default:
 			return nil, &ssmtypes.InvalidFilterKey{Message: aws.String(key)}
 		}
 	}
 	if tags > 0 && tags < len(filters) {
-		return nil, apiError("ValidationException", "tag filters cannot be combined with other filters")
+		return nil, core.Refusal("ValidationException", "tag filters cannot be combined with other filters")
 	}
 	return func(i *Instance) bool {
 		for _, f := range filters {
@@ -150,9 +153,9 @@ func (i *Instance) isNode(key string, values []string) bool {
 // Nodes without a record are missing from the answer. Source: B:DescribeInstancePatchStates; docs/aws-semantics.md 2.8.
 func (s *SSM) DescribeInstancePatchStates(ctx context.Context, in *ssm.DescribeInstancePatchStatesInput, _ ...func(*ssm.Options)) (*ssm.DescribeInstancePatchStatesOutput, error) {
 	call := s.call("DescribeInstancePatchStates", false, in)
-	return do(ctx, s.w, call, func() (*ssm.DescribeInstancePatchStatesOutput, error) {
+	return core.Do(ctx, s.w.Core, call, func() (*ssm.DescribeInstancePatchStatesOutput, error) {
 		if n := len(in.InstanceIds); n == 0 || n > maxIDs {
-			return nil, invalid("instanceIds", fmt.Sprintf("length between 1 and 50, not %d", n))
+			return nil, core.Invalid("instanceIds", fmt.Sprintf("length between 1 and 50, not %d", n))
 		}
 		size, err := maxResults(in.MaxResults, 10, 100, 10)
 		if err != nil {
@@ -165,7 +168,7 @@ func (s *SSM) DescribeInstancePatchStates(ctx context.Context, in *ssm.DescribeI
 				known = append(known, i)
 			}
 		}
-		known, next, err := page("DescribeInstancePatchStates", known, s.w.pageOf(call, size), in.NextToken)
+		known, next, err := core.Page("DescribeInstancePatchStates", known, s.w.PageOf(call, size), in.NextToken)
 		if err != nil {
 			return nil, err
 		}

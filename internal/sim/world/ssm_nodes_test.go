@@ -11,12 +11,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // Source: B:DescribeInstanceInformation; docs/aws-semantics.md 2.7.
 func TestDescribeInstanceInformation(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateOK, FateOffline, FateStopped, FateUnmanaged, FateOldAgent)
-	_, err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "win", Platform: Windows, Tags: map[string]string{"Team": "b"}})
+	w, s, insts := newFleet(t, 1, fleetfile.FateOK, fleetfile.FateOffline, fleetfile.FateStopped, fleetfile.FateUnmanaged, fleetfile.FateOldAgent)
+	_, err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "win", Platform: fleetfile.Windows, Tags: map[string]string{"Team": "b"}})
 	require.NoError(t, err)
 	win := w.Instances()[5]
 	by := func(key string, values ...string) []ssmtypes.InstanceInformationStringFilter {
@@ -71,7 +73,7 @@ func TestDescribeInstanceInformation(t *testing.T) {
 
 // Source: docs/faults.md F-32: Systems Manager knows nodes that EC2 does not.
 func TestDescribeInstanceInformation_Hybrid(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateHybrid)
+	w, s, insts := newFleet(t, 1, fleetfile.FateHybrid)
 	n := node(t, s, insts[0].ID)
 	require.Regexp(t, "^mi-[0-9a-f]{17}$", *n.InstanceId)
 	require.Equal(t, "ManagedInstance", string(n.ResourceType))
@@ -83,7 +85,7 @@ func TestDescribeInstanceInformation_Hybrid(t *testing.T) {
 
 // Source: B:DescribeInstanceInformation, default page 10.
 func TestDescribeInstanceInformation_Pages(t *testing.T) {
-	_, s, _ := newFleet(t, 1, slices.Repeat([]Fate{FateOK}, 23)...)
+	_, s, _ := newFleet(t, 1, slices.Repeat([]fleetfile.Fate{fleetfile.FateOK}, 23)...)
 	var sizes []int
 	var token *string
 	for {
@@ -99,7 +101,7 @@ func TestDescribeInstanceInformation_Pages(t *testing.T) {
 
 // Source: B:DescribeInstancePatchStates; docs/aws-semantics.md 2.8.
 func TestDescribeInstancePatchStates(t *testing.T) {
-	w, s, insts := newFleet(t, 1, slices.Repeat([]Fate{FateOK}, 12)...)
+	w, s, insts := newFleet(t, 1, slices.Repeat([]fleetfile.Fate{fleetfile.FateOK}, 12)...)
 	describe := func(in ssm.DescribeInstancePatchStatesInput) (*ssm.DescribeInstancePatchStatesOutput, error) {
 		return s.DescribeInstancePatchStates(context.Background(), &in)
 	}
@@ -133,7 +135,7 @@ func TestDescribeInstanceInformation_Platform(t *testing.T) {
 		name, version string
 	}{
 		{InstanceSpec{Name: "a"}, "Amazon Linux", "2023"},
-		{InstanceSpec{Name: "b", Platform: Windows}, "Microsoft Windows Server 2022 Datacenter", "10.0.20348"},
+		{InstanceSpec{Name: "b", Platform: fleetfile.Windows}, "Microsoft Windows Server 2022 Datacenter", "10.0.20348"},
 		{InstanceSpec{Name: "c", PlatformName: "Bottlerocket"}, "Bottlerocket", ""},
 		{InstanceSpec{Name: "d", PlatformName: "Ubuntu", PlatformVersion: "22.04"}, "Ubuntu", "22.04"},
 	}
@@ -148,7 +150,7 @@ func TestDescribeInstanceInformation_Platform(t *testing.T) {
 
 // EC2 and Systems Manager know the same machine by two ids; address and host name are the same.
 func TestHybridRegistered(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateHybridRegistered, FateHybrid, FateOK)
+	w, s, insts := newFleet(t, 1, fleetfile.FateHybridRegistered, fleetfile.FateHybrid, fleetfile.FateOK)
 	require.True(t, strings.HasPrefix(insts[0].ID, "i-"))
 	require.False(t, insts[0].Managed())
 	require.Nil(t, node(t, s, insts[0].ID))

@@ -3,6 +3,8 @@ package world
 import (
 	"fmt"
 	"strings"
+
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // output is what the document's script wrote, in the manner of AWS-RunPatchBaseline.
@@ -36,7 +38,7 @@ func (inv *invocation) errorOutput() string {
 	}
 	switch inv.code {
 	case exitFailed:
-		if inv.inst.Fate == FateOldAgent {
+		if inv.inst.Fate == fleetfile.FateOldAgent {
 			return "failed to run commands: the document needs SSM Agent 2.0.834.0 or later, this is " + inv.inst.AgentVersion + "\nexit status 1"
 		}
 		return "Unable to install package openssl-libs.x86_64: scriptlet failed, exit status 1\nfailed to run commands: exit status 1"

@@ -10,6 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // Patches of every instance beside those that it installs.
@@ -31,7 +34,7 @@ type batch struct {
 // No resource type: it is judged on "*".
 func (s *SSM) DescribeInstancePatches(ctx context.Context, in *ssm.DescribeInstancePatchesInput, _ ...func(*ssm.Options)) (*ssm.DescribeInstancePatchesOutput, error) {
 	call := s.call("DescribeInstancePatches", false, in)
-	return do(ctx, s.w, call, func() (*ssm.DescribeInstancePatchesOutput, error) {
+	return core.Do(ctx, s.w.Core, call, func() (*ssm.DescribeInstancePatchesOutput, error) {
 		size, err := maxResults(in.MaxResults, 10, 100, 10)
 		if err != nil {
 			return nil, err
@@ -45,7 +48,7 @@ func (s *SSM) DescribeInstancePatches(ctx context.Context, in *ssm.DescribeInsta
 			return nil, invalidInstanceID([]string{aws.ToString(in.InstanceId)}, s.p.Account)
 		}
 		rows := slices.DeleteFunc(i.patchRows(), func(p ssmtypes.PatchComplianceData) bool { return !match(p) })
-		cut, next, err := page("DescribeInstancePatches", rows, s.w.pageOf(call, size), in.NextToken)
+		cut, next, err := core.Page("DescribeInstancePatches", rows, s.w.PageOf(call, size), in.NextToken)
 		if err != nil {
 			return nil, err
 		}
@@ -59,7 +62,7 @@ func (s *SSM) DescribeInstancePatches(ctx context.Context, in *ssm.DescribeInsta
 // patchFilters compiles the filters: keys AND, values OR.
 func patchFilters(filters []ssmtypes.PatchOrchestratorFilter) (func(ssmtypes.PatchComplianceData) bool, error) {
 	if len(filters) > 5 {
-		return nil, invalid("filters", "length less than or equal to 5")
+		return nil, core.Invalid("filters", "length less than or equal to 5")
 	}
 	for _, f := range filters {
 		if !slices.Contains([]string{"Classification", "KBId", "Severity", "State"}, aws.ToString(f.Key)) {
@@ -126,7 +129,7 @@ func (i *Instance) patchRow(n int, state ssmtypes.PatchComplianceDataState) ssmt
 	row.State, row.InstalledTime = state, aws.Time(noTime())
 	switch state {
 	case ssmtypes.PatchComplianceDataStateMissing, ssmtypes.PatchComplianceDataStateFailed:
-		if !i.apt() && i.Platform != MacOS && strings.HasPrefix(*row.Classification, "Security") {
+		if !i.apt() && i.Platform != fleetfile.MacOS && strings.HasPrefix(*row.Classification, "Security") {
 			row.CVEIds = aws.String(fmt.Sprintf("CVE-2025-%d,CVE-2025-%d", 10001+2*age, 10002+2*age))
 		}
 	default:
@@ -162,10 +165,10 @@ func (i *Instance) named(name string, age int) ssmtypes.PatchComplianceData {
 	version := fmt.Sprintf("%d.%d-%d", 1+age%7, age%13, 1+age%3)
 	id, title, class := name+".x86_64", name+".x86_64:0:"+version, []string{"Security", "Security", "Bugfix"}
 	switch {
-	case i.Platform == Windows:
+	case i.Platform == fleetfile.Windows:
 		id = fmt.Sprintf("KB%d", 5040000+age)
 		title, class = fmt.Sprintf("Update for Windows Server, %s (%s)", name, id), []string{"SecurityUpdates", "SecurityUpdates", "Updates"}
-	case i.Platform == MacOS:
+	case i.Platform == fleetfile.MacOS:
 		id, title = name, name+"."+version
 	case i.apt():
 		id, title = name+".amd64", name+".amd64:"+version

@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // patchesOf reads all patches of an instance, by state where one is given.
@@ -33,7 +35,7 @@ func patchFilter(key string, values ...string) ssmtypes.PatchOrchestratorFilter 
 
 // Every count of the record is so many rows, at every moment of every fate.
 func TestDescribeInstancePatches_Counts(t *testing.T) {
-	for _, fate := range Fates() {
+	for _, fate := range fleetfile.Fates() {
 		for _, reading := range []EvidenceReading{EvidenceTwice, EvidenceBefore, EvidenceAfter} {
 			w, s, insts := newFleet(t, 4, fate)
 			w.SSMOptions.Evidence = reading
@@ -71,7 +73,7 @@ func TestDescribeInstancePatches_Counts(t *testing.T) {
 
 // A run's own patches are those whose time lies within its operation.
 func TestDescribeInstancePatches_Times(t *testing.T) {
-	w, s, insts := newFleet(t, 4, FateOK)
+	w, s, insts := newFleet(t, 4, fleetfile.FateOK)
 	w.WholePages = false
 	missing := patchesOf(t, s, insts[0].ID, patchFilter("State", "Missing"))
 	require.Len(t, missing, insts[0].Missing)
@@ -110,14 +112,14 @@ func TestDescribeInstancePatches_Platforms(t *testing.T) {
 		require.NoError(t, err)
 		return patchesOf(t, s, i.ID, patchFilter("State", "Missing"))[0]
 	}
-	require.Regexp(t, `^KB\d{7}$`, *kb(InstanceSpec{Name: "win", Platform: Windows}).KBId)
+	require.Regexp(t, `^KB\d{7}$`, *kb(InstanceSpec{Name: "win", Platform: fleetfile.Windows}).KBId)
 	apt := kb(InstanceSpec{Name: "ubuntu", PlatformName: "Ubuntu", PlatformVersion: "22.04"})
 	require.Nil(t, apt.CVEIds)
 	require.Regexp(t, `\.amd64$`, *apt.KBId)
 }
 
 func TestDescribeInstancePatches_FiltersAndRefusals(t *testing.T) {
-	_, s, insts := newFleet(t, 4, FateOK, FateUnmanaged)
+	_, s, insts := newFleet(t, 4, fleetfile.FateOK, fleetfile.FateUnmanaged)
 	for _, row := range patchesOf(t, s, insts[0].ID, patchFilter("Severity", "Critical"), patchFilter("State", "Installed", "Missing")) {
 		require.Equal(t, "Critical", *row.Severity)
 		require.Contains(t, []ssmtypes.PatchComplianceDataState{"INSTALLED", "MISSING"}, row.State)

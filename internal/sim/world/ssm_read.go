@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"ec2patch/internal/sim/world/core"
 )
 
 // Limits of inline output. Source: B:GetCommandInvocation, B:CommandPlugin.
@@ -23,7 +25,7 @@ const (
 // Source: B:ListCommands; docs/aws-semantics.md 2.5.
 func (s *SSM) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, _ ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error) {
 	call := s.call("ListCommands", false, in)
-	return do(ctx, s.w, call, func() (*ssm.ListCommandsOutput, error) {
+	return core.Do(ctx, s.w.Core, call, func() (*ssm.ListCommandsOutput, error) {
 		size, err := maxResults(in.MaxResults, 1, maxListed, maxListed)
 		if err != nil {
 			return nil, err
@@ -42,7 +44,7 @@ func (s *SSM) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, _ ...
 			return nil, err
 		}
 		if in.NextToken != nil {
-			if newest, err = untoken("ListCommands", *in.NextToken); err != nil {
+			if newest, err = core.Untoken("ListCommands", *in.NextToken); err != nil {
 				return nil, err
 			}
 		}
@@ -63,7 +65,7 @@ func (s *SSM) span(commandID *string) (newest, oldest int, err error) {
 }
 
 // listCommands finds one command more than a page holds, so that it knows whether there is another page.
-func (s *SSM) listCommands(call *Call, in *ssm.ListCommandsInput, match commandMatch, size, newest, oldest int) *ssm.ListCommandsOutput {
+func (s *SSM) listCommands(call *core.Call, in *ssm.ListCommandsInput, match commandMatch, size, newest, oldest int) *ssm.ListCommandsOutput {
 	f, seen := s.fleet(), s.w.seenFrom(call)
 	var found []*command
 	for n := min(newest, len(f.commands)-1); n >= oldest && len(found) <= size; n-- {
@@ -77,10 +79,10 @@ func (s *SSM) listCommands(call *Call, in *ssm.ListCommandsInput, match commandM
 		}
 	}
 	out := &ssm.ListCommandsOutput{}
-	size = s.w.sizeOf(call, size, len(found))
+	size = s.w.SizeOf(call, size, len(found))
 	for at, c := range found {
 		if at == size {
-			out.NextToken = aws.String(tokenOf("ListCommands", c.seq))
+			out.NextToken = aws.String(core.TokenOf("ListCommands", c.seq))
 			break
 		}
 		out.Commands = append(out.Commands, *c.describe())
@@ -92,7 +94,7 @@ func (s *SSM) listCommands(call *Call, in *ssm.ListCommandsInput, match commandM
 // Rows of a fresh command appear late and one after the other. Source: B:ListCommandInvocations; docs/aws-semantics.md 2.5.
 func (s *SSM) ListCommandInvocations(ctx context.Context, in *ssm.ListCommandInvocationsInput, _ ...func(*ssm.Options)) (*ssm.ListCommandInvocationsOutput, error) {
 	call := s.call("ListCommandInvocations", false, in)
-	return do(ctx, s.w, call, func() (*ssm.ListCommandInvocationsOutput, error) {
+	return core.Do(ctx, s.w.Core, call, func() (*ssm.ListCommandInvocationsOutput, error) {
 		size, err := maxResults(in.MaxResults, 1, maxListed, maxListed)
 		if err != nil {
 			return nil, err
@@ -107,7 +109,7 @@ func (s *SSM) ListCommandInvocations(ctx context.Context, in *ssm.ListCommandInv
 		}
 		first := 0
 		if in.NextToken != nil {
-			at, err := untoken("ListCommandInvocations", *in.NextToken)
+			at, err := core.Untoken("ListCommandInvocations", *in.NextToken)
 			if err != nil {
 				return nil, err
 			}
@@ -119,7 +121,7 @@ func (s *SSM) ListCommandInvocations(ctx context.Context, in *ssm.ListCommandInv
 
 // listInvocations finds one row more than a page holds. The span is the newest and the oldest command, and the
 // first row of the newest.
-func (s *SSM) listInvocations(call *Call, in *ssm.ListCommandInvocationsInput, match commandMatch, size int, span [3]int) *ssm.ListCommandInvocationsOutput {
+func (s *SSM) listInvocations(call *core.Call, in *ssm.ListCommandInvocationsInput, match commandMatch, size int, span [3]int) *ssm.ListCommandInvocationsOutput {
 	seen, f, first := s.w.seenFrom(call), s.fleet(), span[2]
 	var found []*invocation
 	var places []int
@@ -138,10 +140,10 @@ func (s *SSM) listInvocations(call *Call, in *ssm.ListCommandInvocationsInput, m
 		first = 0
 	}
 	out := &ssm.ListCommandInvocationsOutput{}
-	size = s.w.sizeOf(call, size, len(found))
+	size = s.w.SizeOf(call, size, len(found))
 	for at, inv := range found {
 		if at == size {
-			out.NextToken = aws.String(tokenOf("ListCommandInvocations", places[at]))
+			out.NextToken = aws.String(core.TokenOf("ListCommandInvocations", places[at]))
 			break
 		}
 		row := inv.describe(in.Details)
@@ -160,9 +162,9 @@ const rowsPerCommand = 1 << 20
 // steps, its output needs PluginName. Source: B:GetCommandInvocation.
 func (s *SSM) GetCommandInvocation(ctx context.Context, in *ssm.GetCommandInvocationInput, _ ...func(*ssm.Options)) (*ssm.GetCommandInvocationOutput, error) {
 	call := s.call("GetCommandInvocation", false, in)
-	return do(ctx, s.w, call, func() (*ssm.GetCommandInvocationOutput, error) {
+	return core.Do(ctx, s.w.Core, call, func() (*ssm.GetCommandInvocationOutput, error) {
 		if in.CommandId == nil || in.InstanceId == nil {
-			return nil, invalid("commandId, instanceId", "a value")
+			return nil, core.Invalid("commandId, instanceId", "a value")
 		}
 		c, err := s.command(in.CommandId)
 		if err != nil {
@@ -209,7 +211,7 @@ type commandMatch func(c *command, status, detail string) bool
 // commandFilters compiles filters. Stage says whether ExecutionStage is allowed, as it is for ListCommands alone.
 func commandFilters(filters []ssmtypes.CommandFilter, stage bool) (commandMatch, error) {
 	if len(filters) > 5 {
-		return nil, invalid("filters", "length less than or equal to 5")
+		return nil, core.Invalid("filters", "length less than or equal to 5")
 	}
 	var all []commandMatch
 	for _, f := range filters {
@@ -235,7 +237,7 @@ func commandFilter(key ssmtypes.CommandFilterKey, value string, stage bool) (com
 	case ssmtypes.CommandFilterKeyInvokedAfter, ssmtypes.CommandFilterKeyInvokedBefore:
 		at, err := time.Parse(time.RFC3339, value)
 		if err != nil {
-			return nil, apiError("InvalidFilterValue", "%s is not an ISO-8601 time: %s", key, value)
+			return nil, core.Refusal("InvalidFilterValue", "%s is not an ISO-8601 time: %s", key, value)
 		}
 		after := key == ssmtypes.CommandFilterKeyInvokedAfter
 		return func(c *command, _, _ string) bool { return c.at.Before(at) != after }, nil

@@ -11,13 +11,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // Source: B:GetCommandInvocation, eventual consistency; docs/faults.md F-18.
 func TestReads_LateVisibility(t *testing.T) {
 	late, partial := 0, 0
 	for seed := range uint64(60) {
-		w, s, insts := newFleet(t, seed, slices.Repeat([]Fate{FateOK}, 5)...)
+		w, s, insts := newFleet(t, seed, slices.Repeat([]fleetfile.Fate{fleetfile.FateOK}, 5)...)
 		w.SSMOptions.NoReadLag = false
 		id := send(t, s, patching(ids(insts)...))
 		list, err := s.ListCommands(context.Background(), &ssm.ListCommandsInput{})
@@ -45,7 +47,7 @@ func TestReads_LateVisibility(t *testing.T) {
 
 // Source: B:ListCommands, B:CommandFilter; docs/aws-semantics.md 2.5.
 func TestListCommands_Filters(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateOK, FatePatchFails)
+	w, s, insts := newFleet(t, 1, fleetfile.FateOK, fleetfile.FatePatchFails)
 	first := send(t, s, patching(insts[0].ID))
 	runFor(w, time.Hour)
 	second := send(t, s, patching(insts[1].ID))
@@ -106,7 +108,7 @@ func TestListCommands_Filters(t *testing.T) {
 
 // Source: B:ListCommands, B:ListCommandInvocations, MaxResults and NextToken.
 func TestReads_Pages(t *testing.T) {
-	w, s, insts := newFleet(t, 1, slices.Repeat([]Fate{FateOK}, 7)...)
+	w, s, insts := newFleet(t, 1, slices.Repeat([]fleetfile.Fate{fleetfile.FateOK}, 7)...)
 	for range 5 {
 		send(t, s, patching(ids(insts)...))
 		runFor(w, time.Hour)
@@ -147,7 +149,7 @@ func mustList(t *testing.T, s *SSM, token *string) *ssm.ListCommandsOutput {
 
 // Source: B:CommandPlugin (2,500 characters), B:GetCommandInvocation (24,000; PluginName).
 func TestReads_Output(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FatePatchFails)
+	w, s, insts := newFleet(t, 1, fleetfile.FatePatchFails)
 	id := send(t, s, patching(insts[0].ID))
 	get := func(plugin *string) (*ssm.GetCommandInvocationOutput, error) {
 		return s.GetCommandInvocation(context.Background(), &ssm.GetCommandInvocationInput{CommandId: &id, InstanceId: &insts[0].ID, PluginName: plugin})
@@ -182,7 +184,7 @@ func TestReads_Output(t *testing.T) {
 
 // Commands belong to one region of one account.
 func TestReads_OtherPlaces(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateOK)
+	w, s, insts := newFleet(t, 1, fleetfile.FateOK)
 	id := send(t, s, patching(insts[0].ID))
 	for _, other := range []*SSM{w.SSM(testPrincipal(testAccount), "eu-west-1"), w.SSM(testPrincipal("222222222222"), testRegion)} {
 		_, err := other.ListCommandInvocations(context.Background(), &ssm.ListCommandInvocationsInput{CommandId: &id})
@@ -194,7 +196,7 @@ func TestReads_OtherPlaces(t *testing.T) {
 
 // A command of one instance is as its invocation is, whatever MaxErrors says, and ends with it.
 func TestListCommands_OneInstance(t *testing.T) {
-	for _, fate := range Fates() {
+	for _, fate := range fleetfile.Fates() {
 		for _, maxErrors := range []string{"0", "1", "100%"} {
 			t.Run(string(fate)+" "+maxErrors, func(t *testing.T) {
 				w, s, insts := newFleet(t, 3, fate)
@@ -222,7 +224,7 @@ func TestListCommands_OneInstance(t *testing.T) {
 // Stage, time and document together, in pages: what is asked of a region in which much goes on.
 func TestListCommands_ExecutingInPages(t *testing.T) {
 	for seed := range uint64(20) {
-		w, s, insts := newFleet(t, seed, append(slices.Repeat([]Fate{FateOK, FateOffline, FateHangs}, 6), FateUndeliverable, FateInvalidPlatform)...)
+		w, s, insts := newFleet(t, seed, append(slices.Repeat([]fleetfile.Fate{fleetfile.FateOK, fleetfile.FateOffline, fleetfile.FateHangs}, 6), fleetfile.FateUndeliverable, fleetfile.FateInvalidPlatform)...)
 		w.WholePages = false
 		send(t, s, patching(insts[0].ID))
 		runFor(w, 24*time.Hour)
@@ -252,7 +254,7 @@ func TestListCommands_ExecutingInPages(t *testing.T) {
 			}
 		}
 		for _, i := range insts {
-			open := i.Fate == FateOffline || i.Fate == FateHangs
+			open := i.Fate == fleetfile.FateOffline || i.Fate == fleetfile.FateHangs
 			require.Equal(t, open, got[byInstance[i.ID]], "%s", i.Fate)
 		}
 		require.Len(t, got, 12)

@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"ec2patch/internal/sim/world/core"
 )
 
 // Limits of SendCommand. Source: B:ssm/SendCommandRequest.
@@ -49,10 +51,10 @@ func (s *SSM) SendCommand(ctx context.Context, in *ssm.SendCommandInput, _ ...fu
 	req, err := s.checkSend(&copied)
 	if err != nil {
 		call.Access = nil // a malformed request is refused before permissions are looked at
-		return do(ctx, s.w, call, refused[*ssm.SendCommandOutput](err))
+		return core.Do(ctx, s.w.Core, call, core.Refused[*ssm.SendCommandOutput](err))
 	}
-	call.Access = []Access{s.sendAccess(&copied)}
-	return do(ctx, s.w, call, func() (*ssm.SendCommandOutput, error) {
+	call.Access = []core.Access{s.sendAccess(&copied)}
+	return core.Do(ctx, s.w.Core, call, func() (*ssm.SendCommandOutput, error) {
 		insts, err := s.sendTargets(req)
 		if err != nil {
 			return nil, err
@@ -78,7 +80,7 @@ func copySend(in *ssm.SendCommandInput) ssm.SendCommandInput {
 	return c
 }
 
-func (s *SSM) sendAccess(in *ssm.SendCommandInput) Access {
+func (s *SSM) sendAccess(in *ssm.SendCommandInput) core.Access {
 	document := aws.ToString(in.DocumentName)
 	if !strings.HasPrefix(document, "arn:") {
 		owner := s.p.Account
@@ -95,7 +97,7 @@ func (s *SSM) sendAccess(in *ssm.SendCommandInput) Access {
 			}
 		}
 	}
-	a := Access{
+	a := core.Access{
 		Action: "ssm:SendCommand", Resources: make([]string, 1, 1+len(ids)),
 		ResourceContext: make(map[string]map[string][]string, len(ids)),
 	}
@@ -135,7 +137,7 @@ func (i *Instance) tagKeys() map[string][]string {
 // newCommand registers a command and starts its rollout.
 func (s *SSM) newCommand(req sendRequest, insts []*Instance) *command {
 	f, w := s.fleet(), s.w
-	rng := stream(w.seed, fmt.Sprintf("command/%s/%s/%d", f.place.account, f.place.region, len(f.commands)))
+	rng := core.Stream(w.Seed, fmt.Sprintf("command/%s/%s/%d", f.place.Account, f.place.Region, len(f.commands)))
 	c := &command{
 		w: w, f: f, id: uuid(rng), seq: len(f.commands), request: req, at: w.Now(),
 		operation: req.parameters["Operation"][0], reboot: rebootIfNeeded,

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/stretchr/testify/require"
+
+	"ec2patch/internal/sim/world/fleetfile"
 )
 
 // Source: B:SendCommandRequest; docs/aws-semantics.md 2.1.
@@ -62,7 +64,7 @@ func TestSendCommand_Refuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w, s, insts := newFleet(t, 1, FateOK, FateUnmanaged, FateOK)
+			w, s, insts := newFleet(t, 1, fleetfile.FateOK, fleetfile.FateUnmanaged, fleetfile.FateOK)
 			w.TerminateInstance(insts[2].ID)
 			in := patching(insts[0].ID)
 			tt.edit(in, insts)
@@ -77,7 +79,7 @@ func TestSendCommand_Refuses(t *testing.T) {
 
 // Source: B:SendCommand against field reports, docs/aws-semantics.md 2.1.
 func TestSendCommand_OfflineNodes(t *testing.T) {
-	for _, f := range []Fate{FateOffline, FateStopped} {
+	for _, f := range []fleetfile.Fate{fleetfile.FateOffline, fleetfile.FateStopped} {
 		w, s, insts := newFleet(t, 1, f)
 		send(t, s, patching(insts[0].ID))
 		w.SSMOptions.RefuseOffline = true
@@ -88,7 +90,7 @@ func TestSendCommand_OfflineNodes(t *testing.T) {
 
 // Source: B:Command; D23:patch-manager-cli-commands (600 + 3 x 7200 = 22,200 s).
 func TestSendCommand_Answer(t *testing.T) {
-	_, s, insts := newFleet(t, 1, FateOK)
+	_, s, insts := newFleet(t, 1, fleetfile.FateOK)
 	in := patching(insts[0].ID)
 	in.TimeoutSeconds, in.MaxConcurrency, in.MaxErrors = aws.Int32(600), nil, nil
 	in.DocumentName = aws.String("arn:aws:ssm:us-east-1::document/AWS-RunPatchBaseline")
@@ -103,13 +105,13 @@ func TestSendCommand_Answer(t *testing.T) {
 
 // No client token: the same request twice is two commands. Source: docs/aws-semantics.md 2.1.
 func TestSendCommand_NotIdempotent(t *testing.T) {
-	_, s, insts := newFleet(t, 1, FateOK)
+	_, s, insts := newFleet(t, 1, fleetfile.FateOK)
 	require.NotEqual(t, send(t, s, patching(insts[0].ID)), send(t, s, patching(insts[0].ID)))
 }
 
 // Source: D23:send-commands-multiple.
 func TestSendCommand_TagTargets(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateOK, FateOK, FateUnmanaged)
+	w, s, insts := newFleet(t, 1, fleetfile.FateOK, fleetfile.FateOK, fleetfile.FateUnmanaged)
 	w.SetTags(insts[1].ID, map[string]string{"PatchGroup": "other"})
 	in := patching()
 	in.InstanceIds, in.Targets = nil, []ssmtypes.Target{{Key: aws.String("tag:PatchGroup"), Values: []string{"default", "x"}}}
@@ -136,7 +138,7 @@ func TestSendCommand_Ramp(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w, s, insts := newFleet(t, 1, slices.Repeat([]Fate{FateOK}, 16)...)
+			w, s, insts := newFleet(t, 1, slices.Repeat([]fleetfile.Fate{fleetfile.FateOK}, 16)...)
 			w.SSMOptions.NoRamp, w.SSMOptions.Delivery = tt.noRamp, DeliveryFromSend
 			in := patching(ids(insts)...)
 			in.MaxConcurrency = aws.String(tt.concurrency)
@@ -157,23 +159,23 @@ func TestSendCommand_Ramp(t *testing.T) {
 func TestSendCommand_MaxErrors(t *testing.T) {
 	tests := []struct {
 		name      string
-		fate      Fate
+		fate      fleetfile.Fate
 		maxErrors string
 		errors    int
 		detail    string
 		left      string // detail of the last instance
 	}{
-		{"0 stops after the first", FatePatchFails, "0", 1, "Failed", "Terminated"},
-		{"3 stops on the fourth", FatePatchFails, "3", 4, "Failed", "Terminated"},
-		{"10 % of 20 stops on the third", FatePatchFails, "10%", 3, "Failed", "Terminated"},
-		{"execution timeouts count", FateExecutionTimeout, "1", 2, "ExecutionTimedOut", "Terminated"},
-		{"undeliverable does not count", FateUndeliverable, "0", 0, "Incomplete", "Undeliverable"},
-		{"access denied does not count", FateAccessDenied, "0", 0, "Incomplete", "AccessDenied"},
-		{"invalid platform does not count", FateInvalidPlatform, "0", 0, "Incomplete", "InvalidPlatform"},
+		{"0 stops after the first", fleetfile.FatePatchFails, "0", 1, "Failed", "Terminated"},
+		{"3 stops on the fourth", fleetfile.FatePatchFails, "3", 4, "Failed", "Terminated"},
+		{"10 % of 20 stops on the third", fleetfile.FatePatchFails, "10%", 3, "Failed", "Terminated"},
+		{"execution timeouts count", fleetfile.FateExecutionTimeout, "1", 2, "ExecutionTimedOut", "Terminated"},
+		{"undeliverable does not count", fleetfile.FateUndeliverable, "0", 0, "Incomplete", "Undeliverable"},
+		{"access denied does not count", fleetfile.FateAccessDenied, "0", 0, "Incomplete", "AccessDenied"},
+		{"invalid platform does not count", fleetfile.FateInvalidPlatform, "0", 0, "Incomplete", "InvalidPlatform"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w, s, insts := newFleet(t, 1, slices.Repeat([]Fate{tt.fate}, 20)...)
+			w, s, insts := newFleet(t, 1, slices.Repeat([]fleetfile.Fate{tt.fate}, 20)...)
 			w.SSMOptions.Delivery = DeliveryFromSend
 			in := patching(ids(insts)...)
 			in.MaxConcurrency, in.MaxErrors = aws.String("1"), aws.String(tt.maxErrors)
@@ -192,7 +194,7 @@ func TestSendCommand_MaxErrors(t *testing.T) {
 
 // What is in flight when MaxErrors stops a command runs on. Source: D23:send-commands-multiple.
 func TestSendCommand_InFlightRunsOn(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FatePatchFails, FateOK, FateOK, FateOK)
+	w, s, insts := newFleet(t, 1, fleetfile.FatePatchFails, fleetfile.FateOK, fleetfile.FateOK, fleetfile.FateOK)
 	w.SSMOptions.NoRamp = true
 	in := patching(ids(insts)...)
 	in.MaxConcurrency, in.MaxErrors = aws.String("2"), aws.String("0")
@@ -224,7 +226,7 @@ func TestSendCommand_DeliveryTimeout(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w, s, insts := newFleet(t, 1, FateOffline, FateOK)
+			w, s, insts := newFleet(t, 1, fleetfile.FateOffline, fleetfile.FateOK)
 			w.SSMOptions.Delivery = tt.clock
 			in := patching(ids(insts)...)
 			in.MaxConcurrency, in.TimeoutSeconds = aws.String("1"), aws.Int32(600)
@@ -241,7 +243,7 @@ func TestSendCommand_DeliveryTimeout(t *testing.T) {
 
 // Source: docs/faults.md F-29: started again inside the delivery timeout.
 func TestSendCommand_RunsWhenTheAgentIsBack(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateStopped, FateOffline)
+	w, s, insts := newFleet(t, 1, fleetfile.FateStopped, fleetfile.FateOffline)
 	id := send(t, s, patching(ids(insts)...))
 	runFor(w, 30*time.Minute)
 	w.StartInstance(insts[0].ID)
@@ -253,7 +255,7 @@ func TestSendCommand_RunsWhenTheAgentIsBack(t *testing.T) {
 
 // Source: docs/aws-semantics.md 2.4, RateExceeded.
 func TestSendCommand_RateExceeded(t *testing.T) {
-	w, s, insts := newFleet(t, 1, FateOK, FateOK)
+	w, s, insts := newFleet(t, 1, fleetfile.FateOK, fleetfile.FateOK)
 	w.SSMOptions.MaxPending = 1
 	id := send(t, s, patching(ids(insts)...))
 	runFor(w, time.Hour)

@@ -6,6 +6,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"ec2patch/internal/sim/world/core"
 )
 
 // sendTargets finds the instances. Ids are all or nothing. Source: B:SendCommand, docs/aws-semantics.md 2.1.
@@ -54,10 +56,10 @@ func checkTargets(targets []ssmtypes.Target) error {
 		key := aws.ToString(t.Key)
 		switch {
 		case len(t.Values) > maxTargetValues:
-			return invalid("targets.values", "length less than or equal to 50")
+			return core.Invalid("targets.values", "length less than or equal to 50")
 		case strings.HasPrefix(key, "tag:") || key == "tag-key" || key == "InstanceIds":
 		default:
-			return unmodelled("a SendCommand target with key " + key)
+			return core.Unmodelled("a SendCommand target with key " + key)
 		}
 	}
 	return nil

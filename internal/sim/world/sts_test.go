@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/iam"
+	"ec2patch/internal/sim/world/core"
+	"ec2patch/internal/sim/world/estate"
 )
 
 const (
@@ -30,12 +32,12 @@ func policy(t *testing.T, doc string) *iam.Policy {
 }
 
 // newHub is a world with one hub role and one spoke role, as templates declare them.
-func newHub(t *testing.T) (*World, *STS) {
+func newHub(t *testing.T) (*World, *estate.STS) {
 	t.Helper()
 	w := New(1, testStart())
-	w.AddRole(Role{ARN: hubRole, Policies: []*iam.Policy{policy(t, `{"Version":"2012-10-17","Statement":[
+	w.AddRole(core.Role{ARN: hubRole, Policies: []*iam.Policy{policy(t, `{"Version":"2012-10-17","Statement":[
 		{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::*:role/PatchExecRole"}]}`)}})
-	w.AddRole(Role{
+	w.AddRole(core.Role{
 		ARN: spokeRole,
 		Trust: policy(t, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",
 			"Principal":{"AWS":"arn:aws:iam::999999999999:root"},
@@ -66,7 +68,7 @@ func TestAssumeRole_Refuses(t *testing.T) {
 		{"no external id", func(_ *World, in *sts.AssumeRoleInput) { in.ExternalId = nil }, "AccessDenied"},
 		{"no such role", func(w *World, _ *sts.AssumeRoleInput) { w.RemoveRole(spokeRole) }, "AccessDenied"},
 		{"a role that the caller's policies do not name", func(w *World, in *sts.AssumeRoleInput) {
-			other := *w.roles[spokeRole]
+			other := *w.Roles[spokeRole]
 			other.ARN = "arn:aws:iam::111111111111:role/Admin"
 			w.AddRole(other)
 			in.RoleArn = aws.String(other.ARN)
@@ -104,7 +106,7 @@ func TestAssumeRole_Refuses(t *testing.T) {
 // Only the hub's own roles are trusted. Source: D23:reference_policies_elements_principal.
 func TestAssumeRole_AnotherRoleOfTheHub(t *testing.T) {
 	w, _ := newHub(t)
-	other := Role{ARN: "arn:aws:iam::999999999999:role/other", Policies: w.roles[hubRole].Policies}
+	other := core.Role{ARN: "arn:aws:iam::999999999999:role/other", Policies: w.Roles[hubRole].Policies}
 	w.AddRole(other)
 	p, err := w.Session(other.ARN, "x")
 	require.NoError(t, err)
@@ -119,7 +121,7 @@ func TestAssumeRole_Session(t *testing.T) {
 	require.NoError(t, err)
 	stranger, err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "b", Tags: map[string]string{"PatchGroup": "other"}})
 	require.NoError(t, err)
-	session := func(edit func(in *sts.AssumeRoleInput)) *Principal {
+	session := func(edit func(in *sts.AssumeRoleInput)) *core.Principal {
 		in := assuming()
 		edit(in)
 		out, err := s.AssumeRole(context.Background(), in)
