@@ -140,7 +140,7 @@ func TestSpokes_thieves(t *testing.T) {
 			t.Run(role.Name+"/FormerHub="+former, func(t *testing.T) {
 				own, err := r.World.Session(role.ARN, "own")
 				require.NoError(t, err)
-				r.World.AddRole(world.Role{ARN: role.ARN, Policies: []*iam.Policy{anything}})
+				r.World.AddRole(core.Role{ARN: role.ARN, Policies: []*iam.Policy{anything}})
 				patching := map[string]bool{"ec2patch-PreEC2InventoryRole": true, "ec2patch-SendSsmCommandRole": true,
 					"ec2patch-PollSsmCommandRole": true, "ec2patch-PostEC2VerifyRole": true}[role.Name]
 				sends := role.Name == "ec2patch-SendSsmCommandRole"
