@@ -15,7 +15,6 @@ import (
 	"ec2patch/internal/iam"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/stage"
-	"ec2patch/internal/sim/world"
 	"ec2patch/internal/sim/world/core"
 )
 
