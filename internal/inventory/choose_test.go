@@ -131,7 +131,7 @@ func TestDiscover_measured(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := site.Undiscovered(t, 1)
 			s.Ran("last-month", test.op, measured...)
-			v := &inventory.Inventory{Table: s.Table, Objects: s.Bucket, Spokes: site.SpokesFunc(func() port.Spoke { return site.MatchingSpoke{s.SSM} }), Now: s.Clock}
+			v := &inventory.Inventory{Table: s.Table, Objects: s.Bucket, Spokes: site.SpokesFunc(func() port.Spoke { return site.MatchingSpoke{Spoke: s.SSM} }), Now: s.Clock}
 			_, err := v.Handle(t.Context(), inventory.InventoryInput{Task: "discover", Run: site.Run, Previous: "last-month", Account: s.Target.Account, Region: s.Target.Region})
 			require.NoError(t, err)
 			_, ids := s.Planned()

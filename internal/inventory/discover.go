@@ -369,13 +369,3 @@ func idsOf(matches []match) []patch.InstanceID {
 	}
 	return ids
 }
-
-// waveNamed finds a wave of the input.
-func waveNamed(in runinput.Input, name string) (runinput.Wave, error) {
-	for _, w := range in.Waves {
-		if w.Name == name {
-			return w, nil
-		}
-	}
-	return runinput.Wave{}, fmt.Errorf("%w: the input has no wave %q", patch.ErrInternal, name)
-}

@@ -3,7 +3,6 @@ package sim
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -179,11 +178,4 @@ func throttleCode(service string) string {
 		return code
 	}
 	return "ThrottlingException"
-}
-
-// active lists the classes that are on.
-func (f *faults) active() []string {
-	on := maps.Clone(f.rates)
-	maps.DeleteFunc(on, func(_ string, rate float64) bool { return rate == 0 })
-	return slices.Sorted(maps.Keys(on))
 }
