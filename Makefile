@@ -10,10 +10,13 @@ SEEDS    ?=
 ARCH     ?= arm64
 FUZZTIME ?= 10s
 EVIDENCE_SEEDS ?= 2000
-ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+# The linters are run at a version and not required by go.mod: as tools of the module they would add dozens of lines to go.mod
+# and go.sum, and their dependencies would choose versions for ours.
+ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 TEMPLATES := $(wildcard cloudformation/*.yaml)
 
-.PHONY: help demo build test check lint fmt tidy vet templates shell workflows golden fuzz bench sim evidence drawn crash killer mutants attack package deploy-hub deploy-spoke clean
+.PHONY: help demo build test check lint fmt tidy vet static vuln templates shell workflows golden fuzz bench sim evidence drawn crash killer mutants attack package deploy-hub deploy-spoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,9 +40,9 @@ test: ## run all tests, with the race detector wherever there is more than one t
 	go test -timeout 30m ./internal/sim
 	go test -race -timeout 30m ./internal/sim -run '^Test(Ask|RunSeeds)'
 
-check: test drawn lint ## what CI runs: tests, drawn worlds, formatting, vet, templates, shell
+check: test drawn lint ## what CI runs: tests, drawn worlds, formatting, vet, staticcheck, vulnerabilities, templates, shell
 
-lint: fmt vet tidy templates shell workflows ## every check that is no test
+lint: fmt vet tidy static vuln templates shell workflows ## every check that is no test
 
 fmt: ## fail if a file is not formatted
 	@files=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -50,6 +53,13 @@ tidy: ## fail if go.mod is not tidy
 
 vet: ## go vet
 	go vet ./...
+
+static: ## staticcheck; Go fetches it
+	@if go run $(STATICCHECK) -version >/dev/null; then go run $(STATICCHECK) ./... && echo "staticcheck: ok"; \
+	else echo "********** skipped: staticcheck could not be fetched, the code was only vetted **********"; fi
+
+vuln: ## govulncheck, which needs no network where the module cache has its database; VULNDB names another one
+	@.ci/vuln
 
 templates: ## cfn-lint on the templates, where it is installed
 	@if cfn-lint --version >/dev/null 2>&1; then cfn-lint $(TEMPLATES) && echo "cfn-lint: ok"; \
