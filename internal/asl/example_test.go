@@ -9,7 +9,8 @@ import (
 	"ec2patch/internal/asl"
 )
 
-// noon is a Host whose clock stands at noon until the engine has something to wait for, and whose only function fails once.
+// noon is a Host whose clock stands at noon until the engine has something to wait for, and whose only function fails
+// once.
 type noon struct {
 	now    time.Time
 	queue  []func()

@@ -62,7 +62,8 @@ func TestGlossary_words(t *testing.T) {
 			seen[word] = true
 		}
 	}
-	for _, word := range []string{"run", "wave", "target", "instance", "state machine", "command", "invocation", "snapshot", "poll"} {
+	for _, word := range []string{"run", "wave", "target", "instance", "state machine", "command", "invocation",
+		"snapshot", "poll"} {
 		assert.True(t, seen[word], "%q has no row", word)
 	}
 }
