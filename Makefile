@@ -14,6 +14,8 @@ EVIDENCE_SEEDS ?= 2000
 # and go.sum, and their dependencies would choose versions for ours.
 ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# go run asks for the newest version even where the wanted one is in the module cache: the cache itself answers first.
+FETCHED     := GOPROXY="file://$$(go env GOMODCACHE)/cache/download|$$(go env GOPROXY)" go run
 TEMPLATES := $(wildcard cloudformation/*.yaml)
 
 .PHONY: help demo build test check lint fmt tidy vet static vuln templates shell workflows golden fuzz bench sim evidence drawn crash killer mutants attack package deploy-hub deploy-spoke clean
@@ -55,7 +57,7 @@ vet: ## go vet
 	go vet ./...
 
 static: ## staticcheck; Go fetches it
-	@if go run $(STATICCHECK) -version >/dev/null; then go run $(STATICCHECK) ./... && echo "staticcheck: ok"; \
+	@if $(FETCHED) $(STATICCHECK) -version >/dev/null; then $(FETCHED) $(STATICCHECK) ./... && echo "staticcheck: ok"; \
 	else echo "********** skipped: staticcheck could not be fetched, the code was only vetted **********"; fi
 
 vuln: ## govulncheck, which needs no network where the module cache has its database; VULNDB names another one
@@ -71,7 +73,7 @@ shell: ## shellcheck on the scripts, where it is installed
 	else echo "********** skipped: shellcheck not found, the scripts were only parsed **********"; fi
 
 workflows: ## actionlint on the workflows; Go fetches it
-	@if go run $(ACTIONLINT) -version >/dev/null; then go run $(ACTIONLINT) && echo "actionlint: ok"; \
+	@if $(FETCHED) $(ACTIONLINT) -version >/dev/null; then $(FETCHED) $(ACTIONLINT) && echo "actionlint: ok"; \
 	else echo "********** skipped: actionlint could not be fetched, the workflows were only checked by our own tests **********"; fi
 
 golden: ## rewrite the golden files; read the difference before you commit
