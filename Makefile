@@ -10,10 +10,15 @@ SEEDS    ?=
 ARCH     ?= arm64
 FUZZTIME ?= 10s
 EVIDENCE_SEEDS ?= 2000
-ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+# The linters are run at a version and not required by go.mod: as tools of the module they would add dozens of lines to go.mod
+# and go.sum, and their dependencies would choose versions for ours.
+ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# go run asks for the newest version even where the wanted one is in the module cache: the cache itself answers first.
+FETCHED     := GOPROXY="file://$$(go env GOMODCACHE)/cache/download|$$(go env GOPROXY)" go run
 TEMPLATES := $(wildcard cloudformation/*.yaml)
 
-.PHONY: help demo build test check lint fmt tidy vet templates shell workflows golden fuzz bench sim evidence drawn crash killer mutants attack package deploy-hub deploy-spoke clean
+.PHONY: help demo build test check lint fmt tidy vet static vuln templates shell workflows golden fuzz bench sim evidence drawn crash killer mutants attack package deploy-hub deploy-spoke clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,9 +42,9 @@ test: ## run all tests, with the race detector wherever there is more than one t
 	go test -timeout 30m ./internal/sim
 	go test -race -timeout 30m ./internal/sim -run '^Test(Ask|RunSeeds)'
 
-check: test drawn lint ## what CI runs: tests, drawn worlds, formatting, vet, templates, shell
+check: test drawn lint ## what CI runs: tests, drawn worlds, formatting, vet, staticcheck, vulnerabilities, templates, shell
 
-lint: fmt vet tidy templates shell workflows ## every check that is no test
+lint: fmt vet tidy static vuln templates shell workflows ## every check that is no test
 
 fmt: ## fail if a file is not formatted
 	@files=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -51,6 +56,13 @@ tidy: ## fail if go.mod is not tidy
 vet: ## go vet
 	go vet ./...
 
+static: ## staticcheck; Go fetches it
+	@if $(FETCHED) $(STATICCHECK) -version >/dev/null; then $(FETCHED) $(STATICCHECK) ./... && echo "staticcheck: ok"; \
+	else echo "********** skipped: staticcheck could not be fetched, the code was only vetted **********"; fi
+
+vuln: ## govulncheck, which needs no network where the module cache has its database; VULNDB names another one
+	@.ci/vuln
+
 templates: ## cfn-lint on the templates, where it is installed
 	@if cfn-lint --version >/dev/null 2>&1; then cfn-lint $(TEMPLATES) && echo "cfn-lint: ok"; \
 	else echo "********** skipped: cfn-lint not found, the templates were not linted **********"; fi
@@ -61,7 +73,7 @@ shell: ## shellcheck on the scripts, where it is installed
 	else echo "********** skipped: shellcheck not found, the scripts were only parsed **********"; fi
 
 workflows: ## actionlint on the workflows; Go fetches it
-	@if go run $(ACTIONLINT) -version >/dev/null; then go run $(ACTIONLINT) && echo "actionlint: ok"; \
+	@if $(FETCHED) $(ACTIONLINT) -version >/dev/null; then $(FETCHED) $(ACTIONLINT) && echo "actionlint: ok"; \
 	else echo "********** skipped: actionlint could not be fetched, the workflows were only checked by our own tests **********"; fi
 
 golden: ## rewrite the golden files; read the difference before you commit

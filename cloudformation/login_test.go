@@ -14,11 +14,13 @@ func deployed(t *testing.T, more map[string]string) (*cfn.Stack, error) {
 	t.Helper()
 	hub, err := cfn.Load("hub-cfn.yaml", cloudformation.Hub)
 	require.NoError(t, err)
-	parameters := map[string]string{"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": "0123456789abcdef"}
+	parameters := map[string]string{"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip",
+		"CrossAccountExternalId": "0123456789abcdef"}
 	for k, v := range more {
 		parameters[k] = v
 	}
-	return hub.Deploy(cfn.Deployment{StackName: "hub", Account: "999999999999", Region: "us-east-1", Parameters: parameters})
+	return hub.Deploy(cfn.Deployment{StackName: "hub", Account: "999999999999", Region: "us-east-1",
+		Parameters: parameters})
 }
 
 // The page wants a login where there is an issuer, on both of its routes, and the operator's route always wants IAM.
@@ -30,7 +32,8 @@ func TestT44_Login(t *testing.T) {
 		logins     int
 	}{
 		{"no issuer", nil, "NONE", 0},
-		{"an issuer", map[string]string{"JwtIssuer": "https://login.example.com/tenant", "JwtAudience": "ec2patch"}, "JWT", 1},
+		{"an issuer", map[string]string{"JwtIssuer": "https://login.example.com/tenant",
+			"JwtAudience": "ec2patch"}, "JWT", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			stack, err := deployed(t, tt.parameters)
@@ -38,9 +41,11 @@ func TestT44_Login(t *testing.T) {
 			logins := stack.OfType("AWS::ApiGatewayV2::Authorizer")
 			require.Len(t, logins, tt.logins)
 			for _, login := range logins {
-				assert.NotContains(t, login.Properties, "AuthorizerResultTtlInSeconds", "no answer is kept for another link")
+				assert.NotContains(t, login.Properties, "AuthorizerResultTtlInSeconds",
+					"no answer is kept for another link")
 				assert.Equal(t, "JWT", login.Properties["AuthorizerType"])
-				assert.Equal(t, map[string]any{"Issuer": "https://login.example.com/tenant", "Audience": []any{"ec2patch"}}, login.Properties["JwtConfiguration"])
+				assert.Equal(t, map[string]any{"Issuer": "https://login.example.com/tenant",
+					"Audience": []any{"ec2patch"}}, login.Properties["JwtConfiguration"])
 			}
 			for _, route := range stack.OfType("AWS::ApiGatewayV2::Route") {
 				want := tt.page

@@ -1,5 +1,5 @@
-// Package cloudformation_test compares the templates with what is written about them: the documentation and the files of
-// parameters. What they must hold by themselves is checked in internal/guard.
+// Package cloudformation_test compares the templates with what is written about them: the documentation and the files
+// of parameters. What they must hold by themselves is checked in internal/guard.
 package cloudformation_test
 
 import (
@@ -38,7 +38,8 @@ func TestStatements_documented(t *testing.T) {
 	inDocs := documented(t, "../docs/security.md")
 	for _, s := range inTemplates {
 		assert.Equal(t, 1, count(inTemplates, s), "%s: %s has several statements %s", s.file, s.resource, s.sid)
-		assert.Equal(t, 1, count(inDocs, s), "docs/security.md must have one row for %s of %s in %s", s.sid, s.resource, s.file)
+		assert.Equal(t, 1, count(inDocs, s), "docs/security.md must have one row for %s of %s in %s", s.sid,
+			s.resource, s.file)
 	}
 	for _, s := range inDocs {
 		assert.Contains(t, inTemplates, s, "docs/security.md explains a statement that is in no template")
@@ -128,7 +129,8 @@ func snake(name string) string { return strings.ToLower(capital.ReplaceAllString
 
 var (
 	heading = regexp.MustCompile("^### .*`([a-z-]+\\.yaml)`$")
-	row     = regexp.MustCompile("^\\| `([A-Za-z0-9]+)` \\| `([A-Za-z0-9]+)` \\| [^|]{10,} \\| [^|]{10,} \\| `([A-Za-z0-9_-]+)` \\|$")
+	row     = regexp.MustCompile("^\\| `([A-Za-z0-9]+)` \\| `([A-Za-z0-9]+)` \\| [^|]{10,} \\| [^|]{10,} \\| " +
+		"`([A-Za-z0-9_-]+)` \\|$")
 )
 
 // documented reads the rows of the tables that stand below a heading with a template's name.

@@ -28,7 +28,8 @@ func TestCitations(t *testing.T) {
 		code, err := os.ReadFile(name)
 		for _, m := range section.FindAllStringSubmatch(string(code), -1) {
 			found++
-			assert.Regexp(t, `(?m)^##+ `+regexp.QuoteMeta(m[1])+`\.? `, string(semantics), "%s cites section %s", name, m[1])
+			assert.Regexp(t, `(?m)^##+ `+regexp.QuoteMeta(m[1])+`\.? `, string(semantics),
+				"%s cites section %s", name, m[1])
 		}
 		for _, m := range fault.FindAllStringSubmatch(string(code), -1) {
 			found++

@@ -10,7 +10,8 @@ import (
 )
 
 func main() {
-	lambdamain.Start(func(env wire.Getenv, aws wire.AWS) (func(context.Context, approval.RequestInput) (any, error), error) {
+	lambdamain.Start(func(env wire.Getenv, aws wire.AWS) (func(context.Context,
+		approval.RequestInput) (any, error), error) {
 		t, err := wire.NewApprovals(env, aws)
 		if err != nil {
 			return nil, err

@@ -10,7 +10,8 @@ import (
 )
 
 func main() {
-	lambdamain.Start(func(env wire.Getenv, aws wire.AWS) (func(context.Context, inventory.InventoryInput) (any, error), error) {
+	lambdamain.Start(func(env wire.Getenv, aws wire.AWS) (func(context.Context,
+		inventory.InventoryInput) (any, error), error) {
 		t, err := wire.NewInventory(env, aws)
 		if err != nil {
 			return nil, err

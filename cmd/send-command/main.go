@@ -10,7 +10,8 @@ import (
 )
 
 func main() {
-	lambdamain.Start(func(env wire.Getenv, aws wire.AWS) (func(context.Context, target.TargetInput) (target.Answer, error), error) {
+	lambdamain.Start(func(env wire.Getenv, aws wire.AWS) (func(context.Context,
+		target.TargetInput) (target.Answer, error), error) {
 		t, err := wire.NewSend(env, aws)
 		if err != nil {
 			return nil, err

@@ -37,14 +37,16 @@ const fleetMachine = `{
 func fleetInput(targets int) string {
 	items := make([]string, targets)
 	for i := range items {
-		items[i] = fmt.Sprintf(`{"account": "%012d", "region": "eu-west-1", "selector": {"platform": "Linux", "tags": {"PatchGroup": "default"}}, "units": 4}`, i)
+		items[i] = fmt.Sprintf(
+			`{"account": "%012d", "region": "eu-west-1", "selector": {"platform": "Linux", "tags": {"PatchGroup": "default"}}, "units": 4}`, i)
 	}
 	return `{"run": "run-2026-11-01", "targets": [` + strings.Join(items, ",") + `]}`
 }
 
 func runFleet(tb testing.TB, targets int) (*asl.Engine, *fakeHost) {
 	h := newHost(1)
-	answer := json.RawMessage(`{"ExecutedVersion": "$LATEST", "StatusCode": 200, "Payload": {"next": "wait", "seconds": 45}}`)
+	answer := json.RawMessage(
+		`{"ExecutedVersion": "$LATEST", "StatusCode": 200, "Payload": {"next": "wait", "seconds": 45}}`)
 	h.task = func(_ asl.TaskCall, reply func(asl.TaskResult)) {
 		h.After(1500*time.Millisecond, func() { reply(asl.TaskResult{Output: answer}) })
 	}

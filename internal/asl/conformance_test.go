@@ -70,7 +70,8 @@ func TestConformance(t *testing.T) {
 			var c conformanceCase
 			require.NoError(t, json.Unmarshal(data, &c))
 			require.Contains(t, []string{"moto 5.2.1", "facts"}, c.ComparedWith)
-			require.False(t, c.ComparedWith == "facts" && c.Note == "", "a note goes with every decision against the comparison")
+			require.False(t, c.ComparedWith == "facts" && c.Note == "",
+				"a note goes with every decision against the comparison")
 			c.run(t)
 		})
 	}
@@ -162,7 +163,8 @@ func (c *conformanceCase) script(t *testing.T, h *fakeHost) func(asl.TaskCall, f
 	}
 }
 
-func (s scriptStep) play(t *testing.T, h *fakeHost, call asl.TaskCall, payload json.RawMessage, invoke bool, reply func(asl.TaskResult)) {
+func (s scriptStep) play(t *testing.T, h *fakeHost, call asl.TaskCall, payload json.RawMessage, invoke bool,
+	reply func(asl.TaskResult)) {
 	if s.Hang {
 		return
 	}

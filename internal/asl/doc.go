@@ -19,7 +19,8 @@
 //   - ItemReader s3:getObject of JSON, ResultWriter s3:putObject, tolerated failures, concurrency limits, 100 children
 //     started a second, 40 inline iterations at once.
 //   - Executions that a task starts and waits for: they stop with it, and a redrive starts new ones.
-//   - Redrive of what failed, timed out or was aborted: states, iterations and children that succeeded are not run again.
+//   - Redrive of what failed, timed out or was aborted: states, iterations and children that succeeded are not
+//     run again.
 //   - Histories with AWS's event types, order, counts and previous ids; 25,000 events and 256 KiB payloads at most.
 //
 // # What is refused
@@ -61,7 +62,8 @@
 //   - Lists of names, && and || in filters, and indexes after .. run here; that interpreter refuses them.
 //   - An execution whose history is full fails with States.Runtime; the name is a guess.
 //   - A redriven state leaves no second Entered event (Fail does) and a redriven iteration no second Started event; a
-//     Wait with Seconds waits all of them again; the attempts of a Map state that waited for its retry count as not made.
+//     Wait with Seconds waits all of them again; the attempts of a Map state that waited for its retry count as not
+//     made.
 //   - A Task whose parameters fail leaves TaskFailed, a Map whose ItemsPath fails MapStateFailed: the order of events
 //     is that interpreter's.
 //

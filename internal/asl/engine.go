@@ -39,9 +39,9 @@ type TaskCall struct {
 }
 
 // TaskResult is the answer to a TaskCall. Output is the whole answer of the resource: for lambda:invoke an object
-// with Payload. It is ignored when Failure is set. Start answers a startExecution.sync:2 task in the place of Output: it
-// says of which machine; the engine runs the execution, with the name and input of the task's parameters, stops it when
-// the task is stopped or times out, and ends the task with it.
+// with Payload. It is ignored when Failure is set. Start answers a startExecution.sync:2 task in the place of Output:
+// it says of which machine; the engine runs the execution, with the name and input of the task's parameters, stops it
+// when the task is stopped or times out, and ends the task with it.
 type TaskResult struct {
 	Output  json.RawMessage
 	Failure *Failure
@@ -154,10 +154,11 @@ func (e *Engine) Start(in StartInput) (*Execution, error) {
 		return nil, APIError{"InvalidExecutionInput", err.Error()}
 	}
 	if len(in.Input) > maxPayload {
-		return nil, APIError{"InvalidExecutionInput", fmt.Sprintf("the input has %d bytes, %d are allowed", len(in.Input), maxPayload)}
+		return nil, APIError{"InvalidExecutionInput", fmt.Sprintf("the input has %d bytes, %d are allowed",
+			len(in.Input), maxPayload)}
 	}
-	x := &Execution{ARN: arn, Name: in.Name, MachineARN: in.MachineARN, MachineName: in.MachineName, RoleARN: in.RoleARN,
-		Parent: in.parent, engine: e, machine: in.Machine, flow: in.Machine.flow, input: input}
+	x := &Execution{ARN: arn, Name: in.Name, MachineARN: in.MachineARN, MachineName: in.MachineName,
+		RoleARN: in.RoleARN, Parent: in.parent, engine: e, machine: in.Machine, flow: in.Machine.flow, input: input}
 	e.begin(x)
 	if t := in.Machine.timeout; t > 0 {
 		x.stopTimer = e.after(t, x.timeOut)

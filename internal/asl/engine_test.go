@@ -27,8 +27,9 @@ func start(t *testing.T, h *fakeHost, definition, name, input string) (*asl.Engi
 	t.Helper()
 	e := asl.NewEngine(h)
 	h.engine = e
-	x, err := e.Start(asl.StartInput{Machine: load(t, definition), MachineARN: machineARN, MachineName: "patch", Name: name,
-		RoleARN: "arn:aws:iam::123456789012:role/patch", Input: json.RawMessage(input)})
+	x, err := e.Start(asl.StartInput{Machine: load(t, definition), MachineARN: machineARN,
+		MachineName: "patch", Name: name, RoleARN: "arn:aws:iam::123456789012:role/patch",
+		Input: json.RawMessage(input)})
 	require.NoError(t, err)
 	return e, x
 }
@@ -45,7 +46,8 @@ func TestEngine_RunsTasksInOrder(t *testing.T) {
 }
 
 func TestEvent_MarshalJSON(t *testing.T) {
-	_, x := execute(t, newHost(1), `{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke",
+	_, x := execute(t, newHost(1),
+		`{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke",
 		"Parameters": {"FunctionName": "f"}, "TimeoutSeconds": 30, "End": true}}}`, `{"v": "é<"}`)
 
 	var got []string
@@ -74,7 +76,8 @@ func TestEngine_StartIsIdempotentWhileItRuns(t *testing.T) {
 	wait := `{"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 60, "End": true}}}`
 	h := newHost(1)
 	e, x := start(t, h, wait, "once", `{"a":1}`)
-	again := asl.StartInput{Machine: load(t, wait), MachineARN: machineARN, Name: "once", Input: json.RawMessage(`{"a":1}`)}
+	again := asl.StartInput{Machine: load(t, wait), MachineARN: machineARN, Name: "once",
+		Input: json.RawMessage(`{"a":1}`)}
 
 	same, err := e.Start(again)
 	require.NoError(t, err)
@@ -102,7 +105,8 @@ func TestEngine_StartRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := asl.NewEngine(newHost(1)).Start(asl.StartInput{Machine: load(t, twoTasks), MachineARN: tt.arn, Name: tt.execution, Input: json.RawMessage(tt.input)})
+			_, err := asl.NewEngine(newHost(1)).Start(asl.StartInput{Machine: load(t, twoTasks), MachineARN: tt.arn,
+				Name: tt.execution, Input: json.RawMessage(tt.input)})
 			var refused asl.APIError
 			require.ErrorAs(t, err, &refused)
 			assert.Equal(t, tt.code, refused.Code)
@@ -111,7 +115,8 @@ func TestEngine_StartRefuses(t *testing.T) {
 }
 
 func TestEngine_HistoryLimitFailsTheExecution(t *testing.T) {
-	_, x := execute(t, newHost(1), `{"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Pass", "Next": "A"}}}`, `{}`)
+	_, x := execute(t, newHost(1),
+		`{"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Pass", "Next": "A"}}}`, `{}`)
 
 	assert.Equal(t, asl.Failed, x.Status)
 	assert.Equal(t, "States.Runtime", x.Error)
@@ -126,8 +131,11 @@ func TestEngine_RetryDelays(t *testing.T) {
 		want          []float64 // seconds between the attempts
 	}{
 		{"defaults", `{"ErrorEquals": ["E"]}`, []float64{1, 2, 4}},
-		{"interval and rate", `{"ErrorEquals": ["E"], "IntervalSeconds": 10, "BackoffRate": 1.5, "MaxAttempts": 3}`, []float64{10, 15, 22.5}},
-		{"largest delay", `{"ErrorEquals": ["E"], "IntervalSeconds": 10, "BackoffRate": 3, "MaxDelaySeconds": 40, "MaxAttempts": 4}`, []float64{10, 30, 40, 40}},
+		{"interval and rate", `{"ErrorEquals": ["E"], "IntervalSeconds": 10, "BackoffRate": 1.5, "MaxAttempts": 3}`,
+			[]float64{10, 15, 22.5}},
+		{"largest delay",
+			`{"ErrorEquals": ["E"], "IntervalSeconds": 10, "BackoffRate": 3, "MaxDelaySeconds": 40, "MaxAttempts": 4}`,
+			[]float64{10, 30, 40, 40}},
 		{"no attempts", `{"ErrorEquals": ["E"], "MaxAttempts": 0}`, nil},
 	}
 	for _, tt := range tests {
@@ -136,7 +144,8 @@ func TestEngine_RetryDelays(t *testing.T) {
 		})
 	}
 	t.Run("full jitter stays between zero and the delay", func(t *testing.T) {
-		gaps := retryGaps(t, `{"ErrorEquals": ["E"], "IntervalSeconds": 100, "BackoffRate": 1, "MaxAttempts": 50, "JitterStrategy": "FULL"}`)
+		gaps := retryGaps(t,
+			`{"ErrorEquals": ["E"], "IntervalSeconds": 100, "BackoffRate": 1, "MaxAttempts": 50, "JitterStrategy": "FULL"}`)
 		low, high := gaps[0], gaps[0]
 		for _, g := range gaps {
 			low, high = min(low, g), max(high, g)
@@ -158,7 +167,8 @@ func retryGaps(t *testing.T, retrier string) []float64 {
 		last = h.now
 		reply(asl.TaskResult{Failure: &asl.Failure{Error: "E"}})
 	}
-	_, x := execute(t, h, fmt.Sprintf(`{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke",
+	_, x := execute(t, h,
+		fmt.Sprintf(`{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke",
 		"Parameters": {"FunctionName": "f"}, "Retry": [%s], "End": true}}}`, retrier), `{}`)
 	require.Equal(t, asl.Failed, x.Status)
 	return gaps
@@ -166,7 +176,8 @@ func retryGaps(t *testing.T, retrier string) []float64 {
 
 func TestEngine_RefusesATimeoutOfZeroByPath(t *testing.T) {
 	h := newHost(1)
-	_, x := execute(t, h, `{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "TimeoutSecondsPath": "$$.State.RetryCount",
+	_, x := execute(t, h,
+		`{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "TimeoutSecondsPath": "$$.State.RetryCount",
 		"Parameters": {"FunctionName": "f"}, "End": true}}}`, `{}`)
 	assert.Equal(t, "States.Runtime", x.Error)
 	assert.Empty(t, h.calls)
@@ -180,7 +191,8 @@ func TestEngine_IgnoresLateReplies(t *testing.T) {
 		out := json.RawMessage(fmt.Sprintf(`"attempt %d"`, n))
 		h.After(time.Duration(100-n*50)*time.Second, func() { reply(asl.TaskResult{Output: out}) })
 	}
-	_, x := execute(t, h, `{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "TimeoutSeconds": 30,
+	_, x := execute(t, h,
+		`{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "TimeoutSeconds": 30,
 		"Parameters": {"FunctionName": "f"}, "Retry": [{"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 15}], "Next": "W"},
 		"W": {"Type": "Wait", "Seconds": 60, "End": true}}}`, `{}`)
 	assert.JSONEq(t, `"attempt 2"`, string(x.Output))
@@ -205,8 +217,10 @@ func TestEngine_StopAbortsEverythingBelow(t *testing.T) {
 	assert.Equal(t, "enough", x.Cause)
 	assert.Equal(t, []string{"ABORTED", "ABORTED", "ABORTED"}, ended)
 	assert.Len(t, e.Executions(), 3)
-	assert.Equal(t, []string{"ExecutionStarted", "MapStateEntered", "MapStateStarted", "MapRunStarted", "ExecutionAborted"}, eventTypes(x))
-	assert.Equal(t, asl.APIError{Code: "TaskTimedOut", Message: "Task Timed Out: 'Provided task does not exist anymore'"},
+	assert.Equal(t, []string{"ExecutionStarted", "MapStateEntered", "MapStateStarted", "MapRunStarted",
+		"ExecutionAborted"}, eventTypes(x))
+	assert.Equal(t, asl.APIError{Code: "TaskTimedOut",
+		Message: "Task Timed Out: 'Provided task does not exist anymore'"},
 		e.SendTaskSuccess(h.calls[0].Token, json.RawMessage(`1`)))
 	assert.NoError(t, e.Stop(x.ARN, "", ""), "a closed execution stays as it is")
 	assert.Equal(t, "Operator", x.Error)
@@ -218,7 +232,8 @@ func TestEngine_StopAbortsEverythingBelow(t *testing.T) {
 }
 
 func TestEngine_ContextObject(t *testing.T) {
-	_, x := execute(t, newHost(1), `{"StartAt": "A", "States": {"A": {"Type": "Pass", "Parameters": {"all.$": "$$"}, "OutputPath": "$.all", "End": true}}}`, `{"v": 1}`)
+	_, x := execute(t, newHost(1),
+		`{"StartAt": "A", "States": {"A": {"Type": "Pass", "Parameters": {"all.$": "$$"}, "OutputPath": "$.all", "End": true}}}`, `{"v": 1}`)
 
 	assert.JSONEq(t, `{
 		"Execution": {"Id": "arn:aws:states:us-east-1:123456789012:execution:patch:run-1", "Input": {"v": 1}, "Name": "run-1",
@@ -236,12 +251,14 @@ func TestEngine_WaitsOnTheVirtualClock(t *testing.T) {
 		{"zero seconds", `"Seconds": 0`, `{}`, 0},
 		{"seconds by path", `"SecondsPath": "$.s"`, `{"s": 7}`, 7 * time.Second},
 		{"timestamp", `"Timestamp": "2026-11-01T13:00:00Z"`, `{}`, time.Hour},
-		{"timestamp by path with a zone", `"TimestampPath": "$.at"`, `{"at": "2026-11-01T14:00:00.250+01:00"}`, time.Hour + 250*time.Millisecond},
+		{"timestamp by path with a zone", `"TimestampPath": "$.at"`, `{"at": "2026-11-01T14:00:00.250+01:00"}`,
+			time.Hour + 250*time.Millisecond},
 		{"moment that has passed", `"Timestamp": "2020-01-01T00:00:00Z"`, `{}`, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, x := execute(t, newHost(1), `{"StartAt": "W", "States": {"W": {"Type": "Wait", `+tt.wait+`, "End": true}}}`, tt.input)
+			_, x := execute(t, newHost(1), `{"StartAt": "W", "States": {"W": {"Type": "Wait", `+tt.wait+
+				`, "End": true}}}`, tt.input)
 			require.Equal(t, asl.Succeeded, x.Status, x.Cause)
 			assert.Equal(t, tt.want, x.Stop.Sub(x.Start))
 		})
@@ -257,10 +274,13 @@ func TestEngine_SameSeedSameBytes(t *testing.T) {
 					reply(asl.TaskResult{Failure: &asl.Failure{Error: "Patch.Throttled"}})
 					return
 				}
-				reply(asl.TaskResult{Output: json.RawMessage(`{"Payload": {"next": "wait", "seconds": 5, "b": 1, "a": {"d": 1, "c": 2}}}`)})
+				reply(
+					asl.TaskResult{Output: json.RawMessage(
+						`{"Payload": {"next": "wait", "seconds": 5, "b": 1, "a": {"d": 1, "c": 2}}}`)})
 			})
 		}
-		retrying := strings.Replace(fleetMachine, `["Patch.Throttled"]}`, `["Patch.Throttled"], "JitterStrategy": "FULL", "MaxAttempts": 9}`, 1)
+		retrying := strings.Replace(fleetMachine, `["Patch.Throttled"]}`,
+			`["Patch.Throttled"], "JitterStrategy": "FULL", "MaxAttempts": 9}`, 1)
 		e, _ := execute(t, h, retrying, fleetInput(20))
 		sum := sha256.New()
 		for _, x := range e.Executions() {
@@ -284,7 +304,8 @@ func TestEngine_OnEventSeesEveryEventInOrder(t *testing.T) {
 	e.OnEvent = func(_ *asl.Execution, ev *asl.Event) {
 		got = append(got, fmt.Sprintf("%d %s %s", ev.ID, ev.Type, ev.State))
 	}
-	x, err := e.Start(asl.StartInput{Machine: load(t, twoTasks), MachineARN: machineARN, Name: "n", Input: json.RawMessage(`{"v":1}`)})
+	x, err := e.Start(asl.StartInput{Machine: load(t, twoTasks), MachineARN: machineARN, Name: "n",
+		Input: json.RawMessage(`{"v":1}`)})
 	require.NoError(t, err)
 
 	var want []string
@@ -304,7 +325,8 @@ func TestEngine_HooksMayCallTheEngine(t *testing.T) {
 			assert.Equal(t, asl.Running, x.Status, "the stop happens after the step under way")
 		}
 	}
-	x, err := e.Start(asl.StartInput{Machine: load(t, twoTasks), MachineARN: machineARN, Name: "n", Input: json.RawMessage(`{"v":1}`)})
+	x, err := e.Start(asl.StartInput{Machine: load(t, twoTasks), MachineARN: machineARN, Name: "n",
+		Input: json.RawMessage(`{"v":1}`)})
 	require.NoError(t, err)
 
 	assert.Equal(t, asl.Aborted, x.Status)
@@ -326,12 +348,16 @@ func TestEngine_UnnamedExecutionsGetAName(t *testing.T) {
 func TestEngine_DataLimits(t *testing.T) {
 	big := `{"a": "` + strings.Repeat("x", 140_000) + `"}`
 	tests := []struct{ name, state string }{
-		{"effective input of a task", `{"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": "f", "Payload": {"a.$": "$.a", "b.$": "$.a"}}, "End": true}`},
+		{"effective input of a task",
+			`{"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": "f", "Payload": {"a.$": "$.a", "b.$": "$.a"}}, "End": true}`},
 		{"output of a pass", `{"Type": "Pass", "Parameters": {"a.$": "$.a", "b.$": "$.a"}, "End": true}`},
-		{"output with a result in it", `{"Type": "Pass", "Parameters": {"b.$": "$.a"}, "ResultPath": "$.b", "End": true}`},
+		{"output with a result in it",
+			`{"Type": "Pass", "Parameters": {"b.$": "$.a"}, "ResultPath": "$.b", "End": true}`},
 		{"assigned variables", `{"Type": "Pass", "Assign": {"a.$": "$.a", "b.$": "$.a"}, "End": true}`},
-		{"effective input of a parallel state", `{"Type": "Parallel", "Parameters": {"a.$": "$.a", "b.$": "$.a"}, "Branches": [{"StartAt": "B", "States": {"B": {"Type": "Succeed"}}}], "End": true}`},
-		{"input of an iteration", `{"Type": "Map", "ItemsPath": "$.l", "ItemSelector": {"a.$": "$.a", "b.$": "$.a"}, "ItemProcessor": {"StartAt": "B", "States": {"B": {"Type": "Succeed"}}}, "End": true}`},
+		{"effective input of a parallel state",
+			`{"Type": "Parallel", "Parameters": {"a.$": "$.a", "b.$": "$.a"}, "Branches": [{"StartAt": "B", "States": {"B": {"Type": "Succeed"}}}], "End": true}`},
+		{"input of an iteration",
+			`{"Type": "Map", "ItemsPath": "$.l", "ItemSelector": {"a.$": "$.a", "b.$": "$.a"}, "ItemProcessor": {"StartAt": "B", "States": {"B": {"Type": "Succeed"}}}, "End": true}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -347,7 +373,8 @@ func TestEngine_DataLimits(t *testing.T) {
 
 func TestEngine_HeartbeatByPathMustBeBelowTheTimeout(t *testing.T) {
 	h := newHost(1)
-	machine := strings.Replace(approval, `"TimeoutSeconds": 900`, `"TimeoutSeconds": 900, "HeartbeatSecondsPath": "$.beat"`, 1)
+	machine := strings.Replace(approval, `"TimeoutSeconds": 900`,
+		`"TimeoutSeconds": 900, "HeartbeatSecondsPath": "$.beat"`, 1)
 	_, x := start(t, h, machine, "r", `{"beat": 900}`)
 	assert.Equal(t, "States.Runtime", x.Error)
 	assert.Empty(t, h.calls)

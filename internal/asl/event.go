@@ -65,7 +65,8 @@ func detailsKey(typ string) string {
 	case strings.HasSuffix(typ, "StateExited"):
 		return "stateExitedEventDetails"
 	case typ == "MapStateStarted":
-	case strings.HasPrefix(typ, "MapState"), strings.HasPrefix(typ, "ParallelState"), strings.HasSuffix(typ, "StateAborted"),
+	case strings.HasPrefix(typ, "MapState"), strings.HasPrefix(typ, "ParallelState"), strings.HasSuffix(typ,
+		"StateAborted"),
 		typ == "MapRunSucceeded", typ == "MapRunAborted", typ == "LambdaFunctionStarted":
 		return ""
 	}
@@ -108,7 +109,8 @@ func (r *record) details(x *Execution) map[string]any {
 		return map[string]any{"output": r.data}
 	case "TaskFailed", "TaskTimedOut":
 		return r.failure(r.resource(map[string]any{}))
-	case "ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted", "LambdaFunctionFailed", "LambdaFunctionTimedOut", "MapRunFailed":
+	case "ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted", "LambdaFunctionFailed", "LambdaFunctionTimedOut",
+		"MapRunFailed":
 		return r.failure(map[string]any{})
 	}
 	switch {

@@ -81,7 +81,8 @@ func (x *Execution) emit(r record) int64 {
 		return x.published
 	}
 	if len(x.events) >= maxEvents-1 {
-		x.finish(Failed, nil, runtimeFault("the execution reached the maximum number of history events (%d)", maxEvents))
+		x.finish(Failed, nil,
+			runtimeFault("the execution reached the maximum number of history events (%d)", maxEvents))
 		return x.published
 	}
 	return x.publish(r)

@@ -19,7 +19,8 @@ func evaluate(t *testing.T, text string) *asl.Execution {
 	t.Helper()
 	quoted, err := json.Marshal(text)
 	require.NoError(t, err)
-	_, x := execute(t, newHost(1), `{"StartAt": "A", "States": {"A": {"Type": "Pass", "Parameters": {"r.$": `+string(quoted)+`}, "OutputPath": "$.r", "End": true}}}`, exprInput)
+	_, x := execute(t, newHost(1), `{"StartAt": "A", "States": {"A": {"Type": "Pass", "Parameters": {"r.$": `+
+		string(quoted)+`}, "OutputPath": "$.r", "End": true}}}`, exprInput)
 	return x
 }
 
@@ -86,25 +87,36 @@ func TestExpressions_Fail(t *testing.T) {
 		{"$.l[3]", "States.Runtime", "path '$.l[3]' names nothing in its input"},
 		{"$.l.x", "States.Runtime", "path '$.l.x' names nothing in its input"},
 		{"$.n[0]", "States.Runtime", "path '$.n[0]' names nothing in its input"},
-		{"States.Format('{}', $.o)", "States.IntrinsicFailure", "States.Format: values must be texts, numbers, booleans or null"},
-		{"States.Format($.s, 1)", "States.IntrinsicFailure", "States.Format: the text has 0 places {}, there are 1 values"},
+		{"States.Format('{}', $.o)", "States.IntrinsicFailure",
+			"States.Format: values must be texts, numbers, booleans or null"},
+		{"States.Format($.s, 1)", "States.IntrinsicFailure",
+			"States.Format: the text has 0 places {}, there are 1 values"},
 		{"States.Format($.n)", "States.IntrinsicFailure", "States.Format: the first argument must be a text"},
 		{"States.ArrayLength($.n)", "States.IntrinsicFailure", "States.ArrayLength: the argument must be an array"},
-		{"States.ArrayGetItem($.l, 3)", "States.IntrinsicFailure", "States.ArrayGetItem: index 3 is outside an array of 3"},
-		{"States.ArrayPartition($.l, 0)", "States.IntrinsicFailure", "States.ArrayPartition: the size of a part must be a positive whole number"},
+		{"States.ArrayGetItem($.l, 3)", "States.IntrinsicFailure",
+			"States.ArrayGetItem: index 3 is outside an array of 3"},
+		{"States.ArrayPartition($.l, 0)", "States.IntrinsicFailure",
+			"States.ArrayPartition: the size of a part must be a positive whole number"},
 		{"States.ArrayRange(1, 1001, 1)", "States.IntrinsicFailure", "States.ArrayRange: more than 1000 elements"},
 		{"States.ArrayRange(1, 3, 0)", "States.IntrinsicFailure", "States.ArrayRange: the step must be positive"},
 		{"States.MathAdd($.big, 1)", "States.IntrinsicFailure", "States.MathAdd: the sum does not fit 32 bits"},
-		{"States.MathAdd($.half, 1)", "States.IntrinsicFailure", "States.MathAdd: the argument must be a 32-bit whole number"},
+		{"States.MathAdd($.half, 1)", "States.IntrinsicFailure",
+			"States.MathAdd: the argument must be a 32-bit whole number"},
 		{"States.MathRandom(2, 2)", "States.IntrinsicFailure", "States.MathRandom: the end must be above the start"},
-		{"States.JsonMerge($.o, $.n, false)", "States.IntrinsicFailure", "States.JsonMerge: the first two arguments must be objects"},
-		{"States.JsonMerge($.o, $.o, $.yes)", "States.IntrinsicFailure", "States.JsonMerge: the third argument must be false: deep merging does not exist"},
-		{"States.StringToJson($.s)", "States.IntrinsicFailure", "States.StringToJson: invalid character 'e' in literal true (expecting 'r')"},
+		{"States.JsonMerge($.o, $.n, false)", "States.IntrinsicFailure",
+			"States.JsonMerge: the first two arguments must be objects"},
+		{"States.JsonMerge($.o, $.o, $.yes)", "States.IntrinsicFailure",
+			"States.JsonMerge: the third argument must be false: deep merging does not exist"},
+		{"States.StringToJson($.s)", "States.IntrinsicFailure",
+			"States.StringToJson: invalid character 'e' in literal true (expecting 'r')"},
 		{"States.StringSplit($.n, ',')", "States.IntrinsicFailure", "States.StringSplit: the argument must be a text"},
-		{"States.Hash('x', $.s)", "States.IntrinsicFailure", "States.Hash: the algorithm must be MD5, SHA-1, SHA-256, SHA-384 or SHA-512"},
-		{"States.Base64Encode(States.Format('{}{}{}', States.JsonToString(States.ArrayRange(1, 1000, 1)), States.JsonToString(States.ArrayRange(1, 1000, 1)), States.JsonToString(States.ArrayRange(1, 1000, 1))))",
+		{"States.Hash('x', $.s)", "States.IntrinsicFailure",
+			"States.Hash: the algorithm must be MD5, SHA-1, SHA-256, SHA-384 or SHA-512"},
+		{"States.Base64Encode(States.Format('{}{}{}', States.JsonToString(States.ArrayRange(1, 1000, 1)), " +
+			"States.JsonToString(States.ArrayRange(1, 1000, 1)), States.JsonToString(States.ArrayRange(1, 1000, 1))))",
 			"States.IntrinsicFailure", "States.Base64Encode: more than 10000 characters"},
-		{"States.Base64Decode('*')", "States.IntrinsicFailure", "States.Base64Decode: illegal base64 data at input byte 0"},
+		{"States.Base64Decode('*')", "States.IntrinsicFailure",
+			"States.Base64Decode: illegal base64 data at input byte 0"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.expr, func(t *testing.T) {
@@ -161,7 +173,8 @@ func TestChoice_Operators(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.rule, func(t *testing.T) {
-			_, x := execute(t, newHost(1), `{"StartAt": "C", "States": {"C": {"Type": "Choice", "Choices": [{`+tt.rule+`, "Next": "Y"}], "Default": "N"},
+			_, x := execute(t, newHost(1), `{"StartAt": "C", "States": {"C": {"Type": "Choice", "Choices": [{`+tt.rule+
+				`, "Next": "Y"}], "Default": "N"},
 				"Y": {"Type": "Pass", "Result": true, "End": true}, "N": {"Type": "Pass", "Result": false, "End": true}}}`, exprInput)
 			require.Equal(t, asl.Succeeded, x.Status, x.Cause)
 			assert.Equal(t, tt.want, string(x.Output) == "true")

@@ -28,8 +28,9 @@ const (
 
 // knownErrors lists what may stand in ErrorEquals under the reserved prefix; anything else there is a slip.
 func knownErrors() []string {
-	return []string{errAll, errTaskFailed, errTimeout, errHeartbeat, errPermissions, errDataLimit, errRuntime, errIntrinsic,
-		errResultPath, errParameterPath, errNoChoice, errBranch, errThreshold, errItemReader, errResultWriter}
+	return []string{errAll, errTaskFailed, errTimeout, errHeartbeat, errPermissions, errDataLimit,
+		errRuntime, errIntrinsic, errResultPath, errParameterPath, errNoChoice, errBranch, errThreshold, errItemReader,
+		errResultWriter}
 }
 
 // fault is a failure on its way through retriers and catchers.

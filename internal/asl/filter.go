@@ -200,7 +200,9 @@ func (p *pathParser) operand() (filterOperand, error) {
 	}
 	n, err := strconv.ParseFloat(p.text[start:p.pos], 64)
 	if err != nil {
-		return filterOperand{}, p.errorf("a filter compares @-paths, numbers, texts, true, false and null; not what stands at position %d", start+1)
+		return filterOperand{},
+			p.errorf("a filter compares @-paths, numbers, texts, true, false and null; not what stands at position %d",
+				start+1)
 	}
 	return filterOperand{literal: n}, nil
 }

@@ -94,7 +94,8 @@ func findOperator(name string) (operator, bool) {
 			continue
 		}
 		rest, isPath := strings.CutSuffix(rest, "Path")
-		signs := map[string]string{"Equals": "==", "LessThan": "<", "GreaterThan": ">", "LessThanEquals": "<=", "GreaterThanEquals": ">="}
+		signs := map[string]string{"Equals": "==", "LessThan": "<", "GreaterThan": ">", "LessThanEquals": "<=",
+			"GreaterThanEquals": ">="}
 		op, ok := signs[rest]
 		return operator{typ: typ, op: op, path: isPath}, ok && (typ != "Boolean" || op == "==")
 	}

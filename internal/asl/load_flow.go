@@ -22,7 +22,8 @@ func (l *loader) flow(o *object, parent *varScope) *flow {
 	f := &flow{states: map[string]*state{}}
 	start, haveStart := o.text("StartAt")
 	if o.required("StartAt"); haveStart {
-		l.links = append(l.links, link{to: start, line: o.lineOf("StartAt"), at: o.at + "/StartAt", set: func(s *state) { f.startAt = s }})
+		l.links = append(l.links, link{to: start, line: o.lineOf("StartAt"), at: o.at + "/StartAt",
+			set: func(s *state) { f.startAt = s }})
 	}
 	states := l.object(o.required("States"), o.at+"/States")
 	if states == nil {
@@ -54,7 +55,8 @@ func (l *loader) name(f Field, at string) {
 		l.problem(f.Line, at+"/"+f.Key, "a state's name has 1 to %d characters, this one has %d", maxStateName, n)
 	}
 	if line, ok := l.names[f.Key]; ok {
-		l.problem(f.Line, at+"/"+f.Key, "a state of this name stands in line %d already: names are unique in the whole machine", line)
+		l.problem(f.Line, at+"/"+f.Key,
+			"a state of this name stands in line %d already: names are unique in the whole machine", line)
 		return
 	}
 	l.names[f.Key] = f.Line

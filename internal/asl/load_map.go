@@ -33,7 +33,8 @@ func (o *object) mapState(s *state) {
 		o.processor(p, m)
 	}
 	if !m.distributed {
-		for _, key := range []string{"ItemReader", "ResultWriter", "Label", "ToleratedFailurePercentage", "ToleratedFailurePercentagePath",
+		for _, key := range []string{"ItemReader", "ResultWriter", "Label", "ToleratedFailurePercentage",
+			"ToleratedFailurePercentagePath",
 			"ToleratedFailureCount", "ToleratedFailureCountPath"} {
 			if o.has(key) {
 				o.problem(key, "needs a processor with Mode DISTRIBUTED")

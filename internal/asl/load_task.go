@@ -6,11 +6,13 @@ import (
 	"strings"
 )
 
-// These are the resources that this package runs as AWS does: the function, or which machine is meant, is the host's matter.
+// These are the resources that this package runs as AWS does: the function, or which machine is meant, is the host's
+// matter.
 var (
 	startExecution = regexp.MustCompile(`^arn:aws[a-z-]*:states:::states:startExecution\.sync:2$`)
 	lambdaInvoke   = regexp.MustCompile(`^arn:aws[a-z-]*:states:::lambda:invoke$`)
-	bareLambda     = regexp.MustCompile(`^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[A-Za-z0-9_-]+(:[A-Za-z0-9_$-]+)?$`)
+	bareLambda     = regexp.MustCompile(
+		`^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[A-Za-z0-9_-]+(:[A-Za-z0-9_$-]+)?$`)
 )
 
 const tokenSuffix = ".waitForTaskToken"
@@ -29,9 +31,11 @@ func (o *object) task(s *state) {
 	case t.bareLambda && t.token:
 		o.problem("Resource", "%s works with lambda:invoke only", tokenSuffix)
 	case t.shown != "" && !t.bareLambda && !lambdaInvoke.MatchString(t.resource):
-		o.problem("Resource", "%q is not supported: only lambda:invoke, with or without %s, function ARNs and states:startExecution.sync:2 are", t.shown, tokenSuffix)
+		o.problem("Resource", "%q is not supported: only lambda:invoke, with or without %s, function ARNs and "+
+			"states:startExecution.sync:2 are", t.shown, tokenSuffix)
 	case !t.bareLambda && t.shown != "":
-		o.parametersOf("lambda:invoke", "FunctionName", "Payload", "InvocationType", "Qualifier", "ClientContext", "LogType")
+		o.parametersOf("lambda:invoke", "FunctionName", "Payload", "InvocationType", "Qualifier",
+			"ClientContext", "LogType")
 	}
 	o.unsupported("is not supported", "Credentials")
 	t.timeout = o.either("TimeoutSeconds", 1, maxSeconds)
@@ -39,7 +43,8 @@ func (o *object) task(s *state) {
 	if t.heartbeat.set && !t.token {
 		o.problem(o.given("HeartbeatSeconds"), "only a %s task can send heartbeats", tokenSuffix)
 	}
-	if t.heartbeat.set && t.heartbeat.at == nil && t.timeout.set && t.timeout.at == nil && t.heartbeat.value >= t.timeout.value {
+	if t.heartbeat.set && t.heartbeat.at == nil && t.timeout.set && t.timeout.at == nil &&
+		t.heartbeat.value >= t.timeout.value {
 		o.problem("HeartbeatSeconds", "must be smaller than TimeoutSeconds")
 	}
 }
@@ -107,7 +112,8 @@ func (o *object) retriers(s *state) {
 func (o *object) catchers(s *state) {
 	list := o.objects("Catch")
 	for i, c := range list {
-		s.catch = append(s.catch, catcher{errors: c.errorEquals(i == len(list)-1), resultPath: c.resultPath(), assign: c.assign()})
+		s.catch = append(s.catch, catcher{errors: c.errorEquals(i == len(list)-1), resultPath: c.resultPath(),
+			assign: c.assign()})
 		c.text("Comment")
 		c.unsupported("belongs to JSONata, which is not supported", "Output")
 		c.required("Next")

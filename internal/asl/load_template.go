@@ -99,7 +99,8 @@ func (l *loader) computed(f Field, at string) *template {
 	}
 	text, ok := f.Value.Value.(string)
 	if !ok {
-		l.problem(f.Line, at, "a key that ends in .$ needs a path or an intrinsic function, not %s", describe(f.Value.Value))
+		l.problem(f.Line, at, "a key that ends in .$ needs a path or an intrinsic function, not %s",
+			describe(f.Value.Value))
 		return t
 	}
 	if e := l.expr(f.Line, at, text); e != nil {
@@ -196,7 +197,8 @@ func (l *loader) variables() {
 	}
 	for _, w := range l.writes {
 		if w.scope.parent.reaches(w.name) {
-			l.problem(w.line, w.at, "variable $%s is assigned in an outer scope, which inner ones can only read", w.name)
+			l.problem(w.line, w.at, "variable $%s is assigned in an outer scope, which inner ones can only read",
+				w.name)
 		}
 	}
 }

@@ -127,7 +127,8 @@ func TestMachine_States(t *testing.T) {
 	assert.Equal(t, asl.StateInfo{Name: "Send", Type: "Task", Comment: "why", Line: 2, Path: "/Send",
 		Resource: "arn:aws:states:::lambda:invoke", Retry: []string{"A", "B"}, Attempts: []int{7}, Catch: []string{"C"},
 		HasTimeout: true, ResultPath: "$.r", Next: []string{"Done", "Waves"}}, states[0])
-	assert.Equal(t, asl.StateInfo{Name: "Ask", Type: "Choice", Line: 6, Path: "/Waves/ItemProcessor/Ask", Next: []string{"Good"}}, states[2])
+	assert.Equal(t, asl.StateInfo{Name: "Ask", Type: "Choice", Line: 6, Path: "/Waves/ItemProcessor/Ask",
+		Next: []string{"Good"}}, states[2])
 	assert.Equal(t, []string{"arn:aws:states:::lambda:invoke"}, m.Resources())
 	assert.Equal(t, "1m0s", m.Timeout().String())
 }
@@ -135,9 +136,15 @@ func TestMachine_States(t *testing.T) {
 // FuzzLoad: whatever the text, parsing, loading and running end without a panic.
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(twoTasks))
-	f.Add([]byte(`{"StartAt": "A", "States": {"A": {"Type": "Pass", "Parameters": {"x.$": "States.Format('{}', $.l[?(@.a > 1 && !(@.b == 'x'))][0:2:1])"}, "End": true}}}`))
-	f.Add([]byte(`{"StartAt": "A", "States": {"A": {"Type": "Choice", "Choices": [{"Not": {"Variable": "$..x[-1]", "StringMatches": "a*\\*"}, "Next": "A"}]}}}`))
-	f.Add([]byte(`{"StartAt": "M", "States": {"M": {"Type": "Map", "ItemsPath": "$.l", "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": "P", "States": {"P": {"Type": "Pass", "End": true}}}, "End": true}}}`))
+	f.Add(
+		[]byte(
+			`{"StartAt": "A", "States": {"A": {"Type": "Pass", "Parameters": {"x.$": "States.Format('{}', $.l[?(@.a > 1 && !(@.b == 'x'))][0:2:1])"}, "End": true}}}`))
+	f.Add(
+		[]byte(
+			`{"StartAt": "A", "States": {"A": {"Type": "Choice", "Choices": [{"Not": {"Variable": "$..x[-1]", "StringMatches": "a*\\*"}, "Next": "A"}]}}}`))
+	f.Add(
+		[]byte(
+			`{"StartAt": "M", "States": {"M": {"Type": "Map", "ItemsPath": "$.l", "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": "P", "States": {"P": {"Type": "Pass", "End": true}}}, "End": true}}}`))
 	files, err := filepath.Glob("testdata/conformance/*.json")
 	require.NoError(f, err)
 	for _, file := range files {

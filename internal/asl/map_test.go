@@ -15,8 +15,10 @@ import (
 
 // distributed wraps a processor's states in a distributed map with more fields.
 func distributed(more, startAt, states string) string {
-	return fmt.Sprintf(`{"StartAt": "M", "States": {"M": {"Type": "Map", "Label": "m", %s "End": true, "ItemProcessor": {
-		"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": %q, "States": {%s}}}}}`, more, startAt, states)
+	return fmt.Sprintf(
+		`{"StartAt": "M", "States": {"M": {"Type": "Map", "Label": "m", %s "End": true, "ItemProcessor": {
+		"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": %q, "States": {%s}}}}}`,
+		more, startAt, states)
 }
 
 const sleeper = `"W": {"Type": "Wait", "Seconds": 60, "End": true}`
@@ -69,7 +71,8 @@ func TestMap_InlineRunsFortyAtOnce(t *testing.T) {
 			reply(asl.TaskResult{Output: json.RawMessage(`{}`)})
 		})
 	}
-	_, x := execute(t, h, `{"StartAt": "M", "States": {"M": {"Type": "Map", "MaxConcurrency": 1000, "End": true, "ItemProcessor": {"StartAt": "T", "States": {
+	_, x := execute(t, h,
+		`{"StartAt": "M", "States": {"M": {"Type": "Map", "MaxConcurrency": 1000, "End": true, "ItemProcessor": {"StartAt": "T", "States": {
 		"T": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": "f"}, "End": true}}}}}}`, "["+numbers(100)+"]")
 
 	require.Equal(t, asl.Succeeded, x.Status, x.Cause)
@@ -78,15 +81,18 @@ func TestMap_InlineRunsFortyAtOnce(t *testing.T) {
 }
 
 func TestMapRun_ChildrenAreExecutionsOfTheirOwn(t *testing.T) {
-	e, x := execute(t, newHost(1), distributed(`"ItemSelector": {"v.$": "$$.Map.Item.Value", "s.$": "$$.Map.Item.Source", "parent.$": "$$.Execution.Name"},`, "P",
-		`"P": {"Type": "Pass", "Parameters": {"c.$": "$$", "in.$": "$"}, "End": true}`), `["a"]`)
+	e, x := execute(t, newHost(1),
+		distributed(
+			`"ItemSelector": {"v.$": "$$.Map.Item.Value", "s.$": "$$.Map.Item.Source", "parent.$": "$$.Execution.Name"},`, "P",
+			`"P": {"Type": "Pass", "Parameters": {"c.$": "$$", "in.$": "$"}, "End": true}`), `["a"]`)
 
 	require.Equal(t, asl.Succeeded, x.Status, x.Cause)
 	child := e.Executions()[1]
 	assert.Same(t, x, child.Parent)
 	assert.Equal(t, "m", child.Label)
 	assert.Equal(t, "arn:aws:states:us-east-1:123456789012:execution:patch/m:"+child.Name, child.ARN)
-	assert.True(t, strings.HasPrefix(child.MapRunARN, "arn:aws:states:us-east-1:123456789012:mapRun:patch/m:"), child.MapRunARN)
+	assert.True(t, strings.HasPrefix(child.MapRunARN, "arn:aws:states:us-east-1:123456789012:mapRun:patch/m:"),
+		child.MapRunARN)
 	found, ok := e.Execution(child.ARN)
 	assert.True(t, ok)
 	assert.Same(t, child, found)
@@ -178,21 +184,27 @@ func readRows(t *testing.T, h *fakeHost, files []resultFile) []resultRow {
 
 func TestMapRun_ResultWriterRecords(t *testing.T) {
 	h := newHost(1)
-	e, x := execute(t, h, distributed(`"ToleratedFailureCount": 1, "ResultWriter": {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "b", "Prefix.$": "$$.Execution.Name"}},`, "C",
-		`"C": {"Type": "Choice", "Choices": [{"Variable": "$", "NumericEquals": 2, "Next": "F"}], "Default": "P"},
+	e, x := execute(t, h,
+		distributed(
+			`"ToleratedFailureCount": 1, "ResultWriter": {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "b", "Prefix.$": "$$.Execution.Name"}},`, "C",
+			`"C": {"Type": "Choice", "Choices": [{"Variable": "$", "NumericEquals": 2, "Next": "F"}], "Default": "P"},
 		 "F": {"Type": "Fail", "Error": "E", "Cause": "c"}, "P": {"Type": "Pass", "Parameters": {"r.$": "$"}, "End": true}`), `[1, 2]`)
 
 	require.Equal(t, asl.Succeeded, x.Status, x.Cause)
 	m := readManifest(t, h)
 	id := m.MapRunArn[strings.LastIndex(m.MapRunArn, ":")+1:]
-	assert.JSONEq(t, fmt.Sprintf(`{"MapRunArn": %q, "ResultWriterDetails": {"Bucket": "b", "Key": "run-1/%s/manifest.json"}}`, m.MapRunArn, id), string(x.Output))
+	assert.JSONEq(t,
+		fmt.Sprintf(`{"MapRunArn": %q, "ResultWriterDetails": {"Bucket": "b", "Key": "run-1/%s/manifest.json"}}`,
+			m.MapRunArn, id), string(x.Output))
 	assert.Equal(t, "b", m.DestinationBucket)
 	assert.Empty(t, m.ResultFiles.Pending)
 	children := e.Executions()[1:]
-	assert.Equal(t, []resultRow{{ExecutionArn: children[0].ARN, Name: children[0].Name, Status: "SUCCEEDED", Input: "1", Output: `{"r":1}`,
-		StartDate: "2026-11-01T12:00:00.000Z", StopDate: "2026-11-01T12:00:00.000Z"}}, readRows(t, h, m.ResultFiles.Succeeded))
-	assert.Equal(t, []resultRow{{ExecutionArn: children[1].ARN, Name: children[1].Name, Status: "FAILED", Input: "2", Error: "E", Cause: "c",
-		StartDate: "2026-11-01T12:00:00.010Z", StopDate: "2026-11-01T12:00:00.010Z"}}, readRows(t, h, m.ResultFiles.Failed))
+	assert.Equal(t, []resultRow{{ExecutionArn: children[0].ARN, Name: children[0].Name, Status: "SUCCEEDED", Input: "1",
+		Output: `{"r":1}`, StartDate: "2026-11-01T12:00:00.000Z", StopDate: "2026-11-01T12:00:00.000Z"}},
+		readRows(t, h, m.ResultFiles.Succeeded))
+	assert.Equal(t, []resultRow{{ExecutionArn: children[1].ARN, Name: children[1].Name, Status: "FAILED", Input: "2",
+		Error: "E", Cause: "c", StartDate: "2026-11-01T12:00:00.010Z", StopDate: "2026-11-01T12:00:00.010Z"}},
+		readRows(t, h, m.ResultFiles.Failed))
 }
 
 func TestMapRun_FailuresOfTheService(t *testing.T) {
@@ -216,7 +228,8 @@ func TestMapRun_FailuresOfTheService(t *testing.T) {
 				h.objects["b/k"] = []byte(tt.object)
 			}
 			h.refuse = map[string]asl.Failure{tt.refuse: {Error: "States.Permissions", Cause: "denied"}}
-			machine := strings.Replace(distributed(tt.fields+caught, "P", `"P": {"Type": "Succeed"}`), `"End": true`, `"ResultPath": "$.out", "Next": "Z"`, 1)
+			machine := strings.Replace(distributed(tt.fields+caught, "P", `"P": {"Type": "Succeed"}`), `"End": true`,
+				`"ResultPath": "$.out", "Next": "Z"`, 1)
 			machine = strings.TrimSuffix(machine, "}}") + `, "Z": {"Type": "Succeed"}}}`
 
 			_, x := execute(t, h, machine, `{"l": [1]}`)
@@ -232,7 +245,8 @@ func TestMapRun_FailuresOfTheService(t *testing.T) {
 func TestMap_FailureAbortsInnerStatesFirst(t *testing.T) {
 	h := newHost(1)
 	h.task = func(_ asl.TaskCall, reply func(asl.TaskResult)) {}
-	_, x := execute(t, h, `{"StartAt": "M", "States": {"M": {"Type": "Map", "End": true, "ItemProcessor": {"StartAt": "C", "States": {
+	_, x := execute(t, h,
+		`{"StartAt": "M", "States": {"M": {"Type": "Map", "End": true, "ItemProcessor": {"StartAt": "C", "States": {
 		"C": {"Type": "Choice", "Choices": [{"Variable": "$", "NumericEquals": 1, "Next": "P"}], "Default": "W"},
 		"P": {"Type": "Parallel", "End": true, "Branches": [{"StartAt": "T", "States": {
 			"T": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": "f"}, "End": true}}}]},
@@ -240,12 +254,13 @@ func TestMap_FailureAbortsInnerStatesFirst(t *testing.T) {
 
 	assert.Equal(t, "E", x.Error)
 	types := eventTypes(x)
-	assert.Equal(t, []string{"WaitStateExited", "FailStateEntered", "MapIterationFailed", "TaskStateAborted", "ParallelStateAborted",
-		"MapIterationAborted", "MapStateFailed", "ExecutionFailed"}, types[len(types)-8:])
+	assert.Equal(t, []string{"WaitStateExited", "FailStateEntered", "MapIterationFailed", "TaskStateAborted",
+		"ParallelStateAborted", "MapIterationAborted", "MapStateFailed", "ExecutionFailed"}, types[len(types)-8:])
 }
 
 func TestMap_ItemIsSeenBelowAParallel(t *testing.T) {
-	_, x := execute(t, newHost(1), `{"StartAt": "M", "States": {"M": {"Type": "Map", "End": true, "ItemProcessor": {"StartAt": "P", "States": {
+	_, x := execute(t, newHost(1),
+		`{"StartAt": "M", "States": {"M": {"Type": "Map", "End": true, "ItemProcessor": {"StartAt": "P", "States": {
 		"P": {"Type": "Parallel", "End": true, "Branches": [{"StartAt": "Q", "States": {
 			"Q": {"Type": "Pass", "Parameters": {"i.$": "$$.Map.Item.Index", "v.$": "$$.Map.Item.Value"}, "End": true}}}]}}}}}}`, `["a"]`)
 

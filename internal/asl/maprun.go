@@ -208,9 +208,9 @@ func (r *mapRun) startChild(i int) {
 	}
 	name := e.host.UUID()
 	arn, _ := executionARN(parent.MachineARN+"/"+r.label, name)
-	x := &Execution{ARN: arn, Name: name, MachineARN: parent.MachineARN, MachineName: parent.MachineName, RoleARN: parent.RoleARN,
-		Label: r.label, Parent: parent, MapRunARN: r.arn, engine: e, machine: parent.machine, flow: r.v.s.mapping.processor,
-		input: in, run: r, index: i}
+	x := &Execution{ARN: arn, Name: name, MachineARN: parent.MachineARN, MachineName: parent.MachineName,
+		RoleARN: parent.RoleARN, Label: r.label, Parent: parent, MapRunARN: r.arn, engine: e, machine: parent.machine,
+		flow: r.v.s.mapping.processor, input: in, run: r, index: i}
 	r.children[i] = x
 	r.next++
 	r.running++
@@ -361,7 +361,8 @@ func (r *mapRun) rows(status string) []any {
 		case x == nil && status == "PENDING":
 			in, f := r.v.selected(itemContext(i, r.items[i], r.source))
 			if f == nil {
-				rows = append(rows, map[string]any{"Input": string(in.json()), "InputDetails": included(), "Status": "PENDING"})
+				rows = append(rows, map[string]any{"Input": string(in.json()), "InputDetails": included(),
+					"Status": "PENDING"})
 			}
 		case x != nil && (x.Status == Succeeded) == (status == "SUCCEEDED") && status != "PENDING":
 			rows = append(rows, x.row())

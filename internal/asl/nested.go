@@ -23,7 +23,8 @@ func (c *callback) startNested(in StartInput) {
 		return
 	}
 	c.submitted, c.nested = true, x
-	v.b.emit(record{typ: "TaskSubmitted", s: v.s, data: encode(map[string]any{"ExecutionArn": x.ARN, "StartDate": millis(x.Start)})})
+	v.b.emit(record{typ: "TaskSubmitted", s: v.s, data: encode(map[string]any{"ExecutionArn": x.ARN,
+		"StartDate": millis(x.Start)})})
 	x.waiters = append(x.waiters, func() { c.nestedEnded(x) })
 	if x.Status != Running {
 		x.tellWaiters()
@@ -50,7 +51,8 @@ func startFailure(err error) *Failure {
 	if !errors.As(err, &api) {
 		return &Failure{Error: errTaskFailed, Cause: err.Error()}
 	}
-	return &Failure{Error: "StepFunctions." + strings.TrimSuffix(api.Code, "Exception") + "Exception", Cause: api.Message}
+	return &Failure{Error: "StepFunctions." + strings.TrimSuffix(api.Code, "Exception") + "Exception",
+		Cause: api.Message}
 }
 
 // tellWaiters lets the tasks go on that wait for an execution that has ended.
@@ -100,7 +102,8 @@ func (x *Execution) described() map[string]any {
 // execution. The service does so with the rights of the machine's role; without them the execution goes on.
 func (c *callback) stopNested() {
 	x := c.nested
-	if x == nil || x.Status != Running || c.v.engine().host.Authorize(c.v.b.x.ARN, "states:StopExecution", x.ARN) != nil {
+	if x == nil || x.Status != Running || c.v.engine().host.Authorize(c.v.b.x.ARN, "states:StopExecution",
+		x.ARN) != nil {
 		return
 	}
 	x.finish(Aborted, nil, nil)

@@ -30,7 +30,8 @@ func nesting(t *testing.T, h *fakeHost, definition string) {
 		}
 		var p struct{ StateMachineArn string }
 		require.NoError(t, json.Unmarshal(c.Parameters, &p))
-		reply(asl.TaskResult{Start: &asl.StartInput{Machine: m, MachineARN: p.StateMachineArn, MachineName: "target", RoleARN: "arn:aws:iam::123456789012:role/target"}})
+		reply(asl.TaskResult{Start: &asl.StartInput{Machine: m, MachineARN: p.StateMachineArn, MachineName: "target",
+			RoleARN: "arn:aws:iam::123456789012:role/target"}})
 	}
 }
 
@@ -50,14 +51,16 @@ func TestNested(t *testing.T) {
 	nesting(t, h, `{"StartAt": "P", "States": {"P": {"Type": "Wait", "Seconds": 60, "End": true}}}`)
 	e, x := execute(t, h, outerWith(""), `{"v": 3}`)
 	assert.Equal(t, asl.Succeeded, x.Status, x.Cause)
-	assert.Equal(t, []string{"ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded", "TaskStateExited", "ExecutionSucceeded"}, eventTypes(x))
+	assert.Equal(t, []string{"ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted",
+		"TaskSucceeded", "TaskStateExited", "ExecutionSucceeded"}, eventTypes(x))
 
 	n := nestedOf(t, e)
 	assert.Equal(t, "target", n.MachineName)
 	assert.Equal(t, nestedARN, n.MachineARN)
 	assert.Empty(t, n.Label, "no map started it")
 	assert.JSONEq(t, `{"by": "`+x.ARN+`", "v": 3}`, string(n.Input))
-	assert.Equal(t, []string{"ExecutionStarted", "WaitStateEntered", "WaitStateExited", "ExecutionSucceeded"}, eventTypes(n))
+	assert.Equal(t, []string{"ExecutionStarted", "WaitStateEntered", "WaitStateExited", "ExecutionSucceeded"},
+		eventTypes(n))
 
 	var out map[string]any
 	require.NoError(t, json.Unmarshal(x.Output, &out))
@@ -76,8 +79,11 @@ func TestNested(t *testing.T) {
 
 func TestNested_fails(t *testing.T) {
 	tests := map[string]struct{ definition, status, err string }{
-		"failed":    {`{"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "No", "Cause": "why"}}}`, "FAILED", "No"},
-		"timed out": {`{"StartAt": "W", "TimeoutSeconds": 5, "States": {"W": {"Type": "Wait", "Seconds": 60, "End": true}}}`, "TIMED_OUT", "States.Timeout"},
+		"failed": {`{"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "No", "Cause": "why"}}}`,
+			"FAILED", "No"},
+		"timed out": {
+			`{"StartAt": "W", "TimeoutSeconds": 5, "States": {"W": {"Type": "Wait", "Seconds": 60, "End": true}}}`,
+			"TIMED_OUT", "States.Timeout"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +113,9 @@ func TestNested_retryAndCatch(t *testing.T) {
 		}
 		before(c, reply)
 	}
-	e, x := execute(t, h, outerWith(`"Retry": [{"ErrorEquals": ["StepFunctions.ExecutionLimitExceeded"], "MaxAttempts": 2}],`), `{"v": 3}`)
+	e, x := execute(t, h,
+		outerWith(`"Retry": [{"ErrorEquals": ["StepFunctions.ExecutionLimitExceeded"], "MaxAttempts": 2}],`),
+		`{"v": 3}`)
 	assert.Equal(t, asl.Succeeded, x.Status)
 	assert.Equal(t, asl.Succeeded, nestedOf(t, e).Status)
 }
@@ -119,7 +127,8 @@ func TestNested_stops(t *testing.T) {
 		nesting(t, h, long)
 		e := asl.NewEngine(h)
 		h.engine = e
-		x, err := e.Start(asl.StartInput{Machine: load(t, definition), MachineARN: machineARN, MachineName: "patch", Name: "run-1", Input: json.RawMessage(`{"v": 3}`)})
+		x, err := e.Start(asl.StartInput{Machine: load(t, definition), MachineARN: machineARN, MachineName: "patch",
+			Name: "run-1", Input: json.RawMessage(`{"v": 3}`)})
 		require.NoError(t, err)
 		h.run(time.Minute)
 		require.Equal(t, asl.Running, nestedOf(t, e).Status)
@@ -142,7 +151,8 @@ func TestNested_stops(t *testing.T) {
 		h := newHost(1)
 		nesting(t, h, long)
 		e := asl.NewEngine(h)
-		x, err := e.Start(asl.StartInput{MachineARN: machineARN, Name: "run-1", Input: json.RawMessage(`[{"v": 3}]`), Machine: load(t, `{"StartAt": "M", "States": {"M": {
+		x, err := e.Start(asl.StartInput{MachineARN: machineARN, Name: "run-1", Input: json.RawMessage(`[{"v": 3}]`),
+			Machine: load(t, `{"StartAt": "M", "States": {"M": {
 			"Type": "Map", "Label": "L", "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, `+outerWith("")[1:]+`, "End": true}}}`)})
 		require.NoError(t, err)
 		h.run(time.Minute)
@@ -177,7 +187,8 @@ func TestNested_redrive(t *testing.T) {
 	nesting(t, h, `{"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 600, "End": true}}}`)
 	e := asl.NewEngine(h)
 	h.engine = e
-	x, err := e.Start(asl.StartInput{Machine: load(t, outerWith("")), MachineARN: machineARN, Name: "run-1", Input: json.RawMessage(`{"v": 3}`)})
+	x, err := e.Start(asl.StartInput{Machine: load(t, outerWith("")), MachineARN: machineARN, Name: "run-1",
+		Input: json.RawMessage(`{"v": 3}`)})
 	require.NoError(t, err)
 	h.run(time.Minute)
 	require.NoError(t, e.Stop(x.ARN, "", ""))
@@ -200,9 +211,11 @@ func TestNested_name(t *testing.T) {
 	nesting(t, h, `{"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 600, "End": true}}}`)
 	two := func(first, second string) string {
 		task := func(input string) string {
-			return `{"StartAt": "T` + input + `", "States": {"T` + input + `": {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2", "Parameters": {"StateMachineArn": "` + nestedARN + `", "Name": "one", "Input": "` + input[:1] + `"}, "End": true}}}`
+			return `{"StartAt": "T` + input + `", "States": {"T` + input +
+				`": {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2", "Parameters": {"StateMachineArn": "` + nestedARN + `", "Name": "one", "Input": "` + input[:1] + `"}, "End": true}}}`
 		}
-		return `{"StartAt": "P", "States": {"P": {"Type": "Parallel", "Branches": [` + task(first) + `,` + task(second) + `], "End": true}}}`
+		return `{"StartAt": "P", "States": {"P": {"Type": "Parallel", "Branches": [` + task(first) + `,` +
+			task(second) + `], "End": true}}}`
 	}
 	_, x := execute(t, h, two("1", "11"), `{}`)
 	assert.Equal(t, asl.Succeeded, x.Status, x.Cause)

@@ -92,7 +92,8 @@ func (b *branch) redrive() {
 
 // redriven are the same branches for another visit: those that did not succeed run again.
 func (k *kids) redriven(v *visit) *kids {
-	next := &kids{v: v, branches: k.branches, results: k.results, make: k.make, names: k.names, limit: k.limit, finished: k.finished}
+	next := &kids{v: v, branches: k.branches, results: k.results, make: k.make, names: k.names, limit: k.limit,
+		finished: k.finished}
 	for i, b := range k.branches {
 		if b == nil || !b.ended {
 			next.order = append(next.order, i)

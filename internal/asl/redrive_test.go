@@ -13,7 +13,8 @@ import (
 	"ec2patch/internal/asl"
 )
 
-// failing answers like the default host, but fails calls whose parameters hold one of the words, as long as broken is set.
+// failing answers like the default host, but fails calls whose parameters hold one of the words, as long as broken is
+// set.
 func failing(h *fakeHost, words ...string) (broken *bool) {
 	broken = new(bool)
 	*broken = true
@@ -74,7 +75,8 @@ func TestRedrive_RunsWhatFailedAgain(t *testing.T) {
 	assert.Empty(t, x.Error)
 	assert.Equal(t, []string{`{"n":"second","redrives":2,"seen":"first"}`}, h.parametersFrom(7))
 	assert.Equal(t, events, eventTypes(x)[:len(events)])
-	assert.Equal(t, []string{"ExecutionRedriven", "LambdaFunctionScheduled", "LambdaFunctionStarted", "LambdaFunctionSucceeded", "TaskStateExited", "ExecutionSucceeded"},
+	assert.Equal(t, []string{"ExecutionRedriven", "LambdaFunctionScheduled", "LambdaFunctionStarted",
+		"LambdaFunctionSucceeded", "TaskStateExited", "ExecutionSucceeded"},
 		eventTypes(x)[len(x.History())-6:])
 	wholeHistory(t, x)
 	assert.Equal(t, "ExecutionNotRedrivable", codeOf(t, h.engine.Redrive(x.ARN)))
@@ -82,7 +84,8 @@ func TestRedrive_RunsWhatFailedAgain(t *testing.T) {
 
 func TestRedrive_Refuses(t *testing.T) {
 	h := newHost(1)
-	e, x := start(t, h, `{"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 600, "End": true}}}`, "run-1", `{}`)
+	e, x := start(t, h, `{"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 600, "End": true}}}`,
+		"run-1", `{}`)
 	assert.Equal(t, "ExecutionNotRedrivable", codeOf(t, e.Redrive(x.ARN)), "it runs")
 	assert.Equal(t, "ExecutionDoesNotExist", codeOf(t, e.Redrive(x.ARN+"x")))
 	require.NoError(t, e.Stop(x.ARN, "", ""))
@@ -102,12 +105,16 @@ func TestRedrive_States(t *testing.T) {
 		last             []string
 	}{
 		{"a wait begins anew", `{"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 600, "End": true}}}`,
-			500 * time.Second, asl.Succeeded, 600 * time.Second, []string{"ExecutionRedriven", "WaitStateExited", "ExecutionSucceeded"}},
-		{"a moment that is past is no wait", `{"StartAt": "W", "States": {"W": {"Type": "Wait", "Timestamp": "2026-11-01T12:01:00Z", "End": true}}}`,
-			30 * time.Second, asl.Succeeded, 30 * time.Second, []string{"ExecutionRedriven", "WaitStateExited", "ExecutionSucceeded"}},
+			500 * time.Second, asl.Succeeded, 600 * time.Second, []string{"ExecutionRedriven", "WaitStateExited",
+				"ExecutionSucceeded"}},
+		{"a moment that is past is no wait",
+			`{"StartAt": "W", "States": {"W": {"Type": "Wait", "Timestamp": "2026-11-01T12:01:00Z", "End": true}}}`,
+			30 * time.Second, asl.Succeeded, 30 * time.Second, []string{"ExecutionRedriven", "WaitStateExited",
+				"ExecutionSucceeded"}},
 		{"a Fail state fails again", `{"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "No"}}}`,
 			time.Second, asl.Failed, 0, []string{"ExecutionRedriven", "FailStateEntered", "ExecutionFailed"}},
-		{"the execution has all its time again", `{"StartAt": "W", "TimeoutSeconds": 100, "States": {"W": {"Type": "Wait", "Seconds": 600, "End": true}}}`,
+		{"the execution has all its time again",
+			`{"StartAt": "W", "TimeoutSeconds": 100, "States": {"W": {"Type": "Wait", "Seconds": 600, "End": true}}}`,
 			200 * time.Second, asl.TimedOut, 100 * time.Second, []string{"ExecutionRedriven", "ExecutionTimedOut"}},
 	}
 	for _, tt := range tests {
@@ -129,7 +136,8 @@ func TestRedrive_States(t *testing.T) {
 func TestRedrive_TakesANewToken(t *testing.T) {
 	h := newHost(1)
 	h.task = func(_ asl.TaskCall, reply func(asl.TaskResult)) { reply(asl.TaskResult{Output: json.RawMessage(`{}`)}) }
-	e, x := start(t, h, `{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
+	e, x := start(t, h,
+		`{"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
 		"Parameters": {"FunctionName": "f", "Payload": {"t.$": "$$.Task.Token"}}, "TimeoutSeconds": 3600, "End": true}}}`, "run-1", `{}`)
 	require.NoError(t, e.Stop(x.ARN, "", ""))
 	require.NoError(t, e.Redrive(x.ARN))

@@ -145,7 +145,8 @@ func (v *visit) number(n number, field string, low, high float64) (float64, *fau
 	}
 	x, ok := value.(float64)
 	if !ok || x < low || x > high || x != math.Trunc(x) && field != "ToleratedFailurePercentagePath" {
-		return 0, runtimeFault("%s '%s' must give a whole number between %s and %s, gives %s", field, n.at.text, encode(low), encode(high), encode(value))
+		return 0, runtimeFault("%s '%s' must give a whole number between %s and %s, gives %s", field, n.at.text,
+			encode(low), encode(high), encode(value))
 	}
 	return x, nil
 }

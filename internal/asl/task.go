@@ -62,7 +62,8 @@ func (v *visit) beginTask() {
 func (v *visit) schedule(c *callback, parameters *payload, limit, beat float64) {
 	t := v.s.task
 	c.parameters = parameters
-	v.b.emit(record{typ: t.event("Scheduled"), s: v.s, data: parameters.json(), timeout: int32(limit), heartbeat: int32(beat)})
+	v.b.emit(record{typ: t.event("Scheduled"), s: v.s, data: parameters.json(), timeout: int32(limit),
+		heartbeat: int32(beat)})
 	v.b.emit(record{typ: t.event("Started"), s: v.s})
 	if v.closed {
 		return

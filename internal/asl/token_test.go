@@ -38,7 +38,8 @@ func TestEngine_TokenErrors(t *testing.T) {
 	assert.True(t, strings.Contains(token, "+") && strings.Contains(token, "/") && strings.HasSuffix(token, "="))
 
 	assert.Equal(t, "InvalidOutput", codeOf(t, e.SendTaskSuccess(token, json.RawMessage(`{`))))
-	assert.Equal(t, "InvalidOutput", codeOf(t, e.SendTaskSuccess(token, json.RawMessage(`"`+strings.Repeat("x", 262_143)+`"`))))
+	assert.Equal(t, "InvalidOutput",
+		codeOf(t, e.SendTaskSuccess(token, json.RawMessage(`"`+strings.Repeat("x", 262_143)+`"`))))
 	assert.Equal(t, "InvalidToken", codeOf(t, e.SendTaskSuccess("nonsense", json.RawMessage(`1`))))
 	assert.Equal(t, "TaskDoesNotExist", codeOf(t, e.SendTaskFailure(token[:len(token)-2]+"A=", "E", "c")))
 	assert.Equal(t, "ValidationException", codeOf(t, e.SendTaskFailure(token, strings.Repeat("e", 257), "")))
@@ -64,8 +65,8 @@ func TestEngine_AnswerBeforeTheFunctionReturns(t *testing.T) {
 	require.NoError(t, err)
 	h.run(time.Hour)
 
-	assert.Equal(t, []string{"ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded",
-		"TaskStateExited", "WaitStateEntered", "WaitStateExited", "ExecutionSucceeded"}, eventTypes(x))
+	assert.Equal(t, []string{"ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted",
+		"TaskSucceeded", "TaskStateExited", "WaitStateEntered", "WaitStateExited", "ExecutionSucceeded"}, eventTypes(x))
 	assert.JSONEq(t, `"early"`, string(x.Output))
 }
 
@@ -85,7 +86,8 @@ func TestEngine_TokenTimeoutSpansTheWholeWait(t *testing.T) {
 
 func TestEngine_HeartbeatsDoNotExtendTheTimeout(t *testing.T) {
 	h := newHost(1)
-	e, x := start(t, h, strings.Replace(approval, `"TimeoutSeconds": 900`, `"TimeoutSeconds": 900, "HeartbeatSeconds": 100`, 1), "r", `{}`)
+	e, x := start(t, h, strings.Replace(approval, `"TimeoutSeconds": 900`,
+		`"TimeoutSeconds": 900, "HeartbeatSeconds": 100`, 1), "r", `{}`)
 	for at := 50; at < 2000; at += 50 {
 		h.After(time.Duration(at)*time.Second, func() { _ = e.SendTaskHeartbeat(h.calls[0].Token) })
 	}
@@ -97,7 +99,8 @@ func TestEngine_HeartbeatsDoNotExtendTheTimeout(t *testing.T) {
 
 func TestEngine_EveryAttemptHasItsOwnToken(t *testing.T) {
 	h := newHost(1)
-	e, _ := start(t, h, strings.Replace(approval, `"Next": "Rest"`, `"Retry": [{"ErrorEquals": ["States.Timeout"], "MaxAttempts": 1}], "Next": "Rest"`, 1), "r", `{}`)
+	e, _ := start(t, h, strings.Replace(approval, `"Next": "Rest"`,
+		`"Retry": [{"ErrorEquals": ["States.Timeout"], "MaxAttempts": 1}], "Next": "Rest"`, 1), "r", `{}`)
 	h.run(901 * time.Second)
 
 	require.Len(t, h.calls, 2)

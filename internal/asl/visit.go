@@ -98,7 +98,8 @@ func (v *visit) contextObject() map[string]any {
 	v.context = map[string]any{
 		"Execution":    v.b.x.executionContext(),
 		"StateMachine": v.b.x.machineContext(),
-		"State":        map[string]any{"EnteredTime": formatTime(v.entered), "Name": v.s.name, "RetryCount": float64(v.retries)},
+		"State": map[string]any{"EnteredTime": formatTime(v.entered), "Name": v.s.name,
+			"RetryCount": float64(v.retries)},
 	}
 	if v.call != nil && v.call.token != "" {
 		v.context["Task"] = map[string]any{"Token": v.call.token}

@@ -71,8 +71,9 @@ func open(t *testing.T) *browser {
 	// Chromium may still write into its profile when it is told to end: t.TempDir would complain.
 	profile, err := os.MkdirTemp("", "ec2patch-chromium-")
 	require.NoError(t, err)
-	cmd := exec.Command(path, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-pipe", "--user-data-dir="+profile, "about:blank")
+	cmd := exec.Command(path, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+		"--remote-debugging-pipe", "--user-data-dir="+profile, "about:blank")
 	cmd.ExtraFiles = []*os.File{hears, says} // 3 and 4
 	require.NoError(t, cmd.Start())
 	require.NoError(t, hears.Close())
@@ -206,7 +207,8 @@ func (b *browser) tab(t *testing.T) *tab {
 
 func (p *tab) size(t *testing.T, width, height int) {
 	t.Helper()
-	p.call(t, p.session, "Emulation.setDeviceMetricsOverride", object{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}, nil)
+	p.call(t, p.session, "Emulation.setDeviceMetricsOverride", object{"width": width, "height": height,
+		"deviceScaleFactor": 1, "mobile": width < 600}, nil)
 }
 
 // load does something that loads a page, and waits for the page.
@@ -235,7 +237,8 @@ func (p *tab) eval(t *testing.T, expression string, into any) {
 		Result           struct{ Value json.RawMessage }
 		ExceptionDetails *struct{ Text string }
 	}
-	p.call(t, p.session, "Runtime.evaluate", object{"expression": expression, "returnByValue": true, "userGesture": true}, &out)
+	p.call(t, p.session, "Runtime.evaluate", object{"expression": expression, "returnByValue": true,
+		"userGesture": true}, &out)
 	require.Nil(t, out.ExceptionDetails, "%s: %+v", expression, out.ExceptionDetails)
 	if into != nil {
 		require.NoError(t, json.Unmarshal(out.Result.Value, into), expression)
@@ -255,10 +258,14 @@ func (p *tab) click(t *testing.T, selector string) {
 	t.Helper()
 	p.front(t)
 	var at struct{ X, Y float64 }
-	p.eval(t, fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.scrollIntoView({block: "center", behavior: "instant"});
-		const r = e.getBoundingClientRect(); return {x: r.x + r.width / 2, y: r.y + r.height / 2}; })()`, selector), &at)
+	p.eval(t,
+		fmt.Sprintf(
+			`(() => { const e = document.querySelector(%q); e.scrollIntoView({block: "center", behavior: "instant"});
+		const r = e.getBoundingClientRect(); return {x: r.x + r.width / 2, y: r.y + r.height / 2}; })()`,
+			selector), &at)
 	for _, kind := range []string{"mousePressed", "mouseReleased"} {
-		p.call(t, p.session, "Input.dispatchMouseEvent", object{"type": kind, "x": at.X, "y": at.Y, "button": "left", "clickCount": 1}, nil)
+		p.call(t, p.session, "Input.dispatchMouseEvent", object{"type": kind, "x": at.X, "y": at.Y, "button": "left",
+			"clickCount": 1}, nil)
 	}
 }
 

@@ -129,7 +129,8 @@ func TestPage_Approve(t *testing.T) {
 	assert.Empty(t, b.requests("POST"), "the page sent something by itself")
 	var scripts, foreign int
 	p.eval(t, `document.scripts.length`, &scripts)
-	p.eval(t, `performance.getEntriesByType("resource").filter(e => !e.name.startsWith(location.origin)).length`, &foreign)
+	p.eval(t, `performance.getEntriesByType("resource").filter(e => !e.name.startsWith(location.origin)).length`,
+		&foreign)
 	assert.Zero(t, scripts)
 	assert.Zero(t, foreign)
 
@@ -229,7 +230,8 @@ func TestPage_DamagedLink(t *testing.T) {
 	b := open(t)
 	r := rehearse(t, twoWaves)
 	p := b.tab(t)
-	for _, url := range []string{r.url[:len(r.url)-1], r.url + "x", strings.Replace(r.url, "?a=", "?a=0", 1), strings.Split(r.url, "?")[0]} {
+	for _, url := range []string{r.url[:len(r.url)-1], r.url + "x", strings.Replace(r.url, "?a=", "?a=0", 1),
+		strings.Split(r.url, "?")[0]} {
 		p.visit(t, url)
 		assert.NotContains(t, p.text(t), "111111111111", "a guesser sees no account")
 		var forms int

@@ -8,7 +8,8 @@ import (
 )
 
 // pseudo has the parameters that every template may use without declaring them.
-var pseudo = []string{"AWS::AccountId", "AWS::NoValue", "AWS::Partition", "AWS::Region", "AWS::StackId", "AWS::StackName", "AWS::URLSuffix"}
+var pseudo = []string{"AWS::AccountId", "AWS::NoValue", "AWS::Partition", "AWS::Region", "AWS::StackId",
+	"AWS::StackName", "AWS::URLSuffix"}
 
 // checker looks at every reference of a template, on every branch of every Fn::If.
 type checker struct {
@@ -71,8 +72,8 @@ func (c *checker) resource(r *declaration) {
 	}
 }
 
-// noCalls keeps a Definition free of intrinsics: what it needs comes by DefinitionSubstitutions, so that the machine reads
-// the same in the template and when it runs.
+// noCalls keeps a Definition free of intrinsics: what it needs comes by DefinitionSubstitutions, so that the machine
+// reads the same in the template and when it runs.
 func (c *checker) noCalls(n *node) {
 	if n == nil {
 		return
@@ -130,7 +131,8 @@ func (c *checker) references(n *node, resources bool) {
 
 // arguments is how many a function takes as a list, at least and at most. Functions that are not in it take one value.
 var arguments = map[string][2]int{
-	"Fn::GetAtt": {2, 2}, "Fn::If": {3, 3}, "Fn::FindInMap": {3, 3}, "Fn::Join": {2, 2}, "Fn::Select": {2, 2}, "Fn::Split": {2, 2},
+	"Fn::GetAtt": {2, 2}, "Fn::If": {3, 3}, "Fn::FindInMap": {3, 3}, "Fn::Join": {2, 2}, "Fn::Select": {2, 2},
+	"Fn::Split":  {2, 2},
 	"Fn::Equals": {2, 2}, "Fn::And": {2, 10}, "Fn::Or": {2, 10}, "Fn::Not": {1, 1},
 	"Fn::Contains": {2, 2}, "Fn::EachMemberEquals": {2, 2}, "Fn::EachMemberIn": {2, 2},
 }

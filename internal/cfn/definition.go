@@ -12,9 +12,9 @@ import (
 var substitution = regexp.MustCompile(`\$\{([A-Za-z0-9_]+)\}`)
 
 // Definition returns the Definition object of a state machine of the stack, named by its logical id, with its
-// DefinitionSubstitutions put in and the lines of the template. As in AWS a substitution is text put into text: a number
-// stays quoted. The error is Findings: no such machine, a placeholder without substitution, a substitution without
-// placeholder, a value that would break the JSON.
+// DefinitionSubstitutions put in and the lines of the template. As in AWS a substitution is text put into text: a
+// number stays quoted. The error is Findings: no such machine, a placeholder without substitution, a substitution
+// without placeholder, a value that would break the JSON.
 func (s *Stack) Definition(logicalID string) (*asl.Node, error) {
 	c := &collector{file: s.file}
 	machine := s.Resources[logicalID]
@@ -32,7 +32,8 @@ func (s *Stack) Definition(logicalID string) (*asl.Node, error) {
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		value, ok := text(given[key])
 		if !ok || strings.ContainsAny(value, "\"\\\x00\n\r\t") {
-			c.add(machine.Line, "%s: substitution %s must be text without quotes, backslashes and line breaks", machine.LogicalID, key)
+			c.add(machine.Line, "%s: substitution %s must be text without quotes, backslashes and line breaks",
+				machine.LogicalID, key)
 		}
 		w.values[key] = value
 	}

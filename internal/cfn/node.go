@@ -78,9 +78,10 @@ const maxDepth = 100
 var (
 	canonicalNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
 	accountID       = regexp.MustCompile(`^[0-9]{12}$`)
-	// oddNumber is what one YAML reader takes for a number and another for text: octal, hexadecimal, underscores, a sign,
-	// minutes and seconds.
-	oddNumber = regexp.MustCompile(`^([-+]?[0-9][0-9_]*|[-+]?0[xob][0-9a-fA-F_]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?|[-+]?(\.[0-9_]+|[0-9][0-9_]*\.[0-9_]*)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF|nan|NaN|NAN))$`)
+	// oddNumber is what one YAML reader takes for a number and another for text: octal, hexadecimal, underscores, a
+	// sign, minutes and seconds.
+	oddNumber = regexp.MustCompile(
+		`^([-+]?[0-9][0-9_]*|[-+]?0[xob][0-9a-fA-F_]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?|[-+]?(\.[0-9_]+|[0-9][0-9_]*\.[0-9_]*)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF|nan|NaN|NAN))$`)
 	disguised = regexp.MustCompile(`^(?i:yes|no|on|off|y|n)$`)
 )
 
@@ -211,7 +212,8 @@ func (r *reader) key(y *yaml.Node) string {
 		r.add(y.Line, "a key must not be null")
 	case y.Style == 0 && (disguised.MatchString(y.Value) || y.ShortTag() == "!!bool"):
 		r.add(y.Line, "key %s reads as a boolean; quote it", y.Value)
-	case y.Style == 0 && (accountID.MatchString(y.Value) || oddNumber.MatchString(y.Value) && !canonicalNumber.MatchString(y.Value)):
+	case y.Style == 0 && (accountID.MatchString(y.Value) || oddNumber.MatchString(y.Value) &&
+		!canonicalNumber.MatchString(y.Value)):
 		r.add(y.Line, "key %s reads as a number that YAML changes; quote it", y.Value)
 	}
 	return y.Value
@@ -230,7 +232,8 @@ func (r *reader) scalar(y *yaml.Node) any {
 	case !plain || y.Style&yaml.TaggedStyle != 0:
 		return y.Value
 	case disguised.MatchString(y.Value):
-		r.add(y.Line, "%s: one reader takes this for a boolean, another for text; write true, false or quote it", y.Value)
+		r.add(y.Line, "%s: one reader takes this for a boolean, another for text; write true, false or quote it",
+			y.Value)
 		return y.Value
 	case accountID.MatchString(y.Value):
 		r.add(y.Line, "%s looks like an account id, which YAML takes for a number; quote it", y.Value)

@@ -123,8 +123,11 @@ func (p *parameter) check(value string, report func(format string, args ...any))
 			}
 		}
 	}
-	// Source: CloudFormation User Guide, Parameters: AllowedPattern must match each value of a CommaDelimitedList. Read 2026-11.
-	if p.pattern != nil && slices.ContainsFunc(p.split(value), func(one string) bool { return !p.pattern.MatchString(one) }) {
+	// Source: CloudFormation User Guide, Parameters: AllowedPattern must match each value of a CommaDelimitedList.
+	// Read 2026-11.
+	if p.pattern != nil && slices.ContainsFunc(p.split(value), func(one string) bool {
+		return !p.pattern.MatchString(one)
+	}) {
 		report("%s does not match %s%s", shown, p.patternAsSet, because)
 	}
 	length := float64(len([]rune(value)))
@@ -161,7 +164,8 @@ func (p *parameter) split(value string) []string {
 	return parts
 }
 
-// parameters settles the value of every parameter, as text or as a list of texts: CloudFormation hands over a Number as text.
+// parameters settles the value of every parameter, as text or as a list of texts: CloudFormation hands over a Number
+// as text.
 func (d *deployer) parameters() {
 	declared := make([]string, 0, len(d.t.parameters))
 	for _, p := range d.t.parameters {

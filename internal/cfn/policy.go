@@ -8,8 +8,8 @@ type ResourcePolicy struct {
 	On []string // ARNs of the keys, buckets, topics, queues, tables or functions that it governs
 }
 
-// ResourcePolicies returns the policies of keys, buckets, topics, queues and tables, and the permissions of functions written as
-// the policy that Lambda makes of them, in the order of the template.
+// ResourcePolicies returns the policies of keys, buckets, topics, queues and tables, and the permissions of functions
+// written as the policy that Lambda makes of them, in the order of the template.
 func (s *Stack) ResourcePolicies() []ResourcePolicy { return slices.Clone(s.policies) }
 
 func (d *deployer) resourcePolicies() {
@@ -22,14 +22,16 @@ func (d *deployer) resourcePolicies() {
 		case "AWS::KMS::Key":
 			d.govern(r, d.document(r, r.LogicalID, "KeyPolicy"), r.ARN)
 		case "AWS::S3::BucketPolicy":
-			d.govern(r, d.document(r, r.LogicalID, "PolicyDocument"), d.arnOf("AWS::S3::Bucket", r.Properties["Bucket"]))
+			d.govern(r, d.document(r, r.LogicalID, "PolicyDocument"), d.arnOf("AWS::S3::Bucket",
+				r.Properties["Bucket"]))
 		case "AWS::SNS::TopicPolicy":
 			d.governAll(r, "Topics", "AWS::SNS::Topic")
 		case "AWS::SQS::QueuePolicy":
 			d.governAll(r, "Queues", "AWS::SQS::Queue")
 		case "AWS::DynamoDB::Table":
 			if body, ok := r.Properties["ResourcePolicy"].(map[string]any); ok {
-				d.govern(r, NamedDocument{Name: r.LogicalID, LogicalID: r.LogicalID, Line: r.Line, JSON: raw(body["PolicyDocument"])}, r.ARN)
+				d.govern(r, NamedDocument{Name: r.LogicalID, LogicalID: r.LogicalID, Line: r.Line,
+					JSON: raw(body["PolicyDocument"])}, r.ARN)
 			}
 		case "AWS::Lambda::Permission":
 			d.govern(r, d.permission(r), d.functionARN(r))
@@ -80,7 +82,8 @@ func (d *deployer) functionARN(r *Resource) string {
 // permission writes a Lambda permission as the statement that Lambda adds to the function's policy.
 // Source: Lambda API reference, AddPermission, read 2026-11.
 func (d *deployer) permission(r *Resource) NamedDocument {
-	statement := map[string]any{"Sid": r.LogicalID, "Effect": "Allow", "Action": r.Properties["Action"], "Resource": d.functionARN(r)}
+	statement := map[string]any{"Sid": r.LogicalID, "Effect": "Allow", "Action": r.Properties["Action"],
+		"Resource": d.functionARN(r)}
 	caller, _ := text(r.Properties["Principal"])
 	switch {
 	case caller == "*":
@@ -93,7 +96,8 @@ func (d *deployer) permission(r *Resource) NamedDocument {
 	conditions := map[string]any{}
 	for _, c := range []struct{ property, operator, key string }{
 		{"SourceArn", "ArnLike", "aws:SourceArn"}, {"SourceAccount", "StringEquals", "aws:SourceAccount"},
-		{"PrincipalOrgID", "StringEquals", "aws:PrincipalOrgID"}, {"FunctionUrlAuthType", "StringEquals", "lambda:FunctionUrlAuthType"},
+		{"PrincipalOrgID", "StringEquals", "aws:PrincipalOrgID"}, {"FunctionUrlAuthType", "StringEquals",
+			"lambda:FunctionUrlAuthType"},
 	} {
 		value, ok := text(r.Properties[c.property])
 		if !ok {

@@ -94,7 +94,8 @@ func (d *deployer) role(r *Resource, managed map[string]NamedDocument) Role {
 		if i < len(lines) {
 			line = lines[i]
 		}
-		role.Policies = append(role.Policies, NamedDocument{Name: name, LogicalID: r.LogicalID, Line: line, JSON: raw(body)})
+		role.Policies = append(role.Policies, NamedDocument{Name: name, LogicalID: r.LogicalID, Line: line,
+			JSON: raw(body)})
 	}
 	for _, item := range d.items(r, "ManagedPolicyArns") {
 		arn, _ := text(item)
@@ -107,7 +108,8 @@ func (d *deployer) role(r *Resource, managed map[string]NamedDocument) Role {
 	return role
 }
 
-// policyLines gives the lines of the inline policies of a role that are there once Fn::If and AWS::NoValue are resolved.
+// policyLines gives the lines of the inline policies of a role that are there once Fn::If and AWS::NoValue are
+// resolved.
 func (d *deployer) policyLines(id string) []int {
 	all := d.branch(d.declared[id].properties.get("Policies"))
 	if all == nil {

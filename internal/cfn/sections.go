@@ -18,7 +18,8 @@ func (l *loader) sections(content []*yaml.Node) {
 		seen[key] = true
 		where, known := map[string]place{
 			"AWSTemplateFormatVersion": nowhere, "Description": nowhere, "Metadata": nowhere, "Parameters": nowhere,
-			"Mappings": nowhere, "Rules": inRules, "Conditions": inConditions, "Resources": inResources, "Outputs": inResources,
+			"Mappings": nowhere, "Rules": inRules, "Conditions": inConditions, "Resources": inResources,
+			"Outputs": inResources,
 		}[key]
 		if !known {
 			l.add(line, "unknown section %s", key)
@@ -117,7 +118,8 @@ func (l *loader) resource(f field) {
 	if _, known := types[d.kind]; !known {
 		l.add(f.line, "%s: unknown resource type %q", f.key, d.kind)
 	}
-	if d.deletion != "" && !slices.Contains([]string{"Delete", "Retain", "RetainExceptOnCreate", "Snapshot"}, d.deletion) {
+	if d.deletion != "" && !slices.Contains([]string{"Delete", "Retain", "RetainExceptOnCreate",
+		"Snapshot"}, d.deletion) {
 		l.add(f.line, "%s: unknown DeletionPolicy %s", f.key, d.deletion)
 	}
 	if d.replace != "" && !slices.Contains([]string{"Delete", "Retain", "Snapshot"}, d.replace) {

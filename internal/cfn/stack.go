@@ -79,10 +79,11 @@ func (t *Template) Deploy(with Deployment) (*Stack, error) {
 	if with.Partition == "" {
 		with.Partition = "aws"
 	}
-	d := &deployer{collector: &collector{file: t.file}, t: t, with: with, values: map[string]any{}, truth: map[string]bool{},
-		done: map[string]bool{}, declared: map[string]*declaration{}, versions: map[string][]string{},
-		stack: &Stack{Name: with.StackName, Account: with.Account, Region: with.Region, Partition: with.Partition,
-			Resources: map[string]*Resource{}, Outputs: map[string]string{}, Exports: map[string]string{}, file: t.file, template: t}}
+	d := &deployer{collector: &collector{file: t.file}, t: t, with: with, values: map[string]any{},
+		truth: map[string]bool{}, done: map[string]bool{}, declared: map[string]*declaration{},
+		versions: map[string][]string{}, stack: &Stack{Name: with.StackName, Account: with.Account, Region: with.Region,
+			Partition: with.Partition, Resources: map[string]*Resource{}, Outputs: map[string]string{},
+			Exports: map[string]string{}, file: t.file, template: t}}
 	d.stack.ID = fmt.Sprintf("arn:%s:cloudformation:%s:%s:stack/%s/%s", with.Partition, with.Region, with.Account,
 		with.StackName, uuid(with.StackName, ""))
 	for _, step := range []func(){d.inputs, d.rules, d.resources, d.outputs, d.roles, d.functions, d.resourcePolicies} {
@@ -179,8 +180,8 @@ func (d *deployer) resolve(r *declaration) *Resource {
 	if !good {
 		return nil
 	}
-	return &Resource{LogicalID: r.id, Type: r.kind, Line: r.line, Properties: properties, DependsOn: slices.Clone(r.dependsOn),
-		DeletionPolicy: r.deletion, UpdateReplacePolicy: r.replace}
+	return &Resource{LogicalID: r.id, Type: r.kind, Line: r.line, Properties: properties,
+		DependsOn: slices.Clone(r.dependsOn), DeletionPolicy: r.deletion, UpdateReplacePolicy: r.replace}
 }
 
 func (d *deployer) outputs() {

@@ -20,7 +20,8 @@ func load(t *testing.T, file string) *cfn.Template {
 
 func deploy(t *testing.T, template *cfn.Template, parameters map[string]string) *cfn.Stack {
 	t.Helper()
-	stack, err := template.Deploy(cfn.Deployment{StackName: "hub", Account: "111111111111", Region: "us-east-1", Parameters: parameters})
+	stack, err := template.Deploy(cfn.Deployment{StackName: "hub", Account: "111111111111", Region: "us-east-1",
+		Parameters: parameters})
 	require.NoError(t, err)
 	return stack
 }
@@ -32,7 +33,8 @@ func TestTemplate_Deploy(t *testing.T) {
 		"TableArn":   stack.Resources["StateTable"].ARN,
 	}, stack.Outputs)
 	require.Equal(t, map[string]string{"hub-machine": stack.Outputs["MachineArn"]}, stack.Exports)
-	require.Equal(t, []string{"StateTable", "PollRole", "PollFunction", "PollVersion", "PollStarts", "Machine", "QuietLog"}, stack.Order)
+	require.Equal(t, []string{"StateTable", "PollRole", "PollFunction", "PollVersion", "PollStarts", "Machine",
+		"QuietLog"}, stack.Order)
 	require.NotContains(t, stack.Resources, "Topic", "its condition is false")
 	require.Equal(t, "/aws/lambda/ec2patch/${Literal}", stack.Resources["QuietLog"].Name)
 	require.Equal(t, "Retain", stack.Resources["StateTable"].DeletionPolicy)

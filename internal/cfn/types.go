@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// resourceType says what Ref and GetAtt of a resource give. Texts hold {placeholders}: partition, region, account, suffix,
-// name, arn, uuid, id, unique, function, version, machine, or the name of a property.
+// resourceType says what Ref and GetAtt of a resource give. Texts hold {placeholders}: partition, region, account,
+// suffix, name, arn, uuid, id, unique, function, version, machine, or the name of a property.
 type resourceType struct {
 	name       string // the property that names the resource, "" if AWS makes the name up
 	longest    int    // characters of a name that AWS makes up, 0 for no limit of interest
@@ -23,11 +23,13 @@ type resourceType struct {
 // types has every resource type that our templates may use. Sources: the return values in the CloudFormation resource
 // reference and the ARN formats of the service authorization reference. It is never written to.
 var types = map[string]resourceType{
-	"AWS::IAM::Role": {name: "RoleName", longest: 64, ref: "{name}", arn: "arn:{partition}:iam::{account}:role{Path}{name}",
-		attributes: map[string]string{"Arn": "{arn}", "RoleId": "AROA{unique}"}, defaults: map[string]string{"Path": "/"}},
+	"AWS::IAM::Role": {name: "RoleName", longest: 64, ref: "{name}",
+		arn: "arn:{partition}:iam::{account}:role{Path}{name}", attributes: map[string]string{"Arn": "{arn}",
+			"RoleId": "AROA{unique}"}, defaults: map[string]string{"Path": "/"}},
 	"AWS::IAM::ManagedPolicy": {name: "ManagedPolicyName", longest: 128, ref: "{arn}",
 		arn:        "arn:{partition}:iam::{account}:policy{Path}{name}",
-		attributes: map[string]string{"PolicyArn": "{arn}", "PolicyId": "ANPA{unique}"}, defaults: map[string]string{"Path": "/"}},
+		attributes: map[string]string{"PolicyArn": "{arn}", "PolicyId": "ANPA{unique}"},
+		defaults:   map[string]string{"Path": "/"}},
 	"AWS::IAM::Policy":     {ref: "{name}", attributes: map[string]string{"Id": "{name}"}},
 	"AWS::IAM::RolePolicy": {ref: "{PolicyName}|{RoleName}"},
 	"AWS::IAM::InstanceProfile": {name: "InstanceProfileName", longest: 128, ref: "{name}",
@@ -37,8 +39,10 @@ var types = map[string]resourceType{
 		attributes: map[string]string{"Arn": "{arn}"}},
 
 	"AWS::Lambda::Function": {name: "FunctionName", longest: 64, ref: "{name}",
-		arn: "arn:{partition}:lambda:{region}:{account}:function:{name}", attributes: map[string]string{"Arn": "{arn}"}},
-	"AWS::Lambda::Version": {ref: "{arn}", arn: "arn:{partition}:lambda:{region}:{account}:function:{function}:{version}",
+		arn:        "arn:{partition}:lambda:{region}:{account}:function:{name}",
+		attributes: map[string]string{"Arn": "{arn}"}},
+	"AWS::Lambda::Version": {ref: "{arn}",
+		arn:        "arn:{partition}:lambda:{region}:{account}:function:{function}:{version}",
 		attributes: map[string]string{"Version": "{version}", "FunctionArn": "{arn}"}},
 	"AWS::Lambda::Alias": {ref: "{arn}", arn: "arn:{partition}:lambda:{region}:{account}:function:{function}:{Name}",
 		attributes: map[string]string{"AliasArn": "{arn}"}},
@@ -49,8 +53,10 @@ var types = map[string]resourceType{
 		arn: "arn:{partition}:states:{region}:{account}:stateMachine:{name}",
 		attributes: map[string]string{"Arn": "{arn}", "Name": "{name}",
 			"StateMachineRevisionId": "{uuid}"}},
-	"AWS::StepFunctions::StateMachineVersion": {ref: "{arn}", arn: "{machine}:{version}", attributes: map[string]string{"Arn": "{arn}"}},
-	"AWS::StepFunctions::StateMachineAlias":   {ref: "{arn}", arn: "{machine}:{Name}", attributes: map[string]string{"Arn": "{arn}"}},
+	"AWS::StepFunctions::StateMachineVersion": {ref: "{arn}", arn: "{machine}:{version}",
+		attributes: map[string]string{"Arn": "{arn}"}},
+	"AWS::StepFunctions::StateMachineAlias": {ref: "{arn}", arn: "{machine}:{Name}",
+		attributes: map[string]string{"Arn": "{arn}"}},
 
 	"AWS::DynamoDB::Table": {name: "TableName", longest: 255, ref: "{name}",
 		arn:        "arn:{partition}:dynamodb:{region}:{account}:table/{name}",
@@ -63,8 +69,9 @@ var types = map[string]resourceType{
 		attributes: map[string]string{"Arn": "{arn}", "KeyId": "{uuid}"}},
 	"AWS::KMS::Alias": {name: "AliasName", ref: "{name}", arn: "arn:{partition}:kms:{region}:{account}:{name}"},
 
-	"AWS::SNS::Topic": {name: "TopicName", longest: 256, ref: "{arn}", arn: "arn:{partition}:sns:{region}:{account}:{name}",
-		attributes: map[string]string{"TopicArn": "{arn}", "TopicName": "{name}"}},
+	"AWS::SNS::Topic": {name: "TopicName", longest: 256, ref: "{arn}",
+		arn: "arn:{partition}:sns:{region}:{account}:{name}", attributes: map[string]string{"TopicArn": "{arn}",
+			"TopicName": "{name}"}},
 	"AWS::SNS::TopicPolicy":  {ref: "{name}", attributes: map[string]string{"Id": "{name}"}},
 	"AWS::SNS::Subscription": {ref: "{arn}", arn: "{TopicArn}:{uuid}", attributes: map[string]string{"Arn": "{arn}"}},
 	"AWS::SQS::Queue": {name: "QueueName", longest: 80, ref: "https://sqs.{region}.{suffix}/{account}/{name}",
@@ -74,14 +81,17 @@ var types = map[string]resourceType{
 	"AWS::SQS::QueuePolicy": {ref: "{name}", attributes: map[string]string{"Id": "{name}"}},
 
 	"AWS::Logs::LogGroup": {name: "LogGroupName", longest: 512, ref: "{name}",
-		arn: "arn:{partition}:logs:{region}:{account}:log-group:{name}:*", attributes: map[string]string{"Arn": "{arn}"}},
+		arn:        "arn:{partition}:logs:{region}:{account}:log-group:{name}:*",
+		attributes: map[string]string{"Arn": "{arn}"}},
 	"AWS::Logs::MetricFilter":    {name: "FilterName", longest: 512, ref: "{name}"},
 	"AWS::Logs::QueryDefinition": {ref: "{uuid}", attributes: map[string]string{"QueryDefinitionId": "{uuid}"}},
 	"AWS::Logs::ResourcePolicy":  {name: "PolicyName", ref: "{name}"},
 	"AWS::CloudWatch::Alarm": {name: "AlarmName", longest: 255, ref: "{name}",
-		arn: "arn:{partition}:cloudwatch:{region}:{account}:alarm:{name}", attributes: map[string]string{"Arn": "{arn}"}},
+		arn:        "arn:{partition}:cloudwatch:{region}:{account}:alarm:{name}",
+		attributes: map[string]string{"Arn": "{arn}"}},
 	"AWS::CloudWatch::CompositeAlarm": {name: "AlarmName", longest: 255, ref: "{name}",
-		arn: "arn:{partition}:cloudwatch:{region}:{account}:alarm:{name}", attributes: map[string]string{"Arn": "{arn}"}},
+		arn:        "arn:{partition}:cloudwatch:{region}:{account}:alarm:{name}",
+		attributes: map[string]string{"Arn": "{arn}"}},
 	"AWS::CloudWatch::Dashboard": {name: "DashboardName", longest: 255, ref: "{name}",
 		arn: "arn:{partition}:cloudwatch::{account}:dashboard/{name}"},
 
@@ -91,7 +101,8 @@ var types = map[string]resourceType{
 		arn:        "arn:{partition}:scheduler:{region}:{account}:schedule/{GroupName}/{name}",
 		attributes: map[string]string{"Arn": "{arn}"}, defaults: map[string]string{"GroupName": "default"}},
 	"AWS::Scheduler::ScheduleGroup": {name: "Name", longest: 64, ref: "{name}",
-		arn: "arn:{partition}:scheduler:{region}:{account}:schedule-group/{name}", attributes: map[string]string{"Arn": "{arn}"}},
+		arn:        "arn:{partition}:scheduler:{region}:{account}:schedule-group/{name}",
+		attributes: map[string]string{"Arn": "{arn}"}},
 
 	"AWS::ApiGatewayV2::Api": {ref: "{id}", arn: "arn:{partition}:apigateway:{region}::/apis/{id}",
 		attributes: map[string]string{"ApiId": "{id}", "ApiEndpoint": "https://{id}.execute-api.{region}.{suffix}"}},
@@ -106,7 +117,8 @@ var types = map[string]resourceType{
 
 var placeholder = regexp.MustCompile(`\{([A-Za-z]+)\}`)
 
-// identity gives a resource its Ref, ARN and attributes. It reports a property that one of them needs and that is absent.
+// identity gives a resource its Ref, ARN and attributes. It reports a property that one of them needs and that is
+// absent.
 func (d *deployer) identity(r *Resource) {
 	t := types[r.Type]
 	name := ""

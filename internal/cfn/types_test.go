@@ -43,5 +43,6 @@ func TestResource_madeUpNamesFit(t *testing.T) {
 		name := stack.Resources[id].Name
 		require.Len(t, name, longest, name)
 	}
-	require.Equal(t, strings.ToLower(stack.Resources["Bucket"].Name), stack.Resources["Bucket"].Name, "buckets are in lower case")
+	require.Equal(t, strings.ToLower(stack.Resources["Bucket"].Name), stack.Resources["Bucket"].Name,
+		"buckets are in lower case")
 }

@@ -31,7 +31,7 @@ func page(t *testing.T, name string) string {
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, pattern := range []string{"*.md", "docs/*.md", "examples/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/design/*.md", "examples/*.md"} {
 		files, err := filepath.Glob(root + pattern)
 		require.NoError(t, err)
 		require.NotEmpty(t, files, pattern)
@@ -118,6 +118,32 @@ func TestExamples_areListed(t *testing.T) {
 	for _, f := range files {
 		assert.Contains(t, list, "| `"+strings.TrimPrefix(filepath.ToSlash(f), root+"examples/")+"` |")
 	}
+}
+
+// Each decision has the four sections, is short enough to be read, and stands in the index under its own title.
+func TestDesign(t *testing.T) {
+	const folder = "docs/design/"
+	index := page(t, folder+"README.md")
+	sections := regexp.MustCompile(`(?m)^## (.*)$`)
+	decisions := 0
+	for name, text := range pages(t) {
+		file, found := strings.CutPrefix(name, folder)
+		if !found || file == "README.md" {
+			continue
+		}
+		decisions++
+		title, _, _ := strings.Cut(strings.TrimPrefix(text, "# "), "\n")
+		assert.Contains(t, index, "- ["+title+"]("+file+")\n")
+		var told []string
+		for _, m := range sections.FindAllStringSubmatch(text, -1) {
+			told = append(told, m[1])
+		}
+		assert.Equal(t, []string{"Context", "Decision", "Consequences", "Rejected"}, told, name)
+		lines := strings.Count(text, "\n")
+		assert.True(t, lines >= 20 && lines <= 60, "%s has %d lines", name, lines)
+	}
+	assert.Equal(t, strings.Count(index, "\n- ["), decisions)
+	assert.Greater(t, decisions, 11)
 }
 
 func TestPages_MakeTargetsExist(t *testing.T) {

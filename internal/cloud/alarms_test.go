@@ -25,7 +25,8 @@ type bells struct {
 	pages             int
 }
 
-func (b *bells) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAlarmsInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error) {
+func (b *bells) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAlarmsInput,
+	_ ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error) {
 	if b.refuse != nil {
 		return nil, b.refuse
 	}
@@ -53,9 +54,11 @@ func (b *bells) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAlarmsI
 			break
 		}
 		if isMetric {
-			out.MetricAlarms = append(out.MetricAlarms, types.MetricAlarm{AlarmArn: aws.String(bell(name)), StateValue: metric})
+			out.MetricAlarms = append(out.MetricAlarms, types.MetricAlarm{AlarmArn: aws.String(bell(name)),
+				StateValue: metric})
 		} else {
-			out.CompositeAlarms = append(out.CompositeAlarms, types.CompositeAlarm{AlarmArn: aws.String(bell(name)), StateValue: composite})
+			out.CompositeAlarms = append(out.CompositeAlarms, types.CompositeAlarm{AlarmArn: aws.String(bell(name)),
+				StateValue: composite})
 		}
 	}
 	return out, nil
@@ -74,10 +77,12 @@ func TestAlarms_states(t *testing.T) {
 		metric:    map[string]types.StateValue{"fine": "OK", "red:with colon": "ALARM", "mute": "INSUFFICIENT_DATA"},
 		composite: map[string]types.StateValue{"whole": "ALARM"},
 	}
-	got, err := states(t, b, bell("whole"), bell("fine"), bell("gone"), bell("red:with colon"), bell("mute"), bell("fine"), "no arn")
+	got, err := states(t, b, bell("whole"), bell("fine"), bell("gone"), bell("red:with colon"), bell("mute"),
+		bell("fine"), "no arn")
 	require.NoError(t, err)
 	assert.Equal(t, []doubt.AlarmState{
-		{ARN: bell("whole"), State: doubt.AlarmFiring}, {ARN: bell("fine"), State: doubt.AlarmOK}, {ARN: bell("gone"), State: doubt.AlarmMissing},
+		{ARN: bell("whole"), State: doubt.AlarmFiring}, {ARN: bell("fine"), State: doubt.AlarmOK},
+		{ARN: bell("gone"), State: doubt.AlarmMissing},
 		{ARN: bell("red:with colon"), State: doubt.AlarmFiring}, {ARN: bell("mute"), State: doubt.AlarmNoData},
 		{ARN: bell("fine"), State: doubt.AlarmOK}, {ARN: "no arn", State: doubt.AlarmMissing},
 	}, got)

@@ -19,8 +19,10 @@ import (
 
 // EC2 is what a spoke uses of the SDK's client.
 type EC2 interface {
-	DescribeInstances(context.Context, *ec2.DescribeInstancesInput, ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error)
-	DescribeInstanceStatus(context.Context, *ec2.DescribeInstanceStatusInput, ...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error)
+	DescribeInstances(context.Context, *ec2.DescribeInstancesInput,
+		...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error)
+	DescribeInstanceStatus(context.Context, *ec2.DescribeInstanceStatusInput,
+		...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error)
 }
 
 const (
@@ -75,7 +77,8 @@ func (s *Spoke) instances(ctx context.Context, filters []types.Filter) ([]port.M
 	var all []port.Machine
 	var next *string
 	for range maxEC2Pages {
-		out, err := s.clients.EC2.DescribeInstances(ctx, &ec2.DescribeInstancesInput{Filters: filters, MaxResults: aws.Int32(instancePage), NextToken: next})
+		out, err := s.clients.EC2.DescribeInstances(ctx, &ec2.DescribeInstancesInput{Filters: filters,
+			MaxResults: aws.Int32(instancePage), NextToken: next})
 		if err != nil {
 			return nil, s.explained(wrap(err, "list instances"))
 		}

@@ -26,7 +26,8 @@ type hosts struct {
 	gone   []string
 }
 
-func (h hosts) DescribeInstanceStatus(_ context.Context, in *ec2.DescribeInstanceStatusInput, _ ...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error) {
+func (h hosts) DescribeInstanceStatus(_ context.Context, in *ec2.DescribeInstanceStatusInput,
+	_ ...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error) {
 	out := &ec2.DescribeInstanceStatusOutput{}
 	for _, id := range in.InstanceIds {
 		if slices.Contains(h.gone, id) {
@@ -56,13 +57,15 @@ func TestSpoke_statuses(t *testing.T) {
 		"i-1": {InstanceStatus: ok, SystemStatus: ok},
 		"i-2": {InstanceStatus: summaryOf(ec2types.SummaryStatusImpaired, late), SystemStatus: ok},
 		"i-3": {InstanceStatus: ok, SystemStatus: summaryOf(ec2types.SummaryStatusImpaired, late)},
-		"i-4": {InstanceStatus: summaryOf(ec2types.SummaryStatusImpaired, late), SystemStatus: summaryOf(ec2types.SummaryStatusImpaired, early)},
+		"i-4": {InstanceStatus: summaryOf(ec2types.SummaryStatusImpaired, late),
+			SystemStatus: summaryOf(ec2types.SummaryStatusImpaired, early)},
 		"i-5": {InstanceStatus: ok, SystemStatus: summaryOf(ec2types.SummaryStatusInitializing)},
 	}}})
 	all, err := s.Statuses(t.Context(), []patch.InstanceID{"i-1", "i-2", "i-3", "i-4", "i-5", "i-6"})
 	require.NoError(t, err)
 	assert.Equal(t, map[patch.InstanceID]port.Checks{
-		"i-1": {}, "i-2": {Impaired: true, Since: late}, "i-3": {Impaired: true, Since: late}, "i-4": {Impaired: true, Since: early}, "i-5": {Settling: true},
+		"i-1": {}, "i-2": {Impaired: true, Since: late}, "i-3": {Impaired: true, Since: late}, "i-4": {Impaired: true,
+			Since: early}, "i-5": {Settling: true},
 	}, all)
 }
 

@@ -37,7 +37,8 @@ func kindOf(err error) patch.Kind {
 // Source: IAM User Guide, managing STS in a region; EC2 error codes, read 2026-11.
 func notEnabled(err error) bool {
 	switch code(err) {
-	case "InvalidClientTokenId", "OptInRequired", "UnrecognizedClientException", "AuthFailure", "RegionDisabledException":
+	case "InvalidClientTokenId", "OptInRequired", "UnrecognizedClientException", "AuthFailure",
+		"RegionDisabledException":
 		return true
 	}
 	return false
@@ -75,7 +76,8 @@ func definite(err error) bool {
 // status is the HTTP status of the answer, 0 if there was none.
 func status(err error) int {
 	var response *http.ResponseError
-	if errors.As(err, &response) && response.ResponseError != nil && response.Response != nil && response.Response.Response != nil {
+	if errors.As(err, &response) && response.ResponseError != nil && response.Response != nil &&
+		response.Response.Response != nil {
 		return response.HTTPStatusCode()
 	}
 	return 0

@@ -17,7 +17,8 @@ import (
 // SNS is what Mail uses of the SDK's client.
 type SNS interface {
 	Publish(context.Context, *sns.PublishInput, ...func(*sns.Options)) (*sns.PublishOutput, error)
-	GetTopicAttributes(context.Context, *sns.GetTopicAttributesInput, ...func(*sns.Options)) (*sns.GetTopicAttributesOutput, error)
+	GetTopicAttributes(context.Context, *sns.GetTopicAttributesInput,
+		...func(*sns.Options)) (*sns.GetTopicAttributesOutput, error)
 }
 
 // Mail sends plain text to a topic.
@@ -60,7 +61,8 @@ type MACKey struct {
 
 // MAC makes an HMAC-SHA-256.
 func (k *MACKey) MAC(ctx context.Context, message []byte) ([]byte, error) {
-	out, err := k.KMS.GenerateMac(ctx, &kms.GenerateMacInput{KeyId: &k.Key, Message: message, MacAlgorithm: kmstypes.MacAlgorithmSpecHmacSha256})
+	out, err := k.KMS.GenerateMac(ctx, &kms.GenerateMacInput{KeyId: &k.Key, Message: message,
+		MacAlgorithm: kmstypes.MacAlgorithmSpecHmacSha256})
 	if err != nil {
 		return nil, wrap(err, "make a MAC")
 	}
@@ -73,7 +75,8 @@ func (k *MACKey) Check(ctx context.Context, message, mac []byte) (bool, error) {
 	if len(mac) == 0 {
 		return false, nil
 	}
-	out, err := k.KMS.VerifyMac(ctx, &kms.VerifyMacInput{KeyId: &k.Key, Message: message, Mac: mac, MacAlgorithm: kmstypes.MacAlgorithmSpecHmacSha256})
+	out, err := k.KMS.VerifyMac(ctx, &kms.VerifyMacInput{KeyId: &k.Key, Message: message, Mac: mac,
+		MacAlgorithm: kmstypes.MacAlgorithmSpecHmacSha256})
 	var wrong *kmstypes.KMSInvalidMacException
 	if errors.As(err, &wrong) {
 		return false, nil
@@ -86,8 +89,10 @@ func (k *MACKey) Check(ctx context.Context, message, mac []byte) (bool, error) {
 
 // SFN is what StepFunctions uses of the SDK's client.
 type SFN interface {
-	SendTaskSuccess(context.Context, *sfn.SendTaskSuccessInput, ...func(*sfn.Options)) (*sfn.SendTaskSuccessOutput, error)
-	DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error)
+	SendTaskSuccess(context.Context, *sfn.SendTaskSuccessInput,
+		...func(*sfn.Options)) (*sfn.SendTaskSuccessOutput, error)
+	DescribeExecution(context.Context, *sfn.DescribeExecutionInput,
+		...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error)
 }
 
 // StepFunctions ends waiting tasks of the state machine, and reads its executions.
@@ -95,7 +100,8 @@ type StepFunctions struct{ SFN SFN }
 
 // Release answers the token. A task that timed out or was answered is gone.
 func (w *StepFunctions) Release(ctx context.Context, token string, output []byte) (gone bool, err error) {
-	_, err = w.SFN.SendTaskSuccess(ctx, &sfn.SendTaskSuccessInput{TaskToken: &token, Output: aws.String(string(output))})
+	_, err = w.SFN.SendTaskSuccess(ctx, &sfn.SendTaskSuccessInput{TaskToken: &token,
+		Output: aws.String(string(output))})
 	var timedOut *sfntypes.TaskTimedOut
 	var missing *sfntypes.TaskDoesNotExist
 	if errors.As(err, &timedOut) || errors.As(err, &missing) {
@@ -121,5 +127,6 @@ func (w *StepFunctions) Ended(ctx context.Context, executionARN string) (status 
 	if err != nil {
 		return "", false, wrap(err, "read execution %s", executionARN)
 	}
-	return string(out.Status), out.Status == sfntypes.ExecutionStatusRunning || out.Status == sfntypes.ExecutionStatusPendingRedrive, nil
+	return string(out.Status), out.Status == sfntypes.ExecutionStatusRunning ||
+		out.Status == sfntypes.ExecutionStatusPendingRedrive, nil
 }

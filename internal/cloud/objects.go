@@ -20,9 +20,11 @@ import (
 type S3 interface {
 	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
 	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
-	CreateMultipartUpload(context.Context, *s3.CreateMultipartUploadInput, ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error)
+	CreateMultipartUpload(context.Context, *s3.CreateMultipartUploadInput,
+		...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error)
 	UploadPart(context.Context, *s3.UploadPartInput, ...func(*s3.Options)) (*s3.UploadPartOutput, error)
-	CompleteMultipartUpload(context.Context, *s3.CompleteMultipartUploadInput, ...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput, error)
+	CompleteMultipartUpload(context.Context, *s3.CompleteMultipartUploadInput,
+		...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput, error)
 }
 
 // Objects is the data bucket.
@@ -34,7 +36,8 @@ type Objects struct {
 // Store writes an object. S3 checks what arrives against our own hash.
 func (o *Objects) Store(ctx context.Context, key, contentType string, data []byte) error {
 	_, err := o.S3.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: &o.Bucket, Key: &key, Body: bytes.NewReader(data), ContentType: &contentType, ChecksumSHA256: checksum(data),
+		Bucket: &o.Bucket, Key: &key, Body: bytes.NewReader(data), ContentType: &contentType,
+		ChecksumSHA256: checksum(data),
 	})
 	return wrap(err, "write object %s", key)
 }
@@ -43,8 +46,9 @@ func (o *Objects) Store(ctx context.Context, key, contentType string, data []byt
 // finds the first one's.
 func (o *Objects) Create(ctx context.Context, key, contentType string, data []byte) (bool, error) {
 	_, err := o.S3.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: &o.Bucket, Key: &key, Body: bytes.NewReader(data), ContentType: &contentType, ChecksumSHA256: checksum(data),
-		IfNoneMatch: aws.String("*"),
+		Bucket: &o.Bucket, Key: &key, Body: bytes.NewReader(data), ContentType: &contentType,
+		ChecksumSHA256: checksum(data),
+		IfNoneMatch:    aws.String("*"),
 	})
 	if code(err) == "PreconditionFailed" {
 		return false, nil

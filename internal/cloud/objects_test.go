@@ -40,7 +40,8 @@ type cutShort struct {
 
 func (c *cutShort) GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
 	if c.reads++; c.reads <= c.parts {
-		return &s3.GetObjectOutput{Body: io.NopCloser(io.MultiReader(strings.NewReader("pa"), iotest.ErrReader(io.ErrUnexpectedEOF)))}, nil
+		return &s3.GetObjectOutput{Body: io.NopCloser(io.MultiReader(strings.NewReader("pa"),
+			iotest.ErrReader(io.ErrUnexpectedEOF)))}, nil
 	}
 	return &s3.GetObjectOutput{Body: io.NopCloser(strings.NewReader("part and whole"))}, nil
 }

@@ -17,8 +17,10 @@ import (
 
 // Organizations is what Organization uses of the SDK's client.
 type Organizations interface {
-	ListAccountsForParent(context.Context, *organizations.ListAccountsForParentInput, ...func(*organizations.Options)) (*organizations.ListAccountsForParentOutput, error)
-	ListOrganizationalUnitsForParent(context.Context, *organizations.ListOrganizationalUnitsForParentInput, ...func(*organizations.Options)) (*organizations.ListOrganizationalUnitsForParentOutput, error)
+	ListAccountsForParent(context.Context, *organizations.ListAccountsForParentInput,
+		...func(*organizations.Options)) (*organizations.ListAccountsForParentOutput, error)
+	ListOrganizationalUnitsForParent(context.Context, *organizations.ListOrganizationalUnitsForParentInput,
+		...func(*organizations.Options)) (*organizations.ListOrganizationalUnitsForParentOutput, error)
 }
 
 // Organization reads AWS Organizations through a role of the management account
@@ -98,7 +100,8 @@ func (w *walk) below(ctx context.Context, unit string) ([]port.Member, error) {
 func (w *walk) list(ctx context.Context, unit string) (listing, error) {
 	var l listing
 	err := w.pages(func(token *string) (*string, error) {
-		out, err := w.client.ListAccountsForParent(ctx, &organizations.ListAccountsForParentInput{ParentId: &unit, NextToken: token})
+		out, err := w.client.ListAccountsForParent(ctx, &organizations.ListAccountsForParentInput{ParentId: &unit,
+			NextToken: token})
 		if err != nil {
 			return nil, wrap(err, "list accounts of %s", unit)
 		}
@@ -111,7 +114,8 @@ func (w *walk) list(ctx context.Context, unit string) (listing, error) {
 		return l, err
 	}
 	return l, w.pages(func(token *string) (*string, error) {
-		out, err := w.client.ListOrganizationalUnitsForParent(ctx, &organizations.ListOrganizationalUnitsForParentInput{ParentId: &unit, NextToken: token})
+		out, err := w.client.ListOrganizationalUnitsForParent(ctx,
+			&organizations.ListOrganizationalUnitsForParentInput{ParentId: &unit, NextToken: token})
 		if err != nil {
 			return nil, wrap(err, "list units of %s", unit)
 		}
@@ -154,7 +158,8 @@ func (w *walk) problem(err error) string {
 		return "cannot be found: the account of the hub's reader role is in no organization"
 	}
 	if err == errTooManyCalls {
-		return fmt.Sprintf("cannot be listed: all units of the run together take more than %d calls", maxOrganizationCalls)
+		return fmt.Sprintf("cannot be listed: all units of the run together take more than %d calls",
+			maxOrganizationCalls)
 	}
 	return ""
 }

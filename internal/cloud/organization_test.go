@@ -43,7 +43,8 @@ func (o *tree) next(token *string, n int) (at int, next *string) {
 	return at, next
 }
 
-func (o *tree) ListAccountsForParent(_ context.Context, in *organizations.ListAccountsForParentInput, _ ...func(*organizations.Options)) (*organizations.ListAccountsForParentOutput, error) {
+func (o *tree) ListAccountsForParent(_ context.Context, in *organizations.ListAccountsForParentInput,
+	_ ...func(*organizations.Options)) (*organizations.ListAccountsForParentOutput, error) {
 	all, ok := o.accounts[*in.ParentId]
 	if !ok {
 		return nil, &types.ParentNotFoundException{}
@@ -56,7 +57,9 @@ func (o *tree) ListAccountsForParent(_ context.Context, in *organizations.ListAc
 	return out, o.err
 }
 
-func (o *tree) ListOrganizationalUnitsForParent(_ context.Context, in *organizations.ListOrganizationalUnitsForParentInput, _ ...func(*organizations.Options)) (*organizations.ListOrganizationalUnitsForParentOutput, error) {
+func (o *tree) ListOrganizationalUnitsForParent(_ context.Context,
+	in *organizations.ListOrganizationalUnitsForParentInput,
+	_ ...func(*organizations.Options)) (*organizations.ListOrganizationalUnitsForParentOutput, error) {
 	all := o.units[*in.ParentId]
 	at, next := o.next(in.NextToken, len(all))
 	out := &organizations.ListOrganizationalUnitsForParentOutput{NextToken: next}
@@ -69,10 +72,12 @@ func (o *tree) ListOrganizationalUnitsForParent(_ context.Context, in *organizat
 // signIn gives every caller a session, and keeps what was asked for.
 type signIn struct{ asked *sts.AssumeRoleInput }
 
-func (s *signIn) AssumeRole(_ context.Context, in *sts.AssumeRoleInput, _ ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
+func (s *signIn) AssumeRole(_ context.Context, in *sts.AssumeRoleInput,
+	_ ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
 	s.asked = in
 	return &sts.AssumeRoleOutput{Credentials: &ststypes.Credentials{
-		AccessKeyId: aws.String("id"), SecretAccessKey: aws.String("secret"), SessionToken: aws.String("token"), Expiration: aws.Time(time.Unix(1, 0)),
+		AccessKeyId: aws.String("id"), SecretAccessKey: aws.String("secret"), SessionToken: aws.String("token"),
+		Expiration: aws.Time(time.Unix(1, 0)),
 	}}, nil
 }
 
@@ -82,7 +87,8 @@ func active(id string) types.Account {
 
 func below(t *testing.T, o *tree, units ...string) (map[string]port.Unit, error) {
 	in := &signIn{}
-	reader := &cloud.Organization{STS: in, RoleARN: "arn:role", ExternalID: "external", Connect: func(aws.Credentials) cloud.Organizations { return o }}
+	reader := &cloud.Organization{STS: in, RoleARN: "arn:role", ExternalID: "external",
+		Connect: func(aws.Credentials) cloud.Organizations { return o }}
 	all, err := reader.Below(t.Context(), "run-1", units)
 	require.Equal(t, "external", *in.asked.ExternalId)
 	require.Equal(t, "ec2patch-run-1", *in.asked.RoleSessionName)
@@ -99,7 +105,8 @@ func TestOrganization_Below(t *testing.T) {
 	}
 	all, err := below(t, o, "ou-a", "r-root", "ou-missing")
 	require.NoError(t, err)
-	a := []port.Member{{Account: "1", State: "ACTIVE"}, {Account: "2", State: "SUSPENDED"}, {Account: "3", State: "ACTIVE"}}
+	a := []port.Member{{Account: "1", State: "ACTIVE"}, {Account: "2", State: "SUSPENDED"},
+		{Account: "3", State: "ACTIVE"}}
 	assert.Equal(t, a, all["ou-a"].Members, "State counts, Status where there is none")
 	assert.Equal(t, append(a, port.Member{Account: "9", State: "ACTIVE"}), all["r-root"].Members)
 	assert.Contains(t, all["ou-missing"].Problem, "is no organizational unit")
@@ -125,7 +132,8 @@ func TestOrganization_Below_errors(t *testing.T) {
 		_, got := below(t, &tree{err: err, accounts: map[string][]types.Account{"ou-a": {}}}, "ou-a")
 		assert.ErrorIs(t, got, want)
 	}
-	all, err := below(t, &tree{err: &types.AWSOrganizationsNotInUseException{}, accounts: map[string][]types.Account{"ou-a": {}}}, "ou-a")
+	all, err := below(t, &tree{err: &types.AWSOrganizationsNotInUseException{},
+		accounts: map[string][]types.Account{"ou-a": {}}}, "ou-a")
 	require.NoError(t, err)
 	assert.Contains(t, all["ou-a"].Problem, "is in no organization")
 }

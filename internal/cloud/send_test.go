@@ -28,7 +28,8 @@ func sessionOf(t *testing.T, c *commands) port.Session {
 }
 
 var aCommand = port.Command{
-	Instance: "i-1", Operation: patch.Install, RebootOption: patch.RebootIfNeeded, SnapshotID: "snap", Marker: "ec2patch x b1.0", DeliverySeconds: 900,
+	Instance: "i-1", Operation: patch.Install, RebootOption: patch.RebootIfNeeded, SnapshotID: "snap",
+	Marker: "ec2patch x b1.0", DeliverySeconds: 900,
 }
 
 func TestSession_Send(t *testing.T) {
@@ -37,9 +38,11 @@ func TestSession_Send(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, patch.CommandID("cmd-1"), id)
 	assert.Equal(t, []*ssm.SendCommandInput{{
-		DocumentName: aws.String("AWS-RunPatchBaseline"), InstanceIds: []string{"i-1"}, Comment: aws.String("ec2patch x b1.0"),
+		DocumentName: aws.String("AWS-RunPatchBaseline"), InstanceIds: []string{"i-1"},
+		Comment:        aws.String("ec2patch x b1.0"),
 		MaxConcurrency: aws.String("1"), MaxErrors: aws.String("0"), TimeoutSeconds: aws.Int32(900),
-		Parameters: map[string][]string{"Operation": {"Install"}, "RebootOption": {"RebootIfNeeded"}, "SnapshotId": {"snap"}},
+		Parameters: map[string][]string{"Operation": {"Install"}, "RebootOption": {"RebootIfNeeded"},
+			"SnapshotId": {"snap"}},
 	}}, c.sent)
 }
 
@@ -64,11 +67,13 @@ func TestSession_SendFails(t *testing.T) {
 		{"refused with a status", status(400, refusal("ValidationException")), patch.ErrRefusedCommand},
 		{"throttled with a status", status(429, refusal("TooManyRequestsException")), patch.ErrThrottled},
 		{"a server error", status(500, refusal("InternalServerError")), patch.ErrUnavailable},
-		{"a server error that calls itself a refusal", status(503, refusal("AccessDeniedException")), patch.ErrUnavailable},
+		{"a server error that calls itself a refusal", status(503, refusal("AccessDeniedException")),
+			patch.ErrUnavailable},
 		{"a server error with a client's status", status(400, &types.InternalServerError{}), patch.ErrUnavailable},
 		{"a timeout with another status", status(400, refusal("RequestTimeoutException")), patch.ErrUnavailable},
 		{"a timeout of the service", status(408, refusal("RequestTimeout")), patch.ErrUnavailable},
-		{"a server's fault", &smithy.GenericAPIError{Code: "Whatever", Fault: smithy.FaultServer}, patch.ErrUnavailable},
+		{"a server's fault", &smithy.GenericAPIError{Code: "Whatever", Fault: smithy.FaultServer},
+			patch.ErrUnavailable},
 		{"nobody's fault", &smithy.GenericAPIError{Code: "Whatever"}, patch.ErrUnavailable},
 		{"no answer", errors.New("EOF"), patch.ErrUnavailable},
 		{"no time", context.DeadlineExceeded, patch.ErrUnavailable},

@@ -19,12 +19,17 @@ import (
 
 // SSM is what a spoke reads and cancels with.
 type SSM interface {
-	DescribeInstanceInformation(context.Context, *ssm.DescribeInstanceInformationInput, ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error)
-	DescribeInstancePatchStates(context.Context, *ssm.DescribeInstancePatchStatesInput, ...func(*ssm.Options)) (*ssm.DescribeInstancePatchStatesOutput, error)
-	DescribeInstancePatches(context.Context, *ssm.DescribeInstancePatchesInput, ...func(*ssm.Options)) (*ssm.DescribeInstancePatchesOutput, error)
+	DescribeInstanceInformation(context.Context, *ssm.DescribeInstanceInformationInput,
+		...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error)
+	DescribeInstancePatchStates(context.Context, *ssm.DescribeInstancePatchStatesInput,
+		...func(*ssm.Options)) (*ssm.DescribeInstancePatchStatesOutput, error)
+	DescribeInstancePatches(context.Context, *ssm.DescribeInstancePatchesInput,
+		...func(*ssm.Options)) (*ssm.DescribeInstancePatchesOutput, error)
 	ListCommands(context.Context, *ssm.ListCommandsInput, ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error)
-	ListCommandInvocations(context.Context, *ssm.ListCommandInvocationsInput, ...func(*ssm.Options)) (*ssm.ListCommandInvocationsOutput, error)
-	GetCommandInvocation(context.Context, *ssm.GetCommandInvocationInput, ...func(*ssm.Options)) (*ssm.GetCommandInvocationOutput, error)
+	ListCommandInvocations(context.Context, *ssm.ListCommandInvocationsInput,
+		...func(*ssm.Options)) (*ssm.ListCommandInvocationsOutput, error)
+	GetCommandInvocation(context.Context, *ssm.GetCommandInvocationInput,
+		...func(*ssm.Options)) (*ssm.GetCommandInvocationOutput, error)
 	CancelCommand(context.Context, *ssm.CancelCommandInput, ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error)
 }
 
@@ -62,7 +67,8 @@ func (s *Spoke) Agents(ctx context.Context, ids []patch.InstanceID) (map[patch.I
 // Hybrids lists the nodes that are registered by an activation.
 func (s *Spoke) Hybrids(ctx context.Context) (map[patch.InstanceID]port.Agent, error) {
 	all := map[patch.InstanceID]port.Agent{}
-	filters := []types.InstanceInformationStringFilter{{Key: aws.String("ResourceType"), Values: []string{string(types.ResourceTypeManagedInstance)}}}
+	filters := []types.InstanceInformationStringFilter{{Key: aws.String("ResourceType"),
+		Values: []string{string(types.ResourceTypeManagedInstance)}}}
 	return all, s.agents(ctx, filters, all)
 }
 
@@ -93,17 +99,21 @@ func (s *Spoke) Tagged(ctx context.Context, tags map[string][]string) (map[patch
 	return all, nil
 }
 
-func (s *Spoke) agents(ctx context.Context, filters []types.InstanceInformationStringFilter, into map[patch.InstanceID]port.Agent) error {
+func (s *Spoke) agents(ctx context.Context, filters []types.InstanceInformationStringFilter,
+	into map[patch.InstanceID]port.Agent) error {
 	var next *string
 	for range maxSSMPages {
-		out, err := s.clients.SSM.DescribeInstanceInformation(ctx, &ssm.DescribeInstanceInformationInput{Filters: filters, MaxResults: aws.Int32(ssmPage), NextToken: next})
+		out, err := s.clients.SSM.DescribeInstanceInformation(ctx,
+			&ssm.DescribeInstanceInformationInput{Filters: filters, MaxResults: aws.Int32(ssmPage), NextToken: next})
 		if err != nil {
 			return s.explained(wrap(err, "list managed instances"))
 		}
 		for _, i := range out.InstanceInformationList {
 			into[patch.InstanceID(aws.ToString(i.InstanceId))] = port.Agent{
-				Platform: patch.Platform(i.PlatformType), System: aws.ToString(i.PlatformName), Release: aws.ToString(i.PlatformVersion),
-				Version: aws.ToString(i.AgentVersion), Address: aws.ToString(i.IPAddress), Name: aws.ToString(i.ComputerName),
+				Platform: patch.Platform(i.PlatformType), System: aws.ToString(i.PlatformName),
+				Release: aws.ToString(i.PlatformVersion),
+				Version: aws.ToString(i.AgentVersion), Address: aws.ToString(i.IPAddress),
+				Name:   aws.ToString(i.ComputerName),
 				Online: i.PingStatus == types.PingStatusOnline, LastPing: aws.ToTime(i.LastPingDateTime),
 			}
 		}
@@ -116,12 +126,15 @@ func (s *Spoke) agents(ctx context.Context, filters []types.InstanceInformationS
 
 // PatchStates reads the one record that SSM keeps of each instance. An instance
 // that was never scanned has none.
-func (s *Spoke) PatchStates(ctx context.Context, ids []patch.InstanceID) (map[patch.InstanceID]outcome.PatchState, error) {
+func (s *Spoke) PatchStates(ctx context.Context,
+	ids []patch.InstanceID) (map[patch.InstanceID]outcome.PatchState, error) {
 	all := make(map[patch.InstanceID]outcome.PatchState, len(ids))
 	for chunk := range slices.Chunk(ids, ssmPage) {
 		var next *string
 		for range maxSSMPages {
-			out, err := s.clients.SSM.DescribeInstancePatchStates(ctx, &ssm.DescribeInstancePatchStatesInput{InstanceIds: stringsOf(chunk), MaxResults: aws.Int32(statePage), NextToken: next})
+			out, err := s.clients.SSM.DescribeInstancePatchStates(ctx,
+				&ssm.DescribeInstancePatchStatesInput{InstanceIds: stringsOf(chunk), MaxResults: aws.Int32(statePage),
+					NextToken: next})
 			if err != nil {
 				return nil, wrap(err, "read patch states")
 			}
@@ -168,8 +181,9 @@ func (s *Spoke) Patches(ctx context.Context, id patch.InstanceID) (outcome.Named
 // CVE ids are one string. Source: SSM PatchComplianceData, read 2026-11.
 func namedPatch(p types.PatchComplianceData) (n outcome.NamedPatch, known bool) {
 	n = outcome.NamedPatch{
-		Title: aws.ToString(p.Title), KB: aws.ToString(p.KBId), Classification: aws.ToString(p.Classification), Severity: aws.ToString(p.Severity),
-		CVEs: strings.FieldsFunc(aws.ToString(p.CVEIds), func(r rune) bool { return r == ',' || r == ' ' }),
+		Title: aws.ToString(p.Title), KB: aws.ToString(p.KBId), Classification: aws.ToString(p.Classification),
+		Severity: aws.ToString(p.Severity),
+		CVEs:     strings.FieldsFunc(aws.ToString(p.CVEIds), func(r rune) bool { return r == ',' || r == ' ' }),
 	}
 	if at := aws.ToTime(p.InstalledTime).UTC(); at.Year() >= firstPatchYear {
 		n.At = &at
@@ -195,10 +209,12 @@ const firstPatchYear = 1990
 
 func patchState(st types.InstancePatchState) outcome.PatchState {
 	return outcome.PatchState{
-		Operation: patch.Operation(st.Operation), SnapshotID: aws.ToString(st.SnapshotId), BaselineID: aws.ToString(st.BaselineId),
-		Started: aws.ToTime(st.OperationStartTime).UTC(), Ended: aws.ToTime(st.OperationEndTime).UTC(),
+		Operation: patch.Operation(st.Operation), SnapshotID: aws.ToString(st.SnapshotId),
+		BaselineID: aws.ToString(st.BaselineId),
+		Started:    aws.ToTime(st.OperationStartTime).UTC(), Ended: aws.ToTime(st.OperationEndTime).UTC(),
 		Installed: toInt(&st.InstalledCount), InstalledPendingReboot: toInt(st.InstalledPendingRebootCount),
-		InstalledRejected: toInt(st.InstalledRejectedCount), Missing: toInt(&st.MissingCount), Failed: toInt(&st.FailedCount),
+		InstalledRejected: toInt(st.InstalledRejectedCount), Missing: toInt(&st.MissingCount),
+		Failed: toInt(&st.FailedCount),
 	}
 }
 
@@ -215,13 +231,15 @@ func toInt[N ~int32 | ~int64](n *N) *int {
 // Executing lists our commands that have not ended, as far as SSM shows it.
 func (s *Spoke) Executing(ctx context.Context, since time.Time) (map[patch.CommandID]bool, error) {
 	found := map[patch.CommandID]bool{}
-	filters := append(patchCommandsSince(since), types.CommandFilter{Key: types.CommandFilterKeyExecutionStage, Value: aws.String("Executing")})
-	err := s.commands(ctx, &ssm.ListCommandsInput{MaxResults: aws.Int32(ssmPage), Filters: filters}, func(c types.Command) bool {
-		if !ended(c.Status) {
-			found[patch.CommandID(aws.ToString(c.CommandId))] = true
-		}
-		return false
-	})
+	filters := append(patchCommandsSince(since), types.CommandFilter{Key: types.CommandFilterKeyExecutionStage,
+		Value: aws.String("Executing")})
+	err := s.commands(ctx, &ssm.ListCommandsInput{MaxResults: aws.Int32(ssmPage), Filters: filters},
+		func(c types.Command) bool {
+			if !ended(c.Status) {
+				found[patch.CommandID(aws.ToString(c.CommandId))] = true
+			}
+			return false
+		})
 	return found, err
 }
 
@@ -257,7 +275,8 @@ func patchCommandsSince(since time.Time) []types.CommandFilter {
 // ended tells whether a command's status is final. Source: SSM Command.Status, read 2026-11.
 func ended(s types.CommandStatus) bool {
 	switch s {
-	case types.CommandStatusSuccess, types.CommandStatusCancelled, types.CommandStatusFailed, types.CommandStatusTimedOut:
+	case types.CommandStatusSuccess, types.CommandStatusCancelled, types.CommandStatusFailed,
+		types.CommandStatusTimedOut:
 		return true
 	}
 	return false
@@ -267,7 +286,9 @@ func ended(s types.CommandStatus) bool {
 func (s *Spoke) Invocation(ctx context.Context, id patch.CommandID) (outcome.Invocation, bool, error) {
 	var next *string
 	for range maxSSMPages {
-		out, err := s.clients.SSM.ListCommandInvocations(ctx, &ssm.ListCommandInvocationsInput{CommandId: aws.String(string(id)), MaxResults: aws.Int32(ssmPage), NextToken: next})
+		out, err := s.clients.SSM.ListCommandInvocations(ctx,
+			&ssm.ListCommandInvocationsInput{CommandId: aws.String(string(id)), MaxResults: aws.Int32(ssmPage),
+				NextToken: next})
 		if code(err) == "InvalidCommandId" {
 			return outcome.Invocation{}, false, nil
 		}
@@ -284,7 +305,8 @@ func (s *Spoke) Invocation(ctx context.Context, id patch.CommandID) (outcome.Inv
 			return outcome.Invocation{}, false, nil
 		}
 	}
-	return outcome.Invocation{}, false, fmt.Errorf("read command %s: %w: more than %d pages", id, patch.ErrUnavailable, maxSSMPages)
+	return outcome.Invocation{}, false, fmt.Errorf("read command %s: %w: more than %d pages", id,
+		patch.ErrUnavailable, maxSSMPages)
 }
 
 // Marked looks for our commands by their comments among those requested since.
@@ -294,7 +316,8 @@ func (s *Spoke) Marked(ctx context.Context, markers []string, since time.Time) (
 	err := s.commands(ctx, in, func(c types.Command) bool {
 		comment := aws.ToString(c.Comment)
 		if marker, _, ok := strings.Cut(comment, "."); ok && slices.Contains(markers, marker) {
-			found[comment] = port.Accepted{ID: patch.CommandID(aws.ToString(c.CommandId)), At: aws.ToTime(c.RequestedDateTime).UTC()}
+			found[comment] = port.Accepted{ID: patch.CommandID(aws.ToString(c.CommandId)),
+				At: aws.ToTime(c.RequestedDateTime).UTC()}
 		}
 		return false
 	})
@@ -303,7 +326,8 @@ func (s *Spoke) Marked(ctx context.Context, markers []string, since time.Time) (
 
 // Output is the end of what the patch step of the instance's platform printed.
 // Source: GetCommandInvocation needs PluginName for a document of several steps, read 2026-11.
-func (s *Spoke) Output(ctx context.Context, id patch.CommandID, instance patch.InstanceID, platform patch.Platform, limit int) (string, error) {
+func (s *Spoke) Output(ctx context.Context, id patch.CommandID, instance patch.InstanceID, platform patch.Platform,
+	limit int) (string, error) {
 	out, err := s.invocation(ctx, id, instance, platform)
 	if err != nil {
 		return "", err
@@ -318,7 +342,8 @@ const notStarted = -1
 
 // Began tells whether the agent has begun: SSM has a time at which it did, or a
 // response.
-func (s *Spoke) Began(ctx context.Context, id patch.CommandID, instance patch.InstanceID, platform patch.Platform) (bool, error) {
+func (s *Spoke) Began(ctx context.Context, id patch.CommandID, instance patch.InstanceID,
+	platform patch.Platform) (bool, error) {
 	out, err := s.invocation(ctx, id, instance, platform)
 	if err != nil {
 		return false, err
@@ -327,15 +352,18 @@ func (s *Spoke) Began(ctx context.Context, id patch.CommandID, instance patch.In
 }
 
 // invocation reads the step of the document that fits the platform.
-func (s *Spoke) invocation(ctx context.Context, id patch.CommandID, instance patch.InstanceID, platform patch.Platform) (*ssm.GetCommandInvocationOutput, error) {
+func (s *Spoke) invocation(ctx context.Context, id patch.CommandID, instance patch.InstanceID,
+	platform patch.Platform) (*ssm.GetCommandInvocationOutput, error) {
 	out, err := s.clients.SSM.GetCommandInvocation(ctx, &ssm.GetCommandInvocationInput{
-		CommandId: aws.String(string(id)), InstanceId: aws.String(string(instance)), PluginName: aws.String("Patch" + string(platform)),
+		CommandId: aws.String(string(id)), InstanceId: aws.String(string(instance)),
+		PluginName: aws.String("Patch" + string(platform)),
 	})
 	return out, wrap(err, "read command %s on %s", id, instance)
 }
 
 // Cancel asks SSM to stop a command on its instance.
 func (s *Spoke) Cancel(ctx context.Context, id patch.CommandID, instance patch.InstanceID) error {
-	_, err := s.clients.SSM.CancelCommand(ctx, &ssm.CancelCommandInput{CommandId: aws.String(string(id)), InstanceIds: []string{string(instance)}})
+	_, err := s.clients.SSM.CancelCommand(ctx, &ssm.CancelCommandInput{CommandId: aws.String(string(id)),
+		InstanceIds: []string{string(instance)}})
 	return wrap(err, "cancel command %s", id)
 }

@@ -44,7 +44,8 @@ func (c *commands) page(token *string, n int) (at int, next *string) {
 	return at, next
 }
 
-func (c *commands) ListCommands(_ context.Context, in *ssm.ListCommandsInput, _ ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error) {
+func (c *commands) ListCommands(_ context.Context, in *ssm.ListCommandsInput,
+	_ ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error) {
 	asked := *in
 	c.listed = append(c.listed, &asked)
 	at, next := c.page(in.NextToken, len(c.all))
@@ -55,7 +56,8 @@ func (c *commands) ListCommands(_ context.Context, in *ssm.ListCommandsInput, _ 
 	return out, c.err
 }
 
-func (c *commands) ListCommandInvocations(_ context.Context, in *ssm.ListCommandInvocationsInput, _ ...func(*ssm.Options)) (*ssm.ListCommandInvocationsOutput, error) {
+func (c *commands) ListCommandInvocations(_ context.Context, in *ssm.ListCommandInvocationsInput,
+	_ ...func(*ssm.Options)) (*ssm.ListCommandInvocationsOutput, error) {
 	all := c.invocations[*in.CommandId]
 	at, next := c.page(in.NextToken, len(all))
 	out := &ssm.ListCommandInvocationsOutput{NextToken: next}
@@ -65,12 +67,14 @@ func (c *commands) ListCommandInvocations(_ context.Context, in *ssm.ListCommand
 	return out, c.err
 }
 
-func (c *commands) CancelCommand(_ context.Context, in *ssm.CancelCommandInput, _ ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error) {
+func (c *commands) CancelCommand(_ context.Context, in *ssm.CancelCommandInput,
+	_ ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error) {
 	c.cancelled = append(c.cancelled, in)
 	return &ssm.CancelCommandOutput{}, c.err
 }
 
-func (c *commands) SendCommand(_ context.Context, in *ssm.SendCommandInput, _ ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
+func (c *commands) SendCommand(_ context.Context, in *ssm.SendCommandInput,
+	_ ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
 	c.sent = append(c.sent, in)
 	if c.answer != nil || c.err != nil {
 		return c.answer, c.err
@@ -89,8 +93,10 @@ func spokeOf(t *testing.T, c *commands) port.Spoke {
 // All pages are read, and what has ended though it is listed does not execute.
 func TestSpoke_Executing(t *testing.T) {
 	c := &commands{all: []types.Command{
-		{CommandId: aws.String("a"), Status: types.CommandStatusInProgress}, {CommandId: aws.String("b"), Status: types.CommandStatusSuccess},
-		{CommandId: aws.String("c"), Status: types.CommandStatusPending}, {CommandId: aws.String("d"), Status: types.CommandStatusCancelling},
+		{CommandId: aws.String("a"), Status: types.CommandStatusInProgress}, {CommandId: aws.String("b"),
+			Status: types.CommandStatusSuccess},
+		{CommandId: aws.String("c"), Status: types.CommandStatusPending}, {CommandId: aws.String("d"),
+			Status: types.CommandStatusCancelling},
 	}}
 	at := time.Date(2026, 12, 1, 2, 3, 4, 5, time.FixedZone("", 3600))
 	got, err := spokeOf(t, c).Executing(t.Context(), at)
@@ -121,12 +127,14 @@ func TestSpoke_listsFail(t *testing.T) {
 // An empty list, or an empty page, is not the end of a command.
 func TestSpoke_Invocation(t *testing.T) {
 	c := &commands{invocations: map[string][]types.CommandInvocation{"a": {{
-		InstanceId: aws.String("i-1"), Status: types.CommandInvocationStatusTimedOut, StatusDetails: aws.String("Delivery Timed Out"),
+		InstanceId: aws.String("i-1"), Status: types.CommandInvocationStatusTimedOut,
+		StatusDetails: aws.String("Delivery Timed Out"),
 	}}}}
 	v, found, err := spokeOf(t, c).Invocation(t.Context(), "a")
 	require.NoError(t, err)
 	assert.True(t, found)
-	assert.Equal(t, outcome.Invocation{InstanceID: "i-1", Command: "a", Status: "TimedOut", Details: "DeliveryTimedOut"}, v)
+	assert.Equal(t, outcome.Invocation{InstanceID: "i-1", Command: "a", Status: "TimedOut",
+		Details: "DeliveryTimedOut"}, v)
 	v, found, err = spokeOf(t, c).Invocation(t.Context(), "b")
 	require.NoError(t, err)
 	assert.False(t, found)
@@ -141,13 +149,17 @@ func TestSpoke_Invocation(t *testing.T) {
 func TestSpoke_Marked(t *testing.T) {
 	at := time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC)
 	var all []types.Command
-	for i, comment := range []string{"ec2patch x b1.0", "ec2patch x b11.0", "ec2patch x b1.7", "ec2patch x b1", "by hand", "ec2patch x b2.3"} {
-		all = append(all, types.Command{CommandId: aws.String(fmt.Sprint("c", i)), Comment: aws.String(comment), RequestedDateTime: aws.Time(at)})
+	for i, comment := range []string{"ec2patch x b1.0", "ec2patch x b11.0", "ec2patch x b1.7", "ec2patch x b1",
+		"by hand", "ec2patch x b2.3"} {
+		all = append(all, types.Command{CommandId: aws.String(fmt.Sprint("c", i)), Comment: aws.String(comment),
+			RequestedDateTime: aws.Time(at)})
 	}
-	got, err := spokeOf(t, &commands{all: append(all, types.Command{CommandId: aws.String("none")})}).Marked(t.Context(), []string{"ec2patch x b1", "ec2patch x b2"}, at)
+	got, err := spokeOf(t, &commands{all: append(all, types.Command{CommandId: aws.String("none")})}).Marked(
+		t.Context(), []string{"ec2patch x b1", "ec2patch x b2"}, at)
 	require.NoError(t, err)
 	assert.Equal(t, map[string]port.Accepted{
-		"ec2patch x b1.0": {ID: "c0", At: at}, "ec2patch x b1.7": {ID: "c2", At: at}, "ec2patch x b2.3": {ID: "c5", At: at},
+		"ec2patch x b1.0": {ID: "c0", At: at}, "ec2patch x b1.7": {ID: "c2", At: at},
+		"ec2patch x b2.3": {ID: "c5", At: at},
 	}, got)
 }
 

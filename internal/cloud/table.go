@@ -21,11 +21,14 @@ import (
 // DynamoDB is what the table uses of the SDK's client.
 type DynamoDB interface {
 	GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
-	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
+	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput,
+		...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
 	PutItem(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
-	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
-	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput, ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
+	UpdateItem(context.Context, *dynamodb.UpdateItemInput,
+		...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+	TransactWriteItems(context.Context, *dynamodb.TransactWriteItemsInput,
+		...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error)
 }
 
 // Table is the state table with the audit table beside it.
@@ -66,7 +69,8 @@ func (t *Table) Load(ctx context.Context, rows ...*store.Row) error {
 		byKey[r.Key], keys[i] = r, keyItem(r.Key)
 	}
 	if len(rows) == 1 {
-		out, err := t.DynamoDB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &t.State, Key: keys[0], ConsistentRead: aws.Bool(true)})
+		out, err := t.DynamoDB.GetItem(ctx, &dynamodb.GetItemInput{TableName: &t.State, Key: keys[0],
+			ConsistentRead: aws.Bool(true)})
 		if err != nil {
 			return wrap(err, "read row %s %s", rows[0].Key.PK, rows[0].Key.SK)
 		}
@@ -92,7 +96,8 @@ func (t *Table) Load(ctx context.Context, rows ...*store.Row) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("read rows: %w: DynamoDB left %d keys out %d times", patch.ErrThrottled, len(keys), maxUnprocessed)
+	return fmt.Errorf("read rows: %w: DynamoDB left %d keys out %d times", patch.ErrThrottled, len(keys),
+		maxUnprocessed)
 }
 
 func fill(rows map[store.Key]*store.Row, it item) error {
@@ -181,11 +186,13 @@ func (t *Table) one(ctx context.Context, a types.TransactWriteItem) error {
 	case a.Update != nil:
 		_, err := t.DynamoDB.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 			TableName: a.Update.TableName, Key: a.Update.Key, UpdateExpression: a.Update.UpdateExpression,
-			ExpressionAttributeNames: a.Update.ExpressionAttributeNames, ExpressionAttributeValues: a.Update.ExpressionAttributeValues,
+			ExpressionAttributeNames:  a.Update.ExpressionAttributeNames,
+			ExpressionAttributeValues: a.Update.ExpressionAttributeValues,
 		})
 		return err
 	}
-	_, err := t.DynamoDB.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: []types.TransactWriteItem{a}})
+	_, err := t.DynamoDB.TransactWriteItems(ctx,
+		&dynamodb.TransactWriteItemsInput{TransactItems: []types.TransactWriteItem{a}})
 	return err
 }
 
@@ -285,7 +292,9 @@ func encode(k store.Key, v any) (item, error) {
 }
 
 func decode(it item, into any) error {
-	err := attributevalue.UnmarshalMapWithOptions(it, into, func(o *attributevalue.DecoderOptions) { o.TagKey = "json" })
+	err := attributevalue.UnmarshalMapWithOptions(it, into, func(o *attributevalue.DecoderOptions) {
+		o.TagKey = "json"
+	})
 	if err != nil {
 		return fmt.Errorf("%w: decode row %v: %w", patch.ErrInternal, keyOf(it), err)
 	}

@@ -25,12 +25,14 @@ type oneRow struct {
 	item map[string]types.AttributeValue
 }
 
-func (o *oneRow) PutItem(_ context.Context, in *dynamodb.PutItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
+func (o *oneRow) PutItem(_ context.Context, in *dynamodb.PutItemInput,
+	_ ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
 	o.item = in.Item
 	return &dynamodb.PutItemOutput{}, nil
 }
 
-func (o *oneRow) GetItem(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
+func (o *oneRow) GetItem(context.Context, *dynamodb.GetItemInput,
+	...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
 	return &dynamodb.GetItemOutput{Item: o.item}, nil
 }
 
@@ -97,8 +99,10 @@ func TestTable_largeRows(t *testing.T) {
 		in.Sends = append(in.Sends, target.Sent{Command: command(i), At: at})
 	}
 	for i := range 400 {
-		look.Found = append(look.Found, outcome.Invocation{InstanceID: id(i), Status: "InProgress", Details: "DeliveryTimedOut", Ran: true, Command: command(i), Seen: at})
-		look.Cancels = append(look.Cancels, target.Cancel{InstanceID: id(i), Command: command(i), Why: outcome.ReasonExpired})
+		look.Found = append(look.Found, outcome.Invocation{InstanceID: id(i), Status: "InProgress",
+			Details: "DeliveryTimedOut", Ran: true, Command: command(i), Seen: at})
+		look.Cancels = append(look.Cancels, target.Cancel{InstanceID: id(i), Command: command(i),
+			Why: outcome.ReasonExpired})
 	}
 	gotRow, size := roundTrip(t, row)
 	assert.Equal(t, row, gotRow)

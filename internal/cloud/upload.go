@@ -47,7 +47,8 @@ func (u *upload) send(part []byte) error {
 	o := u.objects
 	if u.id == nil {
 		begun, err := o.S3.CreateMultipartUpload(u.ctx, &s3.CreateMultipartUploadInput{
-			Bucket: &o.Bucket, Key: &u.key, ContentType: &u.contentType, ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
+			Bucket: &o.Bucket, Key: &u.key, ContentType: &u.contentType,
+			ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
 		})
 		if err != nil {
 			return wrap(err, "begin object %s", u.key)
@@ -76,7 +77,8 @@ func (u *upload) Close() error {
 		}
 	}
 	_, err := u.objects.S3.CompleteMultipartUpload(u.ctx, &s3.CompleteMultipartUploadInput{
-		Bucket: &u.objects.Bucket, Key: &u.key, UploadId: u.id, MultipartUpload: &types.CompletedMultipartUpload{Parts: u.parts},
+		Bucket: &u.objects.Bucket, Key: &u.key, UploadId: u.id,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: u.parts},
 	})
 	return wrap(err, "complete object %s", u.key)
 }

@@ -24,12 +24,14 @@ type counted struct {
 	failPart int32
 }
 
-func (c *counted) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
+func (c *counted) PutObject(ctx context.Context, in *s3.PutObjectInput,
+	o ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
 	c.calls = append(c.calls, "put")
 	return c.S3.PutObject(ctx, in, o...)
 }
 
-func (c *counted) UploadPart(ctx context.Context, in *s3.UploadPartInput, o ...func(*s3.Options)) (*s3.UploadPartOutput, error) {
+func (c *counted) UploadPart(ctx context.Context, in *s3.UploadPartInput,
+	o ...func(*s3.Options)) (*s3.UploadPartOutput, error) {
 	c.calls = append(c.calls, "part")
 	if *in.PartNumber == c.failPart {
 		return nil, errors.New("connection reset")
@@ -42,7 +44,8 @@ func newObjects(t *testing.T) (*cloud.Objects, *world.World, *counted) {
 	w := world.New(1, time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC))
 	w.IgnoreIAM = true
 	w.AddBucket(backing.BucketSpec{Name: "data", Account: "999999999999", Region: "us-east-1"})
-	c := &counted{S3: w.S3(&core.Principal{Account: "999999999999", RoleARN: "arn:aws:iam::999999999999:role/writer", SessionName: "s"}, "us-east-1")}
+	c := &counted{S3: w.S3(&core.Principal{Account: "999999999999", RoleARN: "arn:aws:iam::999999999999:role/writer",
+		SessionName: "s"}, "us-east-1")}
 	return &cloud.Objects{S3: c, Bucket: "data"}, w, c
 }
 

@@ -14,19 +14,22 @@ import (
 
 func TestCause_text(t *testing.T) {
 	for want, c := range map[string]doubt.Cause{
-		"333333333333 us-east-1: 3 failed, limit 2 (ssm.maxErrors 10% of 23)": {Kind: doubt.CauseFailed, Scope: doubt.ScopeTarget,
-			Account: "333333333333", Region: "us-east-1", Count: 3, Limit: 2, Field: "ssm.maxErrors", Of: "10% of 23"},
+		"333333333333 us-east-1: 3 failed, limit 2 (ssm.maxErrors 10% of 23)": {Kind: doubt.CauseFailed,
+			Scope: doubt.ScopeTarget, Account: "333333333333", Region: "us-east-1", Count: 3, Limit: 2,
+			Field: "ssm.maxErrors", Of: "10% of 23"},
 		"333333333333: 3 failed, limit 2 (budget.perAccount 2)": {Kind: doubt.CauseFailed, Scope: doubt.ScopeAccount,
 			Account: "333333333333", Count: 3, Limit: 2, Field: "budget.perAccount", Of: "2"},
-		"wave a: 1 account failed, limit 0 (budget.maxFailedAccounts)": {Kind: doubt.CauseAccounts, Scope: doubt.ScopeOfWave,
-			Wave: "a", Count: 1, Field: "budget.maxFailedAccounts"},
-		"run: 11 failed, limit 10 (budget.maxFailedInstances 10% of 100)": {Kind: doubt.CauseFailed, Scope: doubt.ScopeRun,
-			Count: 11, Limit: 10, Field: "budget.maxFailedInstances", Of: "10% of 100"},
-		"alarm x is unreadable": {Kind: doubt.CauseAlarm, Scope: doubt.ScopeAlarm, Alarm: "x", State: doubt.AlarmUnreadable},
-		"alarm x was ALARM while the wave was patched, 1 instance not sent": {Kind: doubt.CauseAlarmSeen, Scope: doubt.ScopeAlarm,
-			Alarm: "x", State: doubt.AlarmFiring, Count: 1},
-		"wave a: 2 account-regions without a result": {Kind: doubt.CauseNoResult, Scope: doubt.ScopeOfWave, Wave: "a", Count: 2},
-		"the run was aborted":                        {Kind: doubt.CauseAbort, Scope: doubt.ScopeRun},
+		"wave a: 1 account failed, limit 0 (budget.maxFailedAccounts)": {Kind: doubt.CauseAccounts,
+			Scope: doubt.ScopeOfWave, Wave: "a", Count: 1, Field: "budget.maxFailedAccounts"},
+		"run: 11 failed, limit 10 (budget.maxFailedInstances 10% of 100)": {Kind: doubt.CauseFailed,
+			Scope: doubt.ScopeRun, Count: 11, Limit: 10, Field: "budget.maxFailedInstances", Of: "10% of 100"},
+		"alarm x is unreadable": {Kind: doubt.CauseAlarm, Scope: doubt.ScopeAlarm, Alarm: "x",
+			State: doubt.AlarmUnreadable},
+		"alarm x was ALARM while the wave was patched, 1 instance not sent": {Kind: doubt.CauseAlarmSeen,
+			Scope: doubt.ScopeAlarm, Alarm: "x", State: doubt.AlarmFiring, Count: 1},
+		"wave a: 2 account-regions without a result": {Kind: doubt.CauseNoResult, Scope: doubt.ScopeOfWave,
+			Wave: "a", Count: 2},
+		"the run was aborted": {Kind: doubt.CauseAbort, Scope: doubt.ScopeRun},
 	} {
 		assert.Equal(t, want, c.Text())
 	}
@@ -63,7 +66,8 @@ func TestDoubt_covers(t *testing.T) {
 
 // What explains a doubt is part of its value, and no cause.
 func TestDoubt_held(t *testing.T) {
-	d := doubt.Doubt{Held: []doubt.Cause{{Kind: doubt.CauseFailed, Scope: doubt.ScopeTarget, Account: "1", Region: "r", Count: 2, Limit: 1, Field: "ssm.maxErrors"}}}
+	d := doubt.Doubt{Held: []doubt.Cause{{Kind: doubt.CauseFailed, Scope: doubt.ScopeTarget, Account: "1", Region: "r",
+		Count: 2, Limit: 1, Field: "ssm.maxErrors"}}}
 	assert.False(t, d.Any())
 	assert.Equal(t, "1 r: 2 failed, limit 1 (ssm.maxErrors)", d.Text())
 	one, err := d.Digest()
@@ -77,8 +81,10 @@ func TestDoubt_held(t *testing.T) {
 func TestWatch_saw(t *testing.T) {
 	var w store.Watch
 	now := time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC)
-	for i, state := range []string{doubt.AlarmOK, doubt.AlarmNoData, doubt.AlarmFiring, doubt.AlarmMissing, doubt.AlarmOK} {
-		w.Saw([]doubt.AlarmState{{ARN: "a", State: state}, {ARN: "b", State: doubt.AlarmOK}}, now.Add(time.Duration(i)*time.Minute))
+	for i, state := range []string{doubt.AlarmOK, doubt.AlarmNoData, doubt.AlarmFiring, doubt.AlarmMissing,
+		doubt.AlarmOK} {
+		w.Saw([]doubt.AlarmState{{ARN: "a", State: state}, {ARN: "b", State: doubt.AlarmOK}},
+			now.Add(time.Duration(i)*time.Minute))
 		assert.Equal(t, i > 0, w.Red(), state)
 	}
 	assert.Equal(t, []doubt.AlarmState{{ARN: "a", State: doubt.AlarmFiring}}, w.Seen)

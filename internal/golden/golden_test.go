@@ -13,7 +13,8 @@ func TestDifference(t *testing.T) {
 		text      string
 	}{
 		{name: "equal texts", want: "a\nb\n", got: "a\nb\n", text: ""},
-		{name: "first differing line is named", want: "a\nb\nc", got: "a\nx\ny", text: "line 2\n  want \"b\"\n  got  \"x\""},
+		{name: "first differing line is named", want: "a\nb\nc", got: "a\nx\ny",
+			text: "line 2\n  want \"b\"\n  got  \"x\""},
 		{name: "text that ends early", want: "a\nb", got: "a", text: "line 2\n  want \"b\"\n  got  (end of text)"},
 		{name: "text that goes on", want: "a", got: "a\n", text: "line 2\n  want (end of text)\n  got  \"\""},
 	}

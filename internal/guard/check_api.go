@@ -36,8 +36,9 @@ func routes(t *Template, tell say) {
 
 // logged lists what the access log may hold: nothing of it is a part of the link.
 func logged() []string {
-	return []string{"$context.requestId", "$context.requestTime", "$context.routeKey", "$context.status", "$context.identity.sourceIp",
-		"$context.responseLatency", "$context.integration.status", "$context.error.messageString", "$context.integrationErrorMessage"}
+	return []string{"$context.requestId", "$context.requestTime", "$context.routeKey", "$context.status",
+		"$context.identity.sourceIp", "$context.responseLatency", "$context.integration.status",
+		"$context.error.messageString", "$context.integrationErrorMessage"}
 }
 
 var contextVariable = regexp.MustCompile(`\$[A-Za-z.]+`)
@@ -45,7 +46,8 @@ var contextVariable = regexp.MustCompile(`\$[A-Za-z.]+`)
 func accessLog(t *Template, tell say) {
 	for _, r := range t.ofType("AWS::ApiGatewayV2::Stage") {
 		format := show(r.property("AccessLogSettings", "Format"))
-		if format == "" || !strings.HasPrefix(format, "{") || show(r.property("AccessLogSettings", "DestinationArn")) != "${ApprovalApiLogGroup.Arn}" {
+		if format == "" || !strings.HasPrefix(format, "{") || show(r.property("AccessLogSettings", "DestinationArn")) !=
+			"${ApprovalApiLogGroup.Arn}" {
 			tell(r.Node, "%s must log its calls as JSON", r.ID)
 		}
 		for _, variable := range contextVariable.FindAllString(format, -1) {
@@ -62,7 +64,8 @@ func throttle(t *Template, tell say) {
 			field string
 			most  int
 		}{{"ThrottlingRateLimit", 50}, {"ThrottlingBurstLimit", 100}} {
-			if n, err := strconv.Atoi(show(r.property("DefaultRouteSettings", limit.field))); err != nil || n < 1 || n > limit.most {
+			if n, err := strconv.Atoi(show(r.property("DefaultRouteSettings", limit.field))); err != nil || n < 1 ||
+				n > limit.most {
 				tell(r.Node, "%s of %s must be 1 to %d", limit.field, r.ID, limit.most)
 			}
 		}
@@ -89,13 +92,15 @@ func authorisation(t *Template, tell say) {
 		}
 		// The page and its form are for whoever holds a link, or with a provider of identities for whom it knows.
 		n := r.property("AuthorizationType")
-		page := kind == "NONE" || n != nil && n.Tag == "!If" && len(items(n)) == 3 && show(items(n)[1]) == "JWT" && show(items(n)[2]) == "NONE"
+		page := kind == "NONE" || n != nil && n.Tag == "!If" && len(items(n)) == 3 && show(items(n)[1]) == "JWT" &&
+			show(items(n)[2]) == "NONE"
 		if !operator && !page {
 			tell(r.Node, "%s must say who may call it", r.ID)
 		}
 	}
 	for _, r := range t.ofType("AWS::ApiGatewayV2::Integration") {
-		if show(r.property("IntegrationUri")) != "${ApprovalCallbackAlias}" || show(r.property("PayloadFormatVersion")) != "2.0" {
+		if show(r.property("IntegrationUri")) != "${ApprovalCallbackAlias}" ||
+			show(r.property("PayloadFormatVersion")) != "2.0" {
 			tell(r.Node, "%s must call the callback's alias with payload 2.0", r.ID)
 		}
 	}

@@ -31,7 +31,8 @@ func pointInTime(t *Template, tell say) {
 func tableKeys(t *Template, tell say) {
 	for _, r := range t.ofType("AWS::DynamoDB::Table") {
 		sse := r.property("SSESpecification")
-		if show(child(sse, "SSEEnabled")) != "true" || show(child(sse, "SSEType")) != "KMS" || show(child(sse, "KMSMasterKeyId")) != "${DataKey.Arn}" {
+		if show(child(sse, "SSEEnabled")) != "true" || show(child(sse, "SSEType")) != "KMS" ||
+			show(child(sse, "KMSMasterKeyId")) != "${DataKey.Arn}" {
 			tell(r.Node, "%s is not encrypted with our key", r.ID)
 		}
 	}
@@ -52,11 +53,13 @@ func auditTable(t *Template, tell say) {
 	}
 	var refused []string
 	for _, s := range statements(r) {
-		if show(child(s.node, "Effect")) == "Deny" && show(child(s.node, "Principal")) == "*" && child(s.node, "Condition") == nil {
+		if show(child(s.node, "Effect")) == "Deny" && show(child(s.node, "Principal")) == "*" && child(s.node,
+			"Condition") == nil {
 			refused = append(refused, s.actions()...)
 		}
 	}
-	for _, action := range []string{"UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLInsert", "PartiQLUpdate", "PartiQLDelete"} {
+	for _, action := range []string{"UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLInsert", "PartiQLUpdate",
+		"PartiQLDelete"} {
 		if !slices.Contains(refused, "dynamodb:"+action) {
 			tell(r.Node, "the audit table must refuse %s to everybody", action)
 		}
@@ -77,7 +80,8 @@ func billing(t *Template, tell say) {
 
 func publicAccess(t *Template, tell say) {
 	for _, r := range t.ofType("AWS::S3::Bucket") {
-		for _, block := range []string{"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"} {
+		for _, block := range []string{"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls",
+			"RestrictPublicBuckets"} {
 			if show(r.property("PublicAccessBlockConfiguration", block)) != "true" {
 				tell(r.Node, "%s: %s must be true", r.ID, block)
 			}
@@ -104,8 +108,10 @@ func bucketTransport(t *Template, tell say) {
 // refusesPlainTransport says whether a policy denies an action to everybody who comes without TLS.
 func refusesPlainTransport(r Resource, action string, on ...string) bool {
 	return slices.ContainsFunc(statements(r), func(s statement) bool {
-		return show(child(s.node, "Effect")) == "Deny" && show(child(s.node, "Principal")) == "*" && slices.Equal(s.actions(), []string{action}) &&
-			slices.Equal(s.on(), on) && slices.Equal(s.condition("Bool", "aws:SecureTransport"), []string{"false"}) && len(pairs(child(s.node, "Condition"))) == 1
+		return show(child(s.node, "Effect")) == "Deny" && show(child(s.node, "Principal")) == "*" &&
+			slices.Equal(s.actions(), []string{action}) &&
+			slices.Equal(s.on(), on) && slices.Equal(s.condition("Bool", "aws:SecureTransport"), []string{"false"}) &&
+			len(pairs(child(s.node, "Condition"))) == 1
 	})
 }
 
@@ -119,11 +125,13 @@ func bucketKey(t *Template, tell say) {
 	}
 	for _, r := range t.ofType("AWS::S3::BucketPolicy") {
 		for _, want := range []struct{ key, value string }{
-			{"s3:x-amz-server-side-encryption", "aws:kms"}, {"s3:x-amz-server-side-encryption-aws-kms-key-id", "${DataKey.Arn}"},
+			{"s3:x-amz-server-side-encryption", "aws:kms"}, {"s3:x-amz-server-side-encryption-aws-kms-key-id",
+				"${DataKey.Arn}"},
 		} {
 			refuses := func(s statement) bool {
 				return show(child(s.node, "Effect")) == "Deny" && slices.Equal(s.actions(), []string{"s3:PutObject"}) &&
-					slices.Equal(s.condition("Null", want.key), []string{"false"}) && slices.Equal(s.condition("StringNotEquals", want.key), []string{want.value})
+					slices.Equal(s.condition("Null", want.key), []string{"false"}) &&
+					slices.Equal(s.condition("StringNotEquals", want.key), []string{want.value})
 			}
 			if !slices.ContainsFunc(statements(r), refuses) {
 				tell(r.Node, "%s must refuse a %s that is not %s", r.ID, want.key, want.value)
@@ -143,7 +151,8 @@ func bucketVersions(t *Template, tell say) {
 func bucketOwner(t *Template, tell say) {
 	for _, r := range t.ofType("AWS::S3::Bucket") {
 		rules := items(r.property("OwnershipControls", "Rules"))
-		if len(rules) != 1 || show(child(rules[0], "ObjectOwnership")) != "BucketOwnerEnforced" || r.property("AccessControl") != nil {
+		if len(rules) != 1 || show(child(rules[0], "ObjectOwnership")) != "BucketOwnerEnforced" ||
+			r.property("AccessControl") != nil {
 			tell(r.Node, "%s must be owned by its owner alone", r.ID)
 		}
 	}
@@ -153,11 +162,13 @@ func lifecycle(t *Template, tell say) {
 	for _, r := range t.ofType("AWS::S3::Bucket") {
 		found := map[string]bool{}
 		for _, rule := range items(r.property("LifecycleConfiguration", "Rules")) {
-			for _, field := range []string{"AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration", "ExpirationInDays"} {
+			for _, field := range []string{"AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration",
+				"ExpirationInDays"} {
 				found[field] = found[field] || child(rule, field) != nil && show(child(rule, "Status")) == "Enabled"
 			}
 		}
-		for _, field := range []string{"AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration", "ExpirationInDays"} {
+		for _, field := range []string{"AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration",
+			"ExpirationInDays"} {
 			if !found[field] {
 				tell(r.Node, "%s has no %s", r.ID, field)
 			}

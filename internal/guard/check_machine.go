@@ -24,8 +24,10 @@ func machineChecks() []Check {
 		{"H-56", "Waves follow each other, and every map says its concurrency.", hub, concurrency},
 		{"H-57", "The task token goes to one function, and nowhere else.", hub, tokens},
 		{"H-58", "The machine calls published versions.", hub, calledVersions},
-		{"machines", "One machine runs waves, one an account and region; the first starts the second, waits for it, and nothing else.", hub, nesting},
-		{"give-up", "Whatever a target's tasks fail of, they are tried again a few times and not for ever.", hub, givingUp},
+		{"machines", "One machine runs waves, one an account and region; the first starts the second, waits for it, " +
+			"and nothing else.", hub, nesting},
+		{"give-up", "Whatever a target's tasks fail of, they are tried again a few times and not for ever.",
+			hub, givingUp},
 		{"comment", "Every state says why it is there.", hub, comments},
 		{"numbers", "What is text in a parameter never stands where the machine wants a number.", hub, numbers},
 		{"paths", "Every task and map says what becomes of its result.", hub, resultPaths},
@@ -62,7 +64,8 @@ const longestRun = 30 * 24 * 3600
 
 func taskTimeouts(t *Template, tell say) {
 	for _, m := range t.machines() {
-		if n, err := strconv.Atoi(show(child(definitionOf(m), "TimeoutSeconds"))); err != nil || n <= 0 || n > longestRun {
+		if n, err := strconv.Atoi(show(child(definitionOf(m), "TimeoutSeconds"))); err != nil || n <= 0 ||
+			n > longestRun {
 			tell(definitionOf(m), "%s must end, within 30 days at most", m.ID)
 		}
 	}
@@ -85,14 +88,16 @@ func taskTimeouts(t *Template, tell say) {
 		}
 		function := functionTimeouts()[s.function()]
 		if err != nil || seconds <= function || seconds > function+60 {
-			tell(s.node, "%s must have a timeout of up to a minute more than the %d s of its function", s.name, function)
+			tell(s.node, "%s must have a timeout of up to a minute more than the %d s of its function",
+				s.name, function)
 		}
 	}
 }
 
 func executionLog(t *Template, tell say) {
 	for _, m := range t.machines() {
-		if show(m.property("LoggingConfiguration", "Level")) != "ALL" || len(items(m.property("LoggingConfiguration", "Destinations"))) == 0 {
+		if show(m.property("LoggingConfiguration", "Level")) != "ALL" || len(items(m.property("LoggingConfiguration",
+			"Destinations"))) == 0 {
 			tell(m.Node, "%s must log every event", m.ID)
 		}
 	}
@@ -111,7 +116,8 @@ func executionData(t *Template, tell say) {
 
 func executionKey(t *Template, tell say) {
 	for _, m := range t.machines() {
-		if show(m.property("EncryptionConfiguration", "Type")) != "CUSTOMER_MANAGED_KMS_KEY" || show(m.property("EncryptionConfiguration", "KmsKeyId")) != "${DataKey.Arn}" {
+		if show(m.property("EncryptionConfiguration", "Type")) != "CUSTOMER_MANAGED_KMS_KEY" ||
+			show(m.property("EncryptionConfiguration", "KmsKeyId")) != "${DataKey.Arn}" {
 			tell(m.Node, "executions must be encrypted with our key")
 		}
 	}
@@ -129,7 +135,8 @@ func concurrency(t *Template, tell say) {
 		if show(child(s.node, "ItemsPath")) == "$.waves" && show(fixed) != "1" {
 			tell(s.node, "%s: one wave at a time", s.name)
 		}
-		if s.distributed() && (show(dig(s.node, "ItemProcessor", "ProcessorConfig", "ExecutionType")) != "STANDARD" || show(child(s.node, "Label")) == "") {
+		if s.distributed() && (show(dig(s.node, "ItemProcessor", "ProcessorConfig", "ExecutionType")) != "STANDARD" ||
+			show(child(s.node, "Label")) == "") {
 			tell(s.node, "%s: children are STANDARD, and their map has a label", s.name)
 		}
 		if s.distributed() && show(child(s.node, "ToleratedFailurePercentage")) != "100" {
@@ -142,7 +149,9 @@ func tokens(t *Template, tell say) {
 	var takers []string
 	for _, s := range t.states() {
 		walk(s.node, func(n *yaml.Node) {
-			if n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "$$.Task") && !slices.ContainsFunc(statesIn(dig(s.node, "ItemProcessor", "States"), nil), func(inner state) bool { return inside(n, inner.node) }) {
+			if n.Kind == yaml.ScalarNode && strings.Contains(n.Value, "$$.Task") &&
+				!slices.ContainsFunc(statesIn(dig(s.node, "ItemProcessor", "States"), nil),
+					func(inner state) bool { return inside(n, inner.node) }) {
 				takers = append(takers, s.function())
 				if !s.waits() || n.Value != "$$.Task.Token" {
 					tell(n, "%s hands the token out", s.name)
@@ -198,7 +207,8 @@ func nesting(t *Template, tell say) {
 		tell(substitutions, "StartAndWait must be startExecution.sync:2, whose result is a value")
 	}
 	name := show(target.property("StateMachineName"))
-	if show(child(substitutions, "TargetMachine")) != "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:"+name {
+	if show(child(substitutions, "TargetMachine")) !=
+		"arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:"+name {
 		tell(substitutions, "TargetMachine must be the ARN of TargetStateMachine")
 	}
 	var names []string
@@ -241,14 +251,16 @@ func givingUp(t *Template, tell say) {
 		if s.is("Task") && show(dig(lastItem(child(s.node, "Catch")), "Next")) != "NoteTaskFailure" {
 			tell(s.node, "a failure of %s must be counted", s.name)
 		}
-		if s.name == "NoteTaskFailure" && (show(dig(s.node, "Parameters", "step", "failures.$")) != "States.MathAdd($.step.failures, 1)" || show(child(s.node, "Next")) != "HasFailedTooOften") {
+		if s.name == "NoteTaskFailure" && (show(dig(s.node, "Parameters", "step", "failures.$")) !=
+			"States.MathAdd($.step.failures, 1)" || show(child(s.node, "Next")) != "HasFailedTooOften") {
 			tell(s.node, "NoteTaskFailure must count, and ask whether it was one too many")
 		}
 		if s.name == "HasFailedTooOften" {
 			limit = firstItem(child(s.node, "Choices"))
 		}
 	}
-	if show(child(limit, "Variable")) != "$.step.failures" || show(child(limit, "NumericGreaterThan")) != strconv.Itoa(giveUp) || show(child(limit, "Next")) != "EndTarget" {
+	if show(child(limit, "Variable")) != "$.step.failures" || show(child(limit, "NumericGreaterThan")) !=
+		strconv.Itoa(giveUp) || show(child(limit, "Next")) != "EndTarget" {
 		tell(target.Node, "a target is given up after %d failures", giveUp)
 	}
 }
@@ -263,9 +275,9 @@ func comments(t *Template, tell say) {
 
 // numeric lists the fields in which the machine wants numbers.
 func numeric() []string {
-	return []string{"TimeoutSeconds", "HeartbeatSeconds", "Seconds", "MaxConcurrency", "IntervalSeconds", "MaxAttempts", "MaxDelaySeconds",
-		"BackoffRate", "ToleratedFailurePercentage", "ToleratedFailureCount", "MaxItems", "NumericEquals", "NumericGreaterThan", "NumericLessThan",
-		"NumericGreaterThanEquals", "NumericLessThanEquals"}
+	return []string{"TimeoutSeconds", "HeartbeatSeconds", "Seconds", "MaxConcurrency", "IntervalSeconds", "MaxAttempts",
+		"MaxDelaySeconds", "BackoffRate", "ToleratedFailurePercentage", "ToleratedFailureCount", "MaxItems",
+		"NumericEquals", "NumericGreaterThan", "NumericLessThan", "NumericGreaterThanEquals", "NumericLessThanEquals"}
 }
 
 var wholeSubstitution = regexp.MustCompile(`^\$\{[A-Za-z]+\}$`)

@@ -16,7 +16,8 @@ func retryChecks() []Check {
 	return []Check{
 		{"H-53", "Every task and every distributed map is caught, last by States.ALL.", hub, catches},
 		{"H-54", "The send task is repeated only after what had no effect.", hub, sendRetries},
-		{"start-retry", "The start of an execution is repeated only after what the service may answer before it began.", hub, startRetries},
+		{"start-retry", "The start of an execution is repeated only after what the service may answer before it began.",
+			hub, startRetries},
 		{"H-55", "Every task is repeated with full jitter, a largest delay and an end.", hub, retries},
 		{"errors", "Every error that is named exists.", hub, errorNames},
 	}
@@ -37,7 +38,8 @@ func catches(t *Template, tell say) {
 		}
 	}
 	for _, s := range t.states() {
-		if s.name == "RunWaves" && !only(dig(firstItem(child(s.node, "Catch")), "ErrorEquals"), string(patch.ErrWaveStopped)) {
+		if s.name == "RunWaves" && !only(dig(firstItem(child(s.node, "Catch")), "ErrorEquals"),
+			string(patch.ErrWaveStopped)) {
 			tell(s.node, "a stopped wave must be told from a failure by its name")
 		}
 	}
@@ -57,7 +59,8 @@ func firstItem(n *yaml.Node) *yaml.Node {
 	return nil
 }
 
-// harmless lists the errors after which nothing was sent. Lambda.TooManyRequestsException means that the function never started.
+// harmless lists the errors after which nothing was sent. Lambda.TooManyRequestsException means that the function
+// never started.
 func harmless() []string {
 	return []string{string(patch.ErrThrottled), string(patch.ErrConflict), "Lambda.TooManyRequestsException"}
 }
@@ -82,10 +85,11 @@ func sendRetries(t *Template, tell say) {
 	}
 }
 
-// notBegun lists what StartExecution answers while nothing has begun: the quota, by the name in the guide and by that in
-// histories, and whatever is not an error of its own, such as throttling.
+// notBegun lists what StartExecution answers while nothing has begun: the quota, by the name in the guide and by that
+// in histories, and whatever is not an error of its own, such as throttling.
 func notBegun() []string {
-	return []string{"StepFunctions.ExecutionLimitExceeded", "StepFunctions.ExecutionLimitExceededException", "StepFunctions.AWSStepFunctionsException"}
+	return []string{"StepFunctions.ExecutionLimitExceeded", "StepFunctions.ExecutionLimitExceededException",
+		"StepFunctions.AWSStepFunctionsException"}
 }
 
 func startRetries(t *Template, tell say) {
@@ -135,14 +139,16 @@ func retries(t *Template, tell say) {
 // Source: Step Functions Developer Guide, handling errors and starting executions; Lambda API Invoke, read 2026-11.
 func outside() []string {
 	return []string{"States.ALL", "Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException",
-		"Lambda.ClientExecutionTimeoutException", "Lambda.TooManyRequestsException", "Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError",
-		"StepFunctions.ExecutionLimitExceeded", "StepFunctions.ExecutionLimitExceededException", "StepFunctions.AWSStepFunctionsException"}
+		"Lambda.ClientExecutionTimeoutException", "Lambda.TooManyRequestsException", "Lambda.Unknown",
+		"Sandbox.Timedout", "Runtime.ExitError", "StepFunctions.ExecutionLimitExceeded",
+		"StepFunctions.ExecutionLimitExceededException", "StepFunctions.AWSStepFunctionsException"}
 }
 
 // raised lists the kinds that a function or the machine itself ends with.
 func raised() []string {
 	var out []string
-	for _, kind := range []patch.Kind{patch.ErrThrottled, patch.ErrUnavailable, patch.ErrConflict, patch.ErrInvalidInput, patch.ErrRefused,
+	for _, kind := range []patch.Kind{patch.ErrThrottled, patch.ErrUnavailable, patch.ErrConflict,
+		patch.ErrInvalidInput, patch.ErrRefused,
 		patch.ErrAccessDenied, patch.ErrTampered, patch.ErrInternal, patch.ErrWaveStopped} {
 		out = append(out, string(kind))
 	}

@@ -18,7 +18,8 @@ func templateChecks() []Check {
 		{"H-04", "An external id has no default and a strict pattern.", nil, externalIDs},
 		{"H-05", "No partition, account or region is written out.", nil, places},
 		{"H-06", "No condition switches a protection off.", nil, unconditional},
-		{"H-07", "Names begin with NamePrefix, so that two hubs fit into an account; the bucket, whose name is the world's, has none.", []string{Hub, Schedule, Rule, GitHub}, names},
+		{"H-07", "Names begin with NamePrefix, so that two hubs fit into an account; the bucket, whose name is the " +
+			"world's, has none.", []string{Hub, Schedule, Rule, GitHub}, names},
 		{"outputs", "What people and other stacks need is an output with a description.", nil, outputs},
 	}
 }
@@ -26,10 +27,12 @@ func templateChecks() []Check {
 // keyOrders says how the keys of sections and of their entries follow each other; "" is the template itself.
 func keyOrders() map[string][]string {
 	return map[string][]string{
-		"":           {"AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Rules", "Mappings", "Conditions", "Resources", "Outputs"},
-		"Parameters": {"Description", "Type", "AllowedPattern", "AllowedValues", "MinLength", "MaxLength", "MinValue", "MaxValue", "ConstraintDescription", "NoEcho", "Default"},
-		"Resources":  {"Type", "Condition", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Properties"},
-		"Outputs":    {"Description", "Condition", "Value"},
+		"": {"AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Rules", "Mappings",
+			"Conditions", "Resources", "Outputs"},
+		"Parameters": {"Description", "Type", "AllowedPattern", "AllowedValues", "MinLength", "MaxLength", "MinValue",
+			"MaxValue", "ConstraintDescription", "NoEcho", "Default"},
+		"Resources": {"Type", "Condition", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Properties"},
+		"Outputs":   {"Description", "Condition", "Value"},
 	}
 }
 
@@ -76,7 +79,8 @@ func sids(t *Template, tell say) {
 
 // stateful lists the types whose resources hold data, or code that an execution may still need.
 func stateful() []string {
-	return []string{"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::Lambda::Version"}
+	return []string{"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Logs::LogGroup",
+		"AWS::Lambda::Version"}
 }
 
 func retained(t *Template, tell say) {
@@ -124,7 +128,8 @@ func externalIDs(t *Template, tell say) {
 		if child(p.value, "Default") != nil {
 			tell(p.at, "%s must have no default", p.key)
 		}
-		if show(child(p.value, "AllowedPattern")) != `^[\w+=,.@:/-]+$` || show(child(p.value, "MinLength")) != "8" || show(child(p.value, "MaxLength")) != "1224" {
+		if show(child(p.value, "AllowedPattern")) != `^[\w+=,.@:/-]+$` || show(child(p.value, "MinLength")) != "8" ||
+			show(child(p.value, "MaxLength")) != "1224" {
 			tell(p.at, "%s must match [\\w+=,.@:/-] and have 8 to 1224 characters", p.key)
 		}
 	}
@@ -132,9 +137,10 @@ func externalIDs(t *Template, tell say) {
 
 var (
 	accountID  = regexp.MustCompile(`\b[0-9]{12}\b`)
-	regionName = regexp.MustCompile(`\b(us|eu|ap|sa|ca|me|af|il|mx|cn)(-gov|-iso[a-z]?)?-(north|south|east|west|central|northeast|northwest|southeast|southwest)-[0-9]\b`)
-	awsArn     = regexp.MustCompile(`\barn:aws[a-z-]*:`)
-	awsHost    = regexp.MustCompile(`[a-z0-9}]\.amazonaws\.com\b`)
+	regionName = regexp.MustCompile(
+		`\b(us|eu|ap|sa|ca|me|af|il|mx|cn)(-gov|-iso[a-z]?)?-(north|south|east|west|central|northeast|northwest|southeast|southwest)-[0-9]\b`)
+	awsArn  = regexp.MustCompile(`\barn:aws[a-z-]*:`)
+	awsHost = regexp.MustCompile(`[a-z0-9}]\.amazonaws\.com\b`)
 )
 
 func places(t *Template, tell say) {
@@ -157,16 +163,18 @@ func places(t *Template, tell say) {
 
 // protections lists the properties that protect something, and so may not hang on a condition.
 func protections() []string {
-	return []string{"KmsKeyId", "KmsMasterKeyId", "KmsKeyArn", "SSESpecification", "BucketEncryption", "PublicAccessBlockConfiguration",
-		"VersioningConfiguration", "PointInTimeRecoverySpecification", "DeletionProtectionEnabled", "EnableKeyRotation", "KeyPolicy",
-		"PolicyDocument", "AssumeRolePolicyDocument", "EncryptionConfiguration", "LoggingConfiguration", "RetentionInDays",
-		"AccessLogSettings", "DefaultRouteSettings", "MaxSessionDuration", "ResourcePolicy", "RoleArn", "Role"}
+	return []string{"KmsKeyId", "KmsMasterKeyId", "KmsKeyArn", "SSESpecification", "BucketEncryption",
+		"PublicAccessBlockConfiguration", "VersioningConfiguration", "PointInTimeRecoverySpecification",
+		"DeletionProtectionEnabled", "EnableKeyRotation", "KeyPolicy",
+		"PolicyDocument", "AssumeRolePolicyDocument", "EncryptionConfiguration", "LoggingConfiguration",
+		"RetentionInDays", "AccessLogSettings", "DefaultRouteSettings", "MaxSessionDuration", "ResourcePolicy",
+		"RoleArn", "Role"}
 }
 
 // protectors lists the types of resources that exist whatever the parameters are.
 func protectors() []string {
-	return []string{"AWS::KMS::Key", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy", "AWS::Logs::LogGroup",
-		"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::ApiGatewayV2::Stage"}
+	return []string{"AWS::KMS::Key", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy",
+		"AWS::Logs::LogGroup", "AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::ApiGatewayV2::Stage"}
 }
 
 func unconditional(t *Template, tell say) {
@@ -176,7 +184,8 @@ func unconditional(t *Template, tell say) {
 		}
 		for _, p := range pairs(child(r.Node, "Properties")) {
 			// The bucket's access log is wanted or not, and protects nothing by itself.
-			if !slices.Contains(protections(), p.key) || r.Type == "AWS::S3::Bucket" && p.key == "LoggingConfiguration" {
+			if !slices.Contains(protections(), p.key) || r.Type == "AWS::S3::Bucket" &&
+				p.key == "LoggingConfiguration" {
 				continue
 			}
 			if p.value.Tag == "!If" {
@@ -198,10 +207,14 @@ func unconditional(t *Template, tell say) {
 // nameOf gives the property that names a resource of its type. Types that are missing have no name in an account.
 func nameOf() map[string]string {
 	return map[string]string{
-		"AWS::IAM::Role": "RoleName", "AWS::IAM::ManagedPolicy": "ManagedPolicyName", "AWS::Lambda::Function": "FunctionName",
-		"AWS::DynamoDB::Table": "TableName", "AWS::SNS::Topic": "TopicName", "AWS::SQS::Queue": "QueueName", "AWS::Logs::LogGroup": "LogGroupName",
-		"AWS::Logs::QueryDefinition": "Name", "AWS::StepFunctions::StateMachine": "StateMachineName", "AWS::Events::Rule": "Name",
-		"AWS::Scheduler::Schedule": "Name", "AWS::ApiGatewayV2::Api": "Name", "AWS::CloudWatch::Alarm": "AlarmName", "AWS::CloudWatch::Dashboard": "DashboardName",
+		"AWS::IAM::Role": "RoleName", "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+		"AWS::Lambda::Function": "FunctionName",
+		"AWS::DynamoDB::Table":  "TableName", "AWS::SNS::Topic": "TopicName", "AWS::SQS::Queue": "QueueName",
+		"AWS::Logs::LogGroup":        "LogGroupName",
+		"AWS::Logs::QueryDefinition": "Name", "AWS::StepFunctions::StateMachine": "StateMachineName",
+		"AWS::Events::Rule":        "Name",
+		"AWS::Scheduler::Schedule": "Name", "AWS::ApiGatewayV2::Api": "Name", "AWS::CloudWatch::Alarm": "AlarmName",
+		"AWS::CloudWatch::Dashboard": "DashboardName",
 	}
 }
 
@@ -220,9 +233,10 @@ func names(t *Template, tell say) {
 // wanted are the outputs that the documentation and other stacks build on.
 func wanted() map[string][]string {
 	return map[string][]string{
-		Hub: {"StateMachineArn", "CallbackUrl", "OperatorUrl", "OperatorRouteArn", "DataBucketName", "StateTableName", "AuditTableName",
-			"ApprovalsTopicArn", "NoticesTopicArn", "DataKeyArn", "DashboardUrl", "Version"},
-		Spoke: {"RoleArn"}, Reader: {"RoleArn"}, StackSet: {"StackSetId"}, Schedule: {"ScheduleArn", "UndeliveredQueueUrl"}, Rule: {"RuleArn", "UndeliveredQueueUrl"}, GitHub: {"RunRoleArn", "DeployRoleArn"},
+		Hub: {"StateMachineArn", "CallbackUrl", "OperatorUrl", "OperatorRouteArn", "DataBucketName", "StateTableName",
+			"AuditTableName", "ApprovalsTopicArn", "NoticesTopicArn", "DataKeyArn", "DashboardUrl", "Version"},
+		Spoke: {"RoleArn"}, Reader: {"RoleArn"}, StackSet: {"StackSetId"}, Schedule: {"ScheduleArn",
+			"UndeliveredQueueUrl"}, Rule: {"RuleArn", "UndeliveredQueueUrl"}, GitHub: {"RunRoleArn", "DeployRoleArn"},
 	}
 }
 

@@ -16,12 +16,15 @@ func watchChecks() []Check {
 	return []Check{
 		{"H-88", "Every alarm tells somebody, says what it means, and what silence means.", nil, alarms},
 		{"H-89", "Silence for days is an alarm.", hub, deadMan},
-		{"H-91", "What a rule or schedule could not start is kept, and bounded in age.", []string{Hub, Schedule, Rule}, undelivered},
-		{"alarms", "The documented alarms exist, with their metrics, statistics, thresholds and defaults.", hub, wantedAlarms},
+		{"H-91", "What a rule or schedule could not start is kept, and bounded in age.", []string{Hub, Schedule,
+			Rule}, undelivered},
+		{"alarms", "The documented alarms exist, with their metrics, statistics, thresholds and defaults.", hub,
+			wantedAlarms},
 		{"run-ended", "The end of a run that does not report itself is an event.", hub, runEnded},
 		{"dashboard", "The dashboard shows what operators ask for, and every alarm.", hub, dashboard},
 		{"queries", "The questions of an incident are saved as queries.", hub, queries},
-		{"schedule", "A schedule starts the hub's machine with the input that was given.", []string{Schedule}, schedule},
+		{"schedule", "A schedule starts the hub's machine with the input that was given.",
+			[]string{Schedule}, schedule},
 	}
 }
 
@@ -47,8 +50,10 @@ func alarms(t *Template, tell say) {
 
 func deadMan(t *Template, tell say) {
 	r, ok := t.resource("NoRunEndedAlarm")
-	if !ok || show(r.property("TreatMissingData")) != "breaching" || show(r.property("ComparisonOperator")) != "LessThanThreshold" ||
-		show(r.property("Threshold")) != "1" || show(r.property("Period")) != "86400" || show(r.property("EvaluationPeriods")) != "${DeadManDays}" ||
+	if !ok || show(r.property("TreatMissingData")) != "breaching" || show(r.property("ComparisonOperator")) !=
+		"LessThanThreshold" ||
+		show(r.property("Threshold")) != "1" || show(r.property("Period")) != "86400" ||
+		show(r.property("EvaluationPeriods")) != "${DeadManDays}" ||
 		show(r.property("Statistic")) != "SampleCount" || show(r.property("MetricName")) != "RunsEnded" {
 		tell(r.Node, "NoRunEndedAlarm must go off when no run has ended for DeadManDays")
 	}
@@ -66,12 +71,17 @@ func undelivered(t *Template, tell say) {
 	}
 	for _, r := range t.ofType("AWS::Events::Rule") {
 		for _, target := range items(r.property("Targets")) {
-			bounded("what "+r.ID+" could not start", r, func(f string) string { return show(dig(target, "RetryPolicy", f)) },
+			bounded("what "+r.ID+" could not start", r, func(f string) string {
+				return show(dig(target, "RetryPolicy", f))
+			},
 				func(f string) string { return show(dig(target, "DeadLetterConfig", f)) })
 		}
 	}
 	for _, r := range t.ofType("AWS::Scheduler::Schedule") {
-		bounded("what "+r.ID+" could not start", r, func(f string) string { return show(r.property("Target", "RetryPolicy", f)) },
+		bounded("what "+r.ID+" could not start", r, func(f string) string {
+			return show(r.property("Target",
+				"RetryPolicy", f))
+		},
 			func(f string) string { return show(r.property("Target", "DeadLetterConfig", f)) })
 	}
 }
@@ -90,13 +100,15 @@ func wantedAlarms(t *Template, tell say) {
 			show(r.property("ComparisonOperator")) != "GreaterThanThreshold" {
 			tell(r.Node, "%s must go off when %s exceeds %s", want.id, want.metric, want.threshold)
 		}
-		if show(r.property("Statistic")) != want.statistic || show(r.property("Period")) != want.period || show(r.property("EvaluationPeriods")) != "1" {
+		if show(r.property("Statistic")) != want.statistic || show(r.property("Period")) != want.period ||
+			show(r.property("EvaluationPeriods")) != "1" {
 			tell(r.Node, "%s must look at the %s of one period of %s s", want.id, want.statistic, want.period)
 		}
 	}
 	for _, f := range functionNames() {
 		r, ok := t.resource(f.stem + "ErrorsAlarm")
-		if !ok || show(r.property("MetricName")) != "Errors" || show(r.property("Statistic")) != "Sum" || !mentions(r.property("Dimensions"), f.stem+"Function") {
+		if !ok || show(r.property("MetricName")) != "Errors" || show(r.property("Statistic")) != "Sum" ||
+			!mentions(r.property("Dimensions"), f.stem+"Function") {
 			tell(r.Node, "%sErrorsAlarm must watch the errors of %sFunction", f.stem, f.stem)
 		}
 		if throttles, _ := t.resource("ThrottlesAlarm"); !mentions(throttles.property("Metrics"), f.stem+"Function") {
@@ -136,16 +148,18 @@ func runEnded(t *Template, tell say) {
 	if !slices.Equal(states, []string{"ABORTED", "FAILED", "TIMED_OUT"}) {
 		tell(r.Node, "the rule must see executions that failed, timed out or were stopped, not %q", states)
 	}
-	if show(r.property("State")) != "ENABLED" || !slices.Equal(shown(r.property("EventPattern", "detail", "stateMachineArn")), []string{"${OrchestratorStateMachine}"}) {
+	if show(r.property("State")) != "ENABLED" || !slices.Equal(shown(r.property("EventPattern", "detail",
+		"stateMachineArn")), []string{"${OrchestratorStateMachine}"}) {
 		tell(r.Node, "the rule must be enabled, and about the machine that runs waves")
 	}
 }
 
 // onDashboard lists what the dashboard has to show: metrics of ours, of the services, and what drives the bill.
 func onDashboard() []string {
-	return []string{"PatchSuccessRate", "InstanceAvailabilityBefore", "InstanceAvailability", "ExecutionDuration", "PatchFailures", "InstancesUnhealthy", "ComplianceDrift",
-		"PendingApprovals", "ExecutionsFailed", "ExecutionThrottled", "ThrottledEvents", "ConsumedCapacity", "Errors", "Throttles", "Duration", "Invocations", "ConcurrentExecutions",
-		"ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"}
+	return []string{"PatchSuccessRate", "InstanceAvailabilityBefore", "InstanceAvailability", "ExecutionDuration",
+		"PatchFailures", "InstancesUnhealthy", "ComplianceDrift", "PendingApprovals", "ExecutionsFailed",
+		"ExecutionThrottled", "ThrottledEvents", "ConsumedCapacity", "Errors", "Throttles", "Duration", "Invocations",
+		"ConcurrentExecutions", "ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"}
 }
 
 var substitution = regexp.MustCompile(`\$\{[^}]*\}`)
@@ -157,7 +171,8 @@ func dashboard(t *Template, tell say) {
 		tell(r.Node, "the dashboard's body must be JSON")
 	}
 	for _, metric := range onDashboard() {
-		if !strings.Contains(body, `"`+metric+`"`) && !strings.Contains(body, `"`+metric+`\"`) { // the latter stands in an expression
+		// the latter stands in an expression
+		if !strings.Contains(body, `"`+metric+`"`) && !strings.Contains(body, `"`+metric+`\"`) {
 			tell(r.Node, "the dashboard must show %s", metric)
 		}
 	}
@@ -175,7 +190,8 @@ func queries(t *Template, tell say) {
 		tell(nil, "there must be saved queries for errors, one run, one instance's command and approvals")
 	}
 	for _, r := range found {
-		if !strings.HasPrefix(show(r.property("Name")), "${NamePrefix}/") || len(items(r.property("LogGroupNames"))) == 0 || !strings.Contains(show(r.property("QueryString")), "fields ") {
+		if !strings.HasPrefix(show(r.property("Name")), "${NamePrefix}/") || len(items(r.property("LogGroupNames"))) ==
+			0 || !strings.Contains(show(r.property("QueryString")), "fields ") {
 			tell(r.Node, "%s must be named ${NamePrefix}/..., and read log groups of ours", r.ID)
 		}
 		for _, group := range shown(r.property("LogGroupNames")) {
@@ -190,7 +206,8 @@ func schedule(t *Template, tell say) {
 	r, _ := t.resource("RunSchedule")
 	for _, want := range []struct{ path, value string }{
 		{"Input", "${RunInput}"}, {"RoleArn", "${ScheduleRole.Arn}"},
-		{"Arn", "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${NamePrefix}-orchestrator"},
+		{"Arn",
+			"arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${NamePrefix}-orchestrator"},
 	} {
 		if show(r.property("Target", want.path)) != want.value {
 			tell(r.Node, "the schedule's %s must be %s", want.path, want.value)
@@ -201,7 +218,8 @@ func schedule(t *Template, tell say) {
 	}
 	// OFF without quotes is false to a YAML reader, which Scheduler refuses.
 	walk(r.property("FlexibleTimeWindow"), func(n *yaml.Node) {
-		if mode := child(n, "Mode"); mode != nil && mode.Tag == "!!bool" || mode != nil && mode.Value == "OFF" && mode.Style == 0 {
+		if mode := child(n, "Mode"); mode != nil && mode.Tag == "!!bool" || mode != nil && mode.Value == "OFF" &&
+			mode.Style == 0 {
 			tell(mode, "Mode: OFF must be quoted")
 		}
 	})

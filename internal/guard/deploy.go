@@ -15,7 +15,8 @@ func given(file string) map[string]string {
 	key := "arn:aws:kms:" + region + ":" + account + ":key/00000000-0000-0000-0000-000000000000"
 	switch file {
 	case Hub:
-		return map[string]string{"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": secret, "NotificationEmail": "a@example.com",
+		return map[string]string{"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip",
+			"CrossAccountExternalId": secret, "NotificationEmail": "a@example.com",
 			"OrganizationReaderRoleArn": "arn:aws:iam::" + other + ":role/PatchOrganizationReader"}
 	case Spoke, Reader:
 		return map[string]string{"HubAccountId": account, "ExternalId": secret}
@@ -31,5 +32,6 @@ func (t *Template) deploy() (*cfn.Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	return template.Deploy(cfn.Deployment{StackName: "ec2patch", Account: account, Region: region, Parameters: given(t.Name)})
+	return template.Deploy(cfn.Deployment{StackName: "ec2patch", Account: account, Region: region,
+		Parameters: given(t.Name)})
 }

@@ -33,13 +33,14 @@ func TestChecks_documented(t *testing.T) {
 	assert.Equal(t, strings.Join(want, "\n"), strings.Join(have, "\n"), "docs/security.md must list every check")
 }
 
-// TestOperations_documented looks for every alarm and every saved query in docs/operations.md: whoever is woken by one reads
-// there what to do.
+// TestOperations_documented looks for every alarm and every saved query in docs/operations.md: whoever is woken by one
+// reads there what to do.
 func TestOperations_documented(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/operations.md")
 	require.NoError(t, err)
 	hub := deployed(t, guard.Hub)
-	for _, r := range append(hub.OfType("AWS::CloudWatch::Alarm"), deployed(t, guard.Schedule).OfType("AWS::CloudWatch::Alarm")...) {
+	for _, r := range append(hub.OfType("AWS::CloudWatch::Alarm"),
+		deployed(t, guard.Schedule).OfType("AWS::CloudWatch::Alarm")...) {
 		name := strings.TrimPrefix(strings.TrimPrefix(r.Name, "ec2patch-"), "monthly-")
 		if strings.HasSuffix(r.LogicalID, "ErrorsAlarm") {
 			continue // one row for all six functions
@@ -50,12 +51,13 @@ func TestOperations_documented(t *testing.T) {
 	require.NotEmpty(t, queries)
 	for _, r := range queries {
 		name, _ := r.Properties["Name"].(string)
-		assert.Contains(t, string(doc), "`"+strings.TrimPrefix(name, "ec2patch/")+"`", "docs/operations.md must explain the query %s", name)
+		assert.Contains(t, string(doc), "`"+strings.TrimPrefix(name, "ec2patch/")+"`",
+			"docs/operations.md must explain the query %s", name)
 	}
 }
 
-// TestDeploy_linesToChange looks for every line of the parameters that is an example, or that a small account cannot have, in the
-// step of docs/deploy.md that uses the file.
+// TestDeploy_linesToChange looks for every line of the parameters that is an example, or that a small account cannot
+// have, in the step of docs/deploy.md that uses the file.
 func TestDeploy_linesToChange(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/deploy.md")
 	require.NoError(t, err)
@@ -70,7 +72,8 @@ func TestDeploy_linesToChange(t *testing.T) {
 	told := 0
 	for _, line := range lines {
 		key, value, _ := strings.Cut(line, "=")
-		if strings.Contains(value, "example") || strings.HasSuffix(key, "Bucket") || strings.HasSuffix(key, "ReservedConcurrency") && value != "0" {
+		if strings.Contains(value, "example") || strings.HasSuffix(key, "Bucket") || strings.HasSuffix(key,
+			"ReservedConcurrency") && value != "0" {
 			told++
 			assert.Contains(t, step, "`"+key+"`", "whoever deploys with %s must be told to change it", line)
 		}

@@ -12,8 +12,8 @@ var (
 	entryLine   = regexp.MustCompile(`^  [A-Za-z]`)
 )
 
-// Changed reads another text of the template. Where only one entry of a section differs it reads that entry alone, which
-// is what makes hundreds of mutants quick; lines of findings then count from the entry.
+// Changed reads another text of the template. Where only one entry of a section differs it reads that entry alone,
+// which is what makes hundreds of mutants quick; lines of findings then count from the entry.
 func (t *Template) Changed(text string) (*Template, error) {
 	before, after := strings.SplitAfter(string(t.data), "\n"), strings.SplitAfter(text, "\n")
 	head := 0

@@ -54,7 +54,8 @@ func statesIn(n *yaml.Node, path []string) []state {
 	for _, p := range pairs(n) {
 		s := state{name: p.key, node: p.value, path: path}
 		out = append(out, s)
-		out = append(out, statesIn(dig(p.value, "ItemProcessor", "States"), append(path[:len(path):len(path)], p.key))...)
+		out = append(out, statesIn(dig(p.value, "ItemProcessor", "States"),
+			append(path[:len(path):len(path)], p.key))...)
 		for _, branch := range items(child(p.value, "Branches")) {
 			out = append(out, statesIn(child(branch, "States"), append(path[:len(path):len(path)], p.key))...)
 		}

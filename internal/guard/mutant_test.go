@@ -35,7 +35,8 @@ func TestChecks_refuseMutants(t *testing.T) {
 	}
 	sources, whole := map[string]string{}, map[string]*guard.Template{}
 	total := 0
-	for _, m := range slices.Concat(templateMutants(), roleMutants(), functionMutants(), machineMutants(), dataMutants(), watchMutants()) {
+	for _, m := range slices.Concat(templateMutants(), roleMutants(), functionMutants(), machineMutants(),
+		dataMutants(), watchMutants()) {
 		if sources[m.file] == "" {
 			sources[m.file] = string(read(t, m.file))
 			template, err := guard.Parse(m.file, read(t, m.file))
@@ -48,7 +49,8 @@ func TestChecks_refuseMutants(t *testing.T) {
 		}
 		for _, place := range places {
 			total++
-			name := fmt.Sprintf("%s %s %s %s%s", m.check, m.file, place, m.drop, strings.TrimSpace(strings.ReplaceAll(m.old, "\n", " ")))
+			name := fmt.Sprintf("%s %s %s %s%s", m.check, m.file, place, m.drop,
+				strings.TrimSpace(strings.ReplaceAll(m.old, "\n", " ")))
 			t.Run(name, func(t *testing.T) {
 				c, known := checks[m.check]
 				require.True(t, known, "no check is called %s", m.check)

@@ -29,15 +29,18 @@ const (
 func deployed(t *testing.T, file string) *cfn.Stack {
 	t.Helper()
 	parameters := map[string]map[string]string{
-		guard.Hub:      {"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": "0123456789abcdef0123456789abcdef"},
+		guard.Hub: {"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip",
+			"CrossAccountExternalId": "0123456789abcdef0123456789abcdef"},
 		guard.Schedule: {"DataKeyArn": dataKey},
 		guard.Rule:     {"DataKeyArn": dataKey},
-		guard.GitHub: {"RunSubjects": "repo:org/repo:environment:patching", "DeploySubjects": "repo:org/repo:environment:prod", "DataBucketName": "data",
+		guard.GitHub: {"RunSubjects": "repo:org/repo:environment:patching",
+			"DeploySubjects": "repo:org/repo:environment:prod", "DataBucketName": "data",
 			"DataKeyArn": dataKey, "ArtifactBucket": "artifacts", "DeployServiceRoleArn": deployRole},
 	}
 	template, err := cfn.Load(file, read(t, file))
 	require.NoError(t, err)
-	stack, err := template.Deploy(cfn.Deployment{StackName: "ec2patch", Account: hubAccount, Region: "us-east-1", Parameters: parameters[file]})
+	stack, err := template.Deploy(cfn.Deployment{StackName: "ec2patch", Account: hubAccount, Region: "us-east-1",
+		Parameters: parameters[file]})
 	require.NoError(t, err)
 	return stack
 }
@@ -68,12 +71,14 @@ func policiesOf(t *testing.T, stack *cfn.Stack, id string) []*iam.Policy {
 	return out
 }
 
-// TestPolicies_people holds the policies of people, schedules, workflows and of the machine against what they do, both ways:
-// each call is allowed, no right is without a call, and what they must not do is refused. Functions are held against rehearsals.
+// TestPolicies_people holds the policies of people, schedules, workflows and of the machine against what they do, both
+// ways: each call is allowed, no right is without a call, and what they must not do is refused. Functions are held
+// against rehearsals.
 func TestPolicies_people(t *testing.T) {
 	hub := deployed(t, guard.Hub)
 	bucket, key := hub.Resources["DataBucket"].ARN, hub.Resources["DataKey"].ARN
-	api := "arn:aws:execute-api:us-east-1:" + hubAccount + ":" + hub.Resources["ApprovalApi"].PhysicalID + "/$default/POST/"
+	api := "arn:aws:execute-api:us-east-1:" + hubAccount + ":" + hub.Resources["ApprovalApi"].PhysicalID +
+		"/$default/POST/"
 	via := func(services ...string) map[string][]string {
 		for i := range services {
 			services[i] += ".us-east-1.amazonaws.com"
@@ -86,56 +91,82 @@ func TestPolicies_people(t *testing.T) {
 		refused  []call
 	}{
 		{guard.Hub, "ViewerPolicy", []call{
-			{"states:ListExecutions", machine, nil}, {"states:DescribeStateMachine", machine, nil}, {"states:DescribeExecution", execution + ":run", nil},
+			{"states:ListExecutions", machine, nil}, {"states:DescribeStateMachine", machine, nil},
+			{"states:DescribeExecution", execution + ":run", nil},
 			{"states:GetExecutionHistory", execution + "/Accounts:child", nil}, {"states:ListExecutions", target, nil},
 			{"states:DescribeStateMachine", target, nil}, {"states:DescribeExecution", ofTarget + ":id", nil},
-			{"states:GetExecutionHistory", ofTarget + ":id", nil}, {"states:ListMapRuns", execution + ":run", nil}, {"states:DescribeMapRun", mapRun, nil},
-			{"s3:GetObject", bucket + "/runs/run/report.json", nil}, {"kms:Decrypt", key, via("s3")}, {"kms:Decrypt", key, via("states")},
-			{"cloudwatch:GetDashboard", hub.Resources["Dashboard"].ARN, nil}, {"cloudwatch:DescribeAlarms", hub.Resources["PatchFailuresAlarm"].ARN, nil},
+			{"states:GetExecutionHistory", ofTarget + ":id", nil}, {"states:ListMapRuns", execution + ":run", nil},
+			{"states:DescribeMapRun", mapRun, nil},
+			{"s3:GetObject", bucket + "/runs/run/report.json", nil}, {"kms:Decrypt", key, via("s3")},
+			{"kms:Decrypt", key, via("states")},
+			{"cloudwatch:GetDashboard", hub.Resources["Dashboard"].ARN, nil}, {"cloudwatch:DescribeAlarms",
+				hub.Resources["PatchFailuresAlarm"].ARN, nil},
 			{"cloudwatch:GetMetricData", "*", nil},
 		}, []call{
-			{"states:StartExecution", machine, nil}, {"states:StopExecution", execution + ":run", nil}, {"s3:GetObject", bucket + "/runs/run/plan/index.json", nil},
+			{"states:StartExecution", machine, nil}, {"states:StopExecution", execution + ":run", nil},
+			{"s3:GetObject", bucket + "/runs/run/plan/index.json", nil},
 			{"states:StartExecution", target, nil}, {"states:StopExecution", ofTarget + ":id", nil},
-			{"s3:PutObject", bucket + "/runs/run/report.json", nil}, {"kms:Decrypt", key, via("dynamodb")}, {"execute-api:Invoke", api + "operator", nil},
+			{"s3:PutObject", bucket + "/runs/run/report.json", nil}, {"kms:Decrypt", key, via("dynamodb")},
+			{"execute-api:Invoke", api + "operator", nil},
 		}},
 		{guard.Hub, "OperatorPolicy", []call{{"execute-api:Invoke", api + "operator", nil}},
 			[]call{{"execute-api:Invoke", api + "callback", nil}, {"states:StartExecution", machine, nil}}},
 		{guard.Hub, "OrchestratorRole", machineCalls(hub), []call{
-			{"lambda:InvokeFunction", hub.Resources["ApprovalCallbackVersion"].ARN, nil}, {"lambda:InvokeFunction", hub.Resources["SendFunction"].ARN, nil},
-			{"s3:PutObject", bucket + "/runs/run/plan/index.json", nil}, {"states:SendTaskSuccess", machine, nil}, {"sts:AssumeRole", "arn:aws:iam::111111111111:role/PatchExecRole", nil},
+			{"lambda:InvokeFunction", hub.Resources["ApprovalCallbackVersion"].ARN, nil}, {"lambda:InvokeFunction",
+				hub.Resources["SendFunction"].ARN, nil},
+			{"s3:PutObject", bucket + "/runs/run/plan/index.json", nil}, {"states:SendTaskSuccess", machine, nil},
+			{"sts:AssumeRole", "arn:aws:iam::111111111111:role/PatchExecRole", nil},
 			{"kms:Decrypt", key, via("dynamodb")}, {"states:RedriveExecution", execution + ":run", nil},
-			{"lambda:InvokeFunction", hub.Resources["SendVersion"].ARN, nil}, {"lambda:InvokeFunction", hub.Resources["PollVersion"].ARN, nil},
+			{"lambda:InvokeFunction", hub.Resources["SendVersion"].ARN, nil}, {"lambda:InvokeFunction",
+				hub.Resources["PollVersion"].ARN, nil},
 			{"states:StartExecution", target + "2", nil}, {"states:RedriveExecution", ofTarget + ":id", nil},
-			{"kms:GenerateDataKey", key, context(target)}, {"events:PutTargets", "arn:aws:events:us-east-1:" + hubAccount + ":rule/ec2patch-run-ended", nil},
+			{"kms:GenerateDataKey", key, context(target)},
+			{"events:PutTargets", "arn:aws:events:us-east-1:" + hubAccount + ":rule/ec2patch-run-ended", nil},
 		}},
 		{guard.Hub, "TargetRole", targetCalls(hub), []call{
-			{"lambda:InvokeFunction", hub.Resources["InventoryVersion"].ARN, nil}, {"lambda:InvokeFunction", hub.Resources["ApprovalRequestVersion"].ARN, nil},
-			{"lambda:InvokeFunction", hub.Resources["SendFunction"].ARN, nil}, {"states:StartExecution", target, nil}, {"states:StartExecution", machine, nil},
-			{"s3:GetObject", bucket + "/runs/run/plan/canary/accounts.json", nil}, {"kms:Decrypt", key, context(machine)},
+			{"lambda:InvokeFunction", hub.Resources["InventoryVersion"].ARN, nil}, {"lambda:InvokeFunction",
+				hub.Resources["ApprovalRequestVersion"].ARN, nil},
+			{"lambda:InvokeFunction", hub.Resources["SendFunction"].ARN, nil}, {"states:StartExecution", target, nil},
+			{"states:StartExecution", machine, nil},
+			{"s3:GetObject", bucket + "/runs/run/plan/canary/accounts.json", nil},
+			{"kms:Decrypt", key, context(machine)},
 		}},
 		{guard.Schedule, "ScheduleRole", []call{
-			{"states:StartExecution", machine, nil}, {"kms:GenerateDataKey", dataKey, via("states")}, {"kms:Decrypt", dataKey, via("states")},
+			{"states:StartExecution", machine, nil}, {"kms:GenerateDataKey", dataKey, via("states")},
+			{"kms:Decrypt", dataKey, via("states")},
 			{"sqs:SendMessage", "arn:aws:sqs:us-east-1:" + hubAccount + ":ec2patch-monthly-undelivered", nil},
-		}, []call{{"states:StartExecution", machine + "2", nil}, {"states:StopExecution", execution + ":run", nil}, {"kms:Decrypt", dataKey, nil}}},
-		{guard.Rule, "RuleRole", []call{{"states:StartExecution", machine, nil}, {"kms:GenerateDataKey", dataKey, via("states")}, {"kms:Decrypt", dataKey, via("states")}},
+		}, []call{{"states:StartExecution", machine + "2", nil}, {"states:StopExecution", execution + ":run", nil},
+			{"kms:Decrypt", dataKey, nil}}},
+		{guard.Rule, "RuleRole", []call{{"states:StartExecution", machine, nil}, {"kms:GenerateDataKey", dataKey,
+			via("states")}, {"kms:Decrypt", dataKey, via("states")}},
 			[]call{{"states:StopExecution", execution + ":run", nil}, {"kms:Decrypt", dataKey, via("s3")}}},
 		{guard.GitHub, "RunRole", []call{
-			{"states:StartExecution", machine, nil}, {"states:DescribeExecution", execution + ":ec2patch-1-1", nil}, {"states:StopExecution", execution + ":ec2patch-1-1", nil},
+			{"states:StartExecution", machine, nil}, {"states:DescribeExecution", execution + ":ec2patch-1-1", nil},
+			{"states:StopExecution", execution + ":ec2patch-1-1", nil},
 			{"states:GetExecutionHistory", execution + ":ec2patch-1-1", nil}, {"states:DescribeMapRun", mapRun, nil},
-			{"s3:GetObject", "arn:aws:s3:::data/runs/run/report.html", nil}, {"kms:Decrypt", dataKey, via("s3")}, {"kms:GenerateDataKey", dataKey, via("states")},
+			{"s3:GetObject", "arn:aws:s3:::data/runs/run/report.html", nil}, {"kms:Decrypt", dataKey, via("s3")},
+			{"kms:GenerateDataKey", dataKey, via("states")},
 		}, []call{
-			{"states:SendTaskSuccess", machine, nil}, {"execute-api:Invoke", api + "operator", nil}, {"s3:GetObject", "arn:aws:s3:::data/runs/run/plan/index.json", nil},
-			{"cloudformation:CreateChangeSet", hubStack, nil}, {"iam:PassRole", deployRole, map[string][]string{"iam:PassedToService": {"cloudformation.amazonaws.com"}}},
+			{"states:SendTaskSuccess", machine, nil}, {"execute-api:Invoke", api + "operator", nil},
+			{"s3:GetObject", "arn:aws:s3:::data/runs/run/plan/index.json", nil},
+			{"cloudformation:CreateChangeSet", hubStack, nil}, {"iam:PassRole", deployRole,
+				map[string][]string{"iam:PassedToService": {"cloudformation.amazonaws.com"}}},
 		}},
 		{guard.GitHub, "DeployRole", []call{
-			{"cloudformation:CreateChangeSet", hubStack, nil}, {"cloudformation:DescribeChangeSet", hubStack, nil}, {"cloudformation:ExecuteChangeSet", hubStack, nil},
-			{"cloudformation:DeleteChangeSet", hubStack, nil}, {"cloudformation:DescribeStacks", hubStack, nil}, {"cloudformation:DescribeStackEvents", hubStack, nil},
-			{"cloudformation:GetTemplateSummary", "*", nil}, {"iam:PassRole", deployRole, map[string][]string{"iam:PassedToService": {"cloudformation.amazonaws.com"}}},
-			{"s3:GetObject", "arn:aws:s3:::artifacts/ec2patch/1/lambda.zip", nil}, {"s3:GetObjectVersion", "arn:aws:s3:::artifacts/ec2patch/1/lambda.zip", nil},
+			{"cloudformation:CreateChangeSet", hubStack, nil}, {"cloudformation:DescribeChangeSet", hubStack, nil},
+			{"cloudformation:ExecuteChangeSet", hubStack, nil},
+			{"cloudformation:DeleteChangeSet", hubStack, nil}, {"cloudformation:DescribeStacks", hubStack, nil},
+			{"cloudformation:DescribeStackEvents", hubStack, nil},
+			{"cloudformation:GetTemplateSummary", "*", nil}, {"iam:PassRole", deployRole,
+				map[string][]string{"iam:PassedToService": {"cloudformation.amazonaws.com"}}},
+			{"s3:GetObject", "arn:aws:s3:::artifacts/ec2patch/1/lambda.zip", nil}, {"s3:GetObjectVersion",
+				"arn:aws:s3:::artifacts/ec2patch/1/lambda.zip", nil},
 			{"s3:PutObject", "arn:aws:s3:::artifacts/ec2patch/1/lambda.zip", nil},
 		}, []call{
-			{"states:StartExecution", machine, nil}, {"cloudformation:ExecuteChangeSet", hubStack[:len(hubStack)-2] + "2/1", nil},
-			{"iam:PassRole", deployRole, map[string][]string{"iam:PassedToService": {"ec2.amazonaws.com"}}}, {"iam:PassRole", "arn:aws:iam::" + hubAccount + ":role/admin", nil},
+			{"states:StartExecution", machine, nil}, {"cloudformation:ExecuteChangeSet",
+				hubStack[:len(hubStack)-2] + "2/1", nil},
+			{"iam:PassRole", deployRole, map[string][]string{"iam:PassedToService": {"ec2.amazonaws.com"}}},
+			{"iam:PassRole", "arn:aws:iam::" + hubAccount + ":role/admin", nil},
 		}},
 	}
 	for _, test := range tests {
@@ -143,8 +174,10 @@ func TestPolicies_people(t *testing.T) {
 			policies := policiesOf(t, deployed(t, test.file), test.id)
 			var coverage iam.Coverage
 			judge := func(c call) iam.Decision {
-				return iam.Evaluate(iam.Request{Principal: iam.Session("arn:aws:iam::"+hubAccount+":role/somebody", "test"), Action: c.action,
-					Resources: []string{c.on}, ResourceAccount: hubAccount, Context: c.context}, iam.Policies{Identity: policies, Resource: delegating(t, c.on)})
+				return iam.Evaluate(iam.Request{Principal: iam.Session("arn:aws:iam::"+hubAccount+":role/somebody",
+					"test"), Action: c.action,
+					Resources: []string{c.on}, ResourceAccount: hubAccount, Context: c.context},
+					iam.Policies{Identity: policies, Resource: delegating(t, c.on)})
 			}
 			for _, c := range test.allowed {
 				d := judge(c)
@@ -161,8 +194,8 @@ func TestPolicies_people(t *testing.T) {
 	}
 }
 
-// TestPolicies_starters holds the policy that docs/deploy.md has people paste to what starting a run takes, both ways, and with
-// the viewer's to what following it takes.
+// TestPolicies_starters holds the policy that docs/deploy.md has people paste to what starting a run takes, both ways,
+// and with the viewer's to what following it takes.
 func TestPolicies_starters(t *testing.T) {
 	page, err := os.ReadFile("../../docs/deploy.md")
 	require.NoError(t, err)
@@ -181,12 +214,14 @@ func TestPolicies_starters(t *testing.T) {
 		return map[string][]string{"kms:ViaService": {service + ".us-east-1.amazonaws.com"}}
 	}
 	judge := func(c call, identity ...*iam.Policy) iam.Decision {
-		return iam.Evaluate(iam.Request{Principal: iam.Session("arn:aws:iam::"+hubAccount+":role/starter", "test"), Action: c.action,
-			Resources: []string{c.on}, ResourceAccount: hubAccount, Context: c.context}, iam.Policies{Identity: identity, Resource: delegating(t, c.on)})
+		return iam.Evaluate(iam.Request{Principal: iam.Session("arn:aws:iam::"+hubAccount+":role/starter", "test"),
+			Action: c.action, Resources: []string{c.on}, ResourceAccount: hubAccount, Context: c.context},
+			iam.Policies{Identity: identity, Resource: delegating(t, c.on)})
 	}
 	var coverage iam.Coverage
 	for _, c := range []call{
-		{"states:StartExecution", machine, nil}, {"kms:GenerateDataKey", dataKey, via("states")}, {"kms:Decrypt", dataKey, via("states")},
+		{"states:StartExecution", machine, nil}, {"kms:GenerateDataKey", dataKey, via("states")},
+		{"kms:Decrypt", dataKey, via("states")},
 	} {
 		d := judge(c, pasted)
 		assert.True(t, d.Allowed, "%s on %s: %s", c.action, c.on, d.Reason)
@@ -198,17 +233,22 @@ func TestPolicies_starters(t *testing.T) {
 	both := append(policiesOf(t, hub, "ViewerPolicy"), pasted)
 	for _, c := range []call{
 		{"states:DescribeExecution", execution + ":run", nil}, {"states:GetExecutionHistory", execution + ":run", nil},
-		{"states:DescribeMapRun", mapRun, nil}, {"states:DescribeStateMachine", machine, nil}, {"s3:GetObject", bucket + "/runs/run/report.json", nil},
+		{"states:DescribeMapRun", mapRun, nil}, {"states:DescribeStateMachine", machine, nil},
+		{"s3:GetObject", bucket + "/runs/run/report.json", nil},
 	} {
 		d := judge(c, both...)
 		assert.True(t, d.Allowed, "%s on %s: %s", c.action, c.on, d.Reason)
 	}
 	for _, c := range []call{
-		{"states:StartExecution", machine + "2", nil}, {"states:StopExecution", execution + ":run", nil}, {"states:RedriveExecution", execution + ":run", nil},
+		{"states:StartExecution", machine + "2", nil}, {"states:StopExecution", execution + ":run", nil},
+		{"states:RedriveExecution", execution + ":run", nil},
 		{"states:UpdateStateMachine", machine, nil}, {"states:SendTaskSuccess", machine, nil},
-		{"kms:Decrypt", dataKey, nil}, {"kms:Decrypt", dataKey, via("dynamodb")}, {"kms:GenerateDataKey", dataKey, via("s3")},
-		{"s3:GetObject", bucket + "/runs/run/plan/index.json", nil}, {"s3:PutObject", bucket + "/runs/run/report.json", nil},
-		{"execute-api:Invoke", "arn:aws:execute-api:us-east-1:" + hubAccount + ":" + hub.Resources["ApprovalApi"].PhysicalID + "/$default/POST/operator", nil},
+		{"kms:Decrypt", dataKey, nil}, {"kms:Decrypt", dataKey, via("dynamodb")}, {"kms:GenerateDataKey",
+			dataKey, via("s3")},
+		{"s3:GetObject", bucket + "/runs/run/plan/index.json", nil},
+		{"s3:PutObject", bucket + "/runs/run/report.json", nil},
+		{"execute-api:Invoke", "arn:aws:execute-api:us-east-1:" + hubAccount + ":" +
+			hub.Resources["ApprovalApi"].PhysicalID + "/$default/POST/operator", nil},
 	} {
 		assert.False(t, judge(c, both...).Allowed, "%s on %s", c.action, c.on)
 	}
@@ -226,12 +266,16 @@ func machineCalls(hub *cfn.Stack) []call {
 	rule := "arn:aws:events:us-east-1:" + hubAccount + ":rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"
 	s3 := map[string][]string{"kms:ViaService": {"s3.us-east-1.amazonaws.com"}}
 	out := []call{
-		{"states:StartExecution", machine, nil}, {"states:DescribeExecution", execution + "/Accounts:child", nil}, {"states:StopExecution", execution + "/Accounts:child", nil},
+		{"states:StartExecution", machine, nil}, {"states:DescribeExecution", execution + "/Accounts:child", nil},
+		{"states:StopExecution", execution + "/Accounts:child", nil},
 		{"states:RedriveExecution", execution + "/Accounts:child", nil},
-		{"s3:GetObject", bucket + "/runs/run/plan/canary/accounts.json", nil}, {"s3:PutObject", bucket + "/runs/run/children/canary/1/manifest.json", nil},
-		{"s3:ListMultipartUploadParts", bucket + "/runs/run/children/canary/1/x", nil}, {"s3:AbortMultipartUpload", bucket + "/runs/run/children/canary/1/x", nil},
+		{"s3:GetObject", bucket + "/runs/run/plan/canary/accounts.json", nil},
+		{"s3:PutObject", bucket + "/runs/run/children/canary/1/manifest.json", nil},
+		{"s3:ListMultipartUploadParts", bucket + "/runs/run/children/canary/1/x", nil}, {"s3:AbortMultipartUpload",
+			bucket + "/runs/run/children/canary/1/x", nil},
 		{"kms:GenerateDataKey", key, s3}, {"kms:Decrypt", key, s3}, {"kms:Decrypt", key, context(target)},
-		{"states:StartExecution", target, nil}, {"states:DescribeExecution", ofTarget + ":id", nil}, {"states:StopExecution", ofTarget + ":id", nil},
+		{"states:StartExecution", target, nil}, {"states:DescribeExecution", ofTarget + ":id", nil},
+		{"states:StopExecution", ofTarget + ":id", nil},
 		{"events:PutTargets", rule, nil}, {"events:PutRule", rule, nil}, {"events:DescribeRule", rule, nil},
 	}
 	return append(out, callsOf(hub, machine, "Inventory", "ApprovalRequest", "Verify")...)
@@ -253,7 +297,8 @@ func callsOf(hub *cfn.Stack, machine string, functions ...string) []call {
 	for _, function := range functions {
 		out = append(out, call{"lambda:InvokeFunction", hub.Resources[function+"Version"].ARN, nil})
 	}
-	for _, action := range []string{"CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
+	for _, action := range []string{"CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery",
+		"ListLogDeliveries",
 		"PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups"} {
 		out = append(out, call{"logs:" + action, "*", nil})
 	}
@@ -266,7 +311,10 @@ func delegating(t *testing.T, on string) []*iam.Policy {
 	if len(on) < 11 || on[:11] != "arn:aws:kms" {
 		return nil
 	}
-	p, err := iam.ParsePolicy("key", []byte(`{"Version":"2012-10-17","Statement":[{"Sid":"Account","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::`+hubAccount+`:root"},"Action":"kms:*","Resource":"*"}]}`))
+	p, err := iam.ParsePolicy("key",
+		[]byte(
+			`{"Version":"2012-10-17","Statement":[{"Sid":"Account","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::`+
+				hubAccount+`:root"},"Action":"kms:*","Resource":"*"}]}`))
 	require.NoError(t, err)
 	return []*iam.Policy{p}
 }

@@ -59,7 +59,8 @@ func (t *Template) allStatements() []statement {
 func (t *Template) identityStatements() []statement {
 	var out []statement
 	for _, s := range t.allStatements() {
-		if !s.trust && (s.resource.Type == "AWS::IAM::Role" || s.resource.Type == "AWS::IAM::ManagedPolicy" || s.resource.Type == "AWS::IAM::Policy") {
+		if !s.trust && (s.resource.Type == "AWS::IAM::Role" || s.resource.Type == "AWS::IAM::ManagedPolicy" ||
+			s.resource.Type == "AWS::IAM::Policy") {
 			out = append(out, s)
 		}
 	}

@@ -159,7 +159,8 @@ func walk(n *yaml.Node, visit func(*yaml.Node)) {
 func mentions(n *yaml.Node, name string) bool {
 	found := false
 	walk(n, func(n *yaml.Node) {
-		if n.Kind == yaml.ScalarNode && (strings.Contains(show(n), "${"+name+"}") || strings.Contains(show(n), "${"+name+".")) {
+		if n.Kind == yaml.ScalarNode && (strings.Contains(show(n), "${"+name+"}") || strings.Contains(show(n),
+			"${"+name+".")) {
 			found = true
 		}
 	})

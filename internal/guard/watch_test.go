@@ -38,7 +38,8 @@ func TestMetrics_written(t *testing.T) {
 		if alarm.Properties["Namespace"] == "EC2Patching" {
 			name, _ := alarm.Properties["MetricName"].(string)
 			read[name] = true
-			assert.Empty(t, alarm.Properties["Dimensions"], "%s: metrics without dimensions add up over accounts", alarm.LogicalID)
+			assert.Empty(t, alarm.Properties["Dimensions"], "%s: metrics without dimensions add up over accounts",
+				alarm.LogicalID)
 		}
 		parts, _ := alarm.Properties["Metrics"].([]any)
 		for _, part := range parts {
@@ -51,7 +52,8 @@ func TestMetrics_written(t *testing.T) {
 		}
 	}
 	body, _ := hub.Resources["Dashboard"].Properties["DashboardBody"].(string)
-	for _, m := range regexp.MustCompile(`"EC2Patching", "([A-Za-z]+)"|EC2Patching,Wave\} MetricName=\\"([A-Za-z]+)`).FindAllStringSubmatch(body, -1) {
+	for _, m := range regexp.MustCompile(
+		`"EC2Patching", "([A-Za-z]+)"|EC2Patching,Wave\} MetricName=\\"([A-Za-z]+)`).FindAllStringSubmatch(body, -1) {
 		read[m[1]+m[2]] = true
 	}
 	for name := range read {
@@ -62,8 +64,8 @@ func TestMetrics_written(t *testing.T) {
 	}
 }
 
-// TestNoRunEnded_goesOff plays days with and without runs against the dead-man alarm, by the rule that CloudWatch has for
-// an alarm on all of its last periods. Source: CloudWatch User Guide, evaluating an alarm, read 2026-11.
+// TestNoRunEnded_goesOff plays days with and without runs against the dead-man alarm, by the rule that CloudWatch has
+// for an alarm on all of its last periods. Source: CloudWatch User Guide, evaluating an alarm, read 2026-11.
 func TestNoRunEnded_goesOff(t *testing.T) {
 	p := deployed(t, guard.Hub).Resources["NoRunEndedAlarm"].Properties
 	require.Equal(t, "SampleCount", p["Statistic"])

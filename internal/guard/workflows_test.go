@@ -153,7 +153,8 @@ func TestWorkflows_inputs(t *testing.T) {
 		inputs []string
 	}{
 		{"patch-canary.yml", []string{"scenario", "state_machine_arn", "aws_region", "role_to_assume", "wait_minutes"}},
-		{"patch-matrix.yml", []string{"scenarios", "inputs_prefix", "state_machine_arn", "aws_region", "role_to_assume", "wait_minutes"}},
+		{"patch-matrix.yml", []string{"scenarios", "inputs_prefix", "state_machine_arn", "aws_region", "role_to_assume",
+			"wait_minutes"}},
 	} {
 		var w struct {
 			On struct {
@@ -168,7 +169,8 @@ func TestWorkflows_inputs(t *testing.T) {
 		}
 		assert.Len(t, w.On.Dispatch.Inputs, len(test.inputs), test.file)
 		assert.Contains(t, files[test.file], `ec2patch-$GITHUB_RUN_ID-$GITHUB_RUN_ATTEMPT`, test.file)
-		assert.Less(t, strings.Index(files[test.file], ".ci/patch check"), strings.Index(files[test.file], ".ci/patch start"), "%s must look before it starts", test.file)
+		assert.Less(t, strings.Index(files[test.file], ".ci/patch check"), strings.Index(files[test.file],
+			".ci/patch start"), "%s must look before it starts", test.file)
 		if test.file != "patch-canary.yml" {
 			continue
 		}
@@ -178,7 +180,8 @@ func TestWorkflows_inputs(t *testing.T) {
 		for _, path := range scenarios {
 			names = append(names, strings.TrimSuffix(filepath.Base(path), ".json"))
 		}
-		assert.Equal(t, names, w.On.Dispatch.Inputs["scenario"].Options, "every example can be chosen, and nothing else")
+		assert.Equal(t, names, w.On.Dispatch.Inputs["scenario"].Options,
+			"every example can be chosen, and nothing else")
 	}
 }
 
@@ -195,8 +198,10 @@ func TestSubjects(t *testing.T) {
 		"repo:org/*:environment:patching":                                        false,
 		"repo:org/repo:pull_request":                                             false,
 	} {
-		_, err := template.Deploy(cfn.Deployment{StackName: "s", Account: hubAccount, Region: "us-east-1", Parameters: map[string]string{
-			"RunSubjects": subjects, "DataBucketName": "data", "DataKeyArn": dataKey, "ArtifactBucket": "artifacts"}})
+		_, err := template.Deploy(cfn.Deployment{StackName: "s", Account: hubAccount, Region: "us-east-1",
+			Parameters: map[string]string{
+				"RunSubjects": subjects, "DataBucketName": "data", "DataKeyArn": dataKey,
+				"ArtifactBucket": "artifacts"}})
 		assert.Equal(t, good, err == nil, "%s: %v", subjects, err)
 	}
 }
@@ -205,7 +210,8 @@ func TestWorkflows_mutants(t *testing.T) {
 	files := workflowFiles(t)
 	for _, m := range []struct{ file, old, new string }{
 		{"patch-canary.yml", "11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2", "v4"},
-		{"patch-canary.yml", "d35c59abb061a4a6fb18e82ac0862c26744d6ab5 # v5.5.0", "d35c59abb061a4a6fb18e82ac0862c26744d6ab5"},
+		{"patch-canary.yml", "d35c59abb061a4a6fb18e82ac0862c26744d6ab5 # v5.5.0",
+			"d35c59abb061a4a6fb18e82ac0862c26744d6ab5"},
 		{"patch-canary.yml", `"$SCENARIO" examples`, `"${{ inputs.scenario }}" examples`},
 		{"patch-canary.yml", `"$SCENARIO" examples`, `$SCENARIO examples`},
 		{"patch-matrix.yml", `"$FOLDER")`, `${FOLDER})`},

@@ -18,9 +18,9 @@ import (
 	"ec2patch/internal/store"
 )
 
-// TestPolicies_oneWriter lets each role write each object of a run. Who makes the plan cannot write what became of it, and
-// the other way round, so that no one function can make both agree. A wave's name is a part of keys: no name that an input
-// may have brings an object into another role's reach.
+// TestPolicies_oneWriter lets each role write each object of a run. Who makes the plan cannot write what became of it,
+// and the other way round, so that no one function can make both agree. A wave's name is a part of keys: no name that
+// an input may have brings an object into another role's reach.
 func TestPolicies_oneWriter(t *testing.T) {
 	hub := deployed(t, guard.Hub)
 	bucket := hub.Resources["DataBucket"].ARN
@@ -34,9 +34,12 @@ func TestPolicies_oneWriter(t *testing.T) {
 		for object, writer := range objectsOf("run", wave) {
 			for id, own := range policies {
 				for _, action := range []string{"s3:PutObject", "s3:DeleteObject"} {
-					d := iam.Evaluate(iam.Request{Principal: iam.Session("arn:aws:iam::"+hubAccount+":role/somebody", "test"), Action: action,
-						Resources: []string{bucket + "/" + object}, ResourceAccount: hubAccount}, iam.Policies{Identity: own})
-					assert.Equal(t, id == writer && action == "s3:PutObject", d.Allowed, "%s: %s on %s", id, action, object)
+					d := iam.Evaluate(iam.Request{Principal: iam.Session("arn:aws:iam::"+hubAccount+":role/somebody",
+						"test"), Action: action,
+						Resources: []string{bucket + "/" + object}, ResourceAccount: hubAccount},
+						iam.Policies{Identity: own})
+					assert.Equal(t, id == writer && action == "s3:PutObject", d.Allowed, "%s: %s on %s", id,
+						action, object)
 				}
 			}
 		}
@@ -48,18 +51,22 @@ func objectsOf(run patch.RunID, wave string) map[string]string {
 	target := patch.Target{Run: run, Wave: wave, Account: "111111111111", Region: "us-east-1"}
 	children := store.ChildrenPrefix(run, wave) + "/00000000-0000-0000-0000-000000000000/"
 	return map[string]string{
-		store.InputObject(run): "InventoryRole", store.AccountsObject(run): "InventoryRole", store.InventoryObject(run, target.Account, target.Region): "InventoryRole",
-		store.WaveAccountsObject(run, wave): "InventoryRole", store.LeafObject(target): "InventoryRole", store.IndexObject(run): "InventoryRole", store.RefusedObject(run): "InventoryRole",
-		store.LooksObject(target): "VerifyRole", store.ResultObject(target, "0f"): "VerifyRole", store.RollUpObject(run, wave, target.Account): "VerifyRole",
-		store.ReportSliceObject(run, 0): "VerifyRole", store.ReportObject(run, "json"): "VerifyRole", store.ReportObject(run, "csv"): "VerifyRole", store.ReportObject(run, "html"): "VerifyRole",
+		store.InputObject(run): "InventoryRole", store.AccountsObject(run): "InventoryRole", store.InventoryObject(run,
+			target.Account, target.Region): "InventoryRole",
+		store.WaveAccountsObject(run, wave): "InventoryRole", store.LeafObject(target): "InventoryRole",
+		store.IndexObject(run): "InventoryRole", store.RefusedObject(run): "InventoryRole",
+		store.LooksObject(target): "VerifyRole", store.ResultObject(target, "0f"): "VerifyRole", store.RollUpObject(run,
+			wave, target.Account): "VerifyRole",
+		store.ReportSliceObject(run, 0): "VerifyRole", store.ReportObject(run, "json"): "VerifyRole",
+		store.ReportObject(run, "csv"): "VerifyRole", store.ReportObject(run, "html"): "VerifyRole",
 		children + "manifest.json": "OrchestratorRole", children + "SUCCEEDED_0.json": "OrchestratorRole",
 	}
 }
 
 var dataPattern = regexp.MustCompile(`\$\{DataBucket\.Arn\}/([^"]*)"`)
 
-// waveNames are the names that an input may give a wave, out of those that could be mistaken for another part of a key: the
-// words of every key and of every pattern over the bucket, whole and in variations.
+// waveNames are the names that an input may give a wave, out of those that could be mistaken for another part of a
+// key: the words of every key and of every pattern over the bucket, whole and in variations.
 func waveNames(t *testing.T) []string {
 	t.Helper()
 	paths := slices.Collect(maps.Keys(objectsOf("run", "canary")))
@@ -70,8 +77,10 @@ func waveNames(t *testing.T) []string {
 	for _, path := range paths {
 		for word := range strings.SplitSeq(path, "/") {
 			stem, _, _ := strings.Cut(word, ".")
-			for _, name := range []string{word, stem, strings.ToUpper(stem), stem + "-", stem + ".json", stem + "/x", "x/" + stem, "../" + stem} {
-				input, err := json.Marshal(map[string]any{"waveId": name, "accounts": []string{"111111111111"}, "regions": []string{"us-east-1"}})
+			for _, name := range []string{word, stem, strings.ToUpper(stem), stem + "-", stem + ".json", stem + "/x",
+				"x/" + stem, "../" + stem} {
+				input, err := json.Marshal(map[string]any{"waveId": name, "accounts": []string{"111111111111"},
+					"regions": []string{"us-east-1"}})
 				require.NoError(t, err)
 				if _, err = runinput.ParseInput(input, runinput.HubDefaults()); err == nil {
 					names[name] = true

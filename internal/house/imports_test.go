@@ -26,7 +26,8 @@ const module = "ec2patch/"
 // packages lists the packages that a pattern names.
 func packages(t *testing.T, pattern ...string) []pkg {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-e", "-json=ImportPath,Dir,GoFiles,Imports,Deps"}, pattern...)...)
+	cmd := exec.CommandContext(t.Context(), "go",
+		append([]string{"list", "-e", "-json=ImportPath,Dir,GoFiles,Imports,Deps"}, pattern...)...)
 	cmd.Dir = "../.."
 	out, err := cmd.Output()
 	require.NoError(t, err)
@@ -53,7 +54,8 @@ func TestImports_lambdas(t *testing.T) {
 		}
 		checked++
 		for _, path := range p.Deps {
-			for _, never := range []string{"internal/sim", "internal/asl", "internal/cfn", "internal/iam", "internal/guard", "internal/cli"} {
+			for _, never := range []string{"internal/sim", "internal/asl", "internal/cfn", "internal/iam",
+				"internal/guard", "internal/cli"} {
 				inside := path == module+never || strings.HasPrefix(path, module+never+"/")
 				assert.False(t, inside, "%s contains %s", p.ImportPath, path)
 			}

@@ -28,9 +28,11 @@ func states(t *testing.T) []asl.StateInfo {
 	t.Helper()
 	hub, err := cfn.Load("hub-cfn.yaml", template(t))
 	require.NoError(t, err)
-	stack, err := hub.Deploy(cfn.Deployment{StackName: "ec2patch-hub", Account: "999999999999", Region: "us-east-1", Parameters: map[string]string{
-		"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": "an-external-id-of-some-length",
-	}})
+	stack, err := hub.Deploy(cfn.Deployment{StackName: "ec2patch-hub", Account: "999999999999", Region: "us-east-1",
+		Parameters: map[string]string{
+			"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip",
+			"CrossAccountExternalId": "an-external-id-of-some-length",
+		}})
 	require.NoError(t, err)
 	var all []asl.StateInfo
 	for _, r := range stack.OfType("AWS::StepFunctions::StateMachine") {
@@ -81,10 +83,11 @@ func TestErrors(t *testing.T) {
 	}
 	failed := regexp.MustCompile(`Error: (\S+)`).FindAllStringSubmatch(string(template(t)), -1)
 	for _, e := range slices.Sorted(maps.Keys(of)) {
-		doc := of[e]
+		doc := strings.Join(strings.Fields(of[e]), " ") // however its lines are broken
 		fatal := strings.Contains(doc, "Fatal") || strings.Contains(doc, "never leaves")
 		ends := slices.ContainsFunc(failed, func(m []string) bool { return m[1] == e })
-		assert.True(t, named[e] || fatal || ends, "%s is neither retried nor caught, and its comment does not say that it is fatal", e)
+		assert.True(t, named[e] || fatal || ends,
+			"%s is neither retried nor caught, and its comment does not say that it is fatal", e)
 		assert.NotEmpty(t, doc, e)
 	}
 }
@@ -93,7 +96,8 @@ func TestErrors(t *testing.T) {
 func TestStates_retryByName(t *testing.T) {
 	for _, s := range states(t) {
 		for _, e := range s.Retry {
-			assert.NotContains(t, []string{"States.ALL", "States.TaskFailed", "States.Timeout"}, e, "%s retries %s", s.Path, e)
+			assert.NotContains(t, []string{"States.ALL", "States.TaskFailed", "States.Timeout"}, e,
+				"%s retries %s", s.Path, e)
 		}
 		for i, n := range s.Attempts {
 			assert.True(t, n > 0 && n <= 10, "%s: retrier %d tries %d times", s.Path, i, n)
@@ -105,7 +109,8 @@ func TestStates_retryByName(t *testing.T) {
 // and says where its result goes.
 func TestStates(t *testing.T) {
 	word := regexp.MustCompile(`^([A-Z][a-z0-9]+)+$`)
-	whole := []string{"PlanRun", "CloseMissedRun", "DiscoverTarget", "FreezePlan", "PatchTarget", "RollUpAccount"} // their payload replaces what was before
+	// their payload replaces what was before
+	whole := []string{"PlanRun", "CloseMissedRun", "DiscoverTarget", "FreezePlan", "PatchTarget", "RollUpAccount"}
 	seen := map[string]bool{}
 	for _, s := range states(t) {
 		assert.NotEmpty(t, s.Comment, s.Path)
@@ -118,7 +123,8 @@ func TestStates(t *testing.T) {
 		assert.True(t, s.HasTimeout, "%s has no timeout", s.Path)
 		assert.NotEmpty(t, s.Retry, "%s has no retry", s.Path)
 		assert.Contains(t, s.Catch, "States.ALL", "%s does not catch everything", s.Path)
-		assert.True(t, s.ResultPath != "" || slices.Contains(whole, s.Name), "%s does not say where its result goes", s.Path)
+		assert.True(t, s.ResultPath != "" || slices.Contains(whole, s.Name),
+			"%s does not say where its result goes", s.Path)
 	}
 	assert.Greater(t, len(seen), 20)
 }

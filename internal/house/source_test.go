@@ -69,7 +69,8 @@ func TestOneThread(t *testing.T) {
 		"internal/sim/ask.go",      // serves the page to a browser
 		"internal/sim/evidence.go", // many rehearsals at once, each on a thread of its own
 	}
-	for _, s := range sources(t, "./internal/patch", "./internal/task", "./internal/cloud", "./internal/asl", "./internal/sim/...", "./internal/report") {
+	for _, s := range sources(t, "./internal/patch", "./internal/task", "./internal/cloud", "./internal/asl",
+		"./internal/sim/...", "./internal/report") {
 		ast.Inspect(s.file, func(n ast.Node) bool {
 			if g, ok := n.(*ast.GoStmt); ok && !slices.Contains(threads, s.name) {
 				t.Errorf("%s starts a goroutine", s.at.Position(g.Pos()))
@@ -107,7 +108,8 @@ func TestErrorsByKind(t *testing.T) {
 			if !ok {
 				return true
 			}
-			if id, ok := sel.X.(*ast.Ident); ok && id.Name == "strings" && slices.Contains([]string{"Contains", "HasPrefix", "HasSuffix"}, sel.Sel.Name) && isErrorText(call.Args[0]) {
+			if id, ok := sel.X.(*ast.Ident); ok && id.Name == "strings" && slices.Contains([]string{"Contains",
+				"HasPrefix", "HasSuffix"}, sel.Sel.Name) && isErrorText(call.Args[0]) {
 				t.Errorf("%s matches the text of an error", s.at.Position(call.Pos()))
 			}
 			if sel.Sel.Name == "ErrorCode" && s.name != "internal/cloud/errors.go" {

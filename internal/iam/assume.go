@@ -14,8 +14,8 @@ type Assumption struct {
 	Context map[string][]string
 }
 
-// AssumeRole judges whether the caller gets a session of the role: its trust policy must let the caller in, and the caller's own
-// policies too unless the trust policy names the role of a caller in the same account.
+// AssumeRole judges whether the caller gets a session of the role: its trust policy must let the caller in, and the
+// caller's own policies too unless the trust policy names the role of a caller in the same account.
 func AssumeRole(a Assumption) Decision {
 	context := maps.Clone(a.Context)
 	if context == nil {
@@ -32,5 +32,6 @@ func AssumeRole(a Assumption) Decision {
 	if a.Trust != nil {
 		set.Resource = []*Policy{a.Trust}
 	}
-	return Evaluate(Request{Principal: a.Caller, Action: "sts:AssumeRole", Resources: []string{a.RoleARN}, Context: context}, set)
+	return Evaluate(Request{Principal: a.Caller, Action: "sts:AssumeRole", Resources: []string{a.RoleARN},
+		Context: context}, set)
 }

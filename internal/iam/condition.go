@@ -36,8 +36,8 @@ type comparison struct {
 	compare func(have, want string) bool // nil where matching is by pattern
 }
 
-// comparisons by operator without quantifier, Not and IfExists. Source: IAM user guide, condition operators, read 2026-11.
-// BinaryEquals is left out: none of our keys is binary. Never written to.
+// comparisons by operator without quantifier, Not and IfExists. Source: IAM user guide, condition operators, read
+// 2026-11. BinaryEquals is left out: none of our keys is binary. Never written to.
 var comparisons = map[string]comparison{
 	"StringEquals":             {},
 	"StringEqualsIgnoreCase":   {compare: strings.EqualFold},
@@ -61,13 +61,19 @@ var comparisons = map[string]comparison{
 
 // negations maps the operators with Not to what they negate. Never written to.
 var negations = map[string]string{
-	"StringNotEquals": "StringEquals", "StringNotEqualsIgnoreCase": "StringEqualsIgnoreCase", "StringNotLike": "StringLike",
-	"ArnNotEquals": "ArnEquals", "ArnNotLike": "ArnLike", "NumericNotEquals": "NumericEquals", "DateNotEquals": "DateEquals",
-	"NotIpAddress": "IpAddress",
+	"StringNotEquals": "StringEquals", "StringNotEqualsIgnoreCase": "StringEqualsIgnoreCase",
+	"StringNotLike": "StringLike",
+	"ArnNotEquals":  "ArnEquals", "ArnNotLike": "ArnLike", "NumericNotEquals": "NumericEquals",
+	"DateNotEquals": "DateEquals",
+	"NotIpAddress":  "IpAddress",
 }
 
 func numeric(holds func(int) bool) comparison {
-	return comparison{kinds: []keyKind{numberKey}, valid: func(s string) bool { _, err := strconv.ParseFloat(s, 64); return err == nil },
+	return comparison{kinds: []keyKind{numberKey}, valid: func(s string) bool {
+		_, err := strconv.ParseFloat(s,
+			64)
+		return err == nil
+	},
 		compare: func(have, want string) bool {
 			a, errA := strconv.ParseFloat(have, 64)
 			b, errB := strconv.ParseFloat(want, 64)
@@ -76,7 +82,10 @@ func numeric(holds func(int) bool) comparison {
 }
 
 func date(holds func(int) bool) comparison {
-	return comparison{kinds: []keyKind{dateKey, numberKey}, valid: func(s string) bool { _, ok := moment(s); return ok },
+	return comparison{kinds: []keyKind{dateKey, numberKey}, valid: func(s string) bool {
+		_, ok := moment(s)
+		return ok
+	},
 		compare: func(have, want string) bool {
 			a, okA := moment(have)
 			b, okB := moment(want)

@@ -26,8 +26,8 @@ func (c *Coverage) Record(d Decision) {
 	}
 }
 
-// Unused lists the action patterns of the policies that no recorded decision needed, in the order of the policies. Denies
-// are left out: they are needed when an attack comes, not in a calm run.
+// Unused lists the action patterns of the policies that no recorded decision needed, in the order of the policies.
+// Denies are left out: they are needed when an attack comes, not in a calm run.
 func (c *Coverage) Unused(policies ...*Policy) []Use {
 	var out []Use
 	for _, p := range policies {

@@ -10,16 +10,18 @@ import (
 type Request struct {
 	Principal Principal
 	Action    string // "ssm:SendCommand", written as AWS does
-	// Resources are all that the call touches, each of which must be allowed: SendCommand has the document and every instance.
-	// Actions that know no resources have the one resource "*".
+	// Resources are all that the call touches, each of which must be allowed: SendCommand has the document and every
+	// instance. Actions that know no resources have the one resource "*".
 	Resources []string
-	// ResourceAccount owns the resources whose ARNs name no account, as those of buckets. "" means the caller's account.
+	// ResourceAccount owns the resources whose ARNs name no account, as those of buckets. "" means the caller's
+	// account.
 	ResourceAccount string
 	// ResourceContext has condition keys by resource, such as ssm:resourceTag/PatchGroup.
 	ResourceContext map[string]map[string][]string
-	// Context has the condition keys of the call. The keys that follow from the principal are added here and need not be given:
-	// aws:PrincipalArn, aws:PrincipalAccount, aws:PrincipalType, aws:PrincipalIsAWSService, aws:PrincipalServiceName,
-	// aws:SecureTransport (true), aws:ViaAWSService (false), aws:ResourceAccount, kms:CallerAccount.
+	// Context has the condition keys of the call. The keys that follow from the principal are added here and need not
+	// be given: aws:PrincipalArn, aws:PrincipalAccount, aws:PrincipalType, aws:PrincipalIsAWSService,
+	// aws:PrincipalServiceName, aws:SecureTransport (true), aws:ViaAWSService (false), aws:ResourceAccount,
+	// kms:CallerAccount.
 	Context map[string][]string
 }
 
@@ -42,14 +44,15 @@ type Decision struct {
 	Allowed bool
 	By      string // label of the statement that allowed or denied; "" when nothing allowed
 	Reason  string // why not; "" when allowed
-	// Used are the statements without which the call would have been decided otherwise: those that allowed it, or the deny.
+	// Used are the statements without which the call would have been decided otherwise: those that allowed it, or the
+	// deny.
 	Used []Use
 }
 
-// Evaluate judges a call: an explicit deny wins; every resource must be allowed. Within one account the caller's policies or a
-// resource policy that names the caller suffice, between accounts both are needed; keys and roles always need their own
-// policy, which may delegate to the account. Session policies and boundaries limit what the caller's policies give, and what
-// a resource policy gives to the role, but not what it gives to the very session.
+// Evaluate judges a call: an explicit deny wins; every resource must be allowed. Within one account the caller's
+// policies or a resource policy that names the caller suffice, between accounts both are needed; keys and roles always
+// need their own policy, which may delegate to the account. Session policies and boundaries limit what the caller's
+// policies give, and what a resource policy gives to the role, but not what it gives to the very session.
 func Evaluate(r Request, set Policies) Decision {
 	call := exact[r.Action]
 	if reason := refuse(&r, call); reason != "" {
@@ -309,7 +312,8 @@ func (s *scope) weigh(identity *Statement, resource found, l limits) Decision {
 	return s.allowed(identity, l.session, l.boundary)
 }
 
-// ownPolicyNeeded is true for keys and roles: without their own policy nobody may use them, not in their account either.
+// ownPolicyNeeded is true for keys and roles: without their own policy nobody may use them, not in their account
+// either.
 func (s *scope) ownPolicyNeeded() bool {
 	switch s.action.service {
 	case "kms":

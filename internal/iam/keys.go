@@ -19,41 +19,55 @@ type conditionKey struct {
 	many bool // a request may have several values: ForAllValues or ForAnyValue is needed
 }
 
-// globalKeys are those that any action may be limited by; in lower case, as keys are the same in any case. A name that ends in /
-// is followed by a tag. Source: IAM user guide, global condition context keys, read 2026-11. Never written to.
+// globalKeys are those that any action may be limited by; in lower case, as keys are the same in any case. A name that
+// ends in / is followed by a tag. Source: IAM user guide, global condition context keys, read 2026-11. Never written
+// to.
 var globalKeys = map[string]conditionKey{
-	"aws:principalarn": {kind: arnKey}, "aws:principalaccount": {}, "aws:principalorgid": {}, "aws:principalorgpaths": {many: true},
-	"aws:principaltype": {}, "aws:principalservicename": {}, "aws:principalservicenameslist": {many: true},
-	"aws:principalisawsservice": {kind: boolKey}, "aws:principaltag/": {}, "aws:userid": {}, "aws:username": {}, "aws:federatedprovider": {},
-	"aws:sourceidentity": {}, "aws:tokenissuetime": {kind: dateKey}, "aws:multifactorauthpresent": {kind: boolKey},
+	"aws:principalarn": {kind: arnKey}, "aws:principalaccount": {}, "aws:principalorgid": {},
+	"aws:principalorgpaths": {many: true},
+	"aws:principaltype":     {}, "aws:principalservicename": {}, "aws:principalservicenameslist": {many: true},
+	"aws:principalisawsservice": {kind: boolKey}, "aws:principaltag/": {}, "aws:userid": {}, "aws:username": {},
+	"aws:federatedprovider": {},
+	"aws:sourceidentity":    {}, "aws:tokenissuetime": {kind: dateKey}, "aws:multifactorauthpresent": {kind: boolKey},
 	"aws:multifactorauthage": {kind: numberKey},
-	"aws:sourcearn":          {kind: arnKey}, "aws:sourceaccount": {}, "aws:sourceorgid": {}, "aws:sourceorgpaths": {many: true},
-	"aws:sourceip": {kind: addressKey}, "aws:vpcsourceip": {kind: addressKey}, "aws:sourcevpc": {}, "aws:sourcevpce": {},
+	"aws:sourcearn":          {kind: arnKey}, "aws:sourceaccount": {}, "aws:sourceorgid": {},
+	"aws:sourceorgpaths": {many: true},
+	"aws:sourceip":       {kind: addressKey}, "aws:vpcsourceip": {kind: addressKey}, "aws:sourcevpc": {},
+	"aws:sourcevpce":      {},
 	"aws:requestedregion": {}, "aws:resourceaccount": {}, "aws:resourceorgid": {}, "aws:resourceorgpaths": {many: true},
 	"aws:securetransport": {kind: boolKey}, "aws:viaawsservice": {kind: boolKey}, "aws:calledvia": {many: true},
-	"aws:calledviafirst": {}, "aws:calledvialast": {}, "aws:currenttime": {kind: dateKey}, "aws:epochtime": {kind: numberKey},
-	"aws:referer": {}, "aws:useragent": {},
+	"aws:calledviafirst": {}, "aws:calledvialast": {}, "aws:currenttime": {kind: dateKey},
+	"aws:epochtime": {kind: numberKey},
+	"aws:referer":   {}, "aws:useragent": {},
 }
 
 // serviceKeys are those of the actions in the catalogue that name them. Never written to.
 var serviceKeys = map[string]conditionKey{
 	"aws:resourcetag/": {}, "aws:requesttag/": {}, "aws:tagkeys": {many: true},
-	"ssm:resourcetag/": {}, "ssm:sessiondocumentaccesscheck": {kind: boolKey}, "ec2:resourcetag/": {}, "ec2:region": {}, "ec2:osuser": {},
+	"ssm:resourcetag/": {}, "ssm:sessiondocumentaccesscheck": {kind: boolKey}, "ec2:resourcetag/": {}, "ec2:region": {},
+	"ec2:osuser":     {},
 	"sts:externalid": {}, "sts:rolesessionname": {}, "sts:sourceidentity": {}, "sts:transitivetagkeys": {many: true},
 	"token.actions.githubusercontent.com:aud": {}, "token.actions.githubusercontent.com:sub": {},
-	"dynamodb:leadingkeys": {many: true}, "dynamodb:attributes": {many: true}, "dynamodb:select": {}, "dynamodb:returnvalues": {},
+	"dynamodb:leadingkeys": {many: true}, "dynamodb:attributes": {many: true}, "dynamodb:select": {},
+	"dynamodb:returnvalues":           {},
 	"dynamodb:returnconsumedcapacity": {}, "dynamodb:enclosingoperation": {},
-	"s3:resourceaccount": {}, "s3:tlsversion": {kind: numberKey}, "s3:authtype": {}, "s3:signatureversion": {}, "s3:existingobjecttag/": {},
-	"s3:versionid": {}, "s3:prefix": {}, "s3:delimiter": {}, "s3:max-keys": {kind: numberKey}, "s3:x-amz-server-side-encryption": {},
-	"s3:x-amz-server-side-encryption-aws-kms-key-id": {kind: arnKey}, "s3:x-amz-acl": {}, "s3:if-none-match": {}, "s3:if-match": {},
+	"s3:resourceaccount": {}, "s3:tlsversion": {kind: numberKey}, "s3:authtype": {}, "s3:signatureversion": {},
+	"s3:existingobjecttag/": {},
+	"s3:versionid":          {}, "s3:prefix": {}, "s3:delimiter": {}, "s3:max-keys": {kind: numberKey},
+	"s3:x-amz-server-side-encryption":                {},
+	"s3:x-amz-server-side-encryption-aws-kms-key-id": {kind: arnKey}, "s3:x-amz-acl": {}, "s3:if-none-match": {},
+	"s3:if-match":     {},
 	"aws:sourceowner": {}, "sns:endpoint": {}, "sns:protocol": {},
-	"kms:viaservice": {}, "kms:calleraccount": {}, "kms:requestalias": {}, "kms:resourcealiases": {many: true}, "kms:keyspec": {},
-	"kms:keyusage": {}, "kms:keyorigin": {}, "kms:multiregion": {kind: boolKey}, "kms:encryptioncontext:": {kind: arnKey},
+	"kms:viaservice": {}, "kms:calleraccount": {}, "kms:requestalias": {}, "kms:resourcealiases": {many: true},
+	"kms:keyspec":  {},
+	"kms:keyusage": {}, "kms:keyorigin": {}, "kms:multiregion": {kind: boolKey},
+	"kms:encryptioncontext:":    {kind: arnKey},
 	"kms:encryptioncontextkeys": {many: true}, "kms:encryptionalgorithm": {}, "kms:macalgorithm": {},
 	"kms:grantisforawsresource": {kind: boolKey}, "kms:grantoperations": {many: true}, "kms:granteeprincipal": {},
 	"cloudwatch:namespace": {}, "states:statemachinequalifier": {}, "lambda:functionurlauthtype": {},
 	"lambda:invokedviafunctionurl": {kind: boolKey}, "lambda:eventsourcetoken": {}, "events:source": {many: true},
-	"events:detail-type": {}, "iam:passedtoservice": {}, "iam:associatedresourcearn": {kind: arnKey}, "iam:resourcetag/": {},
+	"events:detail-type": {}, "iam:passedtoservice": {}, "iam:associatedresourcearn": {kind: arnKey},
+	"iam:resourcetag/":        {},
 	"iam:permissionsboundary": {kind: arnKey}, "iam:policyarn": {kind: arnKey},
 }
 

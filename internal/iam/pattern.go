@@ -26,7 +26,8 @@ type pattern struct {
 	wild      bool
 }
 
-// compile reads a text; wildcards tells whether * and ? mean more than themselves. It fails on a variable that is unknown.
+// compile reads a text; wildcards tells whether * and ? mean more than themselves. It fails on a variable that is
+// unknown.
 func compile(raw string, wildcards bool) (pattern, error) {
 	p := pattern{raw: raw}
 	var out strings.Builder

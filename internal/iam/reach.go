@@ -11,7 +11,9 @@ func (p *parser) checkReach(s *Statement, kind Kind) {
 		return
 	}
 	for _, c := range s.conditions {
-		if _, global := globalKeys[family(c.key)]; !global && !s.anyAction(func(a *action) bool { return slices.Contains(a.keys, family(c.key)) }) {
+		if _, global := globalKeys[family(c.key)]; !global && !s.anyAction(func(a *action) bool {
+			return slices.Contains(a.keys, family(c.key))
+		}) {
 			p.add("no action of the statement sets the condition key %s", c.key)
 		}
 	}

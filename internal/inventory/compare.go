@@ -17,7 +17,8 @@ import (
 // compare tells what has changed since the previous run of the same waves: what
 // is new in the plan, and what is matched no more. It leaves the plan in the order
 // of sending.
-func (v *Inventory) compare(ctx context.Context, previous patch.RunID, at patch.Target, input runinput.Input, inv *plan.Inventory) error {
+func (v *Inventory) compare(ctx context.Context, previous patch.RunID, at patch.Target, input runinput.Input,
+	inv *plan.Inventory) error {
 	took := map[patch.InstanceID]time.Duration{}
 	defer func() { order(inv.Planned, took) }()
 	if previous == "" {
@@ -47,7 +48,8 @@ func (v *Inventory) compare(ctx context.Context, previous patch.RunID, at patch.
 		}
 		for _, p := range leaf.Instances {
 			if !is[p.ID] {
-				inv.Vanished = append(inv.Vanished, plan.Vanished{ID: p.ID, Wave: w.Name, Platform: p.Platform, Name: p.Name})
+				inv.Vanished = append(inv.Vanished, plan.Vanished{ID: p.ID, Wave: w.Name, Platform: p.Platform,
+					Name: p.Name})
 			}
 		}
 	}
@@ -102,7 +104,8 @@ func (v *Inventory) checkResume(ctx context.Context, input runinput.Input) error
 
 // resume keeps in the plan only what the earlier run had in its plan and did not
 // finish. An instance of which nobody knew is judged by what it shows now.
-func (v *Inventory) resume(ctx context.Context, at patch.Target, input runinput.Input, agents map[patch.InstanceID]port.Agent, inv *plan.Inventory) error {
+func (v *Inventory) resume(ctx context.Context, at patch.Target, input runinput.Input,
+	agents map[patch.InstanceID]port.Agent, inv *plan.Inventory) error {
 	if input.Resume == "" {
 		return nil
 	}
@@ -126,7 +129,8 @@ func (v *Inventory) resume(ctx context.Context, at patch.Target, input runinput.
 			}
 		}
 		for _, p := range inv.Planned {
-			if p.Wave == w.Name && done[p.ID] == "" && same && p.Before.Proves(leaf.Operation, leaf.RebootOption, leaf.SnapshotID, agents[p.ID].LastPing) {
+			if p.Wave == w.Name && done[p.ID] == "" && same && p.Before.Proves(leaf.Operation, leaf.RebootOption,
+				leaf.SnapshotID, agents[p.ID].LastPing) {
 				done[p.ID] = fmt.Sprintf("found patched by run %s", input.Resume)
 			}
 		}
@@ -142,7 +146,8 @@ func (v *Inventory) resume(ctx context.Context, at patch.Target, input runinput.
 			continue
 		}
 		inv.Excluded = append(inv.Excluded, plan.ExcludedInstance{
-			InstanceID: p.ID, Account: at.Account, Region: at.Region, Wave: p.Wave, Outcome: outcome.Excluded, Reason: why,
+			InstanceID: p.ID, Account: at.Account, Region: at.Region, Wave: p.Wave,
+			Outcome: outcome.Excluded, Reason: why,
 		})
 	}
 	inv.Planned = kept
@@ -151,7 +156,8 @@ func (v *Inventory) resume(ctx context.Context, at patch.Target, input runinput.
 
 // formerGood lists the instances that the earlier run finished as well as this
 // one asks for: a reboot that was put off then may be due now.
-func (v *Inventory) formerGood(ctx context.Context, t patch.Target, reboot patch.RebootOption) (map[patch.InstanceID]outcome.Outcome, error) {
+func (v *Inventory) formerGood(ctx context.Context, t patch.Target,
+	reboot patch.RebootOption) (map[patch.InstanceID]outcome.Outcome, error) {
 	good := map[patch.InstanceID]outcome.Outcome{}
 	result, err := v.formerResult(ctx, t) // nobody knows without one: what the machines show now decides
 	if err != nil {

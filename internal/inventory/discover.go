@@ -49,7 +49,8 @@ func (v *Inventory) discover(ctx context.Context, in InventoryInput) (DiscoverOu
 	switch {
 	case err == nil:
 	case errors.Is(err, patch.ErrRegionDisabled):
-		found = plan.Inventory{Unreachable: fmt.Sprintf("region %s is not enabled in account %s: enable it there, or take it out of the wave", at.Region, at.Account)}
+		found = plan.Inventory{Unreachable: fmt.Sprintf("region %s is not enabled in account %s: enable it there, or "+
+			"take it out of the wave", at.Region, at.Account)}
 	case patch.KindOf(err) == patch.ErrAccessDenied:
 		found = plan.Inventory{Unreachable: err.Error()}
 	default:
@@ -187,7 +188,8 @@ func classify(inv *plan.Inventory, at patch.Target, m match, agents, nodes map[p
 	for _, w := range m.waves {
 		exclude := func(outcome outcome.Outcome, reason string) {
 			inv.Excluded = append(inv.Excluded, plan.ExcludedInstance{
-				InstanceID: m.machine.ID, Account: at.Account, Region: at.Region, Wave: w.Name, Outcome: outcome, Reason: reason,
+				InstanceID: m.machine.ID, Account: at.Account, Region: at.Region, Wave: w.Name, Outcome: outcome,
+				Reason: reason,
 			})
 		}
 		switch {
@@ -212,7 +214,8 @@ func classify(inv *plan.Inventory, at patch.Target, m match, agents, nodes map[p
 		default:
 			claimed = w.Name
 			inv.Planned = append(inv.Planned, outcome.PlannedInstance{
-				ID: m.machine.ID, Wave: w.Name, Platform: platform, Name: m.machine.Tags["Name"], Group: m.machine.Tags[plan.GroupTag],
+				ID: m.machine.ID, Wave: w.Name, Platform: platform, Name: m.machine.Tags["Name"],
+				Group: m.machine.Tags[plan.GroupTag],
 			})
 		}
 	}
@@ -247,14 +250,16 @@ func (v *Inventory) keep(ctx context.Context, at patch.Target, inv plan.Inventor
 	if err != nil {
 		return inv, err
 	}
-	created, err := v.Objects.Create(ctx, store.InventoryObject(at.Run, at.Account, at.Region), "application/json", data)
+	created, err := v.Objects.Create(ctx, store.InventoryObject(at.Run, at.Account, at.Region),
+		"application/json", data)
 	if err != nil || created {
 		return inv, err
 	}
 	return plan.LoadInventory(ctx, v.Objects, at.Run, at.Account, at.Region)
 }
 
-// maxRows bounds the rows of one transaction, which takes a hundred actions. Source: DynamoDB TransactWriteItems, read 2026-11.
+// maxRows bounds the rows of one transaction, which takes a hundred actions. Source: DynamoDB TransactWriteItems, read
+// 2026-11.
 const maxRows = 99
 
 // store writes leaves and rows: the same ones at every attempt, and none once the
@@ -280,7 +285,8 @@ func (v *Inventory) store(ctx context.Context, input runinput.Input, at patch.Ta
 }
 
 // row makes the target's row, and stores its leaf if it has one.
-func (v *Inventory) row(ctx context.Context, w runinput.Wave, t patch.Target, inv plan.Inventory) (target.TargetRow, error) {
+func (v *Inventory) row(ctx context.Context, w runinput.Wave, t patch.Target,
+	inv plan.Inventory) (target.TargetRow, error) {
 	row := target.TargetRow{Status: target.TargetPlanned}
 	if inv.Unreachable != "" {
 		row.Status, row.Reason = target.TargetUnreachable, inv.Unreachable
@@ -317,7 +323,8 @@ func (v *Inventory) row(ctx context.Context, w runinput.Wave, t patch.Target, in
 			row.Impaired++
 		}
 		if p.New || p.Impaired {
-			notable = append(notable, plan.Notable{ID: p.ID, Platform: p.Platform, Name: p.Name, New: p.New, Impaired: p.Impaired})
+			notable = append(notable, plan.Notable{ID: p.ID, Platform: p.Platform, Name: p.Name, New: p.New,
+				Impaired: p.Impaired})
 		}
 	}
 	for _, x := range inv.Vanished {
@@ -368,14 +375,4 @@ func idsOf(matches []match) []patch.InstanceID {
 		ids[i] = m.machine.ID
 	}
 	return ids
-}
-
-// waveNamed finds a wave of the input.
-func waveNamed(in runinput.Input, name string) (runinput.Wave, error) {
-	for _, w := range in.Waves {
-		if w.Name == name {
-			return w, nil
-		}
-	}
-	return runinput.Wave{}, fmt.Errorf("%w: the input has no wave %q", patch.ErrInternal, name)
 }

@@ -87,7 +87,10 @@ func TestDiscover_dies(t *testing.T) {
 		assert.Equal(t, map[bool]int{true: 10}[n == 0], s.Row().Planned)
 		assert.Equal(t, target.TargetPlanned, s.Row().Status)
 	}
-	require.True(t, slices.ContainsFunc(s.Bucket.Stored, func(k string) bool { return strings.HasSuffix(k, "plan/w0/111111111111/us-east-1.json") }))
+	require.True(t, slices.ContainsFunc(s.Bucket.Stored, func(k string) bool {
+		return strings.HasSuffix(k,
+			"plan/w0/111111111111/us-east-1.json")
+	}))
 }
 
 // A run that was closed is looked at no more.

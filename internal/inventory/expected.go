@@ -18,7 +18,8 @@ func (v *Inventory) estimate(input runinput.Input, x *plan.Index, rows map[patch
 		for _, a := range w.Accounts {
 			var regions []time.Duration
 			for _, r := range w.Regions {
-				regions = append(regions, targetTime(w, rows[patch.Target{Run: x.Run, Wave: w.Name, Account: a, Region: r}]))
+				regions = append(regions,
+					targetTime(w, rows[patch.Target{Run: x.Run, Wave: w.Name, Account: a, Region: r}]))
 			}
 			accounts = append(accounts, inLanes(regions, v.RegionConcurrency))
 		}

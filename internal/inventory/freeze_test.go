@@ -57,7 +57,8 @@ func TestFreeze_unreachable(t *testing.T) {
 	require.NoError(t, err)
 	var x plan.Index
 	require.NoError(t, json.Unmarshal(s.Bucket.Objects[store.IndexObject(site.Run)], &x))
-	assert.Equal(t, []plan.UnreachableAccount{{Account: "111111111111", Region: "us-east-1", Reason: "discovery failed"}}, x.Unreachable)
+	assert.Equal(t, []plan.UnreachableAccount{{Account: "111111111111", Region: "us-east-1",
+		Reason: "discovery failed"}}, x.Unreachable)
 }
 
 // A second freeze, and one after a crash at any write, seals the same plan.

@@ -16,7 +16,8 @@ import (
 // would be matched otherwise: nodes outside of EC2, by the tags that Systems
 // Manager has of them. Nothing is sent to them. Mostly there are none, and one
 // call tells that.
-func (v *Inventory) hybrids(ctx context.Context, spoke port.Spoke, at patch.Target, waves []runinput.Wave, nodes map[patch.InstanceID]port.Agent, inv *plan.Inventory) error {
+func (v *Inventory) hybrids(ctx context.Context, spoke port.Spoke, at patch.Target, waves []runinput.Wave,
+	nodes map[patch.InstanceID]port.Agent, inv *plan.Inventory) error {
 	if len(nodes) == 0 {
 		return nil
 	}
@@ -54,7 +55,8 @@ func registeredAs(m port.Machine, nodes map[patch.InstanceID]port.Agent) (why st
 	for _, id := range words.SortedKeys(nodes) {
 		if nodes[id].Address == m.Address {
 			return fmt.Sprintf("registered by a hybrid activation as %s (%s, address %s): "+
-				"remove that registration and give the instance a profile for Systems Manager", id, nodes[id].Name, m.Address), true
+				"remove that registration and give the instance a profile for Systems Manager", id, nodes[id].Name,
+				m.Address), true
 		}
 	}
 	return "", false

@@ -36,7 +36,8 @@ func order(all []outcome.PlannedInstance, took map[patch.InstanceID]time.Duratio
 // formerTook adds what each instance of a target took in an earlier run that did
 // the same on it. An installation that found nothing to do says nothing about the
 // next one.
-func (v *Inventory) formerTook(ctx context.Context, t patch.Target, w runinput.Wave, took map[patch.InstanceID]time.Duration) error {
+func (v *Inventory) formerTook(ctx context.Context, t patch.Target, w runinput.Wave,
+	took map[patch.InstanceID]time.Duration) error {
 	result, err := v.formerResult(ctx, t)
 	if err != nil {
 		return err

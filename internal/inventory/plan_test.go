@@ -27,10 +27,12 @@ func TestPlan_runKey(t *testing.T) {
 	s.Now = s.Now.Add(30 * time.Hour)
 	err := s.PlanBeside(open, "second", site.Keyed("december"))
 	require.ErrorIs(t, err, patch.ErrInvalidInput)
-	assert.Contains(t, err.Error(), `run first keeps the key "december": it is open; the key becomes free when that run has ended, and after a good end not before `+
-		start.Add(2*time.Hour).Format(time.RFC3339))
+	assert.Contains(t, err.Error(),
+		`run first keeps the key "december": it is open; the key becomes free when that run has ended, and after a good end not before `+
+			start.Add(2*time.Hour).Format(time.RFC3339))
 	require.NoError(t, s.PlanBeside(open, "other", site.Keyed("january")))
-	require.NoError(t, s.Plan("third", site.Keyed("december")), "its execution has ended, although its row does not know")
+	require.NoError(t, s.Plan("third", site.Keyed("december")),
+		"its execution has ended, although its row does not know")
 }
 
 // How a run ended decides whether it keeps its key, and its start for how long.
@@ -45,15 +47,19 @@ func TestPlan_runKeyAfterTheEnd(t *testing.T) {
 			s.Now = start.Add(2*time.Hour - time.Second)
 			err := s.Plan("second", site.Keyed("december"))
 			require.ErrorIs(t, err, patch.ErrInvalidInput)
-			assert.Contains(t, err.Error(), fmt.Sprintf(`run first keeps the key "december": it ended as %s; the key becomes free at %s, two hours after its start`,
-				status, start.UTC().Add(2*time.Hour).Format(time.RFC3339)))
+			assert.Contains(t, err.Error(),
+				fmt.Sprintf(
+					`run first keeps the key "december": it ended as %s; the key becomes free at %s, two hours after its start`,
+					status, start.UTC().Add(2*time.Hour).Format(time.RFC3339)))
 			s.Now = start.Add(2 * time.Hour)
 			require.NoError(t, s.Plan("third", site.Keyed("december")))
 			s.End("third", status)
-			require.ErrorIs(t, s.Plan("fourth", site.Keyed("december")), patch.ErrInvalidInput, "the next one keeps it, too")
+			require.ErrorIs(t, s.Plan("fourth", site.Keyed("december")), patch.ErrInvalidInput,
+				"the next one keeps it, too")
 		})
 	}
-	for _, status := range []patch.RunStatus{patch.RunFailed, patch.RunStopped, patch.RunRejected, patch.RunExpired, patch.RunAborted, patch.RunRefused, patch.RunPlanned} {
+	for _, status := range []patch.RunStatus{patch.RunFailed, patch.RunStopped, patch.RunRejected, patch.RunExpired,
+		patch.RunAborted, patch.RunRefused, patch.RunPlanned} {
 		t.Run(string(status), func(t *testing.T) {
 			s := site.New(t, 1)
 			require.NoError(t, s.Plan("first", site.Keyed("december")))
@@ -66,13 +72,15 @@ func TestPlan_runKeyAfterTheEnd(t *testing.T) {
 // A daily schedule with a constant key goes through each day: also when its start
 // comes 20 seconds early, and after the night in which the clocks go forward.
 func TestPlan_runKeyOfADailySchedule(t *testing.T) {
-	for name, gap := range map[string]time.Duration{"20 seconds early": 24*time.Hour - 20*time.Second, "a day with 23 hours": 23 * time.Hour} {
+	for name, gap := range map[string]time.Duration{"20 seconds early": 24*time.Hour - 20*time.Second,
+		"a day with 23 hours": 23 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			s := site.New(t, 1)
 			require.NoError(t, s.Plan("monday", site.Keyed("daily")))
 			s.End("monday", patch.RunSucceeded)
 			s.Now = s.Now.Add(time.Minute)
-			require.ErrorIs(t, s.Plan("monday-again", site.Keyed("daily")), patch.ErrInvalidInput, "the same start, delivered twice")
+			require.ErrorIs(t, s.Plan("monday-again", site.Keyed("daily")), patch.ErrInvalidInput,
+				"the same start, delivered twice")
 			s.Now = s.Now.Add(gap - time.Minute)
 			require.NoError(t, s.Plan("tuesday", site.Keyed("daily")))
 		})
@@ -113,7 +121,8 @@ func TestPlan_runKeyOfAResumedRun(t *testing.T) {
 func TestPlan_startedBy(t *testing.T) {
 	const monthly = "arn:aws:states:us-east-1:999999999999:execution:monthly:abc"
 	s := site.New(t, 1)
-	require.NoError(t, s.Plan("nested", strings.TrimSuffix(site.Keyed("december"), "}")+`,"AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID":"`+monthly+`"}`))
+	require.NoError(t, s.Plan("nested", strings.TrimSuffix(site.Keyed("december"),
+		"}")+`,"AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID":"`+monthly+`"}`))
 	var run store.RunRow
 	s.Read(store.RunKey("nested"), &run)
 	assert.Equal(t, monthly, run.StartedBy)

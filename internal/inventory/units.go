@@ -28,12 +28,15 @@ func (v *Inventory) resolveUnits(ctx context.Context, run patch.RunID, in runinp
 		return in, nil
 	}
 	if v.Units == nil {
-		return in, refuseUnits(in, "cannot be resolved", "deploy organization-reader-cfn.yaml and give the hub its role as OrganizationReaderRoleArn, or list the accounts")
+		return in, refuseUnits(in, "cannot be resolved",
+			"deploy organization-reader-cfn.yaml and give the hub its role as OrganizationReaderRoleArn, or list the "+
+				"accounts")
 	}
 	units, err := v.Units.Below(ctx, run, all)
 	if patch.KindOf(err) == patch.ErrAccessDenied && err != nil {
 		return in, refuseUnits(in, "cannot be resolved: "+err.Error(),
-			"the role OrganizationReaderRoleArn must trust this hub with its external id, in the management account or a delegated administrator")
+			"the role OrganizationReaderRoleArn must trust this hub with its external id, in the management account "+
+				"or a delegated administrator")
 	}
 	if err != nil {
 		return in, err
@@ -59,7 +62,8 @@ func refuseUnits(in runinput.Input, message, remedy string) error {
 	var problems runinput.Problems
 	for i, w := range in.Waves {
 		if len(w.OrganizationalUnits) > 0 {
-			problems = append(problems, runinput.Problem{Rule: runinput.RuleUnits, Path: fmt.Sprintf("waves[%d].organizationalUnits", i), Message: message, Remedy: remedy})
+			problems = append(problems, runinput.Problem{Rule: runinput.RuleUnits,
+				Path: fmt.Sprintf("waves[%d].organizationalUnits", i), Message: message, Remedy: remedy})
 		}
 	}
 	return problems
@@ -67,7 +71,8 @@ func refuseUnits(in runinput.Input, message, remedy string) error {
 
 // addUnits adds the active accounts of a wave's units, by id, to those that the
 // wave lists, and returns the inactive ones.
-func addUnits(w *runinput.Wave, path string, units map[string]port.Unit) ([]runinput.InactiveAccount, runinput.Problems) {
+func addUnits(w *runinput.Wave, path string,
+	units map[string]port.Unit) ([]runinput.InactiveAccount, runinput.Problems) {
 	if len(w.OrganizationalUnits) == 0 {
 		return nil, nil
 	}
@@ -75,8 +80,9 @@ func addUnits(w *runinput.Wave, path string, units map[string]port.Unit) ([]runi
 	members := map[patch.AccountID]string{}
 	for i, id := range w.OrganizationalUnits {
 		if p := units[id].Problem; p != "" {
-			problems = append(problems, runinput.Problem{Rule: runinput.RuleUnits, Path: fmt.Sprintf("%s.organizationalUnits[%d]", path, i),
-				Value: fmt.Sprintf("%q", id), Message: p, Remedy: "correct the id, or list the accounts"})
+			problems = append(problems, runinput.Problem{Rule: runinput.RuleUnits,
+				Path: fmt.Sprintf("%s.organizationalUnits[%d]", path, i), Value: fmt.Sprintf("%q", id), Message: p,
+				Remedy: "correct the id, or list the accounts"})
 		}
 		for _, m := range units[id].Members {
 			members[m.Account] = m.State
@@ -90,7 +96,8 @@ func addUnits(w *runinput.Wave, path string, units map[string]port.Unit) ([]runi
 		case members[account] == activeAccount:
 			listed = append(listed, account)
 		default:
-			inactive = append(inactive, runinput.InactiveAccount{Account: account, Wave: w.Name, State: members[account]})
+			inactive = append(inactive, runinput.InactiveAccount{Account: account, Wave: w.Name,
+				State: members[account]})
 		}
 	}
 	w.Accounts = listed
@@ -98,10 +105,12 @@ func addUnits(w *runinput.Wave, path string, units map[string]port.Unit) ([]runi
 	switch {
 	case len(problems) > 0:
 	case len(listed) == 0:
-		problems = append(problems, runinput.Problem{Rule: runinput.RuleUnits, Path: at, Message: "hold no active account", Remedy: "name other units, or leave the wave out"})
+		problems = append(problems, runinput.Problem{Rule: runinput.RuleUnits, Path: at,
+			Message: "hold no active account", Remedy: "name other units, or leave the wave out"})
 	case len(listed) > runinput.MaxAccountsPerWave:
 		problems = append(problems, runinput.Problem{Rule: runinput.RuleCount, Path: at,
-			Message: fmt.Sprintf("make %d accounts, more than %d in a wave", len(listed), runinput.MaxAccountsPerWave), Remedy: "use more waves, of the units below them"})
+			Message: fmt.Sprintf("make %d accounts, more than %d in a wave", len(listed), runinput.MaxAccountsPerWave),
+			Remedy:  "use more waves, of the units below them"})
 	}
 	return inactive, problems
 }
@@ -118,5 +127,6 @@ func tooLarge(in runinput.Input) runinput.Problems {
 		return nil
 	}
 	return runinput.Problems{{Rule: runinput.RuleSize, Path: "waves",
-		Message: fmt.Sprintf("have %d bytes with every account written out, more than %d", len(full), runinput.MaxInputBytes), Remedy: "split the run"}}
+		Message: fmt.Sprintf("have %d bytes with every account written out, more than %d", len(full),
+			runinput.MaxInputBytes), Remedy: "split the run"}}
 }

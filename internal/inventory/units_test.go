@@ -49,18 +49,22 @@ func unitInput(waves ...string) string {
 func TestPlan_units(t *testing.T) {
 	s := site.New(t, 1)
 	org := &units{known: map[string]port.Unit{
-		ouA: {Members: append(site.Members(300, 3), port.Member{Account: "000000000400", State: "SUSPENDED"}, port.Member{Account: "000000000401", State: "PENDING_CLOSURE"})},
+		ouA: {Members: append(site.Members(300, 3), port.Member{Account: "000000000400", State: "SUSPENDED"},
+			port.Member{Account: "000000000401", State: "PENDING_CLOSURE"})},
 		ouB: {Members: append(site.Members(301, 1), site.Members(200, 1)...)},
 	}}
-	input := unitInput(`"accounts":["000000000302","000000000401"],"organizationalUnits":["`+ouA+`","`+ouB+`"]`, `"organizationalUnits":["`+ouB+`"]`)
+	input := unitInput(`"accounts":["000000000302","000000000401"],"organizationalUnits":["`+ouA+`","`+ouB+`"]`,
+		`"organizationalUnits":["`+ouB+`"]`)
 	require.NoError(t, s.PlanUnits("units", org, input))
 	assert.Equal(t, []string{ouA, ouB}, org.asked, "each unit is asked for once")
 
 	var stored runinput.Input
 	require.NoError(t, json.Unmarshal(s.Bucket.Objects[store.InputObject("units")], &stored))
-	assert.Equal(t, []patch.AccountID{"000000000302", "000000000401", "000000000200", "000000000300", "000000000301"}, stored.Waves[0].Accounts)
+	assert.Equal(t, []patch.AccountID{"000000000302", "000000000401", "000000000200", "000000000300", "000000000301"},
+		stored.Waves[0].Accounts)
 	assert.Equal(t, []patch.AccountID{"000000000200", "000000000301"}, stored.Waves[1].Accounts)
-	assert.Equal(t, []runinput.InactiveAccount{{Account: "000000000400", Wave: "wave-1", State: "SUSPENDED"}}, stored.Inactive, "who is listed by name is tried all the same")
+	assert.Equal(t, []runinput.InactiveAccount{{Account: "000000000400", Wave: "wave-1", State: "SUSPENDED"}},
+		stored.Inactive, "who is listed by name is tried all the same")
 	var items []plan.AccountItem
 	require.NoError(t, json.Unmarshal(s.Bucket.Objects[store.AccountsObject("units")], &items))
 	assert.Len(t, items, 5, "an account of two waves is looked at once")
@@ -74,20 +78,28 @@ func TestPlan_units(t *testing.T) {
 
 // Whatever is wrong with units ends the plan with every problem, and a remedy.
 func TestPlan_unitsRefused(t *testing.T) {
-	both := unitInput(`"organizationalUnits":["`+ouA+`","`+ouB+`"]`, `"accounts":["111111111111"]`, `"organizationalUnits":["`+ouA+`"]`)
+	both := unitInput(`"organizationalUnits":["`+ouA+`","`+ouB+`"]`, `"accounts":["111111111111"]`,
+		`"organizationalUnits":["`+ouA+`"]`)
 	tests := []struct {
 		name         string
 		organization port.Organization
 		want         []string
 	}{
 		{"no reader role", nil, []string{
-			"waves[0].organizationalUnits: cannot be resolved; deploy organization-reader-cfn.yaml", "waves[2].organizationalUnits: cannot be resolved"}},
+			"waves[0].organizationalUnits: cannot be resolved; deploy organization-reader-cfn.yaml",
+			"waves[2].organizationalUnits: cannot be resolved"}},
 		{"denied", &units{err: fmt.Errorf("assume role x: %w", patch.ErrAccessDenied)}, []string{
-			"waves[0].organizationalUnits: cannot be resolved: assume role x", "waves[2].organizationalUnits: cannot", "the role OrganizationReaderRoleArn must trust this hub"}},
-		{"unknown unit", &units{known: map[string]port.Unit{ouA: {Problem: "is unknown"}, ouB: {Members: site.Members(1, 1001)}}}, []string{
-			`waves[0].organizationalUnits[0]: "` + ouA + `" is unknown; correct the id`, `waves[2].organizationalUnits[0]: "` + ouA + `" is unknown`}},
-		{"nobody active", &units{known: map[string]port.Unit{ouA: {Members: []port.Member{{Account: "000000000001", State: "SUSPENDED"}}}, ouB: {Members: site.Members(1, 1001)}}}, []string{
-			"waves[0].organizationalUnits: make 1001 accounts, more than 1000 in a wave", "waves[2].organizationalUnits: hold no active account"}},
+			"waves[0].organizationalUnits: cannot be resolved: assume role x", "waves[2].organizationalUnits: cannot",
+			"the role OrganizationReaderRoleArn must trust this hub"}},
+		{"unknown unit", &units{known: map[string]port.Unit{ouA: {Problem: "is unknown"},
+			ouB: {Members: site.Members(1, 1001)}}}, []string{
+			`waves[0].organizationalUnits[0]: "` + ouA + `" is unknown; correct the id`,
+			`waves[2].organizationalUnits[0]: "` + ouA + `" is unknown`}},
+		{"nobody active",
+			&units{known: map[string]port.Unit{ouA: {Members: []port.Member{{Account: "000000000001",
+				State: "SUSPENDED"}}}, ouB: {Members: site.Members(1, 1001)}}}, []string{
+				"waves[0].organizationalUnits: make 1001 accounts, more than 1000 in a wave",
+				"waves[2].organizationalUnits: hold no active account"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -123,9 +135,11 @@ func TestPlan_unitsTooMany(t *testing.T) {
 func TestPlan_unitsUnavailable(t *testing.T) {
 	s := site.New(t, 1)
 	for _, kind := range []patch.Kind{patch.ErrThrottled, patch.ErrUnavailable} {
-		err := s.PlanUnits("units", &units{err: fmt.Errorf("list: %w", kind)}, unitInput(`"organizationalUnits":["`+ouA+`"]`))
+		err := s.PlanUnits("units", &units{err: fmt.Errorf("list: %w", kind)},
+			unitInput(`"organizationalUnits":["`+ouA+`"]`))
 		require.ErrorIs(t, err, kind)
 		require.NotErrorIs(t, err, patch.ErrInvalidInput)
 	}
-	require.NoError(t, s.PlanUnits("units", &units{known: map[string]port.Unit{ouA: {Members: site.Members(1, 2)}}}, unitInput(`"organizationalUnits":["`+ouA+`"]`)))
+	require.NoError(t, s.PlanUnits("units", &units{known: map[string]port.Unit{ouA: {Members: site.Members(1, 2)}}},
+		unitInput(`"organizationalUnits":["`+ouA+`"]`)))
 }

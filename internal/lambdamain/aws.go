@@ -58,8 +58,9 @@ func patient() aws.Retryer {
 	})
 }
 
-// Retryable tells whether our clients try a call again after this error, those that only read and those of DynamoDB alike: the
-// transactions that patient has in addition are DynamoDB's alone. A rehearsal asks here, so that there is no second list.
+// Retryable tells whether our clients try a call again after this error, those that only read and those of DynamoDB
+// alike: the transactions that patient has in addition are DynamoDB's alone. A rehearsal asks here, so that there is
+// no second list.
 func Retryable(err error) bool { return patient().IsErrorRetryable(err) }
 
 // contended tells a transaction that met another one from one whose condition did

@@ -55,7 +55,8 @@ func connected(t *testing.T) emulator {
 	if strings.HasSuffix(u.Hostname(), ".amazonaws.com") {
 		t.Skip("********** skipped: AWS_ENDPOINT_URL is AWS itself, these tests want an emulator **********")
 	}
-	for name, value := range map[string]string{"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"} {
+	for name, value := range map[string]string{"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test",
+		"AWS_SECRET_ACCESS_KEY": "test"} {
 		if os.Getenv(name) == "" {
 			t.Setenv(name, value)
 		}
@@ -66,7 +67,8 @@ func connected(t *testing.T) emulator {
 	require.NoError(t, err)
 	who, err := sts.NewFromConfig(cfg).GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
 	require.NoError(t, err)
-	return emulator{cfg: cfg, clients: clients, account: patch.AccountID(aws.ToString(who.Account)), name: "ec2patch-" + strings.ToLower(rand.Text()[:12])}
+	return emulator{cfg: cfg, clients: clients, account: patch.AccountID(aws.ToString(who.Account)),
+		name: "ec2patch-" + strings.ToLower(rand.Text()[:12])}
 }
 
 // refusedHere skips the rest of a test that needs a call which the endpoint does
@@ -76,7 +78,8 @@ func refusedHere(t *testing.T, err error, call string) {
 	if err == nil {
 		return
 	}
-	for _, word := range []string{"UnknownOperation", "NotImplemented", "not implemented", "not yet implemented", "StatusCode: 501", "StatusCode: 404, RequestID: , deserialization failed", "invalid character '<'"} {
+	for _, word := range []string{"UnknownOperation", "NotImplemented", "not implemented", "not yet implemented",
+		"StatusCode: 501", "StatusCode: 404, RequestID: , deserialization failed", "invalid character '<'"} {
 		if strings.Contains(err.Error(), word) {
 			t.Skipf("********** skipped: the endpoint does not know %s: %v **********", call, err)
 		}
@@ -91,7 +94,8 @@ type stored struct {
 
 func (e emulator) table(t *testing.T) *cloud.Table {
 	t.Helper()
-	table := &cloud.Table{DynamoDB: e.clients.DynamoDB, Now: time.Now, State: e.name + "-state", Audit: e.name + "-audit"}
+	table := &cloud.Table{DynamoDB: e.clients.DynamoDB, Now: time.Now, State: e.name + "-state",
+		Audit: e.name + "-audit"}
 	db := dynamodb.NewFromConfig(e.cfg)
 	for _, name := range []string{table.State, table.Audit} {
 		_, err := db.CreateTable(t.Context(), &dynamodb.CreateTableInput{
@@ -101,12 +105,14 @@ func (e emulator) table(t *testing.T) *cloud.Table {
 				{AttributeName: aws.String("sk"), AttributeType: ddbtypes.ScalarAttributeTypeS},
 			},
 			KeySchema: []ddbtypes.KeySchemaElement{
-				{AttributeName: aws.String("pk"), KeyType: ddbtypes.KeyTypeHash}, {AttributeName: aws.String("sk"), KeyType: ddbtypes.KeyTypeRange},
+				{AttributeName: aws.String("pk"), KeyType: ddbtypes.KeyTypeHash}, {AttributeName: aws.String("sk"),
+					KeyType: ddbtypes.KeyTypeRange},
 			},
 		})
 		require.NoError(t, err)
 		t.Cleanup(func() {
-			_, _ = db.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: &name}) // the name is never used again
+			// the name is never used again
+			_, _ = db.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: &name})
 		})
 		waiter := dynamodb.NewTableExistsWaiter(db)
 		require.NoError(t, waiter.Wait(t.Context(), &dynamodb.DescribeTableInput{TableName: &name}, time.Minute))
@@ -155,7 +161,8 @@ func TestEmulator_Table(t *testing.T) {
 		assert.True(t, found)
 	})
 	t.Run("add to counters", func(t *testing.T) {
-		require.NoError(t, table.Write(ctx, store.Write{How: store.Add, Key: key("COUNT"), Add: map[string]int{"good": 3, "bad": -1}}))
+		require.NoError(t, table.Write(ctx, store.Write{How: store.Add, Key: key("COUNT"),
+			Add: map[string]int{"good": 3, "bad": -1}}))
 		var counters struct{ Good, Bad int }
 		require.NoError(t, table.Load(ctx, &store.Row{Key: key("COUNT"), Into: &counters}))
 		assert.Equal(t, struct{ Good, Bad int }{5, 0}, counters)
@@ -186,7 +193,8 @@ func auditChain(t *testing.T, table *cloud.Table) {
 	require.NoError(t, err)
 	assert.Equal(t, store.ChainHead{}, head)
 	for n := range 12 {
-		entry, next := head.Append(chain, "test", "Step", fmt.Sprintf("step %d", n), time.Date(2026, 1, 1, 0, 0, n, 0, time.UTC))
+		entry, next := head.Append(chain, "test", "Step", fmt.Sprintf("step %d", n), time.Date(2026, 1, 1, 0, 0,
+			n, 0, time.UTC))
 		write := store.Write{How: store.Audit, Key: entry.Key(), Item: entry}
 		require.NoError(t, table.Write(t.Context(), write))
 		assert.Equal(t, patch.ErrConflict, patch.KindOf(table.Write(t.Context(), write)), "nothing is written over")
@@ -203,9 +211,11 @@ func scanPages(t *testing.T, table *cloud.Table) {
 	const rows, long = 15, 200_000
 	for n := range rows {
 		k := store.Key{PK: "RUN#pages", SK: fmt.Sprintf("TARGET#%02d", n)}
-		require.NoError(t, table.Write(t.Context(), store.Write{How: store.Put, Key: k, Item: stored{Text: strings.Repeat("x", long)}}))
+		require.NoError(t, table.Write(t.Context(), store.Write{How: store.Put, Key: k,
+			Item: stored{Text: strings.Repeat("x", long)}}))
 	}
-	require.NoError(t, table.Write(t.Context(), store.Write{How: store.Put, Key: store.Key{PK: "RUN#pages", SK: "META"}, Item: stored{}}))
+	require.NoError(t, table.Write(t.Context(), store.Write{How: store.Put, Key: store.Key{PK: "RUN#pages", SK: "META"},
+		Item: stored{}}))
 	var seen []string
 	err := table.Scan(t.Context(), "RUN#pages", "TARGET#", func(sk string, decode func(any) error) error {
 		var row stored
@@ -247,14 +257,17 @@ func TestEmulator_Mail(t *testing.T) {
 	e := connected(t)
 	topic, err := sns.NewFromConfig(e.cfg).CreateTopic(t.Context(), &sns.CreateTopicInput{Name: &e.name})
 	require.NoError(t, err)
-	require.NoError(t, (&cloud.Mail{SNS: e.clients.SNS, Topic: *topic.TopicArn}).Send(t.Context(), "subject", "line\nhttps://example.com/?a=b&c=d"))
-	assert.Error(t, (&cloud.Mail{SNS: e.clients.SNS, Topic: *topic.TopicArn + "-none"}).Send(t.Context(), "subject", "body"))
+	require.NoError(t, (&cloud.Mail{SNS: e.clients.SNS, Topic: *topic.TopicArn}).Send(t.Context(), "subject",
+		"line\nhttps://example.com/?a=b&c=d"))
+	assert.Error(t, (&cloud.Mail{SNS: e.clients.SNS, Topic: *topic.TopicArn + "-none"}).Send(t.Context(),
+		"subject", "body"))
 }
 
 func TestEmulator_MACKey(t *testing.T) {
 	e := connected(t)
 	ctx := t.Context()
-	made, err := kms.NewFromConfig(e.cfg).CreateKey(ctx, &kms.CreateKeyInput{KeySpec: kmstypes.KeySpecHmac256, KeyUsage: kmstypes.KeyUsageTypeGenerateVerifyMac})
+	made, err := kms.NewFromConfig(e.cfg).CreateKey(ctx, &kms.CreateKeyInput{KeySpec: kmstypes.KeySpecHmac256,
+		KeyUsage: kmstypes.KeyUsageTypeGenerateVerifyMac})
 	require.NoError(t, err)
 	key := &cloud.MACKey{KMS: e.clients.KMS, Key: *made.KeyMetadata.Arn}
 	mac, err := key.MAC(ctx, []byte("message"))
@@ -267,7 +280,8 @@ func TestEmulator_MACKey(t *testing.T) {
 		mac     []byte
 		want    bool
 	}{
-		"right": {"message", mac, true}, "another message": {"massage", mac, false}, "another mac": {"message", other, false},
+		"right": {"message", mac, true}, "another message": {"massage", mac, false}, "another mac": {"message",
+			other, false},
 		"short mac": {"message", mac[:16], false}, "no mac": {"message", nil, false},
 	} {
 		ok, err := key.Check(ctx, []byte(c.message), c.mac)
@@ -282,7 +296,8 @@ func TestEmulator_Alarms(t *testing.T) {
 	cw := cloudwatch.NewFromConfig(e.cfg)
 	_, err := cw.PutMetricAlarm(ctx, &cloudwatch.PutMetricAlarmInput{
 		AlarmName: &e.name, Namespace: aws.String("Test"), MetricName: aws.String("M"), Statistic: cwtypes.StatisticSum,
-		Period: aws.Int32(60), EvaluationPeriods: aws.Int32(1), Threshold: aws.Float64(1), ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanThreshold,
+		Period: aws.Int32(60), EvaluationPeriods: aws.Int32(1), Threshold: aws.Float64(1),
+		ComparisonOperator: cwtypes.ComparisonOperatorGreaterThanThreshold,
 	})
 	refusedHere(t, err, "CloudWatch's protocol, Smithy RPC with CBOR")
 	require.NoError(t, err)
@@ -298,7 +313,8 @@ func TestEmulator_Alarms(t *testing.T) {
 		{cwtypes.StateValueInsufficientData, []string{arn}, false},
 		{cwtypes.StateValueOk, []string{arn, arn + "-none"}, false},
 	} {
-		_, err := cw.SetAlarmState(ctx, &cloudwatch.SetAlarmStateInput{AlarmName: &e.name, StateValue: c.state, StateReason: aws.String("test")})
+		_, err := cw.SetAlarmState(ctx, &cloudwatch.SetAlarmStateInput{AlarmName: &e.name, StateValue: c.state,
+			StateReason: aws.String("test")})
 		require.NoError(t, err)
 		states, err := alarms.States(ctx, "emulator", c.arns)
 		require.NoError(t, err)

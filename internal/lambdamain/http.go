@@ -23,7 +23,8 @@ const httpEventVersion = "2.0"
 
 // HTTP makes a handler of an HTTP API's events, payload format 2.0, out of a
 // task. It returns no error: API Gateway would show it to a stranger.
-func HTTP(h func(context.Context, approval.HTTPRequest) (approval.HTTPResponse, error)) func(context.Context, events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+func HTTP(h func(context.Context, approval.HTTPRequest) (approval.HTTPResponse, error)) func(context.Context,
+	events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 	return func(ctx context.Context, e events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 		r, ok := httpRequest(e)
 		if !ok {
@@ -105,7 +106,8 @@ func sentence(status int, text string) events.APIGatewayV2HTTPResponse {
 		StatusCode: status,
 		Headers: map[string]string{
 			"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store", "Referrer-Policy": "same-origin",
-			"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+			"X-Content-Type-Options":  "nosniff",
+			"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 		},
 		Body: text + "\n",
 	}

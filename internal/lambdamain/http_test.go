@@ -38,10 +38,12 @@ func TestHTTP_Get(t *testing.T) {
 	var r approval.HTTPRequest
 	res, err := lambdamain.HTTP(seen(&r))(t.Context(), event(t, "http_get"))
 	require.NoError(t, err)
-	assert.Equal(t, events.APIGatewayV2HTTPResponse{StatusCode: 200, Headers: map[string]string{"X-A": "b"}, Body: "é"}, res)
+	assert.Equal(t, events.APIGatewayV2HTTPResponse{StatusCode: 200, Headers: map[string]string{"X-A": "b"},
+		Body: "é"}, res)
 	assert.Equal(t, "GET", r.Method)
 	assert.Equal(t, "/callback", r.Path)
-	assert.Equal(t, "a=0123456789abcdef0123456789abcdef&c=x%2By&utm_source=mail", r.RawQuery, "the query is not decoded on the way")
+	assert.Equal(t, "a=0123456789abcdef0123456789abcdef&c=x%2By&utm_source=mail", r.RawQuery,
+		"the query is not decoded on the way")
 	assert.Equal(t, "198.51.100.7", r.SourceIP)
 	assert.Equal(t, "abc123.execute-api.us-east-1.amazonaws.com", r.Header["host"])
 	assert.Empty(t, r.Caller)
@@ -74,7 +76,8 @@ func TestHTTP_HeadersInAnyCase(t *testing.T) {
 	e.Headers = map[string]string{"Origin": "https://x", "Host": "evil.example"}
 	_, err := lambdamain.HTTP(seen(&r))(t.Context(), e)
 	require.NoError(t, err)
-	assert.Equal(t, map[string]string{"origin": "https://x", "host": "abc123.execute-api.us-east-1.amazonaws.com"}, r.Header)
+	assert.Equal(t, map[string]string{"origin": "https://x", "host": "abc123.execute-api.us-east-1.amazonaws.com"},
+		r.Header)
 }
 
 // TestT42_ForgedEvent and TestT43_OtherEvents: an event that API Gateway would
@@ -84,9 +87,11 @@ func TestT42_ForgedEvent(t *testing.T) {
 		"route of another path":   func(e *events.APIGatewayV2HTTPRequest) { e.RawPath = "/operator" },
 		"route of another method": func(e *events.APIGatewayV2HTTPRequest) { e.RequestContext.HTTP.Method = "POST" },
 		"catch-all route":         func(e *events.APIGatewayV2HTTPRequest) { e.RouteKey = "$default" },
-		"two routes":              func(e *events.APIGatewayV2HTTPRequest) { e.RequestContext.RouteKey = "POST /callback" },
-		"another stage":           func(e *events.APIGatewayV2HTTPRequest) { e.RequestContext.Stage = "test" },
-		"no domain":               func(e *events.APIGatewayV2HTTPRequest) { e.RequestContext.DomainName = "" },
+		"two routes": func(e *events.APIGatewayV2HTTPRequest) {
+			e.RequestContext.RouteKey = "POST /callback"
+		},
+		"another stage": func(e *events.APIGatewayV2HTTPRequest) { e.RequestContext.Stage = "test" },
+		"no domain":     func(e *events.APIGatewayV2HTTPRequest) { e.RequestContext.DomainName = "" },
 		"a login of nobody": func(e *events.APIGatewayV2HTTPRequest) {
 			e.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{
 				JWT: &events.APIGatewayV2HTTPRequestContextAuthorizerJWTDescription{},

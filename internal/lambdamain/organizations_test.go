@@ -28,8 +28,11 @@ func TestUnits_endpoint(t *testing.T) {
 		"cn-north-1":    {"organizations.cn-northwest-1.amazonaws.com.cn", "cn-northwest-1"},
 	} {
 		out := &noted{}
-		client := units(aws.Config{Region: region, HTTPClient: out, Retryer: func() aws.Retryer { return aws.NopRetryer{} }})(aws.Credentials{AccessKeyID: "a", SecretAccessKey: "b"})
-		_, err := client.ListAccountsForParent(t.Context(), &organizations.ListAccountsForParentInput{ParentId: aws.String("r-ab12")})
+		client := units(aws.Config{Region: region, HTTPClient: out, Retryer: func() aws.Retryer {
+			return aws.NopRetryer{}
+		}})(aws.Credentials{AccessKeyID: "a", SecretAccessKey: "b"})
+		_, err := client.ListAccountsForParent(t.Context(),
+			&organizations.ListAccountsForParentInput{ParentId: aws.String("r-ab12")})
 		require.Error(t, err)
 		require.NotNil(t, out.last, err)
 		assert.Equal(t, want.host, out.last.URL.Host, region)

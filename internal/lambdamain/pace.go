@@ -52,7 +52,8 @@ type paced struct {
 	pace *pace
 }
 
-func (p paced) SendCommand(ctx context.Context, in *ssm.SendCommandInput, options ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
+func (p paced) SendCommand(ctx context.Context, in *ssm.SendCommandInput,
+	options ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
 	if err := p.pace.wait(ctx); err != nil {
 		return nil, err
 	}

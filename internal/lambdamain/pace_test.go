@@ -14,7 +14,8 @@ import (
 // sends notes when it is called.
 type sends struct{ at []time.Time }
 
-func (s *sends) SendCommand(context.Context, *ssm.SendCommandInput, ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
+func (s *sends) SendCommand(context.Context, *ssm.SendCommandInput,
+	...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
 	s.at = append(s.at, time.Now())
 	return &ssm.SendCommandOutput{}, nil
 }
@@ -35,7 +36,8 @@ func TestPaced(t *testing.T) {
 		for _, at := range s.at {
 			after = append(after, at.Sub(began))
 		}
-		assert.Equal(t, []time.Duration{0, 250 * time.Millisecond, 500 * time.Millisecond, 1500 * time.Millisecond}, after)
+		assert.Equal(t, []time.Duration{0, 250 * time.Millisecond, 500 * time.Millisecond,
+			1500 * time.Millisecond}, after)
 	})
 }
 

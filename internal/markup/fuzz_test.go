@@ -82,8 +82,10 @@ func shown(s string) string {
 
 func FuzzText(f *testing.F) {
 	for _, s := range []string{
-		"", "plain", "a & b", "<script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "'--", "</title></textarea></style><b>", "<!--", "-->", "]]>", "<![CDATA[",
-		"&lt;", "&#60;", "&#x3c;", "&notin;", "&amp", "\x00<\x00", "\xff<\xc0\xaf", "\u2028", "+ADw-script+AD4-", "javascript:alert(1)", "a\r\nb", "= onclick=x", "`x`", "/>",
+		"", "plain", "a & b", "<script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "'--",
+		"</title></textarea></style><b>", "<!--", "-->", "]]>", "<![CDATA[",
+		"&lt;", "&#60;", "&#x3c;", "&notin;", "&amp", "\x00<\x00", "\xff<\xc0\xaf", "\u2028", "+ADw-script+AD4-",
+		"javascript:alert(1)", "a\r\nb", "= onclick=x", "`x`", "/>",
 	} {
 		f.Add(s, s)
 	}

@@ -120,7 +120,9 @@ func (c *Client) http() *http.Client {
 func Check(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("%q is not the URL of an operator's route, as https://abc123.execute-api.us-east-1.amazonaws.com/operator", text)
+		return nil,
+			fmt.Errorf("%q is not the URL of an operator's route, as "+
+				"https://abc123.execute-api.us-east-1.amazonaws.com/operator", text)
 	}
 	ip := net.ParseIP(u.Hostname())
 	if u.Scheme != "https" && !(u.Scheme == "http" && ip != nil && ip.IsLoopback()) {

@@ -34,11 +34,13 @@ func TestClient_Do(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got = r
 		body, _ = io.ReadAll(r.Body)
-		io.WriteString(w, `{"run":"r1","runStatus":"Running","approvals":[{"scope":"run","status":"approved"}],"recorded":true}`)
+		io.WriteString(w,
+			`{"run":"r1","runStatus":"Running","approvals":[{"scope":"run","status":"approved"}],"recorded":true}`)
 	}))
 	defer server.Close()
 
-	state, err := client(server.URL+"/operator").Do(t.Context(), operator.Request{Run: "r1", Action: operator.Approve, Digest: "abc"})
+	state, err := client(server.URL+"/operator").Do(t.Context(), operator.Request{Run: "r1", Action: operator.Approve,
+		Digest: "abc"})
 	require.NoError(t, err)
 	assert.True(t, state.Recorded)
 	assert.Equal(t, "approved", state.Questions[0].Status)
@@ -48,7 +50,8 @@ func TestClient_Do(t *testing.T) {
 	assert.Equal(t, "session-token", got.Header.Get("X-Amz-Security-Token"))
 	assert.Equal(t, "20261201T100000Z", got.Header.Get("X-Amz-Date"))
 	auth := got.Header.Get("Authorization")
-	assert.True(t, strings.HasPrefix(auth, "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261201/eu-west-1/execute-api/aws4_request, SignedHeaders="), auth)
+	assert.True(t, strings.HasPrefix(auth,
+		"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261201/eu-west-1/execute-api/aws4_request, SignedHeaders="), auth)
 	for _, header := range []string{"content-type", "host", "x-amz-date", "x-amz-security-token"} {
 		assert.Contains(t, auth, header)
 	}
@@ -80,8 +83,11 @@ func TestClient_Refusals(t *testing.T) {
 		code    string
 		message string
 	}{
-		{"the function's own", 409, `{"code":"already_decided","message":"decided before","state":{"run":"r1","approvals":[]}}`, "already_decided", "decided before"},
-		{"denied by IAM", 403, `{"message":"Forbidden"}`, "forbidden", "your identity may not operate this hub, or its credentials are not valid: Forbidden"},
+		{"the function's own", 409,
+			`{"code":"already_decided","message":"decided before","state":{"run":"r1","approvals":[]}}`,
+			"already_decided", "decided before"},
+		{"denied by IAM", 403, `{"message":"Forbidden"}`, "forbidden",
+			"your identity may not operate this hub, or its credentials are not valid: Forbidden"},
 		{"throttled by the stage", 429, `{"message":"Too Many Requests"}`, "unavailable", "Too Many Requests"},
 		{"a gateway's page", 502, `<html>`, "unavailable", "the hub answered with 502 Bad Gateway"},
 		{"a redirect is not followed", 302, ``, "", "the hub answered with 302 Found"},
@@ -112,7 +118,9 @@ func TestClient_SendsNothing(t *testing.T) {
 	defer server.Close()
 	t.Run("without credentials", func(t *testing.T) {
 		c := client(server.URL)
-		c.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, errors.New("expired") })
+		c.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{}, errors.New("expired")
+		})
 		_, err := c.Do(t.Context(), operator.Request{})
 		assert.ErrorIs(t, err, operator.ErrNoCredentials)
 		assert.ErrorContains(t, err, "expired")
@@ -123,7 +131,8 @@ func TestClient_SendsNothing(t *testing.T) {
 		_, err := c.Do(t.Context(), operator.Request{})
 		assert.ErrorContains(t, err, "set AWS_REGION")
 	})
-	for _, url := range []string{"", "abc", "http://hub.example.com/operator", "ftp://hub.example.com", "https://user@hub.example.com/operator", "https://hub.example.com/operator?x=1", "http://[::1"} {
+	for _, url := range []string{"", "abc", "http://hub.example.com/operator", "ftp://hub.example.com",
+		"https://user@hub.example.com/operator", "https://hub.example.com/operator?x=1", "http://[::1"} {
 		t.Run("to "+url, func(t *testing.T) {
 			_, err := client(url).Do(t.Context(), operator.Request{})
 			assert.Error(t, err)
@@ -133,7 +142,9 @@ func TestClient_SendsNothing(t *testing.T) {
 }
 
 func TestClient_AnswerOfSomebodyElse(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "hello")
+	}))
 	defer server.Close()
 	_, err := client(server.URL).Do(t.Context(), operator.Request{})
 	assert.ErrorContains(t, err, "is not an operator's")

@@ -25,11 +25,12 @@ type PatchState struct {
 // Invocation is one command on one instance, as SSM reports it.
 type Invocation struct {
 	InstanceID patch.InstanceID `json:"i"`
-	Status     string           `json:"s"`           // Pending, InProgress, Delayed, Success, Cancelled, TimedOut, Failed, Cancelling
-	Details    string           `json:"d,omitempty"` // SSM's StatusDetails without spaces
-	Ran        bool             `json:"r,omitempty"` // it was seen running, or has ended on the instance
-	Command    patch.CommandID  `json:"c,omitempty"`
-	Seen       time.Time        `json:"e,omitzero"` // when it was first seen to have ended
+	// Pending, InProgress, Delayed, Success, Cancelled, TimedOut, Failed, Cancelling
+	Status  string          `json:"s"`
+	Details string          `json:"d,omitempty"` // SSM's StatusDetails without spaces
+	Ran     bool            `json:"r,omitempty"` // it was seen running, or has ended on the instance
+	Command patch.CommandID `json:"c,omitempty"`
+	Seen    time.Time       `json:"e,omitzero"` // when it was first seen to have ended
 }
 
 // Terminal tells whether the status is final.

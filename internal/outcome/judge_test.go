@@ -23,13 +23,16 @@ func evidence() outcome.Evidence {
 		Operation: patch.Install, RebootOption: patch.RebootIfNeeded, SnapshotID: "ours",
 		Planned: outcome.PlannedInstance{
 			ID: "i-0123456789abcdef0", Wave: "canary", Platform: patch.Linux,
-			Before: &outcome.PatchState{Operation: patch.Scan, Installed: num(40), Missing: num(3), Failed: num(0), Ended: sentAt().Add(-8 * time.Hour)},
+			Before: &outcome.PatchState{Operation: patch.Scan, Installed: num(40), Missing: num(3), Failed: num(0),
+				Ended: sentAt().Add(-8 * time.Hour)},
 		},
-		Sent:       sentAt(),
-		Invocation: outcome.Invocation{InstanceID: "i-0123456789abcdef0", Status: "Success", Details: "Success", Ran: true},
-		Presence:   outcome.Presence{Exists: true, Running: true, Online: true, LastPing: sentAt().Add(25 * time.Minute)},
+		Sent: sentAt(),
+		Invocation: outcome.Invocation{InstanceID: "i-0123456789abcdef0", Status: "Success",
+			Details: "Success", Ran: true},
+		Presence: outcome.Presence{Exists: true, Running: true, Online: true, LastPing: sentAt().Add(25 * time.Minute)},
 		After: &outcome.PatchState{
-			Operation: patch.Install, SnapshotID: "ours", Started: sentAt().Add(time.Minute), Ended: sentAt().Add(20 * time.Minute),
+			Operation: patch.Install, SnapshotID: "ours", Started: sentAt().Add(time.Minute),
+			Ended:     sentAt().Add(20 * time.Minute),
 			Installed: num(43), InstalledPendingReboot: num(0), Missing: num(0), Failed: num(0),
 		},
 	}
@@ -93,26 +96,44 @@ type with = []func(*outcome.Evidence)
 func TestJudge_success(t *testing.T) {
 	for _, test := range []judgeCase{
 		{"fresh, nothing missing: Patched", nil, outcome.Patched, true, "", ""},
-		{"a state without a snapshot may be ours", with{func(e *outcome.Evidence) { e.After.SnapshotID = "" }}, outcome.Patched, true, "", ""},
-		{"a clock that is a little slow", with{func(e *outcome.Evidence) { e.After.Started = sentAt().Add(-outcome.ClockSkew) }}, outcome.Patched, true, "", ""},
-		{"no count of reboots due is none due", with{func(e *outcome.Evidence) { e.After.InstalledPendingReboot = nil }}, outcome.Patched, true, "", ""},
+		{"a state without a snapshot may be ours", with{func(e *outcome.Evidence) { e.After.SnapshotID = "" }},
+			outcome.Patched, true, "", ""},
+		{"a clock that is a little slow", with{func(e *outcome.Evidence) {
+			e.After.Started = sentAt().Add(-outcome.ClockSkew)
+		}}, outcome.Patched, true, "", ""},
+		{"no count of reboots due is none due", with{func(e *outcome.Evidence) {
+			e.After.InstalledPendingReboot = nil
+		}}, outcome.Patched, true, "", ""},
 		{"nothing was missing before, as much installed after: Compliant",
-			with{func(e *outcome.Evidence) { e.Planned.Before.Missing, e.After.Installed = num(0), num(40) }}, outcome.Compliant, true, "", ""},
+			with{func(e *outcome.Evidence) {
+				e.Planned.Before.Missing, e.After.Installed = num(0),
+					num(40)
+			}}, outcome.Compliant, true, "", ""},
 		{"nothing was missing before, more installed after: Patched",
 			with{func(e *outcome.Evidence) { e.Planned.Before.Missing = num(0) }}, outcome.Patched, true, "", ""},
-		{"nothing known before: Patched", with{func(e *outcome.Evidence) { e.Planned.Before = nil }}, outcome.Patched, true, "", ""},
-		{"before without counts: Patched", with{func(e *outcome.Evidence) { e.Planned.Before.Missing = nil }}, outcome.Patched, true, "", ""},
-		{"installed, reboot due under RebootIfNeeded may still come", with{pendingReboot}, outcome.PatchedPendingReboot, false, "a reboot is due", ""},
-		{"installed, reboot due under NoReboot is what was asked", with{noReboot, pendingReboot}, outcome.PatchedPendingReboot, true, "a reboot is due", ""},
+		{"nothing known before: Patched", with{func(e *outcome.Evidence) { e.Planned.Before = nil }}, outcome.Patched,
+			true, "", ""},
+		{"before without counts: Patched", with{func(e *outcome.Evidence) { e.Planned.Before.Missing = nil }},
+			outcome.Patched, true, "", ""},
+		{"installed, reboot due under RebootIfNeeded may still come", with{pendingReboot}, outcome.PatchedPendingReboot,
+			false, "a reboot is due", ""},
+		{"installed, reboot due under NoReboot is what was asked", with{noReboot, pendingReboot},
+			outcome.PatchedPendingReboot, true, "a reboot is due", ""},
 		{"nothing was missing, a reboot was already due", with{noReboot, pendingReboot, func(e *outcome.Evidence) {
 			e.Planned.Before.Missing, e.After.Installed = num(0), num(40)
 		}}, outcome.PatchedPendingReboot, true, "a reboot is due", ""},
 		{"scan, nothing missing: Compliant", with{scanned}, outcome.Compliant, true, "", ""},
-		{"scan, patches missing: NonCompliant", with{scanned, func(e *outcome.Evidence) { e.After.Missing = num(4) }}, outcome.NonCompliant, true, "4 patches missing", ""},
-		{"scan, a reboot is due: NonCompliant", with{scanned, pendingReboot}, outcome.NonCompliant, true, "2 waiting for a reboot", ""},
-		{"scan, a rejected patch is installed: NonCompliant", with{scanned, func(e *outcome.Evidence) { e.After.InstalledRejected = num(1) }}, outcome.NonCompliant, true, "1 rejected", ""},
-		{"success, but patches failed: Failed", with{func(e *outcome.Evidence) { e.After.Failed = num(1) }}, outcome.Failed, true, "1 patch failed", ""},
-		{"success, but patches are still missing: Failed", with{func(e *outcome.Evidence) { e.After.Missing = num(2) }}, outcome.Failed, true, "2 patches still missing", ""},
+		{"scan, patches missing: NonCompliant", with{scanned, func(e *outcome.Evidence) { e.After.Missing = num(4) }},
+			outcome.NonCompliant, true, "4 patches missing", ""},
+		{"scan, a reboot is due: NonCompliant", with{scanned, pendingReboot}, outcome.NonCompliant, true,
+			"2 waiting for a reboot", ""},
+		{"scan, a rejected patch is installed: NonCompliant", with{scanned, func(e *outcome.Evidence) {
+			e.After.InstalledRejected = num(1)
+		}}, outcome.NonCompliant, true, "1 rejected", ""},
+		{"success, but patches failed: Failed", with{func(e *outcome.Evidence) { e.After.Failed = num(1) }},
+			outcome.Failed, true, "1 patch failed", ""},
+		{"success, but patches are still missing: Failed", with{func(e *outcome.Evidence) { e.After.Missing = num(2) }},
+			outcome.Failed, true, "2 patches still missing", ""},
 	} {
 		t.Run(test.name, test.check)
 	}
@@ -122,19 +143,38 @@ func TestJudge_success(t *testing.T) {
 func TestJudge_evidenceThatIsNotOurs(t *testing.T) {
 	for _, test := range []judgeCase{
 		{"absent", with{noEvidence}, outcome.Unknown, false, "no patch state", ""},
-		{"older than the command", with{func(e *outcome.Evidence) { e.After.Started = sentAt().Add(-outcome.ClockSkew - time.Second) }}, outcome.Unknown, false, "older than the command", ""},
-		{"ended before it started", with{func(e *outcome.Evidence) { e.After.Ended = e.After.Started.Add(-time.Second) }}, outcome.Unknown, false, "older than the command", ""},
-		{"never ended", with{func(e *outcome.Evidence) { e.After.Ended = time.Time{} }}, outcome.Unknown, false, "older than the command", ""},
-		{"of 1970", with{func(e *outcome.Evidence) { e.After.Started, e.After.Ended = time.Unix(0, 0), time.Unix(0, 0) }}, outcome.Unknown, false, "older than the command", ""},
-		{"foreign: a scan over our install", with{func(e *outcome.Evidence) { e.After.Operation = patch.Scan }}, outcome.Unknown, false, "something else", ""},
-		{"foreign: an install over our scan", with{scanned, func(e *outcome.Evidence) { e.After.Operation = patch.Install }}, outcome.Unknown, false, "something else", ""},
-		{"foreign: another snapshot", with{func(e *outcome.Evidence) { e.After.SnapshotID = "theirs" }}, outcome.Unknown, false, "something else", ""},
-		{"insane: missing is not reported", with{func(e *outcome.Evidence) { e.After.Missing = nil }}, outcome.Unknown, false, "sane counts", ""},
-		{"insane: failed is not reported", with{func(e *outcome.Evidence) { e.After.Failed = nil }}, outcome.Unknown, false, "sane counts", ""},
-		{"insane: missing is negative", with{func(e *outcome.Evidence) { e.After.Missing = num(-1) }}, outcome.Unknown, false, "sane counts", ""},
-		{"insane: failed is negative", with{func(e *outcome.Evidence) { e.After.Failed = num(-1) }}, outcome.Unknown, false, "sane counts", ""},
-		{"insane: reboots due are negative", with{func(e *outcome.Evidence) { e.After.InstalledPendingReboot = num(-1) }}, outcome.Unknown, false, "sane counts", ""},
-		{"scan: stale", with{scanned, func(e *outcome.Evidence) { e.After.Started = sentAt().Add(-time.Hour) }}, outcome.Unknown, false, "older than the command", ""},
+		{"older than the command", with{func(e *outcome.Evidence) {
+			e.After.Started = sentAt().Add(-outcome.ClockSkew - time.Second)
+		}}, outcome.Unknown, false, "older than the command", ""},
+		{"ended before it started", with{func(e *outcome.Evidence) {
+			e.After.Ended = e.After.Started.Add(-time.Second)
+		}}, outcome.Unknown, false, "older than the command", ""},
+		{"never ended", with{func(e *outcome.Evidence) { e.After.Ended = time.Time{} }}, outcome.Unknown, false,
+			"older than the command", ""},
+		{"of 1970", with{func(e *outcome.Evidence) {
+			e.After.Started, e.After.Ended = time.Unix(0, 0), time.Unix(0,
+				0)
+		}}, outcome.Unknown, false, "older than the command", ""},
+		{"foreign: a scan over our install", with{func(e *outcome.Evidence) { e.After.Operation = patch.Scan }},
+			outcome.Unknown, false, "something else", ""},
+		{"foreign: an install over our scan", with{scanned, func(e *outcome.Evidence) {
+			e.After.Operation = patch.Install
+		}}, outcome.Unknown, false, "something else", ""},
+		{"foreign: another snapshot", with{func(e *outcome.Evidence) { e.After.SnapshotID = "theirs" }},
+			outcome.Unknown, false, "something else", ""},
+		{"insane: missing is not reported", with{func(e *outcome.Evidence) { e.After.Missing = nil }}, outcome.Unknown,
+			false, "sane counts", ""},
+		{"insane: failed is not reported", with{func(e *outcome.Evidence) { e.After.Failed = nil }}, outcome.Unknown,
+			false, "sane counts", ""},
+		{"insane: missing is negative", with{func(e *outcome.Evidence) { e.After.Missing = num(-1) }}, outcome.Unknown,
+			false, "sane counts", ""},
+		{"insane: failed is negative", with{func(e *outcome.Evidence) { e.After.Failed = num(-1) }}, outcome.Unknown,
+			false, "sane counts", ""},
+		{"insane: reboots due are negative", with{func(e *outcome.Evidence) {
+			e.After.InstalledPendingReboot = num(-1)
+		}}, outcome.Unknown, false, "sane counts", ""},
+		{"scan: stale", with{scanned, func(e *outcome.Evidence) { e.After.Started = sentAt().Add(-time.Hour) }},
+			outcome.Unknown, false, "older than the command", ""},
 	} {
 		t.Run(test.name, test.check)
 	}
@@ -142,13 +182,23 @@ func TestJudge_evidenceThatIsNotOurs(t *testing.T) {
 
 func TestJudge_health(t *testing.T) {
 	for _, test := range []judgeCase{
-		{"not running", with{func(e *outcome.Evidence) { e.Presence.Running = false }}, outcome.Unhealthy, false, "stopped since 2026-12-01 02:25 UTC", ""},
-		{"the agent is not back", with{func(e *outcome.Evidence) { e.Presence.Online = false }}, outcome.Unhealthy, false, "the agent is silent since 2026-12-01 02:25 UTC", ""},
-		{"the agent was last heard of before the end", with{func(e *outcome.Evidence) { e.Presence.LastPing = e.After.Ended.Add(-time.Second) }}, outcome.Unhealthy, false, "the agent is silent since 2026-12-01 02:19 UTC", ""},
-		{"status checks fail since", with{func(e *outcome.Evidence) { e.Presence.Impaired = true }}, outcome.Unhealthy, false, "status checks fail", ""},
-		{"status checks failed before already", with{func(e *outcome.Evidence) { e.Presence.Impaired, e.Planned.Impaired = true, true }}, outcome.Patched, true, "", ""},
-		{"status checks are initializing", with{func(e *outcome.Evidence) { e.Presence.Settling = true }}, outcome.Patched, false, "", "initializing"},
-		{"unhealthy before a reboot is asked for", with{pendingReboot, func(e *outcome.Evidence) { e.Presence.Online = false }}, outcome.Unhealthy, false, "the agent is silent since 2026-12-01 02:25 UTC", ""},
+		{"not running", with{func(e *outcome.Evidence) { e.Presence.Running = false }}, outcome.Unhealthy, false,
+			"stopped since 2026-12-01 02:25 UTC", ""},
+		{"the agent is not back", with{func(e *outcome.Evidence) { e.Presence.Online = false }}, outcome.Unhealthy,
+			false, "the agent is silent since 2026-12-01 02:25 UTC", ""},
+		{"the agent was last heard of before the end", with{func(e *outcome.Evidence) {
+			e.Presence.LastPing = e.After.Ended.Add(-time.Second)
+		}}, outcome.Unhealthy, false, "the agent is silent since 2026-12-01 02:19 UTC", ""},
+		{"status checks fail since", with{func(e *outcome.Evidence) { e.Presence.Impaired = true }}, outcome.Unhealthy,
+			false, "status checks fail", ""},
+		{"status checks failed before already", with{func(e *outcome.Evidence) {
+			e.Presence.Impaired, e.Planned.Impaired = true, true
+		}}, outcome.Patched, true, "", ""},
+		{"status checks are initializing", with{func(e *outcome.Evidence) { e.Presence.Settling = true }},
+			outcome.Patched, false, "", "initializing"},
+		{"unhealthy before a reboot is asked for", with{pendingReboot, func(e *outcome.Evidence) {
+			e.Presence.Online = false
+		}}, outcome.Unhealthy, false, "the agent is silent since 2026-12-01 02:25 UTC", ""},
 	} {
 		t.Run(test.name, test.check)
 	}
@@ -156,29 +206,56 @@ func TestJudge_health(t *testing.T) {
 
 func TestJudge_command(t *testing.T) {
 	for _, test := range []judgeCase{
-		{"failed", with{status("Failed", "Failed", true), noEvidence}, outcome.Failed, true, "the patch command failed", ""},
-		{"failed, and patches failed", with{status("Failed", "Failed", true), func(e *outcome.Evidence) { e.After.Failed = num(3) }}, outcome.Failed, true, "3 patches failed", ""},
-		{"failed, but the evidence is clean: both are told", with{status("Failed", "Failed", true)}, outcome.Failed, true, "the patch command failed", "disagree"},
-		{"failed, and a clean state that is stale says nothing", with{status("Failed", "Failed", true), func(e *outcome.Evidence) { e.After.Started = sentAt().Add(-time.Hour) }}, outcome.Failed, true, "failed", ""},
-		{"ran into its time limit", with{status("TimedOut", "ExecutionTimedOut", true)}, outcome.TimedOut, true, "time limit", ""},
-		{"not delivered in time", with{status("TimedOut", "DeliveryTimedOut", false), noEvidence}, outcome.Undeliverable, true, "did not take", ""},
-		{"delivery timed out, and the host shows that it ran", with{status("TimedOut", "DeliveryTimedOut", false)}, outcome.TimedOut, true, "time limit", ""},
-		{"pending for ever, and the host shows that it ran", with{status("Pending", "Pending", false)}, outcome.TimedOut, true, "never seen to end", ""},
-		{"cancelled, and SSM does not say whether it began", with{status("Cancelled", "Cancelled", false), noEvidence, unsure}, outcome.Unknown, false, "does not say", ""},
-		{"pending for ever, and SSM does not say whether it began", with{status("Pending", "Pending", false), noEvidence, unsure}, outcome.Unknown, false, "does not say", ""},
-		{"cancelled past the command's time, before it began", with{status("Cancelled", "Cancelled", false), noEvidence, func(e *outcome.Evidence) { e.Cancelled = outcome.ReasonExpired }}, outcome.NotSent, true, outcome.ReasonExpired, ""},
-		{"delivery timed out although it was seen running", with{status("TimedOut", "DeliveryTimedOut", true)}, outcome.TimedOut, true, "time limit", ""},
-		{"cancelled while it ran", with{status("Cancelled", "Cancelled", true), noEvidence}, outcome.Interrupted, true, "while it was running", ""},
-		{"cancelled, and the host shows that it ran", with{status("Cancelled", "Cancelled", false)}, outcome.Interrupted, true, "while it was running", ""},
-		{"cancelled before it began", with{status("Cancelled", "Cancelled", false), noEvidence}, outcome.NotSent, true, outcome.ReasonAbort, ""},
-		{"cancelled before it began, for the budget", with{status("Cancelled", "Cancelled", false), noEvidence, func(e *outcome.Evidence) { e.Cancelled = outcome.ReasonBudget }}, outcome.NotSent, true, outcome.ReasonBudget, ""},
-		{"cancelling for ever before it began", with{status("Cancelling", "Cancelling", false), noEvidence}, outcome.NotSent, true, outcome.ReasonAbort, ""},
-		{"cancelling for ever while it ran", with{status("Cancelling", "Cancelling", true), noEvidence}, outcome.Interrupted, true, "while it was running", ""},
-		{"pending past its deadline", with{status("Pending", "Pending", false), noEvidence}, outcome.Undeliverable, true, "never seen to take", ""},
-		{"delayed past its deadline", with{status("Delayed", "Delayed", false), noEvidence}, outcome.Undeliverable, true, "never seen to take", ""},
-		{"in progress past its deadline", with{status("InProgress", "InProgress", false), noEvidence}, outcome.TimedOut, true, "never seen to end", ""},
-		{"pending again after it was seen running", with{status("Pending", "Pending", true), noEvidence}, outcome.TimedOut, true, "never seen to end", ""},
-		{"a status that nobody knows", with{status("Paused", "Paused", false), noEvidence}, outcome.Undeliverable, true, "never seen to take", ""},
+		{"failed", with{status("Failed", "Failed", true), noEvidence}, outcome.Failed, true,
+			"the patch command failed", ""},
+		{"failed, and patches failed", with{status("Failed", "Failed", true), func(e *outcome.Evidence) {
+			e.After.Failed = num(3)
+		}}, outcome.Failed, true, "3 patches failed", ""},
+		{"failed, but the evidence is clean: both are told", with{status("Failed", "Failed", true)}, outcome.Failed,
+			true, "the patch command failed", "disagree"},
+		{"failed, and a clean state that is stale says nothing", with{status("Failed", "Failed", true),
+			func(e *outcome.Evidence) { e.After.Started = sentAt().Add(-time.Hour) }}, outcome.Failed, true,
+			"failed", ""},
+		{"ran into its time limit", with{status("TimedOut", "ExecutionTimedOut", true)}, outcome.TimedOut, true,
+			"time limit", ""},
+		{"not delivered in time", with{status("TimedOut", "DeliveryTimedOut", false), noEvidence},
+			outcome.Undeliverable, true, "did not take", ""},
+		{"delivery timed out, and the host shows that it ran", with{status("TimedOut", "DeliveryTimedOut", false)},
+			outcome.TimedOut, true, "time limit", ""},
+		{"pending for ever, and the host shows that it ran", with{status("Pending", "Pending", false)},
+			outcome.TimedOut, true, "never seen to end", ""},
+		{"cancelled, and SSM does not say whether it began", with{status("Cancelled", "Cancelled", false), noEvidence,
+			unsure}, outcome.Unknown, false, "does not say", ""},
+		{"pending for ever, and SSM does not say whether it began", with{status("Pending", "Pending", false),
+			noEvidence, unsure}, outcome.Unknown, false, "does not say", ""},
+		{"cancelled past the command's time, before it began", with{status("Cancelled", "Cancelled", false), noEvidence,
+			func(e *outcome.Evidence) { e.Cancelled = outcome.ReasonExpired }}, outcome.NotSent, true,
+			outcome.ReasonExpired, ""},
+		{"delivery timed out although it was seen running", with{status("TimedOut", "DeliveryTimedOut", true)},
+			outcome.TimedOut, true, "time limit", ""},
+		{"cancelled while it ran", with{status("Cancelled", "Cancelled", true), noEvidence}, outcome.Interrupted, true,
+			"while it was running", ""},
+		{"cancelled, and the host shows that it ran", with{status("Cancelled", "Cancelled", false)},
+			outcome.Interrupted, true, "while it was running", ""},
+		{"cancelled before it began", with{status("Cancelled", "Cancelled", false), noEvidence}, outcome.NotSent, true,
+			outcome.ReasonAbort, ""},
+		{"cancelled before it began, for the budget", with{status("Cancelled", "Cancelled", false), noEvidence,
+			func(e *outcome.Evidence) { e.Cancelled = outcome.ReasonBudget }}, outcome.NotSent, true,
+			outcome.ReasonBudget, ""},
+		{"cancelling for ever before it began", with{status("Cancelling", "Cancelling", false), noEvidence},
+			outcome.NotSent, true, outcome.ReasonAbort, ""},
+		{"cancelling for ever while it ran", with{status("Cancelling", "Cancelling", true), noEvidence},
+			outcome.Interrupted, true, "while it was running", ""},
+		{"pending past its deadline", with{status("Pending", "Pending", false), noEvidence}, outcome.Undeliverable,
+			true, "never seen to take", ""},
+		{"delayed past its deadline", with{status("Delayed", "Delayed", false), noEvidence}, outcome.Undeliverable,
+			true, "never seen to take", ""},
+		{"in progress past its deadline", with{status("InProgress", "InProgress", false), noEvidence}, outcome.TimedOut,
+			true, "never seen to end", ""},
+		{"pending again after it was seen running", with{status("Pending", "Pending", true), noEvidence},
+			outcome.TimedOut, true, "never seen to end", ""},
+		{"a status that nobody knows", with{status("Paused", "Paused", false), noEvidence}, outcome.Undeliverable, true,
+			"never seen to take", ""},
 	} {
 		t.Run(test.name, test.check)
 	}
@@ -191,13 +268,21 @@ func unsure(e *outcome.Evidence) { e.Unsure = true }
 func TestJudge_details(t *testing.T) {
 	for _, beside := range []string{"Failed", "Cancelled", "TimedOut", "Pending", ""} {
 		for _, test := range []judgeCase{
-			{"terminated by the error limit", with{status(beside, "Terminated", false), noEvidence}, outcome.NotSent, true, outcome.ReasonBudget, ""},
-			{"terminated, and cancelled as well", with{status(beside, "Terminated", false), noEvidence, func(e *outcome.Evidence) { e.Cancelled = outcome.ReasonAbort }}, outcome.NotSent, true, outcome.ReasonBudget, ""},
-			{"terminated while it ran", with{status(beside, "Terminated", true), noEvidence}, outcome.Interrupted, true, "while it was running", ""},
-			{"over a service limit", with{status(beside, "RateExceeded", false), noEvidence}, outcome.NotSent, true, outcome.ReasonAccount, ""},
-			{"undeliverable", with{status(beside, "Undeliverable", false), noEvidence}, outcome.Undeliverable, true, "could not reach", ""},
-			{"wrong platform", with{status(beside, "InvalidPlatform", false), noEvidence}, outcome.Failed, true, "platform", ""},
-			{"access denied", with{status(beside, "AccessDenied", false), noEvidence}, outcome.NotSent, true, outcome.ReasonOptedOut, ""},
+			{"terminated by the error limit", with{status(beside, "Terminated", false), noEvidence}, outcome.NotSent,
+				true, outcome.ReasonBudget, ""},
+			{"terminated, and cancelled as well", with{status(beside, "Terminated", false), noEvidence,
+				func(e *outcome.Evidence) { e.Cancelled = outcome.ReasonAbort }}, outcome.NotSent, true,
+				outcome.ReasonBudget, ""},
+			{"terminated while it ran", with{status(beside, "Terminated", true), noEvidence}, outcome.Interrupted, true,
+				"while it was running", ""},
+			{"over a service limit", with{status(beside, "RateExceeded", false), noEvidence}, outcome.NotSent, true,
+				outcome.ReasonAccount, ""},
+			{"undeliverable", with{status(beside, "Undeliverable", false), noEvidence}, outcome.Undeliverable, true,
+				"could not reach", ""},
+			{"wrong platform", with{status(beside, "InvalidPlatform", false), noEvidence}, outcome.Failed, true,
+				"platform", ""},
+			{"access denied", with{status(beside, "AccessDenied", false), noEvidence}, outcome.NotSent, true,
+				outcome.ReasonOptedOut, ""},
 		} {
 			t.Run(test.name+" beside "+beside, test.check)
 		}
@@ -208,18 +293,27 @@ func TestJudge_lostOrNotSent(t *testing.T) {
 	notSent := func(why string) func(*outcome.Evidence) { return func(e *outcome.Evidence) { e.NotSent = why } }
 	for _, test := range []judgeCase{
 		{"lost, no evidence: Unknown", with{lost, noEvidence}, outcome.Unknown, false, "no answer to the send", ""},
-		{"lost, stale evidence: Unknown", with{lost, func(e *outcome.Evidence) { e.After.Started = sentAt().Add(-time.Hour) }}, outcome.Unknown, false, "no answer to the send", ""},
+		{"lost, stale evidence: Unknown", with{lost, func(e *outcome.Evidence) {
+			e.After.Started = sentAt().Add(-time.Hour)
+		}}, outcome.Unknown, false, "no answer to the send", ""},
 		{"lost, but the host shows our result: Patched", with{lost}, outcome.Patched, true, "", "status is not known"},
-		{"lost, host shows our result but a reboot is due", with{lost, pendingReboot}, outcome.PatchedPendingReboot, false, "a reboot is due", "status is not known"},
-		{"lost, and patches failed", with{lost, func(e *outcome.Evidence) { e.After.Failed = num(1) }}, outcome.Failed, true, "1 patch failed", "status is not known"},
-		{"lost and initializing: both warnings", with{lost, func(e *outcome.Evidence) { e.Presence.Settling = true }}, outcome.Patched, false, "", "initializing; the command's own status"},
+		{"lost, host shows our result but a reboot is due", with{lost, pendingReboot}, outcome.PatchedPendingReboot,
+			false, "a reboot is due", "status is not known"},
+		{"lost, and patches failed", with{lost, func(e *outcome.Evidence) { e.After.Failed = num(1) }}, outcome.Failed,
+			true, "1 patch failed", "status is not known"},
+		{"lost and initializing: both warnings", with{lost, func(e *outcome.Evidence) { e.Presence.Settling = true }},
+			outcome.Patched, false, "", "initializing; the command's own status"},
 		{"never listed by SSM", with{status("", "", false), noEvidence}, outcome.Unknown, false, "tells no end", ""},
 		{"lost and terminated: Gone", with{lost, gone}, outcome.Gone, true, "after the command", ""},
 		{"terminated after the send", with{gone}, outcome.Gone, true, "after the command", ""},
-		{"terminated after a failure is still Gone", with{status("Failed", "Failed", true), gone}, outcome.Gone, true, "after the command", ""},
-		{"terminated before the send", with{notSent(outcome.ReasonBudget), gone}, outcome.Gone, true, "before the command", ""},
-		{"not sent for the budget", with{notSent(outcome.ReasonBudget)}, outcome.NotSent, true, outcome.ReasonBudget, ""},
-		{"not sent, whatever the host shows", with{notSent(outcome.ReasonOptedOut)}, outcome.NotSent, true, outcome.ReasonOptedOut, ""},
+		{"terminated after a failure is still Gone", with{status("Failed", "Failed", true), gone}, outcome.Gone, true,
+			"after the command", ""},
+		{"terminated before the send", with{notSent(outcome.ReasonBudget), gone}, outcome.Gone, true,
+			"before the command", ""},
+		{"not sent for the budget", with{notSent(outcome.ReasonBudget)}, outcome.NotSent, true,
+			outcome.ReasonBudget, ""},
+		{"not sent, whatever the host shows", with{notSent(outcome.ReasonOptedOut)}, outcome.NotSent, true,
+			outcome.ReasonOptedOut, ""},
 	} {
 		t.Run(test.name, test.check)
 	}
@@ -238,8 +332,10 @@ func drawEvidence(t *rapid.T) outcome.Evidence {
 	e.RebootOption = rapid.SampledFrom([]patch.RebootOption{patch.RebootIfNeeded, patch.NoReboot}).Draw(t, "reboot")
 	e.NotSent = rapid.SampledFrom([]string{"", "", "", outcome.ReasonBudget}).Draw(t, "notSent")
 	e.Lost = rapid.Bool().Draw(t, "lost")
-	e.Invocation.Status = rapid.SampledFrom([]string{"", "Pending", "InProgress", "Delayed", "Success", "Cancelled", "TimedOut", "Failed", "Cancelling"}).Draw(t, "status")
-	e.Invocation.Details = rapid.SampledFrom([]string{"", "Success", "Failed", "Terminated", "Undeliverable", "DeliveryTimedOut", "AccessDenied"}).Draw(t, "details")
+	e.Invocation.Status = rapid.SampledFrom([]string{"", "Pending", "InProgress", "Delayed", "Success", "Cancelled",
+		"TimedOut", "Failed", "Cancelling"}).Draw(t, "status")
+	e.Invocation.Details = rapid.SampledFrom([]string{"", "Success", "Failed", "Terminated", "Undeliverable",
+		"DeliveryTimedOut", "AccessDenied"}).Draw(t, "details")
 	e.Invocation.Ran = rapid.Bool().Draw(t, "ran")
 	e.Unsure = rapid.Bool().Draw(t, "unsure")
 	e.Presence.Exists = rapid.IntRange(0, 4).Draw(t, "exists") > 0
@@ -307,8 +403,10 @@ func TestOutcome_Class(t *testing.T) {
 	covered := map[outcome.Outcome]bool{}
 	for _, test := range tests {
 		covered[test.outcome] = true
-		assert.Equal(t, test.unsent, test.outcome.Class(test.reboot, false), "%s under %s, not sent", test.outcome, test.reboot)
-		assert.Equal(t, test.sentThen, test.outcome.Class(test.reboot, true), "%s under %s, sent", test.outcome, test.reboot)
+		assert.Equal(t, test.unsent, test.outcome.Class(test.reboot, false), "%s under %s, not sent",
+			test.outcome, test.reboot)
+		assert.Equal(t, test.sentThen, test.outcome.Class(test.reboot, true), "%s under %s, sent",
+			test.outcome, test.reboot)
 	}
 	for _, o := range outcome.Outcomes() {
 		assert.True(t, covered[o], "no row for %s", o)

@@ -53,17 +53,23 @@ func TestJudge_downWhateverTheCommandSays(t *testing.T) {
 		{"time limit", with{status("TimedOut", "ExecutionTimedOut", true), noEvidence}},
 		{"never delivered", with{status("TimedOut", "DeliveryTimedOut", false), noEvidence}},
 		{"undeliverable", with{status("Failed", "Undeliverable", false), noEvidence}},
-		{"cancelled past its deadline", with{status("Cancelled", "Cancelled", true), noEvidence, cancelledFor(outcome.ReasonExpired)}},
-		{"cancelled by an abort", with{status("Cancelled", "Cancelled", true), noEvidence, cancelledFor(outcome.ReasonAbort)}},
-		{"cancelled, and nobody knows whether it began", with{status("Cancelled", "Cancelled", false), noEvidence, unsure}},
+		{"cancelled past its deadline", with{status("Cancelled", "Cancelled", true), noEvidence,
+			cancelledFor(outcome.ReasonExpired)}},
+		{"cancelled by an abort", with{status("Cancelled", "Cancelled", true), noEvidence,
+			cancelledFor(outcome.ReasonAbort)}},
+		{"cancelled, and nobody knows whether it began", with{status("Cancelled", "Cancelled", false),
+			noEvidence, unsure}},
 		{"at work for ever", with{status("InProgress", "InProgress", true), noEvidence}},
 		{"pending for ever", with{status("Pending", "Pending", false), noEvidence}},
 		{"lost", with{lost, noEvidence}},
 		{"a reboot is due", with{pendingReboot}},
 	} {
-		judgeCase{of.what + ", stopped", append(of.with, stopped), outcome.Unhealthy, false, "stopped since 2026-12-01 02:31 UTC", ""}.run(t)
-		judgeCase{of.what + ", silent", append(of.with, silent), outcome.Unhealthy, false, "the agent is silent since 2026-12-01 02:19 UTC", ""}.run(t)
-		judgeCase{of.what + ", impaired", append(of.with, func(e *outcome.Evidence) { e.Presence.Impaired = true }), outcome.Unhealthy, false, "status checks fail", ""}.run(t)
+		judgeCase{of.what + ", stopped", append(of.with, stopped), outcome.Unhealthy, false,
+			"stopped since 2026-12-01 02:31 UTC", ""}.run(t)
+		judgeCase{of.what + ", silent", append(of.with, silent), outcome.Unhealthy, false,
+			"the agent is silent since 2026-12-01 02:19 UTC", ""}.run(t)
+		judgeCase{of.what + ", impaired", append(of.with, func(e *outcome.Evidence) { e.Presence.Impaired = true }),
+			outcome.Unhealthy, false, "status checks fail", ""}.run(t)
 		judgeCase{of.what + ", terminated", append(of.with, gone), outcome.Gone, true, "after the command", ""}.run(t)
 	}
 }
@@ -74,12 +80,18 @@ func TestJudge_downTellsWhatWasInstalled(t *testing.T) {
 	ours := installedAt(3, sentAt().Add(9*time.Minute))
 	for _, test := range []judgeCase{
 		{"by name", with{stopped, noEvidence, named(ours...)}, outcome.Unhealthy, false, "; 3 patches installed", ""},
-		{"none by name", with{stopped, named(installedAt(43, sentAt().Add(-time.Hour))...)}, outcome.Unhealthy, false, "; nothing was installed", ""},
-		{"names that are as old as the record", with{stopped, noEvidence, named(installedAt(43, sentAt().Add(-time.Hour))...)}, outcome.Unhealthy, false, "; what was installed is not known", ""},
+		{"none by name", with{stopped, named(installedAt(43, sentAt().Add(-time.Hour))...)}, outcome.Unhealthy, false,
+			"; nothing was installed", ""},
+		{"names that are as old as the record", with{stopped, noEvidence,
+			named(installedAt(43, sentAt().Add(-time.Hour))...)}, outcome.Unhealthy, false,
+			"; what was installed is not known", ""},
 		{"by the record", with{stopped}, outcome.Unhealthy, false, "; by its record nothing is missing", ""},
 		{"not at all", with{stopped, noEvidence}, outcome.Unhealthy, false, "; what was installed is not known", ""},
-		{"EC2 does not say since when", with{stopped, func(e *outcome.Evidence) { e.Presence.Stopped = time.Time{} }}, outcome.Unhealthy, false, "stopped since 2026-12-01 02:25 UTC", ""},
-		{"nobody has ever heard of it", with{stopped, func(e *outcome.Evidence) { e.Presence.Stopped, e.Presence.LastPing = time.Time{}, time.Time{} }}, outcome.Unhealthy, false, "stopped; by its record", ""},
+		{"EC2 does not say since when", with{stopped, func(e *outcome.Evidence) { e.Presence.Stopped = time.Time{} }},
+			outcome.Unhealthy, false, "stopped since 2026-12-01 02:25 UTC", ""},
+		{"nobody has ever heard of it", with{stopped, func(e *outcome.Evidence) {
+			e.Presence.Stopped, e.Presence.LastPing = time.Time{}, time.Time{}
+		}}, outcome.Unhealthy, false, "stopped; by its record", ""},
 	} {
 		test.run(t)
 	}
@@ -89,9 +101,12 @@ func TestJudge_downTellsWhatWasInstalled(t *testing.T) {
 // none of ours.
 func TestJudge_neverBegan(t *testing.T) {
 	for _, test := range []judgeCase{
-		{"not sent, and stopped", with{func(e *outcome.Evidence) { e.NotSent = outcome.ReasonOffline }, stopped}, outcome.NotSent, true, outcome.ReasonOffline, ""},
-		{"cancelled before it began, and stopped", with{status("Cancelled", "Cancelled", false), noEvidence, stopped}, outcome.NotSent, true, outcome.ReasonAbort, ""},
-		{"access denied, and stopped", with{status("Failed", "AccessDenied", false), noEvidence, stopped}, outcome.NotSent, true, outcome.ReasonOptedOut, ""},
+		{"not sent, and stopped", with{func(e *outcome.Evidence) { e.NotSent = outcome.ReasonOffline }, stopped},
+			outcome.NotSent, true, outcome.ReasonOffline, ""},
+		{"cancelled before it began, and stopped", with{status("Cancelled", "Cancelled", false), noEvidence, stopped},
+			outcome.NotSent, true, outcome.ReasonAbort, ""},
+		{"access denied, and stopped", with{status("Failed", "AccessDenied", false), noEvidence, stopped},
+			outcome.NotSent, true, outcome.ReasonOptedOut, ""},
 	} {
 		test.run(t)
 	}
@@ -100,17 +115,25 @@ func TestJudge_neverBegan(t *testing.T) {
 func TestJudge_whoEndedIt(t *testing.T) {
 	ran := status("Cancelled", "Cancelled", true)
 	for _, test := range []judgeCase{
-		{"past its own deadline", with{ran, noEvidence, cancelledFor(outcome.ReasonExpired)}, outcome.TimedOut, true, "past its deadline", ""},
-		{"past its own deadline, still being cancelled", with{status("Cancelling", "Cancelling", true), noEvidence, cancelledFor(outcome.ReasonExpired)}, outcome.TimedOut, true, "past its deadline", ""},
-		{"by abort --cancel", with{ran, noEvidence, cancelledFor(outcome.ReasonAbort)}, outcome.Interrupted, true, "by this run", ""},
+		{"past its own deadline", with{ran, noEvidence, cancelledFor(outcome.ReasonExpired)}, outcome.TimedOut, true,
+			"past its deadline", ""},
+		{"past its own deadline, still being cancelled", with{status("Cancelling", "Cancelling", true), noEvidence,
+			cancelledFor(outcome.ReasonExpired)}, outcome.TimedOut, true, "past its deadline", ""},
+		{"by abort --cancel", with{ran, noEvidence, cancelledFor(outcome.ReasonAbort)}, outcome.Interrupted, true,
+			"by this run", ""},
 		{"by somebody else", with{ran, noEvidence}, outcome.Interrupted, true, "by somebody else", ""},
-		{"by SSM, after too many errors", with{status("Cancelled", "Terminated", true), noEvidence}, outcome.Interrupted, true, "SSM ended", ""},
-		{"an abort that SSM did not carry out", with{status("InProgress", "InProgress", true), noEvidence, cancelledFor(outcome.ReasonAbort)}, outcome.Interrupted, true, "never seen to end", ""},
-		{"a deadline that SSM did not enforce", with{status("InProgress", "InProgress", true), noEvidence, cancelledFor(outcome.ReasonExpired)}, outcome.TimedOut, true, "never seen to end", ""},
-		{"undeliverable, and the host shows that it ran", with{status("Failed", "Undeliverable", false)}, outcome.Patched, true, "", "status is not known"},
-		{"it ended after the last ping: it may be going down", with{status("Failed", "Failed", true), noEvidence, func(e *outcome.Evidence) {
-			e.Invocation.Seen = e.Presence.LastPing.Add(time.Second)
-		}}, outcome.Failed, false, "failed", ""},
+		{"by SSM, after too many errors", with{status("Cancelled", "Terminated", true), noEvidence},
+			outcome.Interrupted, true, "SSM ended", ""},
+		{"an abort that SSM did not carry out", with{status("InProgress", "InProgress", true), noEvidence,
+			cancelledFor(outcome.ReasonAbort)}, outcome.Interrupted, true, "never seen to end", ""},
+		{"a deadline that SSM did not enforce", with{status("InProgress", "InProgress", true), noEvidence,
+			cancelledFor(outcome.ReasonExpired)}, outcome.TimedOut, true, "never seen to end", ""},
+		{"undeliverable, and the host shows that it ran", with{status("Failed", "Undeliverable", false)},
+			outcome.Patched, true, "", "status is not known"},
+		{"it ended after the last ping: it may be going down", with{status("Failed", "Failed", true), noEvidence,
+			func(e *outcome.Evidence) {
+				e.Invocation.Seen = e.Presence.LastPing.Add(time.Second)
+			}}, outcome.Failed, false, "failed", ""},
 	} {
 		test.run(t)
 	}
@@ -120,20 +143,30 @@ func TestJudge_whoEndedIt(t *testing.T) {
 func TestJudge_nothingInstalled(t *testing.T) {
 	old, ours := sentAt().Add(-30*24*time.Hour), sentAt().Add(5*time.Minute)
 	lastMonth := func(e *outcome.Evidence) {
-		e.Planned.Before = &outcome.PatchState{Operation: patch.Install, Installed: num(43), Missing: num(0), Failed: num(0), Ended: old}
+		e.Planned.Before = &outcome.PatchState{Operation: patch.Install, Installed: num(43), Missing: num(0),
+			Failed: num(0), Ended: old}
 	}
 	yesterday := func(e *outcome.Evidence) {
-		e.Planned.Before = &outcome.PatchState{Operation: patch.Scan, Installed: num(43), Missing: num(0), Failed: num(0), Ended: sentAt().Add(-time.Hour)}
+		e.Planned.Before = &outcome.PatchState{Operation: patch.Scan, Installed: num(43), Missing: num(0),
+			Failed: num(0), Ended: sentAt().Add(-time.Hour)}
 	}
 	day := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 	for _, test := range []judgeCase{
 		{"a count of last month says nothing", with{lastMonth}, outcome.Patched, true, "", ""},
 		{"names: all are old", with{lastMonth, named(installedAt(43, old)...)}, outcome.Compliant, true, "", ""},
-		{"names: one is ours", with{lastMonth, named(append(installedAt(42, old), installedAt(1, ours)...)...)}, outcome.Patched, true, "", ""},
-		{"names: the day alone is known", with{lastMonth, named(append(installedAt(42, old), installedAt(1, day)...)...)}, outcome.Patched, true, "", ""},
-		{"names: one has no time", with{lastMonth, named(append(installedAt(42, old), outcome.NamedPatch{State: outcome.PatchInstalled})...)}, outcome.Patched, true, "", ""},
-		{"names: fewer than the record counts", with{lastMonth, named(installedAt(2, old)...)}, outcome.Patched, true, "", ""},
-		{"names against a recent count that was the same", with{yesterday, named(append(installedAt(42, old), installedAt(1, ours)...)...)}, outcome.Patched, true, "", ""},
+		{"names: one is ours", with{lastMonth, named(append(installedAt(42, old), installedAt(1, ours)...)...)},
+			outcome.Patched, true, "", ""},
+		{"names: the day alone is known",
+			with{lastMonth, named(append(installedAt(42, old), installedAt(1, day)...)...)}, outcome.Patched,
+			true, "", ""},
+		{"names: one has no time",
+			with{lastMonth, named(append(installedAt(42, old), outcome.NamedPatch{State: outcome.PatchInstalled})...)},
+			outcome.Patched, true, "", ""},
+		{"names: fewer than the record counts", with{lastMonth, named(installedAt(2, old)...)}, outcome.Patched,
+			true, "", ""},
+		{"names against a recent count that was the same",
+			with{yesterday, named(append(installedAt(42, old), installedAt(1, ours)...)...)}, outcome.Patched,
+			true, "", ""},
 		{"a recent count that is the same", with{yesterday}, outcome.Compliant, true, "", ""},
 	} {
 		test.run(t)
@@ -163,7 +196,8 @@ type reading struct {
 func readings() []reading {
 	record := func(started, ended, pending int) *outcome.PatchState {
 		return &outcome.PatchState{
-			Operation: patch.Install, SnapshotID: "ours", Started: sentAt().Add(time.Duration(started) * time.Minute), Ended: sentAt().Add(time.Duration(ended) * time.Minute),
+			Operation: patch.Install, SnapshotID: "ours", Started: sentAt().Add(time.Duration(started) * time.Minute),
+			Ended:     sentAt().Add(time.Duration(ended) * time.Minute),
 			Installed: num(43), InstalledPendingReboot: num(pending), Missing: num(0), Failed: num(0),
 		}
 	}
@@ -202,8 +236,10 @@ func TestJudge_readingsOfTheRecordAgree(t *testing.T) {
 		{"down, at work", false, with{wentSilent, status("InProgress", "InProgress", true)}, outcome.Unhealthy},
 		{"down, lost", false, with{wentSilent, lost}, outcome.Unhealthy},
 		{"down, time limit", false, with{wentSilent, status("TimedOut", "ExecutionTimedOut", true)}, outcome.Unhealthy},
-		{"stopped by its owner", false, with{wentOff, status("TimedOut", "ExecutionTimedOut", true)}, outcome.Unhealthy},
-		{"back, cancelled past its deadline", true, with{up, status("Cancelled", "Cancelled", true), cancelledFor(outcome.ReasonExpired)}, outcome.TimedOut},
+		{"stopped by its owner", false, with{wentOff, status("TimedOut", "ExecutionTimedOut", true)},
+			outcome.Unhealthy},
+		{"back, cancelled past its deadline", true, with{up, status("Cancelled", "Cancelled", true),
+			cancelledFor(outcome.ReasonExpired)}, outcome.TimedOut},
 		{"back, interrupted", true, with{up, status("Cancelled", "Cancelled", true)}, outcome.Interrupted},
 		{"back, failed", true, with{up, status("Failed", "Failed", true)}, outcome.Failed},
 	} {
@@ -235,7 +271,8 @@ func TestPatchState_Proves(t *testing.T) {
 	assert.False(t, good.Proves(patch.Scan, patch.NoReboot, "ours", late))
 	rejected := *good
 	rejected.InstalledRejected = num(1)
-	assert.True(t, rejected.Proves(patch.Install, patch.NoReboot, "ours", late), "as Judge has it: an installation leaves rejected patches alone")
+	assert.True(t, rejected.Proves(patch.Install, patch.NoReboot, "ours", late),
+		"as Judge has it: an installation leaves rejected patches alone")
 	missing := *good
 	missing.Missing = num(1)
 	assert.False(t, missing.Proves(patch.Install, patch.NoReboot, "ours", late))
@@ -244,13 +281,16 @@ func TestPatchState_Proves(t *testing.T) {
 
 func TestJudge_odds(t *testing.T) {
 	for _, test := range []judgeCase{
-		{"a failure without a record", with{status("Failed", "Failed", true), noEvidence}, outcome.Failed, true, "the patch command failed", ""},
+		{"a failure without a record", with{status("Failed", "Failed", true), noEvidence}, outcome.Failed, true,
+			"the patch command failed", ""},
 		{"success and a record of last month", with{func(e *outcome.Evidence) {
 			e.After.SnapshotID = ""
 			e.After.Started, e.After.Ended = sentAt().Add(-30*24*time.Hour), sentAt().Add(-30*24*time.Hour+time.Minute)
 		}}, outcome.Unknown, false, "older than the command", ""},
-		{"rejected patches are on it", with{func(e *outcome.Evidence) { e.After.InstalledRejected = num(2) }}, outcome.Patched, true, "", ""},
-		{"a reboot was due from before, and the record still says so", with{pendingReboot}, outcome.PatchedPendingReboot, false, "a reboot is due", ""},
+		{"rejected patches are on it", with{func(e *outcome.Evidence) { e.After.InstalledRejected = num(2) }},
+			outcome.Patched, true, "", ""},
+		{"a reboot was due from before, and the record still says so", with{pendingReboot},
+			outcome.PatchedPendingReboot, false, "a reboot is due", ""},
 	} {
 		test.run(t)
 	}
@@ -258,15 +298,18 @@ func TestJudge_odds(t *testing.T) {
 
 func TestNamedList_Kept(t *testing.T) {
 	since := sentAt()
-	l := outcome.NamedList{Patches: append(installedAt(2, since.Add(time.Minute)), installedAt(3, since.Add(-time.Hour))...)}
-	l.Patches = append(l.Patches, outcome.NamedPatch{State: outcome.PatchMissing, KB: "m"}, outcome.NamedPatch{State: outcome.PatchFailed, KB: "f"})
+	l := outcome.NamedList{Patches: append(installedAt(2, since.Add(time.Minute)),
+		installedAt(3, since.Add(-time.Hour))...)}
+	l.Patches = append(l.Patches, outcome.NamedPatch{State: outcome.PatchMissing, KB: "m"},
+		outcome.NamedPatch{State: outcome.PatchFailed, KB: "f"})
 	kept, more := l.Kept(since)
 	assert.Zero(t, more)
 	var states []outcome.NamedState
 	for _, p := range kept {
 		states = append(states, p.State)
 	}
-	assert.Equal(t, []outcome.NamedState{outcome.PatchFailed, outcome.PatchMissing, outcome.PatchInstalled, outcome.PatchInstalled}, states)
+	assert.Equal(t, []outcome.NamedState{outcome.PatchFailed, outcome.PatchMissing, outcome.PatchInstalled,
+		outcome.PatchInstalled}, states)
 	l.Patches = installedAt(outcome.MaxNamed+7, since)
 	kept, more = l.Kept(since)
 	assert.Len(t, kept, outcome.MaxNamed)
@@ -282,5 +325,6 @@ func TestOutcome_Done(t *testing.T) {
 		assert.Equal(t, want || o == outcome.PatchedPendingReboot, o.Done(patch.NoReboot), o)
 	}
 	w := report.WaveReport{Reboot: patch.NoReboot}
-	assert.Equal(t, 3, w.Done(map[outcome.Outcome]int{outcome.Patched: 1, outcome.PatchedPendingReboot: 2, outcome.NonCompliant: 4}))
+	assert.Equal(t, 3, w.Done(map[outcome.Outcome]int{outcome.Patched: 1, outcome.PatchedPendingReboot: 2,
+		outcome.NonCompliant: 4}))
 }

@@ -61,14 +61,16 @@ func run(arch, out string) (err error) {
 		return fmt.Errorf("write the zip: %w", err)
 	}
 	sum := sha256.Sum256(data)
-	fmt.Printf("%s  %d bytes  linux/%s\nsha256 %x\nArtifactSha256 %s\n", out, len(data), arch, sum, base64.StdEncoding.EncodeToString(sum[:]))
+	fmt.Printf("%s  %d bytes  linux/%s\nsha256 %x\nArtifactSha256 %s\n", out, len(data), arch, sum,
+		base64.StdEncoding.EncodeToString(sum[:]))
 	return nil
 }
 
 // build compiles all binaries in one call. No path, build id or version control
 // state gets into them.
 func build(arch, dir string) error {
-	args := []string{"build", "-trimpath", "-buildvcs=false", "-tags", tags, "-ldflags", "-s -w -buildid=", "-o", dir + string(filepath.Separator)}
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-tags", tags, "-ldflags", "-s -w -buildid=", "-o",
+		dir + string(filepath.Separator)}
 	for _, n := range names() {
 		args = append(args, "./cmd/"+n)
 	}

@@ -21,7 +21,8 @@ import (
 func TestArtifact_LinksNothingItMustNot(t *testing.T) {
 	forbidden := []string{
 		"html/template", "text/template", "net/rpc", "testing",
-		"ec2patch/internal/sim", "ec2patch/internal/asl", "ec2patch/internal/cfn", "ec2patch/internal/iam", "ec2patch/internal/cli",
+		"ec2patch/internal/sim", "ec2patch/internal/asl", "ec2patch/internal/cfn", "ec2patch/internal/iam",
+		"ec2patch/internal/cli",
 		"github.com/spf13/cobra", "github.com/stretchr/testify", "go.yaml.in/yaml/v3",
 	}
 	for _, name := range names() {

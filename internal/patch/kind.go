@@ -21,15 +21,20 @@ const (
 	ErrInvalidInput Kind = "Patch.InvalidInput"
 	// ErrRefused means that a guard refused the plan. Nothing was sent; the caller looks at the plan. Fatal.
 	ErrRefused Kind = "Patch.Refused"
-	// ErrAccessDenied means that a role may not do what it must. Retrying does not help; an administrator acts. Fatal where a task lets it out.
+	// ErrAccessDenied means that a role may not do what it must. Retrying does not help; an administrator acts. Fatal
+	// where a task lets it out.
 	ErrAccessDenied Kind = "Patch.AccessDenied"
-	// ErrRegionDisabled means that the account has not enabled the region: nobody's role may do anything there. It comes with ErrAccessDenied, which it explains, and never leaves a task by itself.
+	// ErrRegionDisabled means that the account has not enabled the region: nobody's role may do anything there. It
+	// comes with ErrAccessDenied, which it explains, and never leaves a task by itself.
 	ErrRegionDisabled Kind = "Patch.RegionDisabled"
-	// ErrInvalidInstance means that SSM refused a whole command because of one of its instances. Nothing was sent. It never leaves the send task.
+	// ErrInvalidInstance means that SSM refused a whole command because of one of its instances. Nothing was sent. It
+	// never leaves the send task.
 	ErrInvalidInstance Kind = "Patch.InvalidInstance"
-	// ErrRefusedCommand means that SSM refused a command for any other reason of ours. Nothing was sent. It never leaves the send task.
+	// ErrRefusedCommand means that SSM refused a command for any other reason of ours. Nothing was sent. It never
+	// leaves the send task.
 	ErrRefusedCommand Kind = "Patch.RefusedCommand"
-	// ErrTampered means that a stored record does not carry the digest or the MAC that it must. Nothing is sent; an auditor acts. Fatal.
+	// ErrTampered means that a stored record does not carry the digest or the MAC that it must. Nothing is sent; an
+	// auditor acts. Fatal.
 	ErrTampered Kind = "Patch.Tampered"
 	// ErrInternal stands in at the edge for every failure without a kind. Fatal.
 	ErrInternal Kind = "Patch.Internal"
@@ -40,7 +45,8 @@ const (
 const (
 	// ErrWaveStopped ends a wave whose verdict forbids the next one.
 	ErrWaveStopped Kind = "Patch.WaveStopped"
-	// ErrWaveFailed ends a wave that could not be asked about or judged. The map catches it with everything else; fatal.
+	// ErrWaveFailed ends a wave that could not be asked about or judged. The map catches it with everything else;
+	// fatal.
 	ErrWaveFailed Kind = "Patch.WaveFailed"
 )
 

@@ -68,7 +68,8 @@ var runIDPattern = regexp.MustCompile(fmt.Sprintf(`^[A-Za-z0-9_-]{1,%d}$`, MaxRu
 // ParseRunID reads the name of an execution.
 func ParseRunID(s string) (RunID, error) {
 	if !runIDPattern.MatchString(s) {
-		return "", fmt.Errorf("%s is not a run's name; use 1 to %d letters, digits, - and _", words.Quoted(s), MaxRunIDLength)
+		return "", fmt.Errorf("%s is not a run's name; use 1 to %d letters, digits, - and _", words.Quoted(s),
+			MaxRunIDLength)
 	}
 	return RunID(s), nil
 }

@@ -13,8 +13,9 @@ import (
 func TestRegion_Partition(t *testing.T) {
 	for region, want := range map[patch.Region]string{
 		"us-east-1": "aws", "cn-north-1": "aws-cn", "us-gov-west-1": "aws-us-gov", "us-iso-east-1": "aws-iso",
-		"us-isob-east-1": "aws-iso-b", "eu-isoe-west-1": "aws-iso-e", "us-isof-south-1": "aws-iso-f", "eusc-de-east-1": "aws-eusc",
-		"": "", "us-east-9": "", "US-EAST-1": "", "aws-global": "",
+		"us-isob-east-1": "aws-iso-b", "eu-isoe-west-1": "aws-iso-e", "us-isof-south-1": "aws-iso-f",
+		"eusc-de-east-1": "aws-eusc",
+		"":               "", "us-east-9": "", "US-EAST-1": "", "aws-global": "",
 	} {
 		assert.Equal(t, want, region.Partition(), "partition of %q", region)
 	}

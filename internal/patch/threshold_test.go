@@ -33,7 +33,8 @@ func TestParseThreshold(t *testing.T) {
 }
 
 func TestParseThreshold_refuses(t *testing.T) {
-	for _, text := range []string{"", "%", "101%", "-1", "-0", "+3", "010", "10 %", " 10%", "1.5", "1e2", "٣", "99999999999999999999", "10%%", "0x10"} {
+	for _, text := range []string{"", "%", "101%", "-1", "-0", "+3", "010", "10 %", " 10%", "1.5", "1e2", "٣",
+		"99999999999999999999", "10%%", "0x10"} {
 		_, err := patch.ParseThreshold(text)
 		assert.Error(t, err, "%q", text)
 	}

@@ -61,7 +61,8 @@ func LoadInput(ctx context.Context, objects store.Objects, run patch.RunID) (run
 	return in, patch.Digest(data), nil
 }
 
-func LoadInventory(ctx context.Context, objects store.Objects, run patch.RunID, account patch.AccountID, region patch.Region) (Inventory, error) {
+func LoadInventory(ctx context.Context, objects store.Objects, run patch.RunID, account patch.AccountID,
+	region patch.Region) (Inventory, error) {
 	var inv Inventory
 	data, found, err := objects.Fetch(ctx, store.InventoryObject(run, account, region))
 	if err != nil || !found {
@@ -81,7 +82,8 @@ func LoadLeaf(ctx context.Context, objects store.Objects, t patch.Target, digest
 		return leaf, err
 	}
 	if !found || patch.Digest(data) != digest {
-		return leaf, fmt.Errorf("%w: plan of %s/%s in wave %s does not have its digest", patch.ErrTampered, t.Account, t.Region, t.Wave)
+		return leaf, fmt.Errorf("%w: plan of %s/%s in wave %s does not have its digest", patch.ErrTampered, t.Account,
+			t.Region, t.Wave)
 	}
 	if err := json.Unmarshal(data, &leaf); err != nil {
 		return leaf, fmt.Errorf("%w: plan of %s/%s: %w", patch.ErrTampered, t.Account, t.Region, err)

@@ -19,7 +19,8 @@ func index() plan.Index {
 	return plan.Index{
 		Run: "run-1", InputDigest: patch.Digest([]byte("input")),
 		Waves: []plan.IndexWave{
-			{Name: "canary", Planned: 2, Targets: []plan.IndexTarget{{Account: "111111111111", Region: "us-east-1", Planned: 2, Digest: patch.Digest([]byte("a"))}}},
+			{Name: "canary", Planned: 2, Targets: []plan.IndexTarget{{Account: "111111111111", Region: "us-east-1",
+				Planned: 2, Digest: patch.Digest([]byte("a"))}}},
 			{Name: "main", Planned: 5, Targets: []plan.IndexTarget{
 				{Account: "222222222222", Region: "us-east-1", Planned: 3, Digest: patch.Digest([]byte("b"))},
 				{Account: "222222222222", Region: "us-west-2", Planned: 2, Digest: patch.Digest([]byte("c"))},
@@ -41,19 +42,22 @@ func TestIndex_Seal_anyChangeChangesTheDigest(t *testing.T) {
 	same := sealed(func(*plan.Index) {})
 	assert.Regexp(t, `^[0-9a-f]{64}$`, same)
 	assert.Equal(t, same, sealed(func(x *plan.Index) { x.Digest = "whatever stood there" }), "it does not cover itself")
-	assert.Equal(t, same, sealed(func(x *plan.Index) { x.Frozen = time.Now() }), "the same plan frozen later is the same plan")
+	assert.Equal(t, same, sealed(func(x *plan.Index) { x.Frozen = time.Now() }),
+		"the same plan frozen later is the same plan")
 
 	changes := map[string]func(*plan.Index){
-		"another run":                    func(x *plan.Index) { x.Run = "run-2" },
-		"another input":                  func(x *plan.Index) { x.InputDigest = patch.Digest([]byte("other")) },
-		"a wave less":                    func(x *plan.Index) { x.Waves = x.Waves[:1] },
-		"waves swapped":                  func(x *plan.Index) { x.Waves[0], x.Waves[1] = x.Waves[1], x.Waves[0] },
-		"a wave renamed":                 func(x *plan.Index) { x.Waves[0].Name = "canary2" },
-		"a target less":                  func(x *plan.Index) { x.Waves[1].Targets = x.Waves[1].Targets[:1] },
-		"targets swapped":                func(x *plan.Index) { t := x.Waves[1].Targets; t[0], t[1] = t[1], t[0] },
-		"another account":                func(x *plan.Index) { x.Waves[0].Targets[0].Account = "111111111112" },
-		"another region":                 func(x *plan.Index) { x.Waves[0].Targets[0].Region = "us-east-2" },
-		"another leaf":                   func(x *plan.Index) { x.Waves[0].Targets[0].Digest = patch.Digest([]byte("z")) },
+		"another run":     func(x *plan.Index) { x.Run = "run-2" },
+		"another input":   func(x *plan.Index) { x.InputDigest = patch.Digest([]byte("other")) },
+		"a wave less":     func(x *plan.Index) { x.Waves = x.Waves[:1] },
+		"waves swapped":   func(x *plan.Index) { x.Waves[0], x.Waves[1] = x.Waves[1], x.Waves[0] },
+		"a wave renamed":  func(x *plan.Index) { x.Waves[0].Name = "canary2" },
+		"a target less":   func(x *plan.Index) { x.Waves[1].Targets = x.Waves[1].Targets[:1] },
+		"targets swapped": func(x *plan.Index) { t := x.Waves[1].Targets; t[0], t[1] = t[1], t[0] },
+		"another account": func(x *plan.Index) { x.Waves[0].Targets[0].Account = "111111111112" },
+		"another region":  func(x *plan.Index) { x.Waves[0].Targets[0].Region = "us-east-2" },
+		"another leaf": func(x *plan.Index) {
+			x.Waves[0].Targets[0].Digest = patch.Digest([]byte("z"))
+		},
 		"no leaf":                        func(x *plan.Index) { x.Waves[0].Targets[0].Digest = "" },
 		"a target in another wave":       func(x *plan.Index) { moveTarget(x) },
 		"fewer instances than there are": func(x *plan.Index) { x.Waves[0].Planned = 1 },
@@ -92,8 +96,10 @@ func TestCanonical(t *testing.T) {
 
 func TestLeaf_everyFieldIsInTheDigest(t *testing.T) {
 	leaf := plan.Leaf{
-		Target: patch.Target{Run: "r", Wave: "w", Account: "111111111111", Region: "us-east-1"}, Document: patch.Document,
-		Operation: patch.Install, RebootOption: patch.NoReboot, SnapshotID: "s", CommandTimeoutSeconds: 1, Concurrency: 1, ErrorLimit: 1,
+		Target:    patch.Target{Run: "r", Wave: "w", Account: "111111111111", Region: "us-east-1"},
+		Document:  patch.Document,
+		Operation: patch.Install, RebootOption: patch.NoReboot, SnapshotID: "s", CommandTimeoutSeconds: 1,
+		Concurrency: 1, ErrorLimit: 1,
 		OptOutTag: plan.ExclusionTag, Instances: []outcome.PlannedInstance{{ID: "i-1"}},
 	}
 	data, err := patch.Canonical(leaf)
@@ -153,8 +159,10 @@ func TestMarker(t *testing.T) {
 func TestThreshold_zeroLimit(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(0, 100_000).Draw(rt, "n")
-		th := patch.Threshold{Value: rapid.IntRange(0, 100).Draw(rt, "value"), Percent: rapid.Bool().Draw(rt, "percent")}
-		assert.Equal(rt, th.Value == 0, th.Limit(n) == 0, "%s of %d tolerates nothing only if written as nothing", th, n)
+		th := patch.Threshold{Value: rapid.IntRange(0, 100).Draw(rt, "value"),
+			Percent: rapid.Bool().Draw(rt, "percent")}
+		assert.Equal(rt, th.Value == 0, th.Limit(n) == 0, "%s of %d tolerates nothing only if written as nothing", th,
+			n)
 		back, err := patch.ParseThreshold(th.String())
 		require.NoError(rt, err)
 		assert.Equal(rt, th, back)

@@ -87,7 +87,8 @@ type Commands interface {
 	// Marked lists the commands that were requested since and whose comment starts with one of the markers, by comment.
 	Marked(ctx context.Context, markers []string, since time.Time) (map[string]Accepted, error)
 	// Output is the end of what the command printed on an instance, at most limit characters.
-	Output(ctx context.Context, id patch.CommandID, instance patch.InstanceID, platform patch.Platform, limit int) (string, error)
+	Output(ctx context.Context, id patch.CommandID, instance patch.InstanceID, platform patch.Platform,
+		limit int) (string, error)
 	// Began tells whether the agent has begun to work on the command.
 	Began(ctx context.Context, id patch.CommandID, instance patch.InstanceID, platform patch.Platform) (bool, error)
 	// Cancel asks SSM to stop the command on its instance. It is best effort: SSM refuses it for a machine that is

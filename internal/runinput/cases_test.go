@@ -38,20 +38,31 @@ func TestParseInput_remedyOfCase(t *testing.T) {
 func TestParseInput_advice(t *testing.T) {
 	accounts := func(text string) string { return `{"waves":[{"accounts":[` + text + `],"regions":["us-east-1"]}]}` }
 	tests := []struct{ name, input, want string }{
-		{"account id of a spreadsheet", accounts(`1234567890`), `write it in quotes, with the zeros that a number loses: "001234567890"`},
-		{"ARN of an account", accounts(`"arn:aws:organizations::999999999999:account/o-a1b2c3d4e5/111111111111"`), `write the account id alone: "111111111111"`},
+		{"account id of a spreadsheet", accounts(`1234567890`),
+			`write it in quotes, with the zeros that a number loses: "001234567890"`},
+		{"ARN of an account", accounts(`"arn:aws:organizations::999999999999:account/o-a1b2c3d4e5/111111111111"`),
+			`write the account id alone: "111111111111"`},
 		{"ARN of a unit as account", accounts(`"arn:aws:organizations::999999999999:ou/o-a1b2c3d4e5/ou-ab12-cdef3456"`),
 			`this is a unit or a root: put its id "ou-ab12-cdef3456" into organizationalUnits`},
-		{"organization as account", accounts(`"o-a1b2c3d4e5"`), `this is the id of the organization: put its root, as "r-ab12", into organizationalUnits`},
-		{"account id in lines", accounts(`"1234.5678.9012"`), `write its twelve digits and nothing else: "123456789012"`},
-		{"account as unit", wave(`,"organizationalUnits":["111111111111"]`), "this is an account id: put it into accounts"},
-		{"organization as unit", wave(`,"organizationalUnits":["o-a1b2c3d4e5"]`), `this is the id of the organization: give its root, as "r-ab12"`},
-		{"ARN of a root", wave(`,"organizationalUnits":["arn:aws:organizations::999999999999:root/o-a1b2c3d4e5/r-ab12"]`), `write the id alone: "r-ab12"`},
+		{"organization as account", accounts(`"o-a1b2c3d4e5"`),
+			`this is the id of the organization: put its root, as "r-ab12", into organizationalUnits`},
+		{"account id in lines", accounts(`"1234.5678.9012"`),
+			`write its twelve digits and nothing else: "123456789012"`},
+		{"account as unit", wave(`,"organizationalUnits":["111111111111"]`),
+			"this is an account id: put it into accounts"},
+		{"organization as unit", wave(`,"organizationalUnits":["o-a1b2c3d4e5"]`),
+			`this is the id of the organization: give its root, as "r-ab12"`},
+		{"ARN of a root",
+			wave(`,"organizationalUnits":["arn:aws:organizations::999999999999:root/o-a1b2c3d4e5/r-ab12"]`),
+			`write the id alone: "r-ab12"`},
 		{"unit in upper case", wave(`,"organizationalUnits":["OU-AB12-CDEF3456 "]`), `write it so: "ou-ab12-cdef3456"`},
-		{"global region", `{"waves":[{"accounts":["111111111111"],"regions":["aws-global"]}]}`, `no instance is there; name each region, as "us-east-1"`},
-		{"tag key of another tool", run(`,"tagKey":"Env"`), `tagKey and tagValue are filters.tags of each wave: "filters": {"tags": {"Env": ["default"]}}`},
+		{"global region", `{"waves":[{"accounts":["111111111111"],"regions":["aws-global"]}]}`,
+			`no instance is there; name each region, as "us-east-1"`},
+		{"tag key of another tool", run(`,"tagKey":"Env"`),
+			`tagKey and tagValue are filters.tags of each wave: "filters": {"tags": {"Env": ["default"]}}`},
 		{"a call", `{"stateMachineArn":"arn:x","input":"{\"waves\":[]}"}`, "give what is inside it as the document"},
-		{"an event", `{"version":"0","detail":{"accounts":["111111111111"],"regions":["us-east-1"]}}`, "give what is inside it as the document"},
+		{"an event", `{"version":"0","detail":{"accounts":["111111111111"],"regions":["us-east-1"]}}`,
+			"give what is inside it as the document"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -75,10 +86,12 @@ func TestParseInput_warningOfCase(t *testing.T) {
 		name string
 		want []string
 	}{
-		{"tags-prefixed", []string{`waves[0].filters.tags["tag:PatchGroup"]: "tag:PatchGroup" is taken as the whole key of a tag; ` +
-			`"tag:" stands before a key in command lines only; write "PatchGroup" if that is the key`}},
-		{"tag-list-as-text", []string{`waves[0].filters.tags.PatchGroup[0]: "windows,linux" is taken as one value with a comma in it; ` +
-			`write ["windows", "linux"] if these are values of their own`}},
+		{"tags-prefixed",
+			[]string{`waves[0].filters.tags["tag:PatchGroup"]: "tag:PatchGroup" is taken as the whole key of a tag; ` +
+				`"tag:" stands before a key in command lines only; write "PatchGroup" if that is the key`}},
+		{"tag-list-as-text",
+			[]string{`waves[0].filters.tags.PatchGroup[0]: "windows,linux" is taken as one value with a comma in it; ` +
+				`write ["windows", "linux"] if these are values of their own`}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -101,13 +114,15 @@ func TestParseInput_startedBy(t *testing.T) {
 func TestParseInput_slowStartOfEachWave(t *testing.T) {
 	one := `{"accounts":["111111111111"],"regions":["us-east-1"]`
 	in := parse(t, `{"waves":[`+one+`},`+one+`},`+one+`,"slowStart":true}]}`)
-	assert.Equal(t, []bool{true, false, true}, []bool{in.Waves[0].SlowStart, in.Waves[1].SlowStart, in.Waves[2].SlowStart})
+	assert.Equal(t, []bool{true, false, true}, []bool{in.Waves[0].SlowStart, in.Waves[1].SlowStart,
+		in.Waves[2].SlowStart})
 }
 
 func TestParseInput_stepTimeoutWarning(t *testing.T) {
 	assert.Empty(t, parse(t, wave(`,"commandTimeoutSeconds":7200`)).Warnings)
-	assert.Equal(t, []string{"waves[0].commandTimeoutSeconds: 7201 is longer than AWS-RunPatchBaseline gives one of its own steps by default, 7200 seconds; " +
-		"an update that takes longer may end as failed at that time, whatever stands here"}, parse(t, wave(`,"commandTimeoutSeconds":7201`)).Warnings)
+	assert.Equal(t, []string{"waves[0].commandTimeoutSeconds: 7201 is longer than AWS-RunPatchBaseline gives one of " +
+		"its own steps by default, 7200 seconds; an update that takes longer may end as failed at that time, " +
+		"whatever stands here"}, parse(t, wave(`,"commandTimeoutSeconds":7201`)).Warnings)
 	d := runinput.HubDefaults()
 	d.CommandTimeoutSeconds = 10800
 	in, err := runinput.ParseInput([]byte(run("")), d)
@@ -141,12 +156,16 @@ func TestWarnings_place(t *testing.T) {
 		name, input string
 		want        []string
 	}{
-		{"waves", "{\"waves\":[{\"accounts\":[\"111111111111\"],\"regions\":[\"us-east-1\"],\n\"commandTimeoutSeconds\":7201,\"filters\":{\"tags\":{\"K\":[\"v\",\"a,b\"]}}}]}",
+		{"waves",
+			"{\"waves\":[{\"accounts\":[\"111111111111\"],\"regions\":[\"us-east-1\"],\n\"commandTimeoutSeconds\":7201,\"filters\":{\"tags\":{\"K\":[\"v\",\"a,b\"]}}}]}",
 			[]string{"2:25 step-timeout waves[0].commandTimeoutSeconds", "2:58 tag-list waves[0].filters.tags.K[1]"}},
-		{"another name for waves", "{\"accountWaves\":[{\"accounts\":[\"111111111111\"],\"regions\":[\"us-east-1\"],\n\"commandTimeoutSeconds\":7201}]}",
+		{"another name for waves",
+			"{\"accountWaves\":[{\"accounts\":[\"111111111111\"],\"regions\":[\"us-east-1\"],\n\"commandTimeoutSeconds\":7201}]}",
 			[]string{"2:25 step-timeout accountWaves[0].commandTimeoutSeconds"}},
-		{"a single wave", "{\"accounts\":[\"111111111111\"],\"regions\":[\"us-east-1\"],\n\"tagFilters\":{\"tag:K\":\"a,b,c,d\"}}",
-			[]string{"1:1 step-timeout waves[0].commandTimeoutSeconds", "2:23 tag-prefix tagFilters[\"tag:K\"]", "2:23 tag-list tagFilters[\"tag:K\"]"}},
+		{"a single wave",
+			"{\"accounts\":[\"111111111111\"],\"regions\":[\"us-east-1\"],\n\"tagFilters\":{\"tag:K\":\"a,b,c,d\"}}",
+			[]string{"1:1 step-timeout waves[0].commandTimeoutSeconds", "2:23 tag-prefix tagFilters[\"tag:K\"]",
+				"2:23 tag-list tagFilters[\"tag:K\"]"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

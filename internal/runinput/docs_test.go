@@ -25,7 +25,8 @@ var (
 func TestDocs_fields(t *testing.T) {
 	docs, err := os.ReadFile(docsFile)
 	require.NoError(t, err)
-	want := "| field | type | default | limits | meaning |\n| --- | --- | --- | --- | --- |\n" + strings.Join(fieldRows(runShape(HubDefaults()), ""), "\n") + "\n"
+	want := "| field | type | default | limits | meaning |\n| --- | --- | --- | --- | --- |\n" +
+		strings.Join(fieldRows(runShape(HubDefaults()), ""), "\n") + "\n"
 	if golden.Updating() {
 		docs = docsTable.ReplaceAllLiteral(docs, []byte(want))
 		require.NoError(t, os.WriteFile(docsFile, docs, 0o644))
@@ -45,7 +46,8 @@ func fieldRows(s shape, path string) []string {
 		if f.name == "accountWaves" {
 			inner.fields = nil // the same as those of waves
 		}
-		rows = append(rows, fmt.Sprintf("| `%s` | %s | %s | %s | %s |", at, f.typeName(), f.defaultText(), f.limits(), f.doc))
+		rows = append(rows, fmt.Sprintf("| `%s` | %s | %s | %s | %s |", at, f.typeName(), f.defaultText(),
+			f.limits(), f.doc))
 		rows = append(rows, fieldRows(inner, at)...)
 	}
 	return rows
@@ -71,7 +73,8 @@ func (f field) defaultText() string {
 		return "required"
 	case f.def == "":
 		return "-"
-	case f.name == "maxConcurrency", f.name == "maxErrors", f.name == "maxConcurrentAccounts", f.name == "commandTimeoutSeconds", f.name == "approvalTimeoutSeconds":
+	case f.name == "maxConcurrency", f.name == "maxErrors", f.name == "maxConcurrentAccounts",
+		f.name == "commandTimeoutSeconds", f.name == "approvalTimeoutSeconds":
 		return "`" + f.def + "` *"
 	}
 	return "`" + f.def + "`"
@@ -92,7 +95,8 @@ func (s shape) limits() string {
 	return map[*regexp.Regexp]string{
 		concurrencyPattern: "1 or more, or 1% to 100%",
 		toleratedPattern:   "0 or more, or 0% to 100%",
-		waveNamePattern:    fmt.Sprintf("1 to %d of A-Z a-z 0-9 - _, none of %s", MaxWaveNameLength, strings.Join(s.reserved, ", ")),
+		waveNamePattern: fmt.Sprintf("1 to %d of A-Z a-z 0-9 - _, none of %s", MaxWaveNameLength,
+			strings.Join(s.reserved, ", ")),
 		runKeyPattern:      fmt.Sprintf("%d of A-Z a-z 0-9 - _ :", MaxRunKeyLength),
 		startedByPattern:   fmt.Sprintf("%d characters", MaxStartedByLength),
 		resumePattern:      fmt.Sprintf("%d of A-Z a-z 0-9 - _", patch.MaxRunIDLength),
@@ -117,7 +121,8 @@ func TestDocs_defaults(t *testing.T) {
 		row := docsRow.FindStringSubmatch(line)
 		require.NotNil(t, row, line)
 		path, def := row[1], strings.Trim(row[3], "`* ")
-		if def == "-" || def == "required" || strings.HasPrefix(row[5], "Flat form") || path == "waves[].name" || path == "waves[].slowStart" || path == "waves[].accounts" {
+		if def == "-" || def == "required" || strings.HasPrefix(row[5], "Flat form") || path == "waves[].name" ||
+			path == "waves[].slowStart" || path == "waves[].accounts" {
 			continue
 		}
 		var want any

@@ -40,8 +40,9 @@ func smallest() runinput.Input {
 			},
 			MaxConcurrentAccounts: 5,
 			CommandTimeoutSeconds: 7200,
-			Budget:                runinput.WaveBudget{MaxFailedInstances: share(10), MaxFailedAccounts: share(25), PerAccount: share(10)},
-			SlowStart:             true,
+			Budget: runinput.WaveBudget{MaxFailedInstances: share(10), MaxFailedAccounts: share(25),
+				PerAccount: share(10)},
+			SlowStart: true,
 		}},
 		Approval:               runinput.ApproveOnce,
 		ApprovalTimeoutSeconds: 14400,
@@ -60,11 +61,14 @@ func TestParseInput_meaning(t *testing.T) {
 	}{
 		{"nothing but defaults", run(""), func(*runinput.Input, *runinput.Wave) {}},
 		{"$schema is ignored", run(`,"$schema":"../x.json"`), func(*runinput.Input, *runinput.Wave) {}},
-		{"empty texts and lists mean nothing", `{"runKey":"","reason":"","requestedBy":"","resume":"","waves":[{"organizationalUnits":[],
+		{"empty texts and lists mean nothing",
+			`{"runKey":"","reason":"","requestedBy":"","resume":"","waves":[{"organizationalUnits":[],
 			"accounts":["111111111111"],"regions":["us-east-1"],"filters":{"instanceIds":[]},"healthGate":{"alarms":[]}}]}`,
 			func(*runinput.Input, *runinput.Wave) {}},
-		{"accountWaves is waves", `{"accountWaves":[{"accounts":["111111111111"],"regions":["us-east-1"]}]}`, func(*runinput.Input, *runinput.Wave) {}},
-		{"flat form", `{"accounts":["111111111111"],"regions":["us-east-1"]}`, func(*runinput.Input, *runinput.Wave) {}},
+		{"accountWaves is waves", `{"accountWaves":[{"accounts":["111111111111"],"regions":["us-east-1"]}]}`,
+			func(*runinput.Input, *runinput.Wave) {}},
+		{"flat form", `{"accounts":["111111111111"],"regions":["us-east-1"]}`,
+			func(*runinput.Input, *runinput.Wave) {}},
 		{"flat form in full", `{"waveId":"east","dryRun":false,"accounts":["111111111111"],"regions":["us-east-1"],
 			"tagFilters":{"A":"1","B":""},"instanceIds":[],"approvalRequired":false}`,
 			func(in *runinput.Input, w *runinput.Wave) {
@@ -73,21 +77,28 @@ func TestParseInput_meaning(t *testing.T) {
 			}},
 		{"flat form for every instance", `{"accounts":["111111111111"],"regions":["us-east-1"],"tagFilters":{}}`,
 			func(_ *runinput.Input, w *runinput.Wave) { w.Filters.Tags = map[string][]string{} }},
-		{"flat form with instances", `{"accounts":["111111111111"],"regions":["us-east-1"],"tagFilters":{"A":"1"},"instanceIds":["i-01234567"]}`,
+		{"flat form with instances",
+			`{"accounts":["111111111111"],"regions":["us-east-1"],"tagFilters":{"A":"1"},"instanceIds":["i-01234567"]}`,
 			func(_ *runinput.Input, w *runinput.Wave) {
 				w.Filters.Tags, w.Filters.InstanceIDs = map[string][]string{}, []patch.InstanceID{"i-01234567"}
 			}},
-		{"flat form with fields of the run", `{"accounts":["111111111111"],"regions":["us-east-1"],"runKey":"k","budget":{"maxFailedInstances":"0"}}`,
+		{"flat form with fields of the run",
+			`{"accounts":["111111111111"],"regions":["us-east-1"],"runKey":"k","budget":{"maxFailedInstances":"0"}}`,
 			func(in *runinput.Input, _ *runinput.Wave) {
 				in.RunKey, in.Budget.MaxFailedInstances = "k", patch.Threshold{}
 			}},
-		{"no approval required", run(`,"approvalRequired":false`), func(in *runinput.Input, _ *runinput.Wave) { in.Approval = runinput.ApproveNone }},
+		{"no approval required", run(`,"approvalRequired":false`), func(in *runinput.Input, _ *runinput.Wave) {
+			in.Approval = runinput.ApproveNone
+		}},
 		{"approval required", run(`,"approvalRequired":true`), func(*runinput.Input, *runinput.Wave) {}},
-		{"approval for each wave", run(`,"approval":"perWave"`), func(in *runinput.Input, _ *runinput.Wave) { in.Approval = runinput.ApprovePerWave }},
+		{"approval for each wave", run(`,"approval":"perWave"`), func(in *runinput.Input, _ *runinput.Wave) {
+			in.Approval = runinput.ApprovePerWave
+		}},
 		{"dry run", run(`,"dryRun":true`), func(in *runinput.Input, w *runinput.Wave) {
 			in.DryRun, w.SSM.Operation, w.SSM.RebootOption = true, patch.Scan, patch.NoReboot
 		}},
-		{"dry run overrides the wave", `{"dryRun":true,"waves":[{"accounts":["111111111111"],"regions":["us-east-1"],"ssm":{"operation":"Install","rebootOption":"RebootIfNeeded"}}]}`,
+		{"dry run overrides the wave",
+			`{"dryRun":true,"waves":[{"accounts":["111111111111"],"regions":["us-east-1"],"ssm":{"operation":"Install","rebootOption":"RebootIfNeeded"}}]}`,
 			func(in *runinput.Input, w *runinput.Wave) {
 				in.DryRun, w.SSM.Operation, w.SSM.RebootOption = true, patch.Scan, patch.NoReboot
 			}},
@@ -95,30 +106,44 @@ func TestParseInput_meaning(t *testing.T) {
 			func(_ *runinput.Input, w *runinput.Wave) {
 				w.SSM.Operation, w.SSM.RebootOption = patch.Scan, patch.NoReboot
 			}},
-		{"every instance", wave(`,"filters":{"tags":{}}`), func(_ *runinput.Input, w *runinput.Wave) { w.Filters.Tags = map[string][]string{} }},
+		{"every instance", wave(`,"filters":{"tags":{}}`), func(_ *runinput.Input, w *runinput.Wave) {
+			w.Filters.Tags = map[string][]string{}
+		}},
 		{"instances replace tags", wave(`,"filters":{"tags":{"A":["1"]},"instanceIds":["i-0123456789abcdef0"]}`),
 			func(_ *runinput.Input, w *runinput.Wave) {
 				w.Filters.Tags, w.Filters.InstanceIDs = map[string][]string{}, []patch.InstanceID{"i-0123456789abcdef0"}
 			}},
 		{"other tags replace the default", wave(`,"filters":{"tags":{"Env":["a","b"]}}`),
 			func(_ *runinput.Input, w *runinput.Wave) { w.Filters.Tags = map[string][]string{"Env": {"a", "b"}} }},
-		{"one platform", wave(`,"filters":{"platforms":["MacOS"]}`), func(_ *runinput.Input, w *runinput.Wave) { w.Filters.Platforms = []patch.Platform{patch.MacOS} }},
-		{"only organizational units", `{"waves":[{"organizationalUnits":["ou-ab12-cdef3456","r-ab12"],"regions":["us-east-1"]}]}`,
+		{"one platform", wave(`,"filters":{"platforms":["MacOS"]}`), func(_ *runinput.Input, w *runinput.Wave) {
+			w.Filters.Platforms = []patch.Platform{patch.MacOS}
+		}},
+		{"only organizational units",
+			`{"waves":[{"organizationalUnits":["ou-ab12-cdef3456","r-ab12"],"regions":["us-east-1"]}]}`,
 			func(_ *runinput.Input, w *runinput.Wave) {
 				w.Accounts, w.OrganizationalUnits = []patch.AccountID{}, []string{"ou-ab12-cdef3456", "r-ab12"}
 			}},
-		{"a first wave that starts at once", wave(`,"slowStart":false`), func(_ *runinput.Input, w *runinput.Wave) { w.SlowStart = false }},
-		{"a wave that may be empty", wave(`,"allowEmpty":true`), func(_ *runinput.Input, w *runinput.Wave) { w.AllowEmpty = true }},
+		{"a first wave that starts at once", wave(`,"slowStart":false`), func(_ *runinput.Input, w *runinput.Wave) {
+			w.SlowStart = false
+		}},
+		{"a wave that may be empty", wave(`,"allowEmpty":true`), func(_ *runinput.Input, w *runinput.Wave) {
+			w.AllowEmpty = true
+		}},
 		{"a key of a time", run(`,"runKey":"2026-12-patch:2026-12-08T02:00:00Z"`),
 			func(in *runinput.Input, _ *runinput.Wave) { in.RunKey = "2026-12-patch:2026-12-08T02:00:00Z" }},
 		{"a key of a time to come", run(`,"runKey":"2026-12-patch:<aws.scheduler.scheduled-time>"`),
 			func(in *runinput.Input, _ *runinput.Wave) { in.RunKey = "2026-12-patch:<aws.scheduler.scheduled-time>" }},
-		{"old warnings are forgotten", run(`,"warnings":["the sky is falling"]`), func(*runinput.Input, *runinput.Wave) {}},
-		{"the given order stays", `{"waves":[{"accounts":["222222222222","111111111111"],"regions":["us-west-2","us-east-1"]}]}`,
+		{"old warnings are forgotten", run(`,"warnings":["the sky is falling"]`),
+			func(*runinput.Input, *runinput.Wave) {}},
+		{"the given order stays",
+			`{"waves":[{"accounts":["222222222222","111111111111"],"regions":["us-west-2","us-east-1"]}]}`,
 			func(_ *runinput.Input, w *runinput.Wave) {
-				w.Accounts, w.Regions = []patch.AccountID{"222222222222", "111111111111"}, []patch.Region{"us-west-2", "us-east-1"}
+				w.Accounts, w.Regions = []patch.AccountID{"222222222222", "111111111111"},
+					[]patch.Region{"us-west-2", "us-east-1"}
 			}},
-		{"the longest and the shortest", run(`,"approvalTimeoutSeconds":604800,"wavePauseSeconds":604800,"requireDistinct":2,"guards":{"maxInstances":10000000,"maxGrowth":"0%"}`),
+		{"the longest and the shortest",
+			run(
+				`,"approvalTimeoutSeconds":604800,"wavePauseSeconds":604800,"requireDistinct":2,"guards":{"maxInstances":10000000,"maxGrowth":"0%"}`),
 			func(in *runinput.Input, _ *runinput.Wave) {
 				in.ApprovalTimeoutSeconds, in.WavePauseSeconds, in.RequireDistinct = 604800, 604800, 2
 				in.Guards.MaxInstances, in.Guards.MaxGrowth = 10000000, share(0)
@@ -149,7 +174,8 @@ func TestParseInput_hubParameters(t *testing.T) {
 }
 
 func TestParseInput_oneTargetInTwoWaves(t *testing.T) {
-	in := parse(t, `{"waves":[{"accounts":["111111111111"],"regions":["us-east-1"]},{"accounts":["111111111111"],"regions":["us-east-1"]}]}`)
+	in := parse(t,
+		`{"waves":[{"accounts":["111111111111"],"regions":["us-east-1"]},{"accounts":["111111111111"],"regions":["us-east-1"]}]}`)
 	assert.Equal(t, "wave-1", in.Waves[0].Name)
 	assert.Equal(t, "wave-2", in.Waves[1].Name)
 }
@@ -175,20 +201,26 @@ func TestParseInput_roundTrip(t *testing.T) {
 // drawInput draws a normalised input.
 func drawInput(t *rapid.T) runinput.Input {
 	in := runinput.Input{
-		RunKey:                 rapid.StringMatching(`[A-Za-z0-9_:-]{0,64}|[A-Za-z0-9_:-]{0,44}<aws\.scheduler\.(scheduled-time|execution-id)>`).Draw(t, "runKey"),
-		RequestedBy:            rapid.StringMatching(`[ -~äß漢😀<>&]{0,50}`).Draw(t, "requestedBy"),
-		Reason:                 rapid.StringMatching(`[ -~äß漢😀<>&]{0,50}`).Draw(t, "reason"),
-		WavePauseSeconds:       rapid.IntRange(0, runinput.MaxWavePauseSeconds).Draw(t, "pause"),
-		AbortOnIssues:          rapid.Bool().Draw(t, "abort"),
-		Approval:               rapid.SampledFrom([]runinput.ApprovalMode{runinput.ApproveOnce, runinput.ApprovePerWave, runinput.ApproveNone}).Draw(t, "approval"),
-		ApprovalTimeoutSeconds: rapid.IntRange(runinput.MinApprovalTimeoutSeconds, runinput.MaxApprovalTimeoutSeconds).Draw(t, "approvalTimeout"),
-		RequireDistinct:        rapid.IntRange(1, 2).Draw(t, "distinct"),
-		DryRun:                 rapid.Bool().Draw(t, "dryRun"),
-		OnUnreachable:          rapid.SampledFrom([]string{runinput.UnreachableContinue, runinput.UnreachableStop}).Draw(t, "unreachable"),
-		Budget:                 runinput.RunBudget{MaxFailedInstances: drawThreshold(t, 0)},
-		Guards:                 runinput.Guards{MaxInstances: rapid.IntRange(0, runinput.MaxGuardInstances).Draw(t, "max"), MaxShare: drawThreshold(t, 1), MaxGrowth: drawThreshold(t, 0)},
-		StartedBy:              rapid.StringMatching(`[ -~]{0,50}`).Draw(t, "startedBy"),
-		Resume:                 patch.RunID(rapid.StringMatching(`[A-Za-z0-9_-]{0,80}`).Draw(t, "resume")),
+		RunKey: rapid.StringMatching(
+			`[A-Za-z0-9_:-]{0,64}|[A-Za-z0-9_:-]{0,44}<aws\.scheduler\.(scheduled-time|execution-id)>`).Draw(t,
+			"runKey"),
+		RequestedBy:      rapid.StringMatching(`[ -~äß漢😀<>&]{0,50}`).Draw(t, "requestedBy"),
+		Reason:           rapid.StringMatching(`[ -~äß漢😀<>&]{0,50}`).Draw(t, "reason"),
+		WavePauseSeconds: rapid.IntRange(0, runinput.MaxWavePauseSeconds).Draw(t, "pause"),
+		AbortOnIssues:    rapid.Bool().Draw(t, "abort"),
+		Approval: rapid.SampledFrom([]runinput.ApprovalMode{runinput.ApproveOnce, runinput.ApprovePerWave,
+			runinput.ApproveNone}).Draw(t, "approval"),
+		ApprovalTimeoutSeconds: rapid.IntRange(runinput.MinApprovalTimeoutSeconds,
+			runinput.MaxApprovalTimeoutSeconds).Draw(t, "approvalTimeout"),
+		RequireDistinct: rapid.IntRange(1, 2).Draw(t, "distinct"),
+		DryRun:          rapid.Bool().Draw(t, "dryRun"),
+		OnUnreachable: rapid.SampledFrom([]string{runinput.UnreachableContinue, runinput.UnreachableStop}).Draw(t,
+			"unreachable"),
+		Budget: runinput.RunBudget{MaxFailedInstances: drawThreshold(t, 0)},
+		Guards: runinput.Guards{MaxInstances: rapid.IntRange(0, runinput.MaxGuardInstances).Draw(t, "max"),
+			MaxShare: drawThreshold(t, 1), MaxGrowth: drawThreshold(t, 0)},
+		StartedBy: rapid.StringMatching(`[ -~]{0,50}`).Draw(t, "startedBy"),
+		Resume:    patch.RunID(rapid.StringMatching(`[A-Za-z0-9_-]{0,80}`).Draw(t, "resume")),
 	}
 	for i := range rapid.IntRange(1, 4).Draw(t, "waves") {
 		w := drawWave(t)
@@ -211,21 +243,26 @@ func drawWave(t *rapid.T) runinput.Wave {
 		Accounts: drawSet[patch.AccountID](t, `[0-9]{12}`, 1, 8),
 		Regions:  rapid.SliceOfNDistinct(rapid.SampledFrom(patch.Regions()[:34]), 1, 20, rapid.ID).Draw(t, "regions"),
 		Filters: runinput.Filters{
-			Tags: rapid.MapOfN(pattern(`[ -~é]{1,30}`), rapid.SliceOfNDistinct(pattern(`[ -)+->@-[\]-~é]{0,30}`), 1, 5, rapid.ID), 0, 4).Draw(t, "tags"),
-			Platforms: rapid.SliceOfNDistinct(rapid.SampledFrom([]patch.Platform{patch.Linux, patch.Windows, patch.MacOS}),
+			Tags: rapid.MapOfN(pattern(`[ -~é]{1,30}`), rapid.SliceOfNDistinct(pattern(`[ -)+->@-[\]-~é]{0,30}`), 1, 5,
+				rapid.ID), 0, 4).Draw(t, "tags"),
+			Platforms: rapid.SliceOfNDistinct(rapid.SampledFrom([]patch.Platform{patch.Linux, patch.Windows,
+				patch.MacOS}),
 				1, 3, rapid.ID).Draw(t, "platforms"),
 		},
 		SSM: runinput.SSM{
 			MaxConcurrency: drawThreshold(t, 1), MaxErrors: drawThreshold(t, 0),
-			Operation:    rapid.SampledFrom([]patch.Operation{patch.Install, patch.Scan}).Draw(t, "operation"),
-			RebootOption: rapid.SampledFrom([]patch.RebootOption{patch.RebootIfNeeded, patch.NoReboot}).Draw(t, "reboot"),
+			Operation: rapid.SampledFrom([]patch.Operation{patch.Install, patch.Scan}).Draw(t, "operation"),
+			RebootOption: rapid.SampledFrom([]patch.RebootOption{patch.RebootIfNeeded, patch.NoReboot}).Draw(t,
+				"reboot"),
 		},
 		MaxConcurrentAccounts: rapid.IntRange(1, runinput.MaxConcurrentAccountsLimit).Draw(t, "atOnce"),
-		CommandTimeoutSeconds: rapid.IntRange(runinput.MinCommandTimeoutSeconds, runinput.MaxCommandTimeoutSeconds).Draw(t, "timeout"),
-		Budget:                runinput.WaveBudget{MaxFailedInstances: drawThreshold(t, 0), MaxFailedAccounts: drawThreshold(t, 0), PerAccount: drawThreshold(t, 0)},
-		HealthGate:            runinput.HealthGate{SoakSeconds: rapid.IntRange(0, runinput.MaxSoakSeconds).Draw(t, "soak")},
-		SlowStart:             rapid.Bool().Draw(t, "slowStart"),
-		AllowEmpty:            rapid.Bool().Draw(t, "allowEmpty"),
+		CommandTimeoutSeconds: rapid.IntRange(runinput.MinCommandTimeoutSeconds,
+			runinput.MaxCommandTimeoutSeconds).Draw(t, "timeout"),
+		Budget: runinput.WaveBudget{MaxFailedInstances: drawThreshold(t, 0), MaxFailedAccounts: drawThreshold(t, 0),
+			PerAccount: drawThreshold(t, 0)},
+		HealthGate: runinput.HealthGate{SoakSeconds: rapid.IntRange(0, runinput.MaxSoakSeconds).Draw(t, "soak")},
+		SlowStart:  rapid.Bool().Draw(t, "slowStart"),
+		AllowEmpty: rapid.Bool().Draw(t, "allowEmpty"),
 	}
 	if rapid.Bool().Draw(t, "named") {
 		w.Filters.Tags = map[string][]string{}
@@ -255,7 +292,9 @@ func drawThreshold(t *rapid.T, low int) patch.Threshold {
 // FuzzParseInput looks for a panic, a refusal without a problem, and a result
 // that is not valid input with the same meaning.
 func FuzzParseInput(f *testing.F) {
-	for _, seed := range []string{run(""), wave(`,"ssm":{"maxErrors":"101%"}`), `{"accounts":["111111111111"],"regions":["us-east-1"],"tagFilters":{"K":"v"}}`, `{"waves":[{},null,[[]]]}`, `{"a":1,"a":2}`} {
+	for _, seed := range []string{run(""), wave(`,"ssm":{"maxErrors":"101%"}`),
+		`{"accounts":["111111111111"],"regions":["us-east-1"],"tagFilters":{"K":"v"}}`, `{"waves":[{},null,[[]]]}`,
+		`{"a":1,"a":2}`} {
 		f.Add([]byte(seed))
 	}
 	files, err := filepath.Glob("../../examples/*-inputs/*.json")

@@ -22,8 +22,8 @@ func ParseInput(data []byte, d Defaults) (Input, error) {
 		return Input{}, found.problems(data)
 	}
 	if inside := wrapper(root); inside != nil {
-		found.add(inside.keyStart, Problem{Rule: RuleForms, Path: inside.value.path, Message: "holds the whole run input",
-			Remedy: "give what is inside it as the document"})
+		found.add(inside.keyStart, Problem{Rule: RuleForms, Path: inside.value.path,
+			Message: "holds the whole run input", Remedy: "give what is inside it as the document"})
 		return Input{}, found.problems(data)
 	}
 	run := runShape(d)
@@ -39,7 +39,8 @@ func ParseInput(data []byte, d Defaults) (Input, error) {
 	}
 	in, err := build(data, root, d)
 	if err != nil {
-		found.add(0, Problem{Rule: RuleSize, Path: "$", Message: err.Error(), Remedy: "make the run smaller, or split it"})
+		found.add(0, Problem{Rule: RuleSize, Path: "$", Message: err.Error(),
+			Remedy: "make the run smaller, or split it"})
 		return Input{}, found.problems(data)
 	}
 	return in, nil

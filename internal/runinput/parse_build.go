@@ -17,7 +17,8 @@ func build(data []byte, root *node, d Defaults) (Input, error) {
 		RequireDistinct:        DefaultRequireDistinct,
 		OnUnreachable:          DefaultOnUnreachable,
 		Budget:                 RunBudget{MaxFailedInstances: share(DefaultFailedInstancesPercent)},
-		Guards:                 Guards{MaxInstances: DefaultGuardInstances, MaxShare: share(DefaultGuardPercent), MaxGrowth: share(DefaultGuardPercent)},
+		Guards: Guards{MaxInstances: DefaultGuardInstances, MaxShare: share(DefaultGuardPercent),
+			MaxGrowth: share(DefaultGuardPercent)},
 	}
 	if err := json.Unmarshal(data, &in); err != nil {
 		return Input{}, fmt.Errorf("read the input: %w", err)
@@ -59,10 +60,11 @@ func defaultWaveName(i int) string { return "wave-" + strconv.Itoa(i+1) }
 // are filled in by settle, when the instance ids are known.
 func defaultWave(i int, d Defaults) Wave {
 	return Wave{
-		Name:                  defaultWaveName(i),
-		Accounts:              []patch.AccountID{},
-		Filters:               Filters{Platforms: []patch.Platform{patch.Linux, patch.Windows}},
-		SSM:                   SSM{MaxConcurrency: d.MaxConcurrency, MaxErrors: d.MaxErrors, Operation: patch.Install, RebootOption: patch.RebootIfNeeded},
+		Name:     defaultWaveName(i),
+		Accounts: []patch.AccountID{},
+		Filters:  Filters{Platforms: []patch.Platform{patch.Linux, patch.Windows}},
+		SSM: SSM{MaxConcurrency: d.MaxConcurrency, MaxErrors: d.MaxErrors, Operation: patch.Install,
+			RebootOption: patch.RebootIfNeeded},
 		MaxConcurrentAccounts: d.MaxConcurrentAccounts,
 		CommandTimeoutSeconds: d.CommandTimeoutSeconds,
 		Budget: WaveBudget{

@@ -97,7 +97,8 @@ func (c checker) text(n *node, s shape) {
 		c.report(n, RuleText, "is "+s.what, advised(s.advise, n.text, s.remedy))
 	}
 	if slices.Contains(s.reserved, n.text) {
-		c.report(n, RuleText, "is reserved: each run keeps its own objects under this name", fmt.Sprintf("use another name, as %q", n.text+"-1"))
+		c.report(n, RuleText, "is reserved: each run keeps its own objects under this name",
+			fmt.Sprintf("use another name, as %q", n.text+"-1"))
 	}
 	if len(s.options) == 0 || slices.Contains(s.options, n.text) {
 		return
@@ -162,7 +163,8 @@ func (c checker) entries(n *node, s shape) {
 	c.length(n, s, len(n.members))
 	for _, m := range n.members {
 		if !s.keys.pattern.MatchString(m.key) {
-			c.found.add(m.keyStart, Problem{Rule: RuleText, Path: m.value.path, Value: words.Quoted(m.key), Message: "is " + s.keys.what, Remedy: s.keys.remedy})
+			c.found.add(m.keyStart, Problem{Rule: RuleText, Path: m.value.path, Value: words.Quoted(m.key),
+				Message: "is " + s.keys.what, Remedy: s.keys.remedy})
 		}
 		c.value(m.value, *s.items)
 	}
@@ -172,18 +174,23 @@ func (c checker) object(n *node, s shape) {
 	for _, m := range n.members {
 		at := slices.IndexFunc(s.fields, func(f field) bool { return f.name == m.key })
 		if at < 0 {
-			c.found.add(m.keyStart, Problem{Rule: RuleUnknown, Path: m.value.path, Message: "there is no field of this name", Remedy: c.instead(n, m.key, s)})
+			c.found.add(m.keyStart, Problem{Rule: RuleUnknown, Path: m.value.path,
+				Message: "there is no field of this name", Remedy: c.instead(n, m.key, s)})
 			continue
 		}
 		c.value(m.value, s.fields[at].shape)
 	}
 	for _, f := range s.fields {
 		if f.required && f.only == everyForm && n.member(f.name) == nil {
-			c.found.add(n.start, Problem{Rule: RuleMissing, Path: fieldPath(n.path, f.name), Message: mustBeGiven, Remedy: f.missing()})
+			c.found.add(n.start, Problem{Rule: RuleMissing, Path: fieldPath(n.path, f.name), Message: mustBeGiven,
+				Remedy: f.missing()})
 		}
 	}
-	if len(s.oneFilled) > 0 && !slices.ContainsFunc(s.oneFilled, func(name string) bool { return !n.member(name).isEmpty() }) {
-		c.found.add(n.start, Problem{Rule: RuleMissing, Path: n.path, Message: "names no account", Remedy: "give at least one entry in " + strings.Join(s.oneFilled, " or ")})
+	if len(s.oneFilled) > 0 && !slices.ContainsFunc(s.oneFilled, func(name string) bool {
+		return !n.member(name).isEmpty()
+	}) {
+		c.found.add(n.start, Problem{Rule: RuleMissing, Path: n.path, Message: "names no account",
+			Remedy: "give at least one entry in " + strings.Join(s.oneFilled, " or ")})
 	}
 }
 

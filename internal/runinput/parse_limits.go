@@ -5,9 +5,11 @@ import "ec2patch/internal/patch"
 // What stands in a run input where it says nothing. The hub's parameters set
 // five of them for every run; these are the parameters' own defaults.
 const (
-	// DefaultMaxConcurrencyPercent is the share of an account and region's planned instances that patch at the same time.
+	// DefaultMaxConcurrencyPercent is the share of an account and region's planned instances that patch at the same
+	// time.
 	DefaultMaxConcurrencyPercent = 10
-	// DefaultMaxErrorsPercent is the share of an account and region's planned instances that may fail before its sending stops.
+	// DefaultMaxErrorsPercent is the share of an account and region's planned instances that may fail before its
+	// sending stops.
 	DefaultMaxErrorsPercent = 1
 	// DefaultMaxConcurrentAccounts is how many accounts of a wave are worked on at the same time.
 	DefaultMaxConcurrentAccounts = 5

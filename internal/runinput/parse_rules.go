@@ -18,9 +18,11 @@ func (c checker) forms(root *node) {
 	switch {
 	case waves != nil && alias != nil:
 		found.drop(RuleCount, func(path string) bool { return path == alias.path }) // to fill it would not help
-		found.add(alias.start, Problem{Rule: RuleForms, Path: alias.path, Message: "is another name for waves, which is given too", Remedy: "keep one of the two"})
+		found.add(alias.start, Problem{Rule: RuleForms, Path: alias.path,
+			Message: "is another name for waves, which is given too", Remedy: "keep one of the two"})
 	case waves == nil && alias == nil && len(flat) == 0:
-		found.add(root.start, Problem{Rule: RuleMissing, Path: "waves", Message: mustBeGiven, Remedy: `write "waves": [{"accounts": ["111111111111"], "regions": ["us-east-1"]}]`})
+		found.add(root.start, Problem{Rule: RuleMissing, Path: "waves", Message: mustBeGiven,
+			Remedy: `write "waves": [{"accounts": ["111111111111"], "regions": ["us-east-1"]}]`})
 	case waves == nil:
 		waves = alias
 	}
@@ -29,14 +31,16 @@ func (c checker) forms(root *node) {
 	}
 	if waves != nil {
 		for _, m := range flat {
-			found.add(m.keyStart, Problem{Rule: RuleForms, Path: m.value.path, Message: "belongs to the form of a single wave, and " + waves.path + " is given too",
-				Remedy: "move it into the wave as " + c.places[m.key] + ", or leave out " + waves.path})
+			found.add(m.keyStart, Problem{Rule: RuleForms, Path: m.value.path,
+				Message: "belongs to the form of a single wave, and " + waves.path + " is given too",
+				Remedy:  "move it into the wave as " + c.places[m.key] + ", or leave out " + waves.path})
 		}
 	}
 	checkWaves(waves, found)
 	checkPartitions(root, found)
 	if both := root.member("approvalRequired"); both != nil && root.member("approval") != nil {
-		found.add(both.start, Problem{Rule: RuleForms, Path: both.path, Value: both.shown(), Message: "says what approval says too", Remedy: "keep approval"})
+		found.add(both.start, Problem{Rule: RuleForms, Path: both.path, Value: both.shown(),
+			Message: "says what approval says too", Remedy: "keep approval"})
 	}
 }
 
@@ -57,10 +61,12 @@ func flatMembers(root *node) []member {
 
 func checkFlat(root *node, found *findings) {
 	if list := root.member("accounts"); list.isEmpty() {
-		found.add(startOf(list, root), Problem{Rule: RuleMissing, Path: "accounts", Message: "names no account", Remedy: fmt.Sprintf("give 1 to %d account ids", MaxAccountsPerWave)})
+		found.add(startOf(list, root), Problem{Rule: RuleMissing, Path: "accounts", Message: "names no account",
+			Remedy: fmt.Sprintf("give 1 to %d account ids", MaxAccountsPerWave)})
 	}
 	if root.member("regions") == nil {
-		found.add(root.start, Problem{Rule: RuleMissing, Path: "regions", Message: mustBeGiven, Remedy: fmt.Sprintf("give 1 to %d regions", MaxRegionsPerWave)})
+		found.add(root.start, Problem{Rule: RuleMissing, Path: "regions", Message: mustBeGiven,
+			Remedy: fmt.Sprintf("give 1 to %d regions", MaxRegionsPerWave)})
 	}
 }
 
@@ -98,8 +104,9 @@ func checkWaveName(wave *node, name string, taken map[string]string, found *find
 	}
 	folded := strings.ToLower(name)
 	if path, ok := taken[folded]; ok {
-		found.add(startOf(given, wave), Problem{Rule: RuleRepeated, Path: fieldPath(wave.path, "name"), Value: words.Quoted(name),
-			Message: "is the name of " + path + " already", Remedy: "give each wave a name of its own"})
+		found.add(startOf(given, wave), Problem{Rule: RuleRepeated, Path: fieldPath(wave.path, "name"),
+			Value: words.Quoted(name), Message: "is the name of " + path + " already",
+			Remedy: "give each wave a name of its own"})
 		return
 	}
 	taken[folded] = wave.path
@@ -128,8 +135,9 @@ func checkPartitions(root *node, found *findings) {
 			case first == "":
 				first = partition
 			case partition != first:
-				found.add(r.start, Problem{Rule: RulePartitions, Path: r.path, Value: words.Quoted(r.text), Message: "is in the partition " + partition + ", the run's first region in " + first,
-					Remedy: "start one run for each partition, from a hub in it"})
+				found.add(r.start, Problem{Rule: RulePartitions, Path: r.path, Value: words.Quoted(r.text),
+					Message: "is in the partition " + partition + ", the run's first region in " + first,
+					Remedy:  "start one run for each partition, from a hub in it"})
 			}
 		}
 	}

@@ -71,8 +71,10 @@ var (
 	// Source: SSM SendCommand, MaxConcurrency and MaxErrors: at most 7 characters. Read 2026-11.
 	concurrencyPattern = regexp.MustCompile(`^([1-9][0-9]{0,6}|([1-9][0-9]?|100)%)$`)
 	toleratedPattern   = regexp.MustCompile(`^((0|[1-9][0-9]{0,6})|(0|[1-9][0-9]?|100)%)$`)
-	alarmPattern       = regexp.MustCompile("^arn:aws[a-z-]{0,10}:cloudwatch:[a-z0-9-]{1,30}:[0-9]{12}:alarm:" + visible + "{1,255}$")
-	runKeyPattern      = regexp.MustCompile(fmt.Sprintf(`^([A-Za-z0-9_:-]{0,%d}|[A-Za-z0-9_:-]{0,%d}%s)$`, MaxRunKeyLength, MaxRunKeyLength-placedLength, placed))
+	alarmPattern       = regexp.MustCompile("^arn:aws[a-z-]{0,10}:cloudwatch:[a-z0-9-]{1,30}:[0-9]{12}:alarm:" +
+		visible + "{1,255}$")
+	runKeyPattern = regexp.MustCompile(fmt.Sprintf(`^([A-Za-z0-9_:-]{0,%d}|[A-Za-z0-9_:-]{0,%d}%s)$`,
+		MaxRunKeyLength, MaxRunKeyLength-placedLength, placed))
 	resumePattern      = regexp.MustCompile(fmt.Sprintf(`^[A-Za-z0-9_-]{0,%d}$`, patch.MaxRunIDLength))
 	waveNamePattern    = regexp.MustCompile(fmt.Sprintf(`^[A-Za-z0-9][A-Za-z0-9_-]{0,%d}$`, MaxWaveNameLength-1))
 	requestedByPattern = regexp.MustCompile(fmt.Sprintf("^%s{0,%d}$", visible, MaxRequestedByLength))
@@ -113,7 +115,8 @@ func oneOf(options ...string) shape {
 }
 
 func integer(low, high int, unit string) shape {
-	return shape{form: formInteger, min: low, max: high, what: unit, remedy: fmt.Sprintf("write a whole number from %d to %d", low, high)}
+	return shape{form: formInteger, min: low, max: high, what: unit,
+		remedy: fmt.Sprintf("write a whole number from %d to %d", low, high)}
 }
 
 func flag() shape { return shape{form: formFlag} }
@@ -122,7 +125,8 @@ func object(fields ...field) shape { return shape{form: formObject, fields: fiel
 
 // list holds each text at most once.
 func list(items shape, low, high int, what, why string) shape {
-	return shape{form: formList, items: &items, min: low, max: high, what: what, why: why, unique: items.form == formText}
+	return shape{form: formList, items: &items, min: low, max: high, what: what, why: why,
+		unique: items.form == formText}
 }
 
 func mapOf(keys, values shape, high int, what, why string) shape {
@@ -148,7 +152,8 @@ func tolerated() shape {
 }
 
 func account() shape {
-	s := text(accountPattern, "not a 12-digit account id", `give all twelve digits in quotes, leading zeros too, as "012345678901"`)
+	s := text(accountPattern, "not a 12-digit account id",
+		`give all twelve digits in quotes, leading zeros too, as "012345678901"`)
 	s.advise, s.adviseNumber = adviseAccount, adviseAccountNumber
 	return named("account", s)
 }
@@ -164,7 +169,8 @@ func region() shape {
 	for _, r := range patch.Regions() {
 		names = append(names, string(r))
 	}
-	return shape{ref: "region", form: formText, options: names, what: "a region that ec2patch knows", advise: adviseRegion}
+	return shape{ref: "region", form: formText, options: names, what: "a region that ec2patch knows",
+		advise: adviseRegion}
 }
 
 func instance() shape {
@@ -180,12 +186,14 @@ func waveName() shape {
 }
 
 func tagKey() shape {
-	return named("tagKey", text(tagKeyPattern, "not a tag key", fmt.Sprintf("EC2 takes tag keys of 1 to %d characters, %s", MaxTagKeyLength, noControls)))
+	return named("tagKey", text(tagKeyPattern, "not a tag key",
+		fmt.Sprintf("EC2 takes tag keys of 1 to %d characters, %s", MaxTagKeyLength, noControls)))
 }
 
 func tagValue() shape {
 	return named("tagValue", text(tagValuePattern, "not a tag value",
-		fmt.Sprintf("EC2 takes tag values of at most %d characters; name each value, for wildcards (*, ?, \\) are not understood", MaxTagValueLength)))
+		fmt.Sprintf("EC2 takes tag values of at most %d characters; name each value, for wildcards (*, ?, \\) are "+
+			"not understood", MaxTagValueLength)))
 }
 
 func accounts() shape {
@@ -200,7 +208,8 @@ func warnings() shape {
 }
 
 func regions() shape {
-	return list(region(), 1, MaxRegionsPerWave, "regions in a wave", "use more waves; the history of one account's execution holds no more")
+	return list(region(), 1, MaxRegionsPerWave, "regions in a wave",
+		"use more waves; the history of one account's execution holds no more")
 }
 
 func instanceIDs() shape {

@@ -63,21 +63,26 @@ func TestParseInput_problem(t *testing.T) {
 			`waves[0].regions[0]: "us-esat-1" is not a region that ec2patch knows; did you mean "us-east-1"?`},
 		{"region nowhere near", `{"waves":[{"accounts":["111111111111"],"regions":["atlantis-capital-7"]}]}`,
 			`waves[0].regions[0]: "atlantis-capital-7" is not a region that ec2patch knows; write a name as "us-east-1"`},
-		{"regions of two partitions", `{"waves":[{"accounts":["111111111111"],"regions":["us-east-1"]},{"accounts":["111111111111"],"regions":["cn-north-1"]}]}`,
+		{"regions of two partitions",
+			`{"waves":[{"accounts":["111111111111"],"regions":["us-east-1"]},{"accounts":["111111111111"],"regions":["cn-north-1"]}]}`,
 			`waves[1].regions[0]: "cn-north-1" is in the partition aws-cn, the run's first region in aws; start one run for each partition, from a hub in it`},
 		{"organizational unit", wave(`,"organizationalUnits":["Production"]`),
 			`waves[0].organizationalUnits[0]: "Production" is not an organizational unit; write an id as "ou-ab12-cdef3456", or a root's as "r-ab12"`},
 		{"wave name with a slash", wave(`,"name":"../x"`),
 			`waves[0].name: "../x" is not a wave's name; use 1 to 40 letters, digits, - and _, and begin with a letter or a digit`},
 		{"wave name too long", wave(`,"name":"` + strings.Repeat("a", 41) + `"`),
-			`waves[0].name: "` + strings.Repeat("a", 41) + `" is not a wave's name; use 1 to 40 letters, digits, - and _, and begin with a letter or a digit`},
+			`waves[0].name: "` + strings.Repeat("a",
+				41) +
+				`" is not a wave's name; use 1 to 40 letters, digits, - and _, and begin with a letter or a digit`},
 		{"wave name of a folder", wave(`,"name":"plan"`),
 			`waves[0].name: "plan" is reserved: each run keeps its own objects under this name; use another name, as "plan-1"`},
 		{"wave id of a folder", `{"waveId":"results","accounts":["111111111111"],"regions":["us-east-1"]}`,
 			`waveId: "results" is reserved: each run keeps its own objects under this name; use another name, as "results-1"`},
-		{"wave names differ by case", `{"waves":[{"name":"a","accounts":["111111111111"],"regions":["us-east-1"]},{"name":"A","accounts":["222222222222"],"regions":["us-east-1"]}]}`,
+		{"wave names differ by case",
+			`{"waves":[{"name":"a","accounts":["111111111111"],"regions":["us-east-1"]},{"name":"A","accounts":["222222222222"],"regions":["us-east-1"]}]}`,
 			`waves[1].name: "A" is the name of waves[0] already; give each wave a name of its own`},
-		{"default wave name taken", `{"waves":[{"name":"Wave-2","accounts":["111111111111"],"regions":["us-east-1"]},{"accounts":["222222222222"],"regions":["us-east-1"]}]}`,
+		{"default wave name taken",
+			`{"waves":[{"name":"Wave-2","accounts":["111111111111"],"regions":["us-east-1"]},{"accounts":["222222222222"],"regions":["us-east-1"]}]}`,
 			`waves[1].name: "wave-2" is the name of waves[0] already; give each wave a name of its own`},
 		{"concurrency of 0", wave(`,"ssm":{"maxConcurrency":"0"}`),
 			`waves[0].ssm.maxConcurrency: "0" is neither a number from 1 to 9999999 nor a percentage from 1% to 100%; write "3" or "10%"`},
@@ -106,7 +111,8 @@ func TestParseInput_problem(t *testing.T) {
 		{"empty tag key", wave(`,"filters":{"tags":{"":["x"]}}`),
 			`waves[0].filters.tags[""]: "" is not a tag key; EC2 takes tag keys of 1 to 128 characters, without control characters`},
 		{"tag key too long", wave(`,"filters":{"tags":{"` + strings.Repeat("k", 129) + `":["x"]}}`),
-			`waves[0].filters.tags["` + strings.Repeat("k", 60) + `"...]: "` + strings.Repeat("k", 60) + `"... is not a tag key; EC2 takes tag keys of 1 to 128 characters, without control characters`},
+			`waves[0].filters.tags["` + strings.Repeat("k", 60) + `"...]: "` + strings.Repeat("k",
+				60) + `"... is not a tag key; EC2 takes tag keys of 1 to 128 characters, without control characters`},
 		{"wildcard tag value", wave(`,"filters":{"tags":{"PatchGroup":["web-*"]}}`),
 			`waves[0].filters.tags.PatchGroup[0]: "web-*" is not a tag value; EC2 takes tag values of at most 256 characters; name each value, for wildcards (*, ?, \) are not understood`},
 		{"tag value as text", wave(`,"filters":{"tags":{"PatchGroup":"default"}}`),
@@ -115,21 +121,31 @@ func TestParseInput_problem(t *testing.T) {
 			`waves[0].filters.tags.PatchGroup: is empty; give 1 to 50 values under one tag key`},
 		{"too many tag values", wave(`,"filters":{"tags":{"K":[` + accountIDs(51) + `]}}`),
 			`waves[0].filters.tags.K: holds 51, more than 50 values under one tag key; one EC2 call takes 200; use another tag, or more waves`},
-		{"too many tag keys", wave(`,"filters":{"tags":{` + repeat(11, func(i int) string { return fmt.Sprintf(`"k%d":["v"]`, i) }) + `}}`),
+		{"too many tag keys", wave(`,"filters":{"tags":{` + repeat(11, func(i int) string {
+			return fmt.Sprintf(
+				`"k%d":["v"]`, i)
+		}) + `}}`),
 			`waves[0].filters.tags: holds 11, more than 10 tag keys; an instance is matched by few tags; use fewer`},
 		{"instance id in upper case", wave(`,"filters":{"instanceIds":["i-0123456789ABCDEF0"]}`),
 			`waves[0].filters.instanceIds[0]: "i-0123456789ABCDEF0" is not an instance id; write "i-" and 8 or 17 hexadecimal digits in lower case, as "i-0123456789abcdef0"`},
-		{"too many instance ids", wave(`,"filters":{"instanceIds":[` + repeat(1001, func(i int) string { return fmt.Sprintf(`"i-%08x"`, i) }) + `]}`),
+		{"too many instance ids", wave(`,"filters":{"instanceIds":[` + repeat(1001, func(i int) string {
+			return fmt.Sprintf(`"i-%08x"`, i)
+		}) + `]}`),
 			`waves[0].filters.instanceIds: holds 1001, more than 1000 instance ids in a wave; use more waves, or tags`},
 		{"too many accounts", `{"waves":[{"accounts":[` + accountIDs(1001) + `],"regions":["us-east-1"]}]}`,
 			`waves[0].accounts: holds 1001, more than 1000 accounts in a wave; use more waves, or organizational units`},
-		{"too many regions", `{"waves":[{"accounts":["111111111111"],"regions":[` + repeat(21, func(i int) string { return `"` + string(patch.Regions()[i]) + `"` }) + `]}]}`,
+		{"too many regions", `{"waves":[{"accounts":["111111111111"],"regions":[` + repeat(21, func(i int) string {
+			return `"` + string(patch.Regions()[i]) + `"`
+		}) + `]}]}`,
 			`waves[0].regions: holds 21, more than 20 regions in a wave; use more waves; the history of one account's execution holds no more`},
-		{"too many waves", `{"waves":[` + repeat(101, func(int) string { return `{"accounts":["111111111111"],"regions":["us-east-1"]}` }) + `]}`,
+		{"too many waves", `{"waves":[` + repeat(101, func(int) string {
+			return `{"accounts":["111111111111"],"regions":["us-east-1"]}`
+		}) + `]}`,
 			`waves: holds 101, more than 100 waves; split the run; the history of one execution holds no more`},
 		{"too many alarms", wave(`,"healthGate":{"alarms":[` + repeat(101, func(i int) string {
 			return fmt.Sprintf(`"arn:aws:cloudwatch:us-east-1:111111111111:alarm:a%d"`, i)
-		}) + `]}`), `waves[0].healthGate.alarms: holds 101, more than 100 alarms in a health gate; use a composite alarm; one CloudWatch call takes 100`},
+		}) + `]}`),
+			`waves[0].healthGate.alarms: holds 101, more than 100 alarms in a health gate; use a composite alarm; one CloudWatch call takes 100`},
 		{"alarm of another service", wave(`,"healthGate":{"alarms":["arn:aws:sns:us-east-1:111111111111:t"]}`),
 			`waves[0].healthGate.alarms[0]: "arn:aws:sns:us-east-1:111111111111:t" is not the ARN of a CloudWatch alarm; write it as "arn:aws:cloudwatch:us-east-1:111111111111:alarm:name"`},
 		{"soak above a day", wave(`,"healthGate":{"soakSeconds":86401}`),
@@ -143,7 +159,8 @@ func TestParseInput_problem(t *testing.T) {
 		{"an exponent", run(`,"wavePauseSeconds":1e2`),
 			`wavePauseSeconds: 1e2 is not a whole number in plain digits; write a whole number from 0 to 604800`},
 		{"a huge number", run(`,"wavePauseSeconds":` + strings.Repeat("9", 400)),
-			`wavePauseSeconds: ` + strings.Repeat("9", 40) + `... is not a whole number in plain digits; write a whole number from 0 to 604800`},
+			`wavePauseSeconds: ` + strings.Repeat("9",
+				40) + `... is not a whole number in plain digits; write a whole number from 0 to 604800`},
 		{"minus zero", run(`,"wavePauseSeconds":-0`),
 			`wavePauseSeconds: -0 is outside 0 to 604800 (seconds); write a whole number from 0 to 604800`},
 		{"a number as text", run(`,"wavePauseSeconds":"900"`),
@@ -160,8 +177,11 @@ func TestParseInput_problem(t *testing.T) {
 			`runKey: "a/b" is not a run key; use at most 64 letters, digits, -, _ and :, or at most 44 of them and <aws.scheduler.scheduled-time> at the end`},
 		{"run key with a placeholder that no key can hold", run(`,"runKey":"a:<aws.scheduler.schedule-arn>"`),
 			`runKey: "a:<aws.scheduler.schedule-arn>" is not a run key; use at most 64 letters, digits, -, _ and :, or at most 44 of them and <aws.scheduler.scheduled-time> at the end`},
-		{"run key too long with its time", run(`,"runKey":"` + strings.Repeat("k", 45) + `<aws.scheduler.scheduled-time>"`),
-			`runKey: "` + strings.Repeat("k", 45) + `<aws.scheduler."... is not a run key; use at most 64 letters, digits, -, _ and :, or at most 44 of them and <aws.scheduler.scheduled-time> at the end`},
+		{"run key too long with its time",
+			run(`,"runKey":"` + strings.Repeat("k", 45) + `<aws.scheduler.scheduled-time>"`),
+			`runKey: "` + strings.Repeat("k",
+				45) +
+				`<aws.scheduler."... is not a run key; use at most 64 letters, digits, -, _ and :, or at most 44 of them and <aws.scheduler.scheduled-time> at the end`},
 		{"control character in the reason", run(`,"reason":"a\u001b[2J"`),
 			`reason: "a\x1b[2J" is not a reason to show; write one line of at most 1000 characters, without control characters`},
 		{"text direction in the requester", run(`,"requestedBy":"\u202eeve"`),
@@ -200,11 +220,13 @@ func TestParseInput_problem(t *testing.T) {
 			`waves[0]: "canary" is text where an object is due; write an object`},
 
 		// Forms.
-		{"no waves", `{}`, `waves: must be given; write "waves": [{"accounts": ["111111111111"], "regions": ["us-east-1"]}]`},
+		{"no waves", `{}`,
+			`waves: must be given; write "waves": [{"accounts": ["111111111111"], "regions": ["us-east-1"]}]`},
 		{"waves mistyped", `{"Waves":[]}`, `Waves: there is no field of this name; did you mean "waves"?`},
 		{"regions of a wave mistyped", `{"waves":[{"accounts":["111111111111"],"regoins":["us-east-1"]}]}`,
 			`waves[0].regoins: there is no field of this name; did you mean "regions"?`},
-		{"empty accountWaves beside waves", run(`,"accountWaves":[]`), `accountWaves: is another name for waves, which is given too; keep one of the two`},
+		{"empty accountWaves beside waves", run(`,"accountWaves":[]`),
+			`accountWaves: is another name for waves, which is given too; keep one of the two`},
 		{"field of a wave in the flat form", `{"accounts":["111111111111"],"regions":["us-east-1"],"soakSeconds":60}`,
 			`soakSeconds: there is no field of this name; the form of a single wave has no healthGate.soakSeconds; write the run with waves, and it is waves[].healthGate.soakSeconds`},
 		{"empty waves", `{"waves":[]}`, `waves: is empty; give 1 to 100 waves`},
@@ -213,23 +235,32 @@ func TestParseInput_problem(t *testing.T) {
 		{"flat field beside waves", run(`,"tagFilters":{"K":"v"}`),
 			`tagFilters: belongs to the form of a single wave, and waves is given too; move it into the wave as waves[].filters.tags, or leave out waves`},
 		{"flat form without regions", `{"accounts":["111111111111"]}`, `regions: must be given; give 1 to 20 regions`},
-		{"flat form without accounts", `{"regions":["us-east-1"]}`, `accounts: names no account; give 1 to 1000 account ids`},
-		{"flat form with a list of values", `{"accounts":["111111111111"],"regions":["us-east-1"],"tagFilters":{"K":["v"]}}`,
+		{"flat form without accounts", `{"regions":["us-east-1"]}`,
+			`accounts: names no account; give 1 to 1000 account ids`},
+		{"flat form with a list of values",
+			`{"accounts":["111111111111"],"regions":["us-east-1"],"tagFilters":{"K":["v"]}}`,
 			`tagFilters.K: is a list where text is due; EC2 takes tag values of at most 256 characters; name each value, for wildcards (*, ?, \) are not understood`},
 		{"approval said twice", run(`,"approval":"once","approvalRequired":false`),
 			`approvalRequired: false says what approval says too; keep approval`},
 
 		// Documents.
-		{"empty", " \n", `$: the input is empty; write at least {"waves": [{"accounts": ["111111111111"], "regions": ["us-east-1"]}]}`},
+		{"empty", " \n",
+			`$: the input is empty; write at least {"waves": [{"accounts": ["111111111111"], "regions": ["us-east-1"]}]}`},
 		{"not an object", `[]`, `$: is a list where an object is due; write an object`},
 		{"only null", `null`, `$: is null; leave it out, or write an object`},
-		{"trailing data", run("") + `{}`, `$: this is not JSON: invalid character '{' after top-level value; mend the JSON here or just before`},
-		{"trailing comma", `{"waves":[],}`, `$: this is not JSON: invalid character '}' looking for beginning of object key string; mend the JSON here or just before`},
-		{"cut short", `{"waves":[`, `$: this is not JSON: unexpected end of JSON input; mend the JSON here or just before`},
-		{"byte order mark", "\xef\xbb\xbf{}", `$: the input starts with a byte order mark; save the file as UTF-8 without a byte order mark`},
+		{"trailing data", run("") + `{}`,
+			`$: this is not JSON: invalid character '{' after top-level value; mend the JSON here or just before`},
+		{"trailing comma", `{"waves":[],}`,
+			`$: this is not JSON: invalid character '}' looking for beginning of object key string; mend the JSON here or just before`},
+		{"cut short", `{"waves":[`,
+			`$: this is not JSON: unexpected end of JSON input; mend the JSON here or just before`},
+		{"byte order mark", "\xef\xbb\xbf{}",
+			`$: the input starts with a byte order mark; save the file as UTF-8 without a byte order mark`},
 		{"not UTF-8", "{\"a\":\"\xff\"}", `$: byte 7 is not UTF-8; save the file as UTF-8`},
-		{"too deep", strings.Repeat("[", 21) + strings.Repeat("]", 21), `$: the input nests deeper than 20 levels; write a run input as docs/run-input.md shows`},
-		{"far too deep", strings.Repeat("[", 50000), `$: this is not JSON: invalid character '[' exceeded max depth; mend the JSON here or just before`},
+		{"too deep", strings.Repeat("[", 21) + strings.Repeat("]", 21),
+			`$: the input nests deeper than 20 levels; write a run input as docs/run-input.md shows`},
+		{"far too deep", strings.Repeat("[", 50000),
+			`$: this is not JSON: invalid character '[' exceeded max depth; mend the JSON here or just before`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -247,7 +278,8 @@ func TestParseInput_everyProblemOfAHostileFile(t *testing.T) {
 		fmt.Fprintf(&lines, "%d:%d %s %s\n", p.Line, p.Column, p.Rule, p)
 		if i > 0 {
 			before := ps[i-1]
-			assert.False(t, p.Line < before.Line || p.Line == before.Line && p.Column < before.Column, "%s is out of order", p)
+			assert.False(t, p.Line < before.Line || p.Line == before.Line && p.Column < before.Column,
+				"%s is out of order", p)
 		}
 	}
 	golden.Equal(t, "hostile.want.txt", []byte(lines.String()))
@@ -300,7 +332,8 @@ func TestParseInput_manyProblems(t *testing.T) {
 }
 
 func TestParseInput_place(t *testing.T) {
-	ps := problems(t, "{\n  \"waves\": [\n    {\"name\": \"é\", \"accounts\": [\"1\"], \"regions\": [\"us-east-1\"]}\n  ],\n  \"x\": 1\n}")
+	ps := problems(t, "{\n  \"waves\": [\n    {\"name\": \"é\", \"accounts\": [\"1\"], \"regions\": "+
+		"[\"us-east-1\"]}\n  ],\n  \"x\": 1\n}")
 	require.Len(t, ps, 3)
 	for i, want := range []string{"3:14 waves[0].name", "3:32 waves[0].accounts[0]", "5:3 x"} {
 		assert.Equal(t, want, fmt.Sprintf("%d:%d %s", ps[i].Line, ps[i].Column, ps[i].Path))
@@ -346,7 +379,8 @@ func TestDefaults_Check(t *testing.T) {
 	assert.NoError(t, runinput.HubDefaults().Check())
 	err := runinput.Defaults{}.Check()
 	require.Error(t, err)
-	for _, path := range []string{"ssm.maxConcurrency", "maxConcurrentAccounts", "commandTimeoutSeconds", "approvalTimeoutSeconds"} {
+	for _, path := range []string{"ssm.maxConcurrency", "maxConcurrentAccounts", "commandTimeoutSeconds",
+		"approvalTimeoutSeconds"} {
 		assert.ErrorContains(t, err, path)
 	}
 }

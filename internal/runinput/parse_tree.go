@@ -65,7 +65,8 @@ func tree(data []byte, found *findings) *node {
 	r.tokens.UseNumber()
 	root, err := r.value("$", 1)
 	if err != nil {
-		found.add(r.offset(), Problem{Rule: RuleSize, Path: "$", Message: err.Error(), Remedy: "write a run input as docs/run-input.md shows"})
+		found.add(r.offset(), Problem{Rule: RuleSize, Path: "$", Message: err.Error(),
+			Remedy: "write a run input as docs/run-input.md shows"})
 		return nil
 	}
 	return root
@@ -78,17 +79,21 @@ func unreadable(data []byte) (Problem, int, bool) {
 			Rule:    RuleSize,
 			Path:    "$",
 			Message: fmt.Sprintf("the input has %d bytes, more than %d", len(data), MaxInputBytes),
-			Remedy:  "split the run, or name organizational units and tags in place of accounts and instances; Step Functions takes 262144 bytes, and the run needs some of them",
+			Remedy: "split the run, or name organizational units and tags in place of accounts and instances; Step " +
+				"Functions takes 262144 bytes, and the run needs some of them",
 		}, 0, false
 	}
 	if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
-		return Problem{Rule: RuleSyntax, Path: "$", Message: "the input starts with a byte order mark", Remedy: "save the file as UTF-8 without a byte order mark"}, 0, false
+		return Problem{Rule: RuleSyntax, Path: "$", Message: "the input starts with a byte order mark",
+			Remedy: "save the file as UTF-8 without a byte order mark"}, 0, false
 	}
 	if at := invalidUTF8(data); at >= 0 {
-		return Problem{Rule: RuleSyntax, Path: "$", Message: fmt.Sprintf("byte %d is not UTF-8", at+1), Remedy: "save the file as UTF-8"}, at, false
+		return Problem{Rule: RuleSyntax, Path: "$", Message: fmt.Sprintf("byte %d is not UTF-8", at+1),
+			Remedy: "save the file as UTF-8"}, at, false
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
-		return Problem{Rule: RuleSyntax, Path: "$", Message: "the input is empty", Remedy: `write at least {"waves": [{"accounts": ["111111111111"], "regions": ["us-east-1"]}]}`}, 0, false
+		return Problem{Rule: RuleSyntax, Path: "$", Message: "the input is empty",
+			Remedy: `write at least {"waves": [{"accounts": ["111111111111"], "regions": ["us-east-1"]}]}`}, 0, false
 	}
 	var whole json.RawMessage
 	err := json.Unmarshal(data, &whole)
@@ -99,7 +104,8 @@ func unreadable(data []byte) (Problem, int, bool) {
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		at = max(int(syntax.Offset)-1, 0)
 	}
-	return Problem{Rule: RuleSyntax, Path: "$", Message: "this is not JSON: " + err.Error(), Remedy: "mend the JSON here or just before"}, at, false
+	return Problem{Rule: RuleSyntax, Path: "$", Message: "this is not JSON: " + err.Error(),
+		Remedy: "mend the JSON here or just before"}, at, false
 }
 
 // invalidUTF8 is the index of the first byte that is not UTF-8, or -1.
@@ -192,7 +198,8 @@ func (r *treeReader) field(n *node, seen map[string]bool, depth int) error {
 		return err
 	}
 	if seen[key] {
-		r.found.add(start, Problem{Rule: RuleTwice, Path: value.path, Message: "stands twice in one object", Remedy: "keep one of the two"})
+		r.found.add(start, Problem{Rule: RuleTwice, Path: value.path, Message: "stands twice in one object",
+			Remedy: "keep one of the two"})
 		return nil
 	}
 	seen[key] = true

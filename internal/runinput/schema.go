@@ -96,7 +96,8 @@ func (w *schemaWriter) plain(s shape) pairs {
 	case formList:
 		return w.list(s)
 	case formMap:
-		return pairs{{"type", "object"}, {"maxProperties", s.max}, {"propertyNames", w.schema(*s.keys)}, {"additionalProperties", w.schema(*s.items)}}
+		return pairs{{"type", "object"}, {"maxProperties", s.max}, {"propertyNames", w.schema(*s.keys)},
+			{"additionalProperties", w.schema(*s.items)}}
 	case formObject:
 		return w.object(s)
 	}

@@ -33,7 +33,9 @@ func TestSchema_agreesWithTheParser(t *testing.T) {
 			require.Empty(rt, refused, string(data))
 			return
 		}
-		said := slices.ContainsFunc(err.(runinput.Problems), func(p runinput.Problem) bool { return !slices.Contains(unsaid, p.Rule) })
+		said := slices.ContainsFunc(err.(runinput.Problems), func(p runinput.Problem) bool {
+			return !slices.Contains(unsaid, p.Rule)
+		})
 		if said {
 			require.NotEmpty(rt, refused, "the schema takes what the parser refuses: %v\n%s", err, data)
 		}
@@ -74,13 +76,16 @@ func spoil(t *rapid.T, value any) any {
 }
 
 func strangeKeys() []string {
-	return []string{"x", "", "Waves", "accountWaves", "waveId", "accounts", "regions", "tagFilters", "instanceIds", "approvalRequired", "$schema", "name", "\u0007", "*"}
+	return []string{"x", "", "Waves", "accountWaves", "waveId", "accounts", "regions", "tagFilters", "instanceIds",
+		"approvalRequired", "$schema", "name", "\u0007", "*"}
 }
 
 func strangeValues() []any {
 	return []any{
-		nil, true, false, "", "*", "0", "0%", "1%", "100%", "101%", "9999999", "10000000", "once", "Scan", "Linux", "us-east-1", "mars-1",
-		"111111111111", "12345", "i-01234567", "wave-1", "plan", "é", "a\nb", "\u2028", 0, 1, 2, -1, 60, 16200, 604800, 604801, 10_000_001,
+		nil, true, false, "", "*", "0", "0%", "1%", "100%", "101%", "9999999", "10000000", "once", "Scan", "Linux",
+		"us-east-1", "mars-1",
+		"111111111111", "12345", "i-01234567", "wave-1", "plan", "é", "a\nb", "\u2028", 0, 1, 2, -1, 60, 16200, 604800,
+		604801, 10_000_001,
 		[]any{}, []any{"a"}, []any{"111111111111"}, []any{nil}, []any{map[string]any{}},
 		map[string]any{}, map[string]any{"a": []any{"b"}}, map[string]any{"a": "b"}, map[string]any{"": []any{"b"}},
 	}

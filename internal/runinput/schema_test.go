@@ -26,7 +26,10 @@ func TestSchema_file(t *testing.T) {
 }
 
 func TestSchema_isVisibleASCII(t *testing.T) {
-	assert.Equal(t, -1, strings.IndexFunc(string(runinput.Schema()), func(r rune) bool { return r != '\n' && (r < ' ' || r > '~') }))
+	assert.Equal(t, -1, strings.IndexFunc(string(runinput.Schema()), func(r rune) bool {
+		return r != '\n' &&
+			(r < ' ' || r > '~')
+	}))
 }
 
 func TestExamples(t *testing.T) {
@@ -63,9 +66,11 @@ func TestSchema_refusesWhatTheParserRefuses(t *testing.T) {
 		wave(`,"name":"children"`), `{"waveId":"slices","accounts":["111111111111"],"regions":["us-east-1"]}`,
 		run(`,"accountWaves":[{"accounts":["111111111111"],"regions":["us-east-1"]}]`),
 		run(`,"tagFilters":{}`), run(`,"approval":"once","approvalRequired":true`), run(`,"wavePauseSeconds":-1`),
-		run(`,"requireDistinct":3`), run(`,"dryRun":null`), run(`,"x":1`), run(`,"reason":"a\nb"`), run(`,"reason":"` + strings.Repeat("é", 1001) + `"`),
+		run(`,"requireDistinct":3`), run(`,"dryRun":null`), run(`,"x":1`), run(`,"reason":"a\nb"`),
+		run(`,"reason":"` + strings.Repeat("é", 1001) + `"`),
 		wave(`,"ssm":{"maxConcurrency":"0"}`), wave(`,"ssm":{"maxErrors":"101%"}`), wave(`,"filters":{"platforms":[]}`),
-		wave(`,"filters":{"tags":{"":["x"]}}`), wave(`,"filters":{"tags":{"K":["*"]}}`), wave(`,"filters":{"instanceIds":["i-1"]}`),
+		wave(`,"filters":{"tags":{"":["x"]}}`), wave(`,"filters":{"tags":{"K":["*"]}}`),
+		wave(`,"filters":{"instanceIds":["i-1"]}`),
 	}
 	for _, input := range bad {
 		_, err := runinput.ParseInput([]byte(input), runinput.HubDefaults())
@@ -79,7 +84,8 @@ func TestSchema_hasEveryFieldOfTheInput(t *testing.T) {
 	in := smallest()
 	in.RunKey, in.RequestedBy, in.Reason, in.Resume = "k", "me", "why", "run-1"
 	w := &in.Waves[0]
-	w.OrganizationalUnits, w.HealthGate.Alarms = []string{"r-ab12"}, []string{"arn:aws:cloudwatch:us-east-1:111111111111:alarm:a"}
+	w.OrganizationalUnits, w.HealthGate.Alarms = []string{"r-ab12"},
+		[]string{"arn:aws:cloudwatch:us-east-1:111111111111:alarm:a"}
 	w.Filters.InstanceIDs, w.Filters.Tags = []patch.InstanceID{"i-01234567"}, map[string][]string{}
 	data, err := json.Marshal(in)
 	require.NoError(t, err)
@@ -139,7 +145,8 @@ func (v schemaValidator) keyword(path, keyword string, rules map[string]any, val
 	case "$ref":
 		return v.check(path, v.defs[strings.TrimPrefix(rule.(string), "#/$defs/")], value)
 	case "type":
-		return fail(typeOf(value) == rule || rule == "integer" && typeOf(value) == "number" && number == float64(int(number)))
+		return fail(typeOf(value) == rule || rule == "integer" && typeOf(value) == "number" &&
+			number == float64(int(number)))
 	case "minimum":
 		return fail(number >= rule.(float64))
 	case "maximum":
@@ -157,7 +164,10 @@ func (v schemaValidator) keyword(path, keyword string, rules map[string]any, val
 	case "uniqueItems":
 		return fail(!repeats(list))
 	case "required":
-		return fail(!slices.ContainsFunc(rule.([]any), func(name any) bool { _, ok := object[name.(string)]; return !ok }))
+		return fail(!slices.ContainsFunc(rule.([]any), func(name any) bool {
+			_, ok := object[name.(string)]
+			return !ok
+		}))
 	case "items":
 		return v.each(path, rule, list)
 	case "propertyNames":

@@ -36,7 +36,8 @@ func (s *Site) Ran(run patch.RunID, op patch.Operation, instances ...outcome.Ins
 	at := patch.Target{Run: run, Wave: "w0", Account: s.Target.Account, Region: s.Target.Region}
 	leaf := plan.Leaf{Target: at, Operation: op}
 	for _, r := range instances {
-		leaf.Instances = append(leaf.Instances, outcome.PlannedInstance{ID: r.InstanceID, Wave: "w0", Platform: patch.Linux})
+		leaf.Instances = append(leaf.Instances, outcome.PlannedInstance{ID: r.InstanceID, Wave: "w0",
+			Platform: patch.Linux})
 	}
 	data, err := patch.Canonical(leaf)
 	require.NoError(s.T, err)
@@ -45,5 +46,6 @@ func (s *Site) Ran(run patch.RunID, op patch.Operation, instances ...outcome.Ins
 	require.NoError(s.T, err)
 	hash := patch.Digest(result)
 	s.Bucket.Objects[store.ResultObject(at, hash)] = result
-	s.Table.Put(store.TargetKey(at), target.TargetRow{Status: target.TargetVerified, LeafDigest: patch.Digest(data), ResultHash: hash})
+	s.Table.Put(store.TargetKey(at), target.TargetRow{Status: target.TargetVerified, LeafDigest: patch.Digest(data),
+		ResultHash: hash})
 }

@@ -32,7 +32,8 @@ func (e AuditEntry) Key() Key { return Key{PK: e.Chain, SK: fmt.Sprintf("%08d", 
 
 // Append makes the entry that follows head, and the new head.
 func (head ChainHead) Append(chain, actor, action, detail string, at time.Time) (AuditEntry, ChainHead) {
-	e := AuditEntry{Chain: chain, Seq: head.Seq + 1, At: at.UTC(), Actor: actor, Action: action, Detail: detail, Prev: head.Hash}
+	e := AuditEntry{Chain: chain, Seq: head.Seq + 1, At: at.UTC(), Actor: actor, Action: action, Detail: detail,
+		Prev: head.Hash}
 	e.Hash = e.sum()
 	return e, ChainHead{Seq: e.Seq, Hash: e.Hash}
 }

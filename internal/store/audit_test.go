@@ -17,7 +17,8 @@ func chain(n int) []store.AuditEntry {
 	var all []store.AuditEntry
 	for i := range n {
 		var e store.AuditEntry
-		e, head = head.Append("RUN#r", "send", "SendCommand", fmt.Sprint("batch ", i+1), beginning().Add(time.Duration(i)*time.Minute))
+		e, head = head.Append("RUN#r", "send", "SendCommand", fmt.Sprint("batch ", i+1),
+			beginning().Add(time.Duration(i)*time.Minute))
 		all = append(all, e)
 	}
 	return all

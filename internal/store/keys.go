@@ -41,7 +41,8 @@ func SendPrefix(t patch.Target) string {
 
 // TryKey is the journal of the send at place i of an intent.
 func TryKey(t patch.Target, batch, i int) Key {
-	return Key{PK: "RUN#" + string(t.Run), SK: fmt.Sprintf("TRY#%s#%s#%s#%04d#%03d", t.Wave, t.Account, t.Region, batch, i)}
+	return Key{PK: "RUN#" + string(t.Run), SK: fmt.Sprintf("TRY#%s#%s#%s#%04d#%03d", t.Wave, t.Account,
+		t.Region, batch, i)}
 }
 
 // LookKey is what one poll of a target has found, counted from 1.
@@ -87,7 +88,8 @@ func SeriesKey(in runinput.Input) Key {
 		if len(w.OrganizationalUnits) > 0 {
 			of = fmt.Sprintf("units %q", w.OrganizationalUnits)
 		}
-		fmt.Fprintf(&b, "%q %s %q %q %q %q\n", w.Name, of, w.Regions, fmt.Sprint(w.Filters.Tags), w.Filters.Platforms, w.Filters.InstanceIDs)
+		fmt.Fprintf(&b, "%q %s %q %q %q %q\n", w.Name, of, w.Regions, fmt.Sprint(w.Filters.Tags), w.Filters.Platforms,
+			w.Filters.InstanceIDs)
 	}
 	return Key{PK: "SERIES#" + patch.Digest([]byte(b.String()))[:32], SK: "LAST"}
 }
@@ -138,13 +140,15 @@ func LooksObject(t patch.Target) string {
 // PublicResultObject is a copy of the result that counts, where other programs
 // read it. Nothing here believes it.
 func PublicResultObject(t patch.Target) string {
-	return Prefix(t.Run) + patch.ResultsFolder + "/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + ".json"
+	return Prefix(t.Run) + patch.ResultsFolder + "/" + t.Wave + "/" + string(t.Account) + "/" +
+		string(t.Region) + ".json"
 }
 
 // ResultObject holds the outcomes of one target. It is named by its hash: what is
 // another result stands elsewhere, and the target's row tells which one counts.
 func ResultObject(t patch.Target, hash string) string {
-	return Prefix(t.Run) + patch.ResultsFolder + "/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + "/" + hash + ".json"
+	return Prefix(t.Run) + patch.ResultsFolder + "/" + t.Wave + "/" + string(t.Account) + "/" + string(t.Region) + "/" +
+		hash + ".json"
 }
 
 // RollUpObject holds the outcomes of one account in one wave.

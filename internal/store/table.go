@@ -64,7 +64,8 @@ const (
 	Add                // add to counters; the row may be missing
 	Delete             // the row may be missing
 	Audit              // as Create, in the audit table
-	Require            // nothing is written: the row's Field must be Value, or missing. A row that is not there has no fields
+	// nothing is written: the row's Field must be Value, or missing. A row that is not there has no fields
+	Require
 )
 
 // Objects is the data bucket.

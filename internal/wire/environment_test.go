@@ -26,15 +26,20 @@ func TestEnvironment(t *testing.T) {
 	}
 	template, err := cfn.Load("hub-cfn.yaml", cloudformation.Hub)
 	require.NoError(t, err)
-	stack, err := template.Deploy(cfn.Deployment{StackName: "hub", Account: "999999999999", Region: "us-east-1", Parameters: map[string]string{
-		"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": "0123456789abcdef0123456789abcdef"}})
+	stack, err := template.Deploy(cfn.Deployment{StackName: "hub", Account: "999999999999", Region: "us-east-1",
+		Parameters: map[string]string{
+			"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip",
+			"CrossAccountExternalId": "0123456789abcdef0123456789abcdef"}})
 	require.NoError(t, err)
 	require.Len(t, stack.Functions(), len(wirings))
 	for _, f := range stack.Functions() {
 		build, ok := wirings[f.Handler]
 		require.True(t, ok, "%s has the handler %q, which is no binary", f.LogicalID, f.Handler)
 		read := map[string]bool{}
-		require.NoError(t, build(func(name string) string { read[name] = true; return f.Environment[name] }), f.LogicalID)
+		require.NoError(t, build(func(name string) string {
+			read[name] = true
+			return f.Environment[name]
+		}), f.LogicalID)
 		assert.Equal(t, slices.Sorted(maps.Keys(read)), slices.Sorted(maps.Keys(f.Environment)),
 			"%s must be given what it reads, and nothing else", f.LogicalID)
 	}

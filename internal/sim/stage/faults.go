@@ -3,7 +3,6 @@ package stage
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -182,11 +181,4 @@ func throttleCode(service string) string {
 		return code
 	}
 	return "ThrottlingException"
-}
-
-// active lists the classes that are on.
-func (f *Faults) active() []string {
-	on := maps.Clone(f.Rates)
-	maps.DeleteFunc(on, func(_ string, rate float64) bool { return rate == 0 })
-	return slices.Sorted(maps.Keys(on))
 }

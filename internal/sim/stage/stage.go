@@ -6,7 +6,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -533,13 +532,4 @@ func Accounts(in runinput.Input) []string {
 		}
 	}
 	return all
-}
-
-// functionName is the name in an ARN of a function, its version or its alias.
-func functionName(arn string) string {
-	parts := strings.Split(arn, ":")
-	if len(parts) < 7 {
-		return arn
-	}
-	return parts[6]
 }
