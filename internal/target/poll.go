@@ -152,6 +152,20 @@ func (k *look) oldest() (oldest time.Time, any bool) {
 	return oldest, any
 }
 
+// youngest is how long the last of the open commands has been at work.
+func (k *look) youngest() time.Duration {
+	least := time.Duration(-1)
+	for _, o := range k.row.Open {
+		in := k.intents[o.N]
+		for i, x := range in.Sends {
+			if age := k.age(in, x); o.Left.Has(i) && x.Command != "" && (least < 0 || age < least) {
+				least = age
+			}
+		}
+	}
+	return max(least, 0)
+}
+
 // failed is how many more failures this look has counted.
 func (k *look) failed() int { return k.row.Failures - k.before }
 
@@ -311,7 +325,7 @@ func (p *Poll) next(k *look) Answer {
 	case len(k.found.Cancels) > 0 || k.more:
 		return wait(p.PollInterval)
 	}
-	gap := k.row.NextPoll(p.PollInterval)
+	gap := max(k.row.NextPoll(p.PollInterval), k.row.patience(k.youngest()))
 	if doubts > 0 {
 		gap = min(gap, doubts)
 	}

@@ -49,6 +49,16 @@ func (t *TargetRow) NextPoll(interval time.Duration) time.Duration {
 	return max(clamp(gap, low, high), t.sparing(took)).Round(time.Second)
 }
 
+// patience is the gap that suffices once all that is open has been at work for so long: what takes longer than was
+// expected is looked at as often as that still matters. A scan that hangs does not use up the polls of its target.
+func (t *TargetRow) patience(youngest time.Duration) time.Duration {
+	high := longGap
+	if t.Waiting() == 0 {
+		high = lastGap
+	}
+	return clamp(time.Duration(idleShare*float64(youngest)), 0, high).Round(time.Second)
+}
+
 // sparing is the gap with which the polls and sends that are left to the target suffice for what is left to do: none
 // while there are plenty. It never lets the lease run out.
 func (t *TargetRow) sparing(took time.Duration) time.Duration {
