@@ -157,6 +157,9 @@ func (r *rehearsal) fire(rule stage.EndedRule, x *asl.Execution, attempt int) {
 		r.World.After(time.Minute<<attempt, func() { r.fire(rule, x, attempt+1) })
 		return
 	}
+	if err != nil {
+		r.checks.Undelivered(patch.RunID(x.Name)) // it lies in the rule's queue, whose alarm calls a person
+	}
 	r.open--
 }
 

@@ -18,7 +18,8 @@ type clock struct{ store.Clock }
 
 // age is how long ago a send was accepted.
 func (c clock) age(in *Intent, x Sent) time.Duration {
-	return c.Since(store.Mark{At: x.At, Waited: in.Waited})
+	since := max(int(x.At.Sub(in.Written).Seconds()), 0) // the intent is older than what was sent under it
+	return c.Since(store.Mark{At: x.At, Waited: in.Waited + since})
 }
 
 // late tells whether a send is past its deadline.

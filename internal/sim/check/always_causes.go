@@ -42,7 +42,7 @@ func (a *always) tally(r *RunFacts, rep *report.Report) *tally {
 		is := ClassOf(i.Outcome, reboot, r.SentTo[id] != nil)
 		for _, scope := range []string{"", i.Wave, account, place} {
 			t.planned[scope]++
-			if (is == outcome.Failure || r.failures[id] || r.overran[id]) && !(scope == place && r.untouched[id]) {
+			if (is == outcome.Failure || r.failures[id] || r.overran[id] || r.gaveUp(id)) && !(scope == place && r.untouched[id]) {
 				t.failed[scope]++
 			}
 		}

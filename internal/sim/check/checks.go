@@ -203,6 +203,14 @@ func (c *Checks) invocationEnded(e world.InvocationEnd) {
 	}
 }
 
+// Undelivered is called when the end of a run could not be told to anybody, however often it was tried: an alarm tells a
+// person, and the next run that is planned closes it.
+func (c *Checks) Undelivered(id patch.RunID) {
+	if r := c.runs[id]; r != nil {
+		r.Abandoned = true
+	}
+}
+
 // ExecutionEnded is called as the execution of a run ends.
 func (c *Checks) ExecutionEnded(x *asl.Execution) {
 	if r := c.runs[patch.RunID(x.Name)]; r != nil && x.Parent == nil {

@@ -24,8 +24,9 @@ func (c *Checks) leftovers(ask func(u *url.URL, form string), r *RunFacts) {
 		}
 	}
 	for _, place := range sortedKeys(c.Tables.Leases) {
-		// A lease that has run out keeps nobody out: it lists the commands that the next one follows.
-		if l := c.Tables.Leases[place]; l.run == string(r.ID) && l.expires.After(c.Stage.World.Now()) {
+		// A lease that has run out keeps nobody out: it lists the commands that the next one follows. It runs out by the
+		// clock of whoever let it go.
+		if l := c.Tables.Leases[place]; l.run == string(r.ID) && l.expires.After(c.Stage.World.Now().Add(c.Skew)) {
 			c.Violate("R-12", "run %s has ended and still holds the lease of %s", r.ID, place)
 		}
 	}

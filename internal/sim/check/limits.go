@@ -143,3 +143,9 @@ func (c *Checks) keyTaken(id patch.RunID) {
 		}
 	}
 }
+
+// gaveUp tells whether a send to the instance was given up, whatever verification found there later.
+func (r *RunFacts) gaveUp(id string) bool {
+	_, lost := r.lost[id]
+	return lost
+}
