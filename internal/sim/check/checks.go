@@ -195,7 +195,7 @@ func (c *Checks) invocationEnded(e world.InvocationEnd) {
 	}
 	c.closeSlot(s, e.InstanceID)
 	c.rests(e.InstanceID)
-	if c.now().Sub(s.At) > time.Duration(s.wave.input.CommandTimeoutSeconds)*time.Second {
+	if c.now().Sub(s.At) > time.Duration(s.wave.input.CommandTimeoutSeconds)*time.Second-c.Skew-c.LateSend {
 		s.run.overran[e.InstanceID] = true
 	}
 	if failure(e) {
