@@ -184,9 +184,9 @@ func (c *Callback) tell(ctx context.Context, q question, a answer) {
 
 // decisionMail is the news of a decision as plain text, without any link.
 func decisionMail(q question, a answer) (subject, body string) {
-	subject = fmt.Sprintf("ec2patch %s: %s (%s)", q.rec.Run, q.status, patch.ScopeName(q.rec.Scope))
+	subject = fmt.Sprintf("ec2patch %s: %s (%s)", q.rec.Run, q.status, q.rec.Scope.Text())
 	var b strings.Builder
-	fmt.Fprintf(&b, "Run %s, %s: %s\n\n", q.rec.Run, patch.ScopeName(q.rec.Scope), q.status)
+	fmt.Fprintf(&b, "Run %s, %s: %s\n\n", q.rec.Run, q.rec.Scope.Text(), q.status)
 	fmt.Fprintf(&b, "Answer: %s\nName given: %s\n", a.decision, words.Clean(a.name, words.Mail))
 	fmt.Fprintf(&b, "Identity: %s\n", words.Clean(identityText(a.identity), words.Mail))
 	if a.reason != "" {

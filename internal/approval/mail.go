@@ -17,13 +17,7 @@ import (
 // approvalMail is the question as plain text: what will be touched, until when
 // it can be decided, and one link on a line of its own.
 func approvalMail(rec decision.Approval, run store.RunRow, x plan.Index, doubt doubt.Doubt, link string) (subject, body string) {
-	what := "the whole plan"
-	if wave := patch.ScopeWave(rec.Scope); wave != "" {
-		what = "wave " + wave
-		if patch.ScopeThen(rec.Scope) == "judge" {
-			what = "going on after the doubtful wave " + wave
-		}
-	}
+	what := rec.Scope.Text()
 	subject = fmt.Sprintf("ec2patch %s: approve %s (%s)", rec.Run, what, words.Count(rec.Instances, "instance"))
 	if rec.Round > 1 {
 		subject = "Reminder: " + subject
@@ -34,7 +28,7 @@ func approvalMail(rec decision.Approval, run store.RunRow, x plan.Index, doubt d
 	asked := scopeWaves(x, rec.Scope)
 	fmt.Fprintf(&b, "Decide until: %s\n", deadline)
 	fmt.Fprintf(&b, "Instances: %s\n", blastText(rec.Instances, asked))
-	if n := expectedMinutes(asked); n > 0 && patch.ScopeThen(rec.Scope) == "patch" {
+	if n := expectedMinutes(asked); n > 0 && !rec.Scope.Soak() {
 		fmt.Fprintf(&b, "Expected: %s of patching\n", typically(n))
 	}
 	fmt.Fprintf(&b, "Plan digest: %s\n", rec.Digest)
@@ -76,8 +70,8 @@ func doubtText(d doubt.Doubt) string {
 }
 
 // scopeWaves are the waves that a question is about.
-func scopeWaves(x plan.Index, scope string) []plan.IndexWave {
-	only := patch.ScopeWave(scope)
+func scopeWaves(x plan.Index, scope patch.Scope) []plan.IndexWave {
+	only := scope.Wave()
 	if only == "" {
 		return x.Waves
 	}

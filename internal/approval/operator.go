@@ -23,7 +23,7 @@ import (
 type OperatorRequest struct {
 	Run            patch.RunID `json:"run"`
 	Action         string      `json:"action"`          // approve, reject, abort or status
-	Scope          string      `json:"scope,omitempty"` // of the question; empty: the one that is open
+	Scope          patch.Scope `json:"scope,omitempty"` // of the question; empty: the one that is open
 	Name           string      `json:"name,omitempty"`
 	Reason         string      `json:"reason,omitempty"` // required to reject and to abort
 	Code           string      `json:"code,omitempty"`   // to approve and reject: this, or Digest
@@ -46,7 +46,7 @@ type OperatorAnswer struct {
 
 // OperatorApproval is one question of a run.
 type OperatorApproval struct {
-	Scope     string             `json:"scope"`
+	Scope     patch.Scope        `json:"scope"`
 	Status    string             `json:"status"` // pending, approved, rejected or expired
 	Instances int                `json:"instances"`
 	Code      string             `json:"code"`
@@ -281,7 +281,7 @@ func checkBlast(in OperatorRequest, rec decision.Approval) error {
 }
 
 // scopeOf is the scope that the caller names, else that of the only open question.
-func (c *Callback) scopeOf(ctx context.Context, in OperatorRequest) (string, error) {
+func (c *Callback) scopeOf(ctx context.Context, in OperatorRequest) (patch.Scope, error) {
 	if in.Scope != "" {
 		return in.Scope, nil
 	}
@@ -292,12 +292,12 @@ func (c *Callback) scopeOf(ctx context.Context, in OperatorRequest) (string, err
 	var open []string
 	for _, rec := range recs {
 		if rec.Status == decision.ApprovalPending {
-			open = append(open, rec.Scope)
+			open = append(open, string(rec.Scope))
 		}
 	}
 	switch {
 	case len(open) == 1:
-		return open[0], nil
+		return patch.Scope(open[0]), nil
 	case len(open) > 1:
 		return "", refuse(http.StatusConflict, "scope_needed", "several questions are open; name one in scope: %s", strings.Join(open, ", "))
 	case len(recs) == 1:
@@ -308,11 +308,11 @@ func (c *Callback) scopeOf(ctx context.Context, in OperatorRequest) (string, err
 
 // questions lists the questions that were asked about a run.
 func (c *Callback) questions(ctx context.Context, run patch.RunID) ([]decision.Approval, error) {
-	scopes := []string{"run"}
+	scopes := []patch.Scope{patch.ScopeOfRun}
 	err := c.Table.Scan(ctx, store.RunKey(run).PK, "WAVE#", func(sk string, _ func(any) error) error {
 		wave := strings.TrimPrefix(sk, "WAVE#")
 		if wave != store.WholeRun && !strings.Contains(wave, "#") {
-			scopes = append(scopes, "wave:"+wave, "soak:"+wave)
+			scopes = append(scopes, patch.ScopeOfWave(wave), patch.ScopeOfSoak(wave))
 		}
 		return nil
 	})

@@ -74,9 +74,9 @@ func (c *Callback) plan(ctx context.Context, q question) (shownPlan, error) {
 		return shownPlan{}, fmt.Errorf("%w: the plan of run %s is not the one that approval %s is about", patch.ErrTampered, q.rec.Run, q.rec.ID)
 	}
 	p := shownPlan{index: x}
-	if patch.ScopeThen(q.rec.Scope) == "judge" {
+	if q.rec.Scope.Soak() {
 		var wave store.WaveRow
-		if err := c.Table.Load(ctx, &store.Row{Key: store.WaveKey(q.rec.Run, patch.ScopeWave(q.rec.Scope)), Into: &wave}); err != nil {
+		if err := c.Table.Load(ctx, &store.Row{Key: store.WaveKey(q.rec.Run, q.rec.Scope.Wave()), Into: &wave}); err != nil {
 			return shownPlan{}, err
 		}
 		if p.doubt, err = shownDoubt(q.rec, wave); err != nil {

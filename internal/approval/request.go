@@ -35,7 +35,7 @@ type Requests struct {
 type RequestInput struct {
 	Task  string      `json:"task"`
 	Run   patch.RunID `json:"run"`
-	Scope string      `json:"scope"`
+	Scope patch.Scope `json:"scope"`
 	Token string      `json:"token"`
 }
 
@@ -47,11 +47,11 @@ type RequestOutput struct {
 
 // SettleOutput says how a question stands.
 type SettleOutput struct {
-	Scope        string `json:"scope"`
-	Status       string `json:"status"`
-	Then         string `json:"then"`
-	Seconds      int    `json:"seconds"` // before the next round, or before the patching
-	RoundSeconds int    `json:"roundSeconds"`
+	Scope        patch.Scope `json:"scope"`
+	Status       string      `json:"status"`
+	Then         patch.Then  `json:"then"`
+	Seconds      int         `json:"seconds"` // before the next round, or before the patching
+	RoundSeconds int         `json:"roundSeconds"`
 }
 
 // Handle carries out one step.
@@ -166,18 +166,18 @@ func (a *Requests) question(in RequestInput, run store.RunRow, x plan.Index, dou
 }
 
 // loadDoubt reads what a question about going on is about. Other questions have no doubt.
-func loadDoubt(ctx context.Context, table store.Table, run patch.RunID, scope string) (doubt.Doubt, error) {
-	if patch.ScopeThen(scope) != "judge" {
+func loadDoubt(ctx context.Context, table store.Table, run patch.RunID, scope patch.Scope) (doubt.Doubt, error) {
+	if !scope.Soak() {
 		return doubt.Doubt{}, nil
 	}
 	var wave store.WaveRow
-	err := table.Load(ctx, &store.Row{Key: store.WaveKey(run, patch.ScopeWave(scope)), Into: &wave})
+	err := table.Load(ctx, &store.Row{Key: store.WaveKey(run, scope.Wave()), Into: &wave})
 	return wave.Doubt, err
 }
 
 // scopeCount is the blast radius of a question: the instances that it lets us touch.
-func scopeCount(x plan.Index, scope string) int {
-	wave := patch.ScopeWave(scope)
+func scopeCount(x plan.Index, scope patch.Scope) int {
+	wave := scope.Wave()
 	if wave == "" {
 		return x.Planned()
 	}
@@ -193,7 +193,7 @@ func scopeCount(x plan.Index, scope string) int {
 // and nothing at all makes one for a run that was aborted, or closed while its
 // execution was away.
 func (a *Requests) settle(ctx context.Context, in RequestInput) (SettleOutput, error) {
-	out := SettleOutput{Scope: in.Scope, Status: decision.ApprovalPending, Then: patch.ScopeThen(in.Scope), RoundSeconds: decision.RoundSeconds}
+	out := SettleOutput{Scope: in.Scope, Status: decision.ApprovalPending, Then: in.Scope.Then(), RoundSeconds: decision.RoundSeconds}
 	var run store.RunRow
 	var rec decision.Approval
 	var abort store.Abort
@@ -227,7 +227,7 @@ func (a *Requests) settle(ctx context.Context, in RequestInput) (SettleOutput, e
 	case status == decision.ApprovalPending:
 		out.RoundSeconds = max(min(decision.RoundAt(run.Started, now), words.Seconds(rec.Expires.Sub(now))), 1)
 		out.Seconds = min(nextRound(rec, run.Started, now), out.RoundSeconds)
-	case status == decision.ApprovalApproved && out.Then == "patch":
+	case status == decision.ApprovalApproved && out.Then == patch.ThenPatch:
 		out.Seconds, err = a.pauseLeft(ctx, in, now)
 	}
 	return out, err
@@ -283,7 +283,7 @@ func (a *Requests) expire(ctx context.Context, out *SettleOutput, rec decision.A
 
 // pauseLeft is what remains of the former wave's pause.
 func (a *Requests) pauseLeft(ctx context.Context, in RequestInput, now time.Time) (int, error) {
-	wave := patch.ScopeWave(in.Scope)
+	wave := in.Scope.Wave()
 	if wave == "" {
 		return 0, nil
 	}

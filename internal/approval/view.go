@@ -125,8 +125,8 @@ func stateView(q question, form formView, who string, now time.Time) pageView {
 func (v *pageView) pending(q question, form formView, who string, now time.Time) {
 	v.Tone, v.Sign = "warn", "?"
 	v.Headline = "Approve " + words.Count(q.rec.Instances, "instance") + "?"
-	if patch.ScopeThen(q.rec.Scope) == "judge" {
-		v.Headline = "Go on after wave " + nameText(patch.ScopeWave(q.rec.Scope)) + "?"
+	if q.rec.Scope.Soak() {
+		v.Headline = "Go on after wave " + nameText(q.rec.Scope.Wave()) + "?"
 	}
 	v.Title = v.Headline + " Run " + string(q.rec.Run)
 	switch {
@@ -147,20 +147,20 @@ func (v *pageView) pending(q question, form formView, who string, now time.Time)
 }
 
 // refusedText says what does not happen without an approval.
-func refusedText(scope string) string {
+func refusedText(scope patch.Scope) string {
 	switch {
-	case patch.ScopeThen(scope) == "judge":
+	case scope.Soak():
 		return "the run goes no further"
-	case patch.ScopeWave(scope) != "":
-		return "nothing of wave " + nameText(patch.ScopeWave(scope)) + " is patched"
+	case scope.Wave() != "":
+		return "nothing of wave " + nameText(scope.Wave()) + " is patched"
 	}
 	return "nothing is patched"
 }
 
 func newQuestionView(q question, p shownPlan, now time.Time) *questionView {
-	x, only := p.index, patch.ScopeWave(q.rec.Scope)
+	x, only := p.index, q.rec.Scope.Wave()
 	v := &questionView{
-		Run: string(q.rec.Run), Scope: words.Clean(patch.ScopeName(q.rec.Scope)), Doubt: p.doubt,
+		Run: string(q.rec.Run), Scope: words.Clean(q.rec.Scope.Text()), Doubt: p.doubt,
 		RequestedBy: reasonText(q.run.RequestedBy), Reason: reasonText(q.run.Reason),
 		Asked: words.Time(q.rec.Asked), Deadline: words.Time(q.rec.Expires), Left: words.Left(q.rec.Expires.Sub(now)),
 		Code: q.rec.Code(), Digest: q.rec.Digest, Scan: true, Refused: refusedText(q.rec.Scope),
@@ -169,7 +169,7 @@ func newQuestionView(q question, p shownPlan, now time.Time) *questionView {
 	}
 	v.Ignored, v.Inactive = q.ignored.Count, len(x.Inactive)
 	v.Limit = "above " + words.Count(x.FailLimit, "failed instance")
-	if n := expectedMinutes(scopeWaves(x, q.rec.Scope)); n > 0 && patch.ScopeThen(q.rec.Scope) == "patch" {
+	if n := expectedMinutes(scopeWaves(x, q.rec.Scope)); n > 0 && !q.rec.Scope.Soak() {
 		v.Expected = typically(n)
 	}
 	if q.aborted != nil {

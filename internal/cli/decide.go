@@ -13,6 +13,7 @@ import (
 
 	"ec2patch/internal/hub"
 	"ec2patch/internal/operator"
+	"ec2patch/internal/patch"
 	"ec2patch/internal/words"
 )
 
@@ -38,7 +39,7 @@ type answering struct {
 	run    string
 	reason string
 	url    string
-	scope  string
+	scope  patch.Scope
 	cancel bool
 	yes    bool
 }
@@ -86,7 +87,7 @@ instances as Interrupted, and counts them as failures.`,
 }
 
 func (a *app) scopeFlag(cmd *cobra.Command, d *answering) {
-	cmd.Flags().StringVar(&d.scope, "scope", "", "which question: run, `wave:NAME` or soak:NAME (default the one that is open)")
+	cmd.Flags().StringVar((*string)(&d.scope), "scope", "", "which question: run, `wave:NAME` or soak:NAME (default the one that is open)")
 }
 
 // decideCommand is what the three have in common.
@@ -190,12 +191,12 @@ func choose(d *answering, state operator.State) (operator.Question, error) {
 	var open, names []string
 	var found operator.Question
 	for _, q := range state.Questions {
-		names = append(names, words.Clean(q.Scope))
+		names = append(names, words.Clean(string(q.Scope)))
 		if q.Scope == d.scope {
 			return q, nil
 		}
 		if q.Status == "pending" {
-			open = append(open, words.Clean(q.Scope))
+			open = append(open, words.Clean(string(q.Scope)))
 			found = q
 		}
 	}

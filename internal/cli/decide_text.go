@@ -16,7 +16,7 @@ type decisionResult struct {
 	SchemaVersion int             `json:"schemaVersion"`
 	Kind          string          `json:"kind"`
 	Action        string          `json:"action"`
-	Scope         string          `json:"scope,omitempty"`
+	Scope         patch.Scope     `json:"scope,omitempty"`
 	Recorded      bool            `json:"recorded"` // this call changed something
 	State         *operator.State `json:"state,omitempty"`
 	Code          string          `json:"code,omitempty"` // why not, as docs/approval.md lists it
@@ -60,11 +60,11 @@ func wanted(action string) string {
 }
 
 // decided prints what the hub recorded.
-func (a *app) decided(d *answering, scope string, state operator.State) error {
+func (a *app) decided(d *answering, scope patch.Scope, state operator.State) error {
 	return a.printDecision(d, scope, state, state.Recorded)
 }
 
-func (a *app) printDecision(d *answering, scope string, state operator.State, recorded bool) error {
+func (a *app) printDecision(d *answering, scope patch.Scope, state operator.State, recorded bool) error {
 	if a.format == "json" {
 		state.Recorded = recorded
 		return a.printJSON(decisionResult{SchemaVersion: 1, Kind: "decision", Action: d.action, Scope: scope, Recorded: recorded, State: &state})
@@ -129,7 +129,7 @@ func said(d operator.Decision) string {
 }
 
 // about names a question.
-func about(scope string) string { return patch.ScopeText(words.Clean(scope)) }
+func about(scope patch.Scope) string { return words.Clean(scope.Text()) }
 
 func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 

@@ -14,7 +14,7 @@ type Approval struct {
 	store.Versioned
 	ID              string          `json:"id"`
 	Run             patch.RunID     `json:"run"`
-	Scope           string          `json:"scope"` // "run", "wave:<name>" or "soak:<name>"
+	Scope           patch.Scope     `json:"scope"` // "run", "wave:<name>" or "soak:<name>"
 	Digest          string          `json:"digest"`
 	HubAccount      patch.AccountID `json:"hubAccount"`
 	Instances       int             `json:"instances"`

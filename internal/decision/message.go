@@ -11,14 +11,14 @@ import (
 )
 
 // ApprovalID names the question of one scope of a run. It is no secret.
-func ApprovalID(run patch.RunID, scope string) string {
-	return patch.Digest([]byte("ec2patch-approval\x00" + string(run) + "\x00" + scope))[:32]
+func ApprovalID(run patch.RunID, scope patch.Scope) string {
+	return patch.Digest([]byte("ec2patch-approval\x00" + string(run) + "\x00" + string(scope)))[:32]
 }
 
 // LinkMessage is what the capability in a link is a MAC over. Each part stands
 // behind its length, so no two records have the same message.
 func (a Approval) LinkMessage() []byte {
-	return message("ec2patch-link-1", a.ID, string(a.Run), a.Digest, a.Scope, fmt.Sprint(a.Expires.Unix()), string(a.HubAccount))
+	return message("ec2patch-link-1", a.ID, string(a.Run), a.Digest, string(a.Scope), fmt.Sprint(a.Expires.Unix()), string(a.HubAccount))
 }
 
 // DecisionMessage is what the MAC of a decision covers: also until when and by
@@ -27,7 +27,7 @@ func (a Approval) LinkMessage() []byte {
 // The doubt that a question is about stands at the end: a question without one, as
 // all were in earlier releases, is signed as it was then.
 func (a Approval) DecisionMessage(d Decision) []byte {
-	parts := []string{"ec2patch-decision-2", a.ID, string(a.Run), a.Digest, a.Scope, string(a.HubAccount),
+	parts := []string{"ec2patch-decision-2", a.ID, string(a.Run), a.Digest, string(a.Scope), string(a.HubAccount),
 		fmt.Sprint(a.Expires.Unix()), fmt.Sprint(max(a.RequireDistinct, 1)), a.RequestedBy,
 		d.Decision, d.Identity, d.Name, d.Reason, d.At.UTC().Format(time.RFC3339Nano)}
 	if a.Doubt != "" {

@@ -74,7 +74,7 @@ func TestApproval_DecisionMessage_isInjective(t *testing.T) {
 	part := rapid.StringMatching(`[0-9:,a]{0,6}`)
 	draw := func(rt *rapid.T, name string) (decision.Approval, decision.Decision) {
 		a, d := approval(), signed()
-		a.ID, a.Scope, a.Digest = part.Draw(rt, name+" id"), part.Draw(rt, name+" scope"), part.Draw(rt, name+" digest")
+		a.ID, a.Scope, a.Digest = part.Draw(rt, name+" id"), patch.Scope(part.Draw(rt, name+" scope")), part.Draw(rt, name+" digest")
 		d.Identity, d.Name, d.Reason = part.Draw(rt, name+" identity"), part.Draw(rt, name+" who"), part.Draw(rt, name+" why")
 		return a, d
 	}
@@ -141,22 +141,12 @@ func TestApprovalID(t *testing.T) {
 	seen := map[string]bool{}
 	for _, at := range []struct {
 		run   patch.RunID
-		scope string
+		scope patch.Scope
 	}{{"a", "run"}, {"b", "run"}, {"a", "wave:x"}, {"a", "soak:x"}, {"ar", "un"}} {
 		id := decision.ApprovalID(at.run, at.scope)
 		assert.Regexp(t, `^[0-9a-f]{32}$`, id)
 		assert.False(t, seen[id], "%v has another's id", at)
 		seen[id] = true
-	}
-}
-
-func TestScope(t *testing.T) {
-	tests := []struct{ scope, then, wave string }{
-		{"run", "patch", ""}, {"wave:canary", "patch", "canary"}, {"soak:canary", "judge", "canary"}, {"none", "patch", ""},
-	}
-	for _, test := range tests {
-		assert.Equal(t, test.then, patch.ScopeThen(test.scope), test.scope)
-		assert.Equal(t, test.wave, patch.ScopeWave(test.scope), test.scope)
 	}
 }
 

@@ -3,13 +3,14 @@ package decision
 import (
 	"time"
 
+	"ec2patch/internal/patch"
 	"ec2patch/internal/words"
 )
 
 // Ask is one question to people as the state machine carries it.
 type Ask struct {
-	Scope        string `json:"scope"` // none, run, wave:<name>, soak:<name>
-	RoundSeconds int    `json:"roundSeconds"`
+	Scope        patch.Scope `json:"scope"` // none, run, wave:<name>, soak:<name>
+	RoundSeconds int         `json:"roundSeconds"`
 }
 
 const (

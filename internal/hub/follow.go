@@ -32,7 +32,7 @@ type Wave struct {
 
 // Question is what a run waits for.
 type Question struct {
-	Scope string // run, wave:<name> or soak:<name>; empty: nothing is asked
+	Scope patch.Scope // run, wave:<name> or soak:<name>; empty: nothing is asked
 	Since time.Time
 	Told  *bool // whether the mail can have reached anybody, nil where the hub does not say
 }
@@ -120,7 +120,7 @@ func (f *Follower) enter(e Event) {
 		p.Phase = Planning
 	case "RequestApproval":
 		f.inWave(e, Waiting)
-		if scope := field[struct{ Scope string }](e, "ask").Scope; scope != p.Question.Scope {
+		if scope := field[struct{ Scope patch.Scope }](e, "ask").Scope; scope != p.Question.Scope {
 			p.Question = Question{Scope: scope, Since: e.At}
 		}
 	case "PatchAccounts":

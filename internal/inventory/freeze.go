@@ -325,17 +325,17 @@ func waveRow(input runinput.Input, i int, w plan.IndexWave, x plan.Index) store.
 
 // askScope says which question must be answered before the wave. Nobody is
 // asked about a scan, or about nothing.
-func askScope(input runinput.Input, i int, x plan.Index) string {
+func askScope(input runinput.Input, i int, x plan.Index) patch.Scope {
 	switch {
 	case input.Approval == runinput.ApproveNone, !input.Installs(), x.Planned() == 0:
-		return "none"
+		return patch.NoScope
 	case input.Approval == runinput.ApprovePerWave:
 		if input.Waves[i].SSM.Operation != patch.Install || x.Waves[i].Planned == 0 {
-			return "none"
+			return patch.NoScope
 		}
-		return "wave:" + input.Waves[i].Name
+		return patch.ScopeOfWave(input.Waves[i].Name)
 	}
-	return "run"
+	return patch.ScopeOfRun
 }
 
 // frozen is the output. Only the first wave asks for the whole run.
@@ -343,8 +343,8 @@ func (v *Inventory) frozen(input runinput.Input, x plan.Index) FreezeOutput {
 	out := FreezeOutput{Run: x.Run, Bucket: v.Bucket, RegionConcurrency: v.RegionConcurrency, Waves: []FrozenWave{}}
 	for i, w := range x.Waves {
 		scope := askScope(input, i, x)
-		if scope == "run" && i > 0 {
-			scope = "none"
+		if scope == patch.ScopeOfRun && i > 0 {
+			scope = patch.NoScope
 		}
 		out.Waves = append(out.Waves, FrozenWave{
 			Name: w.Name, MaxConcurrency: input.Waves[i].MaxConcurrentAccounts,

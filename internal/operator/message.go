@@ -1,6 +1,10 @@
 package operator
 
-import "time"
+import (
+	"time"
+
+	"ec2patch/internal/patch"
+)
 
 // The actions.
 const (
@@ -12,13 +16,13 @@ const (
 
 // Request is the body of a request. Only Run and Action are always required.
 type Request struct {
-	Run            string `json:"run"`
-	Action         string `json:"action"`
-	Scope          string `json:"scope,omitempty"` // of the question; empty: the one that is open
-	Reason         string `json:"reason,omitempty"`
-	Code           string `json:"code,omitempty"`   // as it was typed
-	Digest         string `json:"digest,omitempty"` // of the plan that was shown
-	CancelInFlight bool   `json:"cancelInFlight,omitempty"`
+	Run            string      `json:"run"`
+	Action         string      `json:"action"`
+	Scope          patch.Scope `json:"scope,omitempty"` // of the question; empty: the one that is open
+	Reason         string      `json:"reason,omitempty"`
+	Code           string      `json:"code,omitempty"`   // as it was typed
+	Digest         string      `json:"digest,omitempty"` // of the plan that was shown
+	CancelInFlight bool        `json:"cancelInFlight,omitempty"`
 }
 
 // State says how a run and its questions stand.
@@ -44,16 +48,16 @@ type Aborted struct {
 
 // Question is one approval that a run asks for.
 type Question struct {
-	Scope     string     `json:"scope"`  // run, wave:<name> or soak:<name>
-	Status    string     `json:"status"` // pending, approved, rejected or expired
-	Instances int        `json:"instances"`
-	Code      string     `json:"code"` // what a person types
-	Digest    string     `json:"digest"`
-	Asked     time.Time  `json:"asked"`
-	Expires   time.Time  `json:"expires"`
-	Needed    int        `json:"needed"` // distinct approvals
-	Told      bool       `json:"told"`   // somebody has confirmed a subscription to the mails
-	Decisions []Decision `json:"decisions"`
+	Scope     patch.Scope `json:"scope"`  // run, wave:<name> or soak:<name>
+	Status    string      `json:"status"` // pending, approved, rejected or expired
+	Instances int         `json:"instances"`
+	Code      string      `json:"code"` // what a person types
+	Digest    string      `json:"digest"`
+	Asked     time.Time   `json:"asked"`
+	Expires   time.Time   `json:"expires"`
+	Needed    int         `json:"needed"` // distinct approvals
+	Told      bool        `json:"told"`   // somebody has confirmed a subscription to the mails
+	Decisions []Decision  `json:"decisions"`
 }
 
 // Decision is one answer to a question.

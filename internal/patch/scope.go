@@ -2,41 +2,61 @@ package patch
 
 import "strings"
 
-// ScopeThen says where the state machine goes on after an approval of that
-// scope: to the patching, or back to the judge.
-func ScopeThen(scope string) string {
-	if strings.HasPrefix(scope, "soak:") {
-		return "judge"
-	}
-	return "patch"
-}
+// Scope is what an approval is asked for: the whole plan, one wave before it begins, or going on after a doubtful wave.
+type Scope string
 
-// ScopeWave is the wave of a scope, empty for the whole run.
-func ScopeWave(scope string) string {
-	_, wave, _ := strings.Cut(scope, ":")
+// The scopes that have no wave.
+const (
+	NoScope    Scope = "none" // nobody is asked
+	ScopeOfRun Scope = "run"
+)
+
+const (
+	scopeOfWave = "wave:"
+	scopeOfSoak = "soak:"
+)
+
+// ScopeOfWave is the question whether a wave may begin.
+func ScopeOfWave(wave string) Scope { return Scope(scopeOfWave + wave) }
+
+// ScopeOfSoak is the question whether the run may go on after a wave that is in doubt.
+func ScopeOfSoak(wave string) Scope { return Scope(scopeOfSoak + wave) }
+
+// Wave is the wave of a scope, empty for the whole run.
+func (s Scope) Wave() string {
+	_, wave, _ := strings.Cut(string(s), ":")
 	return wave
 }
 
-// ScopeText names the question of a scope as people say it.
-func ScopeText(scope string) string {
-	kind, wave, _ := strings.Cut(scope, ":")
-	switch kind {
-	case "wave":
-		return "wave " + wave
-	case "soak":
-		return "going on after the doubtful wave " + wave
+// Soak tells whether the question is about going on after a wave.
+func (s Scope) Soak() bool { return strings.HasPrefix(string(s), scopeOfSoak) }
+
+// Then is where the state machine goes on after an approval.
+type Then string
+
+// The places where it can go on.
+const (
+	ThenPatch Then = "patch"
+	ThenJudge Then = "judge"
+)
+
+// Then says where the state machine goes on after an approval of the scope.
+func (s Scope) Then() Then {
+	if s.Soak() {
+		return ThenJudge
 	}
-	return "the whole plan"
+	return ThenPatch
 }
 
-// scopeText says what a question is about.
-func ScopeName(scope string) string {
-	wave := ScopeWave(scope)
-	switch {
-	case wave == "":
+// Text names the question in the middle of a sentence.
+func (s Scope) Text() string {
+	switch wave := s.Wave(); {
+	case s.Soak():
+		return "going on after the doubtful wave " + wave
+	case strings.HasPrefix(string(s), scopeOfWave):
+		return "wave " + wave
+	case s == ScopeOfRun:
 		return "the whole plan"
-	case ScopeThen(scope) == "judge":
-		return "going on after wave " + wave
 	}
-	return "wave " + wave
+	return string(s) // of a hub that knows more questions than this version
 }

@@ -84,7 +84,7 @@ type IndexWave struct {
 	Vanished        int                    `json:"vanished"`             // in the plan of the previous run only
 	Impaired        int                    `json:"impaired"`             // EC2's status checks fail already
 	ExpectedMinutes int                    `json:"expectedMinutes"`      // typically, with the soak; 0 if there is nothing to do
-	AskScope        string                 `json:"askScope"`             // the question that must be answered before it: none, run or wave:<name>
+	AskScope        patch.Scope            `json:"askScope"`             // the question that must be answered before it: none, run or wave:<name>
 	AllInstances    bool                   `json:"allInstances"`         // the wave's filter names no tag: every instance
 	Filter          string                 `json:"filter,omitempty"`     // what was looked for, in words, if nothing is planned and that is not expected
 	AllowEmpty      bool                   `json:"allowEmpty,omitempty"` // that nothing matches is expected

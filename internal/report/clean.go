@@ -59,7 +59,7 @@ func inertInactive(a runinput.InactiveAccount) runinput.InactiveAccount {
 }
 
 func inertApproval(a ApprovalReport) ApprovalReport {
-	a.Scope, a.Status, a.Identity = words.Clean(a.Scope), words.Clean(a.Status), words.Clean(a.Identity)
+	a.Scope, a.Status, a.Identity = patch.Scope(words.Clean(string(a.Scope))), words.Clean(a.Status), words.Clean(a.Identity)
 	a.Name, a.Reason = words.Clean(a.Name), words.Clean(a.Reason)
 	a.Decisions = each(a.Decisions, inertDecision)
 	return a

@@ -95,7 +95,7 @@ type Totals struct {
 // ApprovalReport is one question that was put to people, and their answer.
 // Identity, name and reason are those of the decision that settled it.
 type ApprovalReport struct {
-	Scope     string           `json:"scope"`  // "run", "wave:<name>" or "soak:<name>"
+	Scope     patch.Scope      `json:"scope"`  // "run", "wave:<name>" or "soak:<name>"
 	Status    string           `json:"status"` // approved, rejected, expired, pending
 	Asked     time.Time        `json:"asked"`
 	Decided   time.Time        `json:"decided,omitzero"`

@@ -2,7 +2,6 @@ package report
 
 import (
 	"strconv"
-	"strings"
 
 	"ec2patch/internal/decision"
 	"ec2patch/internal/markup"
@@ -118,26 +117,12 @@ func approval(a ApprovalReport) markup.Part {
 		facts += ", settled " + words.Time(a.Decided)
 	}
 	return markup.Lines(markup.El("article", markup.Class("approval"), markup.Text("\n"), markup.Lines(
-		markup.El("h3", markup.Text(scopeText(a.Scope)+" "), markup.El("span", markup.Class("chip a-"+a.Status), markup.Text(a.Status)),
+		markup.El("h3", markup.Text(words.UpperFirst(a.Scope.Text())+" "), markup.El("span", markup.Class("chip a-"+a.Status), markup.Text(a.Status)),
 			markup.El("span", markup.Class("took"), markup.Text(facts))),
 		markup.If(a.Status == decision.ApprovalExpired && len(a.Decisions) == 0, markup.Para("meaning", "Nobody decided.")),
 		markup.If(len(a.Decisions) > 0, markup.El("ul", markup.Class("decisions"), markup.Each(a.Decisions[:min(len(a.Decisions), maxPerGroup)], decided))),
 		markup.If(len(a.Decisions) > maxPerGroup, more(words.Number(len(a.Decisions)-maxPerGroup)+" more are in ", "report.json")),
 	)))
-}
-
-// scopeText says what a question is about.
-func scopeText(scope string) string {
-	what, wave, _ := strings.Cut(scope, ":")
-	switch what {
-	case "run":
-		return "The whole plan"
-	case "wave":
-		return "Wave " + wave
-	case "soak":
-		return "Going on after wave " + wave
-	}
-	return scope
 }
 
 func decided(d DecisionReport) markup.Part {

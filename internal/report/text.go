@@ -303,7 +303,7 @@ func (t *textWriter) approvals(list []ApprovalReport) {
 	}
 	fmt.Fprintf(t.out, "\n%s\n", t.bold("Approvals"))
 	for _, a := range list {
-		text := fmt.Sprintf("%s: %s", words.Clean(a.Scope), words.Clean(a.Status))
+		text := fmt.Sprintf("%s: %s", words.Clean(string(a.Scope)), words.Clean(a.Status))
 		if who := deciders(a); who != "" {
 			text += " by " + who
 		}

@@ -92,7 +92,7 @@ func approvalSpans(r *Report, length time.Duration) []span {
 			end = r.Ended
 		}
 		s := place(r.Started, a.Asked, end, length)
-		s.Name, s.Tone, s.Waiting = "approval of "+words.LowerFirst(scopeText(words.Clean(a.Scope))), toneNone, true
+		s.Name, s.Tone, s.Waiting = "approval of "+words.Clean(a.Scope.Text()), toneNone, true
 		s.Text = words.Duration(end.Sub(a.Asked)) + ", " + words.Clean(a.Status)
 		out = append(out, s)
 	}

@@ -58,7 +58,7 @@ func TestFollow_viewer(t *testing.T) {
 		require.NoError(t, err)
 		f.See(events)
 		p := f.Progress
-		if now := (look{p.Phase, p.Wave, p.Question.Scope}); len(seen) == 0 || seen[len(seen)-1] != now {
+		if now := (look{p.Phase, p.Wave, string(p.Question.Scope)}); len(seen) == 0 || seen[len(seen)-1] != now {
 			seen = append(seen, now)
 		}
 		for _, w := range p.Waves {
@@ -136,6 +136,6 @@ func TestFollow_unheard(t *testing.T) {
 		finish(t, r)
 		require.NotNil(t, f.Progress.Question.Told)
 		assert.Equal(t, subscribed, *f.Progress.Question.Told)
-		assert.Equal(t, "run", f.Progress.Question.Scope)
+		assert.EqualValues(t, "run", f.Progress.Question.Scope)
 	}
 }

@@ -60,19 +60,19 @@ func (h *human) say(format string, args ...any) {
 }
 
 // question names what a link asks about.
-func (h *human) question(u *url.URL) string { return patch.ScopeText(h.scope(u)) }
+func (h *human) question(u *url.URL) string { return h.scope(u).Text() }
 
 // scope is what a link asks about.
-func (h *human) scope(u *url.URL) string {
+func (h *human) scope(u *url.URL) patch.Scope {
 	id := u.Query().Get("a")
 	for _, w := range h.r.Input.Waves {
-		for _, scope := range []string{"wave:" + w.Name, "soak:" + w.Name} {
+		for _, scope := range []patch.Scope{patch.ScopeOfWave(w.Name), patch.ScopeOfSoak(w.Name)} {
 			if decision.ApprovalID(h.r.options.RunID, scope) == id {
 				return scope
 			}
 		}
 	}
-	return "run"
+	return patch.ScopeOfRun
 }
 
 // rejects tells how the person decides: a plan as the rehearsal was told, and a
@@ -93,7 +93,7 @@ func (h *human) mail(m backing.Mail) {
 		h.ask(u)
 		return
 	}
-	h.doubts = patch.ScopeThen(h.scope(u)) == "judge"
+	h.doubts = h.scope(u).Soak()
 	h.say("%s waits; mail sent to %s", h.question(u), m.Endpoint)
 	if h.r.Input.RequireDistinct > 1 {
 		h.expectOperators(0)

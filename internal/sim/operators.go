@@ -10,7 +10,6 @@ import (
 
 	"ec2patch/internal/approval"
 	"ec2patch/internal/decision"
-	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/stage"
 )
 
@@ -59,7 +58,7 @@ func (h *human) operate(who, d string) {
 			h.r.checks.Rejecting(id)
 		}
 		// The run goes on while the answer is under way, so it is said first.
-		text := fmt.Sprintf("%s %s by %s", patch.ScopeText(q.Scope), decided(d), path.Base(who))
+		text := fmt.Sprintf("%s %s by %s", q.Scope.Text(), decided(d), path.Base(who))
 		if d == decision.Approve && q.Needed > 1 {
 			text += fmt.Sprintf(", %d of %d", len(q.Decisions)+1, q.Needed)
 		}
@@ -68,7 +67,7 @@ func (h *human) operate(who, d string) {
 		}
 		switch res := h.post(who, request); {
 		case res.StatusCode != 200:
-			h.say("%s: not %s by %s, the answer was %d", patch.ScopeText(q.Scope), decided(d), path.Base(who), res.StatusCode)
+			h.say("%s: not %s by %s, the answer was %d", q.Scope.Text(), decided(d), path.Base(who), res.StatusCode)
 		case d == decision.Reject:
 			h.r.checks.DecidedOn(id, false)
 		}

@@ -108,7 +108,7 @@ func (r *rehearsal) watchApproval(payload, out []byte) {
 	if json.Unmarshal(payload, &in) != nil {
 		return
 	}
-	if wave := patch.ScopeWave(in.Scope); wave != "" {
+	if wave := in.Scope.Wave(); wave != "" {
 		r.progress.Wave = wave
 	}
 	if in.Task == "settle" && json.Unmarshal(out, &settled) == nil && settled.Status != decision.ApprovalPending {

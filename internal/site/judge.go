@@ -42,7 +42,7 @@ func Gate(seconds int, alarms ...string) func(*plan.Leaf, *target.TargetRow, *st
 
 // ApproveDoubt lets the run go on after the wave.
 func (s *Site) ApproveDoubt() {
-	rec := decision.Approval{ID: decision.ApprovalID(Run, "soak:w"), Run: Run, Scope: "soak:w", Digest: s.Index.Digest, HubAccount: fake.StandHub, RequireDistinct: 1, Status: decision.ApprovalApproved, Expires: s.Now.Add(time.Hour), Doubt: s.Doubt()}
+	rec := decision.Approval{ID: decision.ApprovalID(Run, patch.ScopeOfSoak("w")), Run: Run, Scope: patch.ScopeOfSoak("w"), Digest: s.Index.Digest, HubAccount: fake.StandHub, RequireDistinct: 1, Status: decision.ApprovalApproved, Expires: s.Now.Add(time.Hour), Doubt: s.Doubt()}
 	s.Table.Put(store.ApprovalKey(rec.ID), rec)
 	d := decision.Decision{Approval: rec.ID, Decision: decision.Approve, Identity: "link", At: s.Now}
 	mac, err := s.Key.MAC(s.T.Context(), rec.DecisionMessage(d))

@@ -310,7 +310,7 @@ func New(t *testing.T, n int, change ...func(*plan.Leaf, *target.TargetRow, *sto
 		s.SSM.Managed[id] = port.Agent{Platform: patch.Linux, Online: true, LastPing: s.Now}
 	}
 	row := target.TargetRow{Status: target.TargetPlanned, Planned: n, MaxPolls: 100}
-	wave := store.WaveRow{Wave: "w", Planned: n, Targets: 1, Accounts: 1, FailLimit: n, AccountsMax: 1, PerAccount: patch.Threshold{Value: 100, Percent: true}, AskScope: "none"}
+	wave := store.WaveRow{Wave: "w", Planned: n, Targets: 1, Accounts: 1, FailLimit: n, AccountsMax: 1, PerAccount: patch.Threshold{Value: 100, Percent: true}, AskScope: patch.NoScope}
 	run := store.RunRow{Run: Run, Status: patch.RunRunning, Planned: n, ExecutionARN: siteExecution, Approval: runinput.ApproveNone, Started: s.Now}
 	for _, f := range change {
 		f(&s.Leaf, &row, &wave, &run)

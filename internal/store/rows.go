@@ -83,7 +83,7 @@ type WaveRow struct {
 	MaxFailed   patch.Threshold `json:"maxFailed"`   // FailLimit as the input has it
 	MaxAccounts patch.Threshold `json:"maxAccounts"` // AccountsMax as the input has it
 	MaxErrors   patch.Threshold `json:"maxErrors"`   // of each of its account-regions
-	AskScope    string          `json:"askScope"`    // for people who look; senders read the sealed plan
+	AskScope    patch.Scope     `json:"askScope"`    // for people who look; senders read the sealed plan
 
 	Judged       Mark          `json:"judged"` // first look of the judge
 	Verdict      patch.Verdict `json:"verdict,omitempty"`

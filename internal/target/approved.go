@@ -17,7 +17,7 @@ func (s *Send) checkApproval(ctx context.Context, st *state) error {
 	if err != nil {
 		return err
 	}
-	if wave.AskScope == "none" {
+	if wave.AskScope == patch.NoScope {
 		return nil
 	}
 	id := decision.ApprovalID(st.target.Run, wave.AskScope)

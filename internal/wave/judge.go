@@ -65,7 +65,7 @@ func (j *Judge) weigh(ctx context.Context, run patch.RunID, wave string, waited 
 	if !w.row.Judged.Set() {
 		w.row.Judged = w.clock.Mark()
 	}
-	out := JudgeOutput{Run: run, Ask: decision.Ask{Scope: "soak:" + wave, RoundSeconds: decision.RoundAt(w.run.Started, w.clock.Now)}}
+	out := JudgeOutput{Run: run, Ask: decision.Ask{Scope: patch.ScopeOfSoak(wave), RoundSeconds: decision.RoundAt(w.run.Started, w.clock.Now)}}
 	if w.run.Status != patch.RunRunning {
 		return stopped(out), nil // closed while its execution was away: a redrive goes straight to the report
 	}
@@ -384,7 +384,7 @@ func (j *Judge) asked(ctx context.Context, w *judged, doubt doubt.Doubt) (patch.
 		return patch.VerdictStop, why, nil
 	}
 	var rec decision.Approval
-	row := &store.Row{Key: store.ApprovalKey(decision.ApprovalID(w.run.Run, "soak:"+w.row.Wave)), Into: &rec}
+	row := &store.Row{Key: store.ApprovalKey(decision.ApprovalID(w.run.Run, patch.ScopeOfSoak(w.row.Wave))), Into: &rec}
 	if err := j.Table.Load(ctx, row); err != nil {
 		return "", "", err
 	}

@@ -238,7 +238,7 @@ func TestJudge_doubt(t *testing.T) {
 			shorten(s)
 			out := s.Judge()
 			require.Equal(t, "ask", out.Next)
-			assert.Equal(t, "soak:w", out.Ask.Scope)
+			assert.Equal(t, patch.ScopeOfSoak("w"), out.Ask.Scope)
 			assert.Empty(t, s.Wave().Verdict, "a doubt is no verdict")
 			assert.Equal(t, shortened, s.Wave().Doubt.Text())
 			rec := decision.Approval{ID: decision.ApprovalID(site.Run, "soak:w"), Run: site.Run, Scope: "soak:w", Digest: s.Index.Digest, HubAccount: fake.StandHub, RequireDistinct: 1, Status: test.status, Expires: s.Now.Add(time.Hour), Doubt: s.Doubt()}

@@ -24,10 +24,10 @@ func SortedKeys[K ~string, V any](m map[K]V) []K {
 	return keys
 }
 
-// LowerFirst is for a text that goes on in a sentence.
-func LowerFirst(s string) string {
+// UpperFirst is for a text that begins a sentence.
+func UpperFirst(s string) string {
 	if s == "" {
 		return s
 	}
-	return strings.ToLower(s[:1]) + s[1:]
+	return strings.ToUpper(s[:1]) + s[1:]
 }

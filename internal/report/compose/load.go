@@ -107,9 +107,9 @@ func (f *folder) loadWaves(ctx context.Context) error {
 
 // loadApprovals reads every question that this run may have asked.
 func (f *folder) loadApprovals(ctx context.Context) error {
-	scopes := []string{"run"}
+	scopes := []patch.Scope{patch.ScopeOfRun}
 	for _, w := range f.index.Waves {
-		scopes = append(scopes, "wave:"+w.Name, "soak:"+w.Name)
+		scopes = append(scopes, patch.ScopeOfWave(w.Name), patch.ScopeOfSoak(w.Name))
 	}
 	for some := range slices.Chunk(scopes, store.MaxLoad) {
 		records := make([]decision.Approval, len(some))

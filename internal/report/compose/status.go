@@ -31,9 +31,9 @@ func (f *folder) status(r *report.Report, doubts string) (patch.RunStatus, strin
 	for _, a := range f.asked {
 		switch a.Status {
 		case decision.ApprovalRejected:
-			return patch.RunRejected, "the approval of " + patch.ScopeName(a.Scope) + " was rejected"
+			return patch.RunRejected, "the approval of " + a.Scope.Text() + " was rejected"
 		case decision.ApprovalExpired:
-			return patch.RunExpired, "nobody decided on the approval of " + patch.ScopeName(a.Scope) + " in time"
+			return patch.RunExpired, "nobody decided on the approval of " + a.Scope.Text() + " in time"
 		}
 	}
 	for _, w := range r.Waves {
@@ -73,13 +73,13 @@ func (f *folder) completed(r *report.Report) (patch.RunStatus, string) {
 // the run go on: the state machine stops there. why is the first one's, if any.
 func (f *folder) upholdDoubts(r *report.Report) (why string) {
 	for _, a := range f.asked {
-		if patch.ScopeThen(a.Scope) != "judge" || a.Status != decision.ApprovalRejected && a.Status != decision.ApprovalExpired {
+		if !a.Scope.Soak() || a.Status != decision.ApprovalRejected && a.Status != decision.ApprovalExpired {
 			continue
 		}
 		text := "going on after a doubtful wave was " + a.Status
 		for i := range r.Waves {
 			w := &r.Waves[i]
-			if w.Name == patch.ScopeWave(a.Scope) && w.Verdict == "" {
+			if w.Name == a.Scope.Wave() && w.Verdict == "" {
 				w.Verdict = patch.VerdictStop
 				w.Reason = words.OrElse(w.Reason, "doubtful") + "; going on was " + a.Status
 				text = "wave " + w.Name + " was doubtful: " + w.Reason

@@ -113,7 +113,7 @@ func (a *always) causes(r *RunFacts, rep *report.Report) {
 	t := a.tally(r, rep)
 	for _, w := range r.waves {
 		verdict := a.Tables.States["verdict "+string(r.ID)+" "+w.input.Name]
-		_, asked := r.asked[decision.ApprovalID(r.ID, "soak:"+w.input.Name)]
+		_, asked := r.asked[decision.ApprovalID(r.ID, patch.ScopeOfSoak(w.input.Name))]
 		if verdict != string(patch.VerdictStop) && !asked {
 			continue
 		}
@@ -132,10 +132,10 @@ func (a *always) causes(r *RunFacts, rep *report.Report) {
 }
 
 // scopeOf tells which of the questions about a plan an approval is, empty if it is of another kind.
-func (a *always) scopeOf(r *RunFacts, id string) string {
-	scopes := []string{"run"}
+func (a *always) scopeOf(r *RunFacts, id string) patch.Scope {
+	scopes := []patch.Scope{patch.ScopeOfRun}
 	for _, w := range r.waves {
-		scopes = append(scopes, "wave:"+w.input.Name)
+		scopes = append(scopes, patch.ScopeOfWave(w.input.Name))
 	}
 	for _, s := range scopes {
 		if decision.ApprovalID(r.ID, s) == id {
@@ -230,7 +230,7 @@ func (a *always) status(r *RunFacts, rep *report.Report) {
 // doubted tells whether people were asked about a wave of the run. That there was a cause is checked there.
 func (a *always) doubted(r *RunFacts) bool {
 	return slices.ContainsFunc(r.waves, func(w *waveFacts) bool {
-		_, asked := r.asked[decision.ApprovalID(r.ID, "soak:"+w.input.Name)]
+		_, asked := r.asked[decision.ApprovalID(r.ID, patch.ScopeOfSoak(w.input.Name))]
 		return asked
 	})
 }

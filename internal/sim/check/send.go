@@ -205,9 +205,9 @@ func (c *Checks) permitted(s *sending) {
 	if r.Input.Approval == runinput.ApproveNone || !s.install {
 		return
 	}
-	scope := "run"
+	scope := patch.ScopeOfRun
 	if r.Input.Approval == runinput.ApprovePerWave {
-		scope = "wave:" + s.wave.input.Name
+		scope = patch.ScopeOfWave(s.wave.input.Name)
 	}
 	id := decision.ApprovalID(r.ID, scope)
 	at, ok := r.approved[id]

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"ec2patch/internal/decision"
+	"ec2patch/internal/patch"
 )
 
 // waveOrder checks that every former wave is over when a wave is sent to: its
@@ -50,7 +51,7 @@ func (c *Checks) judged(s *sending, former *waveFacts) {
 
 // letGoOn tells whether a person let the run go on after the wave.
 func (r *RunFacts) letGoOn(w *waveFacts) bool {
-	_, asked := r.approved[decision.ApprovalID(r.ID, "soak:"+w.input.Name)]
+	_, asked := r.approved[decision.ApprovalID(r.ID, patch.ScopeOfSoak(w.input.Name))]
 	return asked
 }
 
