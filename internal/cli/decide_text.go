@@ -109,7 +109,7 @@ func questionText(b *strings.Builder, state operator.State, q operator.Question,
 	case recorded:
 		fmt.Fprintf(b, "Recorded: %s.\n", what)
 	default:
-		fmt.Fprintf(b, "%s already.\n", upper(what))
+		fmt.Fprintf(b, "%s already.\n", words.UpperFirst(what))
 	}
 	for _, one := range q.Decisions {
 		fmt.Fprintf(b, "  %s\n", said(one))
@@ -131,8 +131,6 @@ func said(d operator.Decision) string {
 // about names a question.
 func about(scope patch.Scope) string { return words.Clean(scope.Text()) }
 
-func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
-
 // refused turns a failed request into an exit code. acting tells that it was
 // the one that decides, so that no answer leaves it open what happened.
 func (a *app) refused(ctx context.Context, d *answering, err error, acting bool) error {
@@ -149,7 +147,7 @@ func (a *app) refused(ctx context.Context, d *answering, err error, acting bool)
 	case errors.Is(err, operator.ErrNoRegion):
 		return &ExitError{Code: ExitUsage, Err: errors.New(text)}
 	case errors.Is(err, operator.ErrNoCredentials):
-		return &ExitError{Code: ExitDenied, Err: fmt.Errorf("%s\n%s", text, upper(signIn))}
+		return &ExitError{Code: ExitDenied, Err: fmt.Errorf("%s\n%s", text, words.UpperFirst(signIn))}
 	case acting:
 		return failed(fmt.Errorf("%s; whether it was recorded is not known, run the command again to see", text))
 	}

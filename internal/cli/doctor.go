@@ -127,7 +127,7 @@ func (a *app) printChecks(checks []checkup) error {
 		for _, c := range checks {
 			text := fmt.Sprintf("%-4s  %-14s  %s", c.Result, c.Name, c.Text)
 			if c.Fix != "" {
-				text += ". " + upper(c.Fix)
+				text += ". " + words.UpperFirst(c.Fix)
 			}
 			b.WriteString(hang(text, indent, a.width(a.stdout)) + "\n")
 		}

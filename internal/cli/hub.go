@@ -101,7 +101,7 @@ func asked(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted")}
 	case errors.Is(err, hub.ErrNoCredentials):
-		return &ExitError{Code: ExitDenied, Err: fmt.Errorf("%w\n%s", text, upper(signIn))}
+		return &ExitError{Code: ExitDenied, Err: fmt.Errorf("%w\n%s", text, words.UpperFirst(signIn))}
 	case errors.Is(err, hub.ErrDenied):
 		return &ExitError{Code: ExitDenied, Err: text}
 	case errors.Is(err, hub.ErrNotFound):

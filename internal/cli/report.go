@@ -74,7 +74,7 @@ func (a *app) report(cmd *cobra.Command, runs Runs, run, bucket string) error {
 	r, data, err := fetchReport(ctx, runs, bucket, run, x.Started)
 	if errors.Is(err, errOlder) {
 		return &ExitError{Code: ExitUsage, Err: fmt.Errorf("run %s ended %s without a report: %s\n%s",
-			run, x.Status, words.Clean(cmp.Or(x.Cause, x.Error, "no reason given")), upper(err.Error()))}
+			run, x.Status, words.Clean(cmp.Or(x.Cause, x.Error, "no reason given")), words.UpperFirst(err.Error()))}
 	}
 	if err != nil {
 		return err

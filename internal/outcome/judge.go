@@ -1,6 +1,7 @@
 package outcome
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -93,7 +94,7 @@ func Judge(e Evidence) Finding {
 	if e.Presence.Settling {
 		f.Settled = false
 		if f.Outcome.Class(e.RebootOption, true) == Good {
-			f.Warning = join("EC2's status checks are still initializing", f.Warning)
+			f.Warning = words.Joined("EC2's status checks are still initializing", f.Warning)
 		}
 	}
 	// A command that ended badly may have ended because the machine went away. Only a
@@ -118,7 +119,7 @@ func (e Evidence) neverBegan() (reason string, ok bool) {
 		return ReasonOptedOut, true
 	}
 	if e.cancelled() && !e.Unsure {
-		return words.OrElse(e.Cancelled, ReasonAbort), true // an abort too, if somebody else did it
+		return cmp.Or(e.Cancelled, ReasonAbort), true // an abort too, if somebody else did it
 	}
 	return "", false
 }
@@ -308,7 +309,7 @@ func (e Evidence) judgeLost() Finding {
 	if f.Outcome != Failed && !Outlived(e.After, e.RebootOption, e.Presence.LastPing) {
 		return Finding{Outcome: Unknown, Reason: why + "; there is a patch state, and no ping since the reboot that may have followed it"}
 	}
-	f.Warning = join(f.Warning, "the command's own status is not known")
+	f.Warning = words.Joined(f.Warning, "the command's own status is not known")
 	return f
 }
 
@@ -442,11 +443,4 @@ func orZero(n *int) int {
 		return 0
 	}
 	return *n
-}
-
-func join(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a + "; " + b
 }

@@ -1,6 +1,10 @@
 package target
 
-import "time"
+import (
+	"time"
+
+	"ec2patch/internal/words"
+)
 
 // Answer is what Send, Poll and Verify say: where the target goes next.
 type Answer struct {
@@ -27,5 +31,5 @@ func done() Answer { return Answer{Next: "done"} }
 
 // wait is at least a second: a Wait of none would spin.
 func wait(d time.Duration) Answer {
-	return Answer{Next: "wait", Seconds: max(int((d+time.Second-1)/time.Second), 1)}
+	return Answer{Next: "wait", Seconds: max(words.Seconds(d), 1)}
 }

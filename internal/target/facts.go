@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -8,7 +9,6 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
 	"ec2patch/internal/store"
-	"ec2patch/internal/words"
 )
 
 // fact is what a target's rows tell of one instance: what Send wrote of its command, and what polls found of it.
@@ -46,7 +46,7 @@ func loadFacts(ctx context.Context, table store.Table, leaf plan.Leaf, st *state
 
 // factsOf turns intents into one fact an instance. What no intent has tried was not sent.
 func factsOf(intents []Intent, leaf plan.Leaf, st *state) map[patch.InstanceID]fact {
-	closed := words.OrElse(st.row.Closed, words.OrElse(st.mustStop(st.row.Verifying.At), outcome.ReasonStopped))
+	closed := cmp.Or(st.row.Closed, cmp.Or(st.mustStop(st.row.Verifying.At), outcome.ReasonStopped))
 	facts := make(map[patch.InstanceID]fact, len(leaf.Instances))
 	for _, p := range leaf.Instances {
 		facts[p.ID] = fact{notSent: closed}
@@ -122,7 +122,7 @@ func Unverified(
 		f := facts[p.ID]
 		r := outcome.InstanceReport{
 			InstanceID: p.ID, Account: leaf.Account, Region: leaf.Region, Wave: leaf.Wave, Platform: p.Platform, Name: p.Name,
-			CommandID: f.command, Status: words.OrElse(f.invocation.Details, f.invocation.Status), Before: p.Before,
+			CommandID: f.command, Status: cmp.Or(f.invocation.Details, f.invocation.Status), Before: p.Before,
 			Outcome: outcome.Unknown, Reason: why,
 		}
 		if f.notSent != "" {

@@ -1,12 +1,12 @@
 package target
 
 import (
+	"cmp"
 	"time"
 
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/store"
-	"ec2patch/internal/words"
 )
 
 // Phase is where a target stands in its life. No field holds it: the row as a whole says it. Most go this way:
@@ -191,9 +191,9 @@ func (t *TargetRow) close(why, detail string) {
 	if why == "" || t.Closed != "" {
 		return
 	}
-	t.Closed, t.Reason = why, words.OrElse(detail, t.Reason)
+	t.Closed, t.Reason = why, cmp.Or(detail, t.Reason)
 	if t.Steps() >= t.MaxPolls {
-		t.Reason = words.OrElse(t.Reason, noRoom)
+		t.Reason = cmp.Or(t.Reason, noRoom)
 	}
 }
 
@@ -211,7 +211,7 @@ func (t *TargetRow) closeAs(other *TargetRow) {
 }
 
 // abandon closes a target whose run has ended.
-func (t *TargetRow) abandon() { t.Closed = words.OrElse(t.Closed, outcome.ReasonAbort) }
+func (t *TargetRow) abandon() { t.Closed = cmp.Or(t.Closed, outcome.ReasonAbort) }
 
 // beginVerify marks the first look of Verify. It is false for a later one.
 func (t *TargetRow) beginVerify(m store.Mark) bool {

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -315,7 +316,7 @@ func lineOf(leaf plan.Leaf, e outcome.Evidence, found outcome.Finding, f fact) o
 	r := outcome.InstanceReport{
 		InstanceID: p.ID, Account: leaf.Account, Region: leaf.Region, Wave: leaf.Wave, Platform: p.Platform, Name: p.Name,
 		Outcome: found.Outcome, Reason: found.Reason, Warning: found.Warning, Down: found.Down,
-		CommandID: f.command, Status: words.OrElse(f.invocation.Details, f.invocation.Status),
+		CommandID: f.command, Status: cmp.Or(f.invocation.Details, f.invocation.Status),
 		Before: p.Before, After: e.After, TookSeconds: int(e.Took().Seconds()),
 	}
 	if !found.Since.IsZero() {

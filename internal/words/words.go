@@ -1,18 +1,6 @@
 package words
 
-import (
-	"slices"
-	"strings"
-)
-
-func OrElse(s, other string) string {
-	if s != "" {
-		return s
-	}
-	return other
-}
-
-func OrDash(s string) string { return OrElse(s, "-") }
+import "slices"
 
 // SortedKeys lists a map's keys in order.
 func SortedKeys[K ~string, V any](m map[K]V) []K {
@@ -22,12 +10,4 @@ func SortedKeys[K ~string, V any](m map[K]V) []K {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// UpperFirst is for a text that begins a sentence.
-func UpperFirst(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }

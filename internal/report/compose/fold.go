@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -181,7 +182,7 @@ func (f *folder) explain(ctx context.Context, p piece, rows map[patch.Target]tar
 					return err
 				}
 			}
-			r.Detail = appended(r.Detail, f.exceeded(t, rows[t], *own))
+			r.Detail = words.Joined(r.Detail, f.exceeded(t, rows[t], *own))
 		}
 		if r.Reason == outcome.ReasonStopped && r.Detail == "" {
 			why, known := stops[t]
@@ -195,7 +196,7 @@ func (f *folder) explain(ctx context.Context, p piece, rows map[patch.Target]tar
 			r.Detail = why
 		}
 		if r.CommandID != "" {
-			r.Detail = appended(r.Detail, fmt.Sprintf("its command ended as %s before it began on this instance", words.OrElse(r.Status, "never taken")))
+			r.Detail = words.Joined(r.Detail, fmt.Sprintf("its command ended as %s before it began on this instance", cmp.Or(r.Status, "never taken")))
 		}
 	}
 	return nil
@@ -217,7 +218,7 @@ func (f *folder) stopped(ctx context.Context, t patch.Target) (string, error) {
 	}
 	text := ""
 	for _, a := range watch.Seen {
-		text = appended(text, fmt.Sprintf("alarm %s was %s while the wave was patched", a.ARN, a.State))
+		text = words.Joined(text, fmt.Sprintf("alarm %s was %s while the wave was patched", a.ARN, a.State))
 	}
 	return text, nil
 }
@@ -243,15 +244,8 @@ func (f *folder) exceeded(t patch.Target, row target.TargetRow, own store.Counte
 			Field: instances, Of: patch.LimitText(whole.MaxFailed, whole.Planned, whole.FailLimit)},
 	} {
 		if c.Count > c.Limit {
-			text = appended(text, c.Text())
+			text = words.Joined(text, c.Text())
 		}
 	}
 	return text
-}
-
-func appended(text, more string) string {
-	if text == "" || more == "" {
-		return text + more
-	}
-	return text + "; " + more
 }

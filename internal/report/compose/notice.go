@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -22,7 +23,7 @@ func noticeMail(r *report.Report) (subject, body string) {
 	fmt.Fprintf(&b, "\n%s planned, %s good, %s failed, %s not sent\n",
 		words.Number(r.Totals.Planned), words.Number(r.Totals.Good), words.Number(r.Totals.Failures), words.Number(r.Totals.Neutral))
 	for _, w := range r.Waves {
-		fmt.Fprintf(&b, "Wave %s: %s", w.Name, words.OrDash(string(w.Verdict)))
+		fmt.Fprintf(&b, "Wave %s: %s", w.Name, cmp.Or(string(w.Verdict), "-"))
 		for _, o := range outcome.Outcomes() {
 			if n := w.Outcomes[o]; n > 0 {
 				fmt.Fprintf(&b, ", %s %s", o, words.Number(n))

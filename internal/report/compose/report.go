@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -130,7 +131,7 @@ func (f *folder) finishReport(ctx context.Context, slices [][]piece) (ReportOutp
 	if f.run.Settled.IsZero() {
 		status, why := f.status(r, doubts)
 		if f.lost {
-			status, why = patch.RunFailed, appended(planLost, why)
+			status, why = patch.RunFailed, words.Joined(planLost, why)
 		}
 		if err := f.conclude(ctx, status, why); err != nil {
 			return ReportOutput{}, err
@@ -150,7 +151,7 @@ func (f *folder) finishReport(ctx context.Context, slices [][]piece) (ReportOutp
 }
 
 func (f *folder) done() ReportOutput {
-	return ReportOutput{Next: "done", Status: f.run.Status, Error: string(f.run.Status.Err()), Cause: short(fmt.Sprintf("%s: %s", f.run.Status, words.OrElse(f.run.StatusReason, "see the report")))}
+	return ReportOutput{Next: "done", Status: f.run.Status, Error: string(f.run.Status.Err()), Cause: short(fmt.Sprintf("%s: %s", f.run.Status, cmp.Or(f.run.StatusReason, "see the report")))}
 }
 
 // giveUp frees what the machine could not bring to an end: no lease outlives

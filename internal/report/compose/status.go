@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -56,7 +57,7 @@ func (f *folder) completed(r *report.Report) (patch.RunStatus, string) {
 	}
 	for _, w := range f.index.Waves {
 		if w.Empty() {
-			why = appended(why, fmt.Sprintf("wave %s matched nothing (looked for: %s)", w.Name, w.Filter))
+			why = words.Joined(why, fmt.Sprintf("wave %s matched nothing (looked for: %s)", w.Name, w.Filter))
 		}
 	}
 	if why != "" {
@@ -81,11 +82,11 @@ func (f *folder) upholdDoubts(r *report.Report) (why string) {
 			w := &r.Waves[i]
 			if w.Name == a.Scope.Wave() && w.Verdict == "" {
 				w.Verdict = patch.VerdictStop
-				w.Reason = words.OrElse(w.Reason, "doubtful") + "; going on was " + a.Status
+				w.Reason = cmp.Or(w.Reason, "doubtful") + "; going on was " + a.Status
 				text = "wave " + w.Name + " was doubtful: " + w.Reason
 			}
 		}
-		why = words.OrElse(why, text)
+		why = cmp.Or(why, text)
 	}
 	return why
 }
