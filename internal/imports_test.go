@@ -55,8 +55,8 @@ func allowed() map[string][]string {
 
 		// The hub seen from outside, and the command line.
 		"hub":      {"decision", "patch", "store", sdk},
-		"operator": {"patch", sdk},
-		"cli": {"hub", "operator", "outcome", "patch", "plan", "report", "runinput", "sim", "sim/check", "sim/stage", "words",
+		"operator": {"decision", "patch", sdk},
+		"cli": {"decision", "hub", "operator", "outcome", "patch", "plan", "report", "runinput", "sim", "sim/check", "sim/stage", "words",
 			"github.com/spf13/"},
 
 		// Rehearsals, and the checks of the templates.

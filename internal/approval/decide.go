@@ -18,8 +18,9 @@ import (
 
 // answer is what somebody says to a question.
 type answer struct {
-	decision, identity, name, reason string
-	from                             string // for the audit alone
+	decision               decision.Choice
+	identity, name, reason string
+	from                   string // for the audit alone
 }
 
 // decided is what came of an answer.

@@ -10,6 +10,7 @@ import (
 	"ec2patch/internal/decision"
 	"ec2patch/internal/doubt"
 	"ec2patch/internal/fake"
+	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
 	"ec2patch/internal/store"
 )
@@ -29,7 +30,7 @@ func twoReds() doubt.Doubt {
 func TestApprovals_Doubt(t *testing.T) {
 	a := newAsker(t)
 	a.table.Put(store.WaveKey(fake.StandRun, "canary"), store.WaveRow{Wave: "canary", Doubt: twoReds()})
-	_, err := a.Requests.Handle(t.Context(), approval.RequestInput{Task: "request", Run: fake.StandRun, Scope: "soak:canary", Token: "t"})
+	_, err := a.Requests.Handle(t.Context(), approval.RequestInput{Task: patch.TaskRequest, Run: fake.StandRun, Scope: "soak:canary", Token: "t"})
 	require.NoError(t, err)
 	require.Len(t, a.mails.Sent, 1)
 	for _, line := range []string{
@@ -50,7 +51,7 @@ func TestApprovals_Doubt(t *testing.T) {
 func TestApprovals_noDoubt(t *testing.T) {
 	a := newAsker(t)
 	a.table.Put(store.WaveKey(fake.StandRun, "canary"), store.WaveRow{Wave: "canary", Doubt: twoReds()})
-	_, err := a.Requests.Handle(t.Context(), approval.RequestInput{Task: "request", Run: fake.StandRun, Scope: "wave:canary", Token: "t"})
+	_, err := a.Requests.Handle(t.Context(), approval.RequestInput{Task: patch.TaskRequest, Run: fake.StandRun, Scope: "wave:canary", Token: "t"})
 	require.NoError(t, err)
 	assert.NotContains(t, a.mails.Sent[0], "Why you are asked")
 }

@@ -21,8 +21,9 @@ const (
 
 // decisionForm is a form as it was sent, with the text made harmless.
 type decisionForm struct {
-	link                         link
-	decision, name, reason, code string
+	link               link
+	decision           decision.Choice
+	name, reason, code string
 }
 
 // readForm reads the one kind of body that a decision can have. Nothing is
@@ -68,7 +69,7 @@ func newForm(r HTTPRequest, fields url.Values) (decisionForm, error) {
 	}
 	return decisionForm{
 		link:     l,
-		decision: fields.Get("decision"),
+		decision: decision.Choice(fields.Get("decision")),
 		name:     words.Clean(fields.Get("name")),
 		reason:   words.Clean(fields.Get("reason")),
 		code:     strings.TrimSpace(fields.Get("code")),

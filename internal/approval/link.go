@@ -61,7 +61,7 @@ type question struct {
 	rec       decision.Approval
 	run       store.RunRow
 	decisions []decision.Decision // in the order in which they were made; every MAC is right
-	status    string              // what the decisions amount to
+	status    decision.Status     // what the decisions amount to
 	ignored   ignoredRow
 	aborted   *store.Abort
 }

@@ -47,7 +47,7 @@ type OperatorAnswer struct {
 // OperatorApproval is one question of a run.
 type OperatorApproval struct {
 	Scope     patch.Scope        `json:"scope"`
-	Status    string             `json:"status"` // pending, approved, rejected or expired
+	Status    decision.Status    `json:"status"` // pending, approved, rejected or expired
 	Instances int                `json:"instances"`
 	Code      string             `json:"code"`
 	Digest    string             `json:"digest"`
@@ -60,11 +60,11 @@ type OperatorApproval struct {
 
 // OperatorDecision is one answer to a question.
 type OperatorDecision struct {
-	Decision string    `json:"decision"`
-	Identity string    `json:"identity"`
-	Name     string    `json:"name,omitempty"`
-	Reason   string    `json:"reason,omitempty"`
-	At       time.Time `json:"at"`
+	Decision decision.Choice `json:"decision"`
+	Identity string          `json:"identity"`
+	Name     string          `json:"name,omitempty"`
+	Reason   string          `json:"reason,omitempty"`
+	At       time.Time       `json:"at"`
 }
 
 // OperatorError is the answer to a request that was not carried out. Code is
@@ -246,13 +246,13 @@ func (c *Callback) operatorDecides(ctx context.Context, in OperatorRequest, call
 		return OperatorAnswer{}, err // nobody decides on a question that the plan does not ask
 	}
 	if q.askedBy(caller) && q.status == decision.ApprovalPending {
-		_, err := c.ignore(ctx, q, answer{decision: in.Action, identity: caller, name: in.Name, from: from})
+		_, err := c.ignore(ctx, q, answer{decision: decision.Choice(in.Action), identity: caller, name: in.Name, from: from})
 		if err != nil {
 			return OperatorAnswer{}, err
 		}
 		return OperatorAnswer{}, refuse(http.StatusForbidden, "own_run", "you asked for this run; others decide on it")
 	}
-	done, err := c.decide(ctx, q, answer{decision: in.Action, identity: caller, name: in.Name, reason: in.Reason, from: from})
+	done, err := c.decide(ctx, q, answer{decision: decision.Choice(in.Action), identity: caller, name: in.Name, reason: in.Reason, from: from})
 	if err != nil {
 		return OperatorAnswer{}, err
 	}

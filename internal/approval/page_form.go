@@ -3,6 +3,7 @@ package approval
 import (
 	"strconv"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/markup"
 )
 
@@ -42,8 +43,8 @@ func (v *formView) choice(q *questionView) markup.Part {
 	return markup.El("fieldset", markup.If(problem != "", markup.Fixed("aria-describedby", "approve-problem")), markup.Text("\n"), markup.Lines(
 		markup.El("legend", markup.Text("What do you decide?")),
 		markup.El("div", markup.Class("choices"), markup.Text("\n"), markup.Lines(
-			option("good", v.radio("approve"), "Approve", yes),
-			option("bad", v.radio("reject"), "Reject", "Then "+q.Refused+"."))),
+			option("good", v.radio(decision.Approve), "Approve", yes),
+			option("bad", v.radio(decision.Reject), "Reject", "Then "+q.Refused+"."))),
 		markup.If(problem != "", markup.El("p", markup.Class("problem"), markup.Fixed("id", "approve-problem"), markup.Text(problem)))))
 }
 
@@ -52,9 +53,9 @@ func option(tone string, radio markup.Part, word, meaning string) markup.Part {
 		markup.El("span", markup.El("b", markup.Text(word)), markup.El("small", markup.Text(meaning))))
 }
 
-func (v *formView) radio(decision string) markup.Part {
-	return markup.El("input", markup.Fixed("type", "radio"), markup.Attr("id", decision), markup.Fixed("name", "decision"), markup.Attr("value", decision),
-		markup.Flag("required"), markup.If(v.Decision == decision, markup.Flag("checked")))
+func (v *formView) radio(choice decision.Choice) markup.Part {
+	return markup.El("input", markup.Fixed("type", "radio"), markup.Attr("id", choice), markup.Fixed("name", "decision"), markup.Attr("value", choice),
+		markup.Flag("required"), markup.If(v.Decision == choice, markup.Flag("checked")))
 }
 
 func (v *formView) nameField() markup.Part {

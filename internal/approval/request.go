@@ -33,7 +33,7 @@ type Requests struct {
 
 // ApprovalInput is the payload of both steps. The token is in a request only.
 type RequestInput struct {
-	Task  string      `json:"task"`
+	Task  patch.Task  `json:"task"`
 	Run   patch.RunID `json:"run"`
 	Scope patch.Scope `json:"scope"`
 	Token string      `json:"token"`
@@ -47,19 +47,19 @@ type RequestOutput struct {
 
 // SettleOutput says how a question stands.
 type SettleOutput struct {
-	Scope        patch.Scope `json:"scope"`
-	Status       string      `json:"status"`
-	Then         patch.Then  `json:"then"`
-	Seconds      int         `json:"seconds"` // before the next round, or before the patching
-	RoundSeconds int         `json:"roundSeconds"`
+	Scope        patch.Scope     `json:"scope"`
+	Status       decision.Status `json:"status"`
+	Then         patch.Then      `json:"then"`
+	Seconds      int             `json:"seconds"` // before the next round, or before the patching
+	RoundSeconds int             `json:"roundSeconds"`
 }
 
 // Handle carries out one step.
 func (a *Requests) Handle(ctx context.Context, in RequestInput) (any, error) {
 	switch in.Task {
-	case "request":
+	case patch.TaskRequest:
 		return a.request(ctx, in)
-	case "settle":
+	case patch.TaskSettle:
 		return a.settle(ctx, in)
 	}
 	return nil, fmt.Errorf("%w: task %q is neither request nor settle", patch.ErrInvalidInput, in.Task)

@@ -46,14 +46,14 @@ func newAsker(t *testing.T, change ...func(*decision.Approval, *store.RunRow, *p
 
 func (a *asker) settle(t *testing.T) (approval.SettleOutput, error) {
 	t.Helper()
-	out, err := a.Requests.Handle(t.Context(), approval.RequestInput{Task: "settle", Run: fake.StandRun, Scope: "run"})
+	out, err := a.Requests.Handle(t.Context(), approval.RequestInput{Task: patch.TaskSettle, Run: fake.StandRun, Scope: "run"})
 	settled, _ := out.(approval.SettleOutput)
 	return settled, err
 }
 
 func (a *asker) ask(t *testing.T, token string) error {
 	t.Helper()
-	_, err := a.Requests.Handle(t.Context(), approval.RequestInput{Task: "request", Run: fake.StandRun, Scope: "run", Token: token})
+	_, err := a.Requests.Handle(t.Context(), approval.RequestInput{Task: patch.TaskRequest, Run: fake.StandRun, Scope: "run", Token: token})
 	return err
 }
 
@@ -75,7 +75,7 @@ func TestApprovals_Settle(t *testing.T) {
 	tests := []struct {
 		name string
 		set  func(t *testing.T, a *asker)
-		want string
+		want decision.Status
 	}{
 		{"nobody answered yet", func(*testing.T, *asker) {}, decision.ApprovalPending},
 		{"approved", func(t *testing.T, a *asker) { approve := approve; approve.At = a.now; a.sign(t, approve) }, decision.ApprovalApproved},

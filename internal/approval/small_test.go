@@ -16,7 +16,7 @@ import (
 func TestCallback_codeAsPeopleTypeIt(t *testing.T) {
 	s := newStand(t)
 	typed := strings.ToUpper(strings.Replace(s.rec.Code(), "-", " - ", 1))
-	res := s.do(t, s.form(decision.Approve, "code", "  "+typed+" "))
+	res := s.do(t, s.form(string(decision.Approve), "code", "  "+typed+" "))
 	require.Equal(t, 303, res.Status, string(res.Body))
 }
 

@@ -65,7 +65,8 @@ type placeView struct{ Account, Regions, Instances string }
 // formView is the form with what was typed and what is wrong with it.
 type formView struct {
 	ID, Capability         string
-	Decision, Name, Reason string
+	Decision               decision.Choice
+	Name, Reason           string
 	Code                   string
 	NameLimit, ReasonLimit int
 	Problems               []formProblem

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/hub"
 	"ec2patch/internal/operator"
 	"ec2patch/internal/patch"
@@ -164,7 +165,7 @@ func (a *app) answer(ctx context.Context, hub Operator, d *answering, state oper
 	if err != nil {
 		return err
 	}
-	if q.Status != "pending" {
+	if q.Status != decision.ApprovalPending {
 		return a.tooLate(d, state, q)
 	}
 	a.showQuestion(d, state, q)
@@ -195,7 +196,7 @@ func choose(d *answering, state operator.State) (operator.Question, error) {
 		if q.Scope == d.scope {
 			return q, nil
 		}
-		if q.Status == "pending" {
+		if q.Status == decision.ApprovalPending {
 			open = append(open, words.Clean(string(q.Scope)))
 			found = q
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/cli"
+	"ec2patch/internal/decision"
 	"ec2patch/internal/golden"
 	"ec2patch/internal/operator"
 )
@@ -79,10 +80,10 @@ func waiting(change ...func(*operator.Question)) operator.State {
 	return operator.State{Run: "october", Status: "Running", Digest: q.Digest, Planned: 412, Questions: []operator.Question{q}}
 }
 
-func decidedBy(who, decision, status string) func(*operator.Question) {
+func decidedBy(who string, choice decision.Choice, status decision.Status) func(*operator.Question) {
 	return func(q *operator.Question) {
 		q.Status = status
-		q.Decisions = append(q.Decisions, operator.Decision{Decision: decision, Identity: "arn:aws:sts::999999999999:assumed-role/Operators/" + who, Reason: "as agreed\x1b[2J", At: at("10:20")})
+		q.Decisions = append(q.Decisions, operator.Decision{Decision: choice, Identity: "arn:aws:sts::999999999999:assumed-role/Operators/" + who, Reason: "as agreed\x1b[2J", At: at("10:20")})
 	}
 }
 

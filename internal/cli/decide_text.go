@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/operator"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/words"
@@ -48,15 +49,10 @@ func (a *app) tooLate(d *answering, state operator.State, q operator.Question) e
 	if err := a.printDecision(d, q.Scope, state, false); err != nil {
 		return err
 	}
-	if q.Status == wanted(d.action) {
+	if q.Status == decision.Choice(d.action).Status() {
 		return nil
 	}
-	return &ExitError{Code: ExitNotApproved, Err: fmt.Errorf("%s of run %s is %s already; nothing was changed", about(q.Scope), words.Clean(state.Run), words.Clean(q.Status))}
-}
-
-// wanted is the status that an action is after.
-func wanted(action string) string {
-	return map[string]string{operator.Approve: "approved", operator.Reject: "rejected"}[action]
+	return &ExitError{Code: ExitNotApproved, Err: fmt.Errorf("%s of run %s is %s already; nothing was changed", about(q.Scope), words.Clean(state.Run), words.Clean(string(q.Status)))}
 }
 
 // decided prints what the hub recorded.
@@ -100,11 +96,11 @@ func abortText(b *strings.Builder, state operator.State, recorded bool) {
 }
 
 func questionText(b *strings.Builder, state operator.State, q operator.Question, recorded bool) {
-	what := fmt.Sprintf("%s of run %s is %s", about(q.Scope), words.Clean(state.Run), words.Clean(q.Status))
+	what := fmt.Sprintf("%s of run %s is %s", about(q.Scope), words.Clean(state.Run), words.Clean(string(q.Status)))
 	switch {
-	case recorded && q.Status == "pending":
+	case recorded && q.Status == decision.ApprovalPending:
 		fmt.Fprintf(b, "Recorded: %d of %d approvals; %s until %s.\n", len(q.Decisions), q.Needed, what, words.Time(q.Expires))
-	case q.Status == "pending":
+	case q.Status == decision.ApprovalPending:
 		fmt.Fprintf(b, "Nothing changed: your answer stood already; %s until %s.\n", what, words.Time(q.Expires))
 	case recorded:
 		fmt.Fprintf(b, "Recorded: %s.\n", what)
@@ -118,7 +114,7 @@ func questionText(b *strings.Builder, state operator.State, q operator.Question,
 
 // said is one decision in one line.
 func said(d operator.Decision) string {
-	text := fmt.Sprintf("%s by %s at %s", words.Clean(d.Decision), words.Clean(d.Identity), words.Time(d.At))
+	text := fmt.Sprintf("%s by %s at %s", words.Clean(string(d.Decision)), words.Clean(d.Identity), words.Time(d.At))
 	if d.Name != "" {
 		text += fmt.Sprintf(", name given %q", words.Clean(d.Name))
 	}
@@ -187,7 +183,7 @@ func agrees(action string, state *operator.State) bool {
 		return false
 	}
 	for _, q := range state.Questions {
-		if q.Status == wanted(action) || q.Status == "pending" && action == operator.Approve {
+		if q.Status == decision.Choice(action).Status() || q.Status == decision.ApprovalPending && action == operator.Approve {
 			return true
 		}
 	}

@@ -50,7 +50,7 @@ type change struct {
 	Virtual  *float64                `json:"virtualSeconds,omitempty"` // of a rehearsal
 	Elapsed  *float64                `json:"elapsedSeconds,omitempty"` // of a run
 	Kind     string                  `json:"kind"`                     // phase, wave, approval, progress, note
-	Phase    string                  `json:"phase,omitempty"`
+	Phase    patch.Phase             `json:"phase,omitempty"`
 	Wave     string                  `json:"wave,omitempty"`
 	Verdict  patch.Verdict           `json:"verdict,omitempty"`
 	Planned  int                     `json:"planned,omitempty"`
@@ -69,7 +69,7 @@ type change struct {
 type changeView struct {
 	emit     func(change)
 	real     bool // a run, no rehearsal
-	phase    string
+	phase    patch.Phase
 	wave     string
 	approval string
 	verdicts map[string]patch.Verdict
@@ -119,7 +119,7 @@ func (v *changeView) changes(p sim.Progress) []change {
 		out = append(out, c)
 	}
 	if p.Phase != v.phase || p.Wave != v.wave {
-		text := p.Phase
+		text := string(p.Phase)
 		if p.Wave != "" {
 			text = fmt.Sprintf("wave %s: %s", p.Wave, p.Phase)
 		}

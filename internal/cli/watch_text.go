@@ -86,7 +86,7 @@ func (v *beatView) show(p sim.Progress) {
 
 // beat says how far a run is.
 func beat(p sim.Progress) change {
-	c := change{Kind: "progress", Phase: p.Phase, Wave: p.Wave, text: p.Phase}
+	c := change{Kind: "progress", Phase: p.Phase, Wave: p.Wave, text: string(p.Phase)}
 	for _, w := range p.Waves {
 		if w.Name == p.Wave {
 			c.text = fmt.Sprintf("wave %s: %s", w.Name, p.Phase)

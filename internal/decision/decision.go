@@ -27,23 +27,26 @@ type Approval struct {
 	Unheard         bool            `json:"unheard,omitempty"`   // nobody subscribed to the mail of the last round
 	Token           string          `json:"taskToken,omitempty"` // never leaves the table but for SendTaskSuccess
 	Doubt           string          `json:"doubt,omitempty"`     // digest of what it is about, for a question about going on
-	Status          string          `json:"approvalStatus"`      // pending, approved, rejected, expired
+	Status          Status          `json:"approvalStatus"`      // pending, approved, rejected, expired
 	Decided         time.Time       `json:"decided,omitzero"`
 	Audit           store.ChainHead `json:"audit"`
 }
 
+// Status is how a question stands.
+type Status string
+
 // The states of an approval.
 const (
-	ApprovalPending  = "pending"
-	ApprovalApproved = "approved"
-	ApprovalRejected = "rejected"
-	ApprovalExpired  = "expired"
+	ApprovalPending  Status = "pending"
+	ApprovalApproved Status = "approved"
+	ApprovalRejected Status = "rejected"
+	ApprovalExpired  Status = "expired"
 )
 
 // Decision is one person's answer. It counts only with a MAC of the decision key.
 type Decision struct {
 	Approval string    `json:"approval"`
-	Decision string    `json:"decision"` // approve or reject
+	Decision Choice    `json:"decision"`
 	Identity string    `json:"identity"` // "link" for the bearer of the mail, else the caller's ARN or subject
 	Name     string    `json:"name,omitempty"`
 	Reason   string    `json:"reason,omitempty"`
@@ -60,12 +63,21 @@ func (d Decision) Seals() [][]byte {
 	return [][]byte{d.MAC, d.OldMAC}
 }
 
-// The two decisions.
+// Choice is what somebody answers.
+type Choice string
+
+// The two answers.
 const (
-	Approve = "approve"
-	Reject  = "reject"
+	Approve Choice = "approve"
+	Reject  Choice = "reject"
 )
 
+// Status is how a question stands that was settled by the answer, empty for what is neither of the two.
+func (c Choice) Status() Status {
+	return map[Choice]Status{Approve: ApprovalApproved, Reject: ApprovalRejected}[c]
+}
+
+// SortDecisions puts them in the order of time.
 func SortDecisions(all []Decision) {
 	slices.SortStableFunc(all, func(a, b Decision) int {
 		if n := a.At.Compare(b.At); n != 0 {

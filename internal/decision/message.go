@@ -29,7 +29,7 @@ func (a Approval) LinkMessage() []byte {
 func (a Approval) DecisionMessage(d Decision) []byte {
 	parts := []string{"ec2patch-decision-2", a.ID, string(a.Run), a.Digest, string(a.Scope), string(a.HubAccount),
 		fmt.Sprint(a.Expires.Unix()), fmt.Sprint(max(a.RequireDistinct, 1)), a.RequestedBy,
-		d.Decision, d.Identity, d.Name, d.Reason, d.At.UTC().Format(time.RFC3339Nano)}
+		string(d.Decision), d.Identity, d.Name, d.Reason, d.At.UTC().Format(time.RFC3339Nano)}
 	if a.Doubt != "" {
 		parts = append(parts, a.Doubt)
 	}
@@ -65,7 +65,7 @@ func ParseCapability(s string) ([]byte, bool) {
 // Tally folds the decisions whose MAC is right: the first rejection, or the
 // needed number of distinct approvals, decides. The one who asked for the run
 // does not count.
-func (a Approval) Tally(valid []Decision) string {
+func (a Approval) Tally(valid []Decision) Status {
 	approvals := map[string]bool{}
 	for _, d := range valid {
 		switch {

@@ -101,14 +101,14 @@ func TestApproval_messages_keepPartsApart(t *testing.T) {
 }
 
 func TestApproval_Tally(t *testing.T) {
-	by := func(identity, what string) decision.Decision {
+	by := func(identity string, what decision.Choice) decision.Decision {
 		return decision.Decision{Identity: identity, Decision: what}
 	}
 	tests := []struct {
 		name   string
 		needed int
 		valid  []decision.Decision
-		want   string
+		want   decision.Status
 	}{
 		{"nobody", 1, nil, decision.ApprovalPending},
 		{"one of one", 1, []decision.Decision{by("link", decision.Approve)}, decision.ApprovalApproved},

@@ -12,7 +12,7 @@ import (
 // verifyApproval reads the decisions and counts those whose MAC is right. A
 // decision with a wrong MAC or after the deadline, or a record about another
 // plan, is tampering.
-func Verify(ctx context.Context, table store.Table, verifier port.Verifier, rec Approval, digest string) (string, error) {
+func Verify(ctx context.Context, table store.Table, verifier port.Verifier, rec Approval, digest string) (Status, error) {
 	if rec.Digest != digest {
 		return "", fmt.Errorf("%w: approval %s is about another plan", patch.ErrTampered, rec.ID)
 	}

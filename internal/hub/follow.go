@@ -9,19 +9,6 @@ import (
 	"ec2patch/internal/patch"
 )
 
-// The phases of a run, as a person names them.
-const (
-	Planning    = "planning"
-	Discovering = "looking at the accounts"
-	Waiting     = "waiting for approval"
-	Patching    = "patching"
-	Soaking     = "soaking"
-	Pausing     = "pause"
-	Judging     = "judging"
-	Reporting   = "reporting"
-	Done        = "done"
-)
-
 // Wave is how far a wave is.
 type Wave struct {
 	Name     string
@@ -42,7 +29,7 @@ type Progress struct {
 	Started  time.Time
 	Ended    time.Time // zero while it runs
 	Status   string    // of the execution, as Step Functions names it: RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED
-	Phase    string
+	Phase    patch.Phase
 	Wave     string // empty outside of one
 	Waves    []Wave // empty before the plan is frozen
 	Question Question
@@ -75,11 +62,11 @@ func (f *Follower) see(e Event) {
 	p := &f.Progress
 	switch {
 	case e.Type == "ExecutionStarted":
-		p.Started, p.Status, p.Phase = e.At, "RUNNING", Planning
+		p.Started, p.Status, p.Phase = e.At, "RUNNING", patch.PhasePlanning
 	case e.Type == "ExecutionRedriven":
-		p.Ended, p.Status, p.Phase, p.Error, p.Cause = time.Time{}, "RUNNING", Planning, "", ""
+		p.Ended, p.Status, p.Phase, p.Error, p.Cause = time.Time{}, "RUNNING", patch.PhasePlanning, "", ""
 	case endings()[e.Type] != "":
-		p.Ended, p.Status, p.Phase, p.Wave, p.Question = e.At, endings()[e.Type], Done, "", Question{}
+		p.Ended, p.Status, p.Phase, p.Wave, p.Question = e.At, endings()[e.Type], patch.PhaseDone, "", Question{}
 		p.Error, p.Cause = e.Error, e.Cause
 	case strings.HasSuffix(e.Type, "StateEntered"):
 		f.state = e.State
@@ -115,27 +102,27 @@ func (f *Follower) enter(e Event) {
 	p := &f.Progress
 	switch e.State {
 	case "DiscoverAccounts":
-		p.Phase = Discovering
+		p.Phase = patch.PhaseDiscovering
 	case "FreezePlan":
-		p.Phase = Planning
+		p.Phase = patch.PhasePlanning
 	case "RequestApproval":
-		f.inWave(e, Waiting)
+		f.inWave(e, patch.PhaseWaiting)
 		if scope := field[struct{ Scope patch.Scope }](e, "ask").Scope; scope != p.Question.Scope {
 			p.Question = Question{Scope: scope, Since: e.At}
 		}
 	case "PatchAccounts":
-		f.inWave(e, Patching)
+		f.inWave(e, patch.PhasePatching)
 	case "JudgeWave":
-		f.inWave(e, Judging)
+		f.inWave(e, patch.PhaseJudging)
 	case "WaitForPause":
-		p.Phase = Pausing
+		p.Phase = patch.PhasePausing
 	case "WriteReport":
-		p.Phase, p.Wave, p.Question = Reporting, "", Question{}
+		p.Phase, p.Wave, p.Question = patch.PhaseReporting, "", Question{}
 	}
 }
 
 // inWave notes which wave is meant.
-func (f *Follower) inWave(e Event, phase string) {
+func (f *Follower) inWave(e Event, phase patch.Phase) {
 	f.Progress.Phase = phase
 	if name := field[struct{ Name string }](e, "wave").Name; name != "" {
 		f.Progress.Wave = name
@@ -162,7 +149,7 @@ func (f *Follower) leave(e Event) {
 	case "FreezePlan":
 		p.Waves = field[[]Wave](e, "waves")
 	case "SettleApproval":
-		if field[struct{ Status string }](e, "ask").Status != decision.ApprovalPending {
+		if field[struct{ Status decision.Status }](e, "ask").Status != decision.ApprovalPending {
 			p.Question = Question{}
 		}
 	}
@@ -171,20 +158,20 @@ func (f *Follower) leave(e Event) {
 // judged reads what the judge of the current wave said.
 func (f *Follower) judged(e Event) {
 	said := field[struct {
-		Next    string
+		Next    patch.Next
 		Verdict patch.Verdict
 	}](e, "Payload")
-	if said.Next != "wait" && said.Verdict == "" {
-		said.Verdict = map[string]patch.Verdict{"next": patch.VerdictGood, "ask": patch.VerdictAsk, "stop": patch.VerdictStop}[said.Next]
+	if said.Next != patch.NextWait && said.Verdict == "" {
+		said.Verdict = map[patch.Next]patch.Verdict{patch.NextWave: patch.VerdictGood, patch.NextAsk: patch.VerdictAsk, patch.NextStop: patch.VerdictStop}[said.Next]
 	}
 	w := f.wave()
 	if said.Verdict != "" {
 		w.Verdict = said.Verdict
 	}
-	if said.Next == "wait" {
-		f.Progress.Phase = Soaking
+	if said.Next == patch.NextWait {
+		f.Progress.Phase = patch.PhaseSoaking
 		if w.Verdict == patch.VerdictGood {
-			f.Progress.Phase = Pausing
+			f.Progress.Phase = patch.PhasePausing
 		}
 	}
 }

@@ -202,14 +202,14 @@ func TestFollower_unknown(t *testing.T) {
 	require.NotNil(t, f.Progress.Question.Told)
 	assert.False(t, *f.Progress.Question.Told)
 	f.See([]hub.Event{{ID: 4, Type: "ExecutionFailed"}, {ID: 5, Type: "TaskStateEntered", State: "PatchAccounts", Data: "cut off {"}})
-	assert.Equal(t, hub.Patching, f.Progress.Phase)
+	assert.Equal(t, patch.PhasePatching, f.Progress.Phase)
 	assert.True(t, f.Progress.Ended.IsZero(), "event 4 was seen before")
 	f.See([]hub.Event{{ID: 6, Type: "MapRunStarted", MapRun: "arn:m"}, {ID: 7, Type: "TaskStateEntered", State: "JudgeWave"}, {ID: 8, Type: "TaskSucceeded", Data: `{"Payload":{"next":"stop"}}`}})
 	assert.Equal(t, []hub.Wave{{Name: "only", MapRun: "arn:m", Verdict: patch.VerdictStop}}, f.Progress.Waves)
 	f.See([]hub.Event{{ID: 9, Type: "ExecutionAborted", Error: "E", Cause: "c"}})
-	assert.Equal(t, []string{hub.Done, "ABORTED", "E", "c"}, []string{f.Progress.Phase, f.Progress.Status, f.Progress.Error, f.Progress.Cause})
+	assert.Equal(t, []string{string(patch.PhaseDone), "ABORTED", "E", "c"}, []string{string(f.Progress.Phase), f.Progress.Status, f.Progress.Error, f.Progress.Cause})
 	f.See([]hub.Event{{ID: 10, Type: "ExecutionRedriven"}})
-	assert.Equal(t, []string{hub.Planning, "RUNNING", "", ""}, []string{f.Progress.Phase, f.Progress.Status, f.Progress.Error, f.Progress.Cause})
+	assert.Equal(t, []string{string(patch.PhasePlanning), "RUNNING", "", ""}, []string{string(f.Progress.Phase), f.Progress.Status, f.Progress.Error, f.Progress.Cause})
 }
 
 func TestClient_health(t *testing.T) {

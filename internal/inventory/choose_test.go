@@ -132,7 +132,7 @@ func TestDiscover_measured(t *testing.T) {
 			s := site.Undiscovered(t, 1)
 			s.Ran("last-month", test.op, measured...)
 			v := &inventory.Inventory{Table: s.Table, Objects: s.Bucket, Spokes: site.SpokesFunc(func() port.Spoke { return site.MatchingSpoke{Spoke: s.SSM} }), Now: s.Clock}
-			_, err := v.Handle(t.Context(), inventory.InventoryInput{Task: "discover", Run: site.Run, Previous: "last-month", Account: s.Target.Account, Region: s.Target.Region})
+			_, err := v.Handle(t.Context(), inventory.InventoryInput{Task: patch.TaskDiscover, Run: site.Run, Previous: "last-month", Account: s.Target.Account, Region: s.Target.Region})
 			require.NoError(t, err)
 			_, ids := s.Planned()
 			assert.Equal(t, test.want, ids)
@@ -182,7 +182,7 @@ func TestDiscover_regionNotEnabled(t *testing.T) {
 	s := site.Undiscovered(t, 1)
 	refused := fmt.Errorf("list instances: %w: %w", patch.ErrAccessDenied, patch.ErrRegionDisabled)
 	v := &inventory.Inventory{Table: s.Table, Objects: s.Bucket, Spokes: site.SpokesFunc(func() port.Spoke { return closedRegion{refused: refused} }), Now: s.Clock}
-	out, err := v.Handle(t.Context(), inventory.InventoryInput{Task: "discover", Run: site.Run, Account: s.Target.Account, Region: s.Target.Region})
+	out, err := v.Handle(t.Context(), inventory.InventoryInput{Task: patch.TaskDiscover, Run: site.Run, Account: s.Target.Account, Region: s.Target.Region})
 	require.NoError(t, err)
 	assert.Equal(t, inventory.DiscoverOutput{Status: "unreachable"}, out)
 	assert.Equal(t, "region us-east-1 is not enabled in account 111111111111: enable it there, or take it out of the wave", s.Row().Reason)

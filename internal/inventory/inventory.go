@@ -30,7 +30,7 @@ type Inventory struct {
 
 // InventoryInput is the payload of all three steps.
 type InventoryInput struct {
-	Task         string          `json:"task"`
+	Task         patch.Task      `json:"task"`
 	Run          patch.RunID     `json:"run"`
 	ExecutionARN string          `json:"executionArn"`
 	StartedAt    time.Time       `json:"startedAt"`
@@ -46,11 +46,11 @@ func (v *Inventory) Handle(ctx context.Context, in InventoryInput) (any, error) 
 		return nil, fmt.Errorf("%w: %w", patch.ErrInvalidInput, err)
 	}
 	switch in.Task {
-	case "plan":
+	case patch.TaskPlan:
 		return v.plan(ctx, in)
-	case "discover":
+	case patch.TaskDiscover:
 		return v.discover(ctx, in)
-	case "freeze":
+	case patch.TaskFreeze:
 		return v.freeze(ctx, in.Run)
 	}
 	return nil, fmt.Errorf("%w: task %q is none of plan, discover, freeze", patch.ErrInvalidInput, in.Task)

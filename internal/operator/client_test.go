@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/operator"
 )
 
@@ -43,7 +44,7 @@ func TestClient_Do(t *testing.T) {
 		Digest: "abc"})
 	require.NoError(t, err)
 	assert.True(t, state.Recorded)
-	assert.Equal(t, "approved", state.Questions[0].Status)
+	assert.Equal(t, decision.ApprovalApproved, state.Questions[0].Status)
 	assert.Equal(t, "POST", got.Method)
 	assert.Equal(t, "/operator", got.URL.Path)
 	assert.Equal(t, "application/json", got.Header.Get("Content-Type"))

@@ -3,6 +3,7 @@ package operator
 import (
 	"time"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
 )
 
@@ -48,25 +49,25 @@ type Aborted struct {
 
 // Question is one approval that a run asks for.
 type Question struct {
-	Scope     patch.Scope `json:"scope"`  // run, wave:<name> or soak:<name>
-	Status    string      `json:"status"` // pending, approved, rejected or expired
-	Instances int         `json:"instances"`
-	Code      string      `json:"code"` // what a person types
-	Digest    string      `json:"digest"`
-	Asked     time.Time   `json:"asked"`
-	Expires   time.Time   `json:"expires"`
-	Needed    int         `json:"needed"` // distinct approvals
-	Told      bool        `json:"told"`   // somebody has confirmed a subscription to the mails
-	Decisions []Decision  `json:"decisions"`
+	Scope     patch.Scope     `json:"scope"` // run, wave:<name> or soak:<name>
+	Status    decision.Status `json:"status"`
+	Instances int             `json:"instances"`
+	Code      string          `json:"code"` // what a person types
+	Digest    string          `json:"digest"`
+	Asked     time.Time       `json:"asked"`
+	Expires   time.Time       `json:"expires"`
+	Needed    int             `json:"needed"` // distinct approvals
+	Told      bool            `json:"told"`   // somebody has confirmed a subscription to the mails
+	Decisions []Decision      `json:"decisions"`
 }
 
 // Decision is one answer to a question.
 type Decision struct {
-	Decision string    `json:"decision"` // approve or reject
-	Identity string    `json:"identity"`
-	Name     string    `json:"name,omitempty"`
-	Reason   string    `json:"reason,omitempty"`
-	At       time.Time `json:"at"`
+	Decision decision.Choice `json:"decision"`
+	Identity string          `json:"identity"`
+	Name     string          `json:"name,omitempty"`
+	Reason   string          `json:"reason,omitempty"`
+	At       time.Time       `json:"at"`
 }
 
 // Refusal is an answer that says no. Code is stable; docs/approval.md lists them.

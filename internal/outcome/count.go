@@ -22,7 +22,7 @@ func Count(instances []InstanceReport, reboot patch.RebootOption) Counts {
 		default:
 			n.Neutral++
 		}
-		if r.Outcome == NotSent && r.Reason != ReasonOffline && r.Reason != ReasonOptedOut {
+		if why := r.NotSent(); why != "" && why != ReasonOffline && why != ReasonOptedOut {
 			n.CutShort++
 		}
 		if r.CommandID != "" {

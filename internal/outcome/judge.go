@@ -47,13 +47,13 @@ type Evidence struct {
 	SnapshotID   string
 	Planned      PlannedInstance
 
-	NotSent    string // why it was never part of an accepted command, empty if it was
+	NotSent    Reason // why it was never part of an accepted command, empty if it was
 	Lost       bool   // nobody can tell whether its command was accepted
 	Sent       time.Time
 	Invocation Invocation // zero if SSM never listed one
 	// Cancelled is why we asked SSM to cancel it, empty if we did not: ReasonExpired
 	// is past its own deadline, ReasonAbort is `abort --cancel`.
-	Cancelled string
+	Cancelled Reason
 	Unsure    bool // SSM does not say whether the agent began; what is known is in Invocation.Ran
 
 	Presence Presence
@@ -82,10 +82,10 @@ func Judge(e Evidence) Finding {
 	case !e.Presence.Exists:
 		return settled(Gone, "terminated after the command was sent")
 	case e.NotSent != "":
-		return settled(NotSent, e.NotSent)
+		return settled(NotSent, string(e.NotSent))
 	}
 	if reason, ok := e.neverBegan(); ok {
-		return settled(NotSent, reason)
+		return settled(NotSent, string(reason))
 	}
 	if down, since := e.down(); down != "" {
 		return Finding{Outcome: Unhealthy, Reason: e.downText(down, since), Down: down, Since: since}
@@ -106,7 +106,7 @@ func Judge(e Evidence) Finding {
 }
 
 // neverBegan is the reason of what was accepted and taken back before the agent began.
-func (e Evidence) neverBegan() (reason string, ok bool) {
+func (e Evidence) neverBegan() (reason Reason, ok bool) {
 	if e.Lost || e.began() {
 		return "", false
 	}
@@ -280,7 +280,7 @@ func (e Evidence) judgeCancelled() Finding {
 	case e.Cancelled == "":
 		return settled(Interrupted, "cancelled by somebody else while it was running")
 	}
-	return settled(Interrupted, "cancelled by this run while it was running ("+e.Cancelled+")")
+	return settled(Interrupted, "cancelled by this run while it was running ("+string(e.Cancelled)+")")
 }
 
 // judgeEndless judges what was never seen to end.
@@ -289,7 +289,7 @@ func (e Evidence) judgeEndless() Finding {
 	case e.began() && (e.Cancelled == "" || e.Cancelled == ReasonExpired):
 		return settled(TimedOut, "it began, and was never seen to end")
 	case e.began():
-		return settled(Interrupted, "it began, was to be cancelled ("+e.Cancelled+"), and was never seen to end")
+		return settled(Interrupted, "it began, was to be cancelled ("+string(e.Cancelled)+"), and was never seen to end")
 	case e.Unsure:
 		return Finding{Outcome: Unknown, Reason: "SSM does not say whether the agent has begun"}
 	}

@@ -230,7 +230,7 @@ func TestJudge_command(t *testing.T) {
 			noEvidence, unsure}, outcome.Unknown, false, "does not say", ""},
 		{"cancelled past the command's time, before it began", with{status("Cancelled", "Cancelled", false), noEvidence,
 			func(e *outcome.Evidence) { e.Cancelled = outcome.ReasonExpired }}, outcome.NotSent, true,
-			outcome.ReasonExpired, ""},
+			string(outcome.ReasonExpired), ""},
 		{"delivery timed out although it was seen running", with{status("TimedOut", "DeliveryTimedOut", true)},
 			outcome.TimedOut, true, "time limit", ""},
 		{"cancelled while it ran", with{status("Cancelled", "Cancelled", true), noEvidence}, outcome.Interrupted, true,
@@ -238,12 +238,12 @@ func TestJudge_command(t *testing.T) {
 		{"cancelled, and the host shows that it ran", with{status("Cancelled", "Cancelled", false)},
 			outcome.Interrupted, true, "while it was running", ""},
 		{"cancelled before it began", with{status("Cancelled", "Cancelled", false), noEvidence}, outcome.NotSent, true,
-			outcome.ReasonAbort, ""},
+			string(outcome.ReasonAbort), ""},
 		{"cancelled before it began, for the budget", with{status("Cancelled", "Cancelled", false), noEvidence,
 			func(e *outcome.Evidence) { e.Cancelled = outcome.ReasonBudget }}, outcome.NotSent, true,
-			outcome.ReasonBudget, ""},
+			string(outcome.ReasonBudget), ""},
 		{"cancelling for ever before it began", with{status("Cancelling", "Cancelling", false), noEvidence},
-			outcome.NotSent, true, outcome.ReasonAbort, ""},
+			outcome.NotSent, true, string(outcome.ReasonAbort), ""},
 		{"cancelling for ever while it ran", with{status("Cancelling", "Cancelling", true), noEvidence},
 			outcome.Interrupted, true, "while it was running", ""},
 		{"pending past its deadline", with{status("Pending", "Pending", false), noEvidence}, outcome.Undeliverable,
@@ -269,20 +269,20 @@ func TestJudge_details(t *testing.T) {
 	for _, beside := range []string{"Failed", "Cancelled", "TimedOut", "Pending", ""} {
 		for _, test := range []judgeCase{
 			{"terminated by the error limit", with{status(beside, "Terminated", false), noEvidence}, outcome.NotSent,
-				true, outcome.ReasonBudget, ""},
+				true, string(outcome.ReasonBudget), ""},
 			{"terminated, and cancelled as well", with{status(beside, "Terminated", false), noEvidence,
 				func(e *outcome.Evidence) { e.Cancelled = outcome.ReasonAbort }}, outcome.NotSent, true,
-				outcome.ReasonBudget, ""},
+				string(outcome.ReasonBudget), ""},
 			{"terminated while it ran", with{status(beside, "Terminated", true), noEvidence}, outcome.Interrupted, true,
 				"while it was running", ""},
 			{"over a service limit", with{status(beside, "RateExceeded", false), noEvidence}, outcome.NotSent, true,
-				outcome.ReasonAccount, ""},
+				string(outcome.ReasonAccount), ""},
 			{"undeliverable", with{status(beside, "Undeliverable", false), noEvidence}, outcome.Undeliverable, true,
 				"could not reach", ""},
 			{"wrong platform", with{status(beside, "InvalidPlatform", false), noEvidence}, outcome.Failed, true,
 				"platform", ""},
 			{"access denied", with{status(beside, "AccessDenied", false), noEvidence}, outcome.NotSent, true,
-				outcome.ReasonOptedOut, ""},
+				string(outcome.ReasonOptedOut), ""},
 		} {
 			t.Run(test.name+" beside "+beside, test.check)
 		}
@@ -290,7 +290,7 @@ func TestJudge_details(t *testing.T) {
 }
 
 func TestJudge_lostOrNotSent(t *testing.T) {
-	notSent := func(why string) func(*outcome.Evidence) { return func(e *outcome.Evidence) { e.NotSent = why } }
+	notSent := func(why outcome.Reason) func(*outcome.Evidence) { return func(e *outcome.Evidence) { e.NotSent = why } }
 	for _, test := range []judgeCase{
 		{"lost, no evidence: Unknown", with{lost, noEvidence}, outcome.Unknown, false, "no answer to the send", ""},
 		{"lost, stale evidence: Unknown", with{lost, func(e *outcome.Evidence) {
@@ -311,9 +311,9 @@ func TestJudge_lostOrNotSent(t *testing.T) {
 		{"terminated before the send", with{notSent(outcome.ReasonBudget), gone}, outcome.Gone, true,
 			"before the command", ""},
 		{"not sent for the budget", with{notSent(outcome.ReasonBudget)}, outcome.NotSent, true,
-			outcome.ReasonBudget, ""},
+			string(outcome.ReasonBudget), ""},
 		{"not sent, whatever the host shows", with{notSent(outcome.ReasonOptedOut)}, outcome.NotSent, true,
-			outcome.ReasonOptedOut, ""},
+			string(outcome.ReasonOptedOut), ""},
 	} {
 		t.Run(test.name, test.check)
 	}
@@ -330,7 +330,7 @@ func drawEvidence(t *rapid.T) outcome.Evidence {
 	}
 	e.Operation = rapid.SampledFrom([]patch.Operation{patch.Install, patch.Scan}).Draw(t, "operation")
 	e.RebootOption = rapid.SampledFrom([]patch.RebootOption{patch.RebootIfNeeded, patch.NoReboot}).Draw(t, "reboot")
-	e.NotSent = rapid.SampledFrom([]string{"", "", "", outcome.ReasonBudget}).Draw(t, "notSent")
+	e.NotSent = rapid.SampledFrom([]outcome.Reason{"", "", "", outcome.ReasonBudget}).Draw(t, "notSent")
 	e.Lost = rapid.Bool().Draw(t, "lost")
 	e.Invocation.Status = rapid.SampledFrom([]string{"", "Pending", "InProgress", "Delayed", "Success", "Cancelled",
 		"TimedOut", "Failed", "Cancelling"}).Draw(t, "status")

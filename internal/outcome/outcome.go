@@ -90,19 +90,23 @@ const (
 	DownImpaired Down = "impaired" // EC2's status checks fail, and passed when it was planned
 )
 
-// Reasons of NotSent.
+// Reason is why an instance of the plan is not sent to: what closes its target, or keeps back this one. It is also why
+// a command of ours is cancelled.
+type Reason string
+
+// The reasons.
 const (
-	ReasonBudget   = "budget"
-	ReasonAbort    = "abort"
-	ReasonLease    = "lease"
-	ReasonAccount  = "account"
-	ReasonRejected = "rejected"
-	ReasonExpired  = "expired" // the approval's time was over, or the command's before it started
-	ReasonOffline  = "offline"
+	ReasonBudget   Reason = "budget"
+	ReasonAbort    Reason = "abort"
+	ReasonLease    Reason = "lease"
+	ReasonAccount  Reason = "account"
+	ReasonRejected Reason = "rejected"
+	ReasonExpired  Reason = "expired" // the approval's time was over, or the command's before it started
+	ReasonOffline  Reason = "offline"
 	// ReasonOptedOut is the reason of an instance whose tags forbid it, by the
 	// exclusion tag or because its account lets us send to tagged instances only.
-	ReasonOptedOut = "optedOut"
+	ReasonOptedOut Reason = "optedOut"
 	// ReasonStopped is the reason of what comes after a wave that was judged stop,
 	// after the end of the run, or when a target has no room for more.
-	ReasonStopped = "stopped"
+	ReasonStopped Reason = "stopped"
 )

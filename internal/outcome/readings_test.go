@@ -13,7 +13,7 @@ import (
 )
 
 // cancelledFor is why we asked SSM to cancel the command.
-func cancelledFor(why string) func(*outcome.Evidence) {
+func cancelledFor(why outcome.Reason) func(*outcome.Evidence) {
 	return func(e *outcome.Evidence) { e.Cancelled = why }
 }
 
@@ -102,11 +102,11 @@ func TestJudge_downTellsWhatWasInstalled(t *testing.T) {
 func TestJudge_neverBegan(t *testing.T) {
 	for _, test := range []judgeCase{
 		{"not sent, and stopped", with{func(e *outcome.Evidence) { e.NotSent = outcome.ReasonOffline }, stopped},
-			outcome.NotSent, true, outcome.ReasonOffline, ""},
+			outcome.NotSent, true, string(outcome.ReasonOffline), ""},
 		{"cancelled before it began, and stopped", with{status("Cancelled", "Cancelled", false), noEvidence, stopped},
-			outcome.NotSent, true, outcome.ReasonAbort, ""},
+			outcome.NotSent, true, string(outcome.ReasonAbort), ""},
 		{"access denied, and stopped", with{status("Failed", "AccessDenied", false), noEvidence, stopped},
-			outcome.NotSent, true, outcome.ReasonOptedOut, ""},
+			outcome.NotSent, true, string(outcome.ReasonOptedOut), ""},
 	} {
 		test.run(t)
 	}

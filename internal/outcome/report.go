@@ -33,6 +33,14 @@ type InstanceReport struct {
 	MorePatches int          `json:"morePatches,omitempty"` // beyond these
 }
 
+// NotSent is why the instance was not sent to, empty if it was: there Reason is one of the reasons, and no sentence.
+func (i InstanceReport) NotSent() Reason {
+	if i.Outcome != NotSent {
+		return ""
+	}
+	return Reason(i.Reason)
+}
+
 // Class tells what the instance counts as under the reboot option of its wave.
 func (i InstanceReport) Class(reboot patch.RebootOption) Class {
 	return i.Outcome.Class(reboot, i.CommandID != "")

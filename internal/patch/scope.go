@@ -31,15 +31,6 @@ func (s Scope) Wave() string {
 // Soak tells whether the question is about going on after a wave.
 func (s Scope) Soak() bool { return strings.HasPrefix(string(s), scopeOfSoak) }
 
-// Then is where the state machine goes on after an approval.
-type Then string
-
-// The places where it can go on.
-const (
-	ThenPatch Then = "patch"
-	ThenJudge Then = "judge"
-)
-
 // Then says where the state machine goes on after an approval of the scope.
 func (s Scope) Then() Then {
 	if s.Soak() {

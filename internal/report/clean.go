@@ -1,6 +1,7 @@
 package report
 
 import (
+	"ec2patch/internal/decision"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
@@ -59,14 +60,14 @@ func inertInactive(a runinput.InactiveAccount) runinput.InactiveAccount {
 }
 
 func inertApproval(a ApprovalReport) ApprovalReport {
-	a.Scope, a.Status, a.Identity = patch.Scope(words.Clean(string(a.Scope))), words.Clean(a.Status), words.Clean(a.Identity)
-	a.Name, a.Reason = words.Clean(a.Name), words.Clean(a.Reason)
+	a.Scope, a.Status = patch.Scope(words.Clean(string(a.Scope))), decision.Status(words.Clean(string(a.Status)))
+	a.Identity, a.Name, a.Reason = words.Clean(a.Identity), words.Clean(a.Name), words.Clean(a.Reason)
 	a.Decisions = each(a.Decisions, inertDecision)
 	return a
 }
 
 func inertDecision(d DecisionReport) DecisionReport {
-	d.Decision, d.Identity, d.Name = words.Clean(d.Decision), words.Clean(d.Identity), words.Clean(d.Name)
+	d.Decision, d.Identity, d.Name = decision.Choice(words.Clean(string(d.Decision))), words.Clean(d.Identity), words.Clean(d.Name)
 	d.Reason, d.Ignored = words.Clean(d.Reason), words.Clean(d.Ignored)
 	return d
 }

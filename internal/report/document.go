@@ -3,6 +3,7 @@ package report
 import (
 	"time"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
@@ -95,8 +96,8 @@ type Totals struct {
 // ApprovalReport is one question that was put to people, and their answer.
 // Identity, name and reason are those of the decision that settled it.
 type ApprovalReport struct {
-	Scope     patch.Scope      `json:"scope"`  // "run", "wave:<name>" or "soak:<name>"
-	Status    string           `json:"status"` // approved, rejected, expired, pending
+	Scope     patch.Scope      `json:"scope"` // "run", "wave:<name>" or "soak:<name>"
+	Status    decision.Status  `json:"status"`
 	Asked     time.Time        `json:"asked"`
 	Decided   time.Time        `json:"decided,omitzero"`
 	Identity  string           `json:"identity,omitempty"`
@@ -109,11 +110,11 @@ type ApprovalReport struct {
 
 // DecisionReport is what one person decided, in the order of time.
 type DecisionReport struct {
-	Decision string    `json:"decision"` // approve or reject
-	Identity string    `json:"identity"`
-	Name     string    `json:"name,omitempty"`
-	Reason   string    `json:"reason,omitempty"`
-	At       time.Time `json:"at"`
-	Counted  bool      `json:"counted"`
-	Ignored  string    `json:"ignored,omitempty"` // why it did not count
+	Decision decision.Choice `json:"decision"`
+	Identity string          `json:"identity"`
+	Name     string          `json:"name,omitempty"`
+	Reason   string          `json:"reason,omitempty"`
+	At       time.Time       `json:"at"`
+	Counted  bool            `json:"counted"`
+	Ignored  string          `json:"ignored,omitempty"` // why it did not count
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
@@ -42,8 +43,8 @@ func poisoned(text string) *report.Report {
 	}
 	r.Unreachable[0].Reason = text
 	r.Inactive = []runinput.InactiveAccount{{Account: "555555555555", Wave: text, State: text}}
-	r.Approvals[0].Name, r.Approvals[0].Identity, r.Approvals[0].Reason, r.Approvals[0].Status = text, text, text, text
-	r.Approvals[0].Decisions = []report.DecisionReport{{Decision: text, Identity: text, Name: text, Reason: text, Ignored: text}}
+	r.Approvals[0].Name, r.Approvals[0].Identity, r.Approvals[0].Reason, r.Approvals[0].Status = text, text, text, decision.Status(text)
+	r.Approvals[0].Decisions = []report.DecisionReport{{Decision: decision.Choice(text), Identity: text, Name: text, Reason: text, Ignored: text}}
 	r.Waves[0].Reason = text
 	return r
 }

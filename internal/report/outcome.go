@@ -74,7 +74,7 @@ func explain(o outcome.Outcome, reason string) string {
 	if o != outcome.NotSent {
 		return reason
 	}
-	switch reason {
+	switch outcome.Reason(reason) {
 	case outcome.ReasonBudget:
 		return "budget: too many failures before it, nothing more was sent"
 	case outcome.ReasonAbort:

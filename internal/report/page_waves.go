@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"strconv"
 
 	"ec2patch/internal/decision"
@@ -126,10 +127,7 @@ func approval(a ApprovalReport) markup.Part {
 }
 
 func decided(d DecisionReport) markup.Part {
-	word := map[string]string{decision.Approve: "approved", decision.Reject: "rejected"}[d.Decision]
-	if word == "" {
-		word = d.Decision
-	}
+	word := cmp.Or(string(d.Decision.Status()), string(d.Decision))
 	return markup.Group(markup.Text("\n"), markup.El("li",
 		markup.Bold(word), markup.Text(" by "),
 		markup.If(d.Name != "", markup.Bold(d.Name), markup.Text(" ")), markup.El("span", markup.Class("dim"), markup.Text(d.Identity)),

@@ -92,11 +92,11 @@ func sample() *report.Report {
 	})
 	for n := range 15 {
 		add("main", "333333333333", fmt.Sprintf("sql-%02d", n+5), patch.Windows, outcome.NotSent, func(i *outcome.InstanceReport) {
-			i.Reason, i.Detail = outcome.ReasonBudget, "333333333333: 5 failed, limit 4 (budget.perAccount 10% of 40)"
+			i.Reason, i.Detail = string(outcome.ReasonBudget), "333333333333: 5 failed, limit 4 (budget.perAccount 10% of 40)"
 		})
 	}
 	for n := range 12 {
-		add("rest", "555555555555", fmt.Sprintf("batch-%02d", n), patch.Linux, outcome.NotSent, func(i *outcome.InstanceReport) { i.Reason = outcome.ReasonStopped })
+		add("rest", "555555555555", fmt.Sprintf("batch-%02d", n), patch.Linux, outcome.NotSent, func(i *outcome.InstanceReport) { i.Reason = string(outcome.ReasonStopped) })
 	}
 	r.Excluded = []plan.ExcludedInstance{
 		{InstanceID: "i-00000000000000f01", Account: "222222222222", Region: "us-east-1", Wave: "main", Outcome: outcome.Offline, Reason: "last ping 3 days ago"},

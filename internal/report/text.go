@@ -303,7 +303,7 @@ func (t *textWriter) approvals(list []ApprovalReport) {
 	}
 	fmt.Fprintf(t.out, "\n%s\n", t.bold("Approvals"))
 	for _, a := range list {
-		text := fmt.Sprintf("%s: %s", words.Clean(string(a.Scope)), words.Clean(a.Status))
+		text := fmt.Sprintf("%s: %s", words.Clean(string(a.Scope)), words.Clean(string(a.Status)))
 		if who := deciders(a); who != "" {
 			text += " by " + who
 		}
@@ -316,7 +316,7 @@ func (t *textWriter) approvals(list []ApprovalReport) {
 		t.wrap("  ", text)
 		for _, d := range a.Decisions {
 			if !d.Counted {
-				t.wrap("    ", fmt.Sprintf("not counted: %s by %s, %s", words.Clean(d.Decision), cmp.Or(words.Clean(d.Name), words.Clean(d.Identity)), words.Clean(d.Ignored)))
+				t.wrap("    ", fmt.Sprintf("not counted: %s by %s, %s", words.Clean(string(d.Decision)), cmp.Or(words.Clean(d.Name), words.Clean(d.Identity)), words.Clean(d.Ignored)))
 			}
 		}
 	}

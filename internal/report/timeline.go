@@ -93,7 +93,7 @@ func approvalSpans(r *Report, length time.Duration) []span {
 		}
 		s := place(r.Started, a.Asked, end, length)
 		s.Name, s.Tone, s.Waiting = "approval of "+words.Clean(a.Scope.Text()), toneNone, true
-		s.Text = words.Duration(end.Sub(a.Asked)) + ", " + words.Clean(a.Status)
+		s.Text = words.Duration(end.Sub(a.Asked)) + ", " + words.Clean(string(a.Status))
 		out = append(out, s)
 	}
 	return out

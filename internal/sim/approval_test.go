@@ -86,8 +86,8 @@ func TestApproval_Reminders(t *testing.T) {
 
 // The page is opened at the first mail, and the form that was found there sent after a reminder.
 func TestApproval_OldPageDecides(t *testing.T) {
-	for _, d := range []string{decision.Approve, decision.Reject} {
-		t.Run(d, func(t *testing.T) {
+	for _, d := range []decision.Choice{decision.Approve, decision.Reject} {
+		t.Run(string(d), func(t *testing.T) {
 			r := prepared(t, asks(""), ApproveTimeout)
 			var typed string
 			n := 0
@@ -103,7 +103,7 @@ func TestApproval_OldPageDecides(t *testing.T) {
 					typed, found = code(r.human.request(u, "GET", "").Body)
 					require.True(t, found)
 				case 3:
-					form := url.Values{"decision": {d}, "name": {"Ann"}, "reason": {"slow reader"}, "code": {typed}}
+					form := url.Values{"decision": {string(d)}, "name": {"Ann"}, "reason": {"slow reader"}, "code": {typed}}
 					r.checks.Decided(d == decision.Approve)
 					res := r.human.request(u, "POST", form.Encode())
 					assert.Equal(t, 303, res.StatusCode, res.Body)
@@ -213,7 +213,7 @@ func TestApproval_Distinct(t *testing.T) {
 		statuses := map[string]int{}
 		answer := func(who string) {
 			q := question(t, r)
-			res := r.human.post(who, approval.OperatorRequest{Run: r.options.RunID, Action: decision.Approve, Code: q.Code})
+			res := r.human.post(who, approval.OperatorRequest{Run: r.options.RunID, Action: string(decision.Approve), Code: q.Code})
 			statuses[who] = res.StatusCode
 		}
 		r.World.After(time.Minute, func() { answer(requester) })
@@ -221,7 +221,7 @@ func TestApproval_Distinct(t *testing.T) {
 		r.World.After(20*time.Minute, func() { answer(requester) })
 		r.World.After(21*time.Minute, func() { // the same person once more
 			q := question(t, r)
-			assert.Equal(t, 409, r.human.post(operatorName(0), approval.OperatorRequest{Run: r.options.RunID, Action: decision.Approve, Code: q.Code}).StatusCode)
+			assert.Equal(t, 409, r.human.post(operatorName(0), approval.OperatorRequest{Run: r.options.RunID, Action: string(decision.Approve), Code: q.Code}).StatusCode)
 			assert.Equal(t, decision.ApprovalPending, q.Status)
 		})
 		res := finish(t, r)

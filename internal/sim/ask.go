@@ -152,9 +152,10 @@ func (h *human) local(a *asking, req localRequest) (done bool) {
 	if err != nil {
 		return true
 	}
-	h.say("%s %s by %s at the local page", h.question(a.link), decided(form.Get("decision")), form.Get("name"))
-	if h.r.Input.RequireDistinct <= 1 || form.Get("decision") == decision.Reject {
-		h.r.checks.DecidedOn(a.link.Query().Get("a"), form.Get("decision") == decision.Approve)
+	choice := decision.Choice(form.Get("decision"))
+	h.say("%s %s by %s at the local page", h.question(a.link), choice.Status(), form.Get("name"))
+	if h.r.Input.RequireDistinct <= 1 || choice == decision.Reject {
+		h.r.checks.DecidedOn(a.link.Query().Get("a"), choice == decision.Approve)
 	}
 	return true
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // person answers each question that is asked at a local page, once.
-func person(t *testing.T, decision string) func(Progress) {
+func person(t *testing.T, choice decision.Choice) func(Progress) {
 	seen := ""
 	return func(p Progress) {
 		_, at, ok := strings.Cut(p.Approval, "decide at ")
@@ -31,7 +31,7 @@ func person(t *testing.T, decision string) func(Progress) {
 			}
 			typed, ok := code(fetch(t, http.MethodGet, at, nil))
 			assert.True(t, ok)
-			form := url.Values{"a": u.Query()["a"], "c": u.Query()["c"], "decision": {decision}, "name": {"Ann"}, "reason": {"tested"}, "code": {typed}}
+			form := url.Values{"a": u.Query()["a"], "c": u.Query()["c"], "decision": {string(choice)}, "name": {"Ann"}, "reason": {"tested"}, "code": {typed}}
 			u.RawQuery = ""
 			page := fetch(t, http.MethodPost, u.String(), form)
 			assert.Contains(t, page, "Ann")
@@ -63,10 +63,11 @@ func TestAsk(t *testing.T) {
 		{"name":"a","accounts":["` + first + `"],"regions":["` + region + `"]` + generous + `},
 		{"name":"b","accounts":["` + second + `"],"regions":["` + region + `"]` + generous + `}],"approval":"perWave"}`
 	tests := []struct {
-		name, input, decision string
-		questions             int
-		sends                 bool
-		settledBy, says       string
+		name, input     string
+		decision        decision.Choice
+		questions       int
+		sends           bool
+		settledBy, says string
 	}{
 		{"one question", asks(""), decision.Approve, 1, true, "link", "the whole plan approved by Ann at the local page"},
 		{"rejected", asks(""), decision.Reject, 1, false, "link", "the whole plan rejected by Ann at the local page"},
@@ -80,7 +81,7 @@ func TestAsk(t *testing.T) {
 			answer, told := person(t, tt.decision), []string{}
 			o.Instances, o.Approve, o.AskLinger = 3, ApproveAsk, 50*time.Millisecond
 			o.Progress = func(p Progress) {
-				told = append(told, p.Phase+": "+p.Approval)
+				told = append(told, string(p.Phase)+": "+p.Approval)
 				answer(p)
 			}
 			res := rehearse(t, o)

@@ -33,7 +33,7 @@ func TestCase_oneBadAccount(t *testing.T) {
 		case i.Account != bad:
 			assert.Equal(t, outcome.Patched, i.Outcome, "%s of %s in wave %s: %s", i.InstanceID, i.Account, i.Wave, i.Reason)
 		case i.Outcome == outcome.NotSent:
-			assert.Equal(t, outcome.ReasonBudget, i.Reason)
+			assert.Equal(t, outcome.ReasonBudget, i.NotSent())
 		}
 	}
 	if wave.Outcomes[outcome.NotSent] > 0 {

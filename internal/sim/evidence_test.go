@@ -230,7 +230,7 @@ func (w drawn) compareTwin(t *testing.T, res *Result) error {
 		was[i.InstanceID] = i
 	}
 	for _, i := range res.Report.Instances {
-		if string(i.Account) == bad.Account && (string(i.Region) == bad.Region || i.Reason == outcome.ReasonBudget) {
+		if string(i.Account) == bad.Account && (string(i.Region) == bad.Region || i.NotSent() == outcome.ReasonBudget) {
 			continue // perAccount is a limit of the account's regions together
 		}
 		if before, ok := was[i.InstanceID]; ok && before.Outcome != i.Outcome {

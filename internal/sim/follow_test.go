@@ -37,7 +37,11 @@ func visitor(t *testing.T, r *rehearsal, policies ...string) *hub.Client {
 }
 
 // look is how the run stood at one look.
-type look struct{ phase, wave, scope string }
+type look struct {
+	phase patch.Phase
+	wave  string
+	scope patch.Scope
+}
 
 // Somebody with the viewer's policy and nothing else follows a run from its start to its report, one query a look, and sees each wave.
 func TestFollow_viewer(t *testing.T) {
@@ -58,11 +62,11 @@ func TestFollow_viewer(t *testing.T) {
 		require.NoError(t, err)
 		f.See(events)
 		p := f.Progress
-		if now := (look{p.Phase, p.Wave, string(p.Question.Scope)}); len(seen) == 0 || seen[len(seen)-1] != now {
+		if now := (look{p.Phase, p.Wave, p.Question.Scope}); len(seen) == 0 || seen[len(seen)-1] != now {
 			seen = append(seen, now)
 		}
 		for _, w := range p.Waves {
-			if w.MapRun == "" || p.Phase != hub.Patching {
+			if w.MapRun == "" || p.Phase != patch.PhasePatching {
 				continue
 			}
 			n, err := viewer.Accounts(t.Context(), w.MapRun)
@@ -83,8 +87,8 @@ func TestFollow_viewer(t *testing.T) {
 	watch()
 
 	assert.Equal(t, []look{
-		{hub.Planning, "", ""}, {hub.Waiting, "canary", "run"}, {hub.Patching, "canary", ""}, {hub.Soaking, "canary", ""}, {hub.Pausing, "canary", ""},
-		{hub.Patching, "main", ""}, {hub.Done, "", ""},
+		{patch.PhasePlanning, "", ""}, {patch.PhaseWaiting, "canary", "run"}, {patch.PhasePatching, "canary", ""}, {patch.PhaseSoaking, "canary", ""}, {patch.PhasePausing, "canary", ""},
+		{patch.PhasePatching, "main", ""}, {patch.PhaseDone, "", ""},
 	}, seen)
 	assert.Equal(t, 2, most.Total)
 	assert.Positive(t, most.Running)
@@ -136,6 +140,6 @@ func TestFollow_unheard(t *testing.T) {
 		finish(t, r)
 		require.NotNil(t, f.Progress.Question.Told)
 		assert.Equal(t, subscribed, *f.Progress.Question.Told)
-		assert.EqualValues(t, "run", f.Progress.Question.Scope)
+		assert.Equal(t, patch.ScopeOfRun, f.Progress.Question.Scope)
 	}
 }

@@ -124,31 +124,26 @@ func (h *human) answer(u *url.URL) {
 		h.say("%s: the page was answered with %d", h.question(u), page.StatusCode)
 		return
 	}
-	decision := "approve"
+	choice := decision.Approve
 	if h.rejects() {
-		decision = "reject"
+		choice = decision.Reject
 	}
-	form := url.Values{"decision": {decision}, "name": {"Rehearsal"}, "reason": {"rehearsal"}, "code": {typed}}
+	form := url.Values{"decision": {string(choice)}, "name": {"Rehearsal"}, "reason": {"rehearsal"}, "code": {typed}}
 	// Whoever watches must count an approval from the moment it is on its way, and a rejection once it was taken.
 	id := u.Query().Get("a")
-	if decision == "approve" {
+	if choice == decision.Approve {
 		h.r.checks.DecidedOn(id, true)
 	} else {
 		h.r.checks.Rejecting(id)
 	}
 	// The run goes on while the answer is under way, so it is said first.
-	h.say("%s %s by Rehearsal", h.question(u), decided(decision))
+	h.say("%s %s by Rehearsal", h.question(u), choice.Status())
 	switch res := h.request(u, "POST", form.Encode()); {
 	case res.StatusCode != 303 && res.StatusCode != 200:
 		h.say("%s: the decision was answered with %d", h.question(u), res.StatusCode)
-	case decision == "reject":
+	case choice == decision.Reject:
 		h.r.checks.DecidedOn(id, false)
 	}
-}
-
-// decided is what a question is after a decision.
-func decided(d string) string {
-	return map[string]string{decision.Approve: "approved", decision.Reject: "rejected"}[d]
 }
 
 // request asks for the page, or sends its form.

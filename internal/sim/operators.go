@@ -36,7 +36,7 @@ func (h *human) expectOperators(present int) {
 
 // operate does what `ec2patch approve` does: it asks how the run stands, and
 // decides about the plan that it was shown.
-func (h *human) operate(who, d string) {
+func (h *human) operate(who string, d decision.Choice) {
 	var state approval.OperatorAnswer
 	request := approval.OperatorRequest{Run: h.r.options.RunID, Action: "status"}
 	if res := h.post(who, request); res.StatusCode != 200 || json.Unmarshal([]byte(res.Body), &state) != nil {
@@ -47,7 +47,7 @@ func (h *human) operate(who, d string) {
 		if q.Status != decision.ApprovalPending {
 			continue
 		}
-		request = approval.OperatorRequest{Run: h.r.options.RunID, Action: d, Scope: q.Scope, Code: q.Code, Reason: "rehearsal"}
+		request = approval.OperatorRequest{Run: h.r.options.RunID, Action: string(d), Scope: q.Scope, Code: q.Code, Reason: "rehearsal"}
 		// Whoever watches must count an approval from the moment it is on its way, and a rejection once it was taken:
 		// one that others forestalled changes nothing.
 		id := decision.ApprovalID(h.r.options.RunID, q.Scope)
@@ -58,7 +58,7 @@ func (h *human) operate(who, d string) {
 			h.r.checks.Rejecting(id)
 		}
 		// The run goes on while the answer is under way, so it is said first.
-		text := fmt.Sprintf("%s %s by %s", q.Scope.Text(), decided(d), path.Base(who))
+		text := fmt.Sprintf("%s %s by %s", q.Scope.Text(), d.Status(), path.Base(who))
 		if d == decision.Approve && q.Needed > 1 {
 			text += fmt.Sprintf(", %d of %d", len(q.Decisions)+1, q.Needed)
 		}
@@ -67,7 +67,7 @@ func (h *human) operate(who, d string) {
 		}
 		switch res := h.post(who, request); {
 		case res.StatusCode != 200:
-			h.say("%s: not %s by %s, the answer was %d", q.Scope.Text(), decided(d), path.Base(who), res.StatusCode)
+			h.say("%s: not %s by %s, the answer was %d", q.Scope.Text(), d.Status(), path.Base(who), res.StatusCode)
 		case d == decision.Reject:
 			h.r.checks.DecidedOn(id, false)
 		}

@@ -115,7 +115,7 @@ func inAudit(c *check.Checks, r *check.RunFacts, rep *report.Report) {
 	for _, a := range rep.Approvals {
 		id := decision.ApprovalID(r.ID, a.Scope)
 		for _, d := range a.Decisions {
-			if d.Counted && !audited(c, "APPROVAL#"+id, "Decided", d.Decision+" by "+d.Identity+",") {
+			if d.Counted && !audited(c, "APPROVAL#"+id, "Decided", string(d.Decision)+" by "+d.Identity+",") {
 				c.Violate("I-41", "the report has a decision of %s on %s, the audit does not", d.Identity, a.Scope)
 			}
 		}
@@ -124,7 +124,9 @@ func inAudit(c *check.Checks, r *check.RunFacts, rep *report.Report) {
 		}
 	}
 	for _, w := range rep.Waves {
-		byPeople := strings.Contains(w.Reason, "; going on was ") // their decision is in the audit
+		byPeople := slices.ContainsFunc(rep.Approvals, func(a report.ApprovalReport) bool { // their decision is in the audit
+			return a.Scope == patch.ScopeOfSoak(w.Name) && (a.Status == decision.ApprovalRejected || a.Status == decision.ApprovalExpired)
+		})
 		if w.Verdict != "" && !byPeople && !audited(c, "RUN#"+string(r.ID), "Verdict", "wave "+w.Name+": "+string(w.Verdict)+";") {
 			c.Violate("I-41", "the report judges wave %s %s, the audit does not", w.Name, w.Verdict)
 		}

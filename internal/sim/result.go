@@ -53,7 +53,7 @@ const (
 // Progress is what a rehearsal looks like at one virtual moment.
 type Progress struct {
 	Virtual  time.Duration // since the start
-	Phase    string        // "planning", "waiting for approval", "patching", "pause", "reporting", "done"
+	Phase    patch.Phase
 	Wave     string
 	Waves    []WaveProgress
 	Approval string // one line about the approval, empty if there is none

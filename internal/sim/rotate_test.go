@@ -64,7 +64,7 @@ func rotate(t *testing.T, r *rehearsal, forgotten bool) {
 func TestT25_Rotation(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
-		decision  string
+		decision  decision.Choice
 		forgotten bool
 		page      int
 		want      patch.RunStatus
@@ -85,7 +85,7 @@ func TestT25_Rotation(t *testing.T) {
 			r.World.After(50*time.Minute, func() {
 				typed, _ := code(r.human.request(links[0], "GET", "").Body)
 				r.checks.Decided(tt.decision == decision.Approve && !tt.forgotten)
-				form := url.Values{"decision": {tt.decision}, "name": {"Ann"}, "reason": {"because"}, "code": {typed}}
+				form := url.Values{"decision": {string(tt.decision)}, "name": {"Ann"}, "reason": {"because"}, "code": {typed}}
 				assert.Equal(t, tt.page, r.human.request(links[0], "POST", form.Encode()).StatusCode)
 			})
 			res, err := r.run()

@@ -112,7 +112,7 @@ func (r *rehearsal) run() (*Result, error) {
 			return nil, fmt.Errorf("the rehearsal does not end: %s of virtual time, %d events", r.Virtual(), n)
 		}
 	}
-	r.tell("done")
+	r.tell(patch.PhaseDone)
 	return r.result()
 }
 

@@ -118,7 +118,7 @@ func TestRun_withoutApproval(t *testing.T) {
 		approve Approve
 		input   string
 		want    patch.RunStatus
-		reason  string
+		reason  outcome.Reason
 	}{
 		{"rejected", ApproveReject, "once", patch.RunRejected, outcome.ReasonRejected},
 		{"nobody answers", ApproveTimeout, "once", patch.RunExpired, outcome.ReasonExpired},
@@ -136,7 +136,7 @@ func TestRun_withoutApproval(t *testing.T) {
 			assert.Zero(t, res.APICalls["ssm:SendCommand"])
 			assert.Empty(t, res.Violations)
 			assert.Equal(t, map[outcome.Outcome]int{outcome.NotSent: res.Planned}, res.Outcomes)
-			assert.Equal(t, test.reason, res.Report.Instances[0].Reason)
+			assert.Equal(t, test.reason, res.Report.Instances[0].NotSent())
 			require.Len(t, res.Report.Approvals, 1, "the second wave is not asked about")
 		})
 	}
@@ -234,7 +234,7 @@ func TestRun_badWaveStopsTheRun(t *testing.T) {
 	assert.Equal(t, patch.VerdictStop, res.Report.Waves[0].Verdict)
 	assert.Empty(t, res.Report.Waves[1].Verdict)
 	assert.Equal(t, 5, res.Report.Waves[1].Outcomes[outcome.NotSent])
-	assert.Equal(t, outcome.ReasonStopped, res.Report.Instances[len(res.Report.Instances)-1].Reason)
+	assert.Equal(t, outcome.ReasonStopped, res.Report.Instances[len(res.Report.Instances)-1].NotSent())
 	assert.LessOrEqual(t, res.Outcomes[outcome.Failed], 4, "one more than the limit for each of the lanes")
 }
 

@@ -42,7 +42,7 @@ func TestTwoRuns_bothReportsTell(t *testing.T) {
 	require.Len(t, loser.Instances, 4)
 	for _, i := range loser.Instances {
 		assert.Equal(t, outcome.NotSent, i.Outcome)
-		assert.Equal(t, outcome.ReasonLease, i.Reason)
+		assert.Equal(t, outcome.ReasonLease, i.NotSent())
 		assert.Equal(t, "the account-region was held by run "+string(r.options.RunID), i.Detail)
 	}
 }

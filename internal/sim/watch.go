@@ -37,7 +37,7 @@ func (r *rehearsal) Watch(l *stage.Lambda, payload, out []byte, failure *asl.Fai
 		r.watchInventory(payload, out)
 	case wire.SendCommand:
 		r.atWave(payload)
-		r.tell("patching")
+		r.tell(patch.PhasePatching)
 	case wire.Poll:
 		r.watchPoll(payload, out)
 	case wire.Verify:
@@ -49,8 +49,8 @@ func (r *rehearsal) Watch(l *stage.Lambda, payload, out []byte, failure *asl.Fai
 
 func (r *rehearsal) watchInventory(payload, out []byte) {
 	var in inventory.InventoryInput
-	if json.Unmarshal(payload, &in) != nil || in.Task != "freeze" {
-		r.tell("planning")
+	if json.Unmarshal(payload, &in) != nil || in.Task != patch.TaskFreeze {
+		r.tell(patch.PhasePlanning)
 		return
 	}
 	index, ok := r.Index()
@@ -74,7 +74,7 @@ func (r *rehearsal) watchInventory(payload, out []byte) {
 		}
 		r.progress.Waves = append(r.progress.Waves, p)
 	}
-	r.tell("planning")
+	r.tell(patch.PhasePlanning)
 }
 
 // watchPoll measures how long after the last instance ended a poll noticed.
@@ -85,12 +85,12 @@ func (r *rehearsal) watchPoll(payload, out []byte) {
 		return
 	}
 	w := r.targets[t]
-	if w != nil && a.Next == "verify" && !w.lastEnd.IsZero() {
+	if w != nil && a.Next == patch.NextVerify && !w.lastEnd.IsZero() {
 		r.delays = append(r.delays, r.World.Now().Sub(w.lastEnd))
 		w.lastEnd = time.Time{}
 	}
 	r.atWave(payload)
-	r.tell("patching")
+	r.tell(patch.PhasePatching)
 }
 
 // atWave notes which wave is at work.
@@ -111,10 +111,10 @@ func (r *rehearsal) watchApproval(payload, out []byte) {
 	if wave := in.Scope.Wave(); wave != "" {
 		r.progress.Wave = wave
 	}
-	if in.Task == "settle" && json.Unmarshal(out, &settled) == nil && settled.Status != decision.ApprovalPending {
+	if in.Task == patch.TaskSettle && json.Unmarshal(out, &settled) == nil && settled.Status != decision.ApprovalPending {
 		return
 	}
-	r.tell("waiting for approval")
+	r.tell(patch.PhaseWaiting)
 }
 
 func (r *rehearsal) watchVerify(payload, out []byte) {
@@ -124,24 +124,24 @@ func (r *rehearsal) watchVerify(payload, out []byte) {
 	}
 	r.atWave(payload)
 	switch in.Task {
-	case "verify":
+	case patch.TaskVerify:
 		var a target.Answer
 		t := patch.Target{Run: in.Run, Wave: in.Wave, Account: in.Account, Region: in.Region}
-		if w := r.targets[t]; w != nil && !w.verified && json.Unmarshal(out, &a) == nil && a.Next == "done" {
+		if w := r.targets[t]; w != nil && !w.verified && json.Unmarshal(out, &a) == nil && a.Next == patch.NextDone {
 			w.verified = true
 			r.addResult(t)
 		}
-		r.tell("patching")
-	case "rollup":
+		r.tell(patch.PhasePatching)
+	case patch.TaskRollUp:
 		if p := r.waveProgress(in.Wave); p != nil {
 			p.AccountsDone++
 		}
-		r.tell("patching")
-	case "judge":
+		r.tell(patch.PhasePatching)
+	case patch.TaskJudge:
 		r.watchJudge(in, out)
-	case "report", "close":
+	case patch.TaskReport, patch.TaskClose:
 		r.progress.Wave = ""
-		r.tell("reporting")
+		r.tell(patch.PhaseReporting)
 	}
 }
 
@@ -151,13 +151,13 @@ func (r *rehearsal) watchJudge(in task.VerifyInput, out []byte) {
 		return
 	}
 	if p := r.waveProgress(in.Wave); p != nil {
-		p.Verdict = patch.Verdict(j.Verdict)
+		p.Verdict = j.Verdict
 	}
 	switch {
-	case j.Next == "wait" && j.Verdict == "":
-		r.tell("soaking")
-	case j.Next == "wait":
-		r.tell("pause")
+	case j.Next == patch.NextWait && j.Verdict == "":
+		r.tell(patch.PhaseSoaking)
+	case j.Next == patch.NextWait:
+		r.tell(patch.PhasePausing)
 	}
 }
 
@@ -197,7 +197,7 @@ func (r *rehearsal) agentEvent(e world.AgentEvent) {
 }
 
 // tell shows the progress, if anybody looks.
-func (r *rehearsal) tell(phase string) {
+func (r *rehearsal) tell(phase patch.Phase) {
 	if r.options.Progress == nil {
 		return
 	}

@@ -1,6 +1,10 @@
 package site
 
-import "time"
+import (
+	"time"
+
+	"ec2patch/internal/patch"
+)
 
 // Waits tells how long a target waits for the account-region until it sends, if it does so within the time.
 func (s *Site) Waits(limit time.Duration) (time.Duration, bool) {
@@ -11,7 +15,7 @@ func (s *Site) Waits(limit time.Duration) (time.Duration, bool) {
 		if len(s.Sent) > 0 {
 			return s.Now.Sub(from), true
 		}
-		if a.Next == "verify" {
+		if a.Next == patch.NextVerify {
 			return s.Now.Sub(from), false
 		}
 		s.Now = s.Now.Add(time.Duration(a.Seconds) * time.Second)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
 	"ec2patch/internal/report/compose"
 	"ec2patch/internal/store"
@@ -32,6 +33,6 @@ func JudgedGood(t *testing.T) *Site {
 	s.Patched(Instance(0), Instance(1))
 	s.Now = s.Now.Add(20 * time.Minute)
 	s.Verified()
-	require.Equal(t, "next", s.Judge().Next)
+	require.Equal(t, patch.NextWave, s.Judge().Next)
 	return s
 }

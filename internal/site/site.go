@@ -395,7 +395,7 @@ func (s *Site) Verifier() *task.PostVerify {
 }
 
 // Verify carries out one step of the verifier on the target.
-func (s *Site) Verify(what string) (any, error) {
+func (s *Site) Verify(what patch.Task) (any, error) {
 	return s.Verifier().Handle(s.T.Context(), task.VerifyInput{
 		Task: what, Run: Run, Wave: "w", Account: s.Target.Account, Region: s.Target.Region,
 	})
@@ -434,7 +434,7 @@ func Edit[T any](s *Site, key store.Key, f func(*T)) {
 func (s *Site) SendAll() target.Answer {
 	s.T.Helper()
 	for range 500 {
-		if a := s.Must(s.Send()); a.Next != "send" {
+		if a := s.Must(s.Send()); a.Next != patch.NextSend {
 			return a
 		}
 	}

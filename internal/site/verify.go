@@ -22,7 +22,7 @@ func Through(t *testing.T, n int, change ...func(*plan.Leaf, *target.TargetRow, 
 	s.AllEnded("Success")
 	s.Now = s.Now.Add(20 * time.Minute)
 	for range 5 {
-		if s.Must(s.Poll()).Next == "verify" {
+		if s.Must(s.Poll()).Next == patch.NextVerify {
 			break
 		}
 	}
@@ -38,10 +38,10 @@ func (s *Site) Verified() {
 		out, err := s.Verify("verify")
 		require.NoError(s.T, err)
 		a := out.(target.Answer)
-		if a.Next == "done" {
+		if a.Next == patch.NextDone {
 			return
 		}
-		require.Equal(s.T, "wait", a.Next)
+		require.Equal(s.T, patch.NextWait, a.Next)
 		s.Now = s.Now.Add(time.Duration(a.Seconds) * time.Second)
 	}
 	s.T.Fatal("verifying does not end")

@@ -111,7 +111,7 @@ func (a *Abandon) tellAndCancel(ctx context.Context, st *state, spoke port.Spoke
 	for some := range slices.Chunk(cancels, maxCancels) {
 		number, look := st.row.look(), Look{At: a.Now().UTC(), Cancels: some}
 		err := st.save(ctx, a.Table,
-			st.audit("close", "CancelCommand", cancelText(some), a.Now()),
+			st.audit("close", "CancelCommand", cancelText(string(some[0].Why), some), a.Now()),
 			store.Write{How: store.Create, Key: store.LookKey(st.target, number), Item: look})
 		if err != nil {
 			return err

@@ -15,7 +15,7 @@ import (
 
 // stopping tells whether what no agent has taken must be taken back. An account
 // whose role can no longer be assumed leaves nothing to cancel with.
-func stopping(why string) bool {
+func stopping(why outcome.Reason) bool {
 	switch why {
 	case outcome.ReasonBudget, outcome.ReasonAbort, outcome.ReasonStopped, outcome.ReasonLease:
 		return true
@@ -29,7 +29,7 @@ func untaken(v outcome.Invocation) bool { return v.Status == "Pending" || v.Stat
 
 // byReason sorts cancels into groups of one reason each: an entry of the audit names one.
 func byReason(cancels []Cancel) [][]Cancel {
-	groups := map[string][]Cancel{}
+	groups := map[outcome.Reason][]Cancel{}
 	for _, c := range cancels {
 		groups[c.Why] = append(groups[c.Why], c)
 	}
@@ -40,13 +40,13 @@ func byReason(cancels []Cancel) [][]Cancel {
 	return all
 }
 
-// cancelText names what is cancelled, and why: all for the same reason.
-func cancelText(cancels []Cancel) string {
+// cancelText names what is cancelled, and why.
+func cancelText(why string, cancels []Cancel) string {
 	names := make([]string, len(cancels))
 	for i, c := range cancels {
 		names[i] = string(c.Command) + "/" + string(c.InstanceID)
 	}
-	return fmt.Sprintf("%s, %s: %v", cancels[0].Why, words.BareCount(len(cancels), "command"), names)
+	return fmt.Sprintf("%s, %s: %v", why, words.BareCount(len(cancels), "command"), names)
 }
 
 // cancelAll asks to cancel each command, and notes what was refused.

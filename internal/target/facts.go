@@ -13,13 +13,13 @@ import (
 
 // fact is what a target's rows tell of one instance: what Send wrote of its command, and what polls found of it.
 type fact struct {
-	notSent    string
+	notSent    outcome.Reason
 	lost       bool // it cannot be known whether its command was accepted
 	sent       time.Time
 	command    patch.CommandID
 	invocation outcome.Invocation
-	cancelled  string // why we asked to cancel it, empty if we did not
-	unsure     bool   // whether it began
+	cancelled  outcome.Reason // why we asked to cancel it, empty if we did not
+	unsure     bool           // whether it began
 }
 
 // loadFacts makes one fact of each instance of the plan.
@@ -97,7 +97,7 @@ func follow(facts map[patch.InstanceID]fact, looks []Look) {
 // whyRefused is why an instance whose command was refused was not sent to. Where the account takes commands for others,
 // a denial is about this one: it does not have the tag that the account's owner wants. SSM takes no command for an
 // instance that it cannot reach.
-func whyRefused(kind patch.Kind, others bool) string {
+func whyRefused(kind patch.Kind, others bool) outcome.Reason {
 	switch {
 	case kind == patch.ErrInvalidInstance:
 		return outcome.ReasonOffline
@@ -126,7 +126,7 @@ func Unverified(
 			Outcome: outcome.Unknown, Reason: why,
 		}
 		if f.notSent != "" {
-			r.Outcome, r.Reason = outcome.NotSent, f.notSent
+			r.Outcome, r.Reason = outcome.NotSent, string(f.notSent)
 		}
 		all = append(all, r)
 	}

@@ -171,5 +171,5 @@ func TestLease_alive(t *testing.T) {
 	assert.InDelta(t, (30 * time.Minute).Seconds(), waited.Seconds(), 130)
 	assert.Equal(t, outcome.ReasonLease, s.Row().Closed)
 	assert.Empty(t, s.SSM.Cancels)
-	assert.Equal(t, target.Answer{Next: "verify"}, target.Answer{Next: s.Must(s.Send()).Next})
+	assert.Equal(t, target.Answer{Next: patch.NextVerify}, target.Answer{Next: s.Must(s.Send()).Next})
 }

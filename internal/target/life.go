@@ -187,7 +187,7 @@ const noRoom = "the history of the target's execution has no room for more comma
 
 // close ends the sending for good. The first reason stays, and detail says more of it to people. An empty reason closes
 // nothing.
-func (t *TargetRow) close(why, detail string) {
+func (t *TargetRow) close(why outcome.Reason, detail string) {
 	if why == "" || t.Closed != "" {
 		return
 	}

@@ -146,7 +146,7 @@ func (l *life) step(how string) {
 	case "resolve":
 		row.resolve(nil, 0, 0, time.Time{})
 	case "close":
-		row.close([]string{outcome.ReasonStopped, outcome.ReasonBudget}[l.IntN(2)], "")
+		row.close([]outcome.Reason{outcome.ReasonStopped, outcome.ReasonBudget}[l.IntN(2)], "")
 	case "lock":
 		row.lock(errors.New("denied"))
 	case "abandon":
@@ -226,7 +226,8 @@ func TestTargetRow_close(t *testing.T) {
 	assert.Equal(t, "denied", row.Reason, "the newest error is told")
 	other := full
 	other.closeAs(&row)
-	assert.Equal(t, []string{outcome.ReasonStopped, "denied"}, []string{other.Closed, other.Reason})
+	assert.Equal(t, outcome.ReasonStopped, other.Closed)
+	assert.Equal(t, "denied", other.Reason)
 	other.closeAs(&full)
 	assert.Equal(t, outcome.ReasonStopped, other.Closed, "it is not opened again")
 	row = full

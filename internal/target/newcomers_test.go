@@ -64,7 +64,7 @@ func TestVerify_newcomers(t *testing.T) {
 	assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 3, outcome.Gone: 1}, s.Row().Outcomes, "a newcomer has no result")
 
 	s.Judge()
-	_, r := s.Report(task.VerifyInput{Task: "report"})
+	_, r := s.Report(task.VerifyInput{Task: patch.TaskReport})
 	assert.Len(t, r.Instances, 4)
 	assert.Equal(t, 2, r.Totals.Excluded)
 	require.Len(t, r.Excluded, 2)

@@ -25,7 +25,7 @@ type Poll struct {
 // Handle carries out one look.
 func (p *Poll) Handle(ctx context.Context, in TargetInput) (Answer, error) {
 	answer, err := p.step(ctx, in)
-	if answer.Next != "wait" {
+	if answer.Next != patch.NextWait {
 		answer.Failures = in.Failures // handing over to a send or a verification that fails is no progress
 	}
 	return answer.after(in.Waited), err
@@ -170,7 +170,7 @@ func (k *look) youngest() time.Duration {
 func (k *look) failed() int { return k.row.Failures - k.before }
 
 // fold takes over what the invocation says, and decides on cancelling it.
-func (k *look) fold(o *OpenIntent, i int, in *Intent, v outcome.Invocation, stop string) {
+func (k *look) fold(o *OpenIntent, i int, in *Intent, v outcome.Invocation, stop outcome.Reason) {
 	n, id, x := in.Batch, in.IDs[i], in.Sends[i]
 	if v.Terminal() {
 		v.Ran, v.Seen = o.Ran.Has(i), k.Now
@@ -201,7 +201,7 @@ func (k *look) fold(o *OpenIntent, i int, in *Intent, v outcome.Invocation, stop
 
 // why is why an open command must be cancelled, if it must. A cancel kills the package manager of what runs: it is
 // asked for past the command's own deadline, or where an abort says so, and else only for what no agent has taken.
-func (k *look) why(v outcome.Invocation, late bool, stop string) string {
+func (k *look) why(v outcome.Invocation, late bool, stop outcome.Reason) outcome.Reason {
 	switch {
 	case k.cancelsAll():
 		return outcome.ReasonAbort
@@ -217,7 +217,7 @@ func (k *look) why(v outcome.Invocation, late bool, stop string) string {
 func (k *look) cancelsAll() bool { return k.abort != nil && k.abort.CancelInFlight }
 
 // stop is why nothing more may be sent.
-func (k *look) stop() string {
+func (k *look) stop() outcome.Reason {
 	if k.row.Closed != "" {
 		return k.row.Closed
 	}
@@ -278,7 +278,7 @@ func (k *look) locked(err error) error {
 func (p *Poll) save(ctx context.Context, k *look) error {
 	var writes []store.Write
 	for _, some := range byReason(k.found.Cancels) {
-		writes = append(writes, k.audit("poll", "CancelCommand", cancelText(some), k.Now))
+		writes = append(writes, k.audit("poll", "CancelCommand", cancelText(string(some[0].Why), some), k.Now))
 	}
 	if len(k.found.Found)+len(k.found.Cancels) > 0 {
 		writes = append(writes, store.Write{How: store.Create, Key: store.LookKey(k.target, k.row.look()), Item: k.found})

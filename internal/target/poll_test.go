@@ -23,14 +23,14 @@ func TestPoll_follows(t *testing.T) {
 	s.SendAll()
 	require.Len(t, s.Sent, 2)
 	s.Finish(1, "InProgress")
-	assert.Equal(t, "wait", s.Must(s.Poll()).Next)
+	assert.Equal(t, patch.NextWait, s.Must(s.Poll()).Next)
 	assert.Equal(t, 2, s.Row().InFlight())
 	assert.Empty(t, s.SSM.Reads, "what executes is not read")
 
 	s.Now = s.Now.Add(8 * time.Minute)
 	s.Finish(1, "Success")
 	took := s.Row().TookSeconds
-	assert.Equal(t, "wait", s.Must(s.Poll()).Next)
+	assert.Equal(t, patch.NextWait, s.Must(s.Poll()).Next)
 	assert.Equal(t, []patch.CommandID{"cmd-1"}, s.SSM.Reads, "what ended is read")
 	assert.Equal(t, 1, s.Row().InFlight())
 	assert.Equal(t, 1, s.Row().Good)
@@ -38,7 +38,7 @@ func TestPoll_follows(t *testing.T) {
 
 	s.Now = s.Now.Add(8 * time.Minute)
 	s.Finish(2, "Success")
-	assert.Equal(t, "verify", s.Must(s.Poll()).Next)
+	assert.Equal(t, patch.NextVerify, s.Must(s.Poll()).Next)
 	assert.Empty(t, s.Row().Open)
 	assert.Zero(t, s.Counters().Failures)
 	assert.Equal(t, 3, s.Row().Polls)
@@ -69,12 +69,12 @@ func TestPoll_listsAreLate(t *testing.T) {
 			s.SendAll()
 			test.lie(s.SSM.Commands["cmd-1"])
 			s.Now = s.Now.Add(20 * time.Minute)
-			assert.Equal(t, "wait", s.Must(s.Poll()).Next)
+			assert.Equal(t, patch.NextWait, s.Must(s.Poll()).Next)
 			assert.Equal(t, 1, s.Row().InFlight())
 			assert.Zero(t, s.Counters().Failures)
 			assert.Empty(t, s.SSM.Cancels)
 			s.SSM.Commands["cmd-1"] = &site.Sent{Instance: site.Instance(0), Status: "Success", At: s.Began}
-			assert.Equal(t, "verify", s.Must(s.Poll()).Next)
+			assert.Equal(t, patch.NextVerify, s.Must(s.Poll()).Next)
 			assert.Zero(t, s.Counters().Failures)
 		})
 	}
@@ -91,7 +91,7 @@ func TestPoll_finalStatusesStay(t *testing.T) {
 	assert.Equal(t, 1, s.Counters().Failures)
 	s.Finish(1, "Success")
 	s.Finish(2, "Cancelled")
-	assert.Equal(t, "verify", s.Must(s.Poll()).Next)
+	assert.Equal(t, patch.NextVerify, s.Must(s.Poll()).Next)
 	found, _ := s.LookedAt()
 	assert.Equal(t, "Failed", found["cmd-1"].Status)
 	assert.Equal(t, "Cancelled", found["cmd-2"].Status)
@@ -118,7 +118,7 @@ func TestPoll_overBudget(t *testing.T) {
 	s.Finish(3, "Cancelled")
 	s.Must(s.Poll())
 	s.Finish(2, "Success")
-	assert.Equal(t, "verify", s.Must(s.Poll()).Next)
+	assert.Equal(t, patch.NextVerify, s.Must(s.Poll()).Next)
 	s.SendAll()
 	assert.Len(t, s.Sent, 3, "nothing more is sent")
 	assert.Equal(t, 1, s.Counters().Failures, "what was taken back is no failure")
@@ -198,7 +198,7 @@ func TestPoll_abortCancelsLater(t *testing.T) {
 	assert.Equal(t, 15, s.Must(s.Poll()).Seconds)
 	assert.Equal(t, []string{s.Cut(1)}, s.SSM.Cancels)
 	s.Finish(1, "Cancelled")
-	assert.Equal(t, "verify", s.Must(s.Poll()).Next)
+	assert.Equal(t, patch.NextVerify, s.Must(s.Poll()).Next)
 	assert.Equal(t, 1, s.Counters().Failures, "it ran")
 }
 
@@ -213,7 +213,7 @@ func TestPoll_deadline(t *testing.T) {
 	assert.Empty(t, s.SSM.Cancels)
 	assert.Equal(t, 1, s.Row().InFlight())
 	s.Now = s.Now.Add(time.Second)
-	assert.Equal(t, "send", s.Must(s.Poll()).Next)
+	assert.Equal(t, patch.NextSend, s.Must(s.Poll()).Next)
 	assert.Equal(t, []string{s.Cut(1)}, s.SSM.Cancels)
 	assert.Zero(t, s.Row().InFlight())
 	s.Must(s.Send())
@@ -248,7 +248,7 @@ func TestPoll_deadlineSeenLate(t *testing.T) {
 	s.Must(s.Poll())
 	assert.Len(t, s.Row().Open, 1)
 	s.Finish(1, "Success")
-	assert.Equal(t, "verify", s.Must(s.Poll()).Next)
+	assert.Equal(t, patch.NextVerify, s.Must(s.Poll()).Next)
 	assert.Zero(t, s.Counters().Failures, "it ended well after all")
 	assert.Zero(t, s.Row().Errors)
 }
@@ -260,7 +260,7 @@ func TestPoll_deadlineWaited(t *testing.T) {
 	s.SendAll()
 	s.Finish(1, "InProgress")
 	p := &target.Poll{Table: s.Table, Spokes: s, Now: s.Clock, PollInterval: 15 * time.Second}
-	after := func(waited int) string {
+	after := func(waited int) patch.Next {
 		s.Now = s.Now.Add(time.Second)
 		a, err := p.Handle(t.Context(), target.TargetInput{Target: s.Target, Waited: waited})
 		require.NoError(t, err)
@@ -268,10 +268,10 @@ func TestPoll_deadlineWaited(t *testing.T) {
 	}
 	after(7199)
 	assert.Empty(t, s.SSM.Cancels)
-	assert.Equal(t, "wait", after(7200))
+	assert.Equal(t, patch.NextWait, after(7200))
 	assert.Len(t, s.SSM.Cancels, 1)
-	assert.Equal(t, "wait", after(7499), "SSM may take its time")
-	assert.Equal(t, "verify", after(7500))
+	assert.Equal(t, patch.NextWait, after(7499), "SSM may take its time")
+	assert.Equal(t, patch.NextVerify, after(7500))
 	assert.Equal(t, 1, s.Counters().Failures)
 }
 
@@ -290,7 +290,7 @@ func TestPoll_cancelRefused(t *testing.T) {
 		s.Must(s.Poll())
 		assert.Equal(t, []string{s.Cut(1), s.Cut(2), s.Cut(2)}, s.SSM.Cancels, "%v", answer)
 		s.Now = s.Now.Add(4 * time.Minute)
-		assert.Equal(t, "verify", s.Must(s.Poll()).Next)
+		assert.Equal(t, patch.NextVerify, s.Must(s.Poll()).Next)
 		assert.Equal(t, 1, s.Counters().Failures, "%v", answer)
 		assert.Equal(t, 1, s.CountOf("CancelCommand"))
 	}
@@ -364,13 +364,13 @@ func TestPoll_lockedAccount(t *testing.T) {
 	s.SendAll()
 	require.Equal(t, 1, s.Counters().Failures, "one send is lost")
 	s.Locked = site.Because(patch.ErrAccessDenied)
-	assert.Equal(t, "wait", s.Must(s.Poll()).Next)
+	assert.Equal(t, patch.NextWait, s.Must(s.Poll()).Next)
 	assert.Equal(t, outcome.ReasonAccount, s.Row().Closed)
 	s.Now = s.Began.Add(2 * time.Hour)
 	for range 3 {
 		s.Must(s.Poll())
 	}
-	assert.Equal(t, "verify", s.Must(s.Poll()).Next)
+	assert.Equal(t, patch.NextVerify, s.Must(s.Poll()).Next)
 	assert.Equal(t, 2, s.Counters().Failures, "each counts once")
 	assert.Empty(t, s.SSM.Cancels)
 
@@ -388,9 +388,9 @@ func TestPoll_lockedWithADoubt(t *testing.T) {
 	s.Answers = []site.Answer{{Err: site.ErrNoAnswer}}
 	s.Must(s.Send())
 	s.Locked = site.Because(patch.ErrAccessDenied)
-	next := "wait"
+	next := patch.NextWait
 	for range 50 {
-		step := map[string]func() (target.Answer, error){"wait": s.Poll, "send": s.Send}[next]
+		step := map[patch.Next]func() (target.Answer, error){patch.NextWait: s.Poll, patch.NextSend: s.Send}[next]
 		if step == nil {
 			break
 		}
@@ -398,7 +398,7 @@ func TestPoll_lockedWithADoubt(t *testing.T) {
 		s.Now = s.Now.Add(time.Duration(a.Seconds) * time.Second)
 		next = a.Next
 	}
-	assert.Equal(t, "verify", next)
+	assert.Equal(t, patch.NextVerify, next)
 	assert.Equal(t, 1, s.Counters().Failures)
 	assert.Len(t, s.Sent, 1)
 }
@@ -553,7 +553,7 @@ func TestPoll_manyIntents(t *testing.T) {
 	require.Len(t, s.Row().Open, 150)
 	s.AllEnded("Success")
 	s.Now = s.Now.Add(10 * time.Minute)
-	assert.Equal(t, "verify", s.Must(s.Poll()).Next)
+	assert.Equal(t, patch.NextVerify, s.Must(s.Poll()).Next)
 	assert.Equal(t, 150, s.Row().Good)
 }
 
@@ -566,7 +566,7 @@ func TestPoll_manyEnded(t *testing.T) {
 	assert.Equal(t, 15, s.Must(s.Poll()).Seconds)
 	assert.Len(t, s.SSM.Reads, 400)
 	s.Must(s.Poll())
-	assert.Equal(t, "verify", s.Must(s.Poll()).Next)
+	assert.Equal(t, patch.NextVerify, s.Must(s.Poll()).Next)
 	assert.Len(t, s.SSM.Reads, 1000)
 	found, _ := s.LookedAt()
 	assert.Len(t, found, 1000)
@@ -584,5 +584,5 @@ func TestPoll_handingOverIsNoProgress(t *testing.T) {
 	p := &target.Poll{Table: s.Table, Spokes: s, Alarms: s, Now: s.Clock, PollInterval: 15 * time.Second}
 	a, err := p.Handle(t.Context(), target.TargetInput{Target: s.Target, Failures: 7})
 	require.NoError(t, err)
-	assert.Equal(t, target.Answer{Next: "verify", Failures: 7}, a)
+	assert.Equal(t, target.Answer{Next: patch.NextVerify, Failures: 7}, a)
 }

@@ -42,23 +42,23 @@ type TargetRow struct {
 	ErrorLimit  int                    `json:"errorLimit"`
 	MaxPolls    int                    `json:"maxPolls"`
 
-	Polls     int          `json:"polls"`
-	Next      int          `json:"next"`             // instances of the leaf, from its first, that were put into intents
-	Batches   int          `json:"batches"`          // intents written, counted from 1
-	Pending   int          `json:"pending"`          // intent whose sends are not settled, 0 if none
-	Doubts    []int        `json:"doubts,omitempty"` // intents with a send whose answer was lost, to be looked for
-	Open      []OpenIntent `json:"open,omitempty"`
-	Looks     int          `json:"looks,omitempty"` // rows of what polls have found
-	SlowStart bool         `json:"slowStart,omitempty"`
-	Good      int          `json:"good"`             // commands that ended well
-	Failures  int          `json:"failures"`         // commands that ended badly
-	Errors    int          `json:"errors"`           // of those, the ones that ssm.maxErrors counts
-	Skipped   int          `json:"skipped"`          // planned instances that were left out before the send
-	Sent      int          `json:"sent"`             // commands that were accepted
-	Denied    int          `json:"denied"`           // commands that were refused, each for its own instance
-	Closed    string       `json:"closed,omitempty"` // why nothing more is sent
-	Busy      time.Time    `json:"busy,omitzero"`    // since when the lease is held by another run
-	Fence     int          `json:"fence"`            // of the lease, 0 before it is held
+	Polls     int            `json:"polls"`
+	Next      int            `json:"next"`             // instances of the leaf, from its first, that were put into intents
+	Batches   int            `json:"batches"`          // intents written, counted from 1
+	Pending   int            `json:"pending"`          // intent whose sends are not settled, 0 if none
+	Doubts    []int          `json:"doubts,omitempty"` // intents with a send whose answer was lost, to be looked for
+	Open      []OpenIntent   `json:"open,omitempty"`
+	Looks     int            `json:"looks,omitempty"` // rows of what polls have found
+	SlowStart bool           `json:"slowStart,omitempty"`
+	Good      int            `json:"good"`             // commands that ended well
+	Failures  int            `json:"failures"`         // commands that ended badly
+	Errors    int            `json:"errors"`           // of those, the ones that ssm.maxErrors counts
+	Skipped   int            `json:"skipped"`          // planned instances that were left out before the send
+	Sent      int            `json:"sent"`             // commands that were accepted
+	Denied    int            `json:"denied"`           // commands that were refused, each for its own instance
+	Closed    outcome.Reason `json:"closed,omitempty"` // why nothing more is sent
+	Busy      time.Time      `json:"busy,omitzero"`    // since when the lease is held by another run
+	Fence     int            `json:"fence"`            // of the lease, 0 before it is held
 
 	TookSeconds int                     `json:"tookSeconds"` // what an instance needs: expected at first, then averaged
 	FirstSent   time.Time               `json:"firstSent,omitzero"`
@@ -125,13 +125,13 @@ type Look struct {
 type Cancel struct {
 	InstanceID patch.InstanceID `json:"i"`
 	Command    patch.CommandID  `json:"c"`
-	Why        string           `json:"why"` // a reason of NotSent
+	Why        outcome.Reason   `json:"why"`
 }
 
 // Skip is a planned instance that was left out of a batch just before the send.
 type Skip struct {
 	ID     patch.InstanceID `json:"i"`
-	Reason string           `json:"r"`
+	Reason outcome.Reason   `json:"r"`
 }
 
 // Lease gives one run the sole right to patch one account and region.

@@ -99,7 +99,7 @@ func (s *Send) step(ctx context.Context, in TargetInput) (Answer, error) {
 }
 
 // close sends nothing more; what is in flight is followed to its end.
-func (s *Send) close(ctx context.Context, st *state, why, detail string) (Answer, error) {
+func (s *Send) close(ctx context.Context, st *state, why outcome.Reason, detail string) (Answer, error) {
 	st.row.close(why, detail)
 	if err := st.save(ctx, s.Table, st.count(nil)...); err != nil {
 		return Answer{}, err
@@ -203,7 +203,7 @@ func (s *Send) recheck(ctx context.Context, st *state, chosen []outcome.PlannedI
 }
 
 // whyNot says why an instance of the plan is not sent to after all.
-func whyNot(m port.Machine, a port.Agent) string {
+func whyNot(m port.Machine, a port.Agent) outcome.Reason {
 	switch {
 	case plan.OptedOut(m.Tags):
 		return outcome.ReasonOptedOut
@@ -328,7 +328,7 @@ func (s *Send) book(
 	if err := st.save(ctx, s.Table, writes...); err != nil {
 		return err
 	}
-	if answer.Next == "send" && st.row.Closed == "" && !st.row.WorthSending() && !st.row.Refused() {
+	if answer.Next == patch.NextSend && st.row.Closed == "" && !st.row.WorthSending() && !st.row.Refused() {
 		*answer = wait(st.row.NextPoll(s.PollInterval))
 	}
 	return nil

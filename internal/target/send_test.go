@@ -26,7 +26,7 @@ import (
 func TestSend_sendsThePlan(t *testing.T) {
 	s := site.New(t, 3)
 	a := s.SendAll()
-	assert.Equal(t, "wait", a.Next)
+	assert.Equal(t, patch.NextWait, a.Next)
 	require.Len(t, s.Sent, 3)
 	for i, c := range s.Sent {
 		assert.Equal(t, site.Instance(i), c.Instance, "in the order of the plan")
@@ -59,7 +59,7 @@ func TestSend_sendsThePlan(t *testing.T) {
 // A step fills up to 250 slots, through sessions of few instances, and its row stays small.
 func TestSend_aStepOf250(t *testing.T) {
 	s := site.New(t, 600)
-	assert.Equal(t, target.Answer{Next: "send"}, s.Must(s.Send()))
+	assert.Equal(t, target.Answer{Next: patch.NextSend}, s.Must(s.Send()))
 	assert.Len(t, s.Sent, target.MaxSends)
 	require.Len(t, s.Opened, 11)
 	for i, ids := range s.Opened[:10] {
@@ -69,7 +69,7 @@ func TestSend_aStepOf250(t *testing.T) {
 	row, err := json.Marshal(s.Intents()[0])
 	require.NoError(t, err)
 	assert.Less(t, len(row), 60_000)
-	assert.Equal(t, "wait", s.SendAll().Next)
+	assert.Equal(t, patch.NextWait, s.SendAll().Next)
 	assert.Len(t, s.SentTimes(), 600)
 	assert.Equal(t, 3, s.Row().Batches)
 	assert.Equal(t, 3, s.CountOf("SendCommand"))
@@ -83,8 +83,8 @@ func TestSend_fillsFreeSlots(t *testing.T) {
 	assert.Len(t, s.Sent, 3)
 	s.Finish(2, "Success")
 	s.Now = s.Now.Add(10 * time.Minute)
-	assert.Equal(t, "send", s.Must(s.Poll()).Next)
-	assert.Equal(t, "wait", s.Must(s.Send()).Next)
+	assert.Equal(t, patch.NextSend, s.Must(s.Poll()).Next)
+	assert.Equal(t, patch.NextWait, s.Must(s.Send()).Next)
 	require.Len(t, s.Sent, 4)
 	assert.Equal(t, site.Instance(3), s.Sent[3].Instance)
 	assert.Equal(t, 3, s.Row().InFlight())
@@ -94,7 +94,7 @@ func TestSend_fillsFreeSlots(t *testing.T) {
 func TestSend_stepLimit(t *testing.T) {
 	s := site.New(t, 100)
 	s.Each = 20 * time.Second
-	assert.Equal(t, target.Answer{Next: "send"}, s.Must(s.Send()))
+	assert.Equal(t, target.Answer{Next: patch.NextSend}, s.Must(s.Send()))
 	assert.Len(t, s.Sent, 4, "none begins after 75 s")
 	assert.Zero(t, s.Row().Pending)
 	assert.Equal(t, 4, s.Row().Next)
@@ -205,7 +205,7 @@ func TestSend_noRowNoSend(t *testing.T) {
 func TestSend_refusalsOfSome(t *testing.T) {
 	tests := []struct {
 		kind   patch.Kind
-		reason string
+		reason outcome.Reason
 	}{
 		{patch.ErrAccessDenied, outcome.ReasonOptedOut}, // the tag that the account's owner wants is missing
 		{patch.ErrInvalidInstance, outcome.ReasonOffline},
@@ -223,7 +223,7 @@ func TestSend_refusalsOfSome(t *testing.T) {
 			assert.Zero(t, s.Row().Failures, "a refusal is no failure")
 			s.AllEnded("Success")
 			s.Now = s.Now.Add(10 * time.Minute)
-			assert.Equal(t, "verify", s.Must(s.Poll()).Next)
+			assert.Equal(t, patch.NextVerify, s.Must(s.Poll()).Next)
 			for i := range 10 {
 				if s.Refuse[site.Instance(i)] == nil {
 					s.Patched(site.Instance(i))
@@ -233,7 +233,7 @@ func TestSend_refusalsOfSome(t *testing.T) {
 			s.Verified()
 			assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 7, outcome.NotSent: 3}, s.Row().Outcomes)
 			for _, i := range []int{0, 4, 9} {
-				assert.Equal(t, test.reason, s.Outcome(site.Instance(i)).Reason)
+				assert.Equal(t, test.reason, s.Outcome(site.Instance(i)).NotSent())
 			}
 			assert.Zero(t, s.Counters().Failures)
 			assert.Len(t, s.SentTimes(), 10)
@@ -254,7 +254,7 @@ func TestSend_refusedAccount(t *testing.T) {
 		name            string
 		planned, denied int
 		wide            int
-		closed          string
+		closed          outcome.Reason
 		tried           int
 	}{
 		{"the first ten of fifty", 50, 50, 50, outcome.ReasonAccount, 10},
@@ -273,14 +273,14 @@ func TestSend_refusedAccount(t *testing.T) {
 			assert.Len(t, s.Sent, test.tried)
 			assert.Zero(t, s.Counters().Failures)
 			if test.closed == "" {
-				assert.Equal(t, "wait", a.Next)
+				assert.Equal(t, patch.NextWait, a.Next)
 				return
 			}
-			assert.Equal(t, "verify", a.Next)
+			assert.Equal(t, patch.NextVerify, a.Next)
 			s.Verified()
 			assert.Equal(t, map[outcome.Outcome]int{outcome.NotSent: test.planned}, s.Row().Outcomes)
 			for i := range test.planned {
-				assert.Equal(t, outcome.ReasonAccount, s.Outcome(site.Instance(i)).Reason)
+				assert.Equal(t, outcome.ReasonAccount, s.Outcome(site.Instance(i)).NotSent())
 			}
 		})
 	}
@@ -297,7 +297,7 @@ func TestSend_throttledInMidStep(t *testing.T) {
 	s.SSM.Known[site.Instance(1)] = port.Machine{State: "stopped"}
 	s.SSM.Known[site.Instance(5)] = port.Machine{State: "stopped"}
 	s.Answers = []site.Answer{{}, {}, {}, {Err: site.Because(patch.ErrThrottled)}} // 0, 2, 3, and 4
-	assert.Equal(t, target.Answer{Next: "wait", Seconds: 30, Waited: 30}, s.Must(s.Send()))
+	assert.Equal(t, target.Answer{Next: patch.NextWait, Seconds: 30, Waited: 30}, s.Must(s.Send()))
 	row := s.Row()
 	assert.Equal(t, 4, row.Next)
 	assert.Equal(t, 4, row.Waiting())
@@ -324,8 +324,8 @@ func TestSend_sessionFails(t *testing.T) {
 	tests := []struct {
 		name   string
 		err    error
-		next   string
-		closed string
+		next   patch.Next
+		closed outcome.Reason
 		fails  patch.Kind
 	}{
 		{"throttled", site.Because(patch.ErrThrottled), "wait", "", ""},
@@ -368,7 +368,7 @@ func TestSend_sessionFails(t *testing.T) {
 		s := site.New(t, 3)
 		s.Closed = func([]patch.InstanceID) error { return site.Because(patch.ErrAccessDenied) }
 		s.Must(s.Send())
-		assert.Equal(t, "verify", s.Must(s.Send()).Next)
+		assert.Equal(t, patch.NextVerify, s.Must(s.Send()).Next)
 		assert.Equal(t, outcome.ReasonAccount, s.Row().Closed)
 		assert.Contains(t, s.Row().Reason, "because")
 		assert.Empty(t, s.Sent)
@@ -391,7 +391,7 @@ func TestSend_journalFails(t *testing.T) {
 			} else {
 				s.Table.Fail = strike
 			}
-			assert.Equal(t, "send", s.Must(s.Send()).Next)
+			assert.Equal(t, patch.NextSend, s.Must(s.Send()).Next)
 			assert.Zero(t, s.Row().Pending)
 			assert.Equal(t, 3, s.Row().Sent)
 			s.SendAll()
@@ -439,7 +439,7 @@ func TestSend_noAnswer(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := site.New(t, 4)
 			s.Answers = []site.Answer{{}, test.answer}
-			assert.Equal(t, target.Answer{Next: "wait", Seconds: 30, Waited: 30}, s.Must(s.Send()))
+			assert.Equal(t, target.Answer{Next: patch.NextWait, Seconds: 30, Waited: 30}, s.Must(s.Send()))
 			row := s.Row()
 			assert.Zero(t, row.Pending)
 			assert.Equal(t, []int{1}, row.Doubts)
@@ -447,15 +447,15 @@ func TestSend_noAnswer(t *testing.T) {
 			assert.True(t, s.Intents()[0].Doubtful())
 
 			s.Now = s.Now.Add(30 * time.Second)
-			assert.Equal(t, "send", s.Must(s.Poll()).Next)
+			assert.Equal(t, patch.NextSend, s.Must(s.Poll()).Next)
 			s.SendAll()
 			assert.Len(t, s.Sent, 4, "the others go on")
 			assert.Equal(t, []int{1}, s.Row().Doubts, "SSM may need a while to show it")
 
 			s.Now = s.Now.Add(179 * time.Second)
-			assert.Equal(t, target.Answer{Next: "wait", Seconds: 1, Waited: 210}, s.Must(s.Poll()))
+			assert.Equal(t, target.Answer{Next: patch.NextWait, Seconds: 1, Waited: 210}, s.Must(s.Poll()))
 			s.Now = s.Now.Add(time.Second)
-			assert.Equal(t, target.Answer{Next: "send", Waited: 210}, s.Must(s.Poll()), "only the sender may look for what it sent")
+			assert.Equal(t, target.Answer{Next: patch.NextSend, Waited: 210}, s.Must(s.Poll()), "only the sender may look for what it sent")
 			s.SendAll()
 			assert.Len(t, s.Sent, 4, "sent twice")
 			row = s.Row()
@@ -474,7 +474,7 @@ func TestSend_noAnswer(t *testing.T) {
 			s.AllEnded("Success")
 			s.Now = s.Now.Add(10 * time.Minute)
 			s.Must(s.Poll())
-			assert.Equal(t, "verify", s.Must(s.Poll()).Next, "it is not waited for when all else is over")
+			assert.Equal(t, patch.NextVerify, s.Must(s.Poll()).Next, "it is not waited for when all else is over")
 			assert.Equal(t, 1, s.Counters().Failures, "counted once")
 		})
 	}
@@ -555,7 +555,7 @@ func TestSend_diesAnywhere(t *testing.T) {
 					a, err := s.Send()
 					s.Dead = false // a new process
 					s.Now = s.Now.Add(time.Duration(a.Seconds) * time.Second)
-					if err == nil && a.Next != "send" {
+					if err == nil && a.Next != patch.NextSend {
 						s.AllEnded("Success")
 						_, err = s.Poll()
 						s.Dead = false
@@ -637,7 +637,7 @@ func TestSend_twoExecutions(t *testing.T) {
 					for range 5 {
 						a, err := s.Sender().Handle(t.Context(), input)
 						require.NoError(t, err)
-						if input.Waited = a.Waited; a.Next != "send" {
+						if input.Waited = a.Waited; a.Next != patch.NextSend {
 							break
 						}
 					}
@@ -682,7 +682,7 @@ func TestSend_stops(t *testing.T) {
 	tests := []struct {
 		name string
 		set  func(*site.Site)
-		want string
+		want outcome.Reason
 	}{
 		{"aborted", func(s *site.Site) { s.Table.Put(store.AbortKey(site.Run), store.Abort{By: "ann"}) }, outcome.ReasonAbort},
 		{"the run is over", func(s *site.Site) {
@@ -709,10 +709,10 @@ func TestSend_stops(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := site.New(t, 4)
 			test.set(s)
-			assert.Equal(t, "verify", s.Must(s.Send()).Next)
+			assert.Equal(t, patch.NextVerify, s.Must(s.Send()).Next)
 			assert.Equal(t, test.want, s.Row().Closed)
 			assert.Empty(t, s.Sent)
-			assert.Equal(t, "verify", s.Must(s.Send()).Next, "a second attempt changes nothing")
+			assert.Equal(t, patch.NextVerify, s.Must(s.Send()).Next, "a second attempt changes nothing")
 		})
 	}
 }
@@ -726,7 +726,7 @@ func TestSend_accountLimit(t *testing.T) {
 	fail := func(s *site.Site, n int) {
 		s.Table.Put(store.AccountCountersKey(s.Target), store.AccountCounters{Failures: n})
 	}
-	for failures, want := range map[int]string{2: "", 3: outcome.ReasonBudget} {
+	for failures, want := range map[int]outcome.Reason{2: "", 3: outcome.ReasonBudget} {
 		s := site.New(t, 20, tenth)
 		fail(s, failures)
 		s.Must(s.Send())
@@ -870,13 +870,13 @@ func TestSend_recheckOnlyRemoves(t *testing.T) {
 	s.SSM.Managed[site.Instance(3)] = port.Agent{}
 	s.SendAll()
 	assert.Equal(t, map[patch.InstanceID]int{site.Instance(4): 1}, s.SentTimes())
-	reasons := map[patch.InstanceID]string{}
+	reasons := map[patch.InstanceID]outcome.Reason{}
 	for _, in := range s.Intents() {
 		for _, skip := range in.Skipped {
 			reasons[skip.ID] = skip.Reason
 		}
 	}
-	assert.Equal(t, map[patch.InstanceID]string{
+	assert.Equal(t, map[patch.InstanceID]outcome.Reason{
 		site.Instance(0): outcome.ReasonOptedOut, site.Instance(1): outcome.ReasonOffline, site.Instance(2): outcome.ReasonOffline, site.Instance(3): outcome.ReasonOffline,
 	}, reasons)
 	assert.Equal(t, 4, s.Row().Skipped)
@@ -891,10 +891,10 @@ func TestSend_lease(t *testing.T) {
 		s := site.New(t, 2)
 		other(s, time.Hour)
 		for range 16 {
-			assert.Equal(t, target.Answer{Next: "wait", Seconds: 120, Waited: s.Waited() + 120}, s.Must(s.Send()))
+			assert.Equal(t, target.Answer{Next: patch.NextWait, Seconds: 120, Waited: s.Waited() + 120}, s.Must(s.Send()))
 			s.Now = s.Now.Add(2 * time.Minute)
 		}
-		assert.Equal(t, "verify", s.Must(s.Send()).Next)
+		assert.Equal(t, patch.NextVerify, s.Must(s.Send()).Next)
 		assert.Equal(t, outcome.ReasonLease, s.Row().Closed)
 		assert.Empty(t, s.Sent)
 	})
@@ -937,7 +937,7 @@ func TestSend_lease(t *testing.T) {
 func TestSend_lockedAccount(t *testing.T) {
 	s := site.New(t, 2)
 	s.Locked = site.Because(patch.ErrAccessDenied)
-	assert.Equal(t, "verify", s.Must(s.Send()).Next)
+	assert.Equal(t, patch.NextVerify, s.Must(s.Send()).Next)
 	assert.Equal(t, outcome.ReasonAccount, s.Row().Closed)
 
 	again := site.New(t, 2)
@@ -961,7 +961,7 @@ func TestSend_lateSenderSendsNothing(t *testing.T) {
 	ends := []struct {
 		name   string
 		end    func(s *site.Site)
-		closed string
+		closed outcome.Reason
 	}{
 		{"the run was closed", func(s *site.Site) {
 			site.Edit(s, store.RunKey(site.Run), func(r *store.RunRow) { r.Status = patch.RunFailed })
@@ -985,14 +985,14 @@ func TestSend_lateSenderSendsNothing(t *testing.T) {
 				a, err := s.Send()
 				if i == 0 {
 					require.NoError(t, err)
-					assert.Equal(t, "wait", a.Next, "as if another run were in the way")
+					assert.Equal(t, patch.NextWait, a.Next, "as if another run were in the way")
 				} else {
 					assert.ErrorIs(t, err, patch.ErrConflict, "the state machine tries again")
 				}
 				assert.Empty(t, s.Sent)
 				assert.Empty(t, s.Intents())
 				assert.NotContains(t, s.Actions(), "SendCommand")
-				assert.Equal(t, "verify", s.SendAll().Next)
+				assert.Equal(t, patch.NextVerify, s.SendAll().Next)
 				assert.Empty(t, s.Sent)
 				assert.Equal(t, end.closed, s.Row().Closed)
 			})
@@ -1008,7 +1008,7 @@ func TestSend_lostBeforeARedrive(t *testing.T) {
 	s.Answers = []site.Answer{{Err: site.ErrNoAnswer}}
 	require.Equal(t, 30, s.Must(s.Send()).Seconds)
 	s.Began = s.Now
-	assert.Equal(t, "wait", s.Must(s.Send()).Next)
+	assert.Equal(t, patch.NextWait, s.Must(s.Send()).Next)
 	s.Now = s.Now.Add(209 * time.Second)
 	s.Must(s.Send())
 	assert.Equal(t, []int{1}, s.Row().Doubts)
@@ -1029,7 +1029,7 @@ func TestSend_slowStart(t *testing.T) {
 		s.Finish(i+1, "Failed")
 	}
 	s.Now = s.Now.Add(time.Minute)
-	assert.Equal(t, "send", s.Must(s.Poll()).Next)
+	assert.Equal(t, patch.NextSend, s.Must(s.Poll()).Next)
 	s.SendAll()
 	assert.Len(t, s.Sent, 8, "failures open nothing")
 	for i := range 4 {
@@ -1061,7 +1061,7 @@ func TestSend_accountsOver(t *testing.T) {
 	assert.Equal(t, 1, s.Counters().AccountsOver)
 
 	other := s.Another("222222222222", "us-east-1")
-	assert.Equal(t, "verify", other.Must(other.Send()).Next)
+	assert.Equal(t, patch.NextVerify, other.Must(other.Send()).Next)
 	assert.Equal(t, outcome.ReasonBudget, other.Row().Closed)
 	assert.Empty(t, other.Sent)
 }

@@ -79,7 +79,7 @@ func (st *state) again(ctx context.Context, table store.Table) (*state, error) {
 }
 
 // mustStop says why nothing more may be sent, or nothing.
-func (st *state) mustStop(now time.Time) string {
+func (st *state) mustStop(now time.Time) outcome.Reason {
 	switch {
 	case st.abort != nil:
 		return outcome.ReasonAbort

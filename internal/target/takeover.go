@@ -69,14 +69,14 @@ func (s *Send) followOld(ctx context.Context, st *state) (still bool, err error)
 	for _, w := range left {
 		still = still || !w.over
 		if w.cancelled() && len(cancels) < MaxSends {
-			why := "left by run " + string(st.lease.Run)
-			cancels = append(cancels, Cancel{InstanceID: w.instance, Command: w.command, Why: why})
+			cancels = append(cancels, Cancel{InstanceID: w.instance, Command: w.command})
 		}
 	}
 	if len(cancels) == 0 {
 		return still, nil
 	}
-	if err := st.save(ctx, s.Table, st.audit("send", "CancelCommand", cancelText(cancels), s.Now())); err != nil {
+	text := cancelText("left by run "+string(st.lease.Run), cancels)
+	if err := st.save(ctx, s.Table, st.audit("send", "CancelCommand", text, s.Now())); err != nil {
 		return false, err
 	}
 	cancelAll(ctx, spoke, st.target, cancels)

@@ -279,7 +279,7 @@ func (s *scene) evidence(leaf plan.Leaf, p outcome.PlannedInstance, f fact) outc
 func (s *scene) find(ctx context.Context, e *outcome.Evidence, final bool) outcome.Finding {
 	if s.spoke == nil {
 		if e.NotSent != "" {
-			return outcome.Finding{Outcome: outcome.NotSent, Reason: e.NotSent, Settled: true}
+			return outcome.Finding{Outcome: outcome.NotSent, Reason: string(e.NotSent), Settled: true}
 		}
 		return outcome.Finding{Outcome: outcome.Unknown, Reason: "the account lets us in no more", Settled: true}
 	}

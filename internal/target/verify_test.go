@@ -63,7 +63,7 @@ func TestVerify_settles(t *testing.T) {
 	begin := s.Now
 	out, err := s.Verify("verify")
 	require.NoError(t, err)
-	assert.Equal(t, target.Answer{Next: "wait", Seconds: 150, Waited: 150}, out)
+	assert.Equal(t, target.Answer{Next: patch.NextWait, Seconds: 150, Waited: 150}, out)
 	assert.Equal(t, target.TargetPatching, s.Row().Status)
 
 	delete(s.SSM.Known, site.Instance(0)) // it is settled: nobody looks any more
@@ -103,7 +103,7 @@ func TestVerify_editedLooks(t *testing.T) {
 			s.Now = s.Now.Add(20 * time.Minute)
 			out, err := s.Verify("verify")
 			require.NoError(t, err)
-			require.Equal(t, "wait", out.(target.Answer).Next)
+			require.Equal(t, patch.NextWait, out.(target.Answer).Next)
 			key := store.LooksObject(s.Target)
 			looks := s.Bucket.Objects[key]
 			s.Bucket.Objects[key] = test.edit(looks)
@@ -187,7 +187,7 @@ func TestVerify_neverSent(t *testing.T) {
 	delete(s.SSM.Known, site.Instance(2))
 	s.Verified()
 	assert.Equal(t, map[outcome.Outcome]int{outcome.NotSent: 2, outcome.Gone: 1}, s.Row().Outcomes)
-	assert.Equal(t, outcome.ReasonAbort, s.Outcome(site.Instance(0)).Reason)
+	assert.Equal(t, outcome.ReasonAbort, s.Outcome(site.Instance(0)).NotSent())
 	assert.Zero(t, s.Counters().Failures, "nothing was sent, nothing failed")
 }
 
@@ -197,17 +197,17 @@ func TestVerify_skippedAndRefused(t *testing.T) {
 	s.Answers = []site.Answer{{Err: site.Because(patch.ErrInvalidInstance)}}
 	s.SendAll()
 	s.Verified()
-	assert.Equal(t, outcome.ReasonOptedOut, s.Outcome(site.Instance(0)).Reason)
+	assert.Equal(t, outcome.ReasonOptedOut, s.Outcome(site.Instance(0)).NotSent())
 	r := s.Outcome(site.Instance(1))
 	assert.Equal(t, outcome.NotSent, r.Outcome)
-	assert.Equal(t, outcome.ReasonOffline, r.Reason, "SSM takes no command for what it cannot reach")
+	assert.Equal(t, outcome.ReasonOffline, r.NotSent(), "SSM takes no command for what it cannot reach")
 }
 
 func TestVerify_badPayload(t *testing.T) {
 	s := site.New(t, 1)
 	_, err := s.Verify("guess")
 	assert.Equal(t, patch.ErrInvalidInput, patch.KindOf(err))
-	_, err = s.Verifier().Handle(t.Context(), task.VerifyInput{Task: "judge", Run: "../x"})
+	_, err = s.Verifier().Handle(t.Context(), task.VerifyInput{Task: patch.TaskJudge, Run: "../x"})
 	assert.Equal(t, patch.ErrInvalidInput, patch.KindOf(err))
 }
 
@@ -232,14 +232,14 @@ func TestVerify_firstBookingStands(t *testing.T) {
 				}
 				out, err := s.Verify("verify")
 				require.NoError(t, err)
-				assert.Equal(t, "done", out.(target.Answer).Next)
+				assert.Equal(t, patch.NextDone, out.(target.Answer).Next)
 				return nil
 			}
 			_, err := s.Verify("verify")
 			assert.Error(t, err, "it is not the one that books")
 			out, err := s.Verify("verify")
 			require.NoError(t, err)
-			assert.Equal(t, "done", out.(target.Answer).Next)
+			assert.Equal(t, patch.NextDone, out.(target.Answer).Next)
 
 			row := s.Row()
 			assert.Equal(t, map[outcome.Outcome]int{outcome.Gone: 2}, row.Outcomes)
@@ -295,7 +295,7 @@ func TestVerify_plantedResult(t *testing.T) {
 			want := map[outcome.Outcome]int{outcome.Patched: 1, outcome.Failed: 1}
 			assert.Equal(t, want, s.Row().Outcomes)
 			assert.Equal(t, 1, s.Row().Bad)
-			_, r := s.Report(task.VerifyInput{Task: "report"})
+			_, r := s.Report(task.VerifyInput{Task: patch.TaskReport})
 			assert.Equal(t, want, r.Totals.Outcomes)
 		})
 	}
@@ -361,9 +361,9 @@ func TestVerify_cancelledUnseen(t *testing.T) {
 		reason  string
 		short   int
 	}{
-		{"aborted before it began", abort, "no", outcome.NotSent, outcome.ReasonAbort, 1},
-		{"past its command's time before it began", late, "no", outcome.NotSent, outcome.ReasonExpired, 1},
-		{"cancelled by somebody else before it began", byHand, "no", outcome.NotSent, outcome.ReasonAbort, 1},
+		{"aborted before it began", abort, "no", outcome.NotSent, string(outcome.ReasonAbort), 1},
+		{"past its command's time before it began", late, "no", outcome.NotSent, string(outcome.ReasonExpired), 1},
+		{"cancelled by somebody else before it began", byHand, "no", outcome.NotSent, string(outcome.ReasonAbort), 1},
 		{"aborted after it began", abort, "yes", outcome.Interrupted, "cancelled by this run", 0},
 		{"past its command's time after it began", late, "yes", outcome.TimedOut, "past its deadline", 0},
 		{"cancelled by somebody else after it began", byHand, "yes", outcome.Interrupted, "cancelled by somebody else", 0},
@@ -396,7 +396,7 @@ func TestVerify_aLookIsBounded(t *testing.T) {
 			s.SSM.BegunBy[site.Instance(i)] = false
 		}
 		s.AllEnded(status)
-		for s.Must(s.Poll()).Next == "wait" {
+		for s.Must(s.Poll()).Next == patch.NextWait {
 			s.Now = s.Now.Add(time.Minute)
 		}
 		for _, a := range s.Leaf.Instances {
@@ -408,7 +408,7 @@ func TestVerify_aLookIsBounded(t *testing.T) {
 			a, err := s.Verify("verify")
 			require.NoError(t, err)
 			assert.Less(t, s.Now.Sub(began), 250*time.Second, "the function has 300 seconds")
-			if a.(target.Answer).Next == "done" {
+			if a.(target.Answer).Next == patch.NextDone {
 				break
 			}
 			s.Now = s.Now.Add(time.Duration(a.(target.Answer).Seconds) * time.Second)
@@ -435,7 +435,7 @@ func TestVerify_pendingSend(t *testing.T) {
 	require.Equal(t, 1, s.Row().Pending)
 	out, err := s.Verify("verify")
 	require.NoError(t, err)
-	assert.Equal(t, target.Answer{Next: "wait", Seconds: 210, Waited: 210}, out)
+	assert.Equal(t, target.Answer{Next: patch.NextWait, Seconds: 210, Waited: 210}, out)
 	s.Now = s.Now.Add(210 * time.Second)
 	s.Verified()
 	assert.Equal(t, "cmd-1", string(s.Outcome(site.Instance(0)).CommandID))

@@ -19,7 +19,7 @@ type PostVerify struct {
 
 // VerifyInput is the payload of all its steps.
 type VerifyInput struct {
-	Task    string          `json:"task"` // verify, rollup, judge, report, close, rebuild
+	Task    patch.Task      `json:"task"` // verify, rollup, judge, report, close, rebuild
 	Run     patch.RunID     `json:"run"`
 	Wave    string          `json:"wave"`
 	Account patch.AccountID `json:"account"`
@@ -39,18 +39,18 @@ func (p *PostVerify) Handle(ctx context.Context, in VerifyInput) (any, error) {
 		Task: in.Task, Run: in.Run, Wave: in.Wave, Account: in.Account, Cursor: in.Cursor, Failure: in.Failure, Status: in.Status,
 	}
 	switch in.Task {
-	case "verify":
+	case patch.TaskVerify:
 		return p.Targets.Handle(ctx, target.TargetInput{
 			Target: patch.Target{Run: in.Run, Wave: in.Wave, Account: in.Account, Region: in.Region},
 			Waited: in.Waited,
 		})
-	case "rollup":
+	case patch.TaskRollUp:
 		return p.Reports.RollUp(ctx, about)
-	case "judge":
+	case patch.TaskJudge:
 		return p.Waves.Handle(ctx, in.Run, in.Wave, in.Waited)
-	case "report", "rebuild":
+	case patch.TaskReport, patch.TaskRebuild:
 		return p.Reports.Write(ctx, about)
-	case "close":
+	case patch.TaskClose:
 		return p.Reports.Close(ctx, about)
 	}
 	return nil, fmt.Errorf("%w: task %q is none of verify, rollup, judge, report, close, rebuild", patch.ErrInvalidInput, in.Task)

@@ -22,12 +22,12 @@ import (
 
 // JudgeOutput says whether the next wave may start, and when.
 type JudgeOutput struct {
-	Next    string       `json:"next"` // wait, next, ask or stop
-	Seconds int          `json:"seconds"`
-	Waited  int          `json:"waited"` // by the wave's judge so far, this wait included
-	Ask     decision.Ask `json:"ask"`
-	Verdict string       `json:"verdict"`
-	Run     patch.RunID  `json:"run"`
+	Next    patch.Next    `json:"next"` // wait, next, ask or stop
+	Seconds int           `json:"seconds"`
+	Waited  int           `json:"waited"` // by the wave's judge so far, this wait included
+	Ask     decision.Ask  `json:"ask"`
+	Verdict patch.Verdict `json:"verdict"`
+	Run     patch.RunID   `json:"run"`
 }
 
 // alarmGap is how often the alarms of a health gate are looked at while a wave soaks.
@@ -50,7 +50,7 @@ type Judge struct {
 func (j *Judge) Handle(ctx context.Context, run patch.RunID, wave string, waited int) (JudgeOutput, error) {
 	out, err := j.weigh(ctx, run, wave, waited)
 	out.Waited = waited
-	if out.Next == "wait" {
+	if out.Next == patch.NextWait {
 		out.Waited += out.Seconds
 	}
 	return out, err
@@ -80,7 +80,7 @@ func (j *Judge) weigh(ctx context.Context, run patch.RunID, wave string, waited 
 	if !stop {
 		red, known := j.redAlarms(ctx, w)
 		if !known {
-			out.Next, out.Seconds = "wait", words.Seconds(unreadGap)
+			out.Next, out.Seconds = patch.NextWait, words.Seconds(unreadGap)
 			return out, j.keep(ctx, w, "")
 		}
 		if len(red) == 0 && soak > 0 && !(doubt.Any() && w.run.Approval == runinput.ApproveNone) {
@@ -100,7 +100,7 @@ func (j *Judge) weigh(ctx context.Context, run patch.RunID, wave string, waited 
 		}
 		switch {
 		case verdict == patch.VerdictAsk:
-			out.Next = "ask"
+			out.Next = patch.NextAsk
 			return out, j.keep(ctx, w, why)
 		case verdict == patch.VerdictGood && soak > 0:
 			return j.soak(ctx, out, w, soak) // going on does not shorten the soak
@@ -415,7 +415,7 @@ func (j *Judge) asked(ctx context.Context, w *judged, doubt doubt.Doubt) (patch.
 	case decision.ApprovalPending:
 		return patch.VerdictAsk, why, nil
 	}
-	return patch.VerdictStop, why + "; " + status, nil
+	return patch.VerdictStop, why + "; " + string(status), nil
 }
 
 // redAlarms reads the alarms. Missing data, and what nobody may see, is not green. known is false while CloudWatch
@@ -450,7 +450,7 @@ func (j *Judge) soak(ctx context.Context, out JudgeOutput, w *judged, left time.
 	if len(w.row.Alarms) > 0 {
 		left = min(left, alarmGap)
 	}
-	out.Next, out.Seconds = "wait", max(words.Seconds(left), 1)
+	out.Next, out.Seconds = patch.NextWait, max(words.Seconds(left), 1)
 	return out, j.keep(ctx, w, "")
 }
 
@@ -495,13 +495,13 @@ func (w *judged) last() bool { return w.row.Position == len(w.index.Waves)-1 }
 // pause lets the next wave start when the pause is over. Where people are asked
 // about the next wave, they are asked now, and the approval waits for the pause.
 func (j *Judge) pause(out JudgeOutput, w *judged) JudgeOutput {
-	out.Verdict = string(patch.VerdictGood)
+	out.Verdict = patch.VerdictGood
 	pause := time.Duration(w.row.PauseSeconds) * time.Second
 	if left := pause - w.clock.Since(w.row.Decided); left > 0 && !w.nextIsAsked() {
-		out.Next, out.Seconds = "wait", max(words.Seconds(left), 1)
+		out.Next, out.Seconds = patch.NextWait, max(words.Seconds(left), 1)
 		return out
 	}
-	out.Next = "next"
+	out.Next = patch.NextWave
 	return out
 }
 
@@ -512,6 +512,6 @@ func (w *judged) nextIsAsked() bool {
 }
 
 func stopped(out JudgeOutput) JudgeOutput {
-	out.Next, out.Verdict = "stop", string(patch.VerdictStop)
+	out.Next, out.Verdict = patch.NextStop, patch.VerdictStop
 	return out
 }

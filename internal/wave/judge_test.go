@@ -49,7 +49,7 @@ func TestJudge_budgets(t *testing.T) {
 		name   string
 		bad    int
 		change func(*plan.Leaf, *target.TargetRow, *store.WaveRow, *store.RunRow)
-		next   string
+		next   patch.Next
 		why    string
 	}{
 		{"all good", 0, limits(1, 1, "10%"), "next", ""},
@@ -119,7 +119,7 @@ func TestJudge_oneBadAccount(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		rows rows
-		next string
+		next patch.Next
 		why  string
 	}{
 		{"one held back", rows{3: held(2)}, "next", "100000000003 us-east-1: 2 failed, limit 1 (ssm.maxErrors 1% of 20)"},
@@ -153,7 +153,7 @@ func TestJudge_nothingWentWell(t *testing.T) {
 		site.Edit(s, store.TargetKey(s.Target), func(r *target.TargetRow) {
 			r.Outcomes = map[outcome.Outcome]int{outcome.Failed: 3, outcome.NotSent: 7}
 		})
-		assert.Equal(t, "stop", s.Judge().Next)
+		assert.Equal(t, patch.NextStop, s.Judge().Next)
 	}
 }
 
@@ -161,12 +161,12 @@ func TestJudge_runBudgetAndAbort(t *testing.T) {
 	s := done(t, 0)
 	site.Edit(s, store.WaveKey(site.Run, store.WholeRun), func(w *store.WaveRow) { w.MaxFailed = patch.Threshold{Value: 10} })
 	s.Table.Put(store.CountersKey(site.Run, store.WholeRun), store.Counters{Failures: 11})
-	assert.Equal(t, "stop", s.Judge().Next)
+	assert.Equal(t, patch.NextStop, s.Judge().Next)
 	assert.Contains(t, s.Wave().Reason, "run: 11 failed, limit 10 (budget.maxFailedInstances 10)")
 
 	s = done(t, 0)
 	s.Table.Put(store.AbortKey(site.Run), store.Abort{By: "ann"})
-	assert.Equal(t, "stop", s.Judge().Next)
+	assert.Equal(t, patch.NextStop, s.Judge().Next)
 	assert.Contains(t, s.Wave().Reason, "aborted")
 }
 
@@ -175,12 +175,12 @@ func TestJudge_runBudgetAndAbort(t *testing.T) {
 func TestJudge_targetWithoutResult(t *testing.T) {
 	s := done(t, 0, func(_ *plan.Leaf, _ *target.TargetRow, w *store.WaveRow, _ *store.RunRow) { w.FailLimit = 9 })
 	site.Edit(s, store.TargetKey(s.Target), func(r *target.TargetRow) { r.Status = target.TargetPatching })
-	assert.Equal(t, "stop", s.Judge().Next)
+	assert.Equal(t, patch.NextStop, s.Judge().Next)
 	assert.Contains(t, s.Wave().Reason, "wave w: 1 account-region without a result")
 
 	s = done(t, 0, func(_ *plan.Leaf, _ *target.TargetRow, w *store.WaveRow, _ *store.RunRow) { w.FailLimit = 9 })
 	delete(s.Table.Rows, store.TargetKey(s.Target))
-	assert.Equal(t, "stop", s.Judge().Next)
+	assert.Equal(t, patch.NextStop, s.Judge().Next)
 }
 
 func cutShort(approval runinput.ApprovalMode, operation patch.Operation) func(*plan.Leaf, *target.TargetRow, *store.WaveRow, *store.RunRow) {
@@ -209,15 +209,15 @@ func TestJudge_doubt(t *testing.T) {
 	t.Run("nobody to ask", func(t *testing.T) {
 		s := done(t, 0, cutShort(runinput.ApproveNone, patch.Install))
 		shorten(s)
-		assert.Equal(t, "stop", s.Judge().Next)
+		assert.Equal(t, patch.NextStop, s.Judge().Next)
 		assert.Equal(t, shortened, s.Wave().Reason)
 	})
 	t.Run("unsent without a cause", func(t *testing.T) {
-		for _, why := range []string{outcome.ReasonAccount, outcome.ReasonLease, outcome.ReasonStopped} {
+		for _, why := range []outcome.Reason{outcome.ReasonAccount, outcome.ReasonLease, outcome.ReasonStopped} {
 			s := done(t, 0, cutShort(runinput.ApproveNone, patch.Install))
 			shorten(s)
 			site.Edit(s, store.TargetKey(s.Target), func(r *target.TargetRow) { r.Closed = why })
-			assert.Equal(t, "next", s.Judge().Next, why)
+			assert.Equal(t, patch.NextWave, s.Judge().Next, why)
 		}
 	})
 	t.Run("merely offline is no doubt", func(t *testing.T) {
@@ -225,19 +225,23 @@ func TestJudge_doubt(t *testing.T) {
 		site.Edit(s, store.TargetKey(s.Target), func(r *target.TargetRow) {
 			r.Outcomes = map[outcome.Outcome]int{outcome.Patched: 4, outcome.NotSent: 6}
 		})
-		assert.Equal(t, "next", s.Judge().Next)
+		assert.Equal(t, patch.NextWave, s.Judge().Next)
 	})
-	for _, test := range []struct{ decision, status, next string }{
+	for _, test := range []struct {
+		decision decision.Choice
+		status   decision.Status
+		next     patch.Next
+	}{
 		{"", decision.ApprovalPending, "ask"},
 		{decision.Approve, decision.ApprovalApproved, "next"},
 		{decision.Reject, decision.ApprovalRejected, "stop"},
 		{"", decision.ApprovalExpired, "stop"},
 	} {
-		t.Run("asked, "+test.status, func(t *testing.T) {
+		t.Run("asked, "+string(test.status), func(t *testing.T) {
 			s := done(t, 0, cutShort(runinput.ApproveOnce, patch.Install))
 			shorten(s)
 			out := s.Judge()
-			require.Equal(t, "ask", out.Next)
+			require.Equal(t, patch.NextAsk, out.Next)
 			assert.Equal(t, patch.ScopeOfSoak("w"), out.Ask.Scope)
 			assert.Empty(t, s.Wave().Verdict, "a doubt is no verdict")
 			assert.Equal(t, shortened, s.Wave().Doubt.Text())
@@ -269,7 +273,7 @@ func TestJudge_doubt(t *testing.T) {
 func TestJudge_exchangedDoubt(t *testing.T) {
 	s := done(t, 0, cutShort(runinput.ApproveOnce, patch.Install))
 	shorten(s)
-	require.Equal(t, "ask", s.Judge().Next)
+	require.Equal(t, patch.NextAsk, s.Judge().Next)
 	s.ApproveDoubt()
 	site.Edit(s, store.WaveKey(site.Run, "w"), func(w *store.WaveRow) { w.Doubt.Causes[0].Count = 100 })
 	_, err := s.Verify("judge")
@@ -286,7 +290,7 @@ func TestJudge_soaks(t *testing.T) {
 	s.Now = s.Now.Add(9 * time.Minute)
 	assert.Equal(t, 60, s.Judge().Seconds, "the soak began at the first look")
 	s.Now = s.Now.Add(time.Minute)
-	assert.Equal(t, "next", s.Judge().Next)
+	assert.Equal(t, patch.NextWave, s.Judge().Next)
 	assert.Zero(t, s.Alarms)
 }
 
@@ -295,12 +299,12 @@ func TestJudge_alarms(t *testing.T) {
 	assert.Equal(t, 120, s.Judge().Seconds, "alarms are looked at now and then")
 	s.Red = map[string]string{"arn": doubt.AlarmFiring}
 	s.Now = s.Now.Add(2 * time.Minute)
-	assert.Equal(t, "stop", s.Judge().Next, "with nobody to ask")
+	assert.Equal(t, patch.NextStop, s.Judge().Next, "with nobody to ask")
 	assert.Contains(t, s.Wave().Reason, "is ALARM")
 
 	bad := done(t, 11, site.Gate(600, "arn"))
 	bad.Red = map[string]string{"arn": doubt.AlarmMissing}
-	assert.Equal(t, "stop", bad.Judge().Next, "a bad wave is not soaked")
+	assert.Equal(t, patch.NextStop, bad.Judge().Next, "a bad wave is not soaked")
 	assert.Contains(t, bad.Wave().Reason, "; alarm arn is missing", "and everything that is wrong is told")
 }
 
@@ -312,16 +316,16 @@ func TestJudge_alarmsUnread(t *testing.T) {
 		s.Unread = patch.ErrThrottled
 		assert.Equal(t, 60, s.Judge().Seconds)
 		s.Now = s.Now.Add(9 * time.Minute)
-		assert.Equal(t, "wait", s.Judge().Next)
+		assert.Equal(t, patch.NextWait, s.Judge().Next)
 		s.Unread = nil
 		s.Now = s.Now.Add(time.Minute)
-		assert.Equal(t, "next", s.Judge().Next, "it was only for a while")
+		assert.Equal(t, patch.NextWave, s.Judge().Next, "it was only for a while")
 
 		s = done(t, 0, site.Gate(soak, "arn"))
 		s.Unread = patch.ErrUnavailable
 		s.Judge()
 		s.Now = s.Now.Add(10 * time.Minute)
-		assert.Equal(t, "stop", s.Judge().Next, "with nobody to ask")
+		assert.Equal(t, patch.NextStop, s.Judge().Next, "with nobody to ask")
 		assert.Contains(t, s.Wave().Reason, "alarm arn is unreadable")
 	}
 	s := done(t, 0, site.Gate(3600, "arn"))
@@ -337,7 +341,7 @@ func TestJudge_alarmsUnread(t *testing.T) {
 // An alarm that was red while the wave was patched, and for which something was left unsent, is not forgotten
 // when it is green again.
 func TestJudge_alarmSeen(t *testing.T) {
-	seen := func(closed string) *site.Site {
+	seen := func(closed outcome.Reason) *site.Site {
 		s := done(t, 0, site.Gate(0, "arn"))
 		s.Table.Put(store.WatchKey(site.Run, "w"), store.Watch{
 			Alarms: []doubt.AlarmState{{ARN: "arn", State: doubt.AlarmOK}}, Seen: []doubt.AlarmState{{ARN: "arn", State: doubt.AlarmFiring}}})
@@ -347,9 +351,9 @@ func TestJudge_alarmSeen(t *testing.T) {
 		return s
 	}
 	s := seen(outcome.ReasonStopped)
-	assert.Equal(t, "stop", s.Judge().Next)
+	assert.Equal(t, patch.NextStop, s.Judge().Next)
 	assert.Equal(t, "alarm arn was ALARM while the wave was patched, 6 instances not sent", s.Wave().Reason)
-	assert.Equal(t, "next", seen(outcome.ReasonAccount).Judge().Next, "it kept nothing back")
+	assert.Equal(t, patch.NextWave, seen(outcome.ReasonAccount).Judge().Next, "it kept nothing back")
 }
 
 // People who let the run go on after one doubt have not been asked about the next.
@@ -358,12 +362,12 @@ func TestJudge_anotherDoubt(t *testing.T) {
 		r.Approval = runinput.ApproveOnce
 	})
 	s.Red = map[string]string{"one": doubt.AlarmFiring}
-	assert.Equal(t, "ask", s.Judge().Next)
+	assert.Equal(t, patch.NextAsk, s.Judge().Next)
 	s.ApproveDoubt()
 	out := s.Judge()
-	assert.Equal(t, "wait", out.Next, "going on does not shorten the soak")
+	assert.Equal(t, patch.NextWait, out.Next, "going on does not shorten the soak")
 	s.Red = map[string]string{"two": doubt.AlarmFiring}
-	assert.Equal(t, "stop", s.Judge().Next)
+	assert.Equal(t, patch.NextStop, s.Judge().Next)
 	assert.Contains(t, s.Wave().Reason, "people were asked about: alarm one is ALARM")
 }
 
@@ -371,22 +375,22 @@ func TestJudge_anotherDoubt(t *testing.T) {
 func TestJudge_pause(t *testing.T) {
 	pause := func(_ *plan.Leaf, _ *target.TargetRow, _ *store.WaveRow, r *store.RunRow) { r.WavePauseSeconds = 900 }
 	last := done(t, 0, pause)
-	assert.Equal(t, "next", last.Judge().Next)
+	assert.Equal(t, patch.NextWave, last.Judge().Next)
 
 	s := done(t, 0, pause)
 	s.AddWave()
 	out := s.Judge()
-	assert.Equal(t, "wait", out.Next)
+	assert.Equal(t, patch.NextWait, out.Next)
 	assert.Equal(t, 900, out.Seconds)
 	assert.Equal(t, patch.VerdictGood, s.Wave().Verdict)
 	s.Now = s.Now.Add(900 * time.Second)
-	assert.Equal(t, "next", s.Judge().Next)
+	assert.Equal(t, patch.NextWave, s.Judge().Next)
 
 	asked := done(t, 0, pause, func(_ *plan.Leaf, _ *target.TargetRow, _ *store.WaveRow, r *store.RunRow) {
 		r.Approval = runinput.ApprovePerWave
 	})
 	asked.AddWave()
-	assert.Equal(t, "next", asked.Judge().Next, "people are asked during the pause, and their approval waits for its end")
+	assert.Equal(t, patch.NextWave, asked.Judge().Next, "people are asked during the pause, and their approval waits for its end")
 }
 
 // A verdict binds the heads of the targets' chains into the run's chain.
@@ -429,7 +433,7 @@ func TestJudge_termsOfTheQuestion(t *testing.T) {
 	require.NoError(t, err)
 	s.Bucket.Objects[store.IndexObject(site.Run)] = plan
 	site.Edit(s, store.RunKey(site.Run), func(r *store.RunRow) { r.Digest, r.RequireDistinct, r.RequestedBy = s.Index.Digest, 2, asker })
-	require.Equal(t, "ask", s.Judge().Next)
+	require.Equal(t, patch.NextAsk, s.Judge().Next)
 	rec := decision.Approval{
 		ID: decision.ApprovalID(site.Run, "soak:w"), Run: site.Run, Scope: "soak:w", Digest: s.Index.Digest, HubAccount: fake.StandHub,
 		RequireDistinct: 1, Status: decision.ApprovalApproved, Expires: s.Now.Add(time.Hour), Doubt: s.Doubt(),
@@ -439,7 +443,7 @@ func TestJudge_termsOfTheQuestion(t *testing.T) {
 	require.NoError(t, err)
 	s.Table.Put(store.ApprovalKey(rec.ID), rec)
 	s.Table.Put(store.DecisionKey(rec.ID, d.Identity), d)
-	_, err = s.Verifier().Handle(t.Context(), task.VerifyInput{Task: "judge", Run: site.Run, Wave: "w"})
+	_, err = s.Verifier().Handle(t.Context(), task.VerifyInput{Task: patch.TaskJudge, Run: site.Run, Wave: "w"})
 	assert.ErrorIs(t, err, patch.ErrTampered)
 	assert.Empty(t, s.Wave().Verdict)
 }

@@ -31,7 +31,7 @@ func (v *Reports) Close(ctx context.Context, in ReportInput) (ReportOutput, erro
 				return ReportOutput{}, err
 			}
 		}
-		return ReportOutput{Next: "done", Status: run.Status}, nil
+		return ReportOutput{Next: patch.NextDone, Status: run.Status}, nil
 	}
 	running, err := v.goesOn(ctx, run)
 	switch {
@@ -41,7 +41,7 @@ func (v *Reports) Close(ctx context.Context, in ReportInput) (ReportOutput, erro
 		// Step Functions said that it ended, and may not show it yet. Lambda calls again in a minute, and in two more.
 		return ReportOutput{}, fmt.Errorf("%w: the execution of %s ended %s, and is still shown as running", patch.ErrUnavailable, in.Run, in.Status)
 	case running:
-		return ReportOutput{Next: "done", Status: run.Status}, nil
+		return ReportOutput{Next: patch.NextDone, Status: run.Status}, nil
 	}
 	if row.Found && run.Status == patch.RunRunning {
 		if err := v.markEnded(ctx, &run, in.Status); err != nil {

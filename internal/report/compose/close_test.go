@@ -28,11 +28,11 @@ func TestClose_executionGoesOn(t *testing.T) {
 	s.Must(s.Send())
 	s.IsRunning = true
 	before := s.Table.Snapshot()
-	_, err := s.Verifier().Handle(t.Context(), task.VerifyInput{Task: "close", Run: site.Run, Status: "FAILED"})
+	_, err := s.Verifier().Handle(t.Context(), task.VerifyInput{Task: patch.TaskClose, Run: site.Run, Status: "FAILED"})
 	require.ErrorIs(t, err, patch.ErrUnavailable)
-	out, err := s.Verifier().Handle(t.Context(), task.VerifyInput{Task: "close", Run: site.Run, Status: "MISSED"})
+	out, err := s.Verifier().Handle(t.Context(), task.VerifyInput{Task: patch.TaskClose, Run: site.Run, Status: "MISSED"})
 	require.NoError(t, err)
-	assert.Equal(t, "done", out.(compose.ReportOutput).Next)
+	assert.Equal(t, patch.NextDone, out.(compose.ReportOutput).Next)
 	assert.Equal(t, before, s.Table.Snapshot())
 	assert.Empty(t, s.SSM.Cancels)
 }
@@ -42,11 +42,11 @@ func TestClose_executionGoesOn(t *testing.T) {
 func TestClose_again(t *testing.T) {
 	s := site.New(t, 6, site.Serial)
 	s.Must(s.Send())
-	_, first := s.Report(task.VerifyInput{Task: "close", Status: "FAILED"})
+	_, first := s.Report(task.VerifyInput{Task: patch.TaskClose, Status: "FAILED"})
 	s.IsRunning = true
-	out, err := s.Verifier().Handle(t.Context(), task.VerifyInput{Task: "close", Run: site.Run, Status: "FAILED"})
+	out, err := s.Verifier().Handle(t.Context(), task.VerifyInput{Task: patch.TaskClose, Run: site.Run, Status: "FAILED"})
 	require.NoError(t, err)
-	assert.Equal(t, compose.ReportOutput{Next: "done", Status: first.Status}, out)
+	assert.Equal(t, compose.ReportOutput{Next: patch.NextDone, Status: first.Status}, out)
 	assert.Equal(t, []string{s.Cut(1)}, slices.Compact(s.SSM.Cancels))
 }
 
@@ -64,7 +64,7 @@ func TestClose_lostSend(t *testing.T) {
 			require.Equal(t, dies, err != nil)
 			s.Table.Fail = nil
 			s.SSM.Commands["cmd-7"].Unmarked = !listed
-			s.Report(task.VerifyInput{Task: "close", Status: "ABORTED"})
+			s.Report(task.VerifyInput{Task: patch.TaskClose, Status: "ABORTED"})
 			var lease target.Lease
 			s.Read(store.LeaseKey(s.Target.Account, s.Target.Region), &lease)
 			assert.Equal(t, site.Run, lease.Run)
@@ -94,7 +94,7 @@ func TestClose_runningIsNotCut(t *testing.T) {
 	s.Finish(4, "InProgress")
 	s.SSM.Commands["cmd-5"].Unlisted = true
 	s.SSM.Cancelled = site.Because(patch.ErrInvalidInstance)
-	s.Report(task.VerifyInput{Task: "close", Status: "ABORTED"})
+	s.Report(task.VerifyInput{Task: patch.TaskClose, Status: "ABORTED"})
 	assert.Equal(t, []string{s.Cut(3), s.Cut(4)}, s.SSM.Cancels)
 	_, cancels := s.LookedAt()
 	assert.Equal(t, []target.Cancel{
@@ -111,11 +111,11 @@ func TestClose_oneAccountDoesNotAnswer(t *testing.T) {
 	two.SendAll()
 	v := one.Verifier()
 	v.Reports.Targets.Spokes = byAccount{one.Target.Account: failing{site.Because(patch.ErrUnavailable)}, two.Target.Account: two}
-	_, err := v.Handle(t.Context(), task.VerifyInput{Task: "close", Run: site.Run, Status: "ABORTED"})
+	_, err := v.Handle(t.Context(), task.VerifyInput{Task: patch.TaskClose, Run: site.Run, Status: "ABORTED"})
 	require.ErrorIs(t, err, patch.ErrUnavailable)
 	assert.Len(t, two.SSM.Cancels, 2)
 	v.Reports.Targets.Spokes = byAccount{one.Target.Account: failing{site.Because(patch.ErrAccessDenied)}, two.Target.Account: two}
-	_, err = v.Handle(t.Context(), task.VerifyInput{Task: "close", Run: site.Run, Status: "ABORTED"})
+	_, err = v.Handle(t.Context(), task.VerifyInput{Task: patch.TaskClose, Run: site.Run, Status: "ABORTED"})
 	assert.NotErrorIs(t, err, patch.ErrAccessDenied)
 	assert.Len(t, two.SSM.Cancels, 4)
 }
@@ -144,7 +144,7 @@ func TestClose_chainOfLaterWave(t *testing.T) {
 	entry, head := row.Audit.Append(store.TargetChain(later), "send", "LeaseTakenOver", "fence 2", s.Now)
 	require.NoError(t, s.Table.Write(t.Context(), store.Write{How: store.Audit, Key: entry.Key(), Item: entry}))
 	s.Table.Put(store.TargetKey(later), target.TargetRow{Status: target.TargetPatching, Audit: head})
-	s.Report(task.VerifyInput{Task: "close", Status: "ABORTED"})
+	s.Report(task.VerifyInput{Task: patch.TaskClose, Status: "ABORTED"})
 	assert.Equal(t, []string{s.Cut(1)}, s.SSM.Cancels)
 	assert.Equal(t, []string{"LeaseTaken", "SendCommand", "LeaseTakenOver", "CancelCommand"}, s.Actions())
 }
@@ -157,7 +157,7 @@ func TestClose_journal(t *testing.T) {
 	_, err := s.Send()
 	require.Error(t, err)
 	s.Table.Fail = nil
-	_, r := s.Report(task.VerifyInput{Task: "close", Status: "ABORTED"})
+	_, r := s.Report(task.VerifyInput{Task: patch.TaskClose, Status: "ABORTED"})
 	commands := map[patch.InstanceID]patch.CommandID{}
 	for _, i := range r.Instances {
 		commands[i.InstanceID] = i.CommandID
@@ -190,8 +190,8 @@ func TestClose_planLost(t *testing.T) {
 			s := site.New(t, 6, site.Serial)
 			s.Must(s.Send()) // one of six
 			test.lose(s)
-			out, r := s.Report(task.VerifyInput{Task: "close", Status: "ABORTED"})
-			assert.Equal(t, "done", out.Next)
+			out, r := s.Report(task.VerifyInput{Task: patch.TaskClose, Status: "ABORTED"})
+			assert.Equal(t, patch.NextDone, out.Next)
 			assert.Equal(t, patch.RunFailed, r.Status)
 			assert.Contains(t, r.StatusReason, "is not the plan that was frozen")
 			assert.Contains(t, r.StatusReason, "stopped by hand")
@@ -213,29 +213,29 @@ func TestClose_planLost(t *testing.T) {
 func TestClose_thenRedriven(t *testing.T) {
 	s := site.New(t, 6, site.Serial)
 	s.Must(s.Send()) // one of six
-	_, written := s.Report(task.VerifyInput{Task: "close", Status: "ABORTED"})
+	_, written := s.Report(task.VerifyInput{Task: patch.TaskClose, Status: "ABORTED"})
 	s.IsRunning = true
 	s.Finish(1, "Success")
 	s.Now = s.Now.Add(20 * time.Minute)
 
-	next := "send"
+	next := patch.NextSend
 	for range 20 {
 		switch next {
-		case "send":
+		case patch.NextSend:
 			next = s.Must(s.Send()).Next
-		case "wait":
+		case patch.NextWait:
 			s.Now = s.Now.Add(5 * time.Minute)
 			next = s.Must(s.Poll()).Next
 		}
 	}
-	assert.Equal(t, "verify", next)
+	assert.Equal(t, patch.NextVerify, next)
 	s.Verified()
 	assert.Len(t, s.Sent, 1, "nothing more is sent")
 	out := s.Judge()
-	assert.Equal(t, "stop", out.Next)
+	assert.Equal(t, patch.NextStop, out.Next)
 	assert.Empty(t, s.Wave().Verdict, "nobody judges a closed run")
-	told, r := s.Report(task.VerifyInput{Task: "report", Failure: compose.Failure{Error: string(patch.ErrWaveStopped)}})
-	assert.Equal(t, "done", told.Next)
+	told, r := s.Report(task.VerifyInput{Task: patch.TaskReport, Failure: compose.Failure{Error: string(patch.ErrWaveStopped)}})
+	assert.Equal(t, patch.NextDone, told.Next)
 	assert.Equal(t, patch.RunAborted, told.Status)
 	assert.Contains(t, told.Cause, "stopped by hand")
 	assert.Equal(t, written, r, "a report is written once")
@@ -271,7 +271,7 @@ func TestClose_planLocked(t *testing.T) {
 	s.Must(s.Send())
 	v := s.Verifier()
 	v.Reports.Objects = locked{s.Bucket}
-	_, err := v.Handle(t.Context(), task.VerifyInput{Task: "close", Run: site.Run, Status: "ABORTED"})
+	_, err := v.Handle(t.Context(), task.VerifyInput{Task: patch.TaskClose, Run: site.Run, Status: "ABORTED"})
 	require.ErrorIs(t, err, patch.ErrAccessDenied)
 	assert.Equal(t, []string{s.Cut(1)}, s.SSM.Cancels)
 	var lease target.Lease

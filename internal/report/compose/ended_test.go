@@ -32,7 +32,7 @@ func TestClose_missed(t *testing.T) {
 			s := site.New(t, 2)
 			s.Must(s.Send())
 			s.ExitAs = test.ended
-			out, r := s.Report(task.VerifyInput{Task: "close", Status: "MISSED"})
+			out, r := s.Report(task.VerifyInput{Task: patch.TaskClose, Status: "MISSED"})
 			assert.Equal(t, test.status, out.Status)
 			assert.Equal(t, "Patch."+string(test.status), out.Error)
 			assert.Contains(t, r.StatusReason, test.why)
@@ -99,7 +99,7 @@ func TestReport_completed(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := site.JudgedGood(t)
 			test.set(s)
-			out, r := s.Report(task.VerifyInput{Task: "report"})
+			out, r := s.Report(task.VerifyInput{Task: patch.TaskReport})
 			assert.Equal(t, test.want, out.Status)
 			assert.Contains(t, r.StatusReason, test.why)
 			assert.True(t, out.Status.Good())

@@ -146,7 +146,7 @@ func (f *folder) discovered(ctx context.Context, t patch.Target) (plan.Leaf, err
 }
 
 // whyNotSent is the reason of instances whose turn never came.
-func (f *folder) whyNotSent() string {
+func (f *folder) whyNotSent() outcome.Reason {
 	if f.abort != nil {
 		return outcome.ReasonAbort
 	}
@@ -168,14 +168,14 @@ func (f *folder) explain(ctx context.Context, p piece, rows map[patch.Target]tar
 	stops := map[patch.Target]string{}
 	for i := range instances {
 		r := &instances[i]
-		if r.Outcome != outcome.NotSent {
+		if r.NotSent() == "" {
 			continue
 		}
 		t := patch.Target{Run: f.in.Run, Wave: r.Wave, Account: r.Account, Region: r.Region}
-		if r.Detail == "" && r.Reason == rows[t].Closed {
+		if r.Detail == "" && r.NotSent() == rows[t].Closed {
 			r.Detail = rows[t].Reason
 		}
-		if r.Reason == outcome.ReasonBudget {
+		if r.NotSent() == outcome.ReasonBudget {
 			if own == nil {
 				own = &store.Counters{}
 				if err := f.Table.Load(ctx, &store.Row{Key: store.AccountCountersKey(t), Into: own}); err != nil {
@@ -184,7 +184,7 @@ func (f *folder) explain(ctx context.Context, p piece, rows map[patch.Target]tar
 			}
 			r.Detail = words.Joined(r.Detail, f.exceeded(t, rows[t], *own))
 		}
-		if r.Reason == outcome.ReasonStopped && r.Detail == "" {
+		if r.NotSent() == outcome.ReasonStopped && r.Detail == "" {
 			why, known := stops[t]
 			if !known {
 				var err error

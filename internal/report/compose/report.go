@@ -18,7 +18,7 @@ import (
 
 // ReportOutput says whether the report is written, and how the run ended.
 type ReportOutput struct {
-	Next   string          `json:"next"` // report or done
+	Next   patch.Next      `json:"next"` // report or done
 	Status patch.RunStatus `json:"status"`
 	Error  string          `json:"error"` // with which the execution ends, unless it succeeds
 	Cause  string          `json:"cause"`
@@ -39,7 +39,7 @@ type Reports struct {
 
 // ReportInput is what a step of a report, a roll-up or a close is told.
 type ReportInput struct {
-	Task    string // rollup, report, close, rebuild
+	Task    patch.Task // rollup, report, close, rebuild
 	Run     patch.RunID
 	Wave    string
 	Account patch.AccountID
@@ -63,18 +63,18 @@ func (v *Reports) Write(ctx context.Context, in ReportInput) (ReportOutput, erro
 	if err := f.loadRun(ctx); err != nil {
 		return ReportOutput{}, err
 	}
-	rebuild := in.Task == "rebuild"
+	rebuild := in.Task == patch.TaskRebuild
 	switch ended := !f.run.Ended.IsZero(); {
 	case rebuild && !ended:
 		return ReportOutput{}, fmt.Errorf("%w: run %s has not ended, its report is written then", patch.ErrInvalidInput, in.Run)
 	case ended && in.Failure.Error == string(patch.ErrInvalidInput):
 		// Another run of this name has ended long ago. Its report is not this one's.
-		return ReportOutput{Next: "done", Status: patch.RunRefused, Error: string(patch.RunRefused.Err()), Cause: short(in.Failure.Error + ": " + in.Failure.Cause)}, nil
+		return ReportOutput{Next: patch.NextDone, Status: patch.RunRefused, Error: string(patch.RunRefused.Err()), Cause: short(in.Failure.Error + ": " + in.Failure.Cause)}, nil
 	case ended && !rebuild:
 		return f.done(), nil
 	}
 	from := max(in.Cursor, 0)
-	if in.Task == "close" {
+	if in.Task == patch.TaskClose {
 		from = f.run.Folded
 	}
 	if from == 0 && !rebuild { // whatever became of the plan
@@ -90,7 +90,7 @@ func (v *Reports) Write(ctx context.Context, in ReportInput) (ReportOutput, erro
 		if _, err := f.storeSlice(ctx, slices[from], from); err != nil {
 			return ReportOutput{}, err
 		}
-		if from++; in.Task == "report" || f.Now().Sub(started) >= foldTime {
+		if from++; in.Task == patch.TaskReport || f.Now().Sub(started) >= foldTime {
 			return f.later(ctx, from)
 		}
 	}
@@ -106,8 +106,8 @@ const foldTime = 100 * time.Second
 // rebuilds a report call again with the cursor; a close is called again by
 // Lambda, because of its error, and finds the cursor in the run's row.
 func (f *folder) later(ctx context.Context, from int) (ReportOutput, error) {
-	if f.in.Task != "close" {
-		return ReportOutput{Next: "report", Status: f.run.Status, Cursor: from}, nil
+	if f.in.Task != patch.TaskClose {
+		return ReportOutput{Next: patch.NextReport, Status: f.run.Status, Cursor: from}, nil
 	}
 	f.run.Folded = from
 	if err := f.save(ctx); err != nil {
@@ -151,7 +151,7 @@ func (f *folder) finishReport(ctx context.Context, slices [][]piece) (ReportOutp
 }
 
 func (f *folder) done() ReportOutput {
-	return ReportOutput{Next: "done", Status: f.run.Status, Error: string(f.run.Status.Err()), Cause: short(fmt.Sprintf("%s: %s", f.run.Status, cmp.Or(f.run.StatusReason, "see the report")))}
+	return ReportOutput{Next: patch.NextDone, Status: f.run.Status, Error: string(f.run.Status.Err()), Cause: short(fmt.Sprintf("%s: %s", f.run.Status, cmp.Or(f.run.StatusReason, "see the report")))}
 }
 
 // giveUp frees what the machine could not bring to an end: no lease outlives

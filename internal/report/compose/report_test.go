@@ -23,7 +23,7 @@ import (
 )
 
 func TestReport_status(t *testing.T) {
-	asked := func(s *site.Site, status string) {
+	asked := func(s *site.Site, status decision.Status) {
 		s.Table.Put(store.ApprovalKey(decision.ApprovalID(site.Run, "run")), decision.Approval{ID: decision.ApprovalID(site.Run, "run"), Run: site.Run, Scope: "run", Status: status})
 	}
 	verdict := func(v patch.Verdict) func(*site.Site) {
@@ -76,10 +76,10 @@ func TestReport_status(t *testing.T) {
 // A report that is written is not written again, whoever asks.
 func TestReport_once(t *testing.T) {
 	s := site.JudgedGood(t)
-	s.Report(task.VerifyInput{Task: "report"})
+	s.Report(task.VerifyInput{Task: patch.TaskReport})
 	before := s.Table.Snapshot()
 	stored := len(s.Bucket.Stored)
-	for _, again := range []task.VerifyInput{{Task: "report", Failure: compose.Failure{Error: "late"}}, {Task: "close", Status: "FAILED"}} {
+	for _, again := range []task.VerifyInput{{Task: patch.TaskReport, Failure: compose.Failure{Error: "late"}}, {Task: patch.TaskClose, Status: "FAILED"}} {
 		out, r := s.Report(again)
 		assert.Equal(t, patch.RunSucceeded, out.Status)
 		assert.Equal(t, patch.RunSucceeded, r.Status)
@@ -93,7 +93,7 @@ func TestReport_once(t *testing.T) {
 func TestReport_unjudged(t *testing.T) {
 	s := site.New(t, 6, site.Serial)
 	s.Must(s.Send()) // one of six
-	out, r := s.Report(task.VerifyInput{Task: "close", Status: "ABORTED"})
+	out, r := s.Report(task.VerifyInput{Task: patch.TaskClose, Status: "ABORTED"})
 	assert.Equal(t, patch.RunAborted, out.Status)
 	require.Len(t, r.Instances, 6)
 	assert.Equal(t, map[outcome.Outcome]int{outcome.Unknown: 1, outcome.NotSent: 5}, r.Totals.Outcomes)
@@ -131,14 +131,14 @@ func TestReport_foreignResult(t *testing.T) {
 			require.Len(t, s.Sent, 2)
 			s.Finish(1, "Success")
 			s.Finish(2, "Failed")
-			require.Equal(t, "verify", s.Must(s.Poll()).Next)
+			require.Equal(t, patch.NextVerify, s.Must(s.Poll()).Next)
 			s.Patched(site.Instance(0))
 			s.Now = s.Now.Add(20 * time.Minute)
 			s.Verified()
 			_, err := s.Verify("rollup")
 			require.NoError(t, err)
 			tt.do(s)
-			_, r := s.Report(task.VerifyInput{Task: "report"})
+			_, r := s.Report(task.VerifyInput{Task: patch.TaskReport})
 			assert.Equal(t, tt.want, r.Totals.Outcomes)
 			for _, i := range r.Instances {
 				if i.Outcome == outcome.Unknown {
@@ -168,19 +168,19 @@ func TestReport_whyNotSent(t *testing.T) {
 	s.Must(s.Poll()) // takes back what no agent has taken
 	s.AllEnded("Cancelled")
 	for range 5 {
-		if s.Must(s.Poll()).Next == "verify" {
+		if s.Must(s.Poll()).Next == patch.NextVerify {
 			break
 		}
 	}
 	s.Now = s.Now.Add(20 * time.Minute)
 	s.Verified()
-	_, r := s.Report(task.VerifyInput{Task: "report"})
+	_, r := s.Report(task.VerifyInput{Task: patch.TaskReport})
 	require.Equal(t, 18, r.Totals.Outcomes[outcome.NotSent], "%v", r.Totals.Outcomes)
 	for _, i := range r.Instances {
 		if i.Outcome != outcome.NotSent {
 			continue
 		}
-		assert.Equal(t, outcome.ReasonBudget, i.Reason, "the code stays")
+		assert.Equal(t, outcome.ReasonBudget, i.NotSent(), "the code stays")
 		assert.Contains(t, i.Detail, "111111111111 us-east-1: 2 failed, limit 1 (ssm.maxErrors")
 		assert.Contains(t, i.Detail, "wave w: 2 failed, limit 1 (budget.maxFailedInstances")
 		assert.NotContains(t, i.Detail, "run:")
@@ -193,7 +193,7 @@ func TestReport_whyClosed(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(s *site.Site)
-		code   string
+		code   outcome.Reason
 		detail string
 	}{
 		{"the account lets us in no more", func(s *site.Site) { s.Locked = site.Because(patch.ErrAccessDenied) }, outcome.ReasonAccount, "because"},
@@ -214,14 +214,13 @@ func TestReport_whyClosed(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := site.New(t, 4)
 			test.change(s)
-			require.Equal(t, "verify", s.Must(s.Send()).Next)
+			require.Equal(t, patch.NextVerify, s.Must(s.Send()).Next)
 			s.Locked = nil
 			s.Verified()
-			_, r := s.Report(task.VerifyInput{Task: "report"})
+			_, r := s.Report(task.VerifyInput{Task: patch.TaskReport})
 			require.Len(t, r.Instances, 4)
 			for _, i := range r.Instances {
-				assert.Equal(t, outcome.NotSent, i.Outcome)
-				assert.Equal(t, test.code, i.Reason)
+				assert.Equal(t, test.code, i.NotSent())
 				assert.Contains(t, i.Detail, test.detail)
 			}
 		})
@@ -252,7 +251,7 @@ func TestReport_decisions(t *testing.T) {
 		}
 		s.Table.Put(store.DecisionKey(a.ID, d.Identity), d)
 	}
-	_, r := s.Report(task.VerifyInput{Task: "report"})
+	_, r := s.Report(task.VerifyInput{Task: patch.TaskReport})
 	require.Len(t, r.Approvals, 1)
 	got := r.Approvals[0]
 	assert.Equal(t, "b", got.Identity, "who settled it")
@@ -278,7 +277,7 @@ func TestClose(t *testing.T) {
 	s := site.New(t, 6, site.Serial)
 	s.Must(s.Send())
 	s.SSM.OnCancel = func() { assert.Contains(t, s.Actions(), "CancelCommand", "the audit entry comes first") }
-	s.Report(task.VerifyInput{Task: "close", Status: "ABORTED"})
+	s.Report(task.VerifyInput{Task: patch.TaskClose, Status: "ABORTED"})
 	assert.Equal(t, []string{s.Cut(1)}, s.SSM.Cancels)
 	var lease target.Lease
 	s.Read(store.LeaseKey(s.Target.Account, s.Target.Region), &lease)
@@ -294,7 +293,7 @@ func TestClose_foreignLease(t *testing.T) {
 	s.Must(s.Send())
 	other := target.Lease{Run: "other", Fence: 9, Expires: s.Now.Add(time.Hour)}
 	s.Table.Put(store.LeaseKey(s.Target.Account, s.Target.Region), other)
-	s.Report(task.VerifyInput{Task: "close", Status: "TIMED_OUT"})
+	s.Report(task.VerifyInput{Task: patch.TaskClose, Status: "TIMED_OUT"})
 	var lease target.Lease
 	s.Read(store.LeaseKey(s.Target.Account, s.Target.Region), &lease)
 	assert.Equal(t, other.Run, lease.Run)
@@ -306,7 +305,7 @@ func TestReport_withoutPlan(t *testing.T) {
 	for key := range s.Table.Rows {
 		delete(s.Table.Rows, key)
 	}
-	out, r := s.Report(task.VerifyInput{Task: "close", Status: "FAILED"})
+	out, r := s.Report(task.VerifyInput{Task: patch.TaskClose, Status: "FAILED"})
 	assert.Equal(t, patch.RunFailed, out.Status)
 	assert.Empty(t, r.Instances)
 	assert.Empty(t, s.SSM.Cancels)

@@ -166,15 +166,15 @@ func (f *fleet) call(t testing.TB, in task.VerifyInput) (compose.ReportOutput, e
 // run calls as the state machine does, until the report is written.
 func (f *fleet) run(t testing.TB) (calls int) {
 	t.Helper()
-	in := task.VerifyInput{Task: "report"}
+	in := task.VerifyInput{Task: patch.TaskReport}
 	for calls = 1; calls < 100; calls++ {
 		out, err := f.call(t, in)
 		require.NoError(t, err)
-		if out.Next == "done" {
+		if out.Next == patch.NextDone {
 			assert.True(t, out.Status.Good(), "what the fleet left to do depends on the case: %s", out.Status)
 			return calls
 		}
-		require.Equal(t, "report", out.Next)
+		require.Equal(t, patch.NextReport, out.Next)
 		require.Equal(t, in.Cursor+1, out.Cursor)
 		in.Cursor = out.Cursor
 	}
@@ -253,14 +253,14 @@ func TestReport_sameBytes(t *testing.T) {
 		do   func(t *testing.T, f *fleet)
 	}{
 		{"a slice is lost", func(t *testing.T, f *fleet) {
-			_, err := f.call(t, task.VerifyInput{Task: "report"})
+			_, err := f.call(t, task.VerifyInput{Task: patch.TaskReport})
 			require.NoError(t, err)
 			delete(f.disk.Objects, store.ReportSliceObject(site.Run, 0))
-			_, err = f.call(t, task.VerifyInput{Task: "report", Cursor: 2})
+			_, err = f.call(t, task.VerifyInput{Task: patch.TaskReport, Cursor: 2})
 			require.NoError(t, err)
 		}},
 		{"slices are planted before they are folded, and edited after", func(t *testing.T, f *fleet) {
-			_, err := f.call(t, task.VerifyInput{Task: "report"})
+			_, err := f.call(t, task.VerifyInput{Task: patch.TaskReport})
 			require.NoError(t, err)
 			folded := f.object(t, store.ReportSliceObject(site.Run, 0))
 			forged := strings.ReplaceAll(folded, string(outcome.Patched), string(outcome.Compliant))
@@ -268,13 +268,13 @@ func TestReport_sameBytes(t *testing.T) {
 			for slice := range 2 { // the call that folds the second one is left out
 				f.disk.Objects[store.ReportSliceObject(site.Run, slice)] = []byte(forged)
 			}
-			_, err = f.call(t, task.VerifyInput{Task: "report", Cursor: 2})
+			_, err = f.call(t, task.VerifyInput{Task: patch.TaskReport, Cursor: 2})
 			require.NoError(t, err)
 		}},
 		{"every call twice", func(t *testing.T, f *fleet) {
 			for cursor := range 3 {
 				for range 2 {
-					_, err := f.call(t, task.VerifyInput{Task: "report", Cursor: cursor})
+					_, err := f.call(t, task.VerifyInput{Task: patch.TaskReport, Cursor: cursor})
 					require.NoError(t, err)
 				}
 			}
@@ -288,11 +288,11 @@ func TestReport_sameBytes(t *testing.T) {
 				}
 				return nil
 			}
-			_, err := f.call(t, task.VerifyInput{Task: "report", Cursor: 2})
+			_, err := f.call(t, task.VerifyInput{Task: patch.TaskReport, Cursor: 2})
 			require.ErrorIs(t, err, patch.ErrUnavailable)
 			f.Table.Fail = nil
 			f.Now = f.Now.Add(time.Hour)
-			_, err = f.call(t, task.VerifyInput{Task: "close", Status: "FAILED"})
+			_, err = f.call(t, task.VerifyInput{Task: patch.TaskClose, Status: "FAILED"})
 			require.NoError(t, err)
 		}},
 		{"no roll-up", func(t *testing.T, f *fleet) {
@@ -308,9 +308,9 @@ func TestReport_sameBytes(t *testing.T) {
 			}
 			f.Now = f.Now.Add(24 * time.Hour)
 			before := f.Table.Snapshot()
-			out, err := f.call(t, task.VerifyInput{Task: "rebuild"})
+			out, err := f.call(t, task.VerifyInput{Task: patch.TaskRebuild})
 			require.NoError(t, err)
-			assert.Equal(t, compose.ReportOutput{Next: "done", Status: patch.RunSucceeded, Cause: "Succeeded: see the report"}, out)
+			assert.Equal(t, compose.ReportOutput{Next: patch.NextDone, Status: patch.RunSucceeded, Cause: "Succeeded: see the report"}, out)
 			assert.Equal(t, before, f.Table.Snapshot(), "a rebuild changes nothing")
 			assert.Len(t, f.Mail.Sent, 1)
 		}},
@@ -344,7 +344,7 @@ func TestClose_goesOn(t *testing.T) {
 	}}
 	calls := 0
 	for calls = 1; calls < 10; calls++ {
-		out, err := v.Handle(t.Context(), task.VerifyInput{Task: "close", Run: site.Run, Status: "ABORTED"})
+		out, err := v.Handle(t.Context(), task.VerifyInput{Task: patch.TaskClose, Run: site.Run, Status: "ABORTED"})
 		if err == nil {
 			assert.Equal(t, patch.RunAborted, out.(compose.ReportOutput).Status)
 			break
@@ -368,7 +368,7 @@ func TestClose_goesOn(t *testing.T) {
 // A report of a run that has not ended is not anybody's to rebuild.
 func TestRebuild_refused(t *testing.T) {
 	f := newFleet(t, "", 1, 1, 1)
-	_, err := f.call(t, task.VerifyInput{Task: "rebuild"})
+	_, err := f.call(t, task.VerifyInput{Task: patch.TaskRebuild})
 	require.ErrorIs(t, err, patch.ErrInvalidInput)
 	assert.NotContains(t, f.disk.Objects, store.ReportObject(site.Run, "json"))
 }

@@ -77,12 +77,12 @@ func (f *folder) upholdDoubts(r *report.Report) (why string) {
 		if !a.Scope.Soak() || a.Status != decision.ApprovalRejected && a.Status != decision.ApprovalExpired {
 			continue
 		}
-		text := "going on after a doubtful wave was " + a.Status
+		text := "going on after a doubtful wave was " + string(a.Status)
 		for i := range r.Waves {
 			w := &r.Waves[i]
 			if w.Name == a.Scope.Wave() && w.Verdict == "" {
 				w.Verdict = patch.VerdictStop
-				w.Reason = cmp.Or(w.Reason, "doubtful") + "; going on was " + a.Status
+				w.Reason = cmp.Or(w.Reason, "doubtful") + "; going on was " + string(a.Status)
 				text = "wave " + w.Name + " was doubtful: " + w.Reason
 			}
 		}

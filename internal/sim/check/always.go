@@ -91,13 +91,13 @@ func (a *always) Invoked(l *stage.Lambda, payload, out []byte, failure *asl.Fail
 	switch l.Function.Handler {
 	case wire.Inventory:
 		var in inventory.InventoryInput
-		if json.Unmarshal(payload, &in) == nil && in.Task == "discover" {
+		if json.Unmarshal(payload, &in) == nil && in.Task == patch.TaskDiscover {
 			a.look(in.Run, string(in.Account), string(in.Region))
 		}
 	case wire.Poll, wire.SendCommand:
 		var t patch.Target
 		var answer target.Answer
-		if failure == nil && json.Unmarshal(payload, &t) == nil && json.Unmarshal(out, &answer) == nil && answer.Next == "wait" {
+		if failure == nil && json.Unmarshal(payload, &t) == nil && json.Unmarshal(out, &answer) == nil && answer.Next == patch.NextWait {
 			t = patch.Target{Run: t.Run, Wave: t.Wave, Account: t.Account, Region: t.Region}
 			a.waits[t] = max(a.waits[t], time.Duration(answer.Seconds)*time.Second)
 		}
@@ -110,7 +110,7 @@ func (a *always) Invoked(l *stage.Lambda, payload, out []byte, failure *asl.Fail
 func (a *always) verified(payload, out []byte, failure *asl.Failure) {
 	var in task.VerifyInput
 	var answer target.Answer
-	if json.Unmarshal(payload, &in) != nil || in.Task != "verify" {
+	if json.Unmarshal(payload, &in) != nil || in.Task != patch.TaskVerify {
 		return
 	}
 	t := patch.Target{Run: in.Run, Wave: in.Wave, Account: in.Account, Region: in.Region}
@@ -119,7 +119,7 @@ func (a *always) verified(payload, out []byte, failure *asl.Failure) {
 		v = &verification{first: a.now()}
 		a.checked[t] = v
 	}
-	if failure == nil && v.done.IsZero() && json.Unmarshal(out, &answer) == nil && answer.Next == "done" {
+	if failure == nil && v.done.IsZero() && json.Unmarshal(out, &answer) == nil && answer.Next == patch.NextDone {
 		v.done = a.now()
 	}
 }

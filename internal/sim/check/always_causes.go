@@ -49,7 +49,7 @@ func (a *always) tally(r *RunFacts, rep *report.Report) *tally {
 		if is == outcome.Good && !r.failures[id] {
 			t.good[i.Wave]++
 		}
-		if i.Outcome == outcome.NotSent && i.Reason == outcome.ReasonBudget {
+		if i.NotSent() == outcome.ReasonBudget {
 			t.unsent[place]++
 			t.unsent[i.Wave]++
 		}

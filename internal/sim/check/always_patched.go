@@ -126,10 +126,10 @@ func (a *always) executionOf(r *RunFacts) *asl.Execution {
 // not sent to is one that the ledger knows.
 func (a *always) excused(r *RunFacts, w *waveFacts, i outcome.InstanceReport, m *world.Instance, t *tally) bool {
 	place := string(i.Account) + "/" + string(i.Region)
-	if !a.calm() && slices.Contains([]string{outcome.ReasonAccount, outcome.ReasonStopped, outcome.ReasonLease, outcome.ReasonExpired, outcome.ReasonOffline}, i.Reason) {
+	if !a.calm() && slices.Contains([]outcome.Reason{outcome.ReasonAccount, outcome.ReasonStopped, outcome.ReasonLease, outcome.ReasonExpired, outcome.ReasonOffline}, i.NotSent()) {
 		return true
 	}
-	switch i.Reason {
+	switch i.NotSent() {
 	case outcome.ReasonBudget:
 		return t.overBudget(w, string(i.Account), place)
 	case outcome.ReasonAbort:
@@ -202,7 +202,7 @@ func (a *always) failed(r *RunFacts) bool {
 // expired tells whether a question of the run was never answered.
 func (a *always) expired(r *RunFacts) bool {
 	for id := range r.asked {
-		if a.Tables.States["approval "+id] == decision.ApprovalExpired {
+		if a.Tables.States["approval "+id] == string(decision.ApprovalExpired) {
 			return true
 		}
 	}
