@@ -44,7 +44,7 @@ func Load(root *Node) (*Machine, error) {
 		return nil, Problems{{Path: "/", Message: "there is no definition"}}
 	}
 	l.values(root, "/", 0)
-	if slices.ContainsFunc(l.problems, func(p Problem) bool { return strings.HasPrefix(p.Message, "nested deeper") }) {
+	if l.tooDeep {
 		return nil, l.problems // the readers below do not count levels
 	}
 	if o := l.object(root, ""); o != nil {
@@ -59,6 +59,7 @@ func Load(root *Node) (*Machine, error) {
 
 type loader struct {
 	problems Problems
+	tooDeep  bool           // some value is nested deeper than the readers go
 	names    map[string]int // line of every state name seen
 	labels   map[string]int // line of every label of a distributed map
 	states   []*state
@@ -84,6 +85,7 @@ func (l *loader) values(n *Node, at string, depth int) {
 		return
 	}
 	if depth > maxDepth {
+		l.tooDeep = true
 		l.problem(n.Line, at, "nested deeper than %d levels", maxDepth)
 		return
 	}

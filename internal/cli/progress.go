@@ -3,7 +3,6 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -63,6 +62,7 @@ type change struct {
 
 	text string
 	at   string
+	page string // at which a person decides about an approval
 }
 
 // changeView emits one line for each notable change and nothing in between.
@@ -129,7 +129,7 @@ func (v *changeView) changes(p sim.Progress) []change {
 	if p.Approval != v.approval {
 		v.approval = p.Approval
 		if p.Approval != "" {
-			out = append(out, change{Kind: "approval", Approval: words.Clean(p.Approval), text: "approval: " + p.Approval})
+			out = append(out, change{Kind: "approval", Approval: words.Clean(p.Approval), text: "approval: " + p.Approval, page: p.Page})
 		}
 	}
 	return out
@@ -139,7 +139,7 @@ func (a *app) plainLine(c change) { fmt.Fprintf(a.stderr, "[%8s] %s\n", c.at, wo
 
 // approvalLine is all that quiet shows, and only where a person has to act.
 func (a *app) approvalLine(c change) {
-	if c.Kind == "approval" && strings.Contains(c.Approval, "://") {
+	if c.page != "" {
 		fmt.Fprintln(a.stderr, c.Approval)
 	}
 }

@@ -239,7 +239,7 @@ func asks() func(*cli.Program) {
 			if o.Approve != sim.ApproveAsk {
 				return nil, fmt.Errorf("approve is %q", o.Approve)
 			}
-			o.Progress(sim.Progress{Phase: "waiting for approval", Approval: "open http://127.0.0.1:8089/callback to decide"})
+			o.Progress(sim.Progress{Phase: "waiting for approval", Approval: "open http://127.0.0.1:8089/callback to decide", Page: "http://127.0.0.1:8089/callback"})
 			return result(o, 0), nil
 		}
 	}

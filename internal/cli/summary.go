@@ -75,14 +75,17 @@ func reportOf(res *sim.Result) *report.Report {
 // be; where the terminal is narrow, names and then units give way.
 func printCost(b *bytes.Buffer, res *sim.Result, width int) {
 	fmt.Fprintf(b, "\nOn AWS this run would cost about USD %.4f\n", res.EstimatedCostUSD)
-	const shortest = 8
+	const (
+		shortest = 8
+		shown    = 0.00005 // what is less rounds to nothing
+	)
 	var rows [][4]string
 	var wide [4]int
 	for _, c := range res.Cost {
-		row := [4]string{c.Name, quantity(c.Quantity), unit(c), fmt.Sprintf("USD %.4f", c.USD)}
-		if row[3] == "USD 0.0000" {
+		if c.USD < shown {
 			continue
 		}
+		row := [4]string{c.Name, quantity(c.Quantity), unit(c), fmt.Sprintf("USD %.4f", c.USD)}
 		rows = append(rows, row)
 		for i, cell := range row {
 			wide[i] = max(wide[i], len(cell))

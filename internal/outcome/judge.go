@@ -351,13 +351,13 @@ func (e Evidence) judgeRecord() Finding {
 	after := e.After
 	switch {
 	case orZero(after.Failed) > 0:
-		return settled(Failed, patches(after.Failed, "failed although the command succeeded"))
+		return settled(Failed, CountedText(after.Short()))
 	case e.Operation == patch.Scan && after.Clean():
 		return settled(Compliant, "")
 	case e.Operation == patch.Scan:
-		return settled(NonCompliant, after.open())
+		return settled(NonCompliant, CountedText(after.Short()))
 	case orZero(after.Missing) > 0:
-		return settled(Failed, patches(after.Missing, "still missing"))
+		return settled(Failed, CountedText(after.Short()))
 	case orZero(after.InstalledPendingReboot) > 0:
 		f := settled(PatchedPendingReboot, "a reboot is due")
 		f.Settled = e.RebootOption == patch.NoReboot
@@ -417,18 +417,6 @@ func (s *PatchState) sane() bool {
 // Clean tells whether nothing is missing, failed, rejected or waiting for a reboot.
 func (s *PatchState) Clean() bool {
 	return orZero(s.Missing)+orZero(s.Failed)+orZero(s.InstalledPendingReboot)+orZero(s.InstalledRejected) == 0
-}
-
-// open says what keeps the state from being clean.
-func (s *PatchState) open() string {
-	text := words.BareCount(orZero(s.Missing), "patch") + " missing"
-	if n := orZero(s.InstalledPendingReboot); n > 0 {
-		text += fmt.Sprintf(", %d waiting for a reboot", n)
-	}
-	if n := orZero(s.InstalledRejected); n > 0 {
-		text += fmt.Sprintf(", %d rejected", n)
-	}
-	return text
 }
 
 func settled(o Outcome, reason string) Finding {

@@ -1,6 +1,8 @@
 package outcome_test
 
 import (
+	"cmp"
+	"regexp"
 	"testing"
 	"time"
 
@@ -376,6 +378,36 @@ func TestJudge_neverSuccessWithoutFreshEvidence(t *testing.T) {
 		assert.NotEqual(rt, outcome.Unhealthy, got.Outcome, "an instance may still come back")
 		assert.NotEqual(rt, outcome.Unknown, got.Outcome, "a patch state may still arrive")
 	})
+}
+
+// A reason that counts is the text of the counts that the report groups by, and no other reason has any.
+func TestInstanceReport_Short(t *testing.T) {
+	seen := map[outcome.Outcome]bool{}
+	ends := []func(*outcome.Evidence){ // as SSM has them
+		status("Success", "Success", true), status("Failed", "Failed", true), status("Failed", "Undeliverable", false), status("Failed", "InvalidPlatform", false),
+		status("TimedOut", "ExecutionTimedOut", true), status("TimedOut", "DeliveryTimedOut", false), status("InProgress", "InProgress", true), status("", "", false),
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		e, number := evidence(), rapid.IntRange(0, 2)
+		e.Operation = rapid.SampledFrom([]patch.Operation{patch.Install, patch.Scan}).Draw(rt, "operation")
+		e.Lost = rapid.Bool().Draw(rt, "lost")
+		rapid.SampledFrom(ends).Draw(rt, "end")(&e)
+		if e.Lost {
+			e.Invocation = outcome.Invocation{}
+		}
+		e.After.Operation = e.Operation
+		e.After.Missing, e.After.Failed = num(number.Draw(rt, "missing")), num(number.Draw(rt, "failed"))
+		e.After.InstalledPendingReboot, e.After.InstalledRejected = num(number.Draw(rt, "reboots")), num(number.Draw(rt, "rejected"))
+		got := outcome.Judge(e)
+		r := outcome.InstanceReport{Outcome: got.Outcome, Reason: got.Reason, Status: cmp.Or(e.Invocation.Details, e.Invocation.Status), After: e.After}
+		counts := r.Short()
+		assert.Equal(rt, regexp.MustCompile(`^\d`).MatchString(got.Reason), counts != nil, got.Reason)
+		if counts != nil {
+			assert.Equal(rt, got.Reason, outcome.CountedText(counts))
+			seen[got.Outcome] = true
+		}
+	})
+	assert.Equal(t, map[outcome.Outcome]bool{outcome.Failed: true, outcome.NonCompliant: true}, seen, "both were drawn")
 }
 
 func TestOutcome_Class(t *testing.T) {

@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
@@ -49,6 +48,7 @@ type group struct {
 	Detail   string  // of all its instances; what only some have, they tell themselves
 	numbers  numbers // of a reason that is numbers alone
 	own      bool    // each instance has a reason of its own
+	others   bool    // it is shared by the reasons for which there was no group left
 	Count    int
 	Accounts int
 	Rows     []row // the first maxPerGroup
@@ -64,19 +64,16 @@ func (g group) rows() []row {
 	return rows
 }
 
-// A detail is a list of parts.
-const between = "; "
-
 // shared is the parts that two details have in common, in the order of the first.
 func shared(a, b string) string {
-	in := strings.Split(b, between)
-	return strings.Join(slices.DeleteFunc(strings.Split(a, between), func(part string) bool { return !slices.Contains(in, part) }), between)
+	in := words.Parts(b)
+	return words.Joined(slices.DeleteFunc(words.Parts(a), func(part string) bool { return !slices.Contains(in, part) })...)
 }
 
 // without is the parts of a detail that the other one does not have.
 func without(detail, told string) string {
-	in := strings.Split(told, between)
-	return strings.Join(slices.DeleteFunc(strings.Split(detail, between), func(part string) bool { return slices.Contains(in, part) }), between)
+	in := words.Parts(told)
+	return words.Joined(slices.DeleteFunc(words.Parts(detail), func(part string) bool { return slices.Contains(in, part) })...)
 }
 
 // differ tells whether the instances must tell their reasons themselves.
@@ -145,13 +142,13 @@ func gather(r *Report) *gathered {
 func (g *gathered) instance(i outcome.InstanceReport) {
 	g.named++
 	if !i.Outcome.Done(g.reboot[i.Wave]) {
-		g.attention.add(i.Outcome, i.Reason, i)
+		g.attention.add(i.Outcome, i.Reason, i, numbersOf(i.Short()))
 		return
 	}
 	// What was asked for is done, and somebody may have to know: a reboot that was
 	// put off stands in the reason.
 	if note := cmp.Or(i.Warning, i.Reason); note != "" {
-		g.warned.add(i.Outcome, note, i)
+		g.warned.add(i.Outcome, note, i, nil)
 	}
 	g.good.Total++
 	if len(g.good.Rows) < maxGoodRows {
@@ -196,8 +193,8 @@ func (g *gathered) calm(r *Report) string {
 }
 
 // add puts a planned instance into its group.
-func (gs *groups) add(o outcome.Outcome, reason string, i outcome.InstanceReport) {
-	g := gs.group(o, words.Clean(reason), words.Clean(i.Detail), i.Down).count(i.Account)
+func (gs *groups) add(o outcome.Outcome, reason string, i outcome.InstanceReport, found numbers) {
+	g := gs.group(o, words.Clean(reason), words.Clean(i.Detail), i.Down, found).count(i.Account)
 	if detail := words.Clean(i.Detail); g.Count == 1 {
 		g.Detail = detail
 	} else if g.Detail != detail {
@@ -210,9 +207,9 @@ func (gs *groups) add(o outcome.Outcome, reason string, i outcome.InstanceReport
 
 // group finds or makes the group of an instance. What was not sent shares one by which limit kept it back, up to
 // maxDetails of them.
-func (gs *groups) group(o outcome.Outcome, reason, detail string, down outcome.Down) *group {
+func (gs *groups) group(o outcome.Outcome, reason, detail string, down outcome.Down, found numbers) *group {
 	if o != outcome.NotSent {
-		return gs.alike(o, reason, down)
+		return gs.alike(o, reason, down, found)
 	}
 	key := groupKey{o, reason, detail}
 	if gs.byKey[key] == nil {
@@ -227,9 +224,9 @@ func (gs *groups) group(o outcome.Outcome, reason, detail string, down outcome.D
 
 // alike finds or makes the group of a reason. Instances that are down share one by
 // what is wrong with them: since when, and what is on them, each tells itself.
-func (gs *groups) alike(o outcome.Outcome, reason string, down outcome.Down) *group {
+func (gs *groups) alike(o outcome.Outcome, reason string, down outcome.Down, found numbers) *group {
 	if down == "" {
-		return gs.counting(o, reason)
+		return gs.counting(o, reason, found)
 	}
 	g := gs.of(o, outcome.DownText(down))
 	g.own = true
@@ -237,14 +234,13 @@ func (gs *groups) alike(o outcome.Outcome, reason string, down outcome.Down) *gr
 }
 
 // counting finds or makes the group of a reason that may be numbers.
-func (gs *groups) counting(o outcome.Outcome, reason string) *group {
-	found := numbersIn(reason)
+func (gs *groups) counting(o outcome.Outcome, reason string, found numbers) *group {
 	if found == nil {
 		return gs.of(o, reason)
 	}
 	g := gs.of(o, found.kind())
 	switch {
-	case g.Reason == otherReasons:
+	case g.others:
 		return g
 	case g.numbers == nil:
 		g.numbers = found
@@ -264,13 +260,14 @@ func (gs *groups) at(key groupKey) *group {
 	if g := gs.byKey[key]; g != nil {
 		return g
 	}
-	if len(gs.keys) >= maxGroups {
+	full := len(gs.keys) >= maxGroups
+	if full {
 		key.reason, key.detail = otherReasons, ""
 		if g := gs.byKey[key]; g != nil {
 			return g
 		}
 	}
-	g := &group{Outcome: key.outcome, Reason: key.reason, accounts: map[patch.AccountID]bool{}}
+	g := &group{Outcome: key.outcome, Reason: key.reason, others: full, accounts: map[patch.AccountID]bool{}}
 	gs.byKey[key] = g
 	gs.keys = append(gs.keys, key)
 	return g

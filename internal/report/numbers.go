@@ -1,9 +1,9 @@
 package report
 
 import (
-	"strconv"
 	"strings"
 
+	"ec2patch/internal/outcome"
 	"ec2patch/internal/words"
 )
 
@@ -14,22 +14,15 @@ type numbers []countRange
 // countRange is the smallest and the largest number of one thing.
 type countRange struct {
 	low, high int
-	what      string // in the plural
+	what      string
+	patches   bool // the number is followed by what is counted
 }
 
-// numbersIn reads a reason; it has none if any part of it is something else.
-func numbersIn(reason string) numbers {
+// numbersOf are those of one instance, nil where its reason is something else.
+func numbersOf(counts []outcome.Counted) numbers {
 	var all numbers
-	for part := range strings.SplitSeq(reason, ", ") {
-		number, what, _ := strings.Cut(part, " ")
-		n, err := strconv.Atoi(number)
-		if err != nil || what == "" {
-			return nil
-		}
-		if rest, one := strings.CutPrefix(what, "patch "); one {
-			what = "patches " + rest
-		}
-		all = append(all, countRange{low: n, high: n, what: what})
+	for _, c := range counts {
+		all = append(all, countRange{low: c.N, high: c.N, what: words.Clean(c.What), patches: c.Patches})
 	}
 	return all
 }
@@ -64,13 +57,17 @@ func (c numbers) differ() bool {
 func (c numbers) text() string {
 	var parts []string
 	for _, r := range c {
-		number, what := words.Number(r.low), r.what
+		number := words.Number(r.low)
 		if r.low != r.high {
 			number += " to " + words.Number(r.high)
-		} else if rest, patches := strings.CutPrefix(what, "patches "); patches && r.low == 1 {
-			what = "patch " + rest
 		}
-		parts = append(parts, number+" "+what)
+		switch {
+		case r.patches && r.high == 1 && r.low == 1:
+			number += " patch"
+		case r.patches:
+			number += " patches"
+		}
+		parts = append(parts, number+" "+r.what)
 	}
 	return strings.Join(parts, ", ")
 }

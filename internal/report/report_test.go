@@ -266,27 +266,38 @@ func TestReport_ofARunThatOnlyScans(t *testing.T) {
 	}
 }
 
+// short is an instance that a scan found short of patches.
+func short(id patch.InstanceID, missing, rejected int) outcome.InstanceReport {
+	i := outcome.InstanceReport{
+		InstanceID: id, Account: "111111111111", Region: "us-east-1", Wave: "w", Outcome: outcome.NonCompliant, Status: "Success",
+		After: &outcome.PatchState{Operation: patch.Scan, Missing: &missing, InstalledRejected: &rejected},
+	}
+	i.Reason = outcome.CountedText(i.Short())
+	return i
+}
+
 // Reasons that differ in their numbers alone are one group with a range.
 func TestReport_groupsOfNumbers(t *testing.T) {
+	failed := func(id patch.InstanceID, reason string) outcome.InstanceReport {
+		i := short(id, 1, 0)
+		i.Outcome, i.Status, i.Reason = outcome.Failed, "Failed", reason
+		return i
+	}
 	tests := []struct {
-		name    string
-		outcome outcome.Outcome
-		reasons []string
-		want    []string
+		name      string
+		instances []outcome.InstanceReport
+		want      []string
 	}{
-		{name: "a scan", outcome: outcome.NonCompliant, reasons: []string{"14 patches missing", "1 patch missing", "1600 patches missing"}, want: []string{"1 to 1,600 patches missing"}},
-		{name: "one number", outcome: outcome.NonCompliant, reasons: []string{"1 patch missing", "1 patch missing"}, want: []string{"1 patch missing"}},
-		{name: "two numbers", outcome: outcome.NonCompliant, reasons: []string{"4 patches missing, 2 rejected", "4 patches missing, 5 rejected", "3 patches missing"},
-			want: []string{"4 patches missing, 2 to 5 rejected", "3 patches missing"}},
-		{name: "not a number of anything", outcome: outcome.Failed, reasons: []string{"the command failed (exit status 1)", "the command failed (exit status 2)"},
-			want: []string{"the command failed (exit status 1)", "the command failed (exit status 2)"}},
+		{"a scan", []outcome.InstanceReport{short("i-0", 14, 0), short("i-1", 1, 0), short("i-2", 1600, 0)}, []string{"1 to 1,600 patches missing"}},
+		{"one number", []outcome.InstanceReport{short("i-0", 1, 0), short("i-1", 1, 0)}, []string{"1 patch missing"}},
+		{"two numbers", []outcome.InstanceReport{short("i-0", 4, 2), short("i-1", 4, 5), short("i-2", 3, 0)},
+			[]string{"4 patches missing, 2 to 5 rejected", "3 patches missing"}},
+		{"not a number of anything", []outcome.InstanceReport{failed("i-0", "1 of the patches failed"), failed("i-1", "2 of the patches failed")},
+			[]string{"1 of the patches failed", "2 of the patches failed"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := &report.Report{Run: "r", Status: patch.RunSucceeded}
-			for n, reason := range tt.reasons {
-				r.Instances = append(r.Instances, outcome.InstanceReport{InstanceID: patch.InstanceID("i-" + count(n)), Account: "111111111111", Wave: "w", Outcome: tt.outcome, Reason: reason})
-			}
+			r := &report.Report{Run: "r", Status: patch.RunSucceeded, Instances: tt.instances}
 			tally(r)
 			page, out := render(t, report.HTML, r), render(t, text(200, false), r)
 			assert.Equal(t, len(tt.want), strings.Count(page, `<span class="why">`))
@@ -300,10 +311,7 @@ func TestReport_groupsOfNumbers(t *testing.T) {
 
 // In a range each instance tells its own number.
 func TestText_numbersInARange(t *testing.T) {
-	r := &report.Report{Run: "r", Status: patch.RunSucceeded, Instances: []outcome.InstanceReport{
-		{InstanceID: "i-1", Account: "111111111111", Region: "us-east-1", Wave: "w", Outcome: outcome.NonCompliant, Reason: "2 patches missing"},
-		{InstanceID: "i-2", Account: "111111111111", Region: "us-east-1", Wave: "w", Outcome: outcome.NonCompliant, Reason: "9 patches missing"},
-	}}
+	r := &report.Report{Run: "r", Status: patch.RunSucceeded, Instances: []outcome.InstanceReport{short("i-1", 2, 0), short("i-2", 9, 0)}}
 	tally(r)
 	assert.Contains(t, render(t, text(100, false), r), "i-2 111111111111 us-east-1 w: 9 patches missing\n")
 }

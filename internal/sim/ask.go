@@ -59,7 +59,8 @@ func (h *human) ask(u *url.URL) {
 		close(a.closed)
 	}()
 	h.asking = a
-	h.say("%s waits: decide at %s%s?%s", h.question(u), a.origin, u.Path, u.RawQuery)
+	page := fmt.Sprintf("%s%s?%s", a.origin, u.Path, u.RawQuery)
+	h.tell(page, fmt.Sprintf("%s waits: decide at %s", h.question(u), page))
 }
 
 // ServeHTTP hands a request to the rehearsal and waits for its answer.

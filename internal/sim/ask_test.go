@@ -19,8 +19,8 @@ import (
 func person(t *testing.T, choice decision.Choice) func(Progress) {
 	seen := ""
 	return func(p Progress) {
-		_, at, ok := strings.Cut(p.Approval, "decide at ")
-		if !ok || at == seen {
+		at := p.Page
+		if at == "" || at == seen {
 			return
 		}
 		seen = at

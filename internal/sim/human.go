@@ -25,6 +25,7 @@ type human struct {
 	doubts   bool // the last question was about a wave that was not good
 	callback *stage.Lambda
 	said     string // one line for the progress
+	page     string // the address at which a person decides, if that line says it
 	asking   *asking
 }
 
@@ -54,8 +55,11 @@ func (r *rehearsal) expectApprover() error {
 
 // say tells at once how an answer goes. Each text names its question, so that
 // none is like the one before it.
-func (h *human) say(format string, args ...any) {
-	h.said = fmt.Sprintf(format, args...)
+func (h *human) say(format string, args ...any) { h.tell("", fmt.Sprintf(format, args...)) }
+
+// tell says something, and at which page a person has to act.
+func (h *human) tell(page, text string) {
+	h.said, h.page = text, page
 	h.r.tell(h.r.progress.Phase)
 }
 

@@ -57,6 +57,7 @@ type Progress struct {
 	Wave     string
 	Waves    []WaveProgress
 	Approval string // one line about the approval, empty if there is none
+	Page     string // the address at which a person decides, empty if none has to
 }
 
 // WaveProgress counts one wave.

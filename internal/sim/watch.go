@@ -212,7 +212,7 @@ func (r *rehearsal) tell(phase patch.Phase) {
 		}
 	}
 	if r.human != nil {
-		p.Approval = r.human.said
+		p.Approval, p.Page = r.human.said, r.human.page
 	}
 	r.options.Progress(p)
 }

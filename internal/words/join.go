@@ -1,14 +1,20 @@
 package words
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// Joined puts a text behind another with a semicolon between them. Either may be empty.
-func Joined(text, more string) string {
-	if text == "" || more == "" {
-		return text + more
-	}
-	return text + "; " + more
+// between stands between the parts of a text.
+const between = "; "
+
+// Joined puts texts behind each other with a semicolon between them, without those that are empty.
+func Joined(texts ...string) string {
+	return strings.Join(slices.DeleteFunc(slices.Clone(texts), func(s string) bool { return s == "" }), between)
 }
+
+// Parts are the texts of which Joined made one.
+func Parts(text string) []string { return strings.Split(text, between) }
 
 // UpperFirst is for a text that begins a sentence.
 func UpperFirst(s string) string {

@@ -13,6 +13,7 @@ func TestJoined(t *testing.T) {
 	assert.Equal(t, "one", words.Joined("one", ""))
 	assert.Equal(t, "two", words.Joined("", "two"))
 	assert.Empty(t, words.Joined("", ""))
+	assert.Equal(t, []string{"one", "two", "three"}, words.Parts(words.Joined("one", "two", "three")))
 }
 
 func TestUpperFirst(t *testing.T) {
