@@ -17,14 +17,17 @@ import (
 // mayRead are the texts that somebody may look for in another text, with the reason.
 func mayRead() []string {
 	return []string{
-		`internal/cli/simulate.go: ": "`,                                        // the place before a problem of a template, as compilers write it
+		`internal/cli/simulate.go: ": "`,                                        // a place, as compilers write it
 		`internal/guard/check_api.go: "POST /operator"`,                         // a route, as the template writes it
 		`internal/guard/check_machine.go: "States.MathAdd($.step.failures, 1)"`, // the machine's language
 		`internal/guard/check_watch.go: "fields "`,                              // a query language's word
-		`internal/report/outcome.go: ": "`,                                      // report.json knows no more of it
+		`internal/report/outcome.go: " in account "`,                            // report.json has no more of it
+		`internal/report/outcome.go: ": "`,                                      // the same
 		`internal/report/outcome.go: "assume role "`,                            // the same
-		`internal/sim/checks_end.go: "security token"`,                          // the simulated STS's words
-		`internal/sim/world/fleet_misread.go: "json: "`,                         // the standard library's
+		`internal/sim/check/end.go: " because "`,                                // IAM's words, as the simulated accounts deny with
+		`internal/sim/check/end.go: "on resource: "`,                            // the same
+		`internal/sim/check/end.go: "security token"`,                           // STS's
+		`internal/sim/world/fleetfile/misread.go: "json: "`,                     // the standard library's
 		`internal/words/join.go: "; "`,                                          // who joins takes apart
 	}
 }
@@ -84,7 +87,7 @@ func texts(all []source) map[string]string {
 				for _, spec := range d.Specs {
 					v := spec.(*ast.ValueSpec)
 					for i, value := range v.Values {
-						if text, ok := unquoted(value); ok {
+						if text := literal(value); text != "" {
 							consts[v.Names[i].Name] = text
 						}
 					}
@@ -94,15 +97,6 @@ func texts(all []source) map[string]string {
 		})
 	}
 	return consts
-}
-
-func unquoted(e ast.Expr) (string, bool) {
-	lit, ok := e.(*ast.BasicLit)
-	if !ok || lit.Kind != token.STRING {
-		return "", false
-	}
-	text, err := strconv.Unquote(lit.Value)
-	return text, err == nil
 }
 
 // sentences are the texts with a space beside something else that the file compares with, or looks for in another text.
@@ -144,7 +138,7 @@ func (s source) sentences(consts map[string]string) (found []string) {
 func parts(e ast.Expr, consts map[string]string) []string {
 	switch e := e.(type) {
 	case *ast.BasicLit:
-		if text, ok := unquoted(e); ok {
+		if text := literal(e); text != "" {
 			return []string{text}
 		}
 	case *ast.Ident:
