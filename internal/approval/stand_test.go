@@ -14,6 +14,7 @@ import (
 	"ec2patch/internal/fake"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/store"
 )
 
@@ -40,7 +41,7 @@ func newStand(tb testing.TB, change ...func(*decision.Approval, *store.RunRow, *
 		waiter: &fake.Waiter{}, mail: &fake.Mail{},
 		now: time.Date(2026, 12, 1, 10, 18, 0, 0, time.UTC),
 	}
-	s.index = plan.Index{Run: fake.StandRun, FailLimit: 41, InputDigest: patch.Digest([]byte("input")), Waves: []plan.IndexWave{
+	s.index = plan.Index{Run: fake.StandRun, FailLimit: 41, Terms: terms(), InputDigest: patch.Digest([]byte("input")), Waves: []plan.IndexWave{
 		{Name: "canary", Operation: patch.Install, RebootOption: patch.RebootIfNeeded, Planned: 12, Excluded: 1, FailLimit: 1, AccountsMax: 1,
 			Platforms: map[patch.Platform]int{patch.Linux: 12}, ExpectedMinutes: 95,
 			Targets: []plan.IndexTarget{{Account: "111111111111", Region: "us-east-1", Planned: 12, Excluded: 1, Digest: patch.Digest([]byte("leaf 1"))}}},
@@ -189,4 +190,12 @@ func (s *stand) unchanged(tb testing.TB, f func()) {
 	require.Equal(tb, before, s.table.Snapshot(), "something was stored")
 	require.Len(tb, s.waiter.Tokens, released, "a task was released")
 	require.Len(tb, s.mail.Sent, mailed, "a mail was sent")
+}
+
+// terms are those of an input that asked less than the hub demands.
+func terms() plan.Terms {
+	return plan.Terms{
+		Terms: runinput.Terms{Approval: runinput.ApprovePerWave, Distinct: 1}, Seconds: 14400,
+		Input: runinput.Terms{Approval: runinput.ApproveOnce, Distinct: 1}, Hub: runinput.Policy{MinimumApproval: runinput.ApprovePerWave, MinimumDistinct: 1},
+	}
 }

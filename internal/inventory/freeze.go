@@ -39,6 +39,7 @@ func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, 
 	if err != nil {
 		return FreezeOutput{}, err
 	}
+	input = v.Policy.Over(input)
 	var row store.RunRow
 	if err := v.Table.Load(ctx, &store.Row{Key: store.RunKey(run), Into: &row}); err != nil {
 		return FreezeOutput{}, err
@@ -59,8 +60,9 @@ func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, 
 	v.estimate(input, &index, rows)
 	index.InputDigest, index.DryRun = inputDigest, input.DryRun
 	index.Frozen = v.Now().UTC()
-	for i := range index.Waves {
-		index.Waves[i].AskScope = askScope(input, i, index)
+	index.Terms = plan.TermsOf(input, v.Policy)
+	for i, w := range index.Waves {
+		index.Waves[i].AskScope = index.Asks(input.Approval, w)
 	}
 	if err := index.Seal(); err != nil {
 		return FreezeOutput{}, err
@@ -70,7 +72,7 @@ func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, 
 		if err != nil {
 			return FreezeOutput{}, err
 		}
-		if err := v.guard(ctx, &row, index, append(overGuards(input, rows, index, last), blind...)); err != nil {
+		if err := v.guard(ctx, &row, index, append(v.overGuards(input, rows, index, last), blind...)); err != nil {
 			return FreezeOutput{}, err
 		}
 		if err := v.freezeObjects(ctx, index); err != nil {
@@ -138,9 +140,12 @@ func makeIndex(input runinput.Input, run patch.RunID, rows map[patch.Target]targ
 	return x
 }
 
-// overGuards lists everything about the plan that the input does not allow.
-func overGuards(input runinput.Input, rows map[patch.Target]target.TargetRow, x plan.Index, last store.Series) []string {
+// overGuards lists everything about the plan that the input or the hub does not allow.
+func (v *Inventory) overGuards(input runinput.Input, rows map[patch.Target]target.TargetRow, x plan.Index, last store.Series) []string {
 	var why []string
+	if limit := v.Policy.MaxInstances; limit > 0 && x.Planned() > limit {
+		why = append(why, plan.TooMany(x.Planned(), v.Policy))
+	}
 	if limit := input.Guards.MaxInstances; limit > 0 && x.Planned() > limit {
 		why = append(why, fmt.Sprintf("the plan has %s, guards.maxInstances allows %d", words.BareCount(x.Planned(), "instance"), limit))
 	}
@@ -318,31 +323,16 @@ func waveRow(input runinput.Input, i int, w plan.IndexWave, x plan.Index) store.
 		Wave: w.Name, Position: i, Planned: w.Planned, Targets: targets, Accounts: len(items),
 		FailLimit: w.FailLimit, AccountsMax: w.AccountsMax,
 		PerAccount: in.Budget.PerAccount, MaxFailed: in.Budget.MaxFailedInstances, MaxAccounts: in.Budget.MaxFailedAccounts, MaxErrors: in.SSM.MaxErrors,
-		AskScope:    askScope(input, i, x),
+		AskScope:    w.AskScope,
 		SoakSeconds: in.HealthGate.SoakSeconds, Alarms: in.HealthGate.Alarms,
 	}
-}
-
-// askScope says which question must be answered before the wave. Nobody is
-// asked about a scan, or about nothing.
-func askScope(input runinput.Input, i int, x plan.Index) string {
-	switch {
-	case input.Approval == runinput.ApproveNone, !input.Installs(), x.Planned() == 0:
-		return "none"
-	case input.Approval == runinput.ApprovePerWave:
-		if input.Waves[i].SSM.Operation != patch.Install || x.Waves[i].Planned == 0 {
-			return "none"
-		}
-		return "wave:" + input.Waves[i].Name
-	}
-	return "run"
 }
 
 // frozen is the output. Only the first wave asks for the whole run.
 func (v *Inventory) frozen(input runinput.Input, x plan.Index) FreezeOutput {
 	out := FreezeOutput{Run: x.Run, Bucket: v.Bucket, RegionConcurrency: v.RegionConcurrency, Waves: []FrozenWave{}}
 	for i, w := range x.Waves {
-		scope := askScope(input, i, x)
+		scope := w.AskScope
 		if scope == "run" && i > 0 {
 			scope = "none"
 		}

@@ -44,6 +44,7 @@ func (v *Inventory) plan(ctx context.Context, in InventoryInput) (PlanOutput, er
 	if err != nil {
 		return PlanOutput{}, err
 	}
+	input = v.Policy.Over(input)
 	claim, err := v.claimKey(ctx, in, input)
 	if err == nil {
 		err = v.checkResume(ctx, input)

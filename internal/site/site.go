@@ -194,6 +194,7 @@ type Site struct {
 	IsRunning bool              // the execution, whatever the run's row says
 	ExitAs    string            // how it ended, as Step Functions says; empty: forgotten
 	Alarms    int
+	Policy    runinput.Policy // of the hub
 }
 
 // Answer is what the next send gets.
@@ -371,7 +372,7 @@ func (s *Site) Clock() time.Time { return s.Now }
 func (s *Site) Waited() int { return int(s.Now.Sub(s.Began).Seconds()) }
 
 func (s *Site) Sender() *target.Send {
-	return &target.Send{Table: s.Table, Objects: s.Bucket, Spokes: s, Sender: s, Alarms: s, Decisions: s.Key, Now: s.Clock, HubAccount: fake.StandHub, PollInterval: 15 * time.Second}
+	return &target.Send{Table: s.Table, Objects: s.Bucket, Spokes: s, Sender: s, Alarms: s, Decisions: s.Key, Now: s.Clock, HubAccount: fake.StandHub, PollInterval: 15 * time.Second, Policy: s.Policy}
 }
 
 func (s *Site) Send() (target.Answer, error) {

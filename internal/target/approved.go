@@ -6,6 +6,7 @@ import (
 
 	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
 	"ec2patch/internal/store"
 )
 
@@ -16,6 +17,9 @@ func (s *Send) checkApproval(ctx context.Context, st *state) error {
 	wave, err := s.plan.bind(ctx, s.Objects, st)
 	if err != nil {
 		return err
+	}
+	if why := s.plan.last.Below(s.Policy); why != "" {
+		return fmt.Errorf("%w: the plan of run %s is weaker than the hub demands: %s", patch.ErrTampered, st.target.Run, why)
 	}
 	if wave.AskScope == "none" {
 		return nil
@@ -47,4 +51,17 @@ func (s *Send) checkApproval(ctx context.Context, st *state) error {
 	}
 	s.approved[id+st.run.Digest] = true
 	return nil
+}
+
+// leaf reads the target's plan. It must do what its wave says, to as many instances: that is what people have seen.
+func (s *Send) leaf(ctx context.Context, st *state) (plan.Leaf, error) {
+	leaf, err := plan.LoadLeaf(ctx, s.Objects, st.target, st.row.LeafDigest)
+	if err != nil {
+		return leaf, err
+	}
+	wave, _ := s.plan.last.Wave(st.target.Wave)
+	if leaf.Operation != wave.Operation || leaf.RebootOption != wave.RebootOption || len(leaf.Instances) != wave.PlannedAt(st.target) {
+		return leaf, fmt.Errorf("%w: %s/%s would be sent more than wave %s says", patch.ErrTampered, st.target.Account, st.target.Region, st.target.Wave)
+	}
+	return leaf, nil
 }

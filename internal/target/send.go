@@ -11,6 +11,7 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
 	"ec2patch/internal/port"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/store"
 	"ec2patch/internal/words"
 )
@@ -28,6 +29,7 @@ type Send struct {
 
 	HubAccount   patch.AccountID
 	PollInterval time.Duration
+	Policy       runinput.Policy // what the hub demands of every run
 
 	approved map[string]bool // approvals that this process has verified, by id and digest
 	plan     frozen
@@ -118,7 +120,7 @@ func (s *Send) rest(st *state) Answer {
 // fill writes an intent for as many instances as there are free slots, sends to each, and writes down what became of
 // them.
 func (s *Send) fill(ctx context.Context, st *state) (Answer, error) {
-	leaf, err := plan.LoadLeaf(ctx, s.Objects, st.target, st.row.LeafDigest)
+	leaf, err := s.leaf(ctx, st)
 	if err != nil {
 		return Answer{}, err
 	}

@@ -61,6 +61,7 @@ func NewInventory(env Getenv, a AWS) (*inventory.Inventory, error) {
 			CommandTimeoutSeconds:  c.number("COMMAND_TIMEOUT_SECONDS", 60, 16200),
 			ApprovalTimeoutSeconds: c.number("APPROVAL_TIMEOUT_SECONDS", 60, 604800),
 		},
+		Policy: c.policy(),
 	}
 	if role := env("ORGANIZATION_ROLE_ARN"); role != "" {
 		v.Units = &cloud.Organization{STS: a.STS, Connect: a.Units, RoleARN: role, ExternalID: c.text("EXTERNAL_ID")}
@@ -76,6 +77,7 @@ func NewSend(env Getenv, a AWS) (*target.Send, error) {
 	s := &target.Send{
 		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Sender: spokes, Alarms: c.alarms(a, spokes), Decisions: c.keys(a, "DECISION_KEY_ID"),
 		Now: a.Now, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
+		Policy: c.policy(),
 	}
 	return s, c.err()
 }
