@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ec2patch/internal/decision"
@@ -47,6 +48,13 @@ func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, 
 	if row.Status != patch.RunRunning {
 		return FreezeOutput{}, fmt.Errorf("%w: run %s goes on no more: %s", patch.ErrRefused, run, row.StatusReason)
 	}
+	if row.Digest != "" {
+		index, err := plan.Load(ctx, v.Objects, run, row.Digest)
+		if err != nil {
+			return FreezeOutput{}, err
+		}
+		return v.frozen(input, index)
+	}
 	rows, err := target.LoadTargets(ctx, v.Table, run, "")
 	if err != nil {
 		return FreezeOutput{}, err
@@ -67,22 +75,27 @@ func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, 
 	if err := index.Seal(); err != nil {
 		return FreezeOutput{}, err
 	}
-	if row.Digest == "" {
-		blind, err := v.blindAlarms(ctx, run, input)
-		if err != nil {
-			return FreezeOutput{}, err
-		}
-		if err := v.guard(ctx, &row, index, append(v.overGuards(input, rows, index, last), blind...)); err != nil {
-			return FreezeOutput{}, err
-		}
-		if err := v.freezeObjects(ctx, index); err != nil {
-			return FreezeOutput{}, err
-		}
-		if err := v.freezeRows(ctx, input, row, index); err != nil {
+	blind, err := v.blindAlarms(ctx, run, input)
+	if err != nil {
+		return FreezeOutput{}, err
+	}
+	if err := v.guard(ctx, &row, index, append(v.overGuards(input, rows, index, last), blind...)); err != nil {
+		return FreezeOutput{}, err
+	}
+	mine := index.Digest
+	if index, err = v.freezeObjects(ctx, index); err != nil {
+		return FreezeOutput{}, err
+	}
+	if index.Digest != mine {
+		if err := v.guard(ctx, &row, index, v.overGuards(input, rows, index, last)); err != nil {
 			return FreezeOutput{}, err
 		}
 	}
-	return v.frozen(input, index), nil
+	out, err := v.frozen(input, index)
+	if err != nil {
+		return FreezeOutput{}, err
+	}
+	return out, v.freezeRows(ctx, input, row, index)
 }
 
 // makeIndex folds the targets' rows. A target without a row was never
@@ -226,12 +239,9 @@ func (v *Inventory) guard(ctx context.Context, row *store.RunRow, x plan.Index, 
 	if len(why) == 0 {
 		return nil
 	}
-	data, err := patch.Canonical(x)
-	if err != nil {
-		return err
-	}
 	// The report of a refused plan tells what could not be reached.
-	if err := v.Objects.Store(ctx, store.RefusedObject(x.Run), "application/json", data); err != nil {
+	var first plan.Index
+	if _, _, err := v.once(ctx, store.RefusedObject(x.Run), x, &first); err != nil {
 		return err
 	}
 	reason := strings.Join(why, "; ")
@@ -240,7 +250,7 @@ func (v *Inventory) guard(ctx context.Context, row *store.RunRow, x plan.Index, 
 	row.Version++
 	entry, head := row.Audit.Append(store.RunChain(x.Run), "freeze", "PlanRefused", reason, v.Now())
 	row.Audit = head
-	err = v.Table.Write(ctx,
+	err := v.Table.Write(ctx,
 		store.Write{How: store.Audit, Key: entry.Key(), Item: entry},
 		store.Write{How: store.Replace, Key: store.RunKey(x.Run), Item: *row, Was: was})
 	if err != nil {
@@ -249,22 +259,29 @@ func (v *Inventory) guard(ctx context.Context, row *store.RunRow, x plan.Index, 
 	return fmt.Errorf("%w: %s", patch.ErrRefused, reason)
 }
 
-// freezeObjects writes the index and the waves' lists of accounts.
-func (v *Inventory) freezeObjects(ctx context.Context, x plan.Index) error {
-	for _, w := range x.Waves {
-		data, err := patch.Canonical(itemsOf(w))
-		if err != nil {
-			return err
-		}
-		if err := v.Objects.Store(ctx, store.WaveAccountsObject(x.Run, w.Name), "application/json", data); err != nil {
-			return err
-		}
-	}
-	data, err := patch.Canonical(x)
+// freezeObjects writes the index, and then the waves' lists of accounts as the index that counts has them.
+func (v *Inventory) freezeObjects(ctx context.Context, x plan.Index) (plan.Index, error) {
+	var first plan.Index
+	_, mine, err := v.once(ctx, store.IndexObject(x.Run), x, &first)
 	if err != nil {
-		return err
+		return x, err
 	}
-	return v.Objects.Store(ctx, store.IndexObject(x.Run), "application/json", data)
+	if !mine {
+		if x, err = plan.Load(ctx, v.Objects, x.Run, first.Digest); err != nil {
+			return x, err
+		}
+	}
+	for _, w := range x.Waves {
+		var items []plan.AccountItem
+		_, mine, err := v.once(ctx, store.WaveAccountsObject(x.Run, w.Name), itemsOf(w), &items)
+		if err != nil {
+			return x, err
+		}
+		if !mine {
+			return x, fmt.Errorf("%w: the accounts of wave %s are not those of the plan", patch.ErrTampered, w.Name)
+		}
+	}
+	return x, nil
 }
 
 // itemsOf lists the accounts and regions of a wave that have something to patch.
@@ -328,9 +345,13 @@ func waveRow(input runinput.Input, i int, w plan.IndexWave, x plan.Index) store.
 	}
 }
 
-// frozen is the output. Only the first wave asks for the whole run.
-func (v *Inventory) frozen(input runinput.Input, x plan.Index) FreezeOutput {
+// frozen is the output. Only the first wave asks for the whole run. A plan of other waves than the input's is none of this run.
+func (v *Inventory) frozen(input runinput.Input, x plan.Index) (FreezeOutput, error) {
 	out := FreezeOutput{Run: x.Run, Bucket: v.Bucket, RegionConcurrency: v.RegionConcurrency, Waves: []FrozenWave{}}
+	same := slices.EqualFunc(x.Waves, input.Waves, func(w plan.IndexWave, in runinput.Wave) bool { return w.Name == in.Name })
+	if !same {
+		return out, fmt.Errorf("%w: the plan of run %s has other waves than its input", patch.ErrTampered, x.Run)
+	}
 	for i, w := range x.Waves {
 		scope := w.AskScope
 		if scope == "run" && i > 0 {
@@ -341,5 +362,5 @@ func (v *Inventory) frozen(input runinput.Input, x plan.Index) FreezeOutput {
 			Ask: decision.Ask{Scope: scope, RoundSeconds: min(decision.RoundSeconds, input.ApprovalTimeoutSeconds)},
 		})
 	}
-	return out
+	return out, nil
 }
