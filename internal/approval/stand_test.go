@@ -70,10 +70,11 @@ func newStand(tb testing.TB, change ...func(*decision.Approval, *store.RunRow, *
 	for _, f := range change {
 		f(&s.rec, &run, &s.index)
 	}
-	s.index.Needed, s.index.RequestedBy = run.RequireDistinct, run.RequestedBy
+	s.index.Needed, s.index.Terms.Distinct, s.index.RequestedBy = run.RequireDistinct, run.RequireDistinct, run.RequestedBy
 	if err := s.index.Seal(); err != nil {
 		panic(err)
 	}
+	s.seal(tb)
 	s.rec.ID, s.rec.Digest, run.Digest = decision.ApprovalID(s.rec.Run, s.rec.Scope), s.index.Digest, s.index.Digest
 	run.Planned = s.index.Planned()
 	entry, head := store.ChainHead{}.Append(store.ApprovalChain(s.rec.ID), "approval-request", "Asked", "round 1", s.rec.Asked)
@@ -93,6 +94,17 @@ func newStand(tb testing.TB, change ...func(*decision.Approval, *store.RunRow, *
 		StateMachineARN: "arn:aws:states:us-east-1:999999999999:stateMachine:ec2patch-orchestrator",
 	}
 	return s
+}
+
+// seal vouches for the stand's plan.
+func (s *stand) seal(tb testing.TB) {
+	tb.Helper()
+	seal := decision.SealOf(&s.index, fake.StandHub)
+	seal.At = s.now
+	var err error
+	seal.MAC, err = (&fake.Key{Secret: "seal key"}).MAC(context.Background(), seal.Message())
+	require.NoError(tb, err)
+	s.table.Put(store.SealKey(fake.StandRun), seal)
 }
 
 // query is the genuine link's.

@@ -162,7 +162,7 @@ func versions(t *Template, tell say) {
 }
 
 // obeying are the functions that hold every run to what the hub demands.
-func obeying() []string { return []string{"Inventory", "Send"} }
+func obeying() []string { return []string{"Inventory", "ApprovalRequest", "Send"} }
 
 func demands(t *Template, tell say) {
 	for _, want := range []struct{ parameter, variable, fallback string }{

@@ -112,3 +112,23 @@ func (x *Index) Below(p runinput.Policy) string {
 func TooMany(planned int, p runinput.Policy) string {
 	return fmt.Sprintf("the plan has %s, MaxInstances of the hub allows %d", words.Count(planned, "instance"), p.MaxInstances)
 }
+
+// Broken says where the plan contradicts itself, or nothing: what people see of it must be what is asked and sent.
+func (x *Index) Broken() string {
+	if x.Needed != x.Terms.Distinct {
+		return fmt.Sprintf("%d must approve by its terms, and %d by itself", x.Terms.Distinct, x.Needed)
+	}
+	for _, w := range x.Waves {
+		planned := 0
+		for _, t := range w.Targets {
+			planned += t.Planned
+		}
+		switch asked := x.Asks(x.Terms.Approval, w); {
+		case w.AskScope != asked:
+			return fmt.Sprintf("wave %s asks %q, by the plan's terms it is %q", w.Name, w.AskScope, asked)
+		case w.Planned != planned:
+			return fmt.Sprintf("wave %s has %s, its targets have %d", w.Name, words.Count(w.Planned, "instance"), planned)
+		}
+	}
+	return ""
+}

@@ -20,7 +20,9 @@ import (
 // A plan that asks less than the hub demands is not sent, whoever froze it.
 func TestSend_weakerThanTheHub(t *testing.T) {
 	asked := func(scope string) func(*plan.Leaf, *target.TargetRow, *store.WaveRow, *store.RunRow) {
-		return func(_ *plan.Leaf, _ *target.TargetRow, w *store.WaveRow, _ *store.RunRow) { w.AskScope = scope }
+		return func(_ *plan.Leaf, _ *target.TargetRow, w *store.WaveRow, r *store.RunRow) {
+			w.AskScope, r.Approval = scope, map[string]runinput.ApprovalMode{"none": runinput.ApproveNone, "run": runinput.ApproveOnce, "wave:w": runinput.ApprovePerWave}[scope]
+		}
 	}
 	scan := func(l *plan.Leaf, _ *target.TargetRow, _ *store.WaveRow, _ *store.RunRow) {
 		l.Operation, l.RebootOption = patch.Scan, patch.NoReboot

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
@@ -25,6 +26,7 @@ type Send struct {
 	Sender    port.Sender
 	Alarms    port.Alarms
 	Decisions port.Verifier
+	Seals     port.Verifier // of the key that plans are sealed with
 	Now       port.Clock
 
 	HubAccount   patch.AccountID
@@ -33,6 +35,7 @@ type Send struct {
 
 	approved map[string]bool // approvals that this process has verified, by id and digest
 	plan     frozen
+	seals    *decision.Seals
 }
 
 const (
@@ -83,7 +86,7 @@ func (s *Send) step(ctx context.Context, in TargetInput) (Answer, error) {
 	if !st.row.Phase().canSend() {
 		return s.rest(st), nil
 	}
-	if err := s.checkApproval(ctx, st); err != nil {
+	if err := s.checkApproval(ctx, st, in.Started.Sealed); err != nil {
 		return Answer{}, err
 	}
 	if st.overAccount() { // known only now

@@ -101,7 +101,11 @@ func (c *composer) head(ctx context.Context) (*report.Report, error) {
 		SchemaVersion: report.ReportSchema, Run: c.in.Run, PlanDigest: c.run.Digest, DryRun: c.run.DryRun,
 		RequestedBy: c.run.RequestedBy, Reason: c.run.Reason, Started: c.run.Started.UTC(),
 		Waves: []report.WaveReport{}, Unreachable: c.index.Unreachable, Inactive: c.index.Inactive, Approvals: []report.ApprovalReport{},
-		Totals: report.Totals{Outcomes: map[outcome.Outcome]int{}}, Terms: c.index.Lines(),
+		Totals: report.Totals{Outcomes: map[outcome.Outcome]int{}},
+	}
+	var err error
+	if r.Terms, err = c.terms(ctx); err != nil {
+		return nil, err
 	}
 	if r.Unreachable == nil {
 		r.Unreachable = []plan.UnreachableAccount{}

@@ -13,7 +13,8 @@ import (
 type Demands struct {
 	Approval  string
 	Distinct  int
-	Instances int // 0: no bound
+	Instances int  // 0: no bound
+	Seals     bool // plans are sealed before anything is sent
 }
 
 // demandsOf reads the parameters that a hub is deployed with.
@@ -24,7 +25,7 @@ func demandsOf(t *cfn.Template, given map[string]string) Demands {
 		}
 		return otherwise
 	}
-	d := Demands{Approval: value("MinimumApproval", "once")}
+	d := Demands{Approval: value("MinimumApproval", "once"), Seals: t.Takes("MinimumApproval")}
 	d.Distinct, _ = strconv.Atoi(value("MinimumDistinct", "1"))
 	d.Instances, _ = strconv.Atoi(value("MaxInstances", "0"))
 	return d
