@@ -156,10 +156,12 @@ func (a *Requests) link(id string, mac []byte) string {
 }
 
 // question makes the record of a new question, on the terms that the plan was sealed with.
-func (a *Requests) question(in RequestInput, seal decision.Seal, x plan.Index, doubt doubt.Doubt, now time.Time) (decision.Approval, error) {
+func (a *Requests) question(in RequestInput, seal decision.Seal, x plan.Index, doubt doubt.Doubt,
+	now time.Time) (decision.Approval, error) {
 	rec := decision.Approval{
-		ID: decision.ApprovalID(in.Run, in.Scope), Run: in.Run, Scope: in.Scope, Digest: seal.Digest, HubAccount: a.HubAccount,
-		Instances: scopeCount(x, in.Scope), RequireDistinct: seal.Terms.Distinct, RequestedBy: seal.RequestedBy,
+		ID: decision.ApprovalID(in.Run, in.Scope), Run: in.Run, Scope: in.Scope, Digest: seal.Digest,
+		HubAccount: a.HubAccount,
+		Instances:  scopeCount(x, in.Scope), RequireDistinct: seal.Terms.Distinct, RequestedBy: seal.RequestedBy,
 		Asked: now, Expires: now.Add(time.Duration(seal.Terms.Seconds) * time.Second).Truncate(time.Second),
 		Status: decision.ApprovalPending,
 	}

@@ -38,7 +38,8 @@ func newAsker(t *testing.T, change ...func(*decision.Approval, *store.RunRow, *p
 	t.Helper()
 	a := &asker{stand: newStand(t, change...), mails: &fake.Mail{}, listeners: 1, counted: map[string][]float64{}}
 	a.Requests = &approval.Requests{
-		Table: a.table, Objects: a.objects, Mail: a.mails, Audience: a, Links: a.links, Seals: &fake.Key{Secret: "seal key"}, Decisions: a.signer, Metrics: a,
+		Table: a.table, Objects: a.objects, Mail: a.mails, Audience: a, Links: a.links,
+		Seals: &fake.Key{Secret: "seal key"}, Decisions: a.signer, Metrics: a,
 		Now: func() time.Time { return a.now }, HubAccount: fake.StandHub, CallbackURL: "https://" + fake.StandHost + "/callback",
 	}
 	return a

@@ -17,7 +17,8 @@ type SealOutput struct {
 	Digest string `json:"digest"`
 }
 
-// sealPlan writes what senders believe of the run: its plan and the terms of it, once. A plan that is not whole, or that
+// sealPlan writes what senders believe of the run: its plan and the terms of it, once. A plan that is not whole, or
+// that
 // asks less than the hub demands, gets no seal, and so nothing of it is ever sent.
 func (a *Requests) sealPlan(ctx context.Context, in RequestInput) (SealOutput, error) {
 	var run store.RunRow

@@ -64,10 +64,19 @@ func TestRequests_sealPlan(t *testing.T) {
 // What is not whole, or asks less than the hub demands, is not sealed.
 func TestRequests_sealPlan_refuses(t *testing.T) {
 	tests := map[string]func(*decision.Approval, *store.RunRow, *plan.Index){
-		"a wave asks nobody":         func(_ *decision.Approval, _ *store.RunRow, x *plan.Index) { x.Waves[1].AskScope = "none" },
-		"its terms are weaker":       func(_ *decision.Approval, _ *store.RunRow, x *plan.Index) { none(x) },
-		"it has another hub's terms": func(_ *decision.Approval, _ *store.RunRow, x *plan.Index) { x.Terms.Hub.MinimumDistinct = 0 },
-		"a wave hides instances":     func(_ *decision.Approval, _ *store.RunRow, x *plan.Index) { x.Waves[1].Targets[0].Planned = 301 },
+		"a wave asks nobody": func(_ *decision.Approval, _ *store.RunRow,
+			x *plan.Index) {
+			x.Waves[1].AskScope = "none"
+		},
+		"its terms are weaker": func(_ *decision.Approval, _ *store.RunRow, x *plan.Index) { none(x) },
+		"it has another hub's terms": func(_ *decision.Approval, _ *store.RunRow,
+			x *plan.Index) {
+			x.Terms.Hub.MinimumDistinct = 0
+		},
+		"a wave hides instances": func(_ *decision.Approval, _ *store.RunRow,
+			x *plan.Index) {
+			x.Waves[1].Targets[0].Planned = 301
+		},
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -41,7 +41,7 @@ func newStand(tb testing.TB, change ...func(*decision.Approval, *store.RunRow, *
 		waiter: &fake.Waiter{}, mail: &fake.Mail{},
 		now: time.Date(2026, 12, 1, 10, 18, 0, 0, time.UTC),
 	}
-	s.index = plan.Index{Run: fake.StandRun, FailLimit: 41, Terms: terms(), InputDigest: patch.Digest([]byte("input")), Waves: []plan.IndexWave{
+	s.index = plan.Index{Run: fake.StandRun, FailLimit: 41, InputDigest: patch.Digest([]byte("input")), Waves: []plan.IndexWave{
 		{Name: "canary", Operation: patch.Install, RebootOption: patch.RebootIfNeeded, Planned: 12, Excluded: 1, FailLimit: 1, AccountsMax: 1,
 			Platforms: map[patch.Platform]int{patch.Linux: 12}, ExpectedMinutes: 95,
 			Targets: []plan.IndexTarget{{Account: "111111111111", Region: "us-east-1", Planned: 12, Excluded: 1, Digest: patch.Digest([]byte("leaf 1"))}}},
@@ -67,10 +67,12 @@ func newStand(tb testing.TB, change ...func(*decision.Approval, *store.RunRow, *
 		RequestedBy: "platform-team", Asked: s.now.Add(-18 * time.Minute), Expires: s.now.Add(222 * time.Minute),
 		Round: 1, Token: "the-task-token", Status: decision.ApprovalPending,
 	}
+	s.index.Terms = terms()
 	for _, f := range change {
 		f(&s.rec, &run, &s.index)
 	}
-	s.index.Needed, s.index.Terms.Distinct, s.index.RequestedBy = run.RequireDistinct, run.RequireDistinct, run.RequestedBy
+	s.index.Needed, s.index.RequestedBy = run.RequireDistinct, run.RequestedBy
+	s.index.Terms.Distinct = run.RequireDistinct
 	if err := s.index.Seal(); err != nil {
 		panic(err)
 	}
@@ -208,6 +210,7 @@ func (s *stand) unchanged(tb testing.TB, f func()) {
 func terms() plan.Terms {
 	return plan.Terms{
 		Terms: runinput.Terms{Approval: runinput.ApprovePerWave, Distinct: 1}, Seconds: 14400,
-		Input: runinput.Terms{Approval: runinput.ApproveOnce, Distinct: 1}, Hub: runinput.Policy{MinimumApproval: runinput.ApprovePerWave, MinimumDistinct: 1},
+		Input: runinput.Terms{Approval: runinput.ApproveOnce, Distinct: 1},
+		Hub:   runinput.Policy{MinimumApproval: runinput.ApprovePerWave, MinimumDistinct: 1},
 	}
 }

@@ -80,7 +80,8 @@ func TestScripts(t *testing.T) {
 		{name: "simulate-hub", args: "simulate good.json --hub MinimumApproval=none --hub MaxInstances=10 --progress quiet", with: func(p *cli.Program) {
 			inner := p.Rehearse
 			p.Rehearse = func(o sim.Options) (*sim.Result, error) {
-				if len(o.Parameters) != 2 || o.Parameters["MinimumApproval"] != "none" || o.Parameters["MaxInstances"] != "10" {
+				if len(o.Parameters) != 2 || o.Parameters["MinimumApproval"] != "none" ||
+					o.Parameters["MaxInstances"] != "10" {
 					return nil, fmt.Errorf("the rehearsal was given %v", o.Parameters)
 				}
 				return inner(o)

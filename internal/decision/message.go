@@ -81,8 +81,10 @@ func (a Approval) Tally(valid []Decision) string {
 	return ApprovalPending
 }
 
-// OnTerms tells whether the approval has the terms that the plan was sealed with: how many must approve, and who does not
+// OnTerms tells whether the approval has the terms that the plan was sealed with: how many must approve, and who does
+// not
 // count. Its own row could have been given others.
 func (a Approval) OnTerms(s Seal) bool {
-	return a.Run == s.Run && a.Digest == s.Digest && max(a.RequireDistinct, 1) == max(s.Terms.Distinct, 1) && a.RequestedBy == s.RequestedBy
+	return a.Run == s.Run && a.Digest == s.Digest && max(a.RequireDistinct, 1) == max(s.Terms.Distinct, 1) &&
+		a.RequestedBy == s.RequestedBy
 }

@@ -11,8 +11,10 @@ import (
 	"ec2patch/internal/store"
 )
 
-// Seal says which plan a run has, and on which terms people approve it. SendApprovalRequest writes one in every run before
-// anything is sent, also where nobody is asked, and signs it with a key that no other function can use so. Whoever sends
+// Seal says which plan a run has, and on which terms people approve it. SendApprovalRequest writes one in every run
+// before
+// anything is sent, also where nobody is asked, and signs it with a key that no other function can use so. Whoever
+// sends
 // or judges believes it, and neither the run's row nor what the plan says of itself: other functions write those.
 type Seal struct {
 	Run         patch.RunID     `json:"run"`
@@ -27,7 +29,8 @@ type Seal struct {
 
 // SealOf is what a seal of the plan says. It is not signed.
 func SealOf(x *plan.Index, hub patch.AccountID) Seal {
-	s := Seal{Run: x.Run, Digest: x.Digest, HubAccount: hub, Instances: x.Planned(), Terms: x.Terms, RequestedBy: x.RequestedBy}
+	s := Seal{Run: x.Run, Digest: x.Digest, HubAccount: hub, Instances: x.Planned(), Terms: x.Terms,
+		RequestedBy: x.RequestedBy}
 	s.Terms.Distinct = max(x.Needed, 1)
 	return s
 }
@@ -43,7 +46,8 @@ func (s Seal) Message() []byte {
 
 // Says tells whether the seal says the same as another, whenever each was made.
 func (s Seal) Says(other Seal) bool {
-	return s.Run == other.Run && s.Digest == other.Digest && s.HubAccount == other.HubAccount && s.Instances == other.Instances &&
+	return s.Run == other.Run && s.Digest == other.Digest && s.HubAccount == other.HubAccount &&
+		s.Instances == other.Instances &&
 		s.Terms == other.Terms && s.RequestedBy == other.RequestedBy
 }
 
@@ -70,7 +74,8 @@ func (s *Seals) Of(ctx context.Context, run patch.RunID) (seal Seal, found bool,
 		return Seal{}, false, err
 	}
 	if !ok || seal.Run != run {
-		return Seal{}, false, fmt.Errorf("%w: the plan of run %s has a seal that is not this hub's", patch.ErrTampered, run)
+		return Seal{}, false, fmt.Errorf("%w: the plan of run %s has a seal that is not this hub's", patch.ErrTampered,
+			run)
 	}
 	if s.known == nil {
 		s.known = map[patch.RunID]Seal{}

@@ -13,10 +13,12 @@ import (
 
 // Everything that a seal says is signed, and told apart from what another says.
 func TestSeal_Message(t *testing.T) {
-	seal := decision.Seal{Run: "run-1", Digest: "9f3c", HubAccount: "999999999999", Instances: 3, RequestedBy: "team", At: askedAt(), Terms: plan.Terms{
-		Terms: runinput.Terms{Approval: runinput.ApproveOnce, Distinct: 1}, Seconds: 900, Input: runinput.Terms{Approval: runinput.ApproveNone, Distinct: 1},
-		Hub: runinput.Policy{MinimumApproval: runinput.ApproveOnce, MinimumDistinct: 1},
-	}}
+	seal := decision.Seal{Run: "run-1", Digest: "9f3c", HubAccount: "999999999999", Instances: 3, RequestedBy: "team",
+		At: askedAt(), Terms: plan.Terms{
+			Terms: runinput.Terms{Approval: runinput.ApproveOnce,
+				Distinct: 1}, Seconds: 900, Input: runinput.Terms{Approval: runinput.ApproveNone, Distinct: 1},
+			Hub: runinput.Policy{MinimumApproval: runinput.ApproveOnce, MinimumDistinct: 1},
+		}}
 	changes := map[string]func(*decision.Seal){
 		"run":              func(s *decision.Seal) { s.Run = "run-2" },
 		"digest":           func(s *decision.Seal) { s.Digest = "9f3d" },

@@ -143,7 +143,8 @@ func bucketKey(t *Template, tell say) {
 
 // planned are the objects that a run is planned from, and its plan.
 func planned() []string {
-	return []string{"${DataBucket.Arn}/runs/*/input.json", "${DataBucket.Arn}/runs/*/inventory/*", "${DataBucket.Arn}/runs/*/plan/*"}
+	return []string{"${DataBucket.Arn}/runs/*/input.json", "${DataBucket.Arn}/runs/*/inventory/*",
+		"${DataBucket.Arn}/runs/*/plan/*"}
 }
 
 func writeOnce(t *Template, tell say) {
@@ -153,7 +154,8 @@ func writeOnce(t *Template, tell say) {
 				slices.Equal(s.actions(), actions) && slices.Equal(s.on(), planned())
 		}
 		over := func(s statement) bool {
-			return denies(s, "s3:PutObject") && slices.Equal(s.condition("Null", "s3:if-none-match"), []string{"true"}) &&
+			return denies(s, "s3:PutObject") && slices.Equal(s.condition("Null", "s3:if-none-match"),
+				[]string{"true"}) &&
 				len(pairs(child(s.node, "Condition"))) == 1 && len(pairs(dig(s.node, "Condition", "Null"))) == 1
 		}
 		away := func(s statement) bool {

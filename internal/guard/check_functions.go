@@ -166,7 +166,8 @@ func obeying() []string { return []string{"Inventory", "ApprovalRequest", "Send"
 
 func demands(t *Template, tell say) {
 	for _, want := range []struct{ parameter, variable, fallback string }{
-		{"MinimumApproval", "MINIMUM_APPROVAL", "once"}, {"MinimumDistinct", "MINIMUM_DISTINCT", "1"}, {"MaxInstances", "MAX_INSTANCES", "0"},
+		{"MinimumApproval", "MINIMUM_APPROVAL", "once"}, {"MinimumDistinct", "MINIMUM_DISTINCT", "1"}, {"MaxInstances",
+			"MAX_INSTANCES", "0"},
 	} {
 		p := child(child(t.root, "Parameters"), want.parameter)
 		if show(child(p, "Default")) != want.fallback {

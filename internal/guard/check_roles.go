@@ -276,7 +276,8 @@ func keyRights(t *Template, tell say) {
 			if on == "" && previous {
 				continue
 			}
-			if !slices.Contains([]string{"${DataKey.Arn}", "${LinkKey.Arn}", "${SealKey.Arn}", "${DecisionKey.Arn}", "${DataKeyArn}"}, on) {
+			if !slices.Contains([]string{"${DataKey.Arn}", "${LinkKey.Arn}", "${SealKey.Arn}", "${DecisionKey.Arn}",
+				"${DataKeyArn}"}, on) {
 				tell(s.node, "%s of %s is on %s", s.sid(), s.resource.ID, on)
 			}
 			if strings.Contains(on, "DataKey") && !bound(s) {

@@ -67,8 +67,10 @@ func TestPolicies_writeOnce(t *testing.T) {
 		inPlan := writer == "InventoryRole"
 		for caller, own := range callers {
 			may := func(action, ifNoneMatch string) bool {
-				r := iam.Request{Principal: iam.Session("arn:aws:iam::"+hubAccount+":role/somebody", "test"), Action: action,
-					Resources: []string{bucket + "/" + object}, ResourceAccount: hubAccount, Context: map[string][]string{}}
+				r := iam.Request{Principal: iam.Session("arn:aws:iam::"+hubAccount+":role/somebody", "test"),
+					Action:    action,
+					Resources: []string{bucket + "/" + object}, ResourceAccount: hubAccount,
+					Context: map[string][]string{}}
 				if ifNoneMatch != "" {
 					r.Context["s3:if-none-match"] = []string{ifNoneMatch}
 				}
@@ -80,7 +82,8 @@ func TestPolicies_writeOnce(t *testing.T) {
 			assert.Equal(t, !inPlan, may("s3:PutObject", ""), "%s writes over %s", caller, object)
 			assert.True(t, may("s3:PutObject", "*"), "%s creates %s", caller, object)
 			assert.Equal(t, !inPlan && caller == "admin", may("s3:DeleteObject", ""), "%s hides %s", caller, object)
-			assert.Equal(t, !inPlan && caller == "admin", may("s3:DeleteObjectVersion", ""), "%s deletes %s", caller, object)
+			assert.Equal(t, !inPlan && caller == "admin", may("s3:DeleteObjectVersion", ""), "%s deletes %s", caller,
+				object)
 			once++
 		}
 	}

@@ -318,7 +318,8 @@ func (v *Inventory) row(ctx context.Context, w runinput.Wave, t patch.Target,
 			leaf = first
 		}
 		if leaf.Target != t {
-			return row, fmt.Errorf("%w: the plan of %s/%s in wave %s is another target's", patch.ErrTampered, t.Account, t.Region, t.Wave)
+			return row, fmt.Errorf("%w: the plan of %s/%s in wave %s is another target's", patch.ErrTampered, t.Account,
+				t.Region, t.Wave)
 		}
 		row.LeafDigest = patch.Digest(data)
 	}

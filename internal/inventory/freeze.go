@@ -154,7 +154,8 @@ func makeIndex(input runinput.Input, run patch.RunID, rows map[patch.Target]targ
 }
 
 // overGuards lists everything about the plan that the input or the hub does not allow.
-func (v *Inventory) overGuards(input runinput.Input, rows map[patch.Target]target.TargetRow, x plan.Index, last store.Series) []string {
+func (v *Inventory) overGuards(input runinput.Input, rows map[patch.Target]target.TargetRow, x plan.Index,
+	last store.Series) []string {
 	var why []string
 	if limit := v.Policy.MaxInstances; limit > 0 && x.Planned() > limit {
 		why = append(why, plan.TooMany(x.Planned(), v.Policy))
@@ -345,10 +346,14 @@ func waveRow(input runinput.Input, i int, w plan.IndexWave, x plan.Index) store.
 	}
 }
 
-// frozen is the output. Only the first wave asks for the whole run. A plan of other waves than the input's is none of this run.
+// frozen is the output. Only the first wave asks for the whole run. A plan of other waves than the input's is none of
+// this run.
 func (v *Inventory) frozen(input runinput.Input, x plan.Index) (FreezeOutput, error) {
 	out := FreezeOutput{Run: x.Run, Bucket: v.Bucket, RegionConcurrency: v.RegionConcurrency, Waves: []FrozenWave{}}
-	same := slices.EqualFunc(x.Waves, input.Waves, func(w plan.IndexWave, in runinput.Wave) bool { return w.Name == in.Name })
+	same := slices.EqualFunc(x.Waves, input.Waves, func(w plan.IndexWave,
+		in runinput.Wave) bool {
+		return w.Name == in.Name
+	})
 	if !same {
 		return out, fmt.Errorf("%w: the plan of run %s has other waves than its input", patch.ErrTampered, x.Run)
 	}

@@ -28,8 +28,9 @@ func put(s *site.Site, key string, v any) []byte {
 func TestDiscover_firstLeafCounts(t *testing.T) {
 	s := site.Undiscovered(t, 1)
 	first := plan.Leaf{
-		Target: s.Target, Document: patch.Document, Operation: patch.Install, RebootOption: patch.RebootIfNeeded, Concurrency: 1,
-		Instances: []outcome.PlannedInstance{{ID: site.Instance(3), Wave: "w0", Platform: patch.Windows}},
+		Target: s.Target, Document: patch.Document, Operation: patch.Install, RebootOption: patch.RebootIfNeeded,
+		Concurrency: 1,
+		Instances:   []outcome.PlannedInstance{{ID: site.Instance(3), Wave: "w0", Platform: patch.Windows}},
 	}
 	data := put(s, store.LeafObject(s.Target), first)
 	_, err := s.Discover()
@@ -74,9 +75,12 @@ func TestFreeze_firstIndexCounts(t *testing.T) {
 		change func(*site.Site, *plan.Index)
 		want   patch.Kind
 	}{
-		"it is larger than the input allows": {func(s *site.Site, x *plan.Index) { x.Waves[0].Planned = 12 }, patch.ErrRefused},
-		"it has another wave":                {func(s *site.Site, x *plan.Index) { x.Waves[0].Name = "x" }, patch.ErrTampered},
-		"its digest is not its own":          {func(s *site.Site, x *plan.Index) { x.Digest = other.Digest[1:] + "0" }, patch.ErrTampered},
+		"it is larger than the input allows": {func(s *site.Site, x *plan.Index) { x.Waves[0].Planned = 12 },
+			patch.ErrRefused},
+		"it has another wave": {func(s *site.Site, x *plan.Index) { x.Waves[0].Name = "x" },
+			patch.ErrTampered},
+		"its digest is not its own": {func(s *site.Site, x *plan.Index) { x.Digest = other.Digest[1:] + "0" },
+			patch.ErrTampered},
 		"a wave has other accounts": {func(s *site.Site, x *plan.Index) {
 			put(s, store.WaveAccountsObject(site.Run, "w"), []plan.AccountItem{{Account: "222222222222"}})
 		}, patch.ErrTampered},

@@ -66,7 +66,8 @@ func (v *Inventory) plan(ctx context.Context, in InventoryInput) (PlanOutput, er
 	if err := v.Table.Load(ctx, &store.Row{Key: store.SeriesKey(input), Into: &last}); err != nil {
 		return PlanOutput{}, err
 	}
-	// What was asked for goes on record. A second attempt may find other accounts in the units: those of the first count.
+	// What was asked for goes on record. A second attempt may find other accounts in the units: those of the first
+	// count.
 	if err := v.open(ctx, in, input, patch.Digest(written), claim); err != nil {
 		return PlanOutput{}, err
 	}

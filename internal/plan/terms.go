@@ -18,7 +18,8 @@ type Terms struct {
 
 // TermsOf are the terms of an input that the hub's policy was applied to.
 func TermsOf(in runinput.Input, hub runinput.Policy) Terms {
-	t := Terms{Terms: runinput.Terms{Approval: in.Approval, Distinct: in.RequireDistinct}, Seconds: in.ApprovalTimeoutSeconds, Hub: hub}
+	t := Terms{Terms: runinput.Terms{Approval: in.Approval, Distinct: in.RequireDistinct},
+		Seconds: in.ApprovalTimeoutSeconds, Hub: hub}
 	t.Input = t.Terms
 	if in.Asked != nil {
 		t.Input = *in.Asked
@@ -39,9 +40,11 @@ func (x *Index) Lines() []string {
 	line := fmt.Sprintf("Approval: %s, as the input says", t.Approval)
 	switch {
 	case t.Input.Approval.Weaker(t.Approval):
-		line = fmt.Sprintf("Approval: %s, as the hub demands (MinimumApproval); the input says %s", t.Approval, t.Input.Approval)
+		line = fmt.Sprintf("Approval: %s, as the hub demands (MinimumApproval); the input says %s", t.Approval,
+			t.Input.Approval)
 	case t.Hub.MinimumApproval.Weaker(t.Approval):
-		line += fmt.Sprintf("; the hub demands %s", words.OrElse(string(t.Hub.MinimumApproval), string(runinput.ApproveNone)))
+		line += fmt.Sprintf("; the hub demands %s", words.OrElse(string(t.Hub.MinimumApproval),
+			string(runinput.ApproveNone)))
 	}
 	all := []string{line}
 	switch {
@@ -94,10 +97,12 @@ func (x *Index) Below(p runinput.Policy) string {
 		if !w.changes() || n == 0 {
 			continue
 		}
-		asked := map[string]runinput.ApprovalMode{"run": runinput.ApproveOnce, "wave:" + w.Name: runinput.ApprovePerWave}[w.AskScope]
+		asked := map[string]runinput.ApprovalMode{"run": runinput.ApproveOnce, "wave:" +
+			w.Name: runinput.ApprovePerWave}[w.AskScope]
 		switch {
 		case asked.Weaker(p.MinimumApproval):
-			return fmt.Sprintf("approval of wave %s is %s, MinimumApproval of the hub is %s", w.Name, words.OrElse(string(asked), string(runinput.ApproveNone)), p.MinimumApproval)
+			return fmt.Sprintf("approval of wave %s is %s, MinimumApproval of the hub is %s", w.Name,
+				words.OrElse(string(asked), string(runinput.ApproveNone)), p.MinimumApproval)
 		case asked != "" && max(x.Needed, 1) < p.MinimumDistinct:
 			return fmt.Sprintf("%d must approve, MinimumDistinct of the hub is %d", max(x.Needed, 1), p.MinimumDistinct)
 		}
@@ -110,7 +115,8 @@ func (x *Index) Below(p runinput.Policy) string {
 
 // TooMany says that a plan has more instances than the hub allows.
 func TooMany(planned int, p runinput.Policy) string {
-	return fmt.Sprintf("the plan has %s, MaxInstances of the hub allows %d", words.Count(planned, "instance"), p.MaxInstances)
+	return fmt.Sprintf("the plan has %s, MaxInstances of the hub allows %d", words.Count(planned, "instance"),
+		p.MaxInstances)
 }
 
 // Broken says where the plan contradicts itself, or nothing: what people see of it must be what is asked and sent.
@@ -127,7 +133,8 @@ func (x *Index) Broken() string {
 		case w.AskScope != asked:
 			return fmt.Sprintf("wave %s asks %q, by the plan's terms it is %q", w.Name, w.AskScope, asked)
 		case w.Planned != planned:
-			return fmt.Sprintf("wave %s has %s, its targets have %d", w.Name, words.Count(w.Planned, "instance"), planned)
+			return fmt.Sprintf("wave %s has %s, its targets have %d", w.Name, words.Count(w.Planned, "instance"),
+				planned)
 		}
 	}
 	return ""

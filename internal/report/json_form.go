@@ -36,7 +36,8 @@ func reportForm(r Report) any {
 		Terms         []string                   `json:"terms,omitempty"`
 	}{
 		r.SchemaVersion, r.Run, orNull(r.Status), r.StatusReason, orNull(r.PlanDigest), r.DryRun, r.RequestedBy, r.Reason, r.Started, r.Ended,
-		forms(r.Waves, waveForm), r.Totals, []any{}, []any{}, forms(r.Unreachable, unreachableForm), r.Inactive, r.Approvals, r.Terms,
+		forms(r.Waves, waveForm), r.Totals, []any{}, []any{}, forms(r.Unreachable,
+			unreachableForm), r.Inactive, r.Approvals, r.Terms,
 	}
 }
 

@@ -23,7 +23,8 @@ func (m ApprovalMode) Weaker(than ApprovalMode) bool {
 	return max(slices.Index(strictness(), m), 0) < slices.Index(strictness(), than)
 }
 
-// Over applies the policy to an input: of the two the stricter holds. What the input itself says is kept beside it. A run
+// Over applies the policy to an input: of the two the stricter holds. What the input itself says is kept beside it. A
+// run
 // that changes nothing asks nobody, and so is left as it is.
 func (p Policy) Over(in Input) Input {
 	if in.Asked == nil {

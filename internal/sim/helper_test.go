@@ -57,7 +57,8 @@ func optionsOn(tb testing.TB, parameters map[string]string, input string) Option
 	reader := read(tb, "cloudformation", "organization-reader-cfn.yaml")
 	shipped, err := shipped(hub, spoke, reader, parameters)
 	require.NoError(tb, err)
-	return Options{Input: []byte(input), Seed: 1, Instances: 12, Hub: hub, Spoke: spoke, Reader: reader, Parameters: parameters, templates: shipped}
+	return Options{Input: []byte(input), Seed: 1, Instances: 12, Hub: hub, Spoke: spoke, Reader: reader,
+		Parameters: parameters, templates: shipped}
 }
 
 // rehearse runs and fails on anything but a result.

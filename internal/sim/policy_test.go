@@ -18,7 +18,8 @@ func TestHub_minimumApproval(t *testing.T) {
 		{"by default", oneWave(""), nil, patch.RunExpired},
 		{"a hub that demands nothing", oneWave(""), map[string]string{"MinimumApproval": "none"}, patch.RunSucceeded},
 		{"a scan", oneWave(`,"ssm":{"operation":"Scan","rebootOption":"NoReboot"}`), nil, patch.RunSucceeded},
-		{"more than the hub allows", oneWave(""), map[string]string{"MinimumApproval": "none", "MaxInstances": "3"}, patch.RunRefused},
+		{"more than the hub allows", oneWave(""), map[string]string{"MinimumApproval": "none", "MaxInstances": "3"},
+			patch.RunRefused},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			o := optionsOn(t, test.parameters, test.input)

@@ -58,7 +58,8 @@ func (x thief) put(key string, data []byte) error {
 // create writes an object where there is none.
 func (x thief) create(key string, data []byte) error {
 	_, err := x.r.World.S3(x.role, stage.HubRegion).PutObject(context.Background(), &s3.PutObjectInput{
-		Bucket: aws.String(x.r.Bucket()), Key: aws.String(key), Body: bytes.NewReader(data), IfNoneMatch: aws.String("*")})
+		Bucket: aws.String(x.r.Bucket()), Key: aws.String(key), Body: bytes.NewReader(data),
+		IfNoneMatch: aws.String("*")})
 	return err
 }
 
@@ -66,13 +67,15 @@ func (x thief) create(key string, data []byte) error {
 func (x thief) row(key store.Key) map[string]types.AttributeValue {
 	out, err := x.r.World.DynamoDB(x.role, stage.HubRegion).GetItem(context.Background(), &dynamodb.GetItemInput{
 		TableName: aws.String(x.r.table()), ConsistentRead: aws.Bool(true),
-		Key: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: key.PK}, "sk": &types.AttributeValueMemberS{Value: key.SK}}})
+		Key: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: key.PK},
+			"sk": &types.AttributeValueMemberS{Value: key.SK}}})
 	require.NoError(x.t, err)
 	return out.Item
 }
 
 func (x thief) item(row map[string]types.AttributeValue) error {
-	_, err := x.r.World.DynamoDB(x.role, stage.HubRegion).PutItem(context.Background(), &dynamodb.PutItemInput{TableName: aws.String(x.r.table()), Item: row})
+	_, err := x.r.World.DynamoDB(x.role, stage.HubRegion).PutItem(context.Background(),
+		&dynamodb.PutItemInput{TableName: aws.String(x.r.table()), Item: row})
 	return err
 }
 
@@ -146,7 +149,8 @@ func TestThief_rewritesThePlan(t *testing.T) {
 	r.World.After(5*60e9, func() { // people are being asked
 		x := r.thief(t, wire.Inventory)
 		for _, key := range r.World.Objects(r.Bucket(), store.Prefix(o.RunID)) {
-			if !strings.Contains(key, "/plan/") && !strings.Contains(key, "/inventory/") && !strings.HasSuffix(key, "/input.json") {
+			if !strings.Contains(key, "/plan/") && !strings.Contains(key, "/inventory/") &&
+				!strings.HasSuffix(key, "/input.json") {
 				continue
 			}
 			tried++
@@ -163,7 +167,8 @@ func TestThief_rewritesThePlan(t *testing.T) {
 	assert.NotEqual(t, patch.RunFailed, res.Status)
 }
 
-// The inventory's code is another one: it freezes a plan that nobody is asked about. While the plan is sealed all looks well;
+// The inventory's code is another one: it freezes a plan that nobody is asked about. While the plan is sealed all looks
+// well;
 // then it writes the plan over (here somebody let it), and puts the run's row.
 func TestThief_planAndRunRewritten(t *testing.T) {
 	r, err := prepare(optionsOn(t, nil, strings.Replace(oneWave(""), `"none"`, `"once"`, 1)))
@@ -198,13 +203,16 @@ func TestThief_putsASeal(t *testing.T) {
 	require.NoError(t, err)
 	tried := 0
 	r.World.After(15*60e9, func() {
-		for _, handler := range []string{wire.Inventory, wire.SendCommand, wire.Poll, wire.Verify, wire.ApprovalCallback} {
+		for _, handler := range []string{wire.Inventory, wire.SendCommand, wire.Poll, wire.Verify,
+			wire.ApprovalCallback} {
 			x := r.thief(t, handler)
 			key := store.SealKey(r.options.RunID)
-			err := x.item(map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: key.PK}, "sk": &types.AttributeValueMemberS{Value: key.SK}})
+			err := x.item(map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: key.PK},
+				"sk": &types.AttributeValueMemberS{Value: key.SK}})
 			assert.ErrorContains(t, err, "AccessDenied", handler)
 			_, err = r.World.KMS(x.role, stage.HubRegion).GenerateMac(context.Background(), &kms.GenerateMacInput{
-				KeyId: aws.String(r.keyARN("SealKey")), Message: []byte("seal"), MacAlgorithm: kmstypes.MacAlgorithmSpecHmacSha256})
+				KeyId: aws.String(r.keyARN("SealKey")), Message: []byte("seal"),
+				MacAlgorithm: kmstypes.MacAlgorithmSpecHmacSha256})
 			assert.ErrorContains(t, err, "AccessDenied", handler)
 			tried++
 		}
@@ -232,7 +240,8 @@ func TestThief_weakPlan(t *testing.T) {
 	r.foiled(t)
 }
 
-// The inventory writes a plan that asks nobody before the true one is frozen: Freeze takes it as the first, and it is not sealed.
+// The inventory writes a plan that asks nobody before the true one is frozen: Freeze takes it as the first, and it is
+// not sealed.
 func TestThief_planBeforeTheFreeze(t *testing.T) {
 	r, err := prepare(optionsOn(t, nil, strings.Replace(oneWave(""), `"none"`, `"once"`, 1)))
 	require.NoError(t, err)
@@ -268,12 +277,16 @@ func TestThief_leafBeyondItsWave(t *testing.T) {
 	r.checks.Order[0].Input.Approval = runinput.ApproveOnce // what a run that installs needs on this hub
 	r.instead(wire.Inventory, func(payload []byte, real wire.Handler) ([]byte, error) {
 		if bytes.Contains(payload, []byte(`"task":"discover"`)) {
-			x, at := r.thief(t, wire.Inventory), patch.Target{Run: r.options.RunID, Wave: "only", Account: first, Region: region}
-			leaf := plan.Leaf{Target: at, Document: patch.Document, Operation: patch.Install, RebootOption: patch.NoReboot,
-				SnapshotID: plan.SnapshotID(at), CommandTimeoutSeconds: 7200, Concurrency: 1, ErrorLimit: 1, OptOutTag: plan.ExclusionTag}
+			x, at := r.thief(t, wire.Inventory), patch.Target{Run: r.options.RunID, Wave: "only", Account: first,
+				Region: region}
+			leaf := plan.Leaf{Target: at, Document: patch.Document, Operation: patch.Install,
+				RebootOption: patch.NoReboot,
+				SnapshotID:   plan.SnapshotID(at), CommandTimeoutSeconds: 7200, Concurrency: 1, ErrorLimit: 1,
+				OptOutTag: plan.ExclusionTag}
 			for _, i := range r.World.Instances() {
 				if i.Account == first && i.Region == region && i.Tags["PatchGroup"] == "default" {
-					leaf.Instances = append(leaf.Instances, outcome.PlannedInstance{ID: patch.InstanceID(i.ID), Wave: "only", Platform: patch.Linux})
+					leaf.Instances = append(leaf.Instances, outcome.PlannedInstance{ID: patch.InstanceID(i.ID),
+						Wave: "only", Platform: patch.Linux})
 				}
 			}
 			data, err := patch.Canonical(leaf)

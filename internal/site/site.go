@@ -295,7 +295,8 @@ func New(t *testing.T, n int, change ...func(*plan.Leaf, *target.TargetRow, *sto
 	t.Helper()
 	began := time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC)
 	s := &Site{
-		T: t, Table: fake.NewState(), Bucket: &fake.Bucket{Objects: fake.Objects{}}, Key: &fake.Key{Secret: "decisions"}, Sealer: &fake.Key{Secret: "seals"}, Mail: &fake.Mail{},
+		T: t, Table: fake.NewState(), Bucket: &fake.Bucket{Objects: fake.Objects{}},
+		Key: &fake.Key{Secret: "decisions"}, Sealer: &fake.Key{Secret: "seals"}, Mail: &fake.Mail{},
 		Began: began, Now: began, Metrics: Metrics{},
 		Target: patch.Target{Run: Run, Wave: "w", Account: "111111111111", Region: "us-east-1"},
 	}
@@ -324,7 +325,8 @@ func New(t *testing.T, n int, change ...func(*plan.Leaf, *target.TargetRow, *sto
 	require.NoError(t, err)
 	row.LeafDigest = patch.Digest(data)
 	s.Bucket.Objects[store.LeafObject(s.Target)] = data
-	s.Index = plan.Index{Run: Run, Terms: plan.Terms{Terms: runinput.Terms{Approval: run.Approval, Distinct: 1}, Seconds: 14400}, Waves: []plan.IndexWave{{
+	s.Index = plan.Index{Run: Run, Terms: plan.Terms{Terms: runinput.Terms{Approval: run.Approval, Distinct: 1},
+		Seconds: 14400}, Waves: []plan.IndexWave{{
 		Name: "w", Operation: s.Leaf.Operation, RebootOption: s.Leaf.RebootOption, Planned: n, AskScope: wave.AskScope,
 		Targets: []plan.IndexTarget{{Account: s.Target.Account, Region: s.Target.Region, Planned: n, Digest: row.LeafDigest}},
 	}}}
@@ -387,7 +389,8 @@ func (s *Site) Clock() time.Time { return s.Now }
 func (s *Site) Waited() int { return int(s.Now.Sub(s.Began).Seconds()) }
 
 func (s *Site) Sender() *target.Send {
-	return &target.Send{Table: s.Table, Objects: s.Bucket, Spokes: s, Sender: s, Alarms: s, Decisions: s.Key, Seals: s.Sealer, Now: s.Clock, HubAccount: fake.StandHub, PollInterval: 15 * time.Second, Policy: s.Policy}
+	return &target.Send{Table: s.Table, Objects: s.Bucket, Spokes: s, Sender: s, Alarms: s, Decisions: s.Key,
+		Seals: s.Sealer, Now: s.Clock, HubAccount: fake.StandHub, PollInterval: 15 * time.Second, Policy: s.Policy}
 }
 
 func (s *Site) Send() (target.Answer, error) {
@@ -409,9 +412,11 @@ func (s *Site) Poll() (target.Answer, error) {
 func (s *Site) Verifier() *task.PostVerify {
 	return &task.PostVerify{
 		Targets: target.Verify{Table: s.Table, Objects: s.Bucket, Spokes: s, Metrics: s.Metrics, Now: s.Clock},
-		Waves:   wave.Judge{Table: s.Table, Objects: s.Bucket, Alarms: s, Decisions: s.Key, Seals: s.Sealer, Now: s.Clock},
+		Waves: wave.Judge{Table: s.Table, Objects: s.Bucket, Alarms: s, Decisions: s.Key, Seals: s.Sealer,
+			Now: s.Clock},
 		Reports: compose.Reports{
-			Table: s.Table, Objects: s.Bucket, Decisions: s.Key, Seals: s.Sealer, Runs: s, Notices: s.Mail, Metrics: s.Metrics, Now: s.Clock,
+			Table: s.Table, Objects: s.Bucket, Decisions: s.Key, Seals: s.Sealer, Runs: s, Notices: s.Mail,
+			Metrics: s.Metrics, Now: s.Clock,
 			Targets: &target.Abandon{Table: s.Table, Spokes: s, Now: s.Clock},
 		},
 	}

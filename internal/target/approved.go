@@ -10,8 +10,10 @@ import (
 	"ec2patch/internal/store"
 )
 
-// checkApproval refuses to send what is not in the plan that was sealed, and unless the wave's question was answered with
-// an approval of this very plan. What must be asked follows from the terms of the seal. A verified answer is final, so it
+// checkApproval refuses to send what is not in the plan that was sealed, and unless the wave's question was answered
+// with
+// an approval of this very plan. What must be asked follows from the terms of the seal. A verified answer is final, so
+// it
 // is looked at once a process.
 func (s *Send) checkApproval(ctx context.Context, st *state, sealed bool) error {
 	wave, err := s.plan.bind(ctx, s.Objects, st)
@@ -70,7 +72,8 @@ func (s *Send) checkSeal(ctx context.Context, st *state, is decision.Seal) error
 		return fmt.Errorf("%w: the plan of run %s has other terms than its seal", patch.ErrTampered, st.target.Run)
 	}
 	if why := s.plan.last.Below(s.Policy); why != "" {
-		return fmt.Errorf("%w: the plan of run %s is weaker than the hub demands: %s", patch.ErrTampered, st.target.Run, why)
+		return fmt.Errorf("%w: the plan of run %s is weaker than the hub demands: %s", patch.ErrTampered, st.target.Run,
+			why)
 	}
 	return nil
 }
@@ -82,8 +85,10 @@ func (s *Send) leaf(ctx context.Context, st *state) (plan.Leaf, error) {
 		return leaf, err
 	}
 	wave, _ := s.plan.last.Wave(st.target.Wave)
-	if leaf.Operation != wave.Operation || leaf.RebootOption != wave.RebootOption || len(leaf.Instances) != wave.PlannedAt(st.target) {
-		return leaf, fmt.Errorf("%w: %s/%s would be sent more than wave %s says", patch.ErrTampered, st.target.Account, st.target.Region, st.target.Wave)
+	if leaf.Operation != wave.Operation || leaf.RebootOption != wave.RebootOption ||
+		len(leaf.Instances) != wave.PlannedAt(st.target) {
+		return leaf, fmt.Errorf("%w: %s/%s would be sent more than wave %s says", patch.ErrTampered, st.target.Account,
+			st.target.Region, st.target.Wave)
 	}
 	return leaf, nil
 }

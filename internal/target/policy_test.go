@@ -21,7 +21,8 @@ import (
 func TestSend_weakerThanTheHub(t *testing.T) {
 	asked := func(scope string) func(*plan.Leaf, *target.TargetRow, *store.WaveRow, *store.RunRow) {
 		return func(_ *plan.Leaf, _ *target.TargetRow, w *store.WaveRow, r *store.RunRow) {
-			w.AskScope, r.Approval = scope, map[string]runinput.ApprovalMode{"none": runinput.ApproveNone, "run": runinput.ApproveOnce, "wave:w": runinput.ApprovePerWave}[scope]
+			w.AskScope, r.Approval = scope, map[string]runinput.ApprovalMode{"none": runinput.ApproveNone,
+				"run": runinput.ApproveOnce, "wave:w": runinput.ApprovePerWave}[scope]
 		}
 	}
 	scan := func(l *plan.Leaf, _ *target.TargetRow, _ *store.WaveRow, _ *store.RunRow) {
@@ -34,17 +35,26 @@ func TestSend_weakerThanTheHub(t *testing.T) {
 		scans  bool
 		why    string // empty: it is sent
 	}{
-		{"nothing is demanded", runinput.Policy{MinimumApproval: runinput.ApproveNone, MinimumDistinct: 1}, "none", false, ""},
-		{"nobody was to be asked", runinput.Policy{MinimumApproval: runinput.ApproveOnce}, "none", false, "approval of wave w is none, MinimumApproval of the hub is once"},
-		{"a scan asks nobody", runinput.Policy{MinimumApproval: runinput.ApprovePerWave, MinimumDistinct: 2}, "none", true, ""},
-		{"once is enough", runinput.Policy{MinimumApproval: runinput.ApproveOnce, MinimumDistinct: 1}, "run", false, ""},
+		{"nothing is demanded", runinput.Policy{MinimumApproval: runinput.ApproveNone, MinimumDistinct: 1}, "none",
+			false, ""},
+		{"nobody was to be asked", runinput.Policy{MinimumApproval: runinput.ApproveOnce}, "none", false,
+			"approval of wave w is none, MinimumApproval of the hub is once"},
+		{"a scan asks nobody", runinput.Policy{MinimumApproval: runinput.ApprovePerWave, MinimumDistinct: 2}, "none",
+			true, ""},
+		{"once is enough", runinput.Policy{MinimumApproval: runinput.ApproveOnce, MinimumDistinct: 1}, "run", false,
+			""},
 		{"each wave is more than once", runinput.Policy{MinimumApproval: runinput.ApproveOnce}, "wave:w", false, ""},
-		{"each wave was to be asked for", runinput.Policy{MinimumApproval: runinput.ApprovePerWave}, "run", false, "approval of wave w is once, MinimumApproval of the hub is perWave"},
-		{"another wave's question", runinput.Policy{MinimumApproval: runinput.ApproveOnce}, "wave:x", false, "approval of wave w is none"},
-		{"two had to approve", runinput.Policy{MinimumApproval: runinput.ApproveOnce, MinimumDistinct: 2}, "run", false, "1 must approve, MinimumDistinct of the hub is 2"},
+		{"each wave was to be asked for", runinput.Policy{MinimumApproval: runinput.ApprovePerWave}, "run", false,
+			"approval of wave w is once, MinimumApproval of the hub is perWave"},
+		{"another wave's question", runinput.Policy{MinimumApproval: runinput.ApproveOnce}, "wave:x", false,
+			"approval of wave w is none"},
+		{"two had to approve", runinput.Policy{MinimumApproval: runinput.ApproveOnce, MinimumDistinct: 2}, "run", false,
+			"1 must approve, MinimumDistinct of the hub is 2"},
 		{"as many as may be", runinput.Policy{MaxInstances: 3}, "none", false, ""},
-		{"more than may be", runinput.Policy{MaxInstances: 2}, "none", false, "the plan has 3 instances, MaxInstances of the hub allows 2"},
-		{"more than may be, to be scanned", runinput.Policy{MaxInstances: 2}, "none", true, "MaxInstances of the hub allows 2"},
+		{"more than may be", runinput.Policy{MaxInstances: 2}, "none", false,
+			"the plan has 3 instances, MaxInstances of the hub allows 2"},
+		{"more than may be, to be scanned", runinput.Policy{MaxInstances: 2}, "none", true,
+			"MaxInstances of the hub allows 2"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -71,8 +81,9 @@ func TestSend_weakerThanTheHub(t *testing.T) {
 // approve answers a question of the site's run.
 func approve(s *site.Site, scope string) {
 	rec := decision.Approval{
-		ID: decision.ApprovalID(site.Run, scope), Run: site.Run, Scope: scope, Digest: s.Index.Digest, HubAccount: fake.StandHub,
-		Instances: 3, RequireDistinct: 1, Status: decision.ApprovalApproved, Expires: s.Now.Add(time.Hour),
+		ID: decision.ApprovalID(site.Run, scope), Run: site.Run, Scope: scope, Digest: s.Index.Digest,
+		HubAccount: fake.StandHub,
+		Instances:  3, RequireDistinct: 1, Status: decision.ApprovalApproved, Expires: s.Now.Add(time.Hour),
 	}
 	d := decision.Decision{Approval: rec.ID, Decision: decision.Approve, Identity: "link", At: s.Now}
 	var err error
@@ -82,7 +93,8 @@ func approve(s *site.Site, scope string) {
 	s.Table.Put(store.DecisionKey(rec.ID, d.Identity), d)
 }
 
-// People see a wave as the index has it: a leaf that does more than its wave says is not sent, although it has its digest.
+// People see a wave as the index has it: a leaf that does more than its wave says is not sent, although it has its
+// digest.
 func TestSend_leafBeyondItsWave(t *testing.T) {
 	tests := map[string]func(*plan.IndexWave){
 		"it installs where the plan scans":      func(w *plan.IndexWave) { w.Operation = patch.Scan },

@@ -15,7 +15,8 @@ import (
 	"ec2patch/internal/target"
 )
 
-// Whoever can write plans and runs rewrites both so that nobody is asked: the index has its own digest, and the run has it, too.
+// Whoever can write plans and runs rewrites both so that nobody is asked: the index has its own digest, and the run has
+// it, too.
 func TestSend_planAndRunRewritten(t *testing.T) {
 	s := site.New(t, 3, func(_ *plan.Leaf, _ *target.TargetRow, w *store.WaveRow, r *store.RunRow) {
 		w.AskScope, r.Approval = "run", runinput.ApproveOnce
@@ -24,7 +25,10 @@ func TestSend_planAndRunRewritten(t *testing.T) {
 	s.Index.Terms.Approval = runinput.ApproveNone
 	require.NoError(t, s.Index.Seal())
 	s.StoreIndex(false)
-	site.Edit(s, store.RunKey(site.Run), func(r *store.RunRow) { r.Digest, r.Approval = s.Index.Digest, runinput.ApproveNone })
+	site.Edit(s, store.RunKey(site.Run), func(r *store.RunRow) {
+		r.Digest, r.Approval = s.Index.Digest,
+			runinput.ApproveNone
+	})
 	_, err := s.Send()
 	assert.Equal(t, patch.ErrTampered, patch.KindOf(err))
 	assert.Empty(t, s.Sent)
@@ -53,12 +57,16 @@ func TestSend_seal(t *testing.T) {
 		{"no seal", func(s *site.Site) { delete(s.Table.Rows, store.SealKey(site.Run)) }, patch.ErrTampered},
 		{"the key does not answer", func(s *site.Site) { s.Sealer.Err = patch.ErrUnavailable }, patch.ErrUnavailable},
 		{"a seal that nobody signed", edit(func(seal *decision.Seal) { seal.MAC = nil }, false), patch.ErrTampered},
-		{"a seal that was changed", edit(func(seal *decision.Seal) { seal.Terms.Approval = runinput.ApproveOnce }, false), patch.ErrTampered},
+		{"a seal that was changed", edit(func(seal *decision.Seal) { seal.Terms.Approval = runinput.ApproveOnce },
+			false), patch.ErrTampered},
 		{"another run's seal", edit(func(seal *decision.Seal) { seal.Run = "run-2" }, true), patch.ErrTampered},
-		{"a seal of another plan", edit(func(seal *decision.Seal) { seal.Digest = patch.Digest([]byte("other")) }, true), patch.ErrTampered},
-		{"a seal of other terms than the plan's", edit(func(seal *decision.Seal) { seal.Terms.Distinct = 2 }, true), patch.ErrTampered},
+		{"a seal of another plan", edit(func(seal *decision.Seal) { seal.Digest = patch.Digest([]byte("other")) },
+			true), patch.ErrTampered},
+		{"a seal of other terms than the plan's", edit(func(seal *decision.Seal) { seal.Terms.Distinct = 2 }, true),
+			patch.ErrTampered},
 		{"a seal of fewer instances", edit(func(seal *decision.Seal) { seal.Instances = 2 }, true), patch.ErrTampered},
-		{"a seal of another requester", edit(func(seal *decision.Seal) { seal.RequestedBy = "eve" }, true), patch.ErrTampered},
+		{"a seal of another requester", edit(func(seal *decision.Seal) { seal.RequestedBy = "eve" }, true),
+			patch.ErrTampered},
 		{"the run's row has another digest", func(s *site.Site) {
 			site.Edit(s, store.RunKey(site.Run), func(r *store.RunRow) { r.Digest = patch.Digest([]byte("other")) })
 		}, patch.ErrTampered},

@@ -442,7 +442,8 @@ func TestJudge_termsOfTheQuestion(t *testing.T) {
 	assert.Empty(t, s.Wave().Verdict)
 }
 
-// Whether people are asked about a doubtful wave is what the plan was sealed with: the run's own row says otherwise here.
+// Whether people are asked about a doubtful wave is what the plan was sealed with: the run's own row says otherwise
+// here.
 func TestJudge_believesTheSeal(t *testing.T) {
 	s := done(t, 0, cutShort(runinput.ApproveNone, patch.Install))
 	shorten(s)

@@ -76,8 +76,9 @@ func NewSend(env Getenv, a AWS) (*target.Send, error) {
 	spokes.Sender = c.text("SPOKE_SENDER")
 	s := &target.Send{
 		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Sender: spokes, Alarms: c.alarms(a, spokes), Decisions: c.keys(a, "DECISION_KEY_ID"),
-		Seals: c.key(a, "SEAL_KEY_ID"), Now: a.Now, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
-		Policy: c.policy(),
+		Seals: c.key(a, "SEAL_KEY_ID"), Now: a.Now, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")),
+		PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
+		Policy:       c.policy(),
 	}
 	return s, c.err()
 }
@@ -129,7 +130,8 @@ func NewVerify(env Getenv, a AWS) (*task.PostVerify, error) {
 			Table: table, Objects: objects, Spokes: spokes, Metrics: a.Metrics, Now: a.Now,
 			DetailedMetrics: c.flag("DETAILED_METRICS"),
 		},
-		Waves: wave.Judge{Table: table, Objects: objects, Alarms: c.alarms(a, spokes), Decisions: decisions, Seals: seals, Now: a.Now},
+		Waves: wave.Judge{Table: table, Objects: objects, Alarms: c.alarms(a, spokes), Decisions: decisions,
+			Seals: seals, Now: a.Now},
 		Reports: compose.Reports{
 			Table: table, Objects: objects, Decisions: decisions, Seals: seals, Runs: &cloud.StepFunctions{SFN: a.SFN},
 			Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Metrics: a.Metrics, Now: a.Now,

@@ -90,7 +90,8 @@ func (f *folder) ignored(ctx context.Context, a decision.Approval, d decision.De
 	return "", nil
 }
 
-// terms says when people are asked and who wanted it so, if the plan's seal vouches for it. A plan of an earlier release
+// terms says when people are asked and who wanted it so, if the plan's seal vouches for it. A plan of an earlier
+// release
 // has neither.
 func (f *folder) terms(ctx context.Context) ([]string, error) {
 	lines := f.index.Lines()

@@ -344,8 +344,10 @@ func TestReport_terms(t *testing.T) {
 		want string
 	}{
 		{"sealed", func(*site.Site) {}, "Approval: none, as the input says"},
-		{"never sealed", func(s *site.Site) { delete(s.Table.Rows, store.SealKey(site.Run)) }, "Approval: not asked, the plan was never sealed"},
-		{"sealed by somebody else", func(s *site.Site) { s.Sealer.Secret = "another" }, "Approval: not known, the plan does not have this hub's seal"},
+		{"never sealed", func(s *site.Site) { delete(s.Table.Rows, store.SealKey(site.Run)) },
+			"Approval: not asked, the plan was never sealed"},
+		{"sealed by somebody else", func(s *site.Site) { s.Sealer.Secret = "another" },
+			"Approval: not known, the plan does not have this hub's seal"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

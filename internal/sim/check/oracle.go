@@ -360,7 +360,8 @@ func (a *always) notFrozen(r *RunFacts) {
 	}
 	g := r.Input.Guards
 	most := a.Stage.Demands.Instances
-	refused := most > 0 && planned > most || g.MaxInstances > 0 && planned > g.MaxInstances || unreachable && r.Input.OnUnreachable == runinput.UnreachableStop || g.MaxGrowth.Value < 100
+	refused := most > 0 && planned > most || g.MaxInstances > 0 && planned > g.MaxInstances || unreachable &&
+		r.Input.OnUnreachable == runinput.UnreachableStop || g.MaxGrowth.Value < 100
 	for _, w := range r.waves {
 		refused = refused || a.unreadable(w)
 	}

@@ -80,7 +80,9 @@ func newTables() tables {
 	return tables{
 		chains: map[string]chainEnd{}, heads: map[string]chainEnd{}, Audited: map[string]bool{}, Leases: map[string]leaseRow{},
 		Intents: map[string]*intentRow{}, byKey: map[string]*intentRow{}, approvals: map[string]map[string]bool{},
-		accepted: map[string]time.Time{}, codes: map[string]string{}, States: map[string]string{}, tokens: map[string]string{}, open: map[string]bool{}, Status: map[string]string{}, frozen: map[string]bool{}, sealed: map[string]string{},
+		accepted: map[string]time.Time{}, codes: map[string]string{}, States: map[string]string{},
+		tokens: map[string]string{}, open: map[string]bool{}, Status: map[string]string{},
+		frozen: map[string]bool{}, sealed: map[string]string{},
 		verified: map[string]string{},
 	}
 }

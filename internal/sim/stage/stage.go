@@ -173,7 +173,8 @@ func (t *Templates) loadHub(data []byte, reader string, given map[string]string)
 	if err != nil {
 		return err
 	}
-	if t.Hub, err = template.Deploy(cfn.Deployment{StackName: "ec2patch-hub", Account: HubAccount, Region: HubRegion, Parameters: HubParameters(template, reader, given)}); err != nil {
+	if t.Hub, err = template.Deploy(cfn.Deployment{StackName: "ec2patch-hub", Account: HubAccount, Region: HubRegion,
+		Parameters: HubParameters(template, reader, given)}); err != nil {
 		return err
 	}
 	t.demands = demandsOf(template, given)
