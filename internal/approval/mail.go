@@ -38,6 +38,9 @@ func approvalMail(rec decision.Approval, run store.RunRow, x plan.Index, doubt d
 	if run.Reason != "" {
 		fmt.Fprintf(&b, "Reason: %s\n", words.Clean(run.Reason, words.Mail))
 	}
+	for _, line := range x.Lines() {
+		b.WriteString(words.Clean(line) + "\n")
+	}
 	b.WriteString("\n")
 	b.WriteString(doubtText(doubt))
 	for _, w := range asked {

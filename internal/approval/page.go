@@ -70,7 +70,7 @@ func (c *Callback) plan(ctx context.Context, q question) (shownPlan, error) {
 	if err != nil {
 		return shownPlan{}, err
 	}
-	if !q.rec.OnTerms(&x) || scopeCount(x, q.rec.Scope) != q.rec.Instances {
+	if !q.rec.OnTerms(decision.SealOf(&x, c.HubAccount)) || scopeCount(x, q.rec.Scope) != q.rec.Instances {
 		return shownPlan{}, fmt.Errorf("%w: the plan of run %s is not the one that approval %s is about", patch.ErrTampered, q.rec.Run, q.rec.ID)
 	}
 	p := shownPlan{index: x}

@@ -11,27 +11,30 @@ import (
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
 	"ec2patch/internal/port"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/store"
 	"ec2patch/internal/words"
 )
 
-// Approvals is the task of SendApprovalRequest: it asks, and it settles what
-// came of a round.
+// Requests is the task of SendApprovalRequest: it seals the plan, it asks, and it
+// settles what came of a round.
 type Requests struct {
 	Table     store.Table
 	Objects   store.Objects
 	Mail      port.Mail
 	Audience  port.Audience
 	Links     port.Signer
+	Seals     port.Signer // of plans
 	Decisions port.Verifier
 	Metrics   port.Metrics
 	Now       port.Clock
 
 	HubAccount  patch.AccountID
 	CallbackURL string
+	Policy      runinput.Policy // what the hub demands of every run
 }
 
-// ApprovalInput is the payload of both steps. The token is in a request only.
+// RequestInput is the payload of all steps. The token is in a request only.
 type RequestInput struct {
 	Task  patch.Task  `json:"task"`
 	Run   patch.RunID `json:"run"`
@@ -57,12 +60,14 @@ type SettleOutput struct {
 // Handle carries out one step.
 func (a *Requests) Handle(ctx context.Context, in RequestInput) (any, error) {
 	switch in.Task {
+	case patch.TaskSeal:
+		return a.sealPlan(ctx, in)
 	case patch.TaskRequest:
 		return a.request(ctx, in)
 	case patch.TaskSettle:
 		return a.settle(ctx, in)
 	}
-	return nil, fmt.Errorf("%w: task %q is neither request nor settle", patch.ErrInvalidInput, in.Task)
+	return nil, fmt.Errorf("%w: task %q is none of seal, request, settle", patch.ErrInvalidInput, in.Task)
 }
 
 // request keeps the token, looks for a decision that came between rounds, and
@@ -81,16 +86,17 @@ func (a *Requests) request(ctx context.Context, in RequestInput) (RequestOutput,
 	if run.Status != patch.RunRunning {
 		return RequestOutput{}, fmt.Errorf("%w: run %s goes on no more, nobody is asked", patch.ErrConflict, in.Run)
 	}
-	index, err := plan.LoadIndex(ctx, a.Objects, in.Run)
+	seal, err := a.sealOf(ctx, in.Run)
 	if err != nil {
 		return RequestOutput{}, err
 	}
-	if run.Digest == "" || index.Digest != run.Digest {
-		return RequestOutput{}, fmt.Errorf("%w: the plan of run %s does not have its digest", patch.ErrTampered, in.Run)
+	index, err := plan.Load(ctx, a.Objects, in.Run, seal.Digest)
+	if err != nil {
+		return RequestOutput{}, err
 	}
 	was, now := rec.Version, a.Now().UTC()
 	if !recRow.Found {
-		if rec, err = a.question(in, run, index, doubt, now); err != nil {
+		if rec, err = a.question(in, seal, index, doubt, now); err != nil {
 			return RequestOutput{}, err
 		}
 	}
@@ -149,12 +155,14 @@ func (a *Requests) link(id string, mac []byte) string {
 	return a.CallbackURL + "?a=" + id + "&c=" + decision.Capability(mac)
 }
 
-// question makes the record of a new question.
-func (a *Requests) question(in RequestInput, run store.RunRow, x plan.Index, doubt doubt.Doubt, now time.Time) (decision.Approval, error) {
+// question makes the record of a new question, on the terms that the plan was sealed with.
+func (a *Requests) question(in RequestInput, seal decision.Seal, x plan.Index, doubt doubt.Doubt,
+	now time.Time) (decision.Approval, error) {
 	rec := decision.Approval{
-		ID: decision.ApprovalID(in.Run, in.Scope), Run: in.Run, Scope: in.Scope, Digest: run.Digest, HubAccount: a.HubAccount,
-		Instances: scopeCount(x, in.Scope), RequireDistinct: run.RequireDistinct, RequestedBy: run.RequestedBy,
-		Asked: now, Expires: now.Add(time.Duration(run.ApprovalSeconds) * time.Second).Truncate(time.Second),
+		ID: decision.ApprovalID(in.Run, in.Scope), Run: in.Run, Scope: in.Scope, Digest: seal.Digest,
+		HubAccount: a.HubAccount,
+		Instances:  scopeCount(x, in.Scope), RequireDistinct: seal.Terms.Distinct, RequestedBy: seal.RequestedBy,
+		Asked: now, Expires: now.Add(time.Duration(seal.Terms.Seconds) * time.Second).Truncate(time.Second),
 		Status: decision.ApprovalPending,
 	}
 	if !doubt.Any() {
@@ -211,11 +219,15 @@ func (a *Requests) settle(ctx context.Context, in RequestInput) (SettleOutput, e
 	if !row.Found {
 		// The question could not even be written. It is written here, so that it expires, and asked again in a minute.
 		out.Seconds = words.Seconds(time.Minute)
-		return out, a.note(ctx, in, run, now.UTC())
+		return out, a.note(ctx, in, now.UTC())
 	}
 	waited := min(now.Sub(rec.Asked), rec.Expires.Sub(rec.Asked)).Minutes()
 	a.Metrics.Count("PendingApprovals", "None", waited, nil)
-	status, err := decision.Verify(ctx, a.Table, a.Decisions, rec, run.Digest)
+	seal, err := a.sealOf(ctx, in.Run)
+	if err != nil {
+		return out, err
+	}
+	status, err := decision.Verify(ctx, a.Table, a.Decisions, rec, seal.Digest)
 	if err != nil {
 		return out, err
 	}
@@ -247,8 +259,12 @@ func nextRound(rec decision.Approval, started, now time.Time) int {
 }
 
 // note writes a question that could not be asked.
-func (a *Requests) note(ctx context.Context, in RequestInput, run store.RunRow, now time.Time) error {
-	index, err := plan.Load(ctx, a.Objects, in.Run, run.Digest)
+func (a *Requests) note(ctx context.Context, in RequestInput, now time.Time) error {
+	seal, err := a.sealOf(ctx, in.Run)
+	if err != nil {
+		return err
+	}
+	index, err := plan.Load(ctx, a.Objects, in.Run, seal.Digest)
 	if err != nil {
 		return err
 	}
@@ -256,7 +272,7 @@ func (a *Requests) note(ctx context.Context, in RequestInput, run store.RunRow, 
 	if err != nil {
 		return err
 	}
-	rec, err := a.question(in, run, index, doubt, now)
+	rec, err := a.question(in, seal, index, doubt, now)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,8 @@ func newAsker(t *testing.T, change ...func(*decision.Approval, *store.RunRow, *p
 	t.Helper()
 	a := &asker{stand: newStand(t, change...), mails: &fake.Mail{}, listeners: 1, counted: map[string][]float64{}}
 	a.Requests = &approval.Requests{
-		Table: a.table, Objects: a.objects, Mail: a.mails, Audience: a, Links: a.links, Decisions: a.signer, Metrics: a,
+		Table: a.table, Objects: a.objects, Mail: a.mails, Audience: a, Links: a.links,
+		Seals: &fake.Key{Secret: "seal key"}, Decisions: a.signer, Metrics: a,
 		Now: func() time.Time { return a.now }, HubAccount: fake.StandHub, CallbackURL: "https://" + fake.StandHost + "/callback",
 	}
 	return a
@@ -219,6 +220,7 @@ func TestApprovals_Request(t *testing.T) {
 
 	for _, want := range []string{
 		"Decide until: 2026-12-01 14:00 UTC\n", "Instances: 412 (262 Linux, 150 Windows), in 3 accounts, 2 regions\n", "Expected: typically 1h35m",
+		"Approval: perWave, as the hub demands (MinimumApproval); the input says once\n",
 		"Plan digest: " + a.rec.Digest + "\n", "Requested by: platform-team\n", "Reason: monthly patches\n",
 		"Wave canary: installs patches, instances restart if a patch needs it; 12 instances (12 Linux), in 1 account, 1 region; typically 1h35m\n",
 		"Wave fleet: installs patches, nothing restarts; 400 instances (250 Linux, 150 Windows), in 2 accounts, 2 regions\n",

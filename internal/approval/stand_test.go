@@ -14,6 +14,7 @@ import (
 	"ec2patch/internal/fake"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/store"
 )
 
@@ -66,13 +67,16 @@ func newStand(tb testing.TB, change ...func(*decision.Approval, *store.RunRow, *
 		RequestedBy: "platform-team", Asked: s.now.Add(-18 * time.Minute), Expires: s.now.Add(222 * time.Minute),
 		Round: 1, Token: "the-task-token", Status: decision.ApprovalPending,
 	}
+	s.index.Terms = terms()
 	for _, f := range change {
 		f(&s.rec, &run, &s.index)
 	}
 	s.index.Needed, s.index.RequestedBy = run.RequireDistinct, run.RequestedBy
+	s.index.Terms.Distinct = run.RequireDistinct
 	if err := s.index.Seal(); err != nil {
 		panic(err)
 	}
+	s.seal(tb)
 	s.rec.ID, s.rec.Digest, run.Digest = decision.ApprovalID(s.rec.Run, s.rec.Scope), s.index.Digest, s.index.Digest
 	run.Planned = s.index.Planned()
 	entry, head := store.ChainHead{}.Append(store.ApprovalChain(s.rec.ID), "approval-request", "Asked", "round 1", s.rec.Asked)
@@ -92,6 +96,17 @@ func newStand(tb testing.TB, change ...func(*decision.Approval, *store.RunRow, *
 		StateMachineARN: "arn:aws:states:us-east-1:999999999999:stateMachine:ec2patch-orchestrator",
 	}
 	return s
+}
+
+// seal vouches for the stand's plan.
+func (s *stand) seal(tb testing.TB) {
+	tb.Helper()
+	seal := decision.SealOf(&s.index, fake.StandHub)
+	seal.At = s.now
+	var err error
+	seal.MAC, err = (&fake.Key{Secret: "seal key"}).MAC(context.Background(), seal.Message())
+	require.NoError(tb, err)
+	s.table.Put(store.SealKey(fake.StandRun), seal)
 }
 
 // query is the genuine link's.
@@ -189,4 +204,13 @@ func (s *stand) unchanged(tb testing.TB, f func()) {
 	require.Equal(tb, before, s.table.Snapshot(), "something was stored")
 	require.Len(tb, s.waiter.Tokens, released, "a task was released")
 	require.Len(tb, s.mail.Sent, mailed, "a mail was sent")
+}
+
+// terms are those of an input that asked less than the hub demands.
+func terms() plan.Terms {
+	return plan.Terms{
+		Terms: runinput.Terms{Approval: runinput.ApprovePerWave, Distinct: 1}, Seconds: 14400,
+		Input: runinput.Terms{Approval: runinput.ApproveOnce, Distinct: 1},
+		Hub:   runinput.Policy{MinimumApproval: runinput.ApprovePerWave, MinimumDistinct: 1},
+	}
 }

@@ -31,7 +31,8 @@ type questionView struct {
 	Asked, Deadline, Left                  string
 	Instances, Accounts, Regions, Excluded int
 	Unreached                              int
-	Expected, Limit                        string // how long it takes, and what stops the run
+	Expected, Limit                        string   // how long it takes, and what stops the run
+	Terms                                  []string // when people are asked, and who wanted it so
 	Ignored, Inactive                      int
 	Code, Digest                           string
 	Scan                                   bool // nothing is installed
@@ -167,6 +168,9 @@ func newQuestionView(q question, p shownPlan, now time.Time) *questionView {
 		Code: q.rec.Code(), Digest: q.rec.Digest, Scan: true, Refused: refusedText(q.rec.Scope),
 		Pending: q.status == decision.ApprovalPending, Needed: q.needed(), Approvals: q.approvals(),
 		Instances: q.rec.Instances, Unreached: len(x.Unreachable),
+	}
+	for _, line := range x.Lines() {
+		v.Terms = append(v.Terms, words.Clean(line))
 	}
 	v.Ignored, v.Inactive = q.ignored.Count, len(x.Inactive)
 	v.Limit = "above " + words.Count(x.FailLimit, "failed instance")

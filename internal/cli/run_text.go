@@ -99,7 +99,7 @@ func approvalText(in runinput.Input) string {
 	case !in.Installs():
 		return "Approval: none is asked for a scan. The scan does run on the instances."
 	case in.Approval == runinput.ApproveNone:
-		return "Approval: NONE, patching begins as soon as the plan is made."
+		return "Approval: NONE by this input, patching begins as soon as the plan is made, unless the hub demands more (MinimumApproval)."
 	case in.RequireDistinct > 1:
 		open += fmt.Sprintf(", by %d different people, you not among them", in.RequireDistinct)
 	}

@@ -75,6 +75,18 @@ func TestScripts(t *testing.T) {
 		{name: "simulate-bad-input-json", args: "simulate bad.json --format json"},
 		{name: "simulate-no-input", args: "simulate"},
 		{name: "simulate-bad-approve", args: "simulate good.json --approve yes"},
+		{name: "simulate-bad-hub", args: "simulate good.json --hub MinimumApproval"},
+		{name: "simulate-hub-twice", args: "simulate good.json --hub MaxInstances=1,MaxInstances=2"},
+		{name: "simulate-hub", args: "simulate good.json --hub MinimumApproval=none --hub MaxInstances=10 --progress quiet", with: func(p *cli.Program) {
+			inner := p.Rehearse
+			p.Rehearse = func(o sim.Options) (*sim.Result, error) {
+				if len(o.Parameters) != 2 || o.Parameters["MinimumApproval"] != "none" ||
+					o.Parameters["MaxInstances"] != "10" {
+					return nil, fmt.Errorf("the rehearsal was given %v", o.Parameters)
+				}
+				return inner(o)
+			}
+		}},
 		{name: "simulate-bad-seed", args: "simulate good.json --seed -1"},
 		{name: "simulate-bad-instances", args: "simulate good.json --instances 0"},
 		{name: "simulate-instances-and-fleet", args: "simulate good.json --instances 5 --fleet fleet.json"},

@@ -35,6 +35,7 @@ type simulateFlags struct {
 	approve   string
 	out       string
 	template  string
+	hub       []string
 }
 
 func (a *app) simulateCommand() *cobra.Command {
@@ -70,6 +71,7 @@ read from a file (--fleet). Files of the rehearsal are written to --out.`,
 	flags.StringVar(&f.approve, "approve", "auto", "who answers the approval: auto, ask (you, on a local page), reject or timeout")
 	flags.StringVar(&f.out, "out", "", "`folder` for the files (default ec2patch-out/<run>; with --seeds none)")
 	flags.StringVar(&f.template, "template", "", "rehearse another hub template, a `file`")
+	flags.StringSliceVar(&f.hub, "hub", nil, "parameters of the hub, as `NAME=VALUE,...`; the template's defaults otherwise")
 	return cmd
 }
 
@@ -113,6 +115,10 @@ func (a *app) options(cmd *cobra.Command, file string, f *simulateFlags) (sim.Op
 	if err := a.checkFaults(cmd, f.faults); err != nil {
 		return o, err
 	}
+	var err error
+	if o.Parameters, err = hubParameters(cmd, f.hub); err != nil {
+		return o, err
+	}
 	for _, in := range []struct {
 		name, what string
 		to         *[]byte
@@ -130,6 +136,23 @@ func (a *app) options(cmd *cobra.Command, file string, f *simulateFlags) (sim.Op
 		*in.to = data
 	}
 	return o, nil
+}
+
+// hubParameters reads what --hub gives. Whether the template takes it, the template says.
+func hubParameters(cmd *cobra.Command, pairs []string) (map[string]string, error) {
+	given := map[string]string{}
+	for _, pair := range pairs {
+		name, value, found := strings.Cut(pair, "=")
+		_, twice := given[name]
+		switch {
+		case !found || name == "":
+			return nil, usage(cmd, fmt.Sprintf("--hub has %q; give parameters as NAME=VALUE,..., such as MinimumApproval=none", pair))
+		case twice:
+			return nil, usage(cmd, fmt.Sprintf("--hub gives %s two values; give it one", name))
+		}
+		given[name] = value
+	}
+	return given, nil
 }
 
 // What sim.FileError calls the files that a person can name.
@@ -312,6 +335,7 @@ func (a *app) replay(file string, f *simulateFlags, seed uint64) string {
 	add("--faults", f.faults, "calm")
 	add("--approve", f.approve, "auto")
 	add("--template", f.template, "")
+	add("--hub", strings.Join(f.hub, ","), "")
 	add("--out", f.out, "")
 	return strings.Join(parts, " ")
 }

@@ -50,7 +50,7 @@ const (
 // expiry is when a row may be removed: one of a run or of its questions. A lease
 // must outlive every run, for its fence only grows; an audit line is never removed.
 func (t *Table) expiry(k store.Key) (at types.AttributeValue, ok bool) {
-	if !strings.HasPrefix(k.PK, "RUN#") && !strings.HasPrefix(k.PK, "APPROVAL#") {
+	if !strings.HasPrefix(k.PK, "RUN#") && !strings.HasPrefix(k.PK, "APPROVAL#") && !strings.HasPrefix(k.PK, "SEAL#") {
 		return nil, false
 	}
 	return number(int(t.Now().Add(keepRows).Unix())), true

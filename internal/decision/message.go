@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"ec2patch/internal/patch"
-	"ec2patch/internal/plan"
 )
 
 // ApprovalID names the question of one scope of a run. It is no secret.
@@ -82,8 +81,10 @@ func (a Approval) Tally(valid []Decision) Status {
 	return ApprovalPending
 }
 
-// OnTerms tells whether the approval has the terms of the plan: how many must approve, and who does not count. Its own
-// row could have been given others.
-func (a Approval) OnTerms(x *plan.Index) bool {
-	return a.Run == x.Run && a.Digest == x.Digest && max(a.RequireDistinct, 1) == max(x.Needed, 1) && a.RequestedBy == x.RequestedBy
+// OnTerms tells whether the approval has the terms that the plan was sealed with: how many must approve, and who does
+// not
+// count. Its own row could have been given others.
+func (a Approval) OnTerms(s Seal) bool {
+	return a.Run == s.Run && a.Digest == s.Digest && max(a.RequireDistinct, 1) == max(s.Terms.Distinct, 1) &&
+		a.RequestedBy == s.RequestedBy
 }

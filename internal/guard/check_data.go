@@ -14,6 +14,7 @@ func dataChecks() []Check {
 		{"H-71", "The bucket is closed to the public in all four ways.", hub, publicAccess},
 		{"H-72", "The bucket refuses plain transport.", hub, bucketTransport},
 		{"H-73", "The bucket encrypts with our key and refuses others.", hub, bucketKey},
+		{"write-once", "What a run is planned from, and its plan, is written once: nobody writes over it, and nobody deletes it.", hub, writeOnce},
 		{"H-74", "The bucket keeps versions.", hub, bucketVersions},
 		{"H-75", "The bucket's owner owns its objects.", hub, bucketOwner},
 		{"H-77", "Old runs, old versions and abandoned uploads leave the bucket.", hub, lifecycle},
@@ -136,6 +137,35 @@ func bucketKey(t *Template, tell say) {
 			if !slices.ContainsFunc(statements(r), refuses) {
 				tell(r.Node, "%s must refuse a %s that is not %s", r.ID, want.key, want.value)
 			}
+		}
+	}
+}
+
+// planned are the objects that a run is planned from, and its plan.
+func planned() []string {
+	return []string{"${DataBucket.Arn}/runs/*/input.json", "${DataBucket.Arn}/runs/*/inventory/*",
+		"${DataBucket.Arn}/runs/*/plan/*"}
+}
+
+func writeOnce(t *Template, tell say) {
+	for _, r := range t.ofType("AWS::S3::BucketPolicy") {
+		denies := func(s statement, actions ...string) bool {
+			return show(child(s.node, "Effect")) == "Deny" && show(child(s.node, "Principal")) == "*" &&
+				slices.Equal(s.actions(), actions) && slices.Equal(s.on(), planned())
+		}
+		over := func(s statement) bool {
+			return denies(s, "s3:PutObject") && slices.Equal(s.condition("Null", "s3:if-none-match"),
+				[]string{"true"}) &&
+				len(pairs(child(s.node, "Condition"))) == 1 && len(pairs(dig(s.node, "Condition", "Null"))) == 1
+		}
+		away := func(s statement) bool {
+			return denies(s, "s3:DeleteObject", "s3:DeleteObjectVersion") && child(s.node, "Condition") == nil
+		}
+		if !slices.ContainsFunc(statements(r), over) {
+			tell(r.Node, "%s must refuse to write over a plan", r.ID)
+		}
+		if !slices.ContainsFunc(statements(r), away) {
+			tell(r.Node, "%s must refuse to delete a plan", r.ID)
 		}
 	}
 }

@@ -17,6 +17,7 @@ func functionChecks() []Check {
 		{"H-41", "A function is invoked by one service for one route or rule.", []string{Hub}, permissions},
 		{"H-42", "No function has an address of its own.", nil, addresses},
 		{"H-43", "Versions are published, kept, and named to whoever calls.", []string{Hub}, versions},
+		{"policy", "What the hub demands of every run reaches whoever plans and whoever sends, and is an approval unless somebody says otherwise.", []string{Hub}, demands},
 		{"H-44", "The code is pinned by key, object version and hash.", []string{Hub}, artifacts},
 	}
 }
@@ -156,6 +157,31 @@ func versions(t *Template, tell say) {
 	for _, r := range t.ofType("AWS::Lambda::Alias") {
 		if !strings.HasSuffix(show(r.property("FunctionVersion")), "Version.Version}") {
 			tell(r.Node, "%s must mean a published version", r.ID)
+		}
+	}
+}
+
+// obeying are the functions that hold every run to what the hub demands.
+func obeying() []string { return []string{"Inventory", "ApprovalRequest", "Send"} }
+
+func demands(t *Template, tell say) {
+	for _, want := range []struct{ parameter, variable, fallback string }{
+		{"MinimumApproval", "MINIMUM_APPROVAL", "once"}, {"MinimumDistinct", "MINIMUM_DISTINCT", "1"}, {"MaxInstances",
+			"MAX_INSTANCES", "0"},
+	} {
+		p := child(child(t.root, "Parameters"), want.parameter)
+		if show(child(p, "Default")) != want.fallback {
+			tell(p, "the default of %s must be %s", want.parameter, want.fallback)
+		}
+		for _, stem := range obeying() {
+			f, _ := t.resource(stem + "Function")
+			if show(f.property("Environment", "Variables", want.variable)) != "${"+want.parameter+"}" {
+				tell(f.Node, "%s must be given %s as %s", f.ID, want.parameter, want.variable)
+			}
+			v, _ := t.resource(stem + "Version")
+			if !mentions(v.property("Description"), want.parameter) {
+				tell(v.Node, "%s does not change with %s, which its function obeys", v.ID, want.parameter)
+			}
 		}
 	}
 }

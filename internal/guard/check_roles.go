@@ -276,7 +276,8 @@ func keyRights(t *Template, tell say) {
 			if on == "" && previous {
 				continue
 			}
-			if !slices.Contains([]string{"${DataKey.Arn}", "${LinkKey.Arn}", "${DecisionKey.Arn}", "${DataKeyArn}"}, on) {
+			if !slices.Contains([]string{"${DataKey.Arn}", "${LinkKey.Arn}", "${SealKey.Arn}", "${DecisionKey.Arn}",
+				"${DataKeyArn}"}, on) {
 				tell(s.node, "%s of %s is on %s", s.sid(), s.resource.ID, on)
 			}
 			if strings.Contains(on, "DataKey") && !bound(s) {
@@ -355,7 +356,7 @@ func leadingKeys(t *Template, tell say) {
 
 // keyPrefix says whether a pattern of partition keys names one kind of rows.
 func keyPrefix(pattern string) bool {
-	return slices.Contains([]string{"RUN#*", "LEASE#*", "APPROVAL#*", "OPEN", "SERIES#*"}, pattern)
+	return slices.Contains([]string{"RUN#*", "LEASE#*", "APPROVAL#*", "SEAL#*", "OPEN", "SERIES#*"}, pattern)
 }
 
 // only says whether a list node holds exactly these texts.

@@ -16,7 +16,8 @@ func topicChecks() []Check {
 		{"H-83", "The data key is rotated.", hub, rotation},
 		{"H-84", "A key's policy names whom it lets in.", hub, keyPrincipals},
 		{"H-85", "A deleted key can be called back for 30 days, and lives in one region.", hub, keyDeletion},
-		{"H-86", "Links and decisions have keys of their own; who makes codes cannot check them.", hub, codeKeys},
+		{"H-86", "Links, seals and decisions have keys of their own; who makes codes cannot check them.", hub,
+			codeKeys},
 		{"H-92", "Queues are encrypted, refuse plain transport and keep messages for two weeks.", nil, queues},
 	}
 }
@@ -129,13 +130,15 @@ func keyDeletion(t *Template, tell say) {
 // codeRights says which functions may make and check the codes of a key.
 func codeRights() map[string]map[string][]string {
 	return map[string]map[string][]string{
-		"LinkKey":     {"kms:GenerateMac": {"SendApprovalRequest"}, "kms:VerifyMac": {"ApprovalCallback"}},
+		"LinkKey": {"kms:GenerateMac": {"SendApprovalRequest"}, "kms:VerifyMac": {"ApprovalCallback"}},
+		"SealKey": {"kms:GenerateMac": {"SendApprovalRequest"},
+			"kms:VerifyMac": {"SendSsmCommand", "PostEC2Verify"}},
 		"DecisionKey": {"kms:GenerateMac": {"ApprovalCallback"}, "kms:VerifyMac": {"SendApprovalRequest", "SendSsmCommand", "PostEC2Verify"}},
 	}
 }
 
 func codeKeys(t *Template, tell say) {
-	for _, id := range []string{"LinkKey", "DecisionKey"} {
+	for _, id := range []string{"LinkKey", "SealKey", "DecisionKey"} {
 		r, ok := t.resource(id)
 		if !ok || show(r.property("KeyUsage")) != "GENERATE_VERIFY_MAC" || show(r.property("KeySpec")) != "HMAC_256" {
 			tell(r.Node, "%s must be an HMAC key", id)

@@ -46,6 +46,50 @@ func TestPolicies_oneWriter(t *testing.T) {
 	}
 }
 
+// TestPolicies_writeOnce lets the one role that writes plans, and an administrator, write over them and delete them.
+func TestPolicies_writeOnce(t *testing.T) {
+	hub := deployed(t, guard.Hub)
+	bucket := hub.Resources["DataBucket"].ARN
+	var rules []*iam.Policy
+	for _, p := range hub.ResourcePolicies() {
+		if slices.Contains(p.On, bucket) {
+			parsed, err := iam.ParsePolicy(p.LogicalID, p.JSON)
+			require.NoError(t, err)
+			rules = append(rules, parsed)
+		}
+	}
+	require.Len(t, rules, 1)
+	all, err := iam.ParsePolicy("admin", []byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}`))
+	require.NoError(t, err)
+	callers := map[string][]*iam.Policy{"admin": {all}, "InventoryRole": policiesOf(t, hub, "InventoryRole")}
+	once := 0
+	for object, writer := range objectsOf("run", "canary") {
+		inPlan := writer == "InventoryRole"
+		for caller, own := range callers {
+			may := func(action, ifNoneMatch string) bool {
+				r := iam.Request{Principal: iam.Session("arn:aws:iam::"+hubAccount+":role/somebody", "test"),
+					Action:    action,
+					Resources: []string{bucket + "/" + object}, ResourceAccount: hubAccount,
+					Context: map[string][]string{}}
+				if ifNoneMatch != "" {
+					r.Context["s3:if-none-match"] = []string{ifNoneMatch}
+				}
+				return iam.Evaluate(r, iam.Policies{Identity: own, Resource: rules}).Allowed
+			}
+			if !inPlan && caller != "admin" {
+				continue // TestPolicies_oneWriter
+			}
+			assert.Equal(t, !inPlan, may("s3:PutObject", ""), "%s writes over %s", caller, object)
+			assert.True(t, may("s3:PutObject", "*"), "%s creates %s", caller, object)
+			assert.Equal(t, !inPlan && caller == "admin", may("s3:DeleteObject", ""), "%s hides %s", caller, object)
+			assert.Equal(t, !inPlan && caller == "admin", may("s3:DeleteObjectVersion", ""), "%s deletes %s", caller,
+				object)
+			once++
+		}
+	}
+	assert.GreaterOrEqual(t, once, 20)
+}
+
 // objectsOf are the keys of a run's objects, and who writes each.
 func objectsOf(run patch.RunID, wave string) map[string]string {
 	target := patch.Target{Run: run, Wave: wave, Account: "111111111111", Region: "us-east-1"}

@@ -246,16 +246,12 @@ func tooOld(version string) bool {
 
 // keep writes the inventory, or reads the one that an earlier attempt wrote.
 func (v *Inventory) keep(ctx context.Context, at patch.Target, inv plan.Inventory) (plan.Inventory, error) {
-	data, err := patch.Canonical(inv)
-	if err != nil {
+	var first plan.Inventory
+	_, mine, err := v.once(ctx, store.InventoryObject(at.Run, at.Account, at.Region), inv, &first)
+	if err != nil || mine {
 		return inv, err
 	}
-	created, err := v.Objects.Create(ctx, store.InventoryObject(at.Run, at.Account, at.Region),
-		"application/json", data)
-	if err != nil || created {
-		return inv, err
-	}
-	return plan.LoadInventory(ctx, v.Objects, at.Run, at.Account, at.Region)
+	return first, nil
 }
 
 // maxRows bounds the rows of one transaction, which takes a hundred actions. Source: DynamoDB TransactWriteItems, read
@@ -307,15 +303,33 @@ func (v *Inventory) row(ctx context.Context, w runinput.Wave, t patch.Target,
 	for _, p := range inv.Planned {
 		if p.Wave == w.Name {
 			leaf.Instances = append(leaf.Instances, p)
-			if row.Platforms == nil {
-				row.Platforms = map[patch.Platform]int{}
-			}
-			row.Platforms[p.Platform]++
 		}
+	}
+	if planned := len(leaf.Instances); planned > 0 {
+		leaf.SlowStart = w.SlowStart
+		leaf.Concurrency = w.SSM.MaxConcurrency.Concurrency(planned)
+		leaf.ErrorLimit = w.SSM.MaxErrors.Limit(planned)
+		var first plan.Leaf
+		data, mine, err := v.once(ctx, store.LeafObject(t), leaf, &first)
+		if err != nil {
+			return row, err
+		}
+		if !mine {
+			leaf = first
+		}
+		if leaf.Target != t {
+			return row, fmt.Errorf("%w: the plan of %s/%s in wave %s is another target's", patch.ErrTampered, t.Account,
+				t.Region, t.Wave)
+		}
+		row.LeafDigest = patch.Digest(data)
 	}
 	row.Running = inv.Running
 	var notable []plan.Notable
 	for _, p := range leaf.Instances {
+		if row.Platforms == nil {
+			row.Platforms = map[patch.Platform]int{}
+		}
+		row.Platforms[p.Platform]++
 		if p.New {
 			row.New++
 		}
@@ -339,17 +353,9 @@ func (v *Inventory) row(ctx context.Context, w runinput.Wave, t patch.Target,
 	if row.Planned == 0 {
 		return row, nil
 	}
-	leaf.SlowStart = w.SlowStart
-	leaf.Concurrency = w.SSM.MaxConcurrency.Concurrency(row.Planned)
-	leaf.ErrorLimit = w.SSM.MaxErrors.Limit(row.Planned)
 	row.Concurrency, row.ErrorLimit = leaf.Concurrency, leaf.ErrorLimit
 	row.MaxPolls = maxPolls
-	data, err := patch.Canonical(leaf)
-	if err != nil {
-		return row, err
-	}
-	row.LeafDigest = patch.Digest(data)
-	return row, v.Objects.Store(ctx, store.LeafObject(t), "application/json", data)
+	return row, nil
 }
 
 // maxPolls bounds the polls and sends of a target. Each target has an execution of

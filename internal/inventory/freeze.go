@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ec2patch/internal/decision"
@@ -39,12 +40,20 @@ func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, 
 	if err != nil {
 		return FreezeOutput{}, err
 	}
+	input = v.Policy.Over(input)
 	var row store.RunRow
 	if err := v.Table.Load(ctx, &store.Row{Key: store.RunKey(run), Into: &row}); err != nil {
 		return FreezeOutput{}, err
 	}
 	if row.Status != patch.RunRunning {
 		return FreezeOutput{}, fmt.Errorf("%w: run %s goes on no more: %s", patch.ErrRefused, run, row.StatusReason)
+	}
+	if row.Digest != "" {
+		index, err := plan.Load(ctx, v.Objects, run, row.Digest)
+		if err != nil {
+			return FreezeOutput{}, err
+		}
+		return v.frozen(input, index)
 	}
 	rows, err := target.LoadTargets(ctx, v.Table, run, "")
 	if err != nil {
@@ -59,28 +68,34 @@ func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, 
 	v.estimate(input, &index, rows)
 	index.InputDigest, index.DryRun = inputDigest, input.DryRun
 	index.Frozen = v.Now().UTC()
-	for i := range index.Waves {
-		index.Waves[i].AskScope = askScope(input, i, index)
+	index.Terms = plan.TermsOf(input, v.Policy)
+	for i, w := range index.Waves {
+		index.Waves[i].AskScope = index.Asks(input.Approval, w)
 	}
 	if err := index.Seal(); err != nil {
 		return FreezeOutput{}, err
 	}
-	if row.Digest == "" {
-		blind, err := v.blindAlarms(ctx, run, input)
-		if err != nil {
-			return FreezeOutput{}, err
-		}
-		if err := v.guard(ctx, &row, index, append(overGuards(input, rows, index, last), blind...)); err != nil {
-			return FreezeOutput{}, err
-		}
-		if err := v.freezeObjects(ctx, index); err != nil {
-			return FreezeOutput{}, err
-		}
-		if err := v.freezeRows(ctx, input, row, index); err != nil {
+	blind, err := v.blindAlarms(ctx, run, input)
+	if err != nil {
+		return FreezeOutput{}, err
+	}
+	if err := v.guard(ctx, &row, index, append(v.overGuards(input, rows, index, last), blind...)); err != nil {
+		return FreezeOutput{}, err
+	}
+	mine := index.Digest
+	if index, err = v.freezeObjects(ctx, index); err != nil {
+		return FreezeOutput{}, err
+	}
+	if index.Digest != mine {
+		if err := v.guard(ctx, &row, index, v.overGuards(input, rows, index, last)); err != nil {
 			return FreezeOutput{}, err
 		}
 	}
-	return v.frozen(input, index), nil
+	out, err := v.frozen(input, index)
+	if err != nil {
+		return FreezeOutput{}, err
+	}
+	return out, v.freezeRows(ctx, input, row, index)
 }
 
 // makeIndex folds the targets' rows. A target without a row was never
@@ -138,9 +153,13 @@ func makeIndex(input runinput.Input, run patch.RunID, rows map[patch.Target]targ
 	return x
 }
 
-// overGuards lists everything about the plan that the input does not allow.
-func overGuards(input runinput.Input, rows map[patch.Target]target.TargetRow, x plan.Index, last store.Series) []string {
+// overGuards lists everything about the plan that the input or the hub does not allow.
+func (v *Inventory) overGuards(input runinput.Input, rows map[patch.Target]target.TargetRow, x plan.Index,
+	last store.Series) []string {
 	var why []string
+	if limit := v.Policy.MaxInstances; limit > 0 && x.Planned() > limit {
+		why = append(why, plan.TooMany(x.Planned(), v.Policy))
+	}
 	if limit := input.Guards.MaxInstances; limit > 0 && x.Planned() > limit {
 		why = append(why, fmt.Sprintf("the plan has %s, guards.maxInstances allows %d", words.BareCount(x.Planned(), "instance"), limit))
 	}
@@ -221,12 +240,9 @@ func (v *Inventory) guard(ctx context.Context, row *store.RunRow, x plan.Index, 
 	if len(why) == 0 {
 		return nil
 	}
-	data, err := patch.Canonical(x)
-	if err != nil {
-		return err
-	}
 	// The report of a refused plan tells what could not be reached.
-	if err := v.Objects.Store(ctx, store.RefusedObject(x.Run), "application/json", data); err != nil {
+	var first plan.Index
+	if _, _, err := v.once(ctx, store.RefusedObject(x.Run), x, &first); err != nil {
 		return err
 	}
 	reason := strings.Join(why, "; ")
@@ -235,7 +251,7 @@ func (v *Inventory) guard(ctx context.Context, row *store.RunRow, x plan.Index, 
 	row.Version++
 	entry, head := row.Audit.Append(store.RunChain(x.Run), "freeze", "PlanRefused", reason, v.Now())
 	row.Audit = head
-	err = v.Table.Write(ctx,
+	err := v.Table.Write(ctx,
 		store.Write{How: store.Audit, Key: entry.Key(), Item: entry},
 		store.Write{How: store.Replace, Key: store.RunKey(x.Run), Item: *row, Was: was})
 	if err != nil {
@@ -244,22 +260,29 @@ func (v *Inventory) guard(ctx context.Context, row *store.RunRow, x plan.Index, 
 	return fmt.Errorf("%w: %s", patch.ErrRefused, reason)
 }
 
-// freezeObjects writes the index and the waves' lists of accounts.
-func (v *Inventory) freezeObjects(ctx context.Context, x plan.Index) error {
-	for _, w := range x.Waves {
-		data, err := patch.Canonical(itemsOf(w))
-		if err != nil {
-			return err
-		}
-		if err := v.Objects.Store(ctx, store.WaveAccountsObject(x.Run, w.Name), "application/json", data); err != nil {
-			return err
-		}
-	}
-	data, err := patch.Canonical(x)
+// freezeObjects writes the index, and then the waves' lists of accounts as the index that counts has them.
+func (v *Inventory) freezeObjects(ctx context.Context, x plan.Index) (plan.Index, error) {
+	var first plan.Index
+	_, mine, err := v.once(ctx, store.IndexObject(x.Run), x, &first)
 	if err != nil {
-		return err
+		return x, err
 	}
-	return v.Objects.Store(ctx, store.IndexObject(x.Run), "application/json", data)
+	if !mine {
+		if x, err = plan.Load(ctx, v.Objects, x.Run, first.Digest); err != nil {
+			return x, err
+		}
+	}
+	for _, w := range x.Waves {
+		var items []plan.AccountItem
+		_, mine, err := v.once(ctx, store.WaveAccountsObject(x.Run, w.Name), itemsOf(w), &items)
+		if err != nil {
+			return x, err
+		}
+		if !mine {
+			return x, fmt.Errorf("%w: the accounts of wave %s are not those of the plan", patch.ErrTampered, w.Name)
+		}
+	}
+	return x, nil
 }
 
 // itemsOf lists the accounts and regions of a wave that have something to patch.
@@ -318,31 +341,24 @@ func waveRow(input runinput.Input, i int, w plan.IndexWave, x plan.Index) store.
 		Wave: w.Name, Position: i, Planned: w.Planned, Targets: targets, Accounts: len(items),
 		FailLimit: w.FailLimit, AccountsMax: w.AccountsMax,
 		PerAccount: in.Budget.PerAccount, MaxFailed: in.Budget.MaxFailedInstances, MaxAccounts: in.Budget.MaxFailedAccounts, MaxErrors: in.SSM.MaxErrors,
-		AskScope:    askScope(input, i, x),
+		AskScope:    w.AskScope,
 		SoakSeconds: in.HealthGate.SoakSeconds, Alarms: in.HealthGate.Alarms,
 	}
 }
 
-// askScope says which question must be answered before the wave. Nobody is
-// asked about a scan, or about nothing.
-func askScope(input runinput.Input, i int, x plan.Index) patch.Scope {
-	switch {
-	case input.Approval == runinput.ApproveNone, !input.Installs(), x.Planned() == 0:
-		return patch.NoScope
-	case input.Approval == runinput.ApprovePerWave:
-		if input.Waves[i].SSM.Operation != patch.Install || x.Waves[i].Planned == 0 {
-			return patch.NoScope
-		}
-		return patch.ScopeOfWave(input.Waves[i].Name)
-	}
-	return patch.ScopeOfRun
-}
-
-// frozen is the output. Only the first wave asks for the whole run.
-func (v *Inventory) frozen(input runinput.Input, x plan.Index) FreezeOutput {
+// frozen is the output. Only the first wave asks for the whole run. A plan of other waves than the input's is none of
+// this run.
+func (v *Inventory) frozen(input runinput.Input, x plan.Index) (FreezeOutput, error) {
 	out := FreezeOutput{Run: x.Run, Bucket: v.Bucket, RegionConcurrency: v.RegionConcurrency, Waves: []FrozenWave{}}
+	same := slices.EqualFunc(x.Waves, input.Waves, func(w plan.IndexWave,
+		in runinput.Wave) bool {
+		return w.Name == in.Name
+	})
+	if !same {
+		return out, fmt.Errorf("%w: the plan of run %s has other waves than its input", patch.ErrTampered, x.Run)
+	}
 	for i, w := range x.Waves {
-		scope := askScope(input, i, x)
+		scope := w.AskScope
 		if scope == patch.ScopeOfRun && i > 0 {
 			scope = patch.NoScope
 		}
@@ -351,5 +367,5 @@ func (v *Inventory) frozen(input runinput.Input, x plan.Index) FreezeOutput {
 			Ask: decision.Ask{Scope: scope, RoundSeconds: min(decision.RoundSeconds, input.ApprovalTimeoutSeconds)},
 		})
 	}
-	return out
+	return out, nil
 }

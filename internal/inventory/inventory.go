@@ -22,6 +22,7 @@ type Inventory struct {
 	Units    port.Organization // nil where the hub was given no role to read the organization
 	Now      port.Clock
 	Defaults runinput.Defaults
+	Policy   runinput.Policy // what the hub demands of every run
 
 	Bucket            string
 	RegionConcurrency int

@@ -44,6 +44,7 @@ func (v *Inventory) plan(ctx context.Context, in InventoryInput) (PlanOutput, er
 	if err != nil {
 		return PlanOutput{}, err
 	}
+	input = v.Policy.Over(input)
 	claim, err := v.claimKey(ctx, in, input)
 	if err == nil {
 		err = v.checkResume(ctx, input)
@@ -65,22 +66,21 @@ func (v *Inventory) plan(ctx context.Context, in InventoryInput) (PlanOutput, er
 	if err := v.Table.Load(ctx, &store.Row{Key: store.SeriesKey(input), Into: &last}); err != nil {
 		return PlanOutput{}, err
 	}
-	normal, err := patch.Canonical(input)
-	if err != nil {
-		return PlanOutput{}, err
-	}
-	accounts, err := patch.Canonical(accountsOf(input))
-	if err != nil {
-		return PlanOutput{}, err
-	}
-	// What was asked for goes on record. A second attempt may find other accounts; the sealed plan names those that count.
+	// What was asked for goes on record. A second attempt may find other accounts in the units: those of the first
+	// count.
 	if err := v.open(ctx, in, input, patch.Digest(written), claim); err != nil {
 		return PlanOutput{}, err
 	}
-	if err := v.Objects.Store(ctx, store.InputObject(in.Run), "application/json", normal); err != nil {
+	var first runinput.Input
+	_, mine, err := v.once(ctx, store.InputObject(in.Run), input, &first)
+	if err != nil {
 		return PlanOutput{}, err
 	}
-	if err := v.Objects.Store(ctx, store.AccountsObject(in.Run), "application/json", accounts); err != nil {
+	if !mine {
+		input = first
+	}
+	var items []plan.AccountItem
+	if _, _, err := v.once(ctx, store.AccountsObject(in.Run), accountsOf(input), &items); err != nil {
 		return PlanOutput{}, err
 	}
 	return PlanOutput{

@@ -9,6 +9,7 @@ const (
 	TaskDiscover Task = "discover"
 	TaskFreeze   Task = "freeze"
 
+	TaskSeal    Task = "seal"
 	TaskRequest Task = "request"
 	TaskSettle  Task = "settle"
 

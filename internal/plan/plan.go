@@ -66,6 +66,7 @@ type Index struct {
 	FailLimit   int                        `json:"failLimit"` // the run stops when more instances than these fail
 	Needed      int                        `json:"needed"`    // different people who must approve
 	RequestedBy string                     `json:"requestedBy,omitempty"`
+	Terms       Terms                      `json:"terms,omitzero"` // zero in plans of earlier releases
 	Waves       []IndexWave                `json:"waves"`
 	Unreachable []UnreachableAccount       `json:"unreachable"`
 	Inactive    []runinput.InactiveAccount `json:"inactive,omitempty"` // of the waves' organizational units
@@ -193,6 +194,17 @@ type UnreachableAccount struct {
 	Reason  string          `json:"reason"`
 }
 
+// PlannedAt counts the instances of the wave in one account and region.
+func (w IndexWave) PlannedAt(at patch.Target) int {
+	for _, t := range w.Targets {
+		if t.Account == at.Account && t.Region == at.Region {
+			return t.Planned
+		}
+	}
+	return 0
+}
+
+// PlannedIn counts the instances of a wave in one account.
 func PlannedIn(w IndexWave, account patch.AccountID) int {
 	n := 0
 	for _, t := range w.Targets {

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"ec2patch/internal/markup"
 	"ec2patch/internal/outcome"
@@ -128,6 +129,10 @@ func facts(r *Report) []fact {
 	}
 	add("Requested by", words.Clean(r.RequestedBy))
 	add("Reason", words.Clean(r.Reason))
+	for _, line := range r.Terms {
+		name, text, _ := strings.Cut(words.Clean(line), ": ")
+		add(name, text)
+	}
 	if !r.Started.IsZero() {
 		add("Started", words.Time(r.Started))
 	}

@@ -90,6 +90,7 @@ func frame(r *Report) (head, rest []byte, err error) {
 		f.Inactive = each(r.Inactive, inertInactive)
 	}
 	f.Approvals = each(r.Approvals, inertApproval)
+	f.Terms = each(r.Terms, func(line string) string { return words.Clean(line) })
 	f.Waves = each(r.Waves, inertWave)
 	f.Totals.Outcomes = counts(f.Totals.Outcomes)
 	data, err := marshal(reportForm(f))

@@ -33,9 +33,11 @@ func reportForm(r Report) any {
 		Unreachable   []any                      `json:"unreachable"`
 		Inactive      []runinput.InactiveAccount `json:"inactive,omitempty"`
 		Approvals     []ApprovalReport           `json:"approvals"`
+		Terms         []string                   `json:"terms,omitempty"`
 	}{
 		r.SchemaVersion, r.Run, orNull(r.Status), r.StatusReason, orNull(r.PlanDigest), r.DryRun, r.RequestedBy, r.Reason, r.Started, r.Ended,
-		forms(r.Waves, waveForm), r.Totals, []any{}, []any{}, forms(r.Unreachable, unreachableForm), r.Inactive, r.Approvals,
+		forms(r.Waves, waveForm), r.Totals, []any{}, []any{}, forms(r.Unreachable,
+			unreachableForm), r.Inactive, r.Approvals, r.Terms,
 	}
 }
 

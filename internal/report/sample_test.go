@@ -31,7 +31,9 @@ func sample() *report.Report {
 		SchemaVersion: report.ReportSchema, Run: "december-2026", Status: patch.RunStopped,
 		StatusReason: "wave main: 5 failures are more than its budget of 4 (10% of 40 instances)",
 		PlanDigest:   "7f3c1a90b2d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e",
-		RequestedBy:  "platform team", Reason: "monthly patches & the kernel fix", Started: start, Ended: at(215),
+		RequestedBy:  "platform team", Reason: "monthly patches & the kernel fix",
+		Terms:   []string{"Approval: once, as the hub demands (MinimumApproval); the input says none"},
+		Started: start, Ended: at(215),
 		Approvals: []report.ApprovalReport{
 			{Scope: "run", Status: "approved", Asked: at(2), Decided: at(31), Identity: "mail", Name: "A. Operator", Reason: "change 4711", PlanCount: 64, Needed: 2, Decisions: []report.DecisionReport{
 				{Decision: decision.Approve, Identity: "arn:aws:sts::111111111111:assumed-role/Ops/b", Name: "B. Operator", At: at(9), Counted: true},

@@ -63,6 +63,9 @@ func (t *textWriter) head(r *Report) {
 	if r.StatusReason != "" {
 		t.wrap("  ", words.Clean(r.StatusReason))
 	}
+	for _, line := range r.Terms {
+		t.wrap("  ", words.Clean(line))
+	}
 	plan := fmt.Sprintf("%s in %s", words.Count(r.Totals.Planned, "instance"), words.Count(len(r.Waves), "wave"))
 	if r.PlanDigest != "" {
 		plan = "plan " + shorten(words.Clean(r.PlanDigest), 12) + ", " + plan

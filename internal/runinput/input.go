@@ -30,6 +30,8 @@ type Input struct {
 
 	// Inactive is what a plan adds to its input: accounts of the waves' units that cannot be used.
 	Inactive []InactiveAccount `json:"inactive,omitempty"`
+	// Asked is what a plan adds besides: the terms as the input had them, before the hub's policy.
+	Asked *Terms `json:"asked,omitempty"`
 }
 
 // InactiveAccount is an account of an organizational unit that is not active:

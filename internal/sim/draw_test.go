@@ -26,7 +26,8 @@ type drawn struct {
 	fleet   fleetfile.File
 	approve Approve
 	optIn   bool
-	alarmed bool // a wave has alarms
+	hub     map[string]string // parameters of the hub
+	alarmed bool              // a wave has alarms
 
 	abort   time.Duration // 0: nobody aborts
 	cancels bool
@@ -66,6 +67,7 @@ func draw(seed uint64) drawn {
 	w.drawInput(d, ids, regions)
 	w.drawFleet(d, ids, regions)
 	w.drawEvents(d)
+	w.drawHub(drawing{rand.New(rand.NewPCG(seed, 0x70_6f_6c))})
 	return w
 }
 
@@ -106,6 +108,17 @@ func (w *drawn) drawInput(d drawing, ids, regions []string) {
 		w.approve = ApproveReject
 	} else if d.chance(5) {
 		w.approve = ApproveTimeout
+	}
+}
+
+// drawHub draws what the hub demands, from numbers of its own: the rest of a world is as it would be without.
+func (w *drawn) drawHub(d drawing) {
+	w.hub = map[string]string{"MinimumApproval": oneOf(d, "none", "none", "none", "once", "once", "perWave")}
+	if d.chance(10) {
+		w.hub["MinimumDistinct"] = "2"
+	}
+	if d.chance(8) {
+		w.hub["MaxInstances"] = oneOf(d, "5", "20", "200")
 	}
 }
 
@@ -264,7 +277,7 @@ func (w drawn) prepare(t *testing.T, faults string) *rehearsal {
 	require.NoError(t, err)
 	file, err := json.Marshal(w.fleet)
 	require.NoError(t, err)
-	o := options(t, string(input))
+	o := optionsOn(t, w.hub, string(input))
 	o.Seed, o.Fleet, o.Approve, o.Faults = w.seed, file, w.approve, faults
 	if w.optIn {
 		o.spoke = map[string]string{"OptInTag": "PatchOptIn"}

@@ -24,26 +24,41 @@ func read(tb testing.TB, elem ...string) []byte {
 	return data
 }
 
-// shipped reads the templates once for all tests: nothing writes to them.
-func shipped(hub, spoke, reader []byte) (*stage.Templates, error) {
-	sharedOnce.Do(func() { shared, errShared = stage.LoadTemplates(hub, spoke, reader) })
-	return shared, errShared
+// shipped reads the templates once for all tests and each set of parameters: nothing writes to them.
+func shipped(hub, spoke, reader []byte, given map[string]string) (*stage.Templates, error) {
+	sharedLock.Lock()
+	defer sharedLock.Unlock()
+	key := fmt.Sprint(given)
+	if shared[key] == nil {
+		t, err := stage.LoadTemplates(hub, spoke, reader, given)
+		if err != nil {
+			return nil, err
+		}
+		shared[key] = t
+	}
+	return shared[key], nil
 }
 
 var (
-	sharedOnce sync.Once
-	shared     *stage.Templates
-	errShared  error
+	sharedLock sync.Mutex
+	shared     = map[string]*stage.Templates{}
 )
 
-// options are those of a rehearsal of an input with the shipped templates.
+// options are those of a rehearsal of an input with the shipped templates, on a hub that leaves approval to its inputs.
 func options(tb testing.TB, input string) Options {
+	tb.Helper()
+	return optionsOn(tb, map[string]string{"MinimumApproval": "none"}, input)
+}
+
+// optionsOn are those on a hub with these parameters.
+func optionsOn(tb testing.TB, parameters map[string]string, input string) Options {
 	tb.Helper()
 	hub, spoke := read(tb, "cloudformation", "hub-cfn.yaml"), read(tb, "cloudformation", "spoke-cfn.yaml")
 	reader := read(tb, "cloudformation", "organization-reader-cfn.yaml")
-	shipped, err := shipped(hub, spoke, reader)
+	shipped, err := shipped(hub, spoke, reader, parameters)
 	require.NoError(tb, err)
-	return Options{Input: []byte(input), Seed: 1, Instances: 12, Hub: hub, Spoke: spoke, Reader: reader, templates: shipped}
+	return Options{Input: []byte(input), Seed: 1, Instances: 12, Hub: hub, Spoke: spoke, Reader: reader,
+		Parameters: parameters, templates: shipped}
 }
 
 // rehearse runs and fails on anything but a result.

@@ -24,6 +24,8 @@ type Options struct {
 	Hub       []byte // cloudformation/hub-cfn.yaml
 	Spoke     []byte // cloudformation/spoke-cfn.yaml
 	Reader    []byte // cloudformation/organization-reader-cfn.yaml
+	// Parameters are further parameters of the hub's template; without them its defaults hold.
+	Parameters map[string]string
 	// Progress, if set, is told whenever something changed that a person would look at.
 	Progress func(Progress)
 
@@ -35,7 +37,7 @@ type Options struct {
 func (o Options) setup() stage.Setup {
 	return stage.Setup{
 		Input: o.Input, RunID: o.RunID, Seed: o.Seed, Instances: o.Instances, Fleet: o.Fleet, Hub: o.Hub, Spoke: o.Spoke, Reader: o.Reader,
-		Templates: o.templates, SpokeParameters: o.spoke,
+		Templates: o.templates, Parameters: o.Parameters, SpokeParameters: o.spoke,
 	}
 }
 

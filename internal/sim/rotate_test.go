@@ -34,7 +34,7 @@ func rotate(t *testing.T, r *rehearsal, forgotten bool) {
 	renamed := regexp.MustCompile(`\b(Link|Decision)Key\b`).ReplaceAll(cloudformation.Hub, []byte("${1}KeyNext"))
 	template, err := cfn.Load("hub-cfn.yaml", renamed)
 	require.NoError(t, err)
-	parameters := stage.HubParameters(template, "")
+	parameters := stage.HubParameters(template, "", r.options.Parameters)
 	if !forgotten {
 		parameters["PreviousLinkKeyArn"], parameters["PreviousDecisionKeyArn"] = old["LinkKey"], old["DecisionKey"]
 	}

@@ -262,7 +262,7 @@ func RunSeeds(o Options, from, to uint64, progress func(done int)) (*SeedsResult
 		Premises: noPremises(),
 	}
 	var err error
-	if o.templates, err = stage.LoadTemplates(o.Hub, o.Spoke, o.Reader); err != nil {
+	if o.templates, err = stage.LoadTemplates(o.Hub, o.Spoke, o.Reader, o.Parameters); err != nil {
 		return nil, err
 	}
 	err = sideBySide(from, to, func(seed uint64) (*Result, error) {

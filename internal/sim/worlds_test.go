@@ -476,7 +476,7 @@ func (r *rehearsal) alsoRun(t *testing.T, after time.Duration, id patch.RunID, i
 	t.Helper()
 	in, err := runinput.ParseInput([]byte(input), runinput.HubDefaults())
 	require.NoError(t, err)
-	r.checks.Expect(id, in)
+	r.checks.Expect(id, r.Demands.Of(in))
 	r.open++ // it is awaited from the beginning
 	r.World.After(after, func() {
 		_, err := r.Engine.Start(asl.StartInput{

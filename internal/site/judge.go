@@ -58,10 +58,11 @@ func (s *Site) AddWave() {
 	data, err := patch.Canonical(s.Index)
 	require.NoError(s.T, err)
 	s.Bucket.Objects[store.IndexObject(Run)] = data
+	s.Seal()
 	Edit(s, store.RunKey(Run), func(r *store.RunRow) { r.Digest = s.Index.Digest })
 }
 
-// StoreIndex writes the index over the one that was frozen.
+// StoreIndex writes the index over the one that was frozen, and vouches for it.
 func (s *Site) StoreIndex(seal bool) {
 	s.T.Helper()
 	if seal {
@@ -70,4 +71,7 @@ func (s *Site) StoreIndex(seal bool) {
 	data, err := patch.Canonical(s.Index)
 	require.NoError(s.T, err)
 	s.Bucket.Objects[store.IndexObject(Run)] = data
+	if seal {
+		s.Seal()
+	}
 }

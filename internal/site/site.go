@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/doubt"
 	"ec2patch/internal/fake"
 	"ec2patch/internal/outcome"
@@ -175,6 +176,8 @@ type Site struct {
 	SSM       *Spoke
 	Locked    error // the account's answer to whoever wants in
 	Key       *fake.Key
+	Sealer    *fake.Key // that plans are sealed with
+	Unsealed  bool      // targets are started as by a release without seals
 	Mail      *fake.Mail
 	Began     time.Time
 	Now       time.Time
@@ -194,6 +197,7 @@ type Site struct {
 	IsRunning bool              // the execution, whatever the run's row says
 	ExitAs    string            // how it ended, as Step Functions says; empty: forgotten
 	Alarms    int
+	Policy    runinput.Policy // of the hub
 }
 
 // Answer is what the next send gets.
@@ -291,7 +295,8 @@ func New(t *testing.T, n int, change ...func(*plan.Leaf, *target.TargetRow, *sto
 	t.Helper()
 	began := time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC)
 	s := &Site{
-		T: t, Table: fake.NewState(), Bucket: &fake.Bucket{Objects: fake.Objects{}}, Key: &fake.Key{Secret: "decisions"}, Mail: &fake.Mail{},
+		T: t, Table: fake.NewState(), Bucket: &fake.Bucket{Objects: fake.Objects{}},
+		Key: &fake.Key{Secret: "decisions"}, Sealer: &fake.Key{Secret: "seals"}, Mail: &fake.Mail{},
 		Began: began, Now: began, Metrics: Metrics{},
 		Target: patch.Target{Run: Run, Wave: "w", Account: "111111111111", Region: "us-east-1"},
 	}
@@ -320,7 +325,8 @@ func New(t *testing.T, n int, change ...func(*plan.Leaf, *target.TargetRow, *sto
 	require.NoError(t, err)
 	row.LeafDigest = patch.Digest(data)
 	s.Bucket.Objects[store.LeafObject(s.Target)] = data
-	s.Index = plan.Index{Run: Run, Waves: []plan.IndexWave{{
+	s.Index = plan.Index{Run: Run, Terms: plan.Terms{Terms: runinput.Terms{Approval: run.Approval, Distinct: 1},
+		Seconds: 14400}, Waves: []plan.IndexWave{{
 		Name: "w", Operation: s.Leaf.Operation, RebootOption: s.Leaf.RebootOption, Planned: n, AskScope: wave.AskScope,
 		Targets: []plan.IndexTarget{{Account: s.Target.Account, Region: s.Target.Region, Planned: n, Digest: row.LeafDigest}},
 	}}}
@@ -329,12 +335,24 @@ func New(t *testing.T, n int, change ...func(*plan.Leaf, *target.TargetRow, *sto
 	index, err := patch.Canonical(s.Index)
 	require.NoError(t, err)
 	s.Bucket.Objects[store.IndexObject(Run)] = index
+	s.Seal()
 	s.Table.Put(store.RunKey(Run), run)
 	s.Table.Put(store.TargetKey(s.Target), row)
 	s.Table.Put(store.WaveKey(Run, "w"), wave)
 	s.Table.Put(store.WaveKey(Run, store.WholeRun), store.WaveRow{Wave: store.WholeRun, Planned: n, FailLimit: wave.FailLimit})
 	s.SSM.Spoke = &naming{}
 	return s
+}
+
+// Seal vouches for the site's plan, as SendApprovalRequest does.
+func (s *Site) Seal() {
+	s.T.Helper()
+	seal := decision.SealOf(&s.Index, fake.StandHub)
+	seal.At = s.Now
+	var err error
+	seal.MAC, err = s.Sealer.MAC(s.T.Context(), seal.Message())
+	require.NoError(s.T, err)
+	s.Table.Put(store.SealKey(Run), seal)
 }
 
 // Another is a second target of the wave, with as many instances as the first one has.
@@ -371,11 +389,19 @@ func (s *Site) Clock() time.Time { return s.Now }
 func (s *Site) Waited() int { return int(s.Now.Sub(s.Began).Seconds()) }
 
 func (s *Site) Sender() *target.Send {
-	return &target.Send{Table: s.Table, Objects: s.Bucket, Spokes: s, Sender: s, Alarms: s, Decisions: s.Key, Now: s.Clock, HubAccount: fake.StandHub, PollInterval: 15 * time.Second}
+	return &target.Send{Table: s.Table, Objects: s.Bucket, Spokes: s, Sender: s, Alarms: s, Decisions: s.Key,
+		Seals: s.Sealer, Now: s.Clock, HubAccount: fake.StandHub, PollInterval: 15 * time.Second, Policy: s.Policy}
 }
 
 func (s *Site) Send() (target.Answer, error) {
-	return s.Sender().Handle(s.T.Context(), target.TargetInput{Target: s.Target, Waited: s.Waited()})
+	return s.Sender().Handle(s.T.Context(), s.SendInput())
+}
+
+// SendInput is what the state machine gives the sender.
+func (s *Site) SendInput() target.TargetInput {
+	in := target.TargetInput{Target: s.Target, Waited: s.Waited()}
+	in.Started.Sealed = !s.Unsealed
+	return in
 }
 
 func (s *Site) Poll() (target.Answer, error) {
@@ -386,9 +412,11 @@ func (s *Site) Poll() (target.Answer, error) {
 func (s *Site) Verifier() *task.PostVerify {
 	return &task.PostVerify{
 		Targets: target.Verify{Table: s.Table, Objects: s.Bucket, Spokes: s, Metrics: s.Metrics, Now: s.Clock},
-		Waves:   wave.Judge{Table: s.Table, Objects: s.Bucket, Alarms: s, Decisions: s.Key, Now: s.Clock},
+		Waves: wave.Judge{Table: s.Table, Objects: s.Bucket, Alarms: s, Decisions: s.Key, Seals: s.Sealer,
+			Now: s.Clock},
 		Reports: compose.Reports{
-			Table: s.Table, Objects: s.Bucket, Decisions: s.Key, Runs: s, Notices: s.Mail, Metrics: s.Metrics, Now: s.Clock,
+			Table: s.Table, Objects: s.Bucket, Decisions: s.Key, Seals: s.Sealer, Runs: s, Notices: s.Mail,
+			Metrics: s.Metrics, Now: s.Clock,
 			Targets: &target.Abandon{Table: s.Table, Spokes: s, Now: s.Clock},
 		},
 	}

@@ -18,6 +18,10 @@ const WholeRun = "*"
 // RunKey is the run's own row.
 func RunKey(run patch.RunID) Key { return Key{PK: "RUN#" + string(run), SK: "META"} }
 
+// SealKey is what senders believe of a run's plan. It stands apart from the run's rows, so that one role alone can
+// write it.
+func SealKey(run patch.RunID) Key { return Key{PK: "SEAL#" + string(run), SK: "SEAL"} }
+
 // AbortKey is the flag that every sender reads.
 func AbortKey(run patch.RunID) Key { return Key{PK: "RUN#" + string(run), SK: "ABORT"} }
 

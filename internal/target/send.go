@@ -7,10 +7,12 @@ import (
 	"slices"
 	"time"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
 	"ec2patch/internal/port"
+	"ec2patch/internal/runinput"
 	"ec2patch/internal/store"
 	"ec2patch/internal/words"
 )
@@ -24,13 +26,16 @@ type Send struct {
 	Sender    port.Sender
 	Alarms    port.Alarms
 	Decisions port.Verifier
+	Seals     port.Verifier // of the key that plans are sealed with
 	Now       port.Clock
 
 	HubAccount   patch.AccountID
 	PollInterval time.Duration
+	Policy       runinput.Policy // what the hub demands of every run
 
 	approved map[string]bool // approvals that this process has verified, by id and digest
 	plan     frozen
+	seals    *decision.Seals
 }
 
 const (
@@ -81,7 +86,7 @@ func (s *Send) step(ctx context.Context, in TargetInput) (Answer, error) {
 	if !st.row.Phase().canSend() {
 		return s.rest(st), nil
 	}
-	if err := s.checkApproval(ctx, st); err != nil {
+	if err := s.checkApproval(ctx, st, in.Started.Sealed); err != nil {
 		return Answer{}, err
 	}
 	if st.overAccount() { // known only now
@@ -118,7 +123,7 @@ func (s *Send) rest(st *state) Answer {
 // fill writes an intent for as many instances as there are free slots, sends to each, and writes down what became of
 // them.
 func (s *Send) fill(ctx context.Context, st *state) (Answer, error) {
-	leaf, err := plan.LoadLeaf(ctx, s.Objects, st.target, st.row.LeafDigest)
+	leaf, err := s.leaf(ctx, st)
 	if err != nil {
 		return Answer{}, err
 	}

@@ -110,7 +110,7 @@ func TestSend_stopsInMidStep(t *testing.T) {
 			s.Table.Put(store.AbortKey(site.Run), store.Abort{By: "ann"})
 		}
 	})
-	_, err := sender.Handle(t.Context(), target.TargetInput{Target: s.Target})
+	_, err := sender.Handle(t.Context(), s.SendInput())
 	require.NoError(t, err)
 	assert.Len(t, s.Sent, 50)
 	assert.Equal(t, 50, s.Row().Next)
@@ -164,7 +164,7 @@ func TestSend_writesBeforeItSends(t *testing.T) {
 			assert.Equal(t, i == 2, try.Before.Command == "cmd-2")
 		}
 	})
-	_, err := sender.Handle(t.Context(), target.TargetInput{Target: s.Target})
+	_, err := sender.Handle(t.Context(), s.SendInput())
 	require.NoError(t, err)
 	assert.Equal(t, 3, checked)
 	for _, e := range s.Table.Chain(t, store.TargetChain(s.Target)) {
@@ -633,7 +633,8 @@ func TestSend_twoExecutions(t *testing.T) {
 					if n != at {
 						return
 					}
-					input := target.TargetInput{Target: s.Target, Waited: waited}
+					input := s.SendInput()
+					input.Waited = waited
 					for range 5 {
 						a, err := s.Sender().Handle(t.Context(), input)
 						require.NoError(t, err)
@@ -642,7 +643,9 @@ func TestSend_twoExecutions(t *testing.T) {
 						}
 					}
 				})
-				_, err := first.Handle(t.Context(), target.TargetInput{Target: s.Target, Waited: 3400})
+				late := s.SendInput()
+				late.Waited = 3400
+				_, err := first.Handle(t.Context(), late)
 				if err != nil {
 					require.ErrorIs(t, err, patch.ErrConflict)
 				}

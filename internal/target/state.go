@@ -16,6 +16,11 @@ import (
 // TargetInput is the payload of Send, Poll and Verify.
 type TargetInput struct {
 	patch.Target
+	// Started is what the target's execution was started with. Runs of releases without seals have none: their
+	// state machine, which no function can change, starts targets without saying so.
+	Started struct {
+		Sealed bool `json:"sealed"`
+	} `json:"started"`
 	Waited   int `json:"waited"`   // seconds that the state machine has waited on this target
 	Failures int `json:"failures"` // steps that failed beyond their retries since the last that got on
 }

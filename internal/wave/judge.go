@@ -42,7 +42,10 @@ type Judge struct {
 	Objects   store.Objects
 	Alarms    port.Alarms
 	Decisions port.Verifier
+	Seals     port.Verifier // of the key that plans are sealed with
 	Now       port.Clock
+
+	seals *decision.Seals
 }
 
 // Handle looks at a wave whose targets are through. It is called again after
@@ -83,7 +86,7 @@ func (j *Judge) weigh(ctx context.Context, run patch.RunID, wave string, waited 
 			out.Next, out.Seconds = patch.NextWait, words.Seconds(unreadGap)
 			return out, j.keep(ctx, w, "")
 		}
-		if len(red) == 0 && soak > 0 && !(doubt.Any() && w.run.Approval == runinput.ApproveNone) {
+		if len(red) == 0 && soak > 0 && !(doubt.Any() && w.seal.Terms.Approval == runinput.ApproveNone) {
 			return j.soak(ctx, out, w, soak) // a doubt of another kind is asked about after it, with all that is red then
 		}
 		doubt.Causes = append(doubt.Causes, red...)
@@ -125,6 +128,7 @@ type judged struct {
 	abort   bool
 	targets map[patch.Target]target.TargetRow
 	index   plan.Index
+	seal    decision.Seal
 	watch   store.Watch
 	clock   store.Clock
 }
@@ -147,6 +151,12 @@ func (j *Judge) loadWave(ctx context.Context, run patch.RunID, wave string) (*ju
 	}
 	w.abort = stop.Found
 	if w.index, err = plan.Load(ctx, j.Objects, run, w.run.Digest); err != nil {
+		return nil, err
+	}
+	if j.seals == nil {
+		j.seals = &decision.Seals{Table: j.Table, Keys: j.Seals}
+	}
+	if w.seal, err = j.seals.Bound(ctx, run, w.run.Digest); err != nil {
 		return nil, err
 	}
 	w.targets, err = target.LoadTargets(ctx, j.Table, run, wave)
@@ -380,7 +390,7 @@ func (w *judged) plannedOf(t patch.Target) int {
 // there is nobody to ask, and doubt stops the run.
 func (j *Judge) asked(ctx context.Context, w *judged, doubt doubt.Doubt) (patch.Verdict, string, error) {
 	why := doubt.Text()
-	if w.run.Approval == runinput.ApproveNone {
+	if w.seal.Terms.Approval == runinput.ApproveNone {
 		return patch.VerdictStop, why, nil
 	}
 	var rec decision.Approval
@@ -392,7 +402,7 @@ func (j *Judge) asked(ctx context.Context, w *judged, doubt doubt.Doubt) (patch.
 		w.row.Doubt = doubt
 		return patch.VerdictAsk, why, nil
 	}
-	if !rec.OnTerms(&w.index) {
+	if !rec.OnTerms(w.seal) {
 		return "", "", fmt.Errorf("%w: the question %s was not asked on the plan's terms", patch.ErrTampered, rec.ID)
 	}
 	digest, err := w.row.Doubt.Digest()
@@ -507,7 +517,7 @@ func (j *Judge) pause(out JudgeOutput, w *judged) JudgeOutput {
 
 func (w *judged) nextIsAsked() bool {
 	next := w.row.Position + 1
-	return w.run.Approval == runinput.ApprovePerWave && next < len(w.index.Waves) &&
+	return w.seal.Terms.Approval == runinput.ApprovePerWave && next < len(w.index.Waves) &&
 		w.index.Waves[next].Operation == patch.Install && w.index.Waves[next].Planned > 0
 }
 

@@ -428,10 +428,7 @@ func TestJudge_termsOfTheQuestion(t *testing.T) {
 	s := done(t, 0, cutShort(runinput.ApproveOnce, patch.Install))
 	shorten(s)
 	s.Index.Needed, s.Index.RequestedBy = 2, asker
-	require.NoError(t, s.Index.Seal())
-	plan, err := patch.Canonical(s.Index)
-	require.NoError(t, err)
-	s.Bucket.Objects[store.IndexObject(site.Run)] = plan
+	s.StoreIndex(true)
 	site.Edit(s, store.RunKey(site.Run), func(r *store.RunRow) { r.Digest, r.RequireDistinct, r.RequestedBy = s.Index.Digest, 2, asker })
 	require.Equal(t, patch.NextAsk, s.Judge().Next)
 	rec := decision.Approval{
@@ -439,6 +436,7 @@ func TestJudge_termsOfTheQuestion(t *testing.T) {
 		RequireDistinct: 1, Status: decision.ApprovalApproved, Expires: s.Now.Add(time.Hour), Doubt: s.Doubt(),
 	}
 	d := decision.Decision{Approval: rec.ID, Decision: decision.Approve, Identity: asker, At: s.Now}
+	var err error
 	d.MAC, err = s.Key.MAC(t.Context(), rec.DecisionMessage(d))
 	require.NoError(t, err)
 	s.Table.Put(store.ApprovalKey(rec.ID), rec)
@@ -446,4 +444,18 @@ func TestJudge_termsOfTheQuestion(t *testing.T) {
 	_, err = s.Verifier().Handle(t.Context(), task.VerifyInput{Task: patch.TaskJudge, Run: site.Run, Wave: "w"})
 	assert.ErrorIs(t, err, patch.ErrTampered)
 	assert.Empty(t, s.Wave().Verdict)
+}
+
+// Whether people are asked about a doubtful wave is what the plan was sealed with: the run's own row says otherwise
+// here.
+func TestJudge_believesTheSeal(t *testing.T) {
+	s := done(t, 0, cutShort(runinput.ApproveNone, patch.Install))
+	shorten(s)
+	site.Edit(s, store.RunKey(site.Run), func(r *store.RunRow) { r.Approval = runinput.ApproveOnce })
+	assert.Equal(t, "stop", s.Judge().Next)
+
+	s = done(t, 0, cutShort(runinput.ApproveNone, patch.Install))
+	delete(s.Table.Rows, store.SealKey(site.Run))
+	_, err := s.Verifier().Handle(t.Context(), task.VerifyInput{Task: "judge", Run: site.Run, Wave: "w"})
+	assert.ErrorIs(t, err, patch.ErrTampered)
 }

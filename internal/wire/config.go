@@ -3,12 +3,14 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
 	"ec2patch/internal/cloud"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/port"
+	"ec2patch/internal/runinput"
 )
 
 // config reads the environment and remembers everything that is wrong with it.
@@ -69,6 +71,21 @@ func (c *config) flag(name string) bool {
 		c.wrong(name, "%q is neither true nor false", v)
 	}
 	return false
+}
+
+// policy is what the hub demands of every run.
+func (c *config) policy() runinput.Policy {
+	p := runinput.Policy{
+		MinimumApproval: runinput.ApprovalMode(c.text("MINIMUM_APPROVAL")),
+		MinimumDistinct: c.number("MINIMUM_DISTINCT", 1, runinput.MaxRequireDistinct),
+		MaxInstances:    c.number("MAX_INSTANCES", 0, math.MaxInt32),
+	}
+	switch p.MinimumApproval {
+	case "", runinput.ApproveNone, runinput.ApproveOnce, runinput.ApprovePerWave:
+	default:
+		c.wrong("MINIMUM_APPROVAL", "%q is none of none, once, perWave", p.MinimumApproval)
+	}
+	return p
 }
 
 func (c *config) table(a AWS) *cloud.Table {

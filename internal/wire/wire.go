@@ -61,6 +61,7 @@ func NewInventory(env Getenv, a AWS) (*inventory.Inventory, error) {
 			CommandTimeoutSeconds:  c.number("COMMAND_TIMEOUT_SECONDS", 60, 16200),
 			ApprovalTimeoutSeconds: c.number("APPROVAL_TIMEOUT_SECONDS", 60, 604800),
 		},
+		Policy: c.policy(),
 	}
 	if role := env("ORGANIZATION_ROLE_ARN"); role != "" {
 		v.Units = &cloud.Organization{STS: a.STS, Connect: a.Units, RoleARN: role, ExternalID: c.text("EXTERNAL_ID")}
@@ -75,7 +76,9 @@ func NewSend(env Getenv, a AWS) (*target.Send, error) {
 	spokes.Sender = c.text("SPOKE_SENDER")
 	s := &target.Send{
 		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Sender: spokes, Alarms: c.alarms(a, spokes), Decisions: c.keys(a, "DECISION_KEY_ID"),
-		Now: a.Now, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
+		Seals: c.key(a, "SEAL_KEY_ID"), Now: a.Now, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")),
+		PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
+		Policy:       c.policy(),
 	}
 	return s, c.err()
 }
@@ -96,8 +99,9 @@ func NewApprovals(env Getenv, a AWS) (*approval.Requests, error) {
 	mail := c.mail(a, "APPROVAL_TOPIC_ARN")
 	s := &approval.Requests{
 		Table: c.table(a), Objects: c.objects(a), Mail: mail, Audience: mail, Links: c.key(a, "LINK_KEY_ID"),
-		Decisions: c.keys(a, "DECISION_KEY_ID"), Metrics: a.Metrics, Now: a.Now,
+		Seals: c.key(a, "SEAL_KEY_ID"), Decisions: c.keys(a, "DECISION_KEY_ID"), Metrics: a.Metrics, Now: a.Now,
 		HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), CallbackURL: c.text("CALLBACK_URL"),
+		Policy: c.policy(),
 	}
 	return s, c.err()
 }
@@ -120,15 +124,16 @@ func NewCallback(env Getenv, a AWS) (*approval.Callback, error) {
 func NewVerify(env Getenv, a AWS) (*task.PostVerify, error) {
 	c := config{env: env}
 	spokes := c.spokes(a)
-	table, objects, decisions := c.table(a), c.objects(a), c.keys(a, "DECISION_KEY_ID")
+	table, objects, decisions, seals := c.table(a), c.objects(a), c.keys(a, "DECISION_KEY_ID"), c.key(a, "SEAL_KEY_ID")
 	v := &task.PostVerify{
 		Targets: target.Verify{
 			Table: table, Objects: objects, Spokes: spokes, Metrics: a.Metrics, Now: a.Now,
 			DetailedMetrics: c.flag("DETAILED_METRICS"),
 		},
-		Waves: wave.Judge{Table: table, Objects: objects, Alarms: c.alarms(a, spokes), Decisions: decisions, Now: a.Now},
+		Waves: wave.Judge{Table: table, Objects: objects, Alarms: c.alarms(a, spokes), Decisions: decisions,
+			Seals: seals, Now: a.Now},
 		Reports: compose.Reports{
-			Table: table, Objects: objects, Decisions: decisions, Runs: &cloud.StepFunctions{SFN: a.SFN},
+			Table: table, Objects: objects, Decisions: decisions, Seals: seals, Runs: &cloud.StepFunctions{SFN: a.SFN},
 			Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Metrics: a.Metrics, Now: a.Now,
 			Targets: &target.Abandon{Table: table, Spokes: spokes, Now: a.Now},
 		},

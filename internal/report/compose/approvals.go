@@ -89,3 +89,24 @@ func (f *folder) ignored(ctx context.Context, a decision.Approval, d decision.De
 	}
 	return "", nil
 }
+
+// terms says when people are asked and who wanted it so, if the plan's seal vouches for it. A plan of an earlier
+// release
+// has neither.
+func (f *folder) terms(ctx context.Context) ([]string, error) {
+	lines := f.index.Lines()
+	if lines == nil {
+		return nil, nil
+	}
+	seals := decision.Seals{Table: f.Table, Keys: f.Seals}
+	seal, found, err := seals.Of(ctx, f.in.Run)
+	switch {
+	case errors.Is(err, patch.ErrThrottled), errors.Is(err, patch.ErrUnavailable):
+		return nil, err
+	case err == nil && !found:
+		return []string{"Approval: not asked, the plan was never sealed"}, nil
+	case err != nil || !seal.Says(decision.SealOf(&f.index, seal.HubAccount)):
+		return []string{"Approval: not known, the plan does not have this hub's seal"}, nil
+	}
+	return lines, nil
+}

@@ -103,6 +103,10 @@ func (c *composer) head(ctx context.Context) (*report.Report, error) {
 		Waves: []report.WaveReport{}, Unreachable: c.index.Unreachable, Inactive: c.index.Inactive, Approvals: []report.ApprovalReport{},
 		Totals: report.Totals{Outcomes: map[outcome.Outcome]int{}},
 	}
+	var err error
+	if r.Terms, err = c.terms(ctx); err != nil {
+		return nil, err
+	}
 	if r.Unreachable == nil {
 		r.Unreachable = []plan.UnreachableAccount{}
 	}

@@ -30,6 +30,7 @@ type Reports struct {
 	Table     store.Table
 	Objects   store.Archive
 	Decisions port.Verifier
+	Seals     port.Verifier // of the key that plans are sealed with
 	Runs      port.Runs
 	Notices   port.Mail
 	Metrics   port.Metrics

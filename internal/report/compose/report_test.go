@@ -334,3 +334,26 @@ func TestRollUp(t *testing.T) {
 	_, err = s.Verify("rollup")
 	assert.ErrorIs(t, err, patch.ErrTampered)
 }
+
+// The report says when people are asked only where the plan's seal vouches for it.
+func TestReport_terms(t *testing.T) {
+	tests := []struct {
+		name string
+		set  func(*site.Site)
+		want string
+	}{
+		{"sealed", func(*site.Site) {}, "Approval: none, as the input says"},
+		{"never sealed", func(s *site.Site) { delete(s.Table.Rows, store.SealKey(site.Run)) },
+			"Approval: not asked, the plan was never sealed"},
+		{"sealed by somebody else", func(s *site.Site) { s.Sealer.Secret = "another" },
+			"Approval: not known, the plan does not have this hub's seal"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := site.JudgedGood(t)
+			test.set(s)
+			_, r := s.Report(task.VerifyInput{Task: "report"})
+			assert.Equal(t, []string{test.want}, r.Terms)
+		})
+	}
+}

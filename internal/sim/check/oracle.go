@@ -318,6 +318,9 @@ func (a *always) oracleNumbers(r *RunFacts, index *plan.Index) {
 	if limit := r.Input.Guards.MaxInstances; limit > 0 && total > limit {
 		a.Violate("R-19", "a plan of %d instances was frozen, guards.maxInstances allows %d", total, limit)
 	}
+	if limit := a.Stage.Demands.Instances; limit > 0 && total > limit {
+		a.Violate("R-19", "a plan of %d instances was frozen, MaxInstances of the hub allows %d", total, limit)
+	}
 }
 
 // notFrozen checks that a plan was refused for a cause: a guard, or nobody could plan.
@@ -356,7 +359,9 @@ func (a *always) notFrozen(r *RunFacts) {
 		return // it was refused before anybody looked
 	}
 	g := r.Input.Guards
-	refused := g.MaxInstances > 0 && planned > g.MaxInstances || unreachable && r.Input.OnUnreachable == runinput.UnreachableStop || g.MaxGrowth.Value < 100
+	most := a.Stage.Demands.Instances
+	refused := most > 0 && planned > most || g.MaxInstances > 0 && planned > g.MaxInstances || unreachable &&
+		r.Input.OnUnreachable == runinput.UnreachableStop || g.MaxGrowth.Value < 100
 	for _, w := range r.waves {
 		refused = refused || a.unreadable(w)
 	}

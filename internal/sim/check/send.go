@@ -202,6 +202,9 @@ func (c *Checks) permitted(s *sending) {
 	if !r.rejected.IsZero() {
 		c.Violate("R-08", "a command was sent after a rejection")
 	}
+	if c.Stage.Demands.Seals && c.Tables.sealed[string(r.ID)] == "" {
+		c.Violate("R-02", "a command was sent before the plan of %s was sealed", r.ID)
+	}
 	if r.Input.Approval == runinput.ApproveNone || !s.install {
 		return
 	}

@@ -33,7 +33,8 @@ type tables struct {
 	tokens    map[string]string          // task token to approval
 	open      map[string]bool            // runs in the list of open ones
 	Status    map[string]string          // of runs
-	frozen    map[string]bool            // runs whose plan is sealed
+	frozen    map[string]bool            // runs whose plan is frozen
+	sealed    map[string]string          // by run: the plan that its seal is about
 	verified  map[string]string          // the hash of a verified target's result, by run and place in the table
 	codes     map[string]string          // what a person types, by approval
 	accepted  map[string]time.Time       // transactions, by token
@@ -79,7 +80,9 @@ func newTables() tables {
 	return tables{
 		chains: map[string]chainEnd{}, heads: map[string]chainEnd{}, Audited: map[string]bool{}, Leases: map[string]leaseRow{},
 		Intents: map[string]*intentRow{}, byKey: map[string]*intentRow{}, approvals: map[string]map[string]bool{},
-		accepted: map[string]time.Time{}, codes: map[string]string{}, States: map[string]string{}, tokens: map[string]string{}, open: map[string]bool{}, Status: map[string]string{}, frozen: map[string]bool{},
+		accepted: map[string]time.Time{}, codes: map[string]string{}, States: map[string]string{},
+		tokens: map[string]string{}, open: map[string]bool{}, Status: map[string]string{},
+		frozen: map[string]bool{}, sealed: map[string]string{},
 		verified: map[string]string{},
 	}
 }
@@ -155,6 +158,11 @@ func (c *Checks) put(table, condition string, row Item) {
 		c.Tables.Leases[place] = is
 	case kind == "OPEN" && strings.HasPrefix(sk, "RUN#"):
 		c.Tables.open[sk] = true
+	case kind == "SEAL":
+		if was := c.Tables.sealed[rest]; was != "" {
+			c.Violate("I-31", "the plan of %s was sealed again, with %s after %s", rest, Attribute(row, "digest"), was)
+		}
+		c.Tables.sealed[rest] = Attribute(row, "digest")
 	case kind == "APPROVAL" && sk == "META":
 		c.approval(rest, row)
 	case kind == "APPROVAL" && strings.HasPrefix(sk, "DECISION#"):

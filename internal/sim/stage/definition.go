@@ -14,7 +14,7 @@ import (
 // with account, region and release. Numbers may have become texts on the way.
 func SameMachine(hub []byte, deployed string) (bool, error) {
 	t := &Templates{Resources: map[string]*iam.Policy{}}
-	if err := t.loadHub(hub, ""); err != nil {
+	if err := t.loadHub(hub, "", nil); err != nil {
 		return false, &FileError{What: hubTemplate, Err: err}
 	}
 	theirs, err := asl.ParseJSON([]byte(deployed))

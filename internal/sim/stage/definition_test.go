@@ -37,7 +37,8 @@ func TestSameMachine(t *testing.T) {
 	require.NoError(t, err)
 	template, err := cfn.Load("hub-cfn.yaml", hub)
 	require.NoError(t, err)
-	stack, err := template.Deploy(cfn.Deployment{StackName: "other", Account: "123456789012", Region: "eu-west-1", Parameters: HubParameters(template, "")})
+	stack, err := template.Deploy(cfn.Deployment{StackName: "other", Account: "123456789012", Region: "eu-west-1",
+		Parameters: HubParameters(template, "", nil)})
 	require.NoError(t, err)
 	deployedAs := func(logicalID string) string {
 		node, err := stack.Definition(logicalID)

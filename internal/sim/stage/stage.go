@@ -54,6 +54,7 @@ type Stage struct {
 	Serving  string        // the run that the function which runs now was invoked for, empty if nobody can tell
 	skew     time.Duration // how far the clock of the function that runs now is off
 
+	Demands  Demands       // the hub's
 	Policies []*iam.Policy // of the hub's roles and the spokes'
 }
 
@@ -66,7 +67,8 @@ type Setup struct {
 	Fleet              []byte            // a fleet file, or nil
 	Hub, Spoke, Reader []byte            // the templates
 	Templates          *Templates        // read already; nil: they are read
-	SpokeParameters    map[string]string // further parameters of the spoke's template
+	Parameters         map[string]string // further parameters of the hub's template
+	SpokeParameters    map[string]string // and of the spoke's
 }
 
 // New deploys the hub, and the spoke's roles into every account of the input.
@@ -78,14 +80,15 @@ func New(o Setup, in runinput.Input) (*Stage, error) {
 	t := o.Templates
 	if t == nil {
 		var err error
-		if t, err = LoadTemplates(o.Hub, o.Spoke, o.Reader); err != nil {
+		if t, err = LoadTemplates(o.Hub, o.Spoke, o.Reader, o.Parameters); err != nil {
 			return nil, err
 		}
 	}
 	if err := s.planFleet(); err != nil {
 		return nil, err
 	}
-	s.Hub = t.Hub
+	s.Hub, s.Demands = t.Hub, t.demands
+	s.Input = s.Demands.Of(s.Input)
 	s.addRoles(t.Roles)
 	s.addResources(t.Hub, t.Resources)
 	if err := s.DeploySpokes(t.spoke, in); err != nil {
@@ -104,8 +107,8 @@ func New(o Setup, in runinput.Input) (*Stage, error) {
 // Virtual is the time since the start.
 func (s *Stage) Virtual() time.Duration { return s.World.Now().Sub(s.Start) }
 
-// HubParameters are those of the hub's template that have no default, and the reader role.
-func HubParameters(t *cfn.Template, reader string) map[string]string {
+// HubParameters are those of the hub's template that have no default, the reader role, and those that are given.
+func HubParameters(t *cfn.Template, reader string, given map[string]string) map[string]string {
 	all := map[string]string{
 		"ArtifactBucket": "ec2patch-artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": ExternalID,
 		"NotificationEmail": Approver,
@@ -113,6 +116,7 @@ func HubParameters(t *cfn.Template, reader string) map[string]string {
 	if t.Takes("OrganizationReaderRoleArn") { // an earlier hub's does not
 		all["OrganizationReaderRoleArn"] = reader
 	}
+	maps.Copy(all, given)
 	return all
 }
 
@@ -120,6 +124,7 @@ func HubParameters(t *cfn.Template, reader string) map[string]string {
 // of the same ones share them.
 type Templates struct {
 	Hub       *cfn.Stack
+	demands   Demands
 	spoke     *cfn.Template
 	machines  map[string]*asl.Machine // by logical id
 	Roles     []core.Role
@@ -127,13 +132,13 @@ type Templates struct {
 }
 
 // LoadTemplates reads the templates, and deploys the hub's and the reader's on paper.
-func LoadTemplates(hub, spoke, reader []byte) (*Templates, error) {
+func LoadTemplates(hub, spoke, reader []byte, given map[string]string) (*Templates, error) {
 	t := &Templates{Resources: map[string]*iam.Policy{}}
 	readerARN, readers, err := loadReader(reader)
 	if err != nil {
 		return nil, &FileError{What: "organization reader template", Err: err}
 	}
-	if err := t.loadHub(hub, readerARN); err != nil {
+	if err := t.loadHub(hub, readerARN, given); err != nil {
 		return nil, &FileError{What: hubTemplate, Err: err}
 	}
 	t.Roles = append(t.Roles, readers...)
@@ -163,14 +168,16 @@ func loadReader(data []byte) (arn string, roles []core.Role, err error) {
 	return roles[0].ARN, roles, nil
 }
 
-func (t *Templates) loadHub(data []byte, reader string) error {
+func (t *Templates) loadHub(data []byte, reader string, given map[string]string) error {
 	template, err := cfn.Load("hub-cfn.yaml", data)
 	if err != nil {
 		return err
 	}
-	if t.Hub, err = template.Deploy(cfn.Deployment{StackName: "ec2patch-hub", Account: HubAccount, Region: HubRegion, Parameters: HubParameters(template, reader)}); err != nil {
+	if t.Hub, err = template.Deploy(cfn.Deployment{StackName: "ec2patch-hub", Account: HubAccount, Region: HubRegion,
+		Parameters: HubParameters(template, reader, given)}); err != nil {
 		return err
 	}
+	t.demands = demandsOf(template, given)
 	if err := t.ReadPolicies(); err != nil {
 		return err
 	}
