@@ -39,7 +39,7 @@ func approvalMail(rec decision.Approval, run store.RunRow, x plan.Index, doubt d
 		fmt.Fprintf(&b, "Reason: %s\n", words.Clean(run.Reason, words.Mail))
 	}
 	for _, line := range x.Lines() {
-		b.WriteString(words.Clean(line) + "\n")
+		b.WriteString(words.Clean(line.String()) + "\n")
 	}
 	b.WriteString("\n")
 	b.WriteString(doubtText(doubt))

@@ -3,7 +3,6 @@ package approval
 import (
 	"cmp"
 	"embed"
-	"strings"
 
 	"ec2patch/internal/markup"
 	"ec2patch/internal/plan"
@@ -110,9 +109,8 @@ func (q *questionView) facts() markup.Part {
 		markup.El("div", markup.Term("Requested by", cmp.Or(q.RequestedBy, "not given"))),
 		markup.El("div", markup.Term("Reason", cmp.Or(q.Reason, "not given"))),
 		markup.El("div", markup.Term("Asked", q.Asked)),
-		markup.Each(q.Terms, func(line string) markup.Part {
-			name, text, _ := strings.Cut(line, ": ")
-			return markup.Lines(markup.El("div", markup.Term(name, text)))
+		markup.Each(q.Terms, func(line plan.Line) markup.Part {
+			return markup.Lines(markup.El("div", markup.Term(line.Name, line.Text)))
 		}),
 		markup.LineIf(q.Expected != "", markup.El("div", markup.Term("Patching takes", q.Expected))),
 		markup.LineIf(!q.Scan, markup.El("div", markup.Term("The whole run stops", q.Limit))),

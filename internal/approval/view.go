@@ -31,8 +31,8 @@ type questionView struct {
 	Asked, Deadline, Left                  string
 	Instances, Accounts, Regions, Excluded int
 	Unreached                              int
-	Expected, Limit                        string   // how long it takes, and what stops the run
-	Terms                                  []string // when people are asked, and who wanted it so
+	Expected, Limit                        string      // how long it takes, and what stops the run
+	Terms                                  []plan.Line // when people are asked, and who wanted it so
 	Ignored, Inactive                      int
 	Code, Digest                           string
 	Scan                                   bool // nothing is installed
@@ -170,7 +170,7 @@ func newQuestionView(q question, p shownPlan, now time.Time) *questionView {
 		Instances: q.rec.Instances, Unreached: len(x.Unreachable),
 	}
 	for _, line := range x.Lines() {
-		v.Terms = append(v.Terms, words.Clean(line))
+		v.Terms = append(v.Terms, plan.Line{Name: line.Name, Text: words.Clean(line.Text)})
 	}
 	v.Ignored, v.Inactive = q.ignored.Count, len(x.Inactive)
 	v.Limit = "above " + words.Count(x.FailLimit, "failed instance")

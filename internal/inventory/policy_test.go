@@ -23,7 +23,7 @@ func TestPlan_stricterWins(t *testing.T) {
 		policy      runinput.Policy
 		mode        runinput.ApprovalMode
 		distinct    int
-		scope       string
+		scope       patch.Scope
 		lines       []string
 	}{
 		{"nothing is demanded", `"approval":"none"`, runinput.Policy{}, none, 1, "none",
@@ -68,7 +68,11 @@ func TestPlan_stricterWins(t *testing.T) {
 			assert.Equal(t, test.scope, x.Waves[0].AskScope)
 			assert.Equal(t, test.distinct, x.Needed)
 			assert.Equal(t, test.policy, x.Terms.Hub)
-			assert.Equal(t, test.lines, x.Lines())
+			var lines []string
+			for _, l := range x.Lines() {
+				lines = append(lines, l.String())
+			}
+			assert.Equal(t, test.lines, lines)
 			assert.Empty(t, x.Below(test.policy))
 		})
 	}

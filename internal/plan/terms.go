@@ -28,32 +28,39 @@ func TermsOf(in runinput.Input, hub runinput.Policy) Terms {
 	return t
 }
 
+// Line is one fact about a plan, for people.
+type Line struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+func (l Line) String() string { return l.Name + ": " + l.Text }
+
 // Lines say in words when people are asked, how many must approve, and who of input and hub wanted it so. A plan of an
 // earlier release has none.
-func (x *Index) Lines() []string {
+func (x *Index) Lines() []Line {
 	t := x.Terms
 	switch {
 	case t.Approval == "":
 		return nil
 	case !x.changes():
-		return []string{"Approval: nobody is asked, since nothing is changed"}
+		return []Line{{"Approval", "nobody is asked, since nothing is changed"}}
 	}
-	line := fmt.Sprintf("Approval: %s, as the input says", t.Approval)
+	line := Line{"Approval", fmt.Sprintf("%s, as the input says", t.Approval)}
 	switch {
 	case t.Input.Approval.Weaker(t.Approval):
-		line = fmt.Sprintf("Approval: %s, as the hub demands (MinimumApproval); the input says %s", t.Approval,
-			t.Input.Approval)
+		line.Text = fmt.Sprintf("%s, as the hub demands (MinimumApproval); the input says %s", t.Approval, t.Input.Approval)
 	case t.Hub.MinimumApproval.Weaker(t.Approval):
-		line += fmt.Sprintf("; the hub demands %s", cmp.Or(string(t.Hub.MinimumApproval),
-			string(runinput.ApproveNone)))
+		line.Text += fmt.Sprintf("; the hub demands %s", cmp.Or(t.Hub.MinimumApproval, runinput.ApproveNone))
 	}
-	all := []string{line}
+	all := []Line{line}
 	switch {
 	case t.Approval == runinput.ApproveNone || t.Distinct <= 1:
 	case t.Input.Distinct < t.Distinct:
-		all = append(all, fmt.Sprintf("Needed: %d different people, as the hub demands (MinimumDistinct); the input says %d", t.Distinct, t.Input.Distinct))
+		all = append(all, Line{"Needed", fmt.Sprintf(
+			"%d different people, as the hub demands (MinimumDistinct); the input says %d", t.Distinct, t.Input.Distinct)})
 	default:
-		all = append(all, fmt.Sprintf("Needed: %d different people, as the input says", t.Distinct))
+		all = append(all, Line{"Needed", fmt.Sprintf("%d different people, as the input says", t.Distinct)})
 	}
 	return all
 }

@@ -35,7 +35,7 @@ type Report struct {
 	Unreachable   []plan.UnreachableAccount  `json:"unreachable"`
 	Inactive      []runinput.InactiveAccount `json:"inactive,omitempty"` // accounts of organizational units that no wave has
 	Approvals     []ApprovalReport           `json:"approvals"`
-	Terms         []string                   `json:"terms,omitempty"` // when people are asked, and who of input and hub wanted it so
+	Terms         []plan.Line                `json:"terms,omitempty"` // when people are asked, and who of input and hub wanted it so
 }
 
 // Scans tells whether nothing was to be installed: a dry run, or every wave scans.

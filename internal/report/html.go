@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"io"
-	"strings"
 
 	"ec2patch/internal/markup"
 	"ec2patch/internal/outcome"
@@ -130,8 +129,7 @@ func facts(r *Report) []fact {
 	add("Requested by", words.Clean(r.RequestedBy))
 	add("Reason", words.Clean(r.Reason))
 	for _, line := range r.Terms {
-		name, text, _ := strings.Cut(words.Clean(line), ": ")
-		add(name, text)
+		add(line.Name, words.Clean(line.Text))
 	}
 	if !r.Started.IsZero() {
 		add("Started", words.Time(r.Started))

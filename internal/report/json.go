@@ -90,7 +90,7 @@ func frame(r *Report) (head, rest []byte, err error) {
 		f.Inactive = each(r.Inactive, inertInactive)
 	}
 	f.Approvals = each(r.Approvals, inertApproval)
-	f.Terms = each(r.Terms, func(line string) string { return words.Clean(line) })
+	f.Terms = each(r.Terms, func(l plan.Line) plan.Line { return plan.Line{Name: l.Name, Text: words.Clean(l.Text)} })
 	f.Waves = each(r.Waves, inertWave)
 	f.Totals.Outcomes = counts(f.Totals.Outcomes)
 	data, err := marshal(reportForm(f))

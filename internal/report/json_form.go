@@ -33,7 +33,7 @@ func reportForm(r Report) any {
 		Unreachable   []any                      `json:"unreachable"`
 		Inactive      []runinput.InactiveAccount `json:"inactive,omitempty"`
 		Approvals     []ApprovalReport           `json:"approvals"`
-		Terms         []string                   `json:"terms,omitempty"`
+		Terms         []plan.Line                `json:"terms,omitempty"`
 	}{
 		r.SchemaVersion, r.Run, orNull(r.Status), r.StatusReason, orNull(r.PlanDigest), r.DryRun, r.RequestedBy, r.Reason, r.Started, r.Ended,
 		forms(r.Waves, waveForm), r.Totals, []any{}, []any{}, forms(r.Unreachable,

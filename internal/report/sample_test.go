@@ -32,7 +32,7 @@ func sample() *report.Report {
 		StatusReason: "wave main: 5 failures are more than its budget of 4 (10% of 40 instances)",
 		PlanDigest:   "7f3c1a90b2d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e",
 		RequestedBy:  "platform team", Reason: "monthly patches & the kernel fix",
-		Terms:   []string{"Approval: once, as the hub demands (MinimumApproval); the input says none"},
+		Terms:   []plan.Line{{Name: "Approval", Text: "once, as the hub demands (MinimumApproval); the input says none"}},
 		Started: start, Ended: at(215),
 		Approvals: []report.ApprovalReport{
 			{Scope: "run", Status: "approved", Asked: at(2), Decided: at(31), Identity: "mail", Name: "A. Operator", Reason: "change 4711", PlanCount: 64, Needed: 2, Decisions: []report.DecisionReport{

@@ -64,7 +64,7 @@ func (t *textWriter) head(r *Report) {
 		t.wrap("  ", words.Clean(r.StatusReason))
 	}
 	for _, line := range r.Terms {
-		t.wrap("  ", words.Clean(line))
+		t.wrap("  ", words.Clean(line.String()))
 	}
 	plan := fmt.Sprintf("%s in %s", words.Count(r.Totals.Planned, "instance"), words.Count(len(r.Waves), "wave"))
 	if r.PlanDigest != "" {

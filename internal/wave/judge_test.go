@@ -452,7 +452,7 @@ func TestJudge_believesTheSeal(t *testing.T) {
 	s := done(t, 0, cutShort(runinput.ApproveNone, patch.Install))
 	shorten(s)
 	site.Edit(s, store.RunKey(site.Run), func(r *store.RunRow) { r.Approval = runinput.ApproveOnce })
-	assert.Equal(t, "stop", s.Judge().Next)
+	assert.Equal(t, patch.NextStop, s.Judge().Next)
 
 	s = done(t, 0, cutShort(runinput.ApproveNone, patch.Install))
 	delete(s.Table.Rows, store.SealKey(site.Run))

@@ -6,6 +6,7 @@ import (
 
 	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
+	"ec2patch/internal/plan"
 	"ec2patch/internal/report"
 	"ec2patch/internal/store"
 )
@@ -91,9 +92,8 @@ func (f *folder) ignored(ctx context.Context, a decision.Approval, d decision.De
 }
 
 // terms says when people are asked and who wanted it so, if the plan's seal vouches for it. A plan of an earlier
-// release
-// has neither.
-func (f *folder) terms(ctx context.Context) ([]string, error) {
+// release has neither.
+func (f *folder) terms(ctx context.Context) ([]plan.Line, error) {
 	lines := f.index.Lines()
 	if lines == nil {
 		return nil, nil
@@ -104,9 +104,9 @@ func (f *folder) terms(ctx context.Context) ([]string, error) {
 	case errors.Is(err, patch.ErrThrottled), errors.Is(err, patch.ErrUnavailable):
 		return nil, err
 	case err == nil && !found:
-		return []string{"Approval: not asked, the plan was never sealed"}, nil
+		return []plan.Line{{Name: "Approval", Text: "not asked, the plan was never sealed"}}, nil
 	case err != nil || !seal.Says(decision.SealOf(&f.index, seal.HubAccount)):
-		return []string{"Approval: not known, the plan does not have this hub's seal"}, nil
+		return []plan.Line{{Name: "Approval", Text: "not known, the plan does not have this hub's seal"}}, nil
 	}
 	return lines, nil
 }
