@@ -308,7 +308,7 @@ func TestCallback_OneWave(t *testing.T) {
 	s.table.Put(store.WaveKey(fake.StandRun, "canary"), store.WaveRow{Wave: "canary", Reason: "an alarm is red"})
 	page := string(s.get(t, s.query()).Body)
 	assert.Contains(t, page, "Go on after wave canary?")
-	assert.Contains(t, page, "going on after the doubtful wave canary, not the run’s other waves (1)")
+	assert.Contains(t, page, "continuing after the doubtful wave canary, not the run’s other waves (1)")
 	assert.Contains(t, page, "an alarm is red")
 	assert.NotContains(t, page, "222222222222")
 }

@@ -119,7 +119,7 @@ func (c *Callback) operator(ctx context.Context, r HTTPRequest) HTTPResponse {
 func operatorSentence(r refusal) string {
 	switch r {
 	case pageDamaged:
-		return "there is no such run or question"
+		return "there is no such run or approval request"
 	case pageExpired:
 		return "the time to decide is over"
 	case pageRunEnded:
@@ -250,7 +250,7 @@ func (c *Callback) operatorDecides(ctx context.Context, in OperatorRequest, call
 		if err != nil {
 			return OperatorAnswer{}, err
 		}
-		return OperatorAnswer{}, refuse(http.StatusForbidden, "own_run", "you asked for this run; others decide on it")
+		return OperatorAnswer{}, refuse(http.StatusForbidden, "own_run", "you requested this run; others must decide on it")
 	}
 	done, err := c.decide(ctx, q, answer{decision: decision.Choice(in.Action), identity: caller, name: in.Name, reason: in.Reason, from: from})
 	if err != nil {
@@ -303,7 +303,7 @@ func (c *Callback) scopeOf(ctx context.Context, in OperatorRequest) (patch.Scope
 	case len(recs) == 1:
 		return recs[0].Scope, nil
 	}
-	return "", refuse(http.StatusConflict, "nothing_pending", "no question of this run is open")
+	return "", refuse(http.StatusConflict, "nothing_pending", "no approval request of this run is open")
 }
 
 // questions lists the questions that were asked about a run.

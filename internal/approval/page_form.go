@@ -37,7 +37,7 @@ func (v *formView) summary() markup.Part {
 func (v *formView) choice(q *questionView) markup.Part {
 	yes := "The plan as shown may go ahead."
 	if len(q.Doubt) > 0 {
-		yes = "The run may go on."
+		yes = "The run may continue."
 	}
 	problem := v.Problem("approve")
 	return markup.El("fieldset", markup.If(problem != "", markup.Fixed("aria-describedby", "approve-problem")), markup.Text("\n"), markup.Lines(

@@ -199,7 +199,7 @@ func (q *questionView) decided() markup.Part {
 	case len(q.Decisions) > 0:
 		answers = markup.El("ul", markup.Class("decisions"), markup.Text("\n"), markup.Each(q.Decisions, decisionView.html))
 	case q.Needed > 1:
-		answers = markup.Para("dim", "Nothing yet. "+words.Number(q.Needed)+" approvals of different people are needed; one rejection ends the question.")
+		answers = markup.Para("dim", "Nothing yet. "+words.Number(q.Needed)+" approvals of different people are needed; one rejection ends the request.")
 	}
 	return markup.El("section", markup.Fixed("aria-labelledby", "decisions"), markup.Text("\n"), markup.Lines(
 		markup.El("h2", markup.Fixed("id", "decisions"), markup.Text("Decided so far")), answers,

@@ -84,7 +84,7 @@ func (a *Requests) request(ctx context.Context, in RequestInput) (RequestOutput,
 		return RequestOutput{}, err
 	}
 	if run.Status != patch.RunRunning {
-		return RequestOutput{}, fmt.Errorf("%w: run %s goes on no more, nobody is asked", patch.ErrConflict, in.Run)
+		return RequestOutput{}, fmt.Errorf("%w: run %s has ended; no approval is requested", patch.ErrConflict, in.Run)
 	}
 	seal, err := a.sealOf(ctx, in.Run)
 	if err != nil {
@@ -128,7 +128,7 @@ func (a *Requests) request(ctx context.Context, in RequestInput) (RequestOutput,
 func asked(rec decision.Approval) string {
 	text := fmt.Sprintf("round %d of %s, digest %s, %d instances", rec.Round, rec.Scope, rec.Digest, rec.Instances)
 	if rec.Unheard {
-		text += "; nobody has confirmed a subscription, nobody is told"
+		text += "; no subscription is confirmed, so no one is notified"
 	}
 	return text
 }
@@ -145,7 +145,7 @@ func (a *Requests) unheard(ctx context.Context, rec decision.Approval) bool {
 	value := 0.0
 	if n == 0 {
 		value = 1
-		slog.Error("nobody is told that an approval is asked for", "run", string(rec.Run))
+		slog.Error("no one is notified that an approval is requested", "run", string(rec.Run))
 	}
 	a.Metrics.Count("ApprovalUnheard", "Count", value, nil)
 	return n == 0
@@ -286,7 +286,7 @@ func (a *Requests) expire(ctx context.Context, out *SettleOutput, rec decision.A
 	was := rec.Version
 	rec.Version++
 	rec.Status, rec.Decided, rec.Token = decision.ApprovalExpired, now.UTC(), ""
-	entry, head := rec.Audit.Append(store.ApprovalChain(rec.ID), "approval-request", "Expired", "nobody decided in time", now)
+	entry, head := rec.Audit.Append(store.ApprovalChain(rec.ID), "approval-request", "Expired", "no one decided in time", now)
 	rec.Audit = head
 	if err := a.Table.Write(ctx,
 		store.Write{How: store.Audit, Key: entry.Key(), Item: entry},

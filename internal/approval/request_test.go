@@ -247,7 +247,7 @@ func TestApprovals_NobodyListens(t *testing.T) {
 	assert.True(t, a.stored(t).Unheard)
 	assert.Equal(t, []float64{1}, a.counted["ApprovalUnheard"])
 	chain := a.table.Chain(t, store.ApprovalChain(a.rec.ID))
-	assert.Contains(t, chain[len(chain)-1].Detail, "nobody is told")
+	assert.Contains(t, chain[len(chain)-1].Detail, "no one is notified")
 	_, out := a.operate(t, fake.Operator, map[string]any{"run": fake.StandRun, "action": "status"})
 	assert.Equal(t, false, out["approvals"].([]any)[0].(map[string]any)["told"])
 

@@ -119,7 +119,7 @@ func stateView(q question, form formView, who string, now time.Time) pageView {
 	case q.status == decision.ApprovalRejected:
 		v.Text = append(v.Text, "So "+refusedText(q.rec.Scope)+".")
 	default:
-		v.Text = append(v.Text, "The run goes on by itself: there is nothing more to do here.")
+		v.Text = append(v.Text, "The run continues by itself: there is nothing more to do here.")
 	}
 	return v
 }
@@ -135,14 +135,14 @@ func (v *pageView) pending(q question, form formView, who string, now time.Time)
 	case len(form.Problems) > 0:
 		v.Title = "Not sent: " + v.Title
 	case form.late:
-		v.Text = append(v.Text, "This answer changed nothing: only the first one of each identity counts, and the one who asked for the run does not count.")
+		v.Text = append(v.Text, "This answer changed nothing: only the first one of each identity counts, and whoever requested the run does not count.")
 	}
 	if q.needed() > 1 {
 		v.Text = append(v.Text, fmt.Sprintf("%d of %d approvals are recorded.", q.approvals(), q.needed()))
 	}
 	switch {
 	case q.askedBy(who):
-		v.Text = append(v.Text, "You asked for this run. Others decide on it.")
+		v.Text = append(v.Text, "You requested this run. Others must decide on it.")
 	case q.answeredBy(who):
 		v.Text = append(v.Text, "The next approval must come from somebody else: by a login of their own, or by ec2patch approve.")
 	}
@@ -152,7 +152,7 @@ func (v *pageView) pending(q question, form formView, who string, now time.Time)
 func refusedText(scope patch.Scope) string {
 	switch {
 	case scope.Soak():
-		return "the run goes no further"
+		return "the run stops here"
 	case scope.Wave() != "":
 		return "nothing of wave " + nameText(scope.Wave()) + " is patched"
 	}

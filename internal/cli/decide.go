@@ -88,7 +88,7 @@ instances as Interrupted, and counts them as failures.`,
 }
 
 func (a *app) scopeFlag(cmd *cobra.Command, d *answering) {
-	cmd.Flags().StringVar((*string)(&d.scope), "scope", "", "which question: run, `wave:NAME` or soak:NAME (default the one that is open)")
+	cmd.Flags().StringVar((*string)(&d.scope), "scope", "", "which approval request: run, `wave:NAME` or soak:NAME (default the one that is open)")
 }
 
 // decideCommand is what the three have in common.
@@ -135,7 +135,7 @@ func (a *app) check(cmd *cobra.Command, d *answering) error {
 		return usage(cmd, "--url: "+err.Error())
 	}
 	if !d.yes && !a.Interactive(a.stdin) {
-		return usage(cmd, fmt.Sprintf("%s asks before it acts, and stdin is no terminal; give --yes if nobody is there to be asked", d.action))
+		return usage(cmd, fmt.Sprintf("%s asks before it acts, and stdin is no terminal; give --yes if no one is there to answer", d.action))
 	}
 	return nil
 }
@@ -204,9 +204,9 @@ func choose(d *answering, state operator.State) (operator.Question, error) {
 	no := func(text string) error { return &ExitError{Code: ExitUsage, Err: errors.New(text)} }
 	switch {
 	case len(names) == 0:
-		return found, no(fmt.Sprintf("run %s has asked nothing", words.Clean(state.Run)))
+		return found, no(fmt.Sprintf("run %s has requested no approval", words.Clean(state.Run)))
 	case d.scope != "":
-		return found, no(fmt.Sprintf("run %s has no question %q; it has %s", words.Clean(state.Run), d.scope, strings.Join(names, ", ")))
+		return found, no(fmt.Sprintf("run %s has no approval request %q; it has %s", words.Clean(state.Run), d.scope, strings.Join(names, ", ")))
 	case len(open) > 1:
 		return found, no("several questions are open: choose one with --scope, of " + strings.Join(open, ", "))
 	case len(open) == 1:

@@ -30,10 +30,10 @@ func (a *app) showQuestion(d *answering, state operator.State, q operator.Questi
 	fmt.Fprintf(w, "Run %s asks about %s: %s, plan %s.\n", words.Clean(state.Run), about(q.Scope), words.Count(q.Instances, "instance"), words.Clean(q.Digest[:min(12, len(q.Digest))]))
 	fmt.Fprintf(w, "Asked %s, open until %s.\n", words.Time(q.Asked), words.Time(q.Expires))
 	if !q.Told {
-		fmt.Fprintln(w, "Nobody was told by mail: no subscription of the approvals topic is confirmed.")
+		fmt.Fprintln(w, "No one was notified by mail: no subscription of the approvals topic is confirmed.")
 	}
 	if q.Needed > 1 {
-		fmt.Fprintf(w, "It needs %d approvals of different identities; who asked for the run does not count.\n", q.Needed)
+		fmt.Fprintf(w, "It needs %d approvals of different identities; whoever requested the run does not count.\n", q.Needed)
 	}
 	for _, one := range q.Decisions {
 		fmt.Fprintf(w, "  %s\n", said(one))
@@ -75,7 +75,7 @@ func (a *app) printDecision(d *answering, scope patch.Scope, state operator.Stat
 		}
 	}
 	if state.Delayed {
-		b.WriteString("The run could not be told; it notices by the next reminder.\n")
+		b.WriteString("The run could not be notified; it will notice at the next reminder.\n")
 	}
 	if _, err := a.stdout.Write([]byte(b.String())); err != nil {
 		return failed(fmt.Errorf("write the result: %w", err))

@@ -243,7 +243,7 @@ func (a *app) alarmCheck(ctx context.Context, runs Runs) checkup {
 	}
 	for _, name := range on {
 		if slices.ContainsFunc(breaking(), func(end string) bool { return strings.HasSuffix(name, "-"+end) }) {
-			c.Result, c.Fix = checkFail, "nobody is told of questions: confirm a subscription of the approvals topic"
+			c.Result, c.Fix = checkFail, "no one is notified of approval requests: confirm a subscription of the approvals topic"
 		}
 	}
 	return c

@@ -36,7 +36,7 @@ func TestDoctor(t *testing.T) {
 	good := hub.Deployed{Active: true, Standard: true, Logged: true, Definition: "ours", Target: "ours"}
 	ended := []hub.Execution{{Run: "october", Status: "SUCCEEDED", Started: at("00:00"), Ended: at("00:09")}}
 	denied := fmt.Errorf("look at it: %w: AccessDeniedException: no", hub.ErrDenied)
-	mayDecide := refuses(404, "not_found", "there is no such run or question", nil)
+	mayDecide := refuses(404, "not_found", "there is no such run or approval request", nil)
 	const versioned = `ours{"FunctionName":"arn:aws:lambda:us-east-1:999999999999:function:ec2patch-PollSsmCommand:7"}`
 	good.Definition = versioned
 	loud := hub.Deployed{Active: true, Standard: true, Logged: true, LogsData: true, Definition: `{"FunctionName":"arn:aws:lambda:us-east-1:999999999999:function:ec2patch-PollSsmCommand"}`}

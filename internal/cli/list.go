@@ -55,7 +55,7 @@ their reports tell. It needs nothing but the hub's policy <NamePrefix>-viewer.`,
 		},
 	}
 	machineFlag(cmd, &machine)
-	cmd.Flags().IntVar(&limit, "limit", defaultListed, "how many runs at most, and how many that go on")
+	cmd.Flags().IntVar(&limit, "limit", defaultListed, "how many runs at most, and how many still running")
 	return cmd
 }
 

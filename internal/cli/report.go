@@ -60,7 +60,7 @@ func (a *app) report(cmd *cobra.Command, runs Runs, run, bucket string) error {
 		return err
 	}
 	if x.Running() {
-		return &ExitError{Code: ExitGoesOn, Err: fmt.Errorf("run %s goes on; it has its report at its end", run)}
+		return &ExitError{Code: ExitGoesOn, Err: fmt.Errorf("run %s is still running; its report comes at its end", run)}
 	}
 	if bucket == "" {
 		if bucket, err = bucketOf(ctx, runs, run); err != nil {

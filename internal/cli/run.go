@@ -37,7 +37,7 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Checks an input, shows what the run would do, asks, and starts it in your name.
 
 Your identity stands in the run as requestedBy, whatever the input says: where
-two people must approve, you are none of them.
+two people must approve, you are not one of them.
 
 A run is named after the input's runKey or file, the date in UTC and its content,
 unless --name says otherwise. The same command repeated finds the run that it
@@ -51,7 +51,7 @@ with the name of an earlier one is refused, even years later.`,
 	}
 	machineFlag(cmd, &f.machine)
 	cmd.Flags().StringVar(&f.name, "name", "", "name of the run (default from the input and the date)")
-	cmd.Flags().StringVar(&f.resume, "resume", "", "go on from a `run`: leave out what it patched, whatever the input says")
+	cmd.Flags().StringVar(&f.resume, "resume", "", "continue from a `run`: leave out what it patched, whatever the input says")
 	cmd.Flags().BoolVar(&f.wait, "wait", false, "follow the run to its end, as watch does")
 	timeoutFlag(cmd, &f.timeout)
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask; required where stdin is no terminal")
@@ -147,9 +147,9 @@ func (a *app) checkRun(cmd *cobra.Command, file string, f *runFlags) (hub.Machin
 	case cmd.Flags().Changed("name") && !hub.IsRun(f.name):
 		return machine, usage(cmd, fmt.Sprintf("--name is %q; allowed are 1 to 80 letters, digits, - and _", f.name))
 	case !f.yes && file == "-":
-		return machine, usage(cmd, "the input comes from stdin, so that nobody can be asked there; give --yes")
+		return machine, usage(cmd, "the input comes from stdin, so no one can be asked there; give --yes")
 	case !f.yes && !a.Interactive(a.stdin):
-		return machine, usage(cmd, "run asks before it starts anything, and stdin is no terminal; give --yes if nobody is there to be asked")
+		return machine, usage(cmd, "run asks before it starts anything, and stdin is no terminal; give --yes if no one is there to answer")
 	}
 	return machine, nil
 }
@@ -213,7 +213,7 @@ func (a *app) startFailed(ctx context.Context, runs Runs, name string, err error
 		if x, err := runs.Describe(ctx, name); err == nil {
 			state := "ended " + x.Status
 			if x.Running() {
-				state = "goes on, with another input"
+				state = "is running, with another input"
 			}
 			text = fmt.Sprintf("a run %s exists already: started %s, %s; nothing was started. Give another --name to start one more", name, words.Time(x.Started), state)
 		}

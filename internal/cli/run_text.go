@@ -26,7 +26,7 @@ func (a *app) showRun(m hub.Machine, name string, in runinput.Input, said string
 		line("    ", "Warning: %s", words.Clean(warning))
 	}
 	if in.Resume != "" {
-		line("  ", "It goes on from run %s: what that one patched is left out.", words.Clean(string(in.Resume)))
+		line("  ", "It continues from run %s: what that one patched is left out.", words.Clean(string(in.Resume)))
 	}
 	line("  ", "%s", approvalText(in))
 	if in.WavePauseSeconds > 0 && len(in.Waves) > 1 {

@@ -159,7 +159,7 @@ func limits(events, bytes int) string {
 
 func printViolations(b *bytes.Buffer, res *sim.Result, replay string, width int) {
 	if len(res.Violations) == 0 {
-		fmt.Fprintln(b, "Rules: none was broken")
+		fmt.Fprintln(b, "Rules: none broken")
 		return
 	}
 	fmt.Fprintf(b, "RULES BROKEN: %s\n", words.Number(len(res.Violations)))

@@ -83,7 +83,7 @@ func again(run, machine string) string {
 }
 
 func timeoutFlag(cmd *cobra.Command, to *time.Duration) {
-	cmd.Flags().DurationVar(to, "timeout", 0, "stop watching after this time, as 50m; the run goes on (default: never)")
+	cmd.Flags().DurationVar(to, "timeout", 0, "stop watching after this time, as 50m; the run continues (default: never)")
 }
 
 // bucketFlag is for runs whose history does not name their bucket.
@@ -180,7 +180,7 @@ var errTimeout = errors.New("the time of --timeout has passed")
 
 // leftAlone ends a watch of a run that goes on, or cannot be seen.
 func (a *app) leftAlone(ctx context.Context, w *watching, err error) error {
-	again := fmt.Sprintf("the run goes on; %s watch %s", quote(cmp.Or(a.Name, "ec2patch")), w.again)
+	again := fmt.Sprintf("the run continues; %s watch %s", quote(cmp.Or(a.Name, "ec2patch")), w.again)
 	switch {
 	case errors.Is(err, errTimeout):
 		return &ExitError{Code: ExitGoesOn, Err: fmt.Errorf("%w: %s", err, again)}

@@ -238,6 +238,6 @@ func TestWatch_Interrupted(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	err := p.Run(ctx, []string{"watch", "october"}, []string{machineEnv}, io.NopCloser(&stdout), &stdout, &stderr)
 	assert.Equal(t, cli.ExitInterrupted, cli.ExitCode(err))
-	assert.Contains(t, stderr.String(), "interrupted: the run goes on; ec2patch watch october")
+	assert.Contains(t, stderr.String(), "interrupted: the run continues; ec2patch watch october")
 	assert.Empty(t, stdout.String())
 }

@@ -46,7 +46,7 @@ func (v *Inventory) freeze(ctx context.Context, run patch.RunID) (FreezeOutput, 
 		return FreezeOutput{}, err
 	}
 	if row.Status != patch.RunRunning {
-		return FreezeOutput{}, fmt.Errorf("%w: run %s goes on no more: %s", patch.ErrRefused, run, row.StatusReason)
+		return FreezeOutput{}, fmt.Errorf("%w: run %s has ended: %s", patch.ErrRefused, run, row.StatusReason)
 	}
 	if row.Digest != "" {
 		index, err := plan.Load(ctx, v.Objects, run, row.Digest)

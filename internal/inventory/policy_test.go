@@ -43,7 +43,7 @@ func TestPlan_stricterWins(t *testing.T) {
 				"Needed: 2 different people, as the hub demands (MinimumDistinct); the input says 1"}},
 		{"a scan asks nobody", `"approval":"none","dryRun":true`,
 			runinput.Policy{MinimumApproval: perWave, MinimumDistinct: 2}, none, 1, "none",
-			[]string{"Approval: nobody is asked, since nothing is changed"}},
+			[]string{"Approval: no one is asked, since nothing is changed"}},
 		{"the older form of none", `"approvalRequired":false`,
 			runinput.Policy{MinimumApproval: once, MinimumDistinct: 1}, once, 1, "run",
 			[]string{"Approval: once, as the hub demands (MinimumApproval); the input says none"}},

@@ -278,7 +278,7 @@ func (e Evidence) judgeCancelled() Finding {
 	case e.Cancelled == ReasonExpired:
 		return settled(TimedOut, "it ran past its deadline and was cancelled")
 	case e.Cancelled == "":
-		return settled(Interrupted, "cancelled by somebody else while it was running")
+		return settled(Interrupted, "cancelled by someone else while it was running")
 	}
 	return settled(Interrupted, "cancelled by this run while it was running ("+string(e.Cancelled)+")")
 }

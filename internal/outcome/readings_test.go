@@ -121,7 +121,7 @@ func TestJudge_whoEndedIt(t *testing.T) {
 			cancelledFor(outcome.ReasonExpired)}, outcome.TimedOut, true, "past its deadline", ""},
 		{"by abort --cancel", with{ran, noEvidence, cancelledFor(outcome.ReasonAbort)}, outcome.Interrupted, true,
 			"by this run", ""},
-		{"by somebody else", with{ran, noEvidence}, outcome.Interrupted, true, "by somebody else", ""},
+		{"by someone else", with{ran, noEvidence}, outcome.Interrupted, true, "by someone else", ""},
 		{"by SSM, after too many errors", with{status("Cancelled", "Terminated", true), noEvidence},
 			outcome.Interrupted, true, "SSM ended", ""},
 		{"an abort that SSM did not carry out", with{status("InProgress", "InProgress", true), noEvidence,

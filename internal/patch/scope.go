@@ -43,7 +43,7 @@ func (s Scope) Then() Then {
 func (s Scope) Text() string {
 	switch wave := s.Wave(); {
 	case s.Soak():
-		return "going on after the doubtful wave " + wave
+		return "continuing after the doubtful wave " + wave
 	case strings.HasPrefix(string(s), scopeOfWave):
 		return "wave " + wave
 	case s == ScopeOfRun:

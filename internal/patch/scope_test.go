@@ -18,7 +18,7 @@ func TestScope(t *testing.T) {
 	}{
 		{patch.ScopeOfRun, "run", "", patch.ThenPatch, "the whole plan"},
 		{patch.ScopeOfWave("canary"), "wave:canary", "canary", patch.ThenPatch, "wave canary"},
-		{patch.ScopeOfSoak("canary"), "soak:canary", "canary", patch.ThenJudge, "going on after the doubtful wave canary"},
+		{patch.ScopeOfSoak("canary"), "soak:canary", "canary", patch.ThenJudge, "continuing after the doubtful wave canary"},
 		{patch.NoScope, "none", "", patch.ThenPatch, "none"},
 		{"tier:later", "tier:later", "later", patch.ThenPatch, "tier:later"},
 	}

@@ -44,7 +44,7 @@ func (x *Index) Lines() []Line {
 	case t.Approval == "":
 		return nil
 	case !x.changes():
-		return []Line{{"Approval", "nobody is asked, since nothing is changed"}}
+		return []Line{{"Approval", "no one is asked, since nothing is changed"}}
 	}
 	line := Line{"Approval", fmt.Sprintf("%s, as the input says", t.Approval)}
 	switch {

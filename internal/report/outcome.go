@@ -43,7 +43,7 @@ func lookOf(o outcome.Outcome) look {
 	case outcome.TimedOut:
 		return look{"✗", toneBad, "The command began and did not end before its deadline."}
 	case outcome.Interrupted:
-		return look{"✗", toneBad, "The command had begun and was cancelled: by this run, or by somebody else."}
+		return look{"✗", toneBad, "The command had begun and was cancelled: by this run, or by someone else."}
 	case outcome.Undeliverable:
 		return look{"✗", toneBad, "The command never reached the SSM Agent."}
 	case outcome.Unhealthy:
@@ -86,7 +86,7 @@ func explain(o outcome.Outcome, reason string) string {
 	case outcome.ReasonRejected:
 		return "rejected: the approval was refused"
 	case outcome.ReasonExpired:
-		return "expired: nobody approved in time, or the command's time was over before it started"
+		return "expired: no one approved in time, or the command's time was over before it started"
 	case outcome.ReasonOffline:
 		return "offline: the agent was away when its turn came"
 	case outcome.ReasonOptedOut:

@@ -238,7 +238,7 @@ func TestDecisions_notCounted(t *testing.T) {
 	for name, f := range map[string]renderer{"html": report.HTML, "text": text(200, false)} {
 		out := render(t, f, sample())
 		assert.Contains(t, out, "not counted: ", name)
-		assert.Contains(t, out, "who asked for the run does not count", name)
+		assert.Contains(t, out, "whoever requested the run does not count", name)
 		assert.Contains(t, out, "platform team", name)
 	}
 }

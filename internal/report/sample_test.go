@@ -37,7 +37,7 @@ func sample() *report.Report {
 		Approvals: []report.ApprovalReport{
 			{Scope: "run", Status: "approved", Asked: at(2), Decided: at(31), Identity: "mail", Name: "A. Operator", Reason: "change 4711", PlanCount: 64, Needed: 2, Decisions: []report.DecisionReport{
 				{Decision: decision.Approve, Identity: "arn:aws:sts::111111111111:assumed-role/Ops/b", Name: "B. Operator", At: at(9), Counted: true},
-				{Decision: decision.Approve, Identity: "platform team", Reason: "mine", At: at(12), Ignored: "who asked for the run does not count"},
+				{Decision: decision.Approve, Identity: "platform team", Reason: "mine", At: at(12), Ignored: "whoever requested the run does not count"},
 				{Decision: decision.Approve, Identity: "mail", Name: "A. Operator", Reason: "change 4711", At: at(31), Counted: true},
 			}},
 			{Scope: "wave:main", Status: "approved", Asked: at(80), Decided: at(84), Identity: "arn:aws:sts::111111111111:assumed-role/Ops/b", PlanCount: 40, Needed: 1, Decisions: []report.DecisionReport{

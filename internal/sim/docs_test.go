@@ -95,19 +95,22 @@ func TestDocs_faultRates(t *testing.T) {
 
 // Beyond those rates a run may fail to tell how it ended, and breaks no other rule.
 func TestDocs_faultsBeyond(t *testing.T) {
-	worst := map[string]int{}
+	unreported := 0
 	for _, id := range stage.FaultNames() {
 		if id == "F-05" {
 			continue // TestLateSend shows what a send that comes too late can break
 		}
 		o := options(t, oneWave(""))
 		o.Faults, o.Instances = id+"=0.6", 6
-		for _, v := range rehearse(t, o).Violations {
-			worst[v.Rule]++
+		res := rehearse(t, o)
+		if res.Report == nil {
+			unreported++
+		}
+		for _, v := range res.Violations {
 			assert.Contains(t, []string{"R-05", "R-12"}, v.Rule, "%s: %s", o.Faults, v.Detail)
 		}
 	}
-	assert.Contains(t, worst, "R-12", "nothing is beyond these rates")
+	assert.Positive(t, unreported, "nothing is beyond these rates")
 }
 
 // Every rule stands in the table of docs/safety.md, or beneath it with the reason

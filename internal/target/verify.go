@@ -281,7 +281,7 @@ func (s *scene) find(ctx context.Context, e *outcome.Evidence, final bool) outco
 		if e.NotSent != "" {
 			return outcome.Finding{Outcome: outcome.NotSent, Reason: string(e.NotSent), Settled: true}
 		}
-		return outcome.Finding{Outcome: outcome.Unknown, Reason: "the account lets us in no more", Settled: true}
+		return outcome.Finding{Outcome: outcome.Unknown, Reason: "the account's role can no longer be assumed", Settled: true}
 	}
 	found := outcome.Judge(*e)
 	if !found.Settled && !final {

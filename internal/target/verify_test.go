@@ -177,7 +177,7 @@ func TestVerify_lockedAccount(t *testing.T) {
 	s.Locked = site.Because(patch.ErrAccessDenied)
 	s.Verified()
 	assert.Equal(t, outcome.Unknown, s.Outcome(site.Instance(0)).Outcome)
-	assert.Contains(t, s.Outcome(site.Instance(0)).Reason, "no more")
+	assert.Contains(t, s.Outcome(site.Instance(0)).Reason, "no longer")
 }
 
 func TestVerify_neverSent(t *testing.T) {
@@ -363,10 +363,10 @@ func TestVerify_cancelledUnseen(t *testing.T) {
 	}{
 		{"aborted before it began", abort, "no", outcome.NotSent, string(outcome.ReasonAbort), 1},
 		{"past its command's time before it began", late, "no", outcome.NotSent, string(outcome.ReasonExpired), 1},
-		{"cancelled by somebody else before it began", byHand, "no", outcome.NotSent, string(outcome.ReasonAbort), 1},
+		{"cancelled by someone else before it began", byHand, "no", outcome.NotSent, string(outcome.ReasonAbort), 1},
 		{"aborted after it began", abort, "yes", outcome.Interrupted, "cancelled by this run", 0},
 		{"past its command's time after it began", late, "yes", outcome.TimedOut, "past its deadline", 0},
-		{"cancelled by somebody else after it began", byHand, "yes", outcome.Interrupted, "cancelled by somebody else", 0},
+		{"cancelled by someone else after it began", byHand, "yes", outcome.Interrupted, "cancelled by someone else", 0},
 		{"SSM does not say", abort, "", outcome.Unknown, "SSM does not say", 0},
 	}
 	for _, test := range tests {

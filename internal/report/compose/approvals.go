@@ -50,7 +50,7 @@ func (f *folder) hear(ctx context.Context, a decision.Approval, all []decision.D
 			return err
 		}
 		if ignored == "" && settled {
-			ignored = "the question was settled before"
+			ignored = "the request was already decided"
 		}
 		ar.Decisions = append(ar.Decisions, report.DecisionReport{
 			Decision: d.Decision, Identity: d.Identity, Name: d.Name, Reason: d.Reason, At: d.At.UTC(), Counted: ignored == "", Ignored: ignored,
@@ -77,7 +77,7 @@ func (f *folder) ignored(ctx context.Context, a decision.Approval, d decision.De
 	case !d.At.Before(a.Expires):
 		return "it is later than the deadline", nil
 	case a.RequireDistinct > 1 && d.Identity == a.RequestedBy && a.RequestedBy != "":
-		return "who asked for the run does not count", nil
+		return "whoever requested the run does not count", nil
 	}
 	signed, err := decision.Sealed(ctx, f.Decisions, a, d)
 	switch {

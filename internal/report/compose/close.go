@@ -87,7 +87,7 @@ func endedStatus(execution string) (patch.RunStatus, string) {
 	case "TIMED_OUT":
 		return patch.RunFailed, "the execution took longer than an execution may"
 	case "", missed:
-		return patch.RunFailed, "the execution ended, and nobody knows how: Step Functions keeps executions for 90 days"
+		return patch.RunFailed, "the execution ended, and it is not known how: Step Functions keeps executions for 90 days"
 	}
 	return patch.RunFailed, "the execution ended " + execution
 }

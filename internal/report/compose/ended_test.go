@@ -25,7 +25,7 @@ func TestClose_missed(t *testing.T) {
 		{"ABORTED", patch.RunAborted, "the execution was stopped by hand"},
 		{"TIMED_OUT", patch.RunFailed, "the execution took longer than an execution may"},
 		{"FAILED", patch.RunFailed, "the execution ended FAILED"},
-		{"", patch.RunFailed, "nobody knows how"},
+		{"", patch.RunFailed, "not known how"},
 	}
 	for _, test := range tests {
 		t.Run(test.ended, func(t *testing.T) {

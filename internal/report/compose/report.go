@@ -114,7 +114,7 @@ func (f *folder) later(ctx context.Context, from int) (ReportOutput, error) {
 	if err := f.save(ctx); err != nil {
 		return ReportOutput{}, err
 	}
-	return ReportOutput{}, fmt.Errorf("%w: %d slices of the report of %s are folded, the next call goes on", patch.ErrUnavailable, from, f.in.Run)
+	return ReportOutput{}, fmt.Errorf("%w: %d slices of the report of %s are folded, the next call continues", patch.ErrUnavailable, from, f.in.Run)
 }
 
 // finishReport puts the report together. How the run ended is made final first,

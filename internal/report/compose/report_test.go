@@ -42,7 +42,7 @@ func TestReport_status(t *testing.T) {
 		{"judged stop", task.VerifyInput{}, verdict(patch.VerdictStop), patch.RunStopped, "because"},
 		{"not judged", task.VerifyInput{}, verdict(""), patch.RunFailed, "was not judged"},
 		{"rejected", task.VerifyInput{}, func(s *site.Site) { asked(s, decision.ApprovalRejected) }, patch.RunRejected, "the approval of the whole plan was rejected"},
-		{"expired", task.VerifyInput{}, func(s *site.Site) { asked(s, decision.ApprovalExpired) }, patch.RunExpired, "nobody decided"},
+		{"expired", task.VerifyInput{}, func(s *site.Site) { asked(s, decision.ApprovalExpired) }, patch.RunExpired, "no one decided"},
 		{"aborted", task.VerifyInput{}, func(s *site.Site) { s.Table.Put(store.AbortKey(site.Run), store.Abort{Reason: "wrong week"}) }, patch.RunAborted, "wrong week"},
 		{"a failure of the machine", task.VerifyInput{Failure: compose.Failure{Error: "Patch.Internal", Cause: "oops"}}, func(*site.Site) {}, patch.RunFailed, "oops"},
 		{"stopped by hand", task.VerifyInput{Status: "ABORTED"}, func(*site.Site) {}, patch.RunAborted, "by hand"},
@@ -196,7 +196,7 @@ func TestReport_whyClosed(t *testing.T) {
 		code   outcome.Reason
 		detail string
 	}{
-		{"the account lets us in no more", func(s *site.Site) { s.Locked = site.Because(patch.ErrAccessDenied) }, outcome.ReasonAccount, "because"},
+		{"the account's role can no longer be assumed", func(s *site.Site) { s.Locked = site.Because(patch.ErrAccessDenied) }, outcome.ReasonAccount, "because"},
 		{"no room for more steps", func(s *site.Site) {
 			site.Edit(s, store.TargetKey(s.Target), func(r *target.TargetRow) { r.Polls = r.MaxPolls })
 		}, outcome.ReasonStopped, "the history of the target's execution has no room"},
@@ -266,8 +266,8 @@ func TestReport_decisions(t *testing.T) {
 	}
 	assert.Equal(t, "z asker forger b a late ", order)
 	assert.Equal(t, map[string]string{
-		"z": "", "b": "", "asker": "who asked for the run does not count", "forger": "it is not signed by this hub",
-		"a": "the question was settled before", "late": "it is later than the deadline",
+		"z": "", "b": "", "asker": "whoever requested the run does not count", "forger": "it is not signed by this hub",
+		"a": "the request was already decided", "late": "it is later than the deadline",
 	}, why)
 }
 
@@ -345,7 +345,7 @@ func TestReport_terms(t *testing.T) {
 		{"sealed", func(*site.Site) {}, "Approval: none, as the input says"},
 		{"never sealed", func(s *site.Site) { delete(s.Table.Rows, store.SealKey(site.Run)) },
 			"Approval: not asked, the plan was never sealed"},
-		{"sealed by somebody else", func(s *site.Site) { s.Sealer.Secret = "another" },
+		{"sealed by someone else", func(s *site.Site) { s.Sealer.Secret = "another" },
 			"Approval: not known, the plan does not have this hub's seal"},
 	}
 	for _, test := range tests {

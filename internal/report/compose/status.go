@@ -34,7 +34,7 @@ func (f *folder) status(r *report.Report, doubts string) (patch.RunStatus, strin
 		case decision.ApprovalRejected:
 			return patch.RunRejected, "the approval of " + a.Scope.Text() + " was rejected"
 		case decision.ApprovalExpired:
-			return patch.RunExpired, "nobody decided on the approval of " + a.Scope.Text() + " in time"
+			return patch.RunExpired, "no one decided on the approval of " + a.Scope.Text() + " in time"
 		}
 	}
 	for _, w := range r.Waves {
@@ -77,12 +77,12 @@ func (f *folder) upholdDoubts(r *report.Report) (why string) {
 		if !a.Scope.Soak() || a.Status != decision.ApprovalRejected && a.Status != decision.ApprovalExpired {
 			continue
 		}
-		text := "going on after a doubtful wave was " + string(a.Status)
+		text := "continuing after a doubtful wave was " + string(a.Status)
 		for i := range r.Waves {
 			w := &r.Waves[i]
 			if w.Name == a.Scope.Wave() && w.Verdict == "" {
 				w.Verdict = patch.VerdictStop
-				w.Reason = cmp.Or(w.Reason, "doubtful") + "; going on was " + string(a.Status)
+				w.Reason = cmp.Or(w.Reason, "doubtful") + "; continuing was " + string(a.Status)
 				text = "wave " + w.Name + " was doubtful: " + w.Reason
 			}
 		}
