@@ -72,4 +72,9 @@
 // Objects have no order: outputs list their keys sorted. Time passes only in tasks, waits, retries and between the
 // starts of children. Not there: the 10 MiB limit on all variables of an execution, the throttling of state
 // transitions and API calls, assignedVariables in history events, the size limit of a definition.
+//
+// # Why it is wide
+//
+// It has more files than a package should: loader and engine share one tree of states, whose parts have names that
+// nobody outside needs. Parting them would export the whole language twice.
 package asl

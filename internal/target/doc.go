@@ -10,4 +10,7 @@
 //   - The rules are arithmetic on the rows of rows.go, and know neither tables nor handlers: life.go has the phases of
 //     a target and every change of its row, slots.go the life of one command, polling.go the gaps between polls,
 //     clock.go how much time has passed, answer.go what a step says.
+//
+// It has more files than a package should: the handlers change one row under one lease, and the layers test keeps them
+// apart as well as packages would.
 package target
