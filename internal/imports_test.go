@@ -43,6 +43,7 @@ func allowed() map[string][]string {
 		"report":         {"decision", "markup", "outcome", "patch", "plan", "runinput", "words"},
 		"report/compose": {"decision", "doubt", "outcome", "patch", "plan", "port", "report", "store", "target", "words"},
 		"task":           {"patch", "report/compose", "target", "wave"},
+		"audit":          {"decision", "patch", "plan", "store"},
 
 		// What the tests of the rooms stand on.
 		"fake": {"patch", "store", "github.com/stretchr/testify/"},
@@ -57,7 +58,7 @@ func allowed() map[string][]string {
 		// The hub seen from outside, and the command line.
 		"hub":      {"decision", "patch", "store", sdk},
 		"operator": {"decision", "patch", sdk},
-		"cli": {"decision", "hub", "operator", "outcome", "patch", "plan", "report", "runinput", "sim", "sim/check", "sim/stage", "words",
+		"cli": {"audit", "decision", "hub", "operator", "outcome", "patch", "plan", "report", "runinput", "sim", "sim/check", "sim/stage", "store", "words",
 			"github.com/spf13/"},
 
 		// Rehearsals, and the checks of the templates.

@@ -15,6 +15,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -98,6 +100,7 @@ func hubRuns(ctx context.Context, m hub.Machine) (cli.Runs, error) {
 	states := sfn.NewFromConfig(conf)
 	return &hub.Client{
 		Machine: m, States: states, Machines: states, Alarms: cloudwatch.NewFromConfig(conf), Bucket: s3.NewFromConfig(conf), Callers: sts.NewFromConfig(conf),
+		Tables: dynamodb.NewFromConfig(conf), Keys: kms.NewFromConfig(conf),
 	}, nil
 }
 

@@ -33,9 +33,11 @@ func (c *Callback) abort(ctx context.Context, in OperatorRequest, caller string)
 		}
 		flag := store.Abort{By: caller, Reason: in.Reason, At: c.Now().UTC().Truncate(time.Millisecond), CancelInFlight: in.CancelInFlight}
 		detail := fmt.Sprintf("run %s by %s, reason %q, cancel in flight %t", in.Run, caller, in.Reason, in.CancelInFlight)
-		entry, _ := store.ChainHead{}.Append(abortChain(in.Run), "approval-callback", "Aborted", detail, c.Now())
-		err = c.Table.Write(ctx,
-			store.Write{How: store.Audit, Key: entry.Key(), Item: entry},
+		entry, err := c.audit(ctx, &decision.Approval{ID: decision.ApprovalID(in.Run, "abort")}, "Aborted", detail)
+		if err != nil {
+			return OperatorAnswer{}, err
+		}
+		err = c.Table.Write(ctx, entry,
 			store.Write{How: store.Create, Key: store.AbortKey(in.Run), Item: flag})
 		if errors.Is(err, patch.ErrConflict) {
 			continue
@@ -66,8 +68,11 @@ func (c *Callback) wake(ctx context.Context, run patch.RunID) (slow bool) {
 		}
 		was := rec.Version
 		rec.Version++
-		entry := c.audit(&rec, "Release", "ends the wait of a run that is aborted")
-		if err := c.Table.Write(ctx, entry, store.Write{How: store.Replace, Key: store.ApprovalKey(rec.ID), Item: rec, Was: was}); err != nil {
+		entry, err := c.audit(ctx, &rec, "Release", "ends the wait of a run that is aborted"+release)
+		if err == nil {
+			err = c.Table.Write(ctx, entry, store.Write{How: store.Replace, Key: store.ApprovalKey(rec.ID), Item: rec, Was: was})
+		}
+		if err != nil {
 			slog.Warn("aborted run not told", "run", string(run), "err", err)
 			slow = true
 			continue
@@ -75,10 +80,6 @@ func (c *Callback) wake(ctx context.Context, run patch.RunID) (slow bool) {
 		slow = c.free(ctx, rec) || slow
 	}
 	return slow
-}
-
-func abortChain(run patch.RunID) string {
-	return store.ApprovalChain(decision.ApprovalID(run, "abort"))
 }
 
 func (c *Callback) tellAbort(ctx context.Context, run patch.RunID, a store.Abort) {

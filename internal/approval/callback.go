@@ -25,6 +25,7 @@ type Callback struct {
 	Decisions port.Signer // also checks: a MAC of this key can be made again and compared
 	Waiter    port.Waiter
 	Notices   port.Mail
+	Auditor   store.Signer
 	Now       port.Clock
 
 	OldDecisions    port.Signer // the previous key, after a rotation; nil: there is none

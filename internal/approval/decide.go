@@ -85,25 +85,33 @@ func (c *Callback) record(ctx context.Context, q question, a answer) (question, 
 	q.decisions = append(slices.Clone(q.decisions), d)
 	q.status = q.rec.Tally(q.decisions)
 	detail := fmt.Sprintf("%s by %s, name %q, reason %q, %s; %s", a.decision, a.identity, a.name, a.reason, a.from, q.status)
-	writes := []store.Write{c.audit(&q.rec, "Decided", detail)}
 	if q.status != decision.ApprovalPending {
 		q.rec.Status, q.rec.Decided = q.status, now
 		if q.rec.Token != "" {
-			writes = append(writes, c.audit(&q.rec, "Release", "tells the waiting run that the question is decided"))
+			detail += release
 		}
 	}
+	entry, err := c.audit(ctx, &q.rec, "Decided", detail)
+	if err != nil {
+		return q, err
+	}
+	writes := []store.Write{entry}
 	writes = append(writes,
 		store.Write{How: store.Create, Key: store.DecisionKey(q.rec.ID, d.Identity), Item: d},
 		store.Write{How: store.Replace, Key: store.ApprovalKey(q.rec.ID), Item: q.rec, Was: was})
 	return q, c.Table.Write(ctx, writes...)
 }
 
-// audit appends to the question's chain. Its head is in the record, so the
-// record's version keeps the chain without gaps and without forks.
-func (c *Callback) audit(rec *decision.Approval, action, detail string) store.Write {
-	entry, head := rec.Audit.Append(store.ApprovalChain(rec.ID), "approval-callback", action, detail, c.Now())
-	rec.Audit = head
-	return store.Write{How: store.Audit, Key: entry.Key(), Item: entry}
+// release ends the detail of an entry after which the waiting run is told.
+const release = "; releases the waiting run"
+
+// audit appends to the callback's chain about the question. Its head is in the
+// record, so the record's version keeps the chain without gaps and without
+// forks. Each entry may be the last, so each is signed.
+func (c *Callback) audit(ctx context.Context, rec *decision.Approval, action, detail string) (store.Write, error) {
+	subject := store.ApprovalSubject(rec.ID)
+	entry, err := rec.Heads.Append(store.Callback, subject, "approval-callback", action, detail, c.Now()).Signed(ctx, c.Auditor)
+	return entry.Write(), err
 }
 
 // ignore writes down that an answer changed nothing, a bounded number of times.
@@ -136,10 +144,14 @@ func (c *Callback) writeIgnored(ctx context.Context, q question, a answer) (ques
 	q.ignored.Version++
 	q.ignored.Count++
 	detail := fmt.Sprintf("%s by %s, name %q, %s; the question is %s", a.decision, a.identity, nameText(a.name), a.from, q.status)
-	writes := []store.Write{c.audit(&q.rec, "Ignored", detail)}
 	if q.status != decision.ApprovalPending && q.rec.Token != "" {
-		writes = append(writes, c.audit(&q.rec, "Release", "tells the waiting run again that the question is decided"))
+		detail += release
 	}
+	entry, err := c.audit(ctx, &q.rec, "Ignored", detail)
+	if err != nil {
+		return q, err
+	}
+	writes := []store.Write{entry}
 	count := store.Write{How: store.Replace, Key: ignoredKey(q.rec.ID), Item: q.ignored, Was: ignoredWas}
 	if ignoredWas == 0 {
 		count.How = store.Create

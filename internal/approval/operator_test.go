@@ -150,7 +150,7 @@ func TestOperator_Abort(t *testing.T) {
 	require.Equal(t, 200, status)
 	assert.Equal(t, true, out["recorded"])
 	assert.Equal(t, fake.Operator, out["aborted"].(map[string]any)["by"])
-	chain := s.table.Chain(t, store.ApprovalChain(decision.ApprovalID(fake.StandRun, "abort")))
+	chain := s.table.About(t, store.ApprovalSubject(decision.ApprovalID(fake.StandRun, "abort")))
 	require.Len(t, chain, 1)
 	assert.Contains(t, chain[0].Detail, `reason "fire", cancel in flight true`)
 	require.Len(t, s.mail.Sent, 1)
@@ -173,7 +173,7 @@ func TestOperator_Abort(t *testing.T) {
 			wait.Go(func() { s.operate(t, fake.Operator, body) })
 		}
 		wait.Wait()
-		assert.Len(t, s.table.Chain(t, store.ApprovalChain(decision.ApprovalID(fake.StandRun, "abort"))), 1)
+		assert.Len(t, s.table.About(t, store.ApprovalSubject(decision.ApprovalID(fake.StandRun, "abort"))), 1)
 		assert.Len(t, s.mail.Sent, 1)
 	})
 	t.Run("the run cannot be told", func(t *testing.T) {

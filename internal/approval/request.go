@@ -27,6 +27,7 @@ type Requests struct {
 	Seals     port.Signer // of plans
 	Decisions port.Verifier
 	Metrics   port.Metrics
+	Auditor   store.Signer
 	Now       port.Clock
 
 	HubAccount  patch.AccountID
@@ -103,13 +104,15 @@ func (a *Requests) request(ctx context.Context, in RequestInput) (RequestOutput,
 	rec.Version++
 	rec.Token, rec.Round, rec.RoundAt = in.Token, rec.Round+1, now
 	rec.Unheard = a.unheard(ctx, rec)
-	entry, head := rec.Audit.Append(store.ApprovalChain(rec.ID), "approval-request", "Asked", asked(rec), now)
-	rec.Audit = head
+	entry, err := a.audit(ctx, &rec, "Asked", asked(rec), now)
+	if err != nil {
+		return RequestOutput{}, err
+	}
 	write := store.Write{How: store.Replace, Key: store.ApprovalKey(rec.ID), Item: rec, Was: was}
 	if !recRow.Found {
 		write.How = store.Create
 	}
-	if err := a.Table.Write(ctx, write, store.Write{How: store.Audit, Key: entry.Key(), Item: entry}); err != nil {
+	if err := a.Table.Write(ctx, write, entry); err != nil {
 		return RequestOutput{}, err
 	}
 	if rec.Status != decision.ApprovalPending {
@@ -122,6 +125,15 @@ func (a *Requests) request(ctx context.Context, in RequestInput) (RequestOutput,
 	}
 	subject, body := approvalMail(rec, run, index, doubt, a.link(rec.ID, mac))
 	return RequestOutput{Told: !rec.Unheard}, a.Mail.Send(ctx, subject, body)
+}
+
+// audit appends to the asking function's chain about the question. Each entry may be the last, so each is signed.
+func (a *Requests) audit(
+	ctx context.Context, rec *decision.Approval, action, detail string, at time.Time,
+) (store.Write, error) {
+	subject := store.ApprovalSubject(rec.ID)
+	entry, err := rec.Heads.Append(store.Request, subject, "approval-request", action, detail, at).Signed(ctx, a.Auditor)
+	return entry.Write(), err
 }
 
 // asked is what the audit says of a round.
@@ -286,10 +298,11 @@ func (a *Requests) expire(ctx context.Context, out *SettleOutput, rec decision.A
 	was := rec.Version
 	rec.Version++
 	rec.Status, rec.Decided, rec.Token = decision.ApprovalExpired, now.UTC(), ""
-	entry, head := rec.Audit.Append(store.ApprovalChain(rec.ID), "approval-request", "Expired", "no one decided in time", now)
-	rec.Audit = head
-	if err := a.Table.Write(ctx,
-		store.Write{How: store.Audit, Key: entry.Key(), Item: entry},
+	entry, err := a.audit(ctx, &rec, "Expired", "no one decided in time", now)
+	if err != nil {
+		return err
+	}
+	if err := a.Table.Write(ctx, entry,
 		store.Write{How: store.Replace, Key: store.ApprovalKey(rec.ID), Item: rec, Was: was}); err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func newAsker(t *testing.T, change ...func(*decision.Approval, *store.RunRow, *p
 	a := &asker{stand: newStand(t, change...), mails: &fake.Mail{}, listeners: 1, counted: map[string][]float64{}}
 	a.Requests = &approval.Requests{
 		Table: a.table, Objects: a.objects, Mail: a.mails, Audience: a, Links: a.links,
-		Seals: &fake.Key{Secret: "seal key"}, Decisions: a.signer, Metrics: a,
+		Seals: &fake.Key{Secret: "seal key"}, Decisions: a.signer, Metrics: a, Auditor: &fake.Auditor{},
 		Now: func() time.Time { return a.now }, HubAccount: fake.StandHub, CallbackURL: "https://" + fake.StandHost + "/callback",
 	}
 	return a
@@ -246,7 +246,7 @@ func TestApprovals_NobodyListens(t *testing.T) {
 	require.NoError(t, a.ask(t, "token-2"), "the run waits all the same")
 	assert.True(t, a.stored(t).Unheard)
 	assert.Equal(t, []float64{1}, a.counted["ApprovalUnheard"])
-	chain := a.table.Chain(t, store.ApprovalChain(a.rec.ID))
+	chain := a.table.About(t, store.ApprovalSubject(a.rec.ID))
 	assert.Contains(t, chain[len(chain)-1].Detail, "no one is notified")
 	_, out := a.operate(t, fake.Operator, map[string]any{"run": fake.StandRun, "action": "status"})
 	assert.Equal(t, false, out["approvals"].([]any)[0].(map[string]any)["told"])

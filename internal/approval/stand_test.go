@@ -79,8 +79,7 @@ func newStand(tb testing.TB, change ...func(*decision.Approval, *store.RunRow, *
 	s.seal(tb)
 	s.rec.ID, s.rec.Digest, run.Digest = decision.ApprovalID(s.rec.Run, s.rec.Scope), s.index.Digest, s.index.Digest
 	run.Planned = s.index.Planned()
-	entry, head := store.ChainHead{}.Append(store.ApprovalChain(s.rec.ID), "approval-request", "Asked", "round 1", s.rec.Asked)
-	s.rec.Audit = head
+	entry := s.rec.Heads.Append(store.Request, store.ApprovalSubject(s.rec.ID), "approval-request", "Asked", "round 1", s.rec.Asked)
 	s.table.Audits[entry.Key()] = entry
 	s.table.Put(store.RunKey(fake.StandRun), run)
 	s.table.Put(store.ApprovalKey(s.rec.ID), s.rec)
@@ -91,7 +90,7 @@ func newStand(tb testing.TB, change ...func(*decision.Approval, *store.RunRow, *
 	require.NoError(tb, err)
 	s.objects[store.IndexObject(fake.StandRun)] = data
 	s.Callback = &approval.Callback{
-		Table: s.table, Objects: s.objects, Links: s.links, Decisions: s.signer, Waiter: s.waiter, Notices: s.mail,
+		Table: s.table, Objects: s.objects, Links: s.links, Decisions: s.signer, Waiter: s.waiter, Notices: s.mail, Auditor: &fake.Auditor{},
 		Now: func() time.Time { return s.now }, HubAccount: fake.StandHub,
 		StateMachineARN: "arn:aws:states:us-east-1:999999999999:stateMachine:ec2patch-orchestrator",
 	}
@@ -190,7 +189,7 @@ func (s *stand) decisions(tb testing.TB) []decision.Decision {
 func (s *stand) actions(tb testing.TB) []string {
 	tb.Helper()
 	var all []string
-	for _, e := range s.table.Chain(tb, store.ApprovalChain(s.rec.ID)) {
+	for _, e := range s.table.About(tb, store.ApprovalSubject(s.rec.ID)) {
 		all = append(all, e.Action)
 	}
 	return all

@@ -108,9 +108,10 @@ func (a *app) root() *cobra.Command {
 
 validate and simulate need no AWS account: they check run inputs and rehearse
 whole runs with the state machine and the task code that the templates deploy.
-run starts one on a hub, watch follows it, report prints its report, and list
-finds it again; approve, reject and abort answer it while it waits or patches;
-doctor looks for what would break it. What they need is in docs/cli.md.`,
+run starts one on a hub, watch follows it, report prints its report, audit what
+was done and by whom, and list finds it again; approve, reject and abort answer
+it while it waits or patches; doctor looks for what would break it. What they
+need is in docs/cli.md.`,
 		Example: `  ec2patch validate examples/run-inputs/*.json
   ec2patch simulate examples/run-inputs/multi-wave-staggered.json --seed 1
   ec2patch run october.json --wait`,
@@ -134,7 +135,7 @@ doctor looks for what would break it. What they need is in docs/cli.md.`,
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetHelpCommand(helpCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.validateCommand(), a.simulateCommand(), a.runCommand(), a.watchCommand(), a.listCommand(), a.reportCommand(), a.doctorCommand(), a.approveCommand(), a.rejectCommand(), a.abortCommand(), a.versionCommand(), exitCodesTopic())
+	root.AddCommand(a.validateCommand(), a.simulateCommand(), a.runCommand(), a.watchCommand(), a.listCommand(), a.reportCommand(), a.auditCommand(), a.doctorCommand(), a.approveCommand(), a.rejectCommand(), a.abortCommand(), a.versionCommand(), exitCodesTopic())
 	return root
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ec2patch/internal/hub"
+	"ec2patch/internal/store"
 	"ec2patch/internal/words"
 )
 
@@ -28,6 +29,12 @@ type Runs interface {
 	Accounts(ctx context.Context, mapRun string) (hub.Accounts, error)
 	// Report fetches a run's report in one form.
 	Report(ctx context.Context, bucket, run, form string) ([]byte, error)
+	// Chain reads all rows of an audit chain.
+	Chain(ctx context.Context, name string) ([]store.AuditEntry, error)
+	// AuditKey fetches the public key of a writer of the audit.
+	AuditKey(ctx context.Context, w store.Writer) ([]byte, error)
+	// Object fetches an object of a hub's bucket.
+	Object(ctx context.Context, bucket, key string) (data []byte, found bool, err error)
 	// Deployed looks at the hub's state machines.
 	Deployed(ctx context.Context) (hub.Deployed, error)
 	// Ringing gives the names of the hub's alarms that exist, and of those that are on.

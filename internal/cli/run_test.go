@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,9 +15,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/cli"
+	"ec2patch/internal/fake"
 	"ec2patch/internal/golden"
 	"ec2patch/internal/hub"
 	"ec2patch/internal/runinput"
+	"ec2patch/internal/store"
 )
 
 const (
@@ -37,6 +40,9 @@ type anAccount struct {
 	reports map[string]string
 	looked  int
 	missed  error // what each look at the history ends with
+
+	audit   *fake.Ledger // nil: the hub has none
+	keyless []store.Writer
 
 	deployed  hub.Deployed
 	noMachine error
@@ -110,6 +116,25 @@ func (h *anAccount) Report(_ context.Context, bucket, run, form string) ([]byte,
 		return nil, fmt.Errorf("fetch s3://%s/runs/%s/report.%s: %w (or there is no report yet)", bucket, run, form, hub.ErrDenied)
 	}
 	return []byte(text), nil
+}
+
+func (h *anAccount) Chain(ctx context.Context, name string) ([]store.AuditEntry, error) {
+	if h.audit == nil {
+		return nil, fmt.Errorf("read audit chain %s: %w: AccessDeniedException: no", name, hub.ErrDenied)
+	}
+	return h.audit.Chain(ctx, name)
+}
+
+func (h *anAccount) AuditKey(_ context.Context, w store.Writer) ([]byte, error) {
+	if slices.Contains(h.keyless, w) {
+		return nil, fmt.Errorf("fetch the public key of %s: %w", w, hub.ErrNotFound)
+	}
+	return h.audit.Pairs[w].Public(), nil
+}
+
+func (h *anAccount) Object(ctx context.Context, bucket, key string) ([]byte, bool, error) {
+	assert.Equal(h.t, "data", bucket)
+	return h.audit.Fetch(ctx, key)
 }
 
 const richInput = `{

@@ -51,6 +51,25 @@ func (m *Mail) Listeners(ctx context.Context) (int, error) {
 type KMS interface {
 	GenerateMac(context.Context, *kms.GenerateMacInput, ...func(*kms.Options)) (*kms.GenerateMacOutput, error)
 	VerifyMac(context.Context, *kms.VerifyMacInput, ...func(*kms.Options)) (*kms.VerifyMacOutput, error)
+	Sign(context.Context, *kms.SignInput, ...func(*kms.Options)) (*kms.SignOutput, error)
+}
+
+// AuditKey signs the audit of one writer with a key pair whose private half never leaves KMS.
+type AuditKey struct {
+	KMS KMS
+	Key string // id or ARN
+}
+
+// Sign signs a SHA-256 digest with ECDSA on the curve P-256. The signature is in DER.
+func (k *AuditKey) Sign(ctx context.Context, digest []byte) ([]byte, error) {
+	out, err := k.KMS.Sign(ctx, &kms.SignInput{
+		KeyId: &k.Key, Message: digest, MessageType: kmstypes.MessageTypeDigest,
+		SigningAlgorithm: kmstypes.SigningAlgorithmSpecEcdsaSha256,
+	})
+	if err != nil {
+		return nil, wrap(err, "sign the audit")
+	}
+	return out.Signature, nil
 }
 
 // MACKey makes and checks MACs with a key that never leaves KMS.

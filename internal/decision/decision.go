@@ -29,7 +29,9 @@ type Approval struct {
 	Doubt           string          `json:"doubt,omitempty"`     // digest of what it is about, for a question about going on
 	Status          Status          `json:"approvalStatus"`      // pending, approved, rejected, expired
 	Decided         time.Time       `json:"decided,omitzero"`
-	Audit           store.ChainHead `json:"audit"`
+	Heads           store.Heads     `json:"heads,omitempty"` // of the chains about the question
+
+	Former *store.ChainHead `json:"audit,omitempty"` // of the one chain that a release before wrote
 }
 
 // Status is how a question stands.

@@ -168,6 +168,17 @@ func (t *Table) Snapshot() string {
 	return b.String()
 }
 
+// About are the entries of all chains about a subject, in the order of time, each chain checked link by link.
+func (t *Table) About(tb testing.TB, subject string) []store.AuditEntry {
+	tb.Helper()
+	var all []store.AuditEntry
+	for _, w := range store.Writers() {
+		all = append(all, t.Chain(tb, w.Chain(subject))...)
+	}
+	slices.SortStableFunc(all, func(a, b store.AuditEntry) int { return a.At.Compare(b.At) })
+	return all
+}
+
 // Chain is an audit chain in order, checked link by link.
 func (t *Table) Chain(tb testing.TB, name string) []store.AuditEntry {
 	tb.Helper()

@@ -98,8 +98,9 @@ func separateTopics(t *Template, tell say) {
 
 func rotation(t *Template, tell say) {
 	for _, r := range t.ofType("AWS::KMS::Key") {
-		codes := show(r.property("KeyUsage")) == "GENERATE_VERIFY_MAC" // KMS cannot rotate these
-		if !codes && show(r.property("EnableKeyRotation")) != "true" {
+		usage := show(r.property("KeyUsage"))
+		fixed := usage == "GENERATE_VERIFY_MAC" || usage == "SIGN_VERIFY" // KMS cannot rotate these
+		if !fixed && show(r.property("EnableKeyRotation")) != "true" {
 			tell(r.Node, "%s must be rotated", r.ID)
 		}
 	}
@@ -108,6 +109,9 @@ func rotation(t *Template, tell say) {
 func keyPrincipals(t *Template, tell say) {
 	for _, r := range t.ofType("AWS::KMS::Key") {
 		for _, s := range statements(r) {
+			if !s.allows() {
+				continue
+			}
 			principal := child(s.node, "Principal")
 			if principal == nil || slices.Contains(append(shown(principal), shown(child(principal, "AWS"))...), "*") {
 				tell(s.node, "%s of %s lets everybody in", s.sid(), r.ID)

@@ -56,7 +56,7 @@ type say func(at *yaml.Node, format string, args ...any)
 // Checks lists every check, in the order of the hardening list.
 func Checks() []Check {
 	return slices.Concat(templateChecks(), roleChecks(), spokeChecks(), functionChecks(), machineChecks(),
-		retryChecks(), apiChecks(), dataChecks(), topicChecks(), watchChecks(), grantChecks())
+		retryChecks(), apiChecks(), dataChecks(), auditChecks(), topicChecks(), watchChecks(), grantChecks())
 }
 
 // Applies says whether the check is about a template of this name.

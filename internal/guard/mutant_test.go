@@ -36,7 +36,7 @@ func TestChecks_refuseMutants(t *testing.T) {
 	sources, whole := map[string]string{}, map[string]*guard.Template{}
 	total := 0
 	for _, m := range slices.Concat(templateMutants(), roleMutants(), functionMutants(), machineMutants(),
-		dataMutants(), watchMutants()) {
+		dataMutants(), auditMutants(), watchMutants()) {
 		if sources[m.file] == "" {
 			sources[m.file] = string(read(t, m.file))
 			template, err := guard.Parse(m.file, read(t, m.file))

@@ -110,7 +110,7 @@ func roleMutants() []mutant {
 		{check: "H-21", file: guard.Hub, in: []string{"ApprovalCallbackRole", "ApprovalRequestRole"}, old: "!Ref PreviousLinkKeyArn, !Ref AWS::NoValue", new: "!Ref PreviousLinkKeyArn, \"*\""},
 		{check: "H-21", file: guard.Hub, in: []string{"ApprovalRequestRole"}, old: "Action: kms:GenerateMac", new: "Action: [kms:GenerateMac, kms:VerifyMac]"},
 		{check: "H-21", file: guard.Schedule, in: []string{"ScheduleRole"}, old: "kms:ViaService: !Sub \"states.", new: "kms:ViaService: !Sub \"*.states."},
-		{check: "H-22", file: guard.Hub, in: []string{"PollRole"}, old: "Action: dynamodb:PutItem", new: "Action: [dynamodb:PutItem, dynamodb:UpdateItem]"},
+		{check: "H-22", file: guard.Hub, in: []string{"InventoryRole"}, old: "Action: dynamodb:PutItem", new: "Action: [dynamodb:PutItem, dynamodb:UpdateItem]"},
 		{check: "H-22", file: guard.Hub, in: []string{"SendRole"}, old: "- dynamodb:Query\n                Resource: !GetAtt AuditTable.Arn", new: "- dynamodb:DeleteItem\n                Resource: !GetAtt AuditTable.Arn"},
 		{check: "H-26", file: guard.Hub, in: functionRoles[:2], old: "MaxSessionDuration: 3600", new: "MaxSessionDuration: 43200"},
 		{check: "H-26", file: guard.Spoke, in: []string{"SpokeRole", "ReaderRole"}, drop: "MaxSessionDuration"},

@@ -77,6 +77,7 @@ func policiesOf(t *testing.T, stack *cfn.Stack, id string) []*iam.Policy {
 func TestPolicies_people(t *testing.T) {
 	hub := deployed(t, guard.Hub)
 	bucket, key := hub.Resources["DataBucket"].ARN, hub.Resources["DataKey"].ARN
+	audit := hub.Resources["AuditTable"].ARN
 	api := "arn:aws:execute-api:us-east-1:" + hubAccount + ":" + hub.Resources["ApprovalApi"].PhysicalID +
 		"/$default/POST/"
 	via := func(services ...string) map[string][]string {
@@ -102,12 +103,18 @@ func TestPolicies_people(t *testing.T) {
 			{"cloudwatch:GetDashboard", hub.Resources["Dashboard"].ARN, nil}, {"cloudwatch:DescribeAlarms",
 				hub.Resources["PatchFailuresAlarm"].ARN, nil},
 			{"cloudwatch:GetMetricData", "*", nil},
+			{"dynamodb:Query", audit, nil}, {"kms:Decrypt", key, via("dynamodb")}, {"s3:GetObject", bucket + "/runs/run/plan/index.json", nil},
+			{"s3:GetObject", bucket + "/runs/run/heads/0f.json", nil},
+			{"kms:GetPublicKey", hub.Resources["InventoryAuditKey"].ARN, nil}, {"kms:GetPublicKey", hub.Resources["SendAuditKey"].ARN, nil},
+			{"kms:GetPublicKey", hub.Resources["PollAuditKey"].ARN, nil}, {"kms:GetPublicKey", hub.Resources["VerifyAuditKey"].ARN, nil},
+			{"kms:GetPublicKey", hub.Resources["ApprovalRequestAuditKey"].ARN, nil},
+			{"kms:GetPublicKey", hub.Resources["ApprovalCallbackAuditKey"].ARN, nil},
 		}, []call{
 			{"states:StartExecution", machine, nil}, {"states:StopExecution", execution + ":run", nil},
-			{"s3:GetObject", bucket + "/runs/run/plan/index.json", nil},
+			{"s3:GetObject", bucket + "/runs/run/plan/canary/111111111111/us-east-1.json", nil}, {"dynamodb:PutItem", audit, nil},
+			{"dynamodb:Query", hub.Resources["StateTable"].ARN, nil}, {"kms:Sign", hub.Resources["VerifyAuditKey"].ARN, nil},
 			{"states:StartExecution", target, nil}, {"states:StopExecution", ofTarget + ":id", nil},
-			{"s3:PutObject", bucket + "/runs/run/report.json", nil}, {"kms:Decrypt", key, via("dynamodb")},
-			{"execute-api:Invoke", api + "operator", nil},
+			{"s3:PutObject", bucket + "/runs/run/report.json", nil}, {"execute-api:Invoke", api + "operator", nil},
 		}},
 		{guard.Hub, "OperatorPolicy", []call{{"execute-api:Invoke", api + "operator", nil}},
 			[]call{{"execute-api:Invoke", api + "callback", nil}, {"states:StartExecution", machine, nil}}},
@@ -245,7 +252,7 @@ func TestPolicies_starters(t *testing.T) {
 		{"states:UpdateStateMachine", machine, nil}, {"states:SendTaskSuccess", machine, nil},
 		{"kms:Decrypt", dataKey, nil}, {"kms:Decrypt", dataKey, via("dynamodb")}, {"kms:GenerateDataKey",
 			dataKey, via("s3")},
-		{"s3:GetObject", bucket + "/runs/run/plan/index.json", nil},
+		{"s3:GetObject", bucket + "/runs/run/plan/canary/accounts.json", nil},
 		{"s3:PutObject", bucket + "/runs/run/report.json", nil},
 		{"execute-api:Invoke", "arn:aws:execute-api:us-east-1:" + hubAccount + ":" +
 			hub.Resources["ApprovalApi"].PhysicalID + "/$default/POST/operator", nil},

@@ -45,6 +45,8 @@ type Client struct {
 	Alarms   Alarms
 	Bucket   Bucket
 	Callers  Callers
+	Tables   Tables
+	Keys     PublicKeys
 }
 
 // Execution is how Step Functions sees a run.

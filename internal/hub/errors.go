@@ -63,7 +63,7 @@ func kindOf(code string) error {
 		return ErrNoCredentials
 	case "AccessDenied", "AccessDeniedException", "KmsAccessDeniedException", "OptInRequired":
 		return ErrDenied
-	case "ExecutionDoesNotExist", "StateMachineDoesNotExist", "NoSuchKey", "NoSuchBucket", "ResourceNotFound":
+	case "ExecutionDoesNotExist", "StateMachineDoesNotExist", "NoSuchKey", "NoSuchBucket", "ResourceNotFound", "ResourceNotFoundException", "NotFoundException":
 		return ErrNotFound
 	case "ExecutionAlreadyExists":
 		return ErrNameTaken

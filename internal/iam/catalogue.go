@@ -104,8 +104,9 @@ func catalogue() []entry {
 			"kms:EncryptionContext: kms:EncryptionContextKeys"},
 		{"kms", "DescribeKey GetKeyPolicy PutKeyPolicy GetKeyRotationStatus EnableKeyRotation DisableKeyRotation " +
 			"EnableKey DisableKey ScheduleKeyDeletion CancelKeyDeletion UpdateKeyDescription ListGrants RevokeGrant " +
-			"RetireGrant ListKeyPolicies ListResourceTags TagResource UntagResource GetPublicKey Sign Verify " +
+			"RetireGrant ListKeyPolicies ListResourceTags TagResource UntagResource GetPublicKey " +
 			"ReplicateKey RotateKeyOnDemand ListKeyRotations", "key", kmsKeys},
+		{"kms", "Sign Verify", "key", kmsKeys + " kms:MessageType kms:SigningAlgorithm"},
 		{"kms", "CreateAlias UpdateAlias DeleteAlias", "key alias", kmsKeys},
 		{"kms", "CreateKey ListAliases ListKeys GenerateRandom", "", kmsKeys},
 

@@ -249,10 +249,13 @@ func (v *Inventory) guard(ctx context.Context, row *store.RunRow, x plan.Index, 
 	was := row.Version
 	row.Status, row.StatusReason = patch.RunRefused, reason
 	row.Version++
-	entry, head := row.Audit.Append(store.RunChain(x.Run), "freeze", "PlanRefused", reason, v.Now())
-	row.Audit = head
-	err := v.Table.Write(ctx,
-		store.Write{How: store.Audit, Key: entry.Key(), Item: entry},
+	entry, err := row.Heads.Append(store.Inventory, store.RunSubject(x.Run), "freeze", "PlanRefused", reason, v.Now()).
+		Signed(ctx, v.Auditor)
+	if err != nil {
+		return err
+	}
+	err = v.Table.Write(ctx,
+		entry.Write(),
 		store.Write{How: store.Replace, Key: store.RunKey(x.Run), Item: *row, Was: was})
 	if err != nil {
 		return err
@@ -319,10 +322,14 @@ func (v *Inventory) freezeRows(ctx context.Context, input runinput.Input, row st
 	was := row.Version
 	row.Version++
 	row.Digest, row.Planned, row.Frozen, row.Unreachable = x.Digest, x.Planned(), x.Frozen, len(x.Unreachable)
-	entry, head := row.Audit.Append(store.RunChain(x.Run), "freeze", "PlanFrozen", fmt.Sprintf("digest %s, %s", x.Digest, words.BareCount(x.Planned(), "instance")), v.Now())
-	row.Audit = head
-	err := v.Table.Write(ctx,
-		store.Write{How: store.Audit, Key: entry.Key(), Item: entry},
+	detail := fmt.Sprintf("digest %s, %s", x.Digest, words.BareCount(x.Planned(), "instance"))
+	entry, err := row.Heads.Append(store.Inventory, store.RunSubject(x.Run), "freeze", "PlanFrozen", detail, v.Now()).
+		Signed(ctx, v.Auditor)
+	if err != nil {
+		return err
+	}
+	err = v.Table.Write(ctx,
+		entry.Write(),
 		store.Write{How: store.Replace, Key: store.RunKey(x.Run), Item: row, Was: was})
 	if errors.Is(err, patch.ErrConflict) {
 		return fmt.Errorf("freeze run %s: %w", x.Run, err)

@@ -88,6 +88,6 @@ func TestFreeze_again(t *testing.T) {
 			assert.Equal(t, want, got)
 		}
 		assert.Equal(t, digest, s.Run().Digest)
-		assert.Len(t, s.Table.Chain(t, store.RunChain(site.Run)), 1, "frozen once")
+		assert.Len(t, s.Table.About(t, store.RunSubject(site.Run)), 1, "frozen once")
 	}
 }

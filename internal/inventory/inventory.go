@@ -20,6 +20,7 @@ type Inventory struct {
 	Alarms   port.Alarms
 	Runs     port.Runs
 	Units    port.Organization // nil where the hub was given no role to read the organization
+	Auditor  store.Signer
 	Now      port.Clock
 	Defaults runinput.Defaults
 	Policy   runinput.Policy // what the hub demands of every run

@@ -104,10 +104,9 @@ func (v *Inventory) open(ctx context.Context, in InventoryInput, input runinput.
 		WavePauseSeconds: input.WavePauseSeconds, AbortOnIssues: input.AbortOnIssues,
 		StopUnreachable: input.OnUnreachable == "stop",
 	}
-	entry, head := row.Audit.Append(store.RunChain(in.Run), "plan", "RunOpened", "input "+inputDigest, v.Now())
-	row.Audit = head
+	entry := row.Heads.Append(store.Inventory, store.RunSubject(in.Run), "plan", "RunOpened", "input "+inputDigest, v.Now())
 	err := v.Table.Write(ctx, append(claim,
-		store.Write{How: store.Audit, Key: entry.Key(), Item: entry},
+		entry.Write(),
 		store.Write{How: store.Create, Key: store.RunKey(in.Run), Item: row},
 		store.Write{How: store.Put, Key: store.OpenRunKey(in.Run), Item: store.OpenRun{Run: in.Run, ExecutionARN: in.ExecutionARN, Since: v.Now()}},
 	)...)
@@ -208,10 +207,13 @@ func (v *Inventory) refuseInput(ctx context.Context, in InventoryInput, problem 
 	row := store.RunRow{
 		Run: in.Run, Status: patch.RunRefused, StatusReason: problem.Error(), ExecutionARN: in.ExecutionARN, Started: in.StartedAt,
 	}
-	entry, head := row.Audit.Append(store.RunChain(in.Run), "plan", "InputRefused", problem.Error(), v.Now())
-	row.Audit = head
-	err := v.Table.Write(ctx,
-		store.Write{How: store.Audit, Key: entry.Key(), Item: entry},
+	entry, err := row.Heads.Append(store.Inventory, store.RunSubject(in.Run), "plan", "InputRefused", problem.Error(), v.Now()).
+		Signed(ctx, v.Auditor)
+	if err != nil {
+		return err
+	}
+	err = v.Table.Write(ctx,
+		entry.Write(),
 		store.Write{How: store.Create, Key: store.RunKey(in.Run), Item: row},
 	)
 	if err != nil && !errors.Is(err, patch.ErrConflict) {

@@ -7,6 +7,7 @@ package patch
 // in the reach of a folder's writer wherever the folder's name stands in its key.
 const (
 	ChildrenFolder  = "children"
+	HeadsFolder     = "heads"
 	InventoryFolder = "inventory"
 	LooksFolder     = "looks"
 	PlanFolder      = "plan"
@@ -16,5 +17,5 @@ const (
 
 // Folders are the names that no wave can have: a wave's name is a part of keys.
 func Folders() []string {
-	return []string{ChildrenFolder, InventoryFolder, LooksFolder, PlanFolder, ResultsFolder, SlicesFolder}
+	return []string{ChildrenFolder, HeadsFolder, InventoryFolder, LooksFolder, PlanFolder, ResultsFolder, SlicesFolder}
 }

@@ -19,6 +19,7 @@ const (
 	perS3Put         = 0.005 / 1000
 	perS3Get         = 0.0004 / 1000
 	perKMSRequest    = 0.03 / 10000
+	perSignature     = 0.15 / 10000
 	perMail          = 2.0 / 100000
 	transactionUnits = 2 // a transactional write costs twice
 	rowsPerBatch     = 8 // what the step of a target reads at once
@@ -60,6 +61,7 @@ func (r *rehearsal) cost(res *Result) []CostItem {
 		item("S3 writes", "requests", sum("s3:PutObject"), perS3Put),
 		item("S3 reads", "requests", sum("s3:GetObject"), perS3Get),
 		item("KMS", "requests", sum("kms:GenerateMac", "kms:VerifyMac"), perKMSRequest),
+		item("KMS signatures", "requests", sum("kms:Sign"), perSignature),
 		item("SNS mail", "mails", float64(len(r.World.Mailbox(stage.Approver))), perMail),
 		item("SSM, EC2 and STS", "calls", other, 0),
 	}

@@ -31,7 +31,6 @@ func unusedRights() map[string]string {
 		"targets/HearOfTargets":                      "Step Functions makes its rule when the machine is created",
 		"accounts/WriteResultsOfChildren":            "a large result is uploaded in parts, which may be given up",
 		"PollSsmCommandRole/key/DecryptOwnData":      "DynamoDB decrypts for its caller, which the simulated one does not ask for",
-		"PollSsmCommandRole/state/AppendAudit":       "needed where a command is cancelled",
 		"PostEC2VerifyRole/key/EncryptOwnData":       "needed where a report is stored",
 		"SendApprovalRequestRole/key/DecryptOwnData": "DynamoDB and S3 decrypt for their caller",
 	}

@@ -115,7 +115,7 @@ func inAudit(c *check.Checks, r *check.RunFacts, rep *report.Report) {
 	for _, a := range rep.Approvals {
 		id := decision.ApprovalID(r.ID, a.Scope)
 		for _, d := range a.Decisions {
-			if d.Counted && !audited(c, "APPROVAL#"+id, "Decided", string(d.Decision)+" by "+d.Identity+",") {
+			if d.Counted && !audited(c, "CALLBACK#APPROVAL#"+id, "Decided", string(d.Decision)+" by "+d.Identity+",") {
 				c.Violate("I-41", "the report has a decision of %s on %s, the audit does not", d.Identity, a.Scope)
 			}
 		}
@@ -127,11 +127,11 @@ func inAudit(c *check.Checks, r *check.RunFacts, rep *report.Report) {
 		byPeople := slices.ContainsFunc(rep.Approvals, func(a report.ApprovalReport) bool { // their decision is in the audit
 			return a.Scope == patch.ScopeOfSoak(w.Name) && (a.Status == decision.ApprovalRejected || a.Status == decision.ApprovalExpired)
 		})
-		if w.Verdict != "" && !byPeople && !audited(c, "RUN#"+string(r.ID), "Verdict", "wave "+w.Name+": "+string(w.Verdict)+";") {
+		if w.Verdict != "" && !byPeople && !audited(c, "VERIFY#RUN#"+string(r.ID), "Verdict", "wave "+w.Name+": "+string(w.Verdict)+";") {
 			c.Violate("I-41", "the report judges wave %s %s, the audit does not", w.Name, w.Verdict)
 		}
 	}
-	if !audited(c, "RUN#"+string(r.ID), "RunEnded", string(rep.Status)+";") {
+	if !audited(c, "VERIFY#RUN#"+string(r.ID), "RunEnded", string(rep.Status)+";") {
 		c.Violate("I-41", "the report says that run %s ended %s, the audit does not", r.ID, rep.Status)
 	}
 }

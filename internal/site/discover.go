@@ -48,7 +48,7 @@ func Undiscovered(t *testing.T, waves int) *Site {
 }
 
 func (s *Site) Discover() (inventory.DiscoverOutput, error) {
-	v := &inventory.Inventory{Table: s.Table, Objects: s.Bucket,
+	v := &inventory.Inventory{Table: s.Table, Objects: s.Bucket, Auditor: s.Auditor,
 		Spokes: SpokesFunc(func() port.Spoke { return MatchingSpoke{s.SSM} }), Alarms: s, Now: s.Clock, Bucket: "data",
 		RegionConcurrency: 4, Policy: s.Policy}
 	out, err := v.Handle(s.T.Context(), inventory.InventoryInput{Task: patch.TaskDiscover, Run: Run, Account: s.Target.Account, Region: s.Target.Region})

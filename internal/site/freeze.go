@@ -30,7 +30,7 @@ func Discovered(t *testing.T, more string) *Site {
 
 func (s *Site) Freeze() (inventory.FreezeOutput, error) {
 	v := &inventory.Inventory{Table: s.Table, Objects: s.Bucket, Spokes: s, Alarms: s, Now: s.Clock, Bucket: "data",
-		RegionConcurrency: 4, Policy: s.Policy}
+		RegionConcurrency: 4, Auditor: s.Auditor, Policy: s.Policy}
 	out, err := v.Handle(s.T.Context(), inventory.InventoryInput{Task: patch.TaskFreeze, Run: Run})
 	frozen, _ := out.(inventory.FreezeOutput)
 	return frozen, err

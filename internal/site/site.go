@@ -178,6 +178,7 @@ type Site struct {
 	Key       *fake.Key
 	Sealer    *fake.Key // that plans are sealed with
 	Unsealed  bool      // targets are started as by a release without seals
+	Auditor   *fake.Auditor
 	Mail      *fake.Mail
 	Began     time.Time
 	Now       time.Time
@@ -296,7 +297,7 @@ func New(t *testing.T, n int, change ...func(*plan.Leaf, *target.TargetRow, *sto
 	began := time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC)
 	s := &Site{
 		T: t, Table: fake.NewState(), Bucket: &fake.Bucket{Objects: fake.Objects{}},
-		Key: &fake.Key{Secret: "decisions"}, Sealer: &fake.Key{Secret: "seals"}, Mail: &fake.Mail{},
+		Auditor: &fake.Auditor{}, Key: &fake.Key{Secret: "decisions"}, Sealer: &fake.Key{Secret: "seals"}, Mail: &fake.Mail{},
 		Began: began, Now: began, Metrics: Metrics{},
 		Target: patch.Target{Run: Run, Wave: "w", Account: "111111111111", Region: "us-east-1"},
 	}
@@ -390,7 +391,7 @@ func (s *Site) Waited() int { return int(s.Now.Sub(s.Began).Seconds()) }
 
 func (s *Site) Sender() *target.Send {
 	return &target.Send{Table: s.Table, Objects: s.Bucket, Spokes: s, Sender: s, Alarms: s, Decisions: s.Key,
-		Seals: s.Sealer, Now: s.Clock, HubAccount: fake.StandHub, PollInterval: 15 * time.Second, Policy: s.Policy}
+		Seals: s.Sealer, Auditor: s.Auditor, Now: s.Clock, HubAccount: fake.StandHub, PollInterval: 15 * time.Second, Policy: s.Policy}
 }
 
 func (s *Site) Send() (target.Answer, error) {
@@ -405,7 +406,7 @@ func (s *Site) SendInput() target.TargetInput {
 }
 
 func (s *Site) Poll() (target.Answer, error) {
-	p := &target.Poll{Table: s.Table, Spokes: s, Alarms: s, Now: s.Clock, PollInterval: 15 * time.Second}
+	p := &target.Poll{Table: s.Table, Spokes: s, Alarms: s, Auditor: s.Auditor, Now: s.Clock, PollInterval: 15 * time.Second}
 	return p.Handle(s.T.Context(), target.TargetInput{Target: s.Target, Waited: s.Waited()})
 }
 
@@ -413,11 +414,11 @@ func (s *Site) Verifier() *task.PostVerify {
 	return &task.PostVerify{
 		Targets: target.Verify{Table: s.Table, Objects: s.Bucket, Spokes: s, Metrics: s.Metrics, Now: s.Clock},
 		Waves: wave.Judge{Table: s.Table, Objects: s.Bucket, Alarms: s, Decisions: s.Key, Seals: s.Sealer,
-			Now: s.Clock},
+			Auditor: s.Auditor, Now: s.Clock},
 		Reports: compose.Reports{
 			Table: s.Table, Objects: s.Bucket, Decisions: s.Key, Seals: s.Sealer, Runs: s, Notices: s.Mail,
-			Metrics: s.Metrics, Now: s.Clock,
-			Targets: &target.Abandon{Table: s.Table, Spokes: s, Now: s.Clock},
+			Metrics: s.Metrics, Auditor: s.Auditor, Now: s.Clock,
+			Targets: &target.Abandon{Table: s.Table, Spokes: s, Auditor: s.Auditor, Now: s.Clock},
 		},
 	}
 }
@@ -508,7 +509,7 @@ func (s *Site) Patched(ids ...patch.InstanceID) {
 func (s *Site) Actions() []string {
 	s.T.Helper()
 	var all []string
-	for _, e := range s.Table.Chain(s.T, store.TargetChain(s.Target)) {
+	for _, e := range s.Table.About(s.T, store.TargetSubject(s.Target)) {
 		all = append(all, e.Action)
 	}
 	return all

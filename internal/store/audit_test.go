@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/fake"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/store"
 )
@@ -74,8 +75,65 @@ func TestAuditEntry_Intact(t *testing.T) {
 
 func TestChains_areApart(t *testing.T) {
 	at := patch.Target{Run: "run-1", Wave: "canary", Account: "111111111111", Region: "us-east-1"}
-	names := []string{store.RunChain(at.Run), store.TargetChain(at), store.ApprovalChain("id")}
+	names := []string{store.RunSubject(at.Run), store.TargetSubject(at), store.ApprovalSubject("id")}
 	assert.Equal(t, []string{"RUN#run-1", "RUN#run-1#111111111111#us-east-1", "APPROVAL#id"}, names)
+	for _, w := range store.Writers() {
+		for _, subject := range names {
+			assert.Equal(t, string(w)+"#"+subject, w.Chain(subject), "the key of an entry begins with its writer")
+			assert.Equal(t, w, store.WriterOf(w.Chain(subject)))
+			assert.Empty(t, store.WriterOf(subject), "a chain of a release before names no writer")
+		}
+	}
+}
+
+func TestHeads_Append(t *testing.T) {
+	var heads store.Heads
+	first := heads.Append(store.Send, "RUN#r", "send", "LeaseTaken", "fence 1", beginning())
+	copied := heads
+	second := heads.Append(store.Send, "RUN#r", "send", "SendCommand", "x", beginning())
+	other := heads.Append(store.Poll, "RUN#r", "poll", "CancelCommand", "y", beginning())
+	assert.Equal(t, "SEND#RUN#r", first.Chain)
+	assert.Equal(t, first.Hash, second.Prev)
+	assert.Equal(t, 1, other.Seq, "each writer has a chain of its own")
+	assert.Equal(t, store.Heads{store.Send: {Seq: 2, Hash: second.Hash}, store.Poll: {Seq: 1, Hash: other.Hash}}, heads)
+	assert.Equal(t, store.Heads{store.Send: {Seq: 1, Hash: first.Hash}}, copied, "what was copied stays as it was")
+	heads.Move(store.Send, store.ChainHead{Seq: 1, Hash: first.Hash})
+	assert.Equal(t, 2, heads[store.Send].Seq, "a head never moves back")
+}
+
+// A signature changes no hash, so that rows of releases before keep theirs.
+func TestAuditEntry_Signed(t *testing.T) {
+	e := chain(1)[0]
+	signed, err := e.Signed(t.Context(), &fake.Auditor{})
+	require.NoError(t, err)
+	assert.True(t, signed.Intact())
+	assert.True(t, fake.Signed(signed))
+	assert.False(t, fake.Signed(e))
+	assert.Equal(t, e.Hash, signed.Hash)
+	_, err = e.Signed(t.Context(), &fake.Auditor{Err: patch.ErrThrottled})
+	assert.ErrorIs(t, err, patch.ErrThrottled)
+}
+
+func TestBindHeads(t *testing.T) {
+	at := store.TargetSubject(patch.Target{Run: "r", Account: "111111111111", Region: "us-east-1"})
+	bound := map[string]store.ChainHead{}
+	store.Heads{store.Send: {Seq: 3, Hash: "cc"}, store.Poll: {Seq: 1, Hash: "aa"}}.Bind(bound, at)
+	store.Heads{store.Send: {Seq: 2, Hash: "bb"}}.Bind(bound, at)
+	objects := &fake.Bucket{Objects: fake.Objects{}}
+	digest, err := store.BindHeads(t.Context(), objects, "r", bound)
+	require.NoError(t, err)
+	const list = `[{"chain":"POLL#RUN#r#111111111111#us-east-1","seq":1,"hash":"aa"},` +
+		`{"chain":"SEND#RUN#r#111111111111#us-east-1","seq":3,"hash":"cc"}]`
+	assert.JSONEq(t, list, string(objects.Objects[store.HeadsObject("r", digest)]))
+	assert.Equal(t, patch.Digest([]byte(list)), digest)
+
+	var heads store.Heads
+	e := heads.Append(store.Verify, "RUN#r", "judge", "Verdict", store.Binding("wave a: good; heads up", digest), beginning())
+	got, ok := store.BoundBy(e)
+	assert.True(t, ok)
+	assert.Equal(t, digest, got)
+	_, ok = store.BoundBy(heads.Append(store.Callback, "APPROVAL#i", "x", "Decided", store.Binding("", digest), beginning()))
+	assert.False(t, ok, "nobody but the judge binds, whatever a reason says")
 }
 
 // beginning is when a chain begins.

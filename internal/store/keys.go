@@ -160,6 +160,11 @@ func RollUpObject(run patch.RunID, wave string, account patch.AccountID) string 
 	return Prefix(run) + patch.ResultsFolder + "/" + wave + "/" + string(account) + ".json"
 }
 
+// HeadsObject is a list of the ends of audit chains, by its own digest.
+func HeadsObject(run patch.RunID, digest string) string {
+	return Prefix(run) + patch.HeadsFolder + "/" + digest + ".json"
+}
+
 // ReportObject is the report in one form: "json", "csv" or "html".
 func ReportObject(run patch.RunID, form string) string { return Prefix(run) + "report." + form }
 

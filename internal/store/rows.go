@@ -65,7 +65,8 @@ type RunRow struct {
 	AbortOnIssues    bool                  `json:"abortOnIssues"`
 	StopUnreachable  bool                  `json:"stopUnreachable"`
 	Unreachable      int                   `json:"unreachable"`
-	Audit            ChainHead             `json:"audit"`
+	Heads            Heads                 `json:"heads,omitempty"` // of the chains about the run
+	Former           *ChainHead            `json:"audit,omitempty"` // of the one chain that a release before wrote
 }
 
 // WaveRow counts one wave, or the whole run. The counters are added to by the

@@ -15,9 +15,10 @@ import (
 // Abandon frees the targets of a run that has ended: nothing more is sent, what no agent has taken is cancelled, and
 // no lease outlives its run.
 type Abandon struct {
-	Table  store.Table
-	Spokes port.Spokes
-	Now    port.Clock
+	Table   store.Table
+	Spokes  port.Spokes
+	Auditor store.Signer
+	Now     port.Clock
 }
 
 // Run cancels what is at work and releases the leases of every target that
@@ -29,10 +30,8 @@ func (a *Abandon) Run(ctx context.Context, run patch.RunID) error {
 	}
 	targets := make([]patch.Target, 0, len(rows))
 	heads := map[string]store.ChainHead{} // of the account-regions' chains, which the waves of a run extend in turn
+	Bind(heads, rows)
 	for t, row := range rows {
-		if chain := store.TargetChain(t); row.Audit.Seq > heads[chain].Seq {
-			heads[chain] = row.Audit
-		}
 		if row.unfinished() {
 			targets = append(targets, t)
 		}
@@ -53,9 +52,9 @@ func (a *Abandon) abandonTarget(ctx context.Context, t patch.Target, heads map[s
 	if err != nil {
 		return err
 	}
-	chain := store.TargetChain(t)
-	st.row.chain(heads[chain])
-	defer func() { heads[chain] = st.row.Audit }()
+	chain := store.Verify.Chain(store.TargetSubject(t))
+	st.row.chain(store.Verify, heads[chain])
+	defer func() { heads[chain] = st.row.Heads[store.Verify] }()
 	st.row.abandon()
 	if !st.row.mayRun() {
 		var writes []store.Write
@@ -98,22 +97,19 @@ func (a *Abandon) takeBack(ctx context.Context, st *state, spoke port.Spoke, lef
 	if len(cancels) == 0 {
 		return nil
 	}
-	for _, group := range byReason(cancels) {
-		if err := a.tellAndCancel(ctx, st, spoke, group); err != nil {
-			return err
-		}
-	}
-	return nil
+	return a.tellAndCancel(ctx, st, spoke, cancels)
 }
 
 // tellAndCancel writes down what is cancelled, and cancels it.
 func (a *Abandon) tellAndCancel(ctx context.Context, st *state, spoke port.Spoke, cancels []Cancel) error {
 	for some := range slices.Chunk(cancels, maxCancels) {
 		number, look := st.row.look(), Look{At: a.Now().UTC(), Cancels: some}
-		err := st.save(ctx, a.Table,
-			st.audit("close", "CancelCommand", cancelText(string(some[0].Why), some), a.Now()),
-			store.Write{How: store.Create, Key: store.LookKey(st.target, number), Item: look})
+		entry, err := st.signed(ctx, a.Auditor, store.Verify, "CancelCommand", cancelText(some), a.Now())
 		if err != nil {
+			return err
+		}
+		write := store.Write{How: store.Create, Key: store.LookKey(st.target, number), Item: look}
+		if err := st.save(ctx, a.Table, entry, write); err != nil {
 			return err
 		}
 		cancelAll(ctx, spoke, st.target, some)

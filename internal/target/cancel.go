@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
@@ -27,7 +28,7 @@ func stopping(why outcome.Reason) bool {
 // Source: SSM CommandInvocation.Status, read 2026-11.
 func untaken(v outcome.Invocation) bool { return v.Status == "Pending" || v.Status == "Delayed" }
 
-// byReason sorts cancels into groups of one reason each: an entry of the audit names one.
+// byReason sorts cancels into groups of one reason each.
 func byReason(cancels []Cancel) [][]Cancel {
 	groups := map[outcome.Reason][]Cancel{}
 	for _, c := range cancels {
@@ -40,8 +41,17 @@ func byReason(cancels []Cancel) [][]Cancel {
 	return all
 }
 
-// cancelText names what is cancelled, and why.
-func cancelText(why string, cancels []Cancel) string {
+// cancelText names what is cancelled, and why. A step writes one entry, whatever the reasons.
+func cancelText(cancels []Cancel) string {
+	var all []string
+	for _, some := range byReason(cancels) {
+		all = append(all, cancelledFor(string(some[0].Why), some))
+	}
+	return strings.Join(all, "; ")
+}
+
+// cancelledFor names what is cancelled for one reason.
+func cancelledFor(why string, cancels []Cancel) string {
 	names := make([]string, len(cancels))
 	for i, c := range cancels {
 		names[i] = string(c.Command) + "/" + string(c.InstanceID)

@@ -231,9 +231,6 @@ func (t *TargetRow) verify(n outcome.Counts, at time.Time, hash string) {
 	t.Status, t.Ended, t.ResultHash = TargetVerified, at, hash
 }
 
-// chain moves the head of the account-region's audit chain, which the waves of a run extend in turn, and never back.
-func (t *TargetRow) chain(head store.ChainHead) {
-	if head.Seq > t.Audit.Seq {
-		t.Audit = head
-	}
-}
+// chain moves the head of one of the account-region's audit chains, which the waves of a run extend in turn, and never
+// back.
+func (t *TargetRow) chain(w store.Writer, head store.ChainHead) { t.Heads.Move(w, head) }

@@ -14,10 +14,11 @@ import (
 // Poll is the task of PollSsmCommand: it follows the commands of a target,
 // keeps the books, and enforces deadlines, budgets and aborts.
 type Poll struct {
-	Table  store.Table
-	Spokes port.Spokes
-	Alarms port.Alarms
-	Now    port.Clock
+	Table   store.Table
+	Spokes  port.Spokes
+	Alarms  port.Alarms
+	Auditor store.Signer
+	Now     port.Clock
 
 	PollInterval time.Duration
 }
@@ -277,8 +278,15 @@ func (k *look) locked(err error) error {
 // save writes everything that this look changed, all or none.
 func (p *Poll) save(ctx context.Context, k *look) error {
 	var writes []store.Write
-	for _, some := range byReason(k.found.Cancels) {
-		writes = append(writes, k.audit("poll", "CancelCommand", cancelText(string(some[0].Why), some), k.Now))
+	if len(k.found.Cancels) > 0 {
+		if err := k.followUp(ctx, p.Table, store.Poll); err != nil {
+			return err
+		}
+		entry, err := k.signed(ctx, p.Auditor, store.Poll, "CancelCommand", cancelText(k.found.Cancels), k.Now)
+		if err != nil {
+			return err
+		}
+		writes = append(writes, entry)
 	}
 	if len(k.found.Found)+len(k.found.Cancels) > 0 {
 		writes = append(writes, store.Write{How: store.Create, Key: store.LookKey(k.target, k.row.look()), Item: k.found})

@@ -123,7 +123,7 @@ func TestPoll_overBudget(t *testing.T) {
 	assert.Len(t, s.Sent, 3, "nothing more is sent")
 	assert.Equal(t, 1, s.Counters().Failures, "what was taken back is no failure")
 	assert.Equal(t, 1, s.Counters().AccountsOver, "its limit left something unsent")
-	for _, e := range s.Table.Chain(t, store.TargetChain(s.Target)) {
+	for _, e := range s.Table.About(t, store.TargetSubject(s.Target)) {
 		if e.Action == "CancelCommand" {
 			assert.Equal(t, fmt.Sprintf("budget, 1 command: [%s]", s.Cut(3)), e.Detail)
 		}
@@ -259,7 +259,7 @@ func TestPoll_deadlineWaited(t *testing.T) {
 	s := site.New(t, 1)
 	s.SendAll()
 	s.Finish(1, "InProgress")
-	p := &target.Poll{Table: s.Table, Spokes: s, Now: s.Clock, PollInterval: 15 * time.Second}
+	p := &target.Poll{Table: s.Table, Spokes: s, Auditor: s.Auditor, Now: s.Clock, PollInterval: 15 * time.Second}
 	after := func(waited int) patch.Next {
 		s.Now = s.Now.Add(time.Second)
 		a, err := p.Handle(t.Context(), target.TargetInput{Target: s.Target, Waited: waited})
@@ -323,14 +323,14 @@ func TestPoll_cancelReasons(t *testing.T) {
 	s.Finish(1, "InProgress")
 	s.Must(s.Poll())
 	var details []string
-	for _, e := range s.Table.Chain(t, store.TargetChain(s.Target)) {
+	for _, e := range s.Table.About(t, store.TargetSubject(s.Target)) {
 		if e.Action == "CancelCommand" {
 			details = append(details, e.Detail)
 		}
 	}
 	assert.Equal(t, []string{
-		fmt.Sprintf("abort, 1 command: [%s]", s.Cut(2)), fmt.Sprintf("%s, 1 command: [%s]", outcome.ReasonExpired, s.Cut(1)),
-	}, details)
+		fmt.Sprintf("abort, 1 command: [%s]; %s, 1 command: [%s]", s.Cut(2), outcome.ReasonExpired, s.Cut(1)),
+	}, details, "a step writes one entry")
 }
 
 func TestPoll_renewsTheLease(t *testing.T) {
@@ -581,7 +581,7 @@ func TestPoll_handingOverIsNoProgress(t *testing.T) {
 	s := site.New(t, 1)
 	s.SendAll()
 	s.AllEnded("Success")
-	p := &target.Poll{Table: s.Table, Spokes: s, Alarms: s, Now: s.Clock, PollInterval: 15 * time.Second}
+	p := &target.Poll{Table: s.Table, Spokes: s, Auditor: s.Auditor, Alarms: s, Now: s.Clock, PollInterval: 15 * time.Second}
 	a, err := p.Handle(t.Context(), target.TargetInput{Target: s.Target, Failures: 7})
 	require.NoError(t, err)
 	assert.Equal(t, target.Answer{Next: patch.NextVerify, Failures: 7}, a)

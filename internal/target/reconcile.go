@@ -85,7 +85,11 @@ func (s *Send) resolve(ctx context.Context, st *state) error {
 		writes = append(writes, store.Write{How: store.Replace, Key: store.SendKey(st.target, in.Batch), Item: *in, Was: was})
 	}
 	st.row.resolve(later, accepted, lost, due[0].Written)
-	return st.save(ctx, s.Table, append(writes, s.booked(st, accepted, lost, strings.Join(markers, ", "))...)...)
+	booked, err := s.booked(ctx, st, accepted, lost, strings.Join(markers, ", "))
+	if err != nil {
+		return err
+	}
+	return st.save(ctx, s.Table, append(writes, booked...)...)
 }
 
 // listed finds the commands of intents by their markers. An account that can no longer be read shows none.

@@ -69,7 +69,8 @@ type TargetRow struct {
 	Bad         int                     `json:"bad"`      // outcomes that count as failures
 	CutShort    int                     `json:"cutShort"` // instances that were not sent though they could have been
 	ResultHash  string                  `json:"resultHash,omitempty"`
-	Audit       store.ChainHead         `json:"audit"`
+	Heads       store.Heads             `json:"heads,omitempty"` // of the chains about the account-region in this run
+	Former      *store.ChainHead        `json:"audit,omitempty"` // of the one chain that a release before wrote
 }
 
 // Intent is written before its commands are sent: one for each of its instances.

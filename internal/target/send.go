@@ -27,6 +27,7 @@ type Send struct {
 	Alarms    port.Alarms
 	Decisions port.Verifier
 	Seals     port.Verifier // of the key that plans are sealed with
+	Auditor   store.Signer
 	Now       port.Clock
 
 	HubAccount   patch.AccountID
@@ -226,7 +227,14 @@ func (s *Send) intend(ctx context.Context, st *state, in *Intent) error {
 	writes := append(st.stillMaySend(), st.renewLease(s.Now()), create)
 	if len(in.IDs) > 0 {
 		detail := fmt.Sprintf("%s, %s, fence %d: %v", in.Marker, words.BareCount(len(in.IDs), "instance"), in.Fence, in.IDs)
-		writes = append(writes, st.audit("send", "SendCommand", detail, s.Now()))
+		entry := st.audit(store.Send, "SendCommand", detail, s.Now())
+		if in.From+len(in.IDs)+len(in.Skipped) >= st.row.Planned { // as far as can be known: the last one
+			var err error
+			if entry, err = entry.Signed(ctx, s.Auditor); err != nil {
+				return err
+			}
+		}
+		writes = append(writes, entry.Write())
 	}
 	return st.save(ctx, s.Table, writes...)
 }
@@ -324,8 +332,11 @@ func (s *Send) book(
 		in.Skipped = skippedBefore(in.Skipped, leaf.Instances[in.From:next])
 	}
 	accepted, lost := st.row.settle(&in, next)
-	writes := append(s.booked(st, accepted, lost, in.Marker),
-		store.Write{How: store.Replace, Key: store.SendKey(st.target, in.Batch), Item: in, Was: was})
+	booked, err := s.booked(ctx, st, accepted, lost, in.Marker)
+	if err != nil {
+		return err
+	}
+	writes := append(booked, store.Write{How: store.Replace, Key: store.SendKey(st.target, in.Batch), Item: in, Was: was})
 	writes = append(writes, with...)
 	if st.holdsLease() {
 		writes = append(writes, st.renewLease(now))
@@ -341,7 +352,7 @@ func (s *Send) book(
 
 // booked counts for the account, the wave and the run what the target's row has counted: commands that were accepted,
 // and sends that are given up.
-func (s *Send) booked(st *state, accepted, lost int, marker string) []store.Write {
+func (s *Send) booked(ctx context.Context, st *state, accepted, lost int, marker string) ([]store.Write, error) {
 	add := map[string]int{}
 	if accepted > 0 {
 		add["sent"] = accepted
@@ -352,9 +363,13 @@ func (s *Send) booked(st *state, accepted, lost int, marker string) []store.Writ
 	writes := st.count(add)
 	if lost > 0 {
 		detail := fmt.Sprintf("%s, %s", marker, words.BareCount(lost, "send"))
-		writes = append(writes, st.audit("send", "SendLost", detail, s.Now()))
+		entry, err := st.signed(ctx, s.Auditor, store.Send, "SendLost", detail, s.Now())
+		if err != nil {
+			return nil, err
+		}
+		writes = append(writes, entry)
 	}
-	return writes
+	return writes, nil
 }
 
 // skippedBefore keeps those that stand among the instances.

@@ -167,7 +167,7 @@ func TestSend_writesBeforeItSends(t *testing.T) {
 	_, err := sender.Handle(t.Context(), s.SendInput())
 	require.NoError(t, err)
 	assert.Equal(t, 3, checked)
-	for _, e := range s.Table.Chain(t, store.TargetChain(s.Target)) {
+	for _, e := range s.Table.About(t, store.TargetSubject(s.Target)) {
 		if e.Action == "SendCommand" {
 			assert.Equal(t, fmt.Sprintf("%s, 3 instances, fence 1: %v", plan.Marker(s.Target, 1), plannedIDs(s)), e.Detail)
 		}

@@ -186,11 +186,37 @@ func (st *state) counted(add map[string]int) []store.Write {
 	return writes
 }
 
-// audit makes the next entry of the target's chain.
-func (st *state) audit(actor, action, detail string, now time.Time) store.Write {
-	entry, head := st.row.Audit.Append(store.TargetChain(st.target), actor, action, detail, now)
-	st.row.chain(head)
-	return store.Write{How: store.Audit, Key: entry.Key(), Item: entry}
+// audit makes the next entry of a writer's chain about the account-region.
+func (st *state) audit(w store.Writer, action, detail string, now time.Time) store.AuditEntry {
+	return st.row.Heads.Append(w, store.TargetSubject(st.target), actors[w], action, detail, now)
+}
+
+// signed makes the next entry with the writer's signature, which is of the whole chain up to it.
+func (st *state) signed(
+	ctx context.Context, key store.Signer, w store.Writer, action, detail string, now time.Time,
+) (store.Write, error) {
+	entry, err := st.audit(w, action, detail, now).Signed(ctx, key)
+	return entry.Write(), err
+}
+
+// actors is what the entries of the writers about an account-region call who acted.
+var actors = map[store.Writer]string{store.Send: "send", store.Poll: "poll", store.Verify: "close"}
+
+// followUp finds the end of a writer's chain about the account-region, which an earlier wave of the run may have begun.
+func (st *state) followUp(ctx context.Context, table store.Table, w store.Writer) error {
+	if st.row.Heads[w].Seq > 0 {
+		return nil
+	}
+	last, err := table.LastAudit(ctx, w.Chain(store.TargetSubject(st.target)))
+	st.row.chain(w, last)
+	return err
+}
+
+// Bind adds the ends of the chains about the targets to those that are bound.
+func Bind(bound map[string]store.ChainHead, rows map[patch.Target]TargetRow) {
+	for t, row := range rows {
+		row.Heads.Bind(bound, store.TargetSubject(t))
+	}
 }
 
 // LoadTargets reads the rows of all targets of a run, or of one wave.

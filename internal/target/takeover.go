@@ -14,12 +14,8 @@ func (s *Send) takeLease(ctx context.Context, st *state) (held bool, err error) 
 	if st.lease.Run != st.target.Run && foreign && now.Before(st.lease.Expires) {
 		return false, nil // of an earlier wave of this run, which is over, what it gave up is followed at once
 	}
-	if st.row.Audit.Seq == 0 {
-		last, err := s.Table.LastAudit(ctx, store.TargetChain(st.target))
-		if err != nil {
-			return false, err
-		}
-		st.row.chain(last)
+	if err := st.followUp(ctx, s.Table, store.Send); err != nil {
+		return false, err
 	}
 	if foreign {
 		if still, err := s.followOld(ctx, st); err != nil || still {
@@ -37,8 +33,8 @@ func (s *Send) takeLease(ctx context.Context, st *state) (held bool, err error) 
 		take.How = store.Create
 	}
 	st.row.acquire(st.lease.Fence)
-	entry := st.audit("send", action, fmt.Sprintf("fence %d", st.lease.Fence), now)
-	if err := st.save(ctx, s.Table, append(st.stillMaySend(), take, entry)...); err != nil {
+	entry := st.audit(store.Send, action, fmt.Sprintf("fence %d", st.lease.Fence), now)
+	if err := st.save(ctx, s.Table, append(st.stillMaySend(), take, entry.Write())...); err != nil {
 		return false, err
 	}
 	return true, nil
@@ -75,8 +71,9 @@ func (s *Send) followOld(ctx context.Context, st *state) (still bool, err error)
 	if len(cancels) == 0 {
 		return still, nil
 	}
-	text := cancelText("left by run "+string(st.lease.Run), cancels)
-	if err := st.save(ctx, s.Table, st.audit("send", "CancelCommand", text, s.Now())); err != nil {
+	text := cancelledFor("left by run "+string(st.lease.Run), cancels)
+	entry := st.audit(store.Send, "CancelCommand", text, s.Now())
+	if err := st.save(ctx, s.Table, entry.Write()); err != nil {
 		return false, err
 	}
 	cancelAll(ctx, spoke, st.target, cancels)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"ec2patch/internal/decision"
@@ -43,6 +42,7 @@ type Judge struct {
 	Alarms    port.Alarms
 	Decisions port.Verifier
 	Seals     port.Verifier // of the key that plans are sealed with
+	Auditor   store.Signer
 	Now       port.Clock
 
 	seals *decision.Seals
@@ -127,10 +127,12 @@ type judged struct {
 	total   store.Counters
 	abort   bool
 	targets map[patch.Target]target.TargetRow
-	index   plan.Index
-	seal    decision.Seal
-	watch   store.Watch
-	clock   store.Clock
+
+	questions []decision.Approval // about the run and the wave, those that were asked
+	index     plan.Index
+	seal      decision.Seal
+	watch     store.Watch
+	clock     store.Clock
 }
 
 func (j *Judge) loadWave(ctx context.Context, run patch.RunID, wave string) (*judged, error) {
@@ -138,11 +140,18 @@ func (j *Judge) loadWave(ctx context.Context, run patch.RunID, wave string) (*ju
 	var abort store.Abort
 	stop := &store.Row{Key: store.AbortKey(run), Into: &abort}
 	row := &store.Row{Key: store.WaveKey(run, wave), Into: &w.row}
-	err := j.Table.Load(ctx, row, stop,
-		&store.Row{Key: store.RunKey(run), Into: &w.run},
-		&store.Row{Key: store.WatchKey(run, wave), Into: &w.watch},
-		&store.Row{Key: store.WaveKey(run, store.WholeRun), Into: &w.whole},
-		&store.Row{Key: store.CountersKey(run, store.WholeRun), Into: &w.total})
+	scopes := []patch.Scope{patch.ScopeOfRun, patch.ScopeOfWave(wave), patch.ScopeOfSoak(wave)}
+	w.questions = make([]decision.Approval, len(scopes))
+	rows := []*store.Row{row, stop,
+		{Key: store.RunKey(run), Into: &w.run},
+		{Key: store.WatchKey(run, wave), Into: &w.watch},
+		{Key: store.WaveKey(run, store.WholeRun), Into: &w.whole},
+		{Key: store.CountersKey(run, store.WholeRun), Into: &w.total},
+	}
+	for i, scope := range scopes {
+		rows = append(rows, &store.Row{Key: store.ApprovalKey(decision.ApprovalID(run, scope)), Into: &w.questions[i]})
+	}
+	err := j.Table.Load(ctx, rows...)
 	if err != nil {
 		return nil, err
 	}
@@ -464,8 +473,8 @@ func (j *Judge) soak(ctx context.Context, out JudgeOutput, w *judged, left time.
 	return out, j.keep(ctx, w, "")
 }
 
-// keep writes the wave's row and, with a verdict, the audit entry that binds
-// the heads of all its targets' chains into the run's.
+// keep writes the wave's row and, with a verdict, the signed audit entry that
+// binds the heads of all chains that the wave stands on.
 func (j *Judge) keep(ctx context.Context, w *judged, why string) error {
 	was := w.row.Version
 	w.row.Version++
@@ -477,27 +486,34 @@ func (j *Judge) keep(ctx context.Context, w *judged, why string) error {
 		if w.last() {
 			w.row.PauseSeconds = 0
 		}
-		entry, head := w.run.Audit.Append(store.RunChain(w.run.Run), "judge", "Verdict",
-			fmt.Sprintf("wave %s: %s; %s; heads %s", w.row.Wave, w.row.Verdict, why, w.heads()), w.clock.Now)
+		heads, err := store.BindHeads(ctx, j.Objects, w.run.Run, w.heads())
+		if err != nil {
+			return err
+		}
+		detail := store.Binding(fmt.Sprintf("wave %s: %s; %s", w.row.Wave, w.row.Verdict, why), heads)
+		subject := store.RunSubject(w.run.Run)
+		entry, err := w.run.Heads.Append(store.Verify, subject, "judge", "Verdict", detail, w.clock.Now).Signed(ctx, j.Auditor)
+		if err != nil {
+			return err
+		}
 		runWas := w.run.Version
 		w.run.Version++
-		w.run.Audit = head
-		writes = append(writes,
-			store.Write{How: store.Audit, Key: entry.Key(), Item: entry},
+		writes = append(writes, entry.Write(),
 			store.Write{How: store.Replace, Key: store.RunKey(w.run.Run), Item: w.run, Was: runWas})
 	}
 	writes = append(writes, store.Write{How: store.Replace, Key: store.WaveKey(w.run.Run, w.row.Wave), Item: w.row, Was: was})
 	return j.Table.Write(ctx, writes...)
 }
 
-// heads is one hash over the ends of the targets' audit chains.
-func (w *judged) heads() string {
-	var b strings.Builder
-	for _, t := range w.planned() {
-		h := w.targets[t].Audit
-		fmt.Fprintf(&b, "%s/%s %d %s\n", t.Account, t.Region, h.Seq, h.Hash)
+// heads are the ends of all chains that the wave stands on: of its targets, of the questions about it, and of the run.
+func (w *judged) heads() map[string]store.ChainHead {
+	bound := map[string]store.ChainHead{}
+	target.Bind(bound, w.targets)
+	for _, q := range w.questions {
+		q.Heads.Bind(bound, store.ApprovalSubject(q.ID))
 	}
-	return patch.Digest([]byte(b.String()))
+	w.run.Heads.Bind(bound, store.RunSubject(w.run.Run))
+	return bound
 }
 
 func (w *judged) last() bool { return w.row.Position == len(w.index.Waves)-1 }

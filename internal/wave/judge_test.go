@@ -396,14 +396,24 @@ func TestJudge_pause(t *testing.T) {
 // A verdict binds the heads of the targets' chains into the run's chain.
 func TestJudge_bindsTheChains(t *testing.T) {
 	heads := map[string]bool{}
-	for _, hash := range []string{"", "aa", "bb"} {
+	for _, hash := range []string{"cc", "aa", "bb"} {
 		s := done(t, 0)
-		site.Edit(s, store.TargetKey(s.Target), func(r *target.TargetRow) { r.Audit = store.ChainHead{Seq: 3, Hash: hash} })
+		site.Edit(s, store.TargetKey(s.Target), func(r *target.TargetRow) {
+			r.Heads = store.Heads{store.Send: {Seq: 3, Hash: hash}}
+		})
 		s.Judge()
-		chain := s.Table.Chain(t, store.RunChain(site.Run))
+		chain := s.Table.About(t, store.RunSubject(site.Run))
 		require.Len(t, chain, 1)
 		assert.Equal(t, "Verdict", chain[0].Action)
+		assert.True(t, fake.Signed(chain[0]), "and is signed")
 		heads[chain[0].Detail] = true
+		digest, ok := store.BoundBy(chain[0])
+		require.True(t, ok)
+		list, there, err := s.Bucket.Fetch(t.Context(), store.HeadsObject(site.Run, digest))
+		require.NoError(t, err)
+		require.True(t, there)
+		assert.Equal(t, digest, patch.Digest(list))
+		assert.Contains(t, string(list), `"chain":"`+store.Send.Chain(store.TargetSubject(s.Target))+`","seq":3,"hash":"`+hash)
 	}
 	assert.Len(t, heads, 3)
 }

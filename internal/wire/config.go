@@ -104,6 +104,10 @@ func (c *config) key(a AWS, name string) *cloud.MACKey {
 	return &cloud.MACKey{KMS: a.KMS, Key: c.text(name)}
 }
 
+func (c *config) auditor(a AWS) *cloud.AuditKey {
+	return &cloud.AuditKey{KMS: a.KMS, Key: c.text("AUDIT_KEY_ID")}
+}
+
 // keys check with a key and, where one is given, with the key before it.
 func (c *config) keys(a AWS, name string) port.Verifier {
 	all := port.Verifiers{c.key(a, name)}

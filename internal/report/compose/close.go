@@ -72,10 +72,13 @@ func (v *Reports) markEnded(ctx context.Context, run *store.RunRow, status strin
 	was := run.Version
 	run.Version++
 	run.Status, run.StatusReason = endedStatus(status)
-	entry, head := run.Audit.Append(store.RunChain(run.Run), "close", "RunClosing", run.StatusReason, v.Now())
-	run.Audit = head
+	entry, err := run.Heads.Append(store.Verify, store.RunSubject(run.Run), "close", "RunClosing", run.StatusReason, v.Now()).
+		Signed(ctx, v.Auditor)
+	if err != nil {
+		return err
+	}
 	return v.Table.Write(ctx,
-		store.Write{How: store.Audit, Key: entry.Key(), Item: entry},
+		entry.Write(),
 		store.Write{How: store.Replace, Key: store.RunKey(run.Run), Item: *run, Was: was})
 }
 

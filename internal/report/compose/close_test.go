@@ -141,12 +141,12 @@ func TestClose_chainOfLaterWave(t *testing.T) {
 	later := s.Target
 	later.Wave = "x"
 	row := *s.Row()
-	entry, head := row.Audit.Append(store.TargetChain(later), "send", "LeaseTakenOver", "fence 2", s.Now)
-	require.NoError(t, s.Table.Write(t.Context(), store.Write{How: store.Audit, Key: entry.Key(), Item: entry}))
-	s.Table.Put(store.TargetKey(later), target.TargetRow{Status: target.TargetPatching, Audit: head})
+	entry := row.Heads.Append(store.Verify, store.TargetSubject(later), "close", "CancelCommand", "before", s.Now)
+	require.NoError(t, s.Table.Write(t.Context(), entry.Write()))
+	s.Table.Put(store.TargetKey(later), target.TargetRow{Status: target.TargetPatching, Heads: row.Heads})
 	s.Report(task.VerifyInput{Task: patch.TaskClose, Status: "ABORTED"})
 	assert.Equal(t, []string{s.Cut(1)}, s.SSM.Cancels)
-	assert.Equal(t, []string{"LeaseTaken", "SendCommand", "LeaseTakenOver", "CancelCommand"}, s.Actions())
+	assert.Equal(t, []string{"LeaseTaken", "SendCommand", "CancelCommand", "CancelCommand"}, s.Actions())
 }
 
 // What a process that died in mid-step had sent is known by its journal.

@@ -36,6 +36,7 @@ type Reports struct {
 	Metrics   port.Metrics
 	Now       port.Clock
 	Targets   *target.Abandon
+	Auditor   store.Signer
 }
 
 // ReportInput is what a step of a report, a roll-up or a close is told.
@@ -167,9 +168,31 @@ func (f *folder) giveUp(ctx context.Context) error {
 // conclude makes final how the run ended. From here on nothing more is sent.
 func (f *folder) conclude(ctx context.Context, status patch.RunStatus, why string) error {
 	f.run.Status, f.run.StatusReason, f.run.Settled = status, why, f.Now().UTC()
-	entry, head := f.run.Audit.Append(store.RunChain(f.in.Run), "report", "RunEnded", string(status)+"; "+why, f.run.Settled)
-	f.run.Audit = head
-	return f.save(ctx, store.Write{How: store.Audit, Key: entry.Key(), Item: entry})
+	heads, err := f.heads(ctx)
+	if err != nil {
+		return err
+	}
+	detail := store.Binding(string(status)+"; "+why, heads)
+	entry, err := f.run.Heads.Append(store.Verify, store.RunSubject(f.in.Run), "report", "RunEnded", detail, f.run.Settled).
+		Signed(ctx, f.Auditor)
+	if err != nil {
+		return err
+	}
+	return f.save(ctx, entry.Write())
+}
+
+// heads binds the ends of all chains about the run's targets, also of those that no verdict is about.
+func (f *folder) heads(ctx context.Context) (digest string, err error) {
+	bound := map[string]store.ChainHead{}
+	if f.run.Digest != "" {
+		rows, err := target.LoadTargets(ctx, f.Table, f.in.Run, "")
+		if err != nil {
+			return "", err
+		}
+		target.Bind(bound, rows)
+	}
+	f.run.Heads.Bind(bound, store.RunSubject(f.in.Run))
+	return store.BindHeads(ctx, f.Objects, f.in.Run, bound)
 }
 
 // close ends the run in the table.

@@ -67,7 +67,7 @@ func TestReport_status(t *testing.T) {
 			s.Read(store.RunKey(site.Run), &run)
 			assert.Equal(t, test.want, run.Status)
 			assert.Equal(t, s.Now, run.Ended)
-			chain := s.Table.Chain(t, store.RunChain(site.Run))
+			chain := s.Table.About(t, store.RunSubject(site.Run))
 			assert.Equal(t, "RunEnded", chain[len(chain)-1].Action)
 		})
 	}

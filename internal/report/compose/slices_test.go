@@ -154,7 +154,7 @@ func (f *fleet) awayIn(t testing.TB, target patch.Target, number int) plan.Exclu
 func (f *fleet) call(t testing.TB, in task.VerifyInput) (compose.ReportOutput, error) {
 	t.Helper()
 	in.Run = site.Run
-	v := &task.PostVerify{Reports: compose.Reports{
+	v := &task.PostVerify{Reports: compose.Reports{Auditor: &fake.Auditor{},
 		Table: f.Table, Objects: f.disk, Decisions: f.Key, Notices: f.Mail, Metrics: f.Metrics, Now: f.Clock,
 		Targets: &target.Abandon{Table: f.Table, Now: f.Clock},
 	}}
@@ -338,7 +338,7 @@ func TestClose_goesOn(t *testing.T) {
 		}
 		return f.Now.Add(time.Duration(slices) * 80 * time.Second)
 	}
-	v := &task.PostVerify{Reports: compose.Reports{
+	v := &task.PostVerify{Reports: compose.Reports{Auditor: &fake.Auditor{},
 		Table: f.Table, Objects: f.disk, Decisions: f.Key, Notices: f.Mail, Metrics: f.Metrics, Now: clock,
 		Targets: &target.Abandon{Table: f.Table, Now: clock},
 	}}

@@ -1,7 +1,9 @@
 package check
 
 import (
+	"crypto/ecdsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -25,6 +27,8 @@ type auditLine struct {
 	Detail string    `json:"detail"`
 	Prev   string    `json:"prev"`
 	Hash   string    `json:"hash"`
+
+	signature []byte // no part of what is hashed
 }
 
 // LineOf reads a line of the audit out of its row.
@@ -32,7 +36,58 @@ func LineOf(row Item) auditLine {
 	return auditLine{
 		Chain: Attribute(row, "pk"), Seq: number(row, "seq"), At: moment(row, "at"), Actor: Attribute(row, "actor"),
 		Action: Attribute(row, "action"), Detail: Attribute(row, "detail"), Prev: Attribute(row, "prev"), Hash: Attribute(row, "hash"),
+		signature: binary(row, "signature"),
 	}
+}
+
+// writers are the functions by what the names of their chains begin with, and the keys that they sign with.
+func writers() map[string]struct{ function, key string } {
+	return map[string]struct{ function, key string }{
+		"INVENTORY": {"PreEC2Inventory", "InventoryAuditKey"},
+		"SEND":      {"SendSsmCommand", "SendAuditKey"},
+		"POLL":      {"PollSsmCommand", "PollAuditKey"},
+		"VERIFY":    {"PostEC2Verify", "VerifyAuditKey"},
+		"REQUEST":   {"SendApprovalRequest", "ApprovalRequestAuditKey"},
+		"CALLBACK":  {"ApprovalCallback", "ApprovalCallbackAuditKey"},
+	}
+}
+
+// subject is what a chain is about: its name without the writer.
+func subject(chain string) (writer, about string) {
+	writer, about, _ = strings.Cut(chain, "#")
+	return writer, about
+}
+
+// signed tells whether the line has the signature of its writer. One by anybody else, or of anything else, breaks I-43.
+func (c *Checks) signed(l auditLine) bool {
+	if len(l.signature) == 0 {
+		return false
+	}
+	writer, _ := subject(l.Chain)
+	digest, err := hex.DecodeString(l.Hash)
+	public := c.publicKey(writer)
+	if err != nil || public == nil || !ecdsa.VerifyASN1(public, digest, l.signature) {
+		c.Violate("I-43", "line %d of %s has a signature that is not of its writer", l.Seq, l.Chain)
+	}
+	return true
+}
+
+// publicKey is the public half of what a writer signs with, nil if the hub has none for it.
+func (c *Checks) publicKey(writer string) *ecdsa.PublicKey {
+	if known, ok := c.Tables.public[writer]; ok {
+		return known
+	}
+	var public *ecdsa.PublicKey
+	for _, r := range c.Stage.Hub.OfType("AWS::KMS::Key") {
+		if r.LogicalID == writers()[writer].key {
+			parsed, err := x509.ParsePKIXPublicKey(c.Stage.World.PublicKey(r.ARN))
+			if err == nil {
+				public, _ = parsed.(*ecdsa.PublicKey)
+			}
+		}
+	}
+	c.Tables.public[writer] = public
+	return public
 }
 
 // sum is the hash that the line should have.
@@ -51,9 +106,13 @@ func (l auditLine) sum() string {
 func AuditKey(action, what, whom string) string { return action + "|" + what + "|" + whom }
 
 // line checks a new audit line: appended, never written over, the next of its
-// chain, with the hash of the one before: I-45.
-func (c *Checks) line(condition string, row Item) {
+// chain, with the hash of the one before, in a chain of whoever writes it: I-45.
+func (c *Checks) line(role, condition string, row Item) {
 	l := LineOf(row)
+	writer, about := subject(l.Chain)
+	if !strings.HasSuffix(role, "-"+writers()[writer].function+"Role") || writers()[writer].function == "" {
+		c.Violate("I-45", "%s wrote line %d of %s, which is not its own", role, l.Seq, l.Chain)
+	}
 	if condition != "attribute_not_exists(pk)" {
 		c.Violate("I-45", "line %d of %s was written without the condition that none stands there", l.Seq, l.Chain)
 	}
@@ -62,12 +121,21 @@ func (c *Checks) line(condition string, row Item) {
 		c.Violate("I-45", "line %d of %s does not follow line %d", l.Seq, l.Chain, end.seq)
 	}
 	c.Tables.chains[l.Chain] = chainEnd{l.Seq, l.Hash}
+	signed := c.signed(l)
+	if writer != "SEND" && l.Action != "RunOpened" && !signed {
+		c.Violate("I-43", "line %d of %s is not signed", l.Seq, l.Chain)
+	}
 	what, _, _ := strings.Cut(l.Detail, ",")
-	whom := l.Chain
-	switch parts := strings.Split(l.Chain, "#"); l.Action {
+	whom := about
+	parts := strings.Split(about, "#")
+	if strings.HasSuffix(l.Detail, "; releases the waiting run") && len(parts) > 1 {
+		c.Tables.Audited[AuditKey("Release", "", parts[1])] = true
+	}
+	switch l.Action {
 	case "SendCommand":
 		whom = ""
 		c.named(what, l.Detail)
+		c.Tables.Audited[AuditKey("signed", what, "")] = signed
 	case "CancelCommand":
 		for name := range namesIn(l.Detail) {
 			command, _, _ := strings.Cut(name, "/")
@@ -82,7 +150,7 @@ func (c *Checks) line(condition string, row Item) {
 	case "Verdict":
 		what, _, _ = strings.Cut(l.Detail, ";")
 		whom = parts[1]
-	case "Decided", "Release", "Aborted":
+	case "Decided", "Aborted":
 		what = ""
 		if len(parts) > 1 {
 			whom = parts[1]
@@ -98,10 +166,23 @@ func (c *Checks) named(marker, detail string) {
 	}
 }
 
-// namesIn lists what an audit line names in brackets at its end.
+// namesIn lists what an audit line names in brackets.
 func namesIn(detail string) iter.Seq[string] {
-	_, names, _ := strings.Cut(detail, "[")
-	return strings.FieldsSeq(strings.TrimSuffix(names, "]"))
+	return func(yield func(string) bool) {
+		for {
+			_, rest, found := strings.Cut(detail, "[")
+			if !found {
+				return
+			}
+			names, after, _ := strings.Cut(rest, "]")
+			for name := range strings.FieldsSeq(names) {
+				if !yield(name) {
+					return
+				}
+			}
+			detail = after
+		}
+	}
 }
 
 // foretold checks that an intent and an audit line that name the very instances
@@ -174,19 +255,39 @@ func (c *Checks) cancelled(command string, ids []string) {
 	}
 }
 
-// head takes over the end of a chain as the state table binds it.
+// head takes over the ends of chains as the state table binds them.
 func (c *Checks) head(kind, pk, sk string, row Item) {
-	m, ok := row["audit"].(*types.AttributeValueMemberM)
+	m, ok := row["heads"].(*types.AttributeValueMemberM)
 	if !ok {
 		return
 	}
-	end := chainEnd{number(m.Value, "seq"), Attribute(m.Value, "hash")}
-	chain := pk
+	about := pk
 	if parts := strings.Split(sk, "#"); kind == "RUN" && parts[0] == "TARGET" && len(parts) == 4 {
-		chain = pk + "#" + parts[2] + "#" + parts[3]
+		about = pk + "#" + parts[2] + "#" + parts[3]
 	}
-	if end.seq > c.Tables.heads[chain].seq {
-		c.Tables.heads[chain] = end
+	for writer, v := range m.Value {
+		head, ok := v.(*types.AttributeValueMemberM)
+		if !ok {
+			continue
+		}
+		chain := writer + "#" + about
+		end := chainEnd{number(head.Value, "seq"), Attribute(head.Value, "hash")}
+		if end.seq > c.Tables.heads[chain].seq {
+			c.Tables.heads[chain] = end
+		}
+	}
+}
+
+// endSigned checks that the announcement of a target's last sends is signed: what comes after it in the sender's chain,
+// if anything, is rare, and the judge binds it. I-43.
+func (c *Checks) endSigned(in *intentRow, row Item) {
+	reach := number(row, "from") + len(in.IDs)
+	if skipped, ok := row["skipped"].(*types.AttributeValueMemberL); ok {
+		reach += len(skipped.Value)
+	}
+	planned := c.Tables.planned["RUN#"+in.run+" TARGET#"+in.wave+"#"+in.account+"#"+in.region]
+	if len(in.IDs) > 0 && reach >= planned && !c.Tables.Audited[AuditKey("signed", in.marker, "")] {
+		c.Violate("I-43", "the last announcement of sends, %s, is not signed", in.marker)
 	}
 }
 
@@ -224,6 +325,52 @@ func (c *Checks) chains() {
 			if broken(slices.Delete(slices.Clone(lines), i, i+1), head) == "" {
 				c.Violate("I-43", "line %d of audit chain %s can be removed unseen", i+1, chain)
 			}
+		}
+	}
+	c.bindings(all)
+}
+
+// bindings checks that what a verdict or the end of a run binds is there: the list of heads with its digest, each head in
+// its chain, and, at the end of a run, every chain about the run's targets. I-43.
+func (c *Checks) bindings(all map[string][]auditLine) {
+	for chain, lines := range all {
+		writer, about := subject(chain)
+		run, isRun := strings.CutPrefix(about, "RUN#")
+		if writer != "VERIFY" || !isRun || strings.Contains(run, "#") {
+			continue
+		}
+		for _, l := range lines {
+			if l.Action == "Verdict" || l.Action == "RunEnded" {
+				c.binding(all, run, l)
+			}
+		}
+	}
+}
+
+func (c *Checks) binding(all map[string][]auditLine, run string, l auditLine) {
+	digest := l.Detail[strings.LastIndex(l.Detail, " ")+1:]
+	list, ok := c.Stage.World.Object(c.Stage.Bucket(), "runs/"+run+"/heads/"+digest+".json")
+	sum := sha256.Sum256(list)
+	var heads []struct {
+		Chain string
+		Seq   int
+		Hash  string
+	}
+	if !ok || hex.EncodeToString(sum[:]) != digest || json.Unmarshal(list, &heads) != nil {
+		c.Violate("I-43", "the list of heads %s that line %d of %s binds is not there", digest, l.Seq, l.Chain)
+		return
+	}
+	bound := map[string]bool{}
+	for _, h := range heads {
+		bound[h.Chain] = true
+		if lines := all[h.Chain]; h.Seq < 1 || h.Seq > len(lines) || lines[h.Seq-1].Hash != h.Hash {
+			c.Violate("I-43", "line %d of %s binds line %d of %s, which is not there", l.Seq, l.Chain, h.Seq, h.Chain)
+		}
+	}
+	for chain := range all {
+		_, about := subject(chain)
+		if l.Action == "RunEnded" && strings.HasPrefix(about, "RUN#"+run+"#") && !bound[chain] {
+			c.Violate("I-43", "the end of run %s does not bind %s", run, chain)
 		}
 	}
 }

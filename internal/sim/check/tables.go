@@ -1,6 +1,7 @@
 package check
 
 import (
+	"crypto/ecdsa"
 	"fmt"
 	"strconv"
 	"strings"
@@ -23,21 +24,23 @@ import (
 // tables is what the API side of DynamoDB has accepted, as far as rules are about it.
 type tables struct {
 	chains    map[string]chainEnd
-	heads     map[string]chainEnd        // of chains, as the state table binds them
-	Audited   map[string]bool            // see auditKey
-	Leases    map[string]leaseRow        // by account/region
-	Intents   map[string]*intentRow      // by marker
-	byKey     map[string]*intentRow      // by place in the table
-	approvals map[string]map[string]bool // identities that approved, by approval
-	States    map[string]string          // of approvals and verdicts, by place in the table
-	tokens    map[string]string          // task token to approval
-	open      map[string]bool            // runs in the list of open ones
-	Status    map[string]string          // of runs
-	frozen    map[string]bool            // runs whose plan is frozen
-	sealed    map[string]string          // by run: the plan that its seal is about
-	verified  map[string]string          // the hash of a verified target's result, by run and place in the table
-	codes     map[string]string          // what a person types, by approval
-	accepted  map[string]time.Time       // transactions, by token
+	heads     map[string]chainEnd         // of chains, as the state table binds them
+	Audited   map[string]bool             // see auditKey
+	Leases    map[string]leaseRow         // by account/region
+	Intents   map[string]*intentRow       // by marker
+	byKey     map[string]*intentRow       // by place in the table
+	approvals map[string]map[string]bool  // identities that approved, by approval
+	States    map[string]string           // of approvals and verdicts, by place in the table
+	tokens    map[string]string           // task token to approval
+	open      map[string]bool             // runs in the list of open ones
+	Status    map[string]string           // of runs
+	frozen    map[string]bool             // runs whose plan is frozen
+	sealed    map[string]string           // by run: the plan that its seal is about
+	verified  map[string]string           // the hash of a verified target's result, by run and place in the table
+	codes     map[string]string           // what a person types, by approval
+	accepted  map[string]time.Time        // transactions, by token
+	planned   map[string]int              // instances of a target, by place in the table
+	public    map[string]*ecdsa.PublicKey // of the audit's writers
 }
 
 // ResultOf is the hash of a target's result, empty before it is verified.
@@ -83,7 +86,7 @@ func newTables() tables {
 		accepted: map[string]time.Time{}, codes: map[string]string{}, States: map[string]string{},
 		tokens: map[string]string{}, open: map[string]bool{}, Status: map[string]string{},
 		frozen: map[string]bool{}, sealed: map[string]string{},
-		verified: map[string]string{},
+		verified: map[string]string{}, planned: map[string]int{}, public: map[string]*ecdsa.PublicKey{},
 	}
 }
 
@@ -99,7 +102,7 @@ type Item = map[string]types.AttributeValue
 func (c *Checks) wrote(e core.Entry) {
 	switch in := e.Input.(type) {
 	case *dynamodb.PutItemInput:
-		c.put(aws.ToString(in.TableName), aws.ToString(in.ConditionExpression), in.Item)
+		c.put(e.Principal, aws.ToString(in.TableName), aws.ToString(in.ConditionExpression), in.Item)
 	case *dynamodb.UpdateItemInput:
 		c.changed(aws.ToString(in.TableName), in.Key)
 	case *dynamodb.TransactWriteItemsInput:
@@ -111,17 +114,17 @@ func (c *Checks) wrote(e core.Entry) {
 		c.Tables.accepted[token] = c.now()
 		for _, audit := range []bool{true, false} {
 			for _, a := range in.TransactItems {
-				c.action(a, audit)
+				c.action(e.Principal, a, audit)
 			}
 		}
 	}
 }
 
 // action takes over one action of a transaction: of the audit table, or of the other.
-func (c *Checks) action(a types.TransactWriteItem, audit bool) {
+func (c *Checks) action(by *core.Principal, a types.TransactWriteItem, audit bool) {
 	switch {
 	case a.Put != nil && stage.IsAudit(a.Put.TableName) == audit:
-		c.put(*a.Put.TableName, aws.ToString(a.Put.ConditionExpression), a.Put.Item)
+		c.put(by, *a.Put.TableName, aws.ToString(a.Put.ConditionExpression), a.Put.Item)
 	case a.Update != nil && stage.IsAudit(a.Update.TableName) == audit:
 		c.changed(*a.Update.TableName, a.Update.Key)
 	case a.Delete != nil && stage.IsAudit(a.Delete.TableName) == audit:
@@ -140,11 +143,11 @@ func (c *Checks) changed(table string, key Item) {
 }
 
 // put takes over a row as it stands now.
-func (c *Checks) put(table, condition string, row Item) {
+func (c *Checks) put(by *core.Principal, table, condition string, row Item) {
 	pk, sk := Attribute(row, "pk"), Attribute(row, "sk")
 	c.expires(table, row)
 	if stage.IsAudit(&table) {
-		c.line(condition, row)
+		c.line(by.RoleARN, condition, row)
 		return
 	}
 	kind, rest, _ := strings.Cut(pk, "#")
@@ -178,6 +181,7 @@ func (c *Checks) put(table, condition string, row Item) {
 	case kind == "RUN" && strings.HasPrefix(sk, "SEND#"):
 		c.intent(rest, sk, row)
 	case kind == "RUN" && strings.HasPrefix(sk, "TARGET#"):
+		c.Tables.planned[pk+" "+sk] = number(row, "planned")
 		if Attribute(row, "targetStatus") == string(target.TargetVerified) {
 			c.Tables.verified[pk+" "+sk] = Attribute(row, "resultHash")
 		}
@@ -223,6 +227,7 @@ func (c *Checks) intent(run, sk string, row Item) {
 		}
 		c.Tables.Intents[in.marker] = in
 		c.announced(in)
+		c.endSigned(in, row)
 	}
 	in.settled, in.Sends = boolean(row, "settled"), sendsOf(row)
 	for i, x := range in.Sends {
@@ -379,6 +384,14 @@ func number(row Item, name string) int {
 		return 0
 	}
 	return n
+}
+
+func binary(row Item, name string) []byte {
+	v, ok := row[name].(*types.AttributeValueMemberB)
+	if !ok {
+		return nil
+	}
+	return v.Value
 }
 
 func boolean(row Item, name string) bool {

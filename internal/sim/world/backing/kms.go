@@ -2,11 +2,16 @@ package backing
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math/big"
 	"strings"
 	"time"
 
@@ -191,6 +196,69 @@ func (c *KMS) VerifyMac(ctx context.Context, in *kms.VerifyMacInput, _ ...func(*
 		}
 		return &kms.VerifyMacOutput{KeyId: ptr(k.spec.ARN), MacAlgorithm: in.MacAlgorithm, MacValid: true}, nil
 	})
+}
+
+// pair is the key pair of a key for signatures.
+func (k *key) pair() *ecdsa.PrivateKey {
+	order := new(big.Int).Sub(elliptic.P256().Params().N, big.NewInt(1))
+	d := new(big.Int).SetBytes(k.material)
+	d.Mod(d, order).Add(d, big.NewInt(1))
+	pair, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), d.FillBytes(make([]byte, len(k.material))))
+	if err != nil {
+		panic(fmt.Sprintf("the key pair of %s: %v", k.spec.ARN, err))
+	}
+	return pair
+}
+
+// Sign signs a SHA-256 digest with ECDSA, always the same way, so that the same seed gives the same bytes.
+// Source: B:kms/Sign.
+func (c *KMS) Sign(ctx context.Context, in *kms.SignInput, _ ...func(*kms.Options)) (*kms.SignOutput, error) {
+	input := *in
+	call := c.call("Sign", false, &input)
+	err := unsupported("Sign", param{"DryRun", in.DryRun != nil}, param{"GrantTokens", in.GrantTokens != nil},
+		param{"MessageType " + string(in.MessageType), in.MessageType != kmstypes.MessageTypeDigest},
+		param{"SigningAlgorithm " + string(in.SigningAlgorithm), in.SigningAlgorithm != kmstypes.SigningAlgorithmSpecEcdsaSha256})
+	if err == nil && len(in.Message) != sha256.Size {
+		err = core.Refusal("ValidationException", "Digest is invalid length for algorithm %s.", in.SigningAlgorithm)
+	}
+	var k *key
+	if err == nil {
+		k, err = c.find(in.KeyId)
+	}
+	if err != nil {
+		return core.Do(ctx, c.w.Core, call, core.Refused[*kms.SignOutput](err))
+	}
+	call.Access = []core.Access{{
+		Action: "kms:Sign", Resources: []string{k.spec.ARN},
+		Context: map[string][]string{
+			"kms:CallerAccount": {c.principal.Account}, "kms:MessageType": {string(in.MessageType)},
+			"kms:SigningAlgorithm": {string(in.SigningAlgorithm)},
+		},
+	}}
+	return core.Do(ctx, c.w.Core, call, func() (*kms.SignOutput, error) {
+		if err := k.usable(kmstypes.KeyUsageTypeSignVerify); err != nil {
+			return nil, err
+		}
+		signature, err := k.pair().Sign(nil, in.Message, crypto.SHA256)
+		if err != nil {
+			return nil, err
+		}
+		return &kms.SignOutput{KeyId: ptr(k.spec.ARN), Signature: signature, SigningAlgorithm: in.SigningAlgorithm}, nil
+	})
+}
+
+// PublicKey is the public half of a key for signatures, as GetPublicKey gives it: DER of a SubjectPublicKeyInfo. It is
+// nil for a key that is none, or of another use. It is for checkers.
+func (w *Services) PublicKey(arn string) []byte {
+	k := w.keys[arn]
+	if k == nil || k.spec.Usage != kmstypes.KeyUsageTypeSignVerify {
+		return nil
+	}
+	der, err := x509.MarshalPKIXPublicKey(k.pair().Public())
+	if err != nil {
+		panic(fmt.Sprintf("the public key of %s: %v", arn, err))
+	}
+	return der
 }
 
 // maxMac is the length of a MAC in bytes. Source: B:kms/MacType.
