@@ -33,7 +33,8 @@ func visitor(t *testing.T, r *rehearsal, policies ...string) *hub.Client {
 	require.NoError(t, err)
 	machine, err := hub.ParseMachine(r.Machine.MachineARN)
 	require.NoError(t, err)
-	return &hub.Client{Machine: machine, States: r.World.SFN(session, stage.HubRegion), Bucket: r.World.S3(session, stage.HubRegion), Alarms: r.World.CloudWatch(session, stage.HubRegion)}
+	return &hub.Client{Machine: machine, States: r.World.SFN(session, stage.HubRegion), Bucket: r.World.S3(session, stage.HubRegion), Alarms: r.World.CloudWatch(session, stage.HubRegion),
+		Tables: r.World.DynamoDB(session, stage.HubRegion), Keys: r.World.KMS(session, stage.HubRegion)}
 }
 
 // look is how the run stood at one look.

@@ -284,7 +284,13 @@ func rolesOf(stack *cfn.Stack) ([]core.Role, error) {
 // addResources declares the tables, buckets, topics and keys of the hub.
 func (s *Stage) addResources(stack *cfn.Stack, on map[string]*iam.Policy) {
 	for _, r := range stack.OfType("AWS::KMS::Key") {
-		s.World.AddKey(KeySpec(r, on))
+		key := KeySpec(r, on)
+		for _, alias := range stack.OfType("AWS::KMS::Alias") {
+			if text(alias.Properties, "TargetKeyId") == r.PhysicalID {
+				key.Aliases = append(key.Aliases, text(alias.Properties, "AliasName"))
+			}
+		}
+		s.World.AddKey(key)
 	}
 	for _, r := range stack.OfType("AWS::DynamoDB::Table") {
 		s.World.AddTable(backing.TableSpec{Name: r.Name, ARN: r.ARN, Account: HubAccount, Region: HubRegion, HashKey: "pk", RangeKey: "sk", TTLAttribute: ttl(r), KMSKeyARN: text(r.Properties, "SSESpecification", "KMSMasterKeyId"), ResourcePolicy: on[r.ARN]})

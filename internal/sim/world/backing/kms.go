@@ -247,6 +247,32 @@ func (c *KMS) Sign(ctx context.Context, in *kms.SignInput, _ ...func(*kms.Option
 	})
 }
 
+// GetPublicKey gives the public half of a key for signatures. Source: B:kms/GetPublicKey.
+func (c *KMS) GetPublicKey(ctx context.Context, in *kms.GetPublicKeyInput, _ ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error) {
+	input := *in
+	call := c.call("GetPublicKey", true, &input)
+	err := unsupported("GetPublicKey", param{"GrantTokens", in.GrantTokens != nil})
+	var k *key
+	if err == nil {
+		k, err = c.find(in.KeyId)
+	}
+	if err != nil {
+		return core.Do(ctx, c.w.Core, call, core.Refused[*kms.GetPublicKeyOutput](err))
+	}
+	call.Access = []core.Access{{
+		Action: "kms:GetPublicKey", Resources: []string{k.spec.ARN},
+		Context: map[string][]string{"kms:CallerAccount": {c.principal.Account}},
+	}}
+	return core.Do(ctx, c.w.Core, call, func() (*kms.GetPublicKeyOutput, error) {
+		if err := k.usable(kmstypes.KeyUsageTypeSignVerify); err != nil {
+			return nil, err
+		}
+		return &kms.GetPublicKeyOutput{
+			KeyId: ptr(k.spec.ARN), KeySpec: kmstypes.KeySpecEccNistP256, KeyUsage: k.spec.Usage, PublicKey: c.w.PublicKey(k.spec.ARN),
+		}, nil
+	})
+}
+
 // PublicKey is the public half of a key for signatures, as GetPublicKey gives it: DER of a SubjectPublicKeyInfo. It is
 // nil for a key that is none, or of another use. It is for checkers.
 func (w *Services) PublicKey(arn string) []byte {
