@@ -84,14 +84,15 @@ func (c *Callback) record(ctx context.Context, q question, a answer) (question, 
 	q.rec.Version++
 	q.decisions = append(slices.Clone(q.decisions), d)
 	q.status = q.rec.Tally(q.decisions)
-	detail := fmt.Sprintf("%s by %s, name %q, reason %q, %s; %s", a.decision, a.identity, a.name, a.reason, a.from, q.status)
+	note := store.Note{Action: "Decided", Detail: fmt.Sprintf("%s by %s, name %q, reason %q, %s; %s",
+		a.decision, a.identity, a.name, a.reason, a.from, q.status)}
 	if q.status != decision.ApprovalPending {
 		q.rec.Status, q.rec.Decided = q.status, now
 		if q.rec.Token != "" {
-			detail += release
+			note.Releases = true
 		}
 	}
-	entry, err := c.audit(ctx, &q.rec, "Decided", detail)
+	entry, err := c.audit(ctx, &q.rec, note)
 	if err != nil {
 		return q, err
 	}
@@ -102,15 +103,12 @@ func (c *Callback) record(ctx context.Context, q question, a answer) (question, 
 	return q, c.Table.Write(ctx, writes...)
 }
 
-// release ends the detail of an entry after which the waiting run is told.
-const release = "; releases the waiting run"
-
 // audit appends to the callback's chain about the question. Its head is in the
 // record, so the record's version keeps the chain without gaps and without
 // forks. Each entry may be the last, so each is signed.
-func (c *Callback) audit(ctx context.Context, rec *decision.Approval, action, detail string) (store.Write, error) {
-	subject := store.ApprovalSubject(rec.ID)
-	entry, err := rec.Heads.Append(store.Callback, subject, "approval-callback", action, detail, c.Now()).Signed(ctx, c.Auditor)
+func (c *Callback) audit(ctx context.Context, rec *decision.Approval, note store.Note) (store.Write, error) {
+	note.Actor = "approval-callback"
+	entry, err := rec.Heads.Note(store.Callback, store.ApprovalSubject(rec.ID), note, c.Now()).Signed(ctx, c.Auditor)
 	return entry.Write(), err
 }
 
@@ -143,11 +141,12 @@ func (c *Callback) writeIgnored(ctx context.Context, q question, a answer) (ques
 	q.rec.Version++
 	q.ignored.Version++
 	q.ignored.Count++
-	detail := fmt.Sprintf("%s by %s, name %q, %s; the question is %s", a.decision, a.identity, nameText(a.name), a.from, q.status)
+	note := store.Note{Action: "Ignored", Detail: fmt.Sprintf("%s by %s, name %q, %s; the question is %s",
+		a.decision, a.identity, nameText(a.name), a.from, q.status)}
 	if q.status != decision.ApprovalPending && q.rec.Token != "" {
-		detail += release
+		note.Releases = true
 	}
-	entry, err := c.audit(ctx, &q.rec, "Ignored", detail)
+	entry, err := c.audit(ctx, &q.rec, note)
 	if err != nil {
 		return q, err
 	}

@@ -40,15 +40,15 @@ func story(t *testing.T) *fake.Ledger {
 	require.NoError(t, err)
 	l.Objects[store.IndexObject(run)] = data
 	l.Append(store.Inventory, about, "plan", "RunOpened", "input 00", false)
-	l.Append(store.Inventory, about, "freeze", "PlanFrozen", fmt.Sprintf("digest %s, 2 instances", index.Digest), true)
+	l.Note(store.Inventory, about, store.Note{Actor: "freeze", Action: "PlanFrozen", Detail: "2 instances", Binds: index.Digest}, true)
 	l.Append(store.Request, question, "approval-request", "Asked", "round 1", true)
 	l.Append(store.Callback, question, "approval-callback", "Decided", "approve by ann; approved", true)
 	l.Append(store.Send, target, "send", "LeaseTaken", "fence 1", false)
 	l.Append(store.Send, target, "send", "SendCommand", "m1, 1 instance: [i-1]", false)
 	l.Append(store.Send, target, "send", "SendCommand", "m2, 1 instance: [i-2]", true)
 	l.Append(store.Poll, target, "poll", "CancelCommand", "expired, 1 command: [c/i-2]", true)
-	l.Bind(run, "judge", "Verdict", "wave w: good; ")
-	l.Bind(run, "report", "RunEnded", "Succeeded; ")
+	l.Bind(run, "judge", "Verdict", "wave w: good")
+	l.Bind(run, "report", "RunEnded", "Succeeded")
 	return l
 }
 

@@ -114,7 +114,7 @@ func (v *verifier) frozen() {
 	said := ""
 	for _, e := range v.Entries() {
 		if e.Action == "PlanFrozen" {
-			said, _, _ = strings.Cut(strings.TrimPrefix(e.Detail, "digest "), ",")
+			said = e.Binds
 		}
 	}
 	switch {

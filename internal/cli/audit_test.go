@@ -35,13 +35,14 @@ func auditStory(t *testing.T) *fake.Ledger {
 	about, question := store.RunSubject(run), store.ApprovalSubject(decision.ApprovalID(run, "run"))
 	target := store.TargetSubject(patch.Target{Run: run, Account: "111111111111", Region: "us-east-1"})
 	l.Append(store.Inventory, about, "plan", "RunOpened", "input 00", false)
-	l.Append(store.Inventory, about, "freeze", "PlanFrozen", "digest "+index.Digest+", 1 instance", true)
+	frozen := store.Note{Actor: "freeze", Action: "PlanFrozen", Detail: "digest " + index.Digest + ", 1 instance", Binds: index.Digest}
+	l.Note(store.Inventory, about, frozen, true)
 	l.Append(store.Request, question, "approval-request", "Asked", "round 1 of run", true)
 	l.Append(store.Callback, question, "approval-callback", "Decided", "approve by ann, reason \"ok\x1b[2J\"; approved", true)
 	l.Append(store.Send, target, "send", "LeaseTaken", "fence 1", false)
 	l.Append(store.Send, target, "send", "SendCommand", "m1, 1 instance, fence 1: [i-1]", true)
-	l.Bind(run, "judge", "Verdict", "wave w: good; ")
-	l.Bind(run, "report", "RunEnded", "Succeeded; ")
+	l.Bind(run, "judge", "Verdict", "wave w: good")
+	l.Bind(run, "report", "RunEnded", "Succeeded")
 	return l
 }
 

@@ -33,8 +33,13 @@ func NewLedger(begun time.Time) *Ledger {
 
 // Append adds an entry, with its writer's signature or without.
 func (l *Ledger) Append(w store.Writer, subject, actor, action, detail string, signed bool) {
+	l.Note(w, subject, store.Note{Actor: actor, Action: action, Detail: detail}, signed)
+}
+
+// Note is Append for an entry that tells more.
+func (l *Ledger) Note(w store.Writer, subject string, n store.Note, signed bool) {
 	heads := l.heads[subject]
-	e := heads.Append(w, subject, actor, action, detail, l.now)
+	e := heads.Note(w, subject, n, l.now)
 	l.heads[subject], l.now = heads, l.now.Add(time.Minute)
 	if signed {
 		var err error
@@ -55,7 +60,8 @@ func (l *Ledger) Bind(run patch.RunID, actor, action, detail string) {
 	if err != nil {
 		panic(err)
 	}
-	l.Append(store.Verify, store.RunSubject(run), actor, action, store.Binding(detail, digest), true)
+	n := store.Note{Actor: actor, Action: action, Detail: detail, Binds: digest}
+	l.Note(store.Verify, store.RunSubject(run), n, true)
 }
 
 // Rehash makes a chain consistent again after a change, as whoever may write any row can: without signatures that he
@@ -63,7 +69,8 @@ func (l *Ledger) Bind(run patch.RunID, actor, action, detail string) {
 func (l *Ledger) Rehash(chain string) {
 	var head store.ChainHead
 	for i, e := range l.Chains[chain] {
-		again, next := head.Append(chain, e.Actor, e.Action, e.Detail, e.At)
+		n := store.Note{Actor: e.Actor, Action: e.Action, Detail: e.Detail, Binds: e.Binds, Releases: e.Releases}
+		again, next := head.Note(chain, n, e.At)
 		again.Signature = e.Signature
 		l.Chains[chain][i], head = again, next
 	}

@@ -323,7 +323,8 @@ func (v *Inventory) freezeRows(ctx context.Context, input runinput.Input, row st
 	row.Version++
 	row.Digest, row.Planned, row.Frozen, row.Unreachable = x.Digest, x.Planned(), x.Frozen, len(x.Unreachable)
 	detail := fmt.Sprintf("digest %s, %s", x.Digest, words.BareCount(x.Planned(), "instance"))
-	entry, err := row.Heads.Append(store.Inventory, store.RunSubject(x.Run), "freeze", "PlanFrozen", detail, v.Now()).
+	note := store.Note{Actor: "freeze", Action: "PlanFrozen", Detail: detail, Binds: x.Digest}
+	entry, err := row.Heads.Note(store.Inventory, store.RunSubject(x.Run), note, v.Now()).
 		Signed(ctx, v.Auditor)
 	if err != nil {
 		return err

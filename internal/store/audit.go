@@ -58,8 +58,13 @@ type AuditEntry struct {
 	Actor  string    `json:"actor"`
 	Action string    `json:"action"`
 	Detail string    `json:"detail"`
-	Prev   string    `json:"prev"`
-	Hash   string    `json:"hash"`
+	// Binds is the digest of what the entry vouches for: the plan that was frozen, a list of heads.
+	Binds string `json:"binds,omitempty"`
+	// Releases tells that the waiting run is told next.
+	Releases bool `json:"releases,omitempty"`
+
+	Prev string `json:"prev"`
+	Hash string `json:"hash"`
 	// Signature is of the hash, by the key of the writer, and so of the whole chain up to here. It is no part of the hash.
 	Signature []byte `json:"signature,omitempty"`
 }
@@ -70,10 +75,24 @@ func (e AuditEntry) Key() Key { return Key{PK: e.Chain, SK: fmt.Sprintf("%08d", 
 // Write appends the entry, unless there is one of its number.
 func (e AuditEntry) Write() Write { return Write{How: Audit, Key: e.Key(), Item: e} }
 
+// Note is what an entry tells.
+type Note struct {
+	Actor, Action, Detail string
+	Binds                 string // see AuditEntry
+	Releases              bool
+}
+
 // Append makes the entry that follows head, and the new head.
 func (head ChainHead) Append(chain, actor, action, detail string, at time.Time) (AuditEntry, ChainHead) {
-	e := AuditEntry{Chain: chain, Seq: head.Seq + 1, At: at.UTC(), Actor: actor, Action: action, Detail: detail,
-		Prev: head.Hash}
+	return head.Note(chain, Note{Actor: actor, Action: action, Detail: detail}, at)
+}
+
+// Note is Append for an entry that tells more.
+func (head ChainHead) Note(chain string, n Note, at time.Time) (AuditEntry, ChainHead) {
+	e := AuditEntry{
+		Chain: chain, Seq: head.Seq + 1, At: at.UTC(), Actor: n.Actor, Action: n.Action, Detail: n.Detail,
+		Binds: n.Binds, Releases: n.Releases, Prev: head.Hash,
+	}
 	e.Hash = e.sum()
 	return e, ChainHead{Seq: e.Seq, Hash: e.Hash}
 }
@@ -84,7 +103,12 @@ type Heads map[Writer]ChainHead
 
 // Append makes the next entry of a writer's chain about the subject, and moves its head.
 func (h *Heads) Append(w Writer, subject, actor, action, detail string, at time.Time) AuditEntry {
-	e, head := (*h)[w].Append(w.Chain(subject), actor, action, detail, at)
+	return h.Note(w, subject, Note{Actor: actor, Action: action, Detail: detail}, at)
+}
+
+// Note is Append for an entry that tells more.
+func (h *Heads) Note(w Writer, subject string, n Note, at time.Time) AuditEntry {
+	e, head := (*h)[w].Note(w.Chain(subject), n, at)
 	h.Move(w, head)
 	return e
 }
@@ -169,18 +193,9 @@ func BindHeads(ctx context.Context, objects Objects, run patch.RunID, bound map[
 	return digest, objects.Store(ctx, HeadsObject(run, digest), "application/json", data)
 }
 
-// headsMark stands before the digest of a list of heads in the detail of an entry that binds them, at its end.
-const headsMark = "; heads "
-
-// Binding is the detail of an entry that binds the heads of a list.
-func Binding(detail, digest string) string { return detail + headsMark + digest }
-
-// BoundBy is the digest of the list that an entry of the writer Verify binds, if it binds one.
+// BoundBy is the digest of the list of heads that an entry of the writer Verify binds, if it binds one.
 func BoundBy(e AuditEntry) (digest string, ok bool) {
-	if i := strings.LastIndex(e.Detail, headsMark); i >= 0 && WriterOf(e.Chain) == Verify {
-		return e.Detail[i+len(headsMark):], true
-	}
-	return "", false
+	return e.Binds, e.Binds != "" && WriterOf(e.Chain) == Verify
 }
 
 // RunSubject is what the chains of a run are about: plan, verdicts, report. A release before had one chain of that name.

@@ -128,12 +128,20 @@ func TestBindHeads(t *testing.T) {
 	assert.Equal(t, patch.Digest([]byte(list)), digest)
 
 	var heads store.Heads
-	e := heads.Append(store.Verify, "RUN#r", "judge", "Verdict", store.Binding("wave a: good; heads up", digest), beginning())
+	e := heads.Note(store.Verify, "RUN#r", store.Note{Actor: "judge", Action: "Verdict", Binds: digest}, beginning())
+	assert.True(t, e.Intact())
 	got, ok := store.BoundBy(e)
 	assert.True(t, ok)
 	assert.Equal(t, digest, got)
-	_, ok = store.BoundBy(heads.Append(store.Callback, "APPROVAL#i", "x", "Decided", store.Binding("", digest), beginning()))
-	assert.False(t, ok, "nobody but the judge binds, whatever a reason says")
+	_, ok = store.BoundBy(heads.Note(store.Callback, "APPROVAL#i", store.Note{Binds: digest}, beginning()))
+	assert.False(t, ok, "no other writer binds heads")
+	for _, change := range []func(e *store.AuditEntry){
+		func(e *store.AuditEntry) { e.Binds = "x" }, func(e *store.AuditEntry) { e.Releases = true },
+	} {
+		changed := e
+		change(&changed)
+		assert.False(t, changed.Intact())
+	}
 }
 
 // beginning is when a chain begins.

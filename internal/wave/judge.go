@@ -490,9 +490,10 @@ func (j *Judge) keep(ctx context.Context, w *judged, why string) error {
 		if err != nil {
 			return err
 		}
-		detail := store.Binding(fmt.Sprintf("wave %s: %s; %s", w.row.Wave, w.row.Verdict, why), heads)
+		note := store.Note{Actor: "judge", Action: "Verdict", Binds: heads,
+			Detail: fmt.Sprintf("wave %s: %s; %s", w.row.Wave, w.row.Verdict, why)}
 		subject := store.RunSubject(w.run.Run)
-		entry, err := w.run.Heads.Append(store.Verify, subject, "judge", "Verdict", detail, w.clock.Now).Signed(ctx, j.Auditor)
+		entry, err := w.run.Heads.Note(store.Verify, subject, note, w.clock.Now).Signed(ctx, j.Auditor)
 		if err != nil {
 			return err
 		}

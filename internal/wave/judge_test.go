@@ -406,7 +406,7 @@ func TestJudge_bindsTheChains(t *testing.T) {
 		require.Len(t, chain, 1)
 		assert.Equal(t, "Verdict", chain[0].Action)
 		assert.True(t, fake.Signed(chain[0]), "and is signed")
-		heads[chain[0].Detail] = true
+		heads[chain[0].Binds] = true
 		digest, ok := store.BoundBy(chain[0])
 		require.True(t, ok)
 		list, there, err := s.Bucket.Fetch(t.Context(), store.HeadsObject(site.Run, digest))

@@ -172,8 +172,8 @@ func (f *folder) conclude(ctx context.Context, status patch.RunStatus, why strin
 	if err != nil {
 		return err
 	}
-	detail := store.Binding(string(status)+"; "+why, heads)
-	entry, err := f.run.Heads.Append(store.Verify, store.RunSubject(f.in.Run), "report", "RunEnded", detail, f.run.Settled).
+	note := store.Note{Actor: "report", Action: "RunEnded", Detail: string(status) + "; " + why, Binds: heads}
+	entry, err := f.run.Heads.Note(store.Verify, store.RunSubject(f.in.Run), note, f.run.Settled).
 		Signed(ctx, f.Auditor)
 	if err != nil {
 		return err

@@ -25,8 +25,12 @@ type auditLine struct {
 	Actor  string    `json:"actor"`
 	Action string    `json:"action"`
 	Detail string    `json:"detail"`
-	Prev   string    `json:"prev"`
-	Hash   string    `json:"hash"`
+
+	Binds    string `json:"binds,omitempty"`
+	Releases bool   `json:"releases,omitempty"`
+
+	Prev string `json:"prev"`
+	Hash string `json:"hash"`
 
 	signature []byte // no part of what is hashed
 }
@@ -36,7 +40,7 @@ func LineOf(row Item) auditLine {
 	return auditLine{
 		Chain: Attribute(row, "pk"), Seq: number(row, "seq"), At: moment(row, "at"), Actor: Attribute(row, "actor"),
 		Action: Attribute(row, "action"), Detail: Attribute(row, "detail"), Prev: Attribute(row, "prev"), Hash: Attribute(row, "hash"),
-		signature: binary(row, "signature"),
+		Binds: Attribute(row, "binds"), Releases: boolean(row, "releases"), signature: binary(row, "signature"),
 	}
 }
 
@@ -128,7 +132,7 @@ func (c *Checks) line(role, condition string, row Item) {
 	what, _, _ := strings.Cut(l.Detail, ",")
 	whom := about
 	parts := strings.Split(about, "#")
-	if strings.HasSuffix(l.Detail, "; releases the waiting run") && len(parts) > 1 {
+	if l.Releases && len(parts) > 1 {
 		c.Tables.Audited[AuditKey("Release", "", parts[1])] = true
 	}
 	switch l.Action {
@@ -348,7 +352,7 @@ func (c *Checks) bindings(all map[string][]auditLine) {
 }
 
 func (c *Checks) binding(all map[string][]auditLine, run string, l auditLine) {
-	digest := l.Detail[strings.LastIndex(l.Detail, " ")+1:]
+	digest := l.Binds
 	list, ok := c.Stage.World.Object(c.Stage.Bucket(), "runs/"+run+"/heads/"+digest+".json")
 	sum := sha256.Sum256(list)
 	var heads []struct {
