@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -83,6 +85,8 @@ func server(t *testing.T, answer func(r *http.Request, body string) (status int,
 	return &hub.Client{
 		Machine: m, States: sfn.NewFromConfig(conf), Machines: sfn.NewFromConfig(conf), Callers: sts.NewFromConfig(conf),
 		Bucket: s3.NewFromConfig(conf, func(o *s3.Options) { o.UsePathStyle = true }),
+		Tables: dynamodb.NewFromConfig(conf, func(o *dynamodb.Options) { o.DisableValidateResponseChecksum = true }),
+		Keys:   kms.NewFromConfig(conf),
 	}
 }
 
