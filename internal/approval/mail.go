@@ -39,8 +39,9 @@ func approvalMail(rec decision.Approval, run store.RunRow, x plan.Index, doubt d
 	}
 	fmt.Fprintf(&b, "Plan digest: %s\n", rec.Digest)
 	if run.RequestedBy != "" {
-		fmt.Fprintf(&b, "Requested by: %s\n", words.Clean(run.RequestedBy, words.Mail))
+		fmt.Fprintf(&b, "Requested by: %s (%s)\n", words.Clean(run.RequestedBy, words.Mail), claimed)
 	}
+	b.WriteString("Started by: " + unknownStarter + "\n")
 	if run.Reason != "" {
 		fmt.Fprintf(&b, "Reason: %s\n", words.Clean(run.Reason, words.Mail))
 	}
@@ -56,10 +57,26 @@ func approvalMail(rec decision.Approval, run store.RunRow, x plan.Index, doubt d
 	if n := len(x.Inactive); n > 0 {
 		fmt.Fprintf(&b, "\nNot active, and not in the plan: %s of the organizational units\n", words.Count(n, "account"))
 	}
-	fmt.Fprintf(&b, "\nOpen this page to see the plan and to decide, until %s:\n\n%s\n\n", deadline, link)
-	fmt.Fprintf(&b, "Or by command, with your IAM identity on record:\n\n    ec2patch approve %s\n\n", rec.Run)
-	b.WriteString("Opening the page decides nothing. Whoever has this link can decide, so do not forward it.\n")
+	b.WriteString(howToDecide(rec, deadline, link))
 	return words.Clean(subject, words.Mail, words.Limit(port.MaxSubject)), b.String()
+}
+
+// What is known of who wants a run. Step Functions does not record who started an execution.
+const (
+	claimed        = "as the starter says"
+	unknownStarter = "not known"
+)
+
+// howToDecide leads to the page and to the command. Where more than one person is needed a link alone decides nothing.
+func howToDecide(rec decision.Approval, deadline, link string) string {
+	if rec.RequireDistinct > 1 {
+		return fmt.Sprintf("\n%s people must approve, until %s, each by command with an identity of their own:\n\n"+
+			"    ec2patch approve %s\n\nThis page shows the plan, and takes an answer only of who is logged in to it:\n\n%s\n\n"+
+			"Opening the page decides nothing.\n", words.Number(rec.RequireDistinct), deadline, rec.Run, link)
+	}
+	return fmt.Sprintf("\nOpen this page to see the plan and to decide, until %s:\n\n%s\n\n"+
+		"Or by command, with your IAM identity on record:\n\n    ec2patch approve %s\n\n"+
+		"Opening the page decides nothing. Whoever has this link can decide, so do not forward it.\n", deadline, link, rec.Run)
 }
 
 // doubtText says why people are asked about going on, a line for each cause.

@@ -24,6 +24,7 @@ type Requests struct {
 	Audience  port.Audience
 	Links     port.Signer
 	Decisions port.Verifier
+	People    decision.People // who counts as whom, of those who decide
 	Metrics   port.Metrics
 	Now       port.Clock
 
@@ -215,7 +216,7 @@ func (a *Requests) settle(ctx context.Context, in RequestInput) (SettleOutput, e
 	}
 	waited := min(now.Sub(rec.Asked), rec.Expires.Sub(rec.Asked)).Minutes()
 	a.Metrics.Count("PendingApprovals", "None", waited, nil)
-	status, err := decision.Verify(ctx, a.Table, a.Decisions, rec, run.Digest)
+	status, err := decision.Verify(ctx, a.Table, a.Decisions, a.People, rec, run.Digest)
 	if err != nil {
 		return out, err
 	}

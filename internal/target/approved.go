@@ -35,7 +35,7 @@ func (s *Send) checkApproval(ctx context.Context, st *state) error {
 	if !rec.OnTerms(s.plan.last) {
 		return fmt.Errorf("%w: approval %s was not asked on the terms of the plan", patch.ErrTampered, rec.ID)
 	}
-	status, err := decision.Verify(ctx, s.Table, s.Decisions, rec, st.run.Digest)
+	status, err := decision.Verify(ctx, s.Table, s.Decisions, s.People, rec, st.run.Digest)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
@@ -24,6 +25,7 @@ type Send struct {
 	Sender    port.Sender
 	Alarms    port.Alarms
 	Decisions port.Verifier
+	People    decision.People // who counts as whom, of those who decide
 	Now       port.Clock
 
 	HubAccount   patch.AccountID

@@ -42,6 +42,7 @@ type Judge struct {
 	Objects   store.Objects
 	Alarms    port.Alarms
 	Decisions port.Verifier
+	People    decision.People // who counts as whom, of those who decide
 	Now       port.Clock
 }
 
@@ -402,7 +403,7 @@ func (j *Judge) asked(ctx context.Context, w *judged, doubt doubt.Doubt) (patch.
 	if rec.Doubt != digest {
 		return "", "", fmt.Errorf("%w: the question %s was about another doubt", patch.ErrTampered, rec.ID)
 	}
-	status, err := decision.Verify(ctx, j.Table, j.Decisions, rec, w.run.Digest)
+	status, err := decision.Verify(ctx, j.Table, j.Decisions, j.People, rec, w.run.Digest)
 	if err != nil {
 		return "", "", err
 	}

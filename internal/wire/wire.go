@@ -75,7 +75,7 @@ func NewSend(env Getenv, a AWS) (*target.Send, error) {
 	spokes.Sender = c.text("SPOKE_SENDER")
 	s := &target.Send{
 		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Sender: spokes, Alarms: c.alarms(a, spokes), Decisions: c.keys(a, "DECISION_KEY_ID"),
-		Now: a.Now, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
+		People: c.people(), Now: a.Now, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
 	}
 	return s, c.err()
 }
@@ -96,7 +96,7 @@ func NewApprovals(env Getenv, a AWS) (*approval.Requests, error) {
 	mail := c.mail(a, "APPROVAL_TOPIC_ARN")
 	s := &approval.Requests{
 		Table: c.table(a), Objects: c.objects(a), Mail: mail, Audience: mail, Links: c.key(a, "LINK_KEY_ID"),
-		Decisions: c.keys(a, "DECISION_KEY_ID"), Metrics: a.Metrics, Now: a.Now,
+		Decisions: c.keys(a, "DECISION_KEY_ID"), People: c.people(), Metrics: a.Metrics, Now: a.Now,
 		HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), CallbackURL: c.text("CALLBACK_URL"),
 	}
 	return s, c.err()
@@ -107,7 +107,7 @@ func NewCallback(env Getenv, a AWS) (*approval.Callback, error) {
 	c := config{env: env}
 	s := &approval.Callback{
 		Table: c.table(a), Objects: c.objects(a), Links: c.keys(a, "LINK_KEY_ID"), Decisions: c.key(a, "DECISION_KEY_ID"),
-		Waiter: &cloud.StepFunctions{SFN: a.SFN}, Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Now: a.Now,
+		Waiter: &cloud.StepFunctions{SFN: a.SFN}, Notices: c.mail(a, "NOTICE_TOPIC_ARN"), People: c.people(), Now: a.Now,
 		HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), StateMachineARN: c.text("STATE_MACHINE_ARN"),
 	}
 	if old := c.oldKey(a, "DECISION_KEY_ID"); old != nil {
@@ -120,15 +120,15 @@ func NewCallback(env Getenv, a AWS) (*approval.Callback, error) {
 func NewVerify(env Getenv, a AWS) (*task.PostVerify, error) {
 	c := config{env: env}
 	spokes := c.spokes(a)
-	table, objects, decisions := c.table(a), c.objects(a), c.keys(a, "DECISION_KEY_ID")
+	table, objects, decisions, people := c.table(a), c.objects(a), c.keys(a, "DECISION_KEY_ID"), c.people()
 	v := &task.PostVerify{
 		Targets: target.Verify{
 			Table: table, Objects: objects, Spokes: spokes, Metrics: a.Metrics, Now: a.Now,
 			DetailedMetrics: c.flag("DETAILED_METRICS"),
 		},
-		Waves: wave.Judge{Table: table, Objects: objects, Alarms: c.alarms(a, spokes), Decisions: decisions, Now: a.Now},
+		Waves: wave.Judge{Table: table, Objects: objects, Alarms: c.alarms(a, spokes), Decisions: decisions, People: people, Now: a.Now},
 		Reports: compose.Reports{
-			Table: table, Objects: objects, Decisions: decisions, Runs: &cloud.StepFunctions{SFN: a.SFN},
+			Table: table, Objects: objects, Decisions: decisions, People: people, Runs: &cloud.StepFunctions{SFN: a.SFN},
 			Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Metrics: a.Metrics, Now: a.Now,
 			Targets: &target.Abandon{Table: table, Spokes: spokes, Now: a.Now},
 		},

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
 	"ec2patch/internal/port"
@@ -29,6 +30,7 @@ type Reports struct {
 	Table     store.Table
 	Objects   store.Archive
 	Decisions port.Verifier
+	People    decision.People // who counts as whom, of those who decide
 	Runs      port.Runs
 	Notices   port.Mail
 	Metrics   port.Metrics
