@@ -1,11 +1,14 @@
 package approval_test
 
 import (
+	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/approval"
 	"ec2patch/internal/decision"
@@ -186,4 +189,67 @@ func TestT53_FoldedFieldNames(t *testing.T) {
 			assert.Equal(t, 400, res.Status, "%s: %s", name, res.Body)
 		})
 	}
+}
+
+func TestT54_BareAddressesInMail(t *testing.T) {
+	const evil = "see www.evil.example or evil.click, ask help@evil.example, mailto:help@evil.example"
+	a := newAsker(t, func(rec *decision.Approval, run *store.RunRow, x *plan.Index) {
+		run.RequestedBy, run.Reason = evil, evil
+		x.Waves[0].Name = "evil.zip"
+		x.Waves[1].Notable[0].Name = evil
+	})
+	require.NoError(t, a.ask(t, "token"))
+	bare := regexp.MustCompile(`(?i)www\.|[a-z0-9]@|mailto:|[a-z0-9]\.[a-z]`)
+	for line := range strings.Lines(a.mails.Sent[0]) {
+		if !strings.HasPrefix(line, "https://"+fake.StandHost) {
+			assert.NotRegexp(t, bare, line)
+		}
+	}
+}
+
+func TestT55_OversizeMail(t *testing.T) {
+	a := newAsker(t, func(rec *decision.Approval, run *store.RunRow, x *plan.Index) {
+		wave := x.Waves[1]
+		wave.Filter, wave.Notable = strings.Repeat("k=v ", 20_000), nil
+		for range 24 {
+			wave.Notable = append(wave.Notable, plan.Notable{
+				ID: "i-0aaaaaaaaaaaaaaa1", Account: "222222222222", Region: "us-east-1", Platform: patch.Windows, Name: strings.Repeat("n", 256), New: true,
+			})
+		}
+		x.Waves = nil
+		for i := range 100 {
+			wave.Name = fmt.Sprintf("wave-%03d-%s", i, strings.Repeat("w", 200))
+			x.Waves = append(x.Waves, wave)
+			if i%2 == 0 { // an empty one says what it looked for
+				x.Waves[i].Planned, x.Waves[i].Excluded, x.Waves[i].Targets, x.Waves[i].Notable = 0, 0, nil, nil
+			}
+		}
+		rec.Instances = x.Planned()
+		run.RequestedBy, run.Reason = strings.Repeat("r", 200), strings.Repeat("é", 100_000)
+	})
+	require.NoError(t, a.ask(t, "token"))
+	mail := a.mails.Sent[0]
+	assert.Less(t, len(mail), 200<<10)
+	for _, want := range []string{
+		`\n  and \d+ waves more; the page has all\n`, `\n  and [\d,]+ instances more; the page has all\n`,
+		`\nhttps://` + fake.StandHost + `/callback\?a=`, `\n    ec2patch approve ` + string(fake.StandRun) + `\n`,
+	} {
+		assert.True(t, regexp.MustCompile(want).MatchString(mail), want)
+	}
+
+	a = newAsker(t)
+	many := twoReds()
+	for range 2000 {
+		many.Causes = append(many.Causes, twoReds().Causes...)
+	}
+	a.table.Put(store.WaveKey(fake.StandRun, "canary"), store.WaveRow{Wave: "canary", Doubt: many})
+	_, err := a.Requests.Handle(t.Context(), approval.RequestInput{Task: "request", Run: fake.StandRun, Scope: "soak:canary", Token: "t"})
+	require.NoError(t, err)
+	assert.Less(t, len(a.mails.Sent[0]), 200<<10)
+	assert.Contains(t, a.mails.Sent[0], " causes more; the page has all\n")
+
+	a = newAsker(t)
+	a.mails.Err = patch.ErrInvalidInput
+	require.Error(t, a.ask(t, "token"))
+	assert.Equal(t, []float64{0, 1}, a.counted["ApprovalUnheard"], "the alarm hears of a mail that could not be sent")
 }

@@ -23,7 +23,7 @@ func TestAttacks_listed(t *testing.T) {
 		settled[row[1]] = true
 	}
 	tested := map[string]bool{}
-	for _, folder := range []string{".", "../lambdamain", "../sim", "../../cloudformation"} {
+	for _, folder := range []string{".", "../guard", "../lambdamain", "../sim", "../target", "../../cloudformation"} {
 		files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
 		require.NoError(t, err)
 		for _, file := range files {

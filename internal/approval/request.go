@@ -116,7 +116,11 @@ func (a *Requests) request(ctx context.Context, in RequestInput) (RequestOutput,
 		return RequestOutput{}, err
 	}
 	subject, body := approvalMail(rec, run, index, doubt, a.link(rec.ID, mac))
-	return RequestOutput{Told: !rec.Unheard}, a.Mail.Send(ctx, subject, body)
+	if err := a.Mail.Send(ctx, subject, body); err != nil {
+		a.Metrics.Count("ApprovalUnheard", "Count", 1, nil) // whoever listens, this round told nobody
+		return RequestOutput{}, err
+	}
+	return RequestOutput{Told: !rec.Unheard}, nil
 }
 
 // asked is what the audit says of a round.

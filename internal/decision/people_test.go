@@ -14,8 +14,8 @@ func TestPeople_Of(t *testing.T) {
 	require.NoError(t, err)
 	const account = "arn:aws:sts::999999999999:"
 	for identity, want := range map[string]string{
-		"link":            "",
-		"ann@example.com": "ann@example.com",
+		"link":                                                "",
+		"ann@example.com":                                     "ann@example.com",
 		"arn:aws:iam::999999999999:user/ann":                  "arn:aws:iam::999999999999:user/ann",
 		"arn:aws:iam::999999999999:root":                      "arn:aws:iam::999999999999:root",
 		account + "assumed-role/Operators/ann":                account + "assumed-role/operators",
@@ -48,7 +48,9 @@ func TestParsePeople(t *testing.T) {
 // A record may say of several approvals what the hub's rules made of them when it was written.
 func TestApproval_Fits(t *testing.T) {
 	const role = "arn:aws:sts::999999999999:assumed-role/Operators/"
-	yes := func(who string) decision.Decision { return decision.Decision{Identity: who, Decision: decision.Approve} }
+	yes := func(who string) decision.Decision {
+		return decision.Decision{Identity: who, Decision: decision.Approve}
+	}
 	two := []decision.Decision{yes(role + "ann"), yes(role + "bob")}
 	named, err := decision.ParsePeople("Operators")
 	require.NoError(t, err)

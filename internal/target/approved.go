@@ -17,6 +17,9 @@ func (s *Send) checkApproval(ctx context.Context, st *state) error {
 	if err != nil {
 		return err
 	}
+	if err := s.inOrder(ctx, st); err != nil {
+		return err
+	}
 	if wave.AskScope == "none" {
 		return nil
 	}

@@ -32,6 +32,7 @@ type Send struct {
 	PollInterval time.Duration
 
 	approved map[string]bool // approvals that this process has verified, by id and digest
+	ordered  map[string]bool // waves whose turn has come, by name and digest
 	plan     frozen
 }
 
