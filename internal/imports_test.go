@@ -52,7 +52,7 @@ func allowed() map[string][]string {
 
 		// AWS, and what puts it together with the rooms.
 		"cloud":      {"doubt", "outcome", "patch", "port", "runinput", "store", "words", sdk},
-		"wire":       {"approval", "cloud", "inventory", "patch", "port", "report/compose", "runinput", "target", "task", "wave", sdk},
+		"wire":       {"approval", "cloud", "decision", "inventory", "patch", "port", "report/compose", "runinput", "target", "task", "wave", sdk},
 		"lambdamain": {"approval", "cloud", "patch", "port", "wire", sdk},
 
 		// The hub seen from outside, and the command line.

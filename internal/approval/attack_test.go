@@ -209,7 +209,6 @@ func TestT13_Markup(t *testing.T) {
 		x.Waves[1].Notable[0].Name = evil
 		x.Waves[1].Notable[0].Region = evil
 	})
-	s.table.Put(store.AbortKey(fake.StandRun), store.Abort{By: evil, Reason: evil})
 	check := func(page string) {
 		for _, never := range []string{"<script", "<img", "\x00", "\x1b", "\u202e"} {
 			assert.NotContains(t, page, never)
@@ -221,6 +220,10 @@ func TestT13_Markup(t *testing.T) {
 	check(string(s.do(t, s.form("approve", "name", evil, "reason", evil, "code", evil)).Body))
 	assert.Equal(t, 303, s.do(t, s.form("approve", "name", evil, "reason", evil)).Status)
 	check(string(s.get(t, s.query()).Body))
+	s.table.Put(store.AbortKey(fake.StandRun), store.Abort{By: evil, Reason: evil})
+	page = string(s.get(t, s.query()).Body)
+	check(page)
+	assert.Contains(t, page, "The run was aborted by &#34;&gt;&lt;script&gt;")
 }
 
 // A mail is plain text: what is hostile there is a line of its own, or a link.
@@ -693,7 +696,7 @@ func TestT35_ForgedDecision(t *testing.T) {
 		s := newStand(t, func(rec *decision.Approval, run *store.RunRow, _ *plan.Index) {
 			rec.RequireDistinct, run.RequireDistinct = 2, 2
 		})
-		s.do(t, s.form("approve"))
+		s.by(t, "ann", "approve")
 		s.table.Put(store.DecisionKey(s.rec.ID, "second"), s.decisions(t)[0])
 		s.unchanged(t, func() { assert.Equal(t, 409, s.get(t, s.query()).Status) })
 	})
@@ -712,7 +715,7 @@ func TestT35_ForgedDecision(t *testing.T) {
 			assert.NotEqual(t, 200, s.get(t, s.query()).Status, "%s, before the decision", name)
 
 			s = newStand(t, two)
-			require.Equal(t, 303, s.do(t, s.form("approve")).Status)
+			require.Equal(t, 303, s.by(t, "ann", "approve"))
 			rec = s.stored(t)
 			lower(&rec)
 			s.table.Put(store.ApprovalKey(rec.ID), rec)

@@ -26,6 +26,7 @@ type Callback struct {
 	Waiter    port.Waiter
 	Notices   port.Mail
 	Auditor   store.Signer
+	People    decision.People // who counts as whom, of those who decide
 	Now       port.Clock
 
 	OldDecisions    port.Signer // the previous key, after a rotation; nil: there is none
@@ -113,7 +114,10 @@ func (c *Callback) submit(ctx context.Context, r HTTPRequest) (HTTPResponse, err
 	if !ok {
 		return pageForeign.answer()
 	}
-	if q.status == decision.ApprovalPending && !q.over(c.Now()) {
+	if _, err := c.decidable(ctx, q); err != nil {
+		return c.undecidable(q, err)
+	}
+	if q.status == decision.ApprovalPending && c.bars(q, who, form.decision) == "" {
 		if typed := form.check(q.rec); len(typed.Problems) > 0 {
 			return c.answerState(ctx, r, form.link, q, http.StatusUnprocessableEntity, typed)
 		}
@@ -124,6 +128,9 @@ func (c *Callback) submit(ctx context.Context, r HTTPRequest) (HTTPResponse, err
 	if err != nil {
 		return c.failed(err)
 	}
+	if done.barred != "" {
+		return c.answerState(ctx, r, form.link, done.q, http.StatusForbidden, formView{late: true})
+	}
 	if !done.recorded {
 		return c.answerState(ctx, r, form.link, done.q, http.StatusConflict, formView{late: true})
 	}
@@ -133,6 +140,15 @@ func (c *Callback) submit(ctx context.Context, r HTTPRequest) (HTTPResponse, err
 	res := plain(http.StatusSeeOther, "Recorded.")
 	res.Header["Location"] = form.link.target() // relative: the stage may be part of the path
 	return res, nil
+}
+
+// undecidable is the page of a question that cannot be decided.
+func (c *Callback) undecidable(q question, err error) (HTTPResponse, error) {
+	if no, ok := refusalOf(err); ok && no == pageAborted {
+		w := no.words()
+		return render(w.status, pageView{Title: w.title, Tone: "none", Sign: "i", Headline: w.title, Text: []string{q.abortText()}})
+	}
+	return c.failed(err)
 }
 
 // failed answers what is not the visitor's doing, and hides what it was.
@@ -153,17 +169,13 @@ func (c *Callback) failed(err error) (HTTPResponse, error) {
 func identityOf(r HTTPRequest) (string, bool) {
 	s := r.Subject
 	if s == "" {
-		return bearer, true
+		return decision.Bearer, true
 	}
-	if len(s) > maxIdentity || s != words.Clean(s) || s == bearer || strings.HasPrefix(s, "arn:") {
+	if len(s) > maxIdentity || s != words.Clean(s) || s == decision.Bearer || strings.HasPrefix(s, "arn:") {
 		return "", false
 	}
 	return s, true
 }
-
-// bearer is the identity of whoever holds the link: unproven, and only one
-// however many people hold it.
-const bearer = "link"
 
 // maxIdentity, in bytes, keeps the sort key of a decision below DynamoDB's 1,024 bytes.
 // Source: DynamoDB quotas, sort key values, read 2026-11.

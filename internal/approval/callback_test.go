@@ -150,12 +150,12 @@ func TestCallback_TwoApprovals(t *testing.T) {
 	}
 	t.Run("two identities approve", func(t *testing.T) {
 		s := newStand(t, two)
-		assert.Equal(t, 303, s.do(t, s.form("approve")).Status)
+		assert.Equal(t, 303, s.by(t, "ann@example.com", "approve"))
 		assert.Equal(t, decision.ApprovalPending, s.stored(t).Status)
 		assert.Empty(t, s.waiter.Tokens, "one approval releases nothing")
 		page := string(s.get(t, s.query()).Body)
 		assert.Contains(t, page, "1 of 2 approvals are recorded.")
-		assert.NotContains(t, page, "<form", "the bearer is one identity, however many bear it")
+		assert.NotContains(t, page, "<form", "the bearer is nobody in particular")
 
 		r := s.form("approve", "name", "Bob")
 		r.Subject = "bob@example.com"
@@ -165,15 +165,16 @@ func TestCallback_TwoApprovals(t *testing.T) {
 	})
 	t.Run("the same identity counts once", func(t *testing.T) {
 		s := newStand(t, two)
-		s.do(t, s.form("approve"))
-		res := s.do(t, s.form("approve", "name", "Somebody Else"))
-		assert.Equal(t, 409, res.Status)
+		s.by(t, "ann@example.com", "approve")
+		r := s.form("approve", "name", "Somebody Else")
+		r.Subject = "ann@example.com"
+		assert.Equal(t, 409, s.do(t, r).Status)
 		assert.Equal(t, decision.ApprovalPending, s.stored(t).Status)
 		assert.Equal(t, []string{"Asked", "Decided", "Ignored"}, s.actions(t))
 	})
 	t.Run("a rejection ends it", func(t *testing.T) {
 		s := newStand(t, two)
-		s.do(t, s.form("approve"))
+		s.by(t, "ann@example.com", "approve")
 		r := s.form("reject")
 		r.Subject = "bob@example.com"
 		assert.Equal(t, 303, s.do(t, r).Status)
@@ -253,7 +254,9 @@ func TestCallback_BetweenRounds(t *testing.T) {
 func TestCallback_AbortedAndEnded(t *testing.T) {
 	s := newStand(t)
 	s.table.Put(store.AbortKey(fake.StandRun), store.Abort{By: fake.Operator, At: s.now})
-	assert.Contains(t, string(s.get(t, s.query()).Body), "This run was aborted by "+fake.Operator)
+	res := s.get(t, s.query())
+	assert.Equal(t, 410, res.Status)
+	assert.Contains(t, string(res.Body), "The run was aborted by "+fake.Operator)
 
 	s = newStand(t, func(_ *decision.Approval, run *store.RunRow, _ *plan.Index) { run.Ended = time.Unix(1, 0) })
 	s.unchanged(t, func() {
@@ -287,7 +290,7 @@ func TestCallback_FailuresOfAWS(t *testing.T) {
 	t.Run("no plan", func(t *testing.T) {
 		s := newStand(t)
 		delete(s.objects, store.IndexObject(fake.StandRun))
-		assert.Equal(t, 503, s.get(t, s.query()).Status)
+		assert.Equal(t, 409, s.get(t, s.query()).Status)
 	})
 	t.Run("another plan in the bucket", func(t *testing.T) {
 		s := newStand(t)

@@ -28,6 +28,31 @@ type decided struct {
 	q        question // as it stands now
 	recorded bool     // this answer counts
 	slow     bool     // recorded, but the waiting run could not be told yet
+	barred   bar      // why this identity may not answer so, where it is not because of an earlier answer
+}
+
+// bar is a reason not to take an answer of an identity, empty if there is none. It is the stable name of the refusal.
+type bar string
+
+const (
+	barOwnRun     bar = "own_run"
+	barLink       bar = "link_only"
+	barSamePerson bar = "same_person"
+)
+
+// sentence says to whom it may concern why the answer is not taken.
+func (b bar) sentence(run patch.RunID) string {
+	switch b {
+	case barOwnRun:
+		return "By what the starter of this run says, you asked for it. Others decide on it."
+	case barLink:
+		return "More than one person must approve, and a link does not say who holds it. Decide with an identity of your own: ec2patch approve " +
+			string(run)
+	case barSamePerson:
+		return "You approved before, or somebody else in your role did. The next approval must come from another person: " +
+			"by a login of their own, or by ec2patch approve."
+	}
+	return ""
 }
 
 const (
@@ -38,18 +63,52 @@ const (
 	maxIgnored = 20
 )
 
+// decidable tells whether the question can be decided at all, by whomever: page and operator's route ask it before
+// anything is recorded, and the page before it shows a form. A question that is decided is no reason to refuse; an answer
+// to it changes nothing. What it returns beside is the plan that the question is about.
+func (c *Callback) decidable(ctx context.Context, q question) (shownPlan, error) {
+	pending := q.status == decision.ApprovalPending
+	switch {
+	case q.status == decision.ApprovalExpired, pending && q.over(c.Now()):
+		return shownPlan{}, pageExpired
+	case pending && !q.run.Ended.IsZero():
+		return shownPlan{}, pageRunEnded
+	case pending && q.aborted != nil:
+		return shownPlan{}, pageAborted
+	}
+	return c.plan(ctx, q) // nobody decides on a question that the plan does not ask
+}
+
+// bars says why an identity may not give this answer, where the question is open. Where one approval is enough nothing
+// does. One rejection is enough always, so only who holds a mere link may not give it.
+func (c *Callback) bars(q question, identity string, answer decision.Choice) bar {
+	switch why := q.rec.Uncounted(c.People, q.decisions, identity); {
+	case why == decision.UncountedBearer:
+		return barLink
+	case answer == decision.Reject:
+		return ""
+	case why == decision.UncountedRequester:
+		return barOwnRun
+	case why == decision.UncountedTwice:
+		return barSamePerson
+	}
+	return ""
+}
+
 // decide records an answer and tells the waiting run. The first answer that
 // settles the question wins by the record's version; any other changes nothing.
 func (c *Callback) decide(ctx context.Context, q question, a answer) (decided, error) {
 	for range decideAttempts {
-		if !q.run.Ended.IsZero() && q.status == decision.ApprovalPending {
-			return decided{}, pageRunEnded
+		if _, err := c.decidable(ctx, q); err != nil {
+			return decided{}, err
 		}
-		if q.status == decision.ApprovalExpired || q.status == decision.ApprovalPending && q.over(c.Now()) {
-			return decided{}, pageExpired
-		}
-		if !q.mayAnswer(a.identity) {
+		if q.status != decision.ApprovalPending || q.answeredBy(a.identity) {
 			return c.ignore(ctx, q, a)
+		}
+		if why := c.bars(q, a.identity, a.decision); why != "" {
+			done, err := c.ignore(ctx, q, a)
+			done.barred = why
+			return done, err
 		}
 		next, err := c.record(ctx, q, a)
 		if err == nil {
@@ -83,7 +142,7 @@ func (c *Callback) record(ctx context.Context, q question, a answer) (question, 
 	was := q.rec.Version
 	q.rec.Version++
 	q.decisions = append(slices.Clone(q.decisions), d)
-	q.status = q.rec.Tally(q.decisions)
+	q.status, q.approvals = q.rec.Tally(c.People, q.decisions), q.rec.Approvals(c.People, q.decisions)
 	note := store.Note{Action: "Decided", Detail: fmt.Sprintf("%s by %s, name %q, reason %q, %s; %s",
 		a.decision, a.identity, a.name, a.reason, a.from, q.status)}
 	if q.status != decision.ApprovalPending {
@@ -206,7 +265,7 @@ func decisionMail(q question, a answer) (subject, body string) {
 	}
 	fmt.Fprintf(&b, "Instances: %s\nPlan digest: %s\n", words.Number(q.rec.Instances), q.rec.Digest)
 	if q.status == decision.ApprovalPending {
-		fmt.Fprintf(&b, "\nApprovals so far: %d of %d.\n", q.approvals(), q.needed())
+		fmt.Fprintf(&b, "\nApprovals so far: %d of %d.\n", q.approvals, q.needed())
 	}
 	b.WriteString("\nIf this is a surprise, abort the run at once: ec2patch abort " + string(q.rec.Run) + "\n")
 	return words.Clean(subject, words.Mail, words.Limit(port.MaxSubject)), b.String()
@@ -216,22 +275,7 @@ func (q question) answeredBy(identity string) bool {
 	return slices.ContainsFunc(q.decisions, func(d decision.Decision) bool { return d.Identity == identity })
 }
 
-// askedBy tells whether the identity asked for the run, where two must agree.
-func (q question) askedBy(identity string) bool {
-	return q.needed() > 1 && q.rec.RequestedBy != "" && q.rec.RequestedBy == identity
-}
-
 func (q question) needed() int { return max(q.rec.RequireDistinct, 1) }
-
-func (q question) approvals() int {
-	n := 0
-	for _, d := range q.decisions {
-		if d.Decision == decision.Approve {
-			n++
-		}
-	}
-	return n
-}
 
 // settledBy is the decision that settled the question.
 func (q question) settledBy() (decision.Decision, bool) {
@@ -244,13 +288,8 @@ func (q question) settledBy() (decision.Decision, bool) {
 }
 
 func identityText(identity string) string {
-	if identity == bearer {
+	if identity == decision.Bearer {
 		return "whoever holds the link (not proven)"
 	}
 	return identity
-}
-
-// mayAnswer tells whether an answer of the identity would count.
-func (q question) mayAnswer(identity string) bool {
-	return q.status == decision.ApprovalPending && !q.answeredBy(identity) && !q.askedBy(identity)
 }

@@ -62,6 +62,7 @@ type question struct {
 	run       store.RunRow
 	decisions []decision.Decision // in the order in which they were made; every MAC is right
 	status    decision.Status     // what the decisions amount to
+	approvals int                 // people who approved and count
 	ignored   ignoredRow
 	aborted   *store.Abort
 }
@@ -155,12 +156,10 @@ func (c *Callback) readDecisions(ctx context.Context, q *question) error {
 		}
 	}
 	decision.SortDecisions(q.decisions)
-	q.status = q.rec.Tally(q.decisions)
-	if q.rec.Status == decision.ApprovalExpired {
-		q.status = decision.ApprovalExpired
-	}
-	if q.status != q.rec.Status {
-		return fmt.Errorf("%w: approval %s says %q, its decisions say %q", patch.ErrTampered, q.rec.ID, q.rec.Status, q.status)
+	q.status, q.approvals = q.rec.Status, q.rec.Approvals(c.People, q.decisions)
+	if q.status != decision.ApprovalExpired && !q.rec.Fits(c.People, q.decisions) {
+		return fmt.Errorf("%w: approval %s says %q, its decisions say %q",
+			patch.ErrTampered, q.rec.ID, q.rec.Status, q.rec.Tally(c.People, q.decisions))
 	}
 	return nil
 }

@@ -33,19 +33,18 @@ func approvalMail(rec decision.Approval, run store.RunRow, x plan.Index, doubt d
 	}
 	fmt.Fprintf(&b, "Plan digest: %s\n", rec.Digest)
 	if run.RequestedBy != "" {
-		fmt.Fprintf(&b, "Requested by: %s\n", words.Clean(run.RequestedBy, words.Mail))
+		fmt.Fprintf(&b, "Requested by: %s (%s)\n", words.Clean(run.RequestedBy, words.Mail, words.Limit(maxMailLine)), claimed)
 	}
+	b.WriteString("Started by: " + unknownStarter + "\n")
 	if run.Reason != "" {
-		fmt.Fprintf(&b, "Reason: %s\n", words.Clean(run.Reason, words.Mail))
+		fmt.Fprintf(&b, "Reason: %s\n", words.Clean(run.Reason, words.Mail, words.Limit(maxMailLine)))
 	}
 	for _, line := range x.Lines() {
 		b.WriteString(words.Clean(line.String()) + "\n")
 	}
 	b.WriteString("\n")
 	b.WriteString(doubtText(doubt))
-	for _, w := range asked {
-		b.WriteString(DescribeWave(w))
-	}
+	b.WriteString(listed(described(asked), wavesRoom, "wave"))
 	b.WriteString(notableText(asked))
 	if n := len(x.Unreachable); n > 0 {
 		fmt.Fprintf(&b, "\nNot reached, and not in the plan: %s\n", words.Count(n, "account-region"))
@@ -53,10 +52,26 @@ func approvalMail(rec decision.Approval, run store.RunRow, x plan.Index, doubt d
 	if n := len(x.Inactive); n > 0 {
 		fmt.Fprintf(&b, "\nNot active, and not in the plan: %s of the organizational units\n", words.Count(n, "account"))
 	}
-	fmt.Fprintf(&b, "\nOpen this page to see the plan and to decide, until %s:\n\n%s\n\n", deadline, link)
-	fmt.Fprintf(&b, "Or by command, with your IAM identity on record:\n\n    ec2patch approve %s\n\n", rec.Run)
-	b.WriteString("Opening the page decides nothing. Whoever has this link can decide, so do not forward it.\n")
+	b.WriteString(howToDecide(rec, deadline, link))
 	return words.Clean(subject, words.Mail, words.Limit(port.MaxSubject)), b.String()
+}
+
+// What is known of who wants a run. Step Functions does not record who started an execution.
+const (
+	claimed        = "as the starter says"
+	unknownStarter = "not known"
+)
+
+// howToDecide leads to the page and to the command. Where more than one person is needed a link alone decides nothing.
+func howToDecide(rec decision.Approval, deadline, link string) string {
+	if rec.RequireDistinct > 1 {
+		return fmt.Sprintf("\n%s people must approve, until %s, each by command with an identity of their own:\n\n"+
+			"    ec2patch approve %s\n\nThis page shows the plan, and takes an answer only of who is logged in to it:\n\n%s\n\n"+
+			"Opening the page decides nothing.\n", words.Number(rec.RequireDistinct), deadline, rec.Run, link)
+	}
+	return fmt.Sprintf("\nOpen this page to see the plan and to decide, until %s:\n\n%s\n\n"+
+		"Or by command, with your IAM identity on record:\n\n    ec2patch approve %s\n\n"+
+		"Opening the page decides nothing. Whoever has this link can decide, so do not forward it.\n", deadline, link, rec.Run)
 }
 
 // doubtText says why people are asked about going on, a line for each cause.
@@ -64,12 +79,44 @@ func doubtText(d doubt.Doubt) string {
 	if !d.Any() {
 		return ""
 	}
-	var b strings.Builder
-	b.WriteString("Why you are asked:\n")
+	var lines []string
 	for _, line := range d.Lines() {
-		b.WriteString("  " + words.Clean(line, words.Mail) + "\n")
+		lines = append(lines, "  "+cut(doubt.ForMail(line))+"\n")
 	}
-	return b.String() + "\n"
+	return "Why you are asked:\n" + listed(lines, doubtsRoom, "cause") + "\n"
+}
+
+// Room of a mail, in bytes: SNS takes 256 KiB, and what is beyond reaches nobody. The page has all of it.
+// Source: SNS quotas, message size, read 2026-11.
+const (
+	doubtsRoom  = 40 << 10
+	wavesRoom   = 40 << 10
+	notableRoom = 60 << 10
+	maxMailLine = 600 // characters, of what others wrote
+)
+
+func cut(s string) string { return words.Clean(s, words.Lines, words.Limit(maxMailLine)) }
+
+// listed is what there is room for, and how many more there are.
+func listed(items []string, room int, noun string) string {
+	var b strings.Builder
+	for i, item := range items {
+		if b.Len()+len(item) > room {
+			fmt.Fprintf(&b, "  and %s more; the page has all\n", words.Count(len(items)-i, noun))
+			break
+		}
+		b.WriteString(item)
+	}
+	return b.String()
+}
+
+// described is each wave in a few lines.
+func described(waves []plan.IndexWave) []string {
+	var all []string
+	for _, w := range waves {
+		all = append(all, DescribeWave(w))
+	}
+	return all
 }
 
 // scopeWaves are the waves that a question is about.
@@ -143,14 +190,14 @@ func typically(minutes int) string {
 func DescribeWave(w plan.IndexWave) string {
 	accounts, regions := countPlaces(w)
 	var b strings.Builder
-	fmt.Fprintf(&b, "Wave %s: %s; %s%s, in %s, %s", w.Name, effectText(w), words.Count(w.Planned, "instance"), platformsText(" (", w.Platforms, ")"),
+	fmt.Fprintf(&b, "Wave %s: %s; %s%s, in %s, %s", words.Clean(w.Name, words.Mail, words.Limit(maxMailLine)), effectText(w), words.Count(w.Planned, "instance"), platformsText(" (", w.Platforms, ")"),
 		words.Count(accounts, "account"), words.Count(regions, "region"))
 	if w.ExpectedMinutes > 0 {
 		b.WriteString("; " + typically(w.ExpectedMinutes))
 	}
 	b.WriteString("\n")
 	if w.Empty() {
-		b.WriteString("  WARNING: nothing was matched. Are its tags right? Looked for: " + words.Clean(w.Filter, words.Mail) + "\n")
+		b.WriteString("  WARNING: nothing was matched. Are its tags right? Looked for: " + words.Clean(w.Filter, words.Mail, words.Limit(maxMailLine)) + "\n")
 	}
 	if w.AllInstances {
 		b.WriteString("  the filter names no tag: every instance\n")
@@ -190,21 +237,21 @@ func limitText(w plan.IndexWave) string {
 
 // notableText names single instances that one should know of.
 func notableText(waves []plan.IndexWave) string {
-	var b strings.Builder
+	var lines []string
 	for _, w := range waves {
 		for _, n := range w.Notable {
-			if b.Len() == 0 {
-				b.WriteString("\nAmong them, or gone from them:\n")
-			}
 			name := string(n.ID)
 			if n.Name != "" {
 				name += " " + n.Name
 			}
 			line := fmt.Sprintf("%s, %s, %s %s: %s", name, n.Platform, n.Account, n.Region, notableWhy(n))
-			b.WriteString("  " + words.Clean(line, words.Mail) + "\n")
+			lines = append(lines, "  "+words.Clean(line, words.Mail, words.Limit(maxMailLine))+"\n")
 		}
 	}
-	return b.String()
+	if lines == nil {
+		return ""
+	}
+	return "\nAmong them, or gone from them:\n" + listed(lines, notableRoom, "instance")
 }
 
 // notableWhy says why an instance is named.

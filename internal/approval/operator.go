@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,8 +70,8 @@ type OperatorDecision struct {
 
 // OperatorError is the answer to a request that was not carried out. Code is
 // stable: not_found, bad_request, forbidden, wrong_code, already_decided,
-// own_run, expired, run_ended, nothing_pending, scope_needed, tampered,
-// too_large, unsupported_media_type, unavailable.
+// own_run, same_person, expired, run_ended, run_aborted, nothing_pending,
+// scope_needed, tampered, too_large, unsupported_media_type, unavailable.
 type OperatorError struct {
 	Code    string          `json:"code"`
 	Message string          `json:"message"`
@@ -124,6 +125,8 @@ func operatorSentence(r refusal) string {
 		return "the time to decide is over"
 	case pageRunEnded:
 		return "the run has ended"
+	case pageAborted:
+		return "the run was aborted: nothing more is sent"
 	case pageTampered:
 		return "the stored record does not fit its run; the function's log says why"
 	case pageBusy:
@@ -185,12 +188,11 @@ func readOperator(r HTTPRequest) (OperatorRequest, error) {
 }
 
 // decodeStrict takes one object with known fields, each at most once.
-func decodeStrict(data []byte, into any) error {
+func decodeStrict(data []byte, into *OperatorRequest) error {
 	if err := onceEach(data); err != nil {
 		return err
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		return err
 	}
@@ -200,8 +202,13 @@ func decodeStrict(data []byte, into any) error {
 	return nil
 }
 
-// onceEach refuses an object that names a field twice, in whatever case, or
-// that contains another object or list.
+// operatorFields are the names of OperatorRequest's fields.
+func operatorFields() []string {
+	return []string{"run", "action", "scope", "name", "reason", "code", "digest", "cancelInFlight"}
+}
+
+// onceEach refuses an object that names a field twice, or otherwise than it is called, or that contains another object or
+// list. The decoder takes a name in any case and folds letters: it takes a long s for an s.
 func onceEach(data []byte) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
@@ -213,7 +220,10 @@ func onceEach(data []byte) error {
 		if err != nil {
 			return err
 		}
-		name := strings.ToLower(fmt.Sprint(key))
+		name := fmt.Sprint(key)
+		if !slices.Contains(operatorFields(), name) {
+			return fmt.Errorf("unknown field %q", words.Clean(name, words.Limit(40)))
+		}
 		if seen[name] {
 			return fmt.Errorf("field %q occurs twice", words.Clean(name, words.Limit(40)))
 		}
@@ -242,19 +252,12 @@ func (c *Callback) operatorDecides(ctx context.Context, in OperatorRequest, call
 	if err := checkBlast(in, q.rec); err != nil {
 		return OperatorAnswer{}, err
 	}
-	if _, err := c.plan(ctx, q); err != nil {
-		return OperatorAnswer{}, err // nobody decides on a question that the plan does not ask
-	}
-	if q.askedBy(caller) && q.status == decision.ApprovalPending {
-		_, err := c.ignore(ctx, q, answer{decision: decision.Choice(in.Action), identity: caller, name: in.Name, from: from})
-		if err != nil {
-			return OperatorAnswer{}, err
-		}
-		return OperatorAnswer{}, refuse(http.StatusForbidden, "own_run", "you requested this run; others must decide on it")
-	}
 	done, err := c.decide(ctx, q, answer{decision: decision.Choice(in.Action), identity: caller, name: in.Name, reason: in.Reason, from: from})
 	if err != nil {
 		return OperatorAnswer{}, err
+	}
+	if done.barred != "" {
+		return OperatorAnswer{}, refuse(http.StatusForbidden, string(done.barred), "%s", done.barred.sentence(in.Run))
 	}
 	out := operatorAnswer(done.q.run, done.q.aborted, done.q)
 	out.Recorded, out.Delayed = done.recorded, done.slow

@@ -30,26 +30,21 @@ type pageView struct {
 // visitor may still answer.
 func (c *Callback) answerState(ctx context.Context, r HTTPRequest, l link, q question, status int, form formView) (HTTPResponse, error) {
 	now := c.Now()
-	switch {
-	case q.status == decision.ApprovalExpired, q.status == decision.ApprovalPending && q.over(now):
-		return pageExpired.answer()
-	case q.status == decision.ApprovalPending && !q.run.Ended.IsZero():
-		return pageRunEnded.answer()
-	}
 	who, ok := identityOf(r)
 	if !ok {
 		return pageForeign.answer()
 	}
-	v := stateView(q, form, who, now)
-	if q.over(now) {
-		return render(status, v) // an old link tells how it ended, but not the plan
+	if q.over(now) && q.status != decision.ApprovalPending && q.status != decision.ApprovalExpired {
+		return render(status, stateView(q, form, "", now)) // an old link tells how it ended, but not the plan
 	}
-	p, err := c.plan(ctx, q)
+	p, err := c.decidable(ctx, q)
 	if err != nil {
-		return c.failed(err)
+		return c.undecidable(q, err)
 	}
+	why := c.bars(q, who, decision.Approve)
+	v := stateView(q, form, why, now)
 	v.Question = newQuestionView(q, p, now)
-	if q.mayAnswer(who) {
+	if q.status == decision.ApprovalPending && !q.answeredBy(who) && c.bars(q, who, decision.Reject) == "" {
 		form.ID, form.Capability = l.id, decision.Capability(l.mac)
 		form.NameLimit, form.ReasonLimit = maxName, maxReason
 		v.Form = &form
@@ -66,7 +61,7 @@ type shownPlan struct {
 // plan reads the frozen plan. A plan with another digest than the question's is
 // never shown.
 func (c *Callback) plan(ctx context.Context, q question) (shownPlan, error) {
-	x, err := plan.LoadIndex(ctx, c.Objects, q.rec.Run)
+	x, err := plan.Load(ctx, c.Objects, q.rec.Run, q.rec.Digest)
 	if err != nil {
 		return shownPlan{}, err
 	}

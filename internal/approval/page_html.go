@@ -22,7 +22,7 @@ func (v pageView) html() markup.Part {
 		v.banner(),
 		markup.El("main", markup.Text("\n"), v.Question.html(), v.Form.html(v.Question)),
 		markup.El("footer", markup.El("p", markup.Text("Opening this page decides nothing."),
-			markup.If(v.Question != nil && v.Question.Pending,
+			markup.If(v.Question != nil && v.Question.Pending && v.Question.Needed < 2,
 				markup.Text(" Whoever has its link can decide: do not forward it.")))))
 }
 
@@ -42,7 +42,6 @@ func (q *questionView) urgent() markup.Part {
 		return nil
 	}
 	return markup.Group(
-		markup.LineIf(q.Aborted != "", markup.Para("alert", q.Aborted)),
 		markup.LineIf(q.Pending, markup.El("p", markup.Class("deadline"), markup.Text("Decide within "), markup.Strong(q.Left),
 			markup.Text(", until "+q.Deadline+". Without an approval "+q.Refused+"."))))
 }
@@ -106,7 +105,8 @@ func (q *questionView) facts() markup.Part {
 	return markup.El("dl", markup.Class("facts"), markup.Text("\n"), markup.Lines(
 		markup.El("div", markup.Term("Run", q.Run)),
 		markup.El("div", markup.Term("Question", scope)),
-		markup.El("div", markup.Term("Requested by", cmp.Or(q.RequestedBy, "not given"))),
+		markup.El("div", markup.Term("Requested by", requesterText(q.RequestedBy))),
+		markup.El("div", markup.Term("Started by", unknownStarter)),
 		markup.El("div", markup.Term("Reason", cmp.Or(q.Reason, "not given"))),
 		markup.El("div", markup.Term("Asked", q.Asked)),
 		markup.Each(q.Terms, func(line plan.Line) markup.Part {
@@ -128,6 +128,14 @@ func (q *questionView) waves() markup.Part {
 		markup.El("thead", markup.Fixed("role", "rowgroup"), head),
 		markup.El("tbody", markup.Fixed("role", "rowgroup"), markup.Text("\n"), markup.Each(q.Waves, waveView.row)),
 	))
+}
+
+// requesterText is who asked for the run, by what the one who started it says.
+func requesterText(claim string) string {
+	if claim == "" {
+		return "not given"
+	}
+	return claim + " (" + claimed + ")"
 }
 
 func column(class, name string) markup.Part {

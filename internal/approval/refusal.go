@@ -13,6 +13,7 @@ const (
 	pageDamaged refusal = iota
 	pageExpired
 	pageRunEnded
+	pageAborted
 	pageTampered
 	pageBusy
 	pageForeign
@@ -38,6 +39,9 @@ func (r refusal) words() refusalWords {
 	case pageRunEnded:
 		return refusalWords{http.StatusGone, "run_ended", "The run has ended",
 			"There is nothing left to decide. The report of the run says how it ended."}
+	case pageAborted:
+		return refusalWords{http.StatusGone, "run_aborted", "The run was aborted",
+			"Nothing more is sent, so there is nothing left to decide. The status of the run says who aborted it, and why."}
 	case pageTampered:
 		return refusalWords{http.StatusConflict, "tampered", "This plan cannot be approved",
 			"What is stored about it does not fit together, so nothing can be decided here. Tell the operators of ec2patch: they find the reason in the function's log."}

@@ -26,6 +26,7 @@ type Requests struct {
 	Links     port.Signer
 	Seals     port.Signer // of plans
 	Decisions port.Verifier
+	People    decision.People // who counts as whom, of those who decide
 	Metrics   port.Metrics
 	Auditor   store.Signer
 	Now       port.Clock
@@ -124,7 +125,11 @@ func (a *Requests) request(ctx context.Context, in RequestInput) (RequestOutput,
 		return RequestOutput{}, err
 	}
 	subject, body := approvalMail(rec, run, index, doubt, a.link(rec.ID, mac))
-	return RequestOutput{Told: !rec.Unheard}, a.Mail.Send(ctx, subject, body)
+	if err := a.Mail.Send(ctx, subject, body); err != nil {
+		a.Metrics.Count("ApprovalUnheard", "Count", 1, nil) // whoever listens, this round told nobody
+		return RequestOutput{}, err
+	}
+	return RequestOutput{Told: !rec.Unheard}, nil
 }
 
 // audit appends to the asking function's chain about the question. Each entry may be the last, so each is signed.
@@ -239,7 +244,7 @@ func (a *Requests) settle(ctx context.Context, in RequestInput) (SettleOutput, e
 	if err != nil {
 		return out, err
 	}
-	status, err := decision.Verify(ctx, a.Table, a.Decisions, rec, seal.Digest)
+	status, err := decision.Verify(ctx, a.Table, a.Decisions, a.People, rec, seal.Digest)
 	if err != nil {
 		return out, err
 	}

@@ -221,7 +221,7 @@ func TestApprovals_Request(t *testing.T) {
 	for _, want := range []string{
 		"Decide until: 2026-12-01 14:00 UTC\n", "Instances: 412 (262 Linux, 150 Windows), in 3 accounts, 2 regions\n", "Expected: typically 1h35m",
 		"Approval: perWave, as the hub demands (MinimumApproval); the input says once\n",
-		"Plan digest: " + a.rec.Digest + "\n", "Requested by: platform-team\n", "Reason: monthly patches\n",
+		"Plan digest: " + a.rec.Digest + "\n", "Requested by: platform-team (as the starter says)\nStarted by: not known\n", "Reason: monthly patches\n",
 		"Wave canary: installs patches, instances restart if a patch needs it; 12 instances (12 Linux), in 1 account, 1 region; typically 1h35m\n",
 		"Wave fleet: installs patches, nothing restarts; 400 instances (250 Linux, 150 Windows), in 2 accounts, 2 regions\n",
 		"  the filter names no tag: every instance\n", "  7 more matched and are left out\n", "  stops above 40 failed instances or 1 failed account\n",

@@ -27,7 +27,6 @@ type questionView struct {
 	Run, Scope, RequestedBy, Reason        string
 	Doubt                                  []string // why people are asked about going on
 	Refused                                string   // what a rejection or no answer means
-	Aborted                                string
 	Asked, Deadline, Left                  string
 	Instances, Accounts, Regions, Excluded int
 	Unreached                              int
@@ -95,7 +94,7 @@ func (v *formView) Problem(field string) string {
 }
 
 // stateView is the head of the page: how the question stands, in words.
-func stateView(q question, form formView, who string, now time.Time) pageView {
+func stateView(q question, form formView, barred bar, now time.Time) pageView {
 	v := pageView{Title: "Run " + string(q.rec.Run)}
 	switch q.status {
 	case decision.ApprovalApproved:
@@ -103,7 +102,7 @@ func stateView(q question, form formView, who string, now time.Time) pageView {
 	case decision.ApprovalRejected:
 		v.Tone, v.Sign, v.Headline = "bad", "✕", "Rejected"
 	default:
-		v.pending(q, form, who, now)
+		v.pending(q, form, barred)
 		return v
 	}
 	v.Title = v.Headline + ": run " + string(q.rec.Run)
@@ -116,6 +115,8 @@ func stateView(q question, form formView, who string, now time.Time) pageView {
 	switch {
 	case form.slow:
 		v.Text = append(v.Text, "The decision is recorded. It takes effect by the next reminder.")
+	case q.aborted != nil:
+		v.Text = append(v.Text, q.abortText())
 	case q.status == decision.ApprovalRejected:
 		v.Text = append(v.Text, "So "+refusedText(q.rec.Scope)+".")
 	default:
@@ -124,7 +125,7 @@ func stateView(q question, form formView, who string, now time.Time) pageView {
 	return v
 }
 
-func (v *pageView) pending(q question, form formView, who string, now time.Time) {
+func (v *pageView) pending(q question, form formView, barred bar) {
 	v.Tone, v.Sign = "warn", "?"
 	v.Headline = "Approve " + words.Count(q.rec.Instances, "instance") + "?"
 	if q.rec.Scope.Soak() {
@@ -135,17 +136,20 @@ func (v *pageView) pending(q question, form formView, who string, now time.Time)
 	case len(form.Problems) > 0:
 		v.Title = "Not sent: " + v.Title
 	case form.late:
-		v.Text = append(v.Text, "This answer changed nothing: only the first one of each identity counts, and whoever requested the run does not count.")
+		v.Text = append(v.Text, "This answer changed nothing: only the first one of each person counts.")
 	}
 	if q.needed() > 1 {
-		v.Text = append(v.Text, fmt.Sprintf("%d of %d approvals are recorded.", q.approvals(), q.needed()))
+		v.Text = append(v.Text, fmt.Sprintf("%d of %d approvals are recorded.", q.approvals, q.needed()))
 	}
-	switch {
-	case q.askedBy(who):
-		v.Text = append(v.Text, "You requested this run. Others must decide on it.")
-	case q.answeredBy(who):
-		v.Text = append(v.Text, "The next approval must come from somebody else: by a login of their own, or by ec2patch approve.")
+	if barred != "" {
+		v.Text = append(v.Text, barred.sentence(q.rec.Run))
 	}
+}
+
+// abortText says that a run goes no further, whatever was decided.
+func (q question) abortText() string {
+	return fmt.Sprintf("The run was aborted by %s at %s: nothing more is sent, whatever was decided here.",
+		whoText(q.aborted.By), words.Time(q.aborted.At))
 }
 
 // refusedText says what does not happen without an approval.
@@ -166,7 +170,7 @@ func newQuestionView(q question, p shownPlan, now time.Time) *questionView {
 		RequestedBy: reasonText(q.run.RequestedBy), Reason: reasonText(q.run.Reason),
 		Asked: words.Time(q.rec.Asked), Deadline: words.Time(q.rec.Expires), Left: words.Left(q.rec.Expires.Sub(now)),
 		Code: q.rec.Code(), Digest: q.rec.Digest, Scan: true, Refused: refusedText(q.rec.Scope),
-		Pending: q.status == decision.ApprovalPending, Needed: q.needed(), Approvals: q.approvals(),
+		Pending: q.status == decision.ApprovalPending, Needed: q.needed(), Approvals: q.approvals,
 		Instances: q.rec.Instances, Unreached: len(x.Unreachable),
 	}
 	for _, line := range x.Lines() {
@@ -176,10 +180,6 @@ func newQuestionView(q question, p shownPlan, now time.Time) *questionView {
 	v.Limit = "above " + words.Count(x.FailLimit, "failed instance")
 	if n := expectedMinutes(scopeWaves(x, q.rec.Scope)); n > 0 && !q.rec.Scope.Soak() {
 		v.Expected = typically(n)
-	}
-	if q.aborted != nil {
-		v.Aborted = fmt.Sprintf("This run was aborted by %s at %s. Nothing more is sent, whatever is decided here.",
-			whoText(q.aborted.By), words.Time(q.aborted.At))
 	}
 	for _, d := range q.decisions {
 		v.Decisions = append(v.Decisions, newDecisionView(d))

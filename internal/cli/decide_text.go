@@ -33,13 +33,13 @@ func (a *app) showQuestion(d *answering, state operator.State, q operator.Questi
 		fmt.Fprintln(w, "No one was notified by mail: no subscription of the approvals topic is confirmed.")
 	}
 	if q.Needed > 1 {
-		fmt.Fprintf(w, "It needs %d approvals of different identities; whoever requested the run does not count.\n", q.Needed)
+		fmt.Fprintf(w, "It needs approvals of %d people; two sessions of a role are one unless their names are people's.\n", q.Needed)
 	}
 	for _, one := range q.Decisions {
 		fmt.Fprintf(w, "  %s\n", said(one))
 	}
 	if state.Aborted != nil {
-		fmt.Fprintf(w, "The run was aborted by %s: nothing is sent, whatever is decided.\n", words.Clean(state.Aborted.By))
+		fmt.Fprintf(w, "The run was aborted by %s: nothing is sent, and nothing can be decided.\n", words.Clean(state.Aborted.By))
 	}
 	fmt.Fprintf(w, "You are about to %s.\n", strings.ToUpper(d.action))
 }
@@ -159,8 +159,8 @@ func (a *app) refusal(d *answering, no *operator.Refusal) error {
 		}
 	}
 	code := map[string]int{
-		operator.CodeForbidden: ExitDenied, operator.CodeOwnRun: ExitDenied,
-		operator.CodeAlreadyDecided: ExitNotApproved, operator.CodeExpired: ExitNotApproved, operator.CodeRunEnded: ExitNotApproved,
+		operator.CodeForbidden: ExitDenied, operator.CodeOwnRun: ExitDenied, operator.CodeSamePerson: ExitDenied,
+		operator.CodeAlreadyDecided: ExitNotApproved, operator.CodeExpired: ExitNotApproved, operator.CodeRunEnded: ExitNotApproved, operator.CodeRunAborted: ExitNotApproved,
 		operator.CodeNotFound: ExitUsage, operator.CodeBadRequest: ExitUsage, operator.CodeNothingPending: ExitUsage, operator.CodeScopeNeeded: ExitUsage,
 		operator.CodeWrongCode: ExitInvalid,
 	}[no.Code]

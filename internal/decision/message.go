@@ -61,29 +61,8 @@ func ParseCapability(s string) ([]byte, bool) {
 	return mac, true
 }
 
-// Tally folds the decisions whose MAC is right: the first rejection, or the
-// needed number of distinct approvals, decides. The one who asked for the run
-// does not count.
-func (a Approval) Tally(valid []Decision) Status {
-	approvals := map[string]bool{}
-	for _, d := range valid {
-		switch {
-		case a.RequireDistinct > 1 && d.Identity == a.RequestedBy && a.RequestedBy != "":
-		case d.Decision == Reject:
-			return ApprovalRejected
-		case d.Decision == Approve:
-			approvals[d.Identity] = true
-		}
-	}
-	if len(approvals) >= max(a.RequireDistinct, 1) {
-		return ApprovalApproved
-	}
-	return ApprovalPending
-}
-
 // OnTerms tells whether the approval has the terms that the plan was sealed with: how many must approve, and who does
-// not
-// count. Its own row could have been given others.
+// not count. Its own row could have been given others.
 func (a Approval) OnTerms(s Seal) bool {
 	return a.Run == s.Run && a.Digest == s.Digest && max(a.RequireDistinct, 1) == max(s.Terms.Distinct, 1) &&
 		a.RequestedBy == s.RequestedBy

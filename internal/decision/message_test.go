@@ -127,7 +127,7 @@ func TestApproval_Tally(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			a := approval()
 			a.RequireDistinct = test.needed
-			assert.Equal(t, test.want, a.Tally(test.valid))
+			assert.Equal(t, test.want, a.Tally(decision.People{}, test.valid))
 		})
 	}
 }

@@ -9,10 +9,10 @@ import (
 	"ec2patch/internal/store"
 )
 
-// verifyApproval reads the decisions and counts those whose MAC is right. A
+// Verify reads the decisions and counts the people whose MAC is right. A
 // decision with a wrong MAC or after the deadline, or a record about another
 // plan, is tampering.
-func Verify(ctx context.Context, table store.Table, verifier port.Verifier, rec Approval, digest string) (Status, error) {
+func Verify(ctx context.Context, table store.Table, verifier port.Verifier, people People, rec Approval, digest string) (Status, error) {
 	if rec.Digest != digest {
 		return "", fmt.Errorf("%w: approval %s is about another plan", patch.ErrTampered, rec.ID)
 	}
@@ -43,7 +43,7 @@ func Verify(ctx context.Context, table store.Table, verifier port.Verifier, rec 
 	if rec.Status == ApprovalExpired {
 		return ApprovalExpired, nil
 	}
-	return rec.Tally(all), nil
+	return rec.Tally(people, all), nil
 }
 
 // Sealed tells whether a decision carries a MAC of a key that is known here.

@@ -13,7 +13,7 @@ func apiChecks() []Check {
 	return []Check{
 		{"H-59", "The endpoint has the documented routes and no other.", hub, routes},
 		{"H-60", "The access log is on, and has neither path nor query nor headers.", hub, accessLog},
-		{"H-61", "The stage is throttled.", hub, throttle},
+		{"H-61", "The stage is throttled, and the operator's route apart from the page.", hub, throttle},
 		{"H-62", "No other page may call the endpoint.", hub, cors},
 		{"H-63", "Every route says who may call it; the operator's wants IAM.", hub, authorisation},
 	}
@@ -64,10 +64,20 @@ func throttle(t *Template, tell say) {
 			field string
 			most  int
 		}{{"ThrottlingRateLimit", 50}, {"ThrottlingBurstLimit", 100}} {
-			if n, err := strconv.Atoi(show(r.property("DefaultRouteSettings", limit.field))); err != nil || n < 1 ||
-				n > limit.most {
-				tell(r.Node, "%s of %s must be 1 to %d", limit.field, r.ID, limit.most)
+			for _, settings := range [][]string{{"DefaultRouteSettings"}, {"RouteSettings", "POST /operator"}} {
+				n, err := strconv.Atoi(show(r.property(append(settings, limit.field)...)))
+				if err != nil || n < 1 || n > limit.most {
+					tell(r.Node, "%s of %s in %s must be 1 to %d", limit.field, strings.Join(settings, " "), r.ID, limit.most)
+				}
 			}
+		}
+		for _, route := range pairs(r.property("RouteSettings")) {
+			if route.key != "POST /operator" {
+				tell(route.value, "%s has settings for %s, which is the page's", r.ID, route.key)
+			}
+		}
+		if show(child(r.Node, "DependsOn")) != "OperatorRoute" {
+			tell(r.Node, "%s must wait for OperatorRoute, whose settings it has", r.ID)
 		}
 	}
 }

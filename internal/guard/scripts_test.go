@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -34,7 +35,8 @@ const fakeProgram = `#!/usr/bin/env bash
 echo "ec2patch $*" >>"$CALLS"
 case "$1" in
 run) echo '{"run":"ec2patch-1-1","executionArn":"arn:aws:states:us-east-1:999999999999:execution:ec2patch-orchestrator:ec2patch-1-1","console":"https://console","requestedBy":"me"}' ;;
-watch) echo "the table of the report"; exit "${CODE:-0}" ;;
+watch) echo "${REPORT:-the table of the report}"; exit "${CODE:-0}" ;;
+simulate) echo "${REPORT:-the rehearsal}"; while [ $# -gt 0 ]; do [ "$1" != --out ] || echo '{"violations":[]}' >"$2/result.json"; shift; done ;;
 report) echo "the report as $4" ;;
 esac
 exit "${CODE:-0}"
@@ -139,6 +141,27 @@ func TestPatchScript_watch(t *testing.T) {
 			waits := test.files != nil || strings.Contains(test.want, "goes on after")
 			assert.Equal(t, waits, strings.Contains(calls, "ec2patch watch arn:x --timeout "))
 		})
+	}
+}
+
+// A reason or a name of others ends the block of code of a summary, and goes on as a page of its own.
+func TestT56_FenceInASummary(t *testing.T) {
+	for _, reason := range []string{"```\n# Approved\n[click](https://evil.example)", "x\n`````\n<b>", "    ```", "no fence at all", "~~~\n```"} {
+		for _, args := range [][]string{{"watch", "arn:x", t.TempDir()}, {"check", "examples/run-inputs/canary-small.json"}} {
+			page := filepath.Join(t.TempDir(), "page")
+			require.NoError(t, os.WriteFile(page, nil, 0o600))
+			printed, _, err := script(t, "", []string{"GITHUB_STEP_SUMMARY=" + page, "REPORT=" + reason}, append([]string{".ci/patch"}, args...)...)
+			require.NoError(t, err, printed)
+			shown, err := os.ReadFile(page)
+			require.NoError(t, err)
+			m := regexp.MustCompile("^## .*\n\n(`+)\n").FindStringSubmatch(string(shown))
+			require.NotNil(t, m, "%s", shown)
+			rest := string(shown)[len(m[0]):]
+			closes := regexp.MustCompile("(?m)^ {0,3}`{"+strconv.Itoa(len(m[1]))+",}[ \t]*$").FindAllStringIndex(rest, -1)
+			require.Len(t, closes, 1, "%s", shown)
+			assert.Equal(t, reason, strings.TrimSuffix(rest[:closes[0][0]], "\n"))
+			assert.Empty(t, strings.TrimSpace(rest[closes[0][1]:]))
+		}
 	}
 }
 

@@ -126,7 +126,10 @@ func facts(r *Report) []fact {
 			out = append(out, fact{name, text})
 		}
 	}
-	add("Requested by", words.Clean(r.RequestedBy))
+	if r.RequestedBy != "" {
+		add("Requested by", words.Clean(r.RequestedBy)+" (as the starter says)")
+	}
+	add("Started by", "not known")
 	add("Reason", words.Clean(r.Reason))
 	for _, line := range r.Terms {
 		add(line.Name, words.Clean(line.Text))

@@ -180,7 +180,7 @@ func TestApproval_PerWaveBeginsThePause(t *testing.T) {
 }
 
 func TestApproval_Distinct(t *testing.T) {
-	const requester = "arn:aws:sts::" + stage.HubAccount + ":assumed-role/Operators/requester"
+	const requester = "arn:aws:sts::" + stage.HubAccount + ":assumed-role/AWSReservedSSO_Operators_0123456789abcdef/requester"
 	input := asks(`,"requireDistinct":2,"requestedBy":"` + requester + `"`)
 	t.Run("two operators approve", func(t *testing.T) {
 		r := prepared(t, input, ApproveAuto)
@@ -229,22 +229,27 @@ func TestApproval_Distinct(t *testing.T) {
 		assert.Equal(t, patch.RunExpired, res.Status)
 		assert.Zero(t, res.APICalls["ssm:SendCommand"])
 	})
-	t.Run("the bearer of the link and an operator are two", func(t *testing.T) {
+	t.Run("the bearer of the link and an operator are not two", func(t *testing.T) {
 		r := prepared(t, input, ApproveTimeout)
+		asked := 0
 		r.World.OnMail = func(m backing.Mail) {
 			u, ok := stage.Link(m.Body)
 			if !ok {
 				return
 			}
-			r.human.does = ApproveAuto
-			r.World.OnMail = nil
-			typed, _ := code(r.human.request(u, "GET", "").Body)
-			form := url.Values{"decision": {"approve"}, "name": {"Ann"}, "code": {typed}}
-			assert.Equal(t, 303, r.human.request(u, "POST", form.Encode()).StatusCode)
-			assert.Equal(t, decision.ApprovalPending, question(t, r).Status)
-			r.human.expectOperators(1)
+			asked++
+			page := r.human.request(u, "GET", "")
+			_, form := code(page.Body)
+			assert.False(t, form, "the page of a link asks nothing")
+			assert.Contains(t, m.Body, "2 people must approve")
+			answer := url.Values{"decision": {"approve"}, "name": {"Ann"}, "code": {question(t, r).Code}}
+			assert.Equal(t, 403, r.human.request(u, "POST", answer.Encode()).StatusCode)
+			r.human.operate(operatorName(0), decision.Approve)
 		}
-		assert.Positive(t, finish(t, r).APICalls["ssm:SendCommand"])
+		res := finish(t, r)
+		assert.Positive(t, asked)
+		assert.Equal(t, patch.RunExpired, res.Status)
+		assert.Zero(t, res.APICalls["ssm:SendCommand"])
 	})
 }
 

@@ -132,6 +132,9 @@ func (a *asking) last(h *human) error {
 	return nil
 }
 
+// localLogin is the subject of who sits at the local page, where a login is needed.
+const localLogin = "you@rehearsal.invalid"
+
 // local answers a local request as the API would, and tells whether that decided.
 func (h *human) local(a *asking, req localRequest) (done bool) {
 	e := event(req.r.Method, req.r.URL.Path, req.r.URL.RawQuery, a.link.Host)
@@ -143,6 +146,11 @@ func (h *human) local(a *asking, req localRequest) (done bool) {
 	e.Headers["host"] = a.link.Host
 	if e.Headers["origin"] == a.origin {
 		e.Headers["origin"] = "https://" + a.link.Host
+	}
+	if h.r.Input.RequireDistinct > 1 { // a link is nobody then: the person at the page is logged in
+		e.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{
+			JWT: &events.APIGatewayV2HTTPRequestContextAuthorizerJWTDescription{Claims: map[string]string{"sub": localLogin}},
+		}
 	}
 	res := h.send(e)
 	req.reply <- res

@@ -73,7 +73,7 @@ func TestAsk(t *testing.T) {
 		{"rejected", asks(""), decision.Reject, 1, false, "link", "the whole plan rejected by Ann at the local page"},
 		{"each wave has a page", perWave, decision.Approve, 2, true, "link", "wave b approved by Ann at the local page"},
 		{"the second of two is played", asks(`,"requireDistinct":2`), decision.Approve, 1, true, operatorName(1), "the whole plan approved by operator-2, 2 of 2"},
-		{"one rejection is enough", asks(`,"requireDistinct":2`), decision.Reject, 1, false, "link", "the whole plan rejected by Ann at the local page"},
+		{"one rejection is enough", asks(`,"requireDistinct":2`), decision.Reject, 1, false, localLogin, "the whole plan rejected by Ann at the local page"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -13,9 +13,10 @@ import (
 	"ec2patch/internal/sim/stage"
 )
 
-// operatorName is the IAM identity of the nth person who may decide by command.
+// operatorName is the IAM identity of the nth person who may decide by command: a session of a role of Identity Center,
+// which names it after the person.
 func operatorName(n int) string {
-	return fmt.Sprintf("arn:aws:sts::%s:assumed-role/Operators/operator-%d", stage.HubAccount, n+1)
+	return fmt.Sprintf("arn:aws:sts::%s:assumed-role/AWSReservedSSO_Operators_0123456789abcdef/operator-%d", stage.HubAccount, n+1)
 }
 
 // expectOperators lets as many people answer by command as the run wants. The

@@ -20,6 +20,9 @@ func (s *Send) checkApproval(ctx context.Context, st *state, sealed bool) error 
 	if err != nil {
 		return err
 	}
+	if err := s.inOrder(ctx, st); err != nil {
+		return err
+	}
 	seal, scope := decision.SealOf(s.plan.last, s.HubAccount), wave.AskScope
 	if sealed {
 		if err := s.checkSeal(ctx, st, seal); err != nil {
@@ -45,7 +48,7 @@ func (s *Send) checkApproval(ctx context.Context, st *state, sealed bool) error 
 	if !rec.OnTerms(seal) {
 		return fmt.Errorf("%w: approval %s was not asked on the terms of the plan", patch.ErrTampered, rec.ID)
 	}
-	status, err := decision.Verify(ctx, s.Table, s.Decisions, rec, st.run.Digest)
+	status, err := decision.Verify(ctx, s.Table, s.Decisions, s.People, rec, st.run.Digest)
 	if err != nil {
 		return err
 	}

@@ -3,8 +3,8 @@
 //
 // Its calls run one way, and layers_test.go holds them to it:
 //
-//   - The handlers each carry out one step, and never call each other: Send (send.go, approved.go, takeover.go,
-//     reconcile.go), Poll (poll.go), Verify (verify.go, newcomers.go) and Abandon (abandon.go).
+//   - The handlers each carry out one step, and never call each other: Send (send.go, approved.go, order.go,
+//     takeover.go, reconcile.go), Poll (poll.go), Verify (verify.go, newcomers.go) and Abandon (abandon.go).
 //   - What they share reads and writes: state.go loads and saves what every step needs; lease.go, watch.go, intents.go,
 //     facts.go, survey.go, cancel.go, frozen.go and results.go each have one subject.
 //   - The rules are arithmetic on the rows of rows.go, and know neither tables nor handlers: life.go has the phases of

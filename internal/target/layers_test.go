@@ -22,7 +22,7 @@ func layerOf() map[string]string {
 	for layer, files := range map[string]string{
 		"rules":   "doc rows life slots polling clock answer",
 		"shared":  "state lease watch intents facts survey cancel frozen results",
-		"Send":    "send approved takeover reconcile",
+		"Send":    "send approved order takeover reconcile",
 		"Poll":    "poll",
 		"Verify":  "verify newcomers",
 		"Abandon": "abandon",

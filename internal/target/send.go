@@ -28,6 +28,7 @@ type Send struct {
 	Decisions port.Verifier
 	Seals     port.Verifier // of the key that plans are sealed with
 	Auditor   store.Signer
+	People    decision.People // who counts as whom, of those who decide
 	Now       port.Clock
 
 	HubAccount   patch.AccountID
@@ -35,6 +36,7 @@ type Send struct {
 	Policy       runinput.Policy // what the hub demands of every run
 
 	approved map[string]bool // approvals that this process has verified, by id and digest
+	ordered  map[string]bool // waves whose turn has come, by name and digest
 	plan     frozen
 	seals    *decision.Seals
 }

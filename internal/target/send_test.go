@@ -849,6 +849,43 @@ func TestSend_approval(t *testing.T) {
 	}
 }
 
+// Whoever calls Send past the state machine gets no wave before its turn.
+func TestT57_LaterWaveSentEarly(t *testing.T) {
+	for name, test := range map[string]struct {
+		verdicts []patch.Verdict // of the two waves before, none: not judged
+		sent     bool
+	}{
+		"before anything":        {[]patch.Verdict{"", ""}, false},
+		"before the last":        {[]patch.Verdict{patch.VerdictGood, ""}, false},
+		"while people are asked": {[]patch.Verdict{patch.VerdictGood, patch.VerdictAsk}, false},
+		"after a stop":           {[]patch.Verdict{patch.VerdictGood, patch.VerdictStop}, false},
+		"past an empty wave":     {[]patch.Verdict{"", patch.VerdictGood}, false},
+		"in its turn":            {[]patch.Verdict{patch.VerdictGood, patch.VerdictGood}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := site.New(t, 2)
+			before := []plan.IndexWave{{Name: "first", Operation: patch.Install, Planned: 1}, {Name: "second", Operation: patch.Install}}
+			s.Index.Waves = append(before, s.Index.Waves...)
+			s.StoreIndex(true)
+			site.Edit(s, store.RunKey(site.Run), func(r *store.RunRow) { r.Digest = s.Index.Digest })
+			for i, w := range before {
+				if v := test.verdicts[i]; v != "" {
+					s.Table.Put(store.WaveKey(site.Run, w.Name), store.WaveRow{Wave: w.Name, Verdict: v})
+				}
+			}
+			_, err := s.Send()
+			if test.sent {
+				require.NoError(t, err)
+				assert.Len(t, s.Sent, 2)
+				return
+			}
+			assert.Equal(t, patch.ErrTampered, patch.KindOf(err))
+			assert.Empty(t, s.Sent)
+			assert.Empty(t, s.Intents())
+		})
+	}
+}
+
 // A plan that is not byte for byte the one that was approved is not sent.
 func TestSend_tamperedPlan(t *testing.T) {
 	for name, data := range map[string][]byte{"changed": []byte(`{"instances":[{"id":"i-evil"}]}`), "gone": nil} {

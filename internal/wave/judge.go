@@ -43,6 +43,7 @@ type Judge struct {
 	Decisions port.Verifier
 	Seals     port.Verifier // of the key that plans are sealed with
 	Auditor   store.Signer
+	People    decision.People // who counts as whom, of those who decide
 	Now       port.Clock
 
 	seals *decision.Seals
@@ -421,7 +422,7 @@ func (j *Judge) asked(ctx context.Context, w *judged, doubt doubt.Doubt) (patch.
 	if rec.Doubt != digest {
 		return "", "", fmt.Errorf("%w: the question %s was about another doubt", patch.ErrTampered, rec.ID)
 	}
-	status, err := decision.Verify(ctx, j.Table, j.Decisions, rec, w.run.Digest)
+	status, err := decision.Verify(ctx, j.Table, j.Decisions, j.People, rec, w.run.Digest)
 	if err != nil {
 		return "", "", err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ec2patch/internal/cloud"
+	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/port"
 	"ec2patch/internal/runinput"
@@ -123,6 +124,15 @@ func (c *config) oldKey(a AWS, name string) *cloud.MACKey {
 		return &cloud.MACKey{KMS: a.KMS, Key: id}
 	}
 	return nil
+}
+
+// people reads whose sessions are named after people; without it, those of Identity Center are.
+func (c *config) people() decision.People {
+	p, err := decision.ParsePeople(c.env("NAMED_SESSION_ROLES"))
+	if err != nil {
+		c.wrong("NAMED_SESSION_ROLES", "%v", err)
+	}
+	return p
 }
 
 func (c *config) spokes(a AWS) *cloud.Spokes {

@@ -76,7 +76,7 @@ func NewSend(env Getenv, a AWS) (*target.Send, error) {
 	spokes.Sender = c.text("SPOKE_SENDER")
 	s := &target.Send{
 		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Sender: spokes, Alarms: c.alarms(a, spokes), Decisions: c.keys(a, "DECISION_KEY_ID"),
-		Seals: c.key(a, "SEAL_KEY_ID"), Auditor: c.auditor(a), Now: a.Now, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")),
+		Seals: c.key(a, "SEAL_KEY_ID"), People: c.people(), Auditor: c.auditor(a), Now: a.Now, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")),
 		PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
 		Policy:       c.policy(),
 	}
@@ -99,7 +99,7 @@ func NewApprovals(env Getenv, a AWS) (*approval.Requests, error) {
 	mail := c.mail(a, "APPROVAL_TOPIC_ARN")
 	s := &approval.Requests{
 		Table: c.table(a), Objects: c.objects(a), Mail: mail, Audience: mail, Links: c.key(a, "LINK_KEY_ID"),
-		Seals: c.key(a, "SEAL_KEY_ID"), Decisions: c.keys(a, "DECISION_KEY_ID"), Metrics: a.Metrics, Auditor: c.auditor(a), Now: a.Now,
+		Seals: c.key(a, "SEAL_KEY_ID"), Decisions: c.keys(a, "DECISION_KEY_ID"), People: c.people(), Metrics: a.Metrics, Auditor: c.auditor(a), Now: a.Now,
 		HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), CallbackURL: c.text("CALLBACK_URL"),
 		Policy: c.policy(),
 	}
@@ -111,7 +111,7 @@ func NewCallback(env Getenv, a AWS) (*approval.Callback, error) {
 	c := config{env: env}
 	s := &approval.Callback{
 		Table: c.table(a), Objects: c.objects(a), Links: c.keys(a, "LINK_KEY_ID"), Decisions: c.key(a, "DECISION_KEY_ID"),
-		Waiter: &cloud.StepFunctions{SFN: a.SFN}, Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Auditor: c.auditor(a), Now: a.Now,
+		Waiter: &cloud.StepFunctions{SFN: a.SFN}, Notices: c.mail(a, "NOTICE_TOPIC_ARN"), People: c.people(), Auditor: c.auditor(a), Now: a.Now,
 		HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), StateMachineARN: c.text("STATE_MACHINE_ARN"),
 	}
 	if old := c.oldKey(a, "DECISION_KEY_ID"); old != nil {
@@ -126,15 +126,16 @@ func NewVerify(env Getenv, a AWS) (*task.PostVerify, error) {
 	spokes := c.spokes(a)
 	table, objects, decisions, seals := c.table(a), c.objects(a), c.keys(a, "DECISION_KEY_ID"), c.key(a, "SEAL_KEY_ID")
 	auditor := c.auditor(a)
+	people := c.people()
 	v := &task.PostVerify{
 		Targets: target.Verify{
 			Table: table, Objects: objects, Spokes: spokes, Metrics: a.Metrics, Now: a.Now,
 			DetailedMetrics: c.flag("DETAILED_METRICS"),
 		},
-		Waves: wave.Judge{Table: table, Objects: objects, Alarms: c.alarms(a, spokes), Decisions: decisions,
+		Waves: wave.Judge{Table: table, Objects: objects, Alarms: c.alarms(a, spokes), Decisions: decisions, People: people,
 			Seals: seals, Auditor: auditor, Now: a.Now},
 		Reports: compose.Reports{
-			Table: table, Objects: objects, Decisions: decisions, Seals: seals, Runs: &cloud.StepFunctions{SFN: a.SFN},
+			Table: table, Objects: objects, Decisions: decisions, People: people, Seals: seals, Runs: &cloud.StepFunctions{SFN: a.SFN},
 			Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Metrics: a.Metrics, Auditor: auditor, Now: a.Now,
 			Targets: &target.Abandon{Table: table, Spokes: spokes, Auditor: auditor, Now: a.Now},
 		},

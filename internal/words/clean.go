@@ -18,7 +18,7 @@ type fit struct {
 func Lines(f *fit) { f.lines = true }
 
 // Mail is for plain mail: what is not printable ASCII becomes a question mark, because no charset is declared there,
-// and no address stays one that a mail program would make a second link of.
+// and no address stays one that a mail program would make a second link of, with a scheme or without.
 func Mail(f *fit) { f.mail = true }
 
 // Limit is for a place that has so much room: at most so many characters.
@@ -50,7 +50,7 @@ func Clean(s string, fits ...Fit) string {
 		s = f.clean(s)
 	}
 	if f.mail {
-		s = strings.Map(ascii, strings.ReplaceAll(s, "://", "[:]//"))
+		s = unlinked(strings.Map(ascii, s))
 	}
 	return f.trim(f.cut(f.trim(s)))
 }

@@ -39,8 +39,13 @@ func TestClean(t *testing.T) {
 		{name: "but nothing else does", in: " \x1b[31mred\u202e\n", want: " red\n", fits: lines},
 
 		{name: "a mail is ASCII", in: "Größe\u200b\x1b[0m", want: "Gr??e", fits: mail},
-		{name: "a mail has no second link", in: "to http://evil.test", want: "to http[:]//evil.test", fits: mail},
-		{name: "nor one that is hidden", in: "to http:\u200b//evil.test", want: "to http[:]//evil.test", fits: mail},
+		{name: "a mail has no second link", in: "to http://evil.test", want: "to http[:]//evil[.]test", fits: mail},
+		{name: "nor one without a scheme", in: "see www.Evil.example/x or evil.ma", want: "see www[.]Evil[.]example/x or evil[.]ma", fits: mail},
+		{name: "nor a host of digits", in: "WWW.1and1", want: "WWW[.]1and1", fits: mail},
+		{name: "nor a mailbox", in: "ask help@evil.test, MailTo:x", want: "ask help[@]evil[.]test, MailTo[:]x", fits: mail},
+		{name: "nor a share", in: `\\evil\x`, want: `\[\]evil\x`, fits: mail},
+		{name: "a number stays", in: "5.10.0-28, at 10:15. Then arn:aws:x", want: "5.10.0-28, at 10:15. Then arn:aws:x", fits: mail},
+		{name: "nor one that is hidden", in: "to http:\u200b//evil.test", want: "to http[:]//evil[.]test", fits: mail},
 
 		{name: "a limit counts characters", in: "Größe", want: "Grö", fits: []words.Fit{words.Limit(3)}},
 		{name: "of what is clean", in: "\u200ba b", want: "a", fits: []words.Fit{words.Limit(2)}},
@@ -58,7 +63,7 @@ func FuzzClean(f *testing.F) {
 	for _, s := range []string{
 		"", "two\r\nlines", "\x1b[2J\x1b[31mred", "\x1b]0;title\x07after", "\x1b]8;;http://e\x1b\\link", "\u009b31mC1",
 		"\x9b31m", "nul\x00", "right\u202eto left", "zero\u200bwidth\ufeff", "tag\U000e0041",
-		"bad \xed\xa0\x80", "\xff\xfe", "\U0001f9e8", "line\u2028sep", "\x1b", "\x1b[", "\x1b]unclosed", "\x1bPq\x1b\\", ":\u200b//", "\u3164", "\ue000", "0000\u20080",
+		"bad \xed\xa0\x80", "\xff\xfe", "\U0001f9e8", "line\u2028sep", "\x1b", "\x1b[", "\x1b]unclosed", "\x1bPq\x1b\\", ":\u200b//", "a.b@c.d", "www.", "mailto:", `\\\\a`, "[.a[@b", "\u3164", "\ue000", "0000\u20080",
 	} {
 		f.Add(s)
 	}
@@ -76,6 +81,6 @@ func FuzzClean(f *testing.F) {
 			}
 		}
 		assert.False(t, strings.ContainsAny(words.Clean(s), "\n\t"))
-		assert.NotContains(t, words.Clean(s, words.Mail), "://")
+		assert.NotRegexp(t, `://|(^|[^\[])@|[0-9A-Za-z]\.[A-Za-z]|(?i)mailto:`, words.Clean(s, words.Mail))
 	})
 }

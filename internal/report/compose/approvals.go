@@ -43,11 +43,14 @@ func (f *folder) foldApprovals(ctx context.Context, r *report.Report) error {
 // hear goes through the decisions as they were counted, and finds the one that
 // settled the question.
 func (f *folder) hear(ctx context.Context, a decision.Approval, all []decision.Decision, ar *report.ApprovalReport) error {
-	settled, approvals := false, 0
+	settled, counted := false, []decision.Decision(nil)
 	for _, d := range all {
 		ignored, err := f.ignored(ctx, a, d)
 		if err != nil {
 			return err
+		}
+		if ignored == "" && d.Decision == decision.Approve {
+			ignored = a.Uncounted(f.People, counted, d.Identity)
 		}
 		if ignored == "" && settled {
 			ignored = "the request was already decided"
@@ -58,10 +61,8 @@ func (f *folder) hear(ctx context.Context, a decision.Approval, all []decision.D
 		if ignored != "" {
 			continue
 		}
-		if d.Decision == decision.Approve {
-			approvals++
-		}
-		if d.Decision == decision.Reject || approvals >= ar.Needed {
+		counted = append(counted, d)
+		if d.Decision == decision.Reject || a.Approvals(f.People, counted) >= ar.Needed {
 			settled = true
 			ar.Identity, ar.Name, ar.Reason = d.Identity, d.Name, d.Reason
 		}
@@ -76,8 +77,6 @@ func (f *folder) ignored(ctx context.Context, a decision.Approval, d decision.De
 		return "it is neither of the two answers", nil
 	case !d.At.Before(a.Expires):
 		return "it is later than the deadline", nil
-	case a.RequireDistinct > 1 && d.Identity == a.RequestedBy && a.RequestedBy != "":
-		return "whoever requested the run does not count", nil
 	}
 	signed, err := decision.Sealed(ctx, f.Decisions, a, d)
 	switch {

@@ -5,11 +5,18 @@ import (
 	"fmt"
 	"strings"
 
+	"ec2patch/internal/doubt"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/port"
 	"ec2patch/internal/report"
 	"ec2patch/internal/store"
 	"ec2patch/internal/words"
+)
+
+// Bounds of a notice, in characters, so that SNS takes it whatever the plan is; the report has all.
+const (
+	maxReason = 10_000
+	maxFilter = 600
 )
 
 // noticeMail tells how a run ended.
@@ -18,7 +25,7 @@ func noticeMail(r *report.Report) (subject, body string) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Run %s ended: %s\n", r.Run, r.Status)
 	if r.StatusReason != "" {
-		fmt.Fprintf(&b, "%s\n", words.Clean(r.StatusReason, words.Mail))
+		fmt.Fprintf(&b, "%s\n", words.Clean(doubt.ForMail(r.StatusReason), words.Limit(maxReason)))
 	}
 	fmt.Fprintf(&b, "\n%s planned, %s good, %s failed, %s not sent\n",
 		words.Number(r.Totals.Planned), words.Number(r.Totals.Good), words.Number(r.Totals.Failures), words.Number(r.Totals.Neutral))
@@ -31,7 +38,7 @@ func noticeMail(r *report.Report) (subject, body string) {
 		}
 		b.WriteString("\n")
 		if w.Empty {
-			b.WriteString("  WARNING: nothing was matched. Are its tags right? Looked for: " + words.Clean(w.Filter, words.Mail) + "\n")
+			b.WriteString("  WARNING: nothing was matched. Are its tags right? Looked for: " + words.Clean(w.Filter, words.Mail, words.Limit(maxFilter)) + "\n")
 		}
 	}
 	if n := len(r.Unreachable); n > 0 {

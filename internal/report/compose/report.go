@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"ec2patch/internal/decision"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
 	"ec2patch/internal/port"
@@ -30,7 +31,8 @@ type Reports struct {
 	Table     store.Table
 	Objects   store.Archive
 	Decisions port.Verifier
-	Seals     port.Verifier // of the key that plans are sealed with
+	Seals     port.Verifier   // of the key that plans are sealed with
+	People    decision.People // who counts as whom, of those who decide
 	Runs      port.Runs
 	Notices   port.Mail
 	Metrics   port.Metrics
