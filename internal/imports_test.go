@@ -56,26 +56,28 @@ func allowed() map[string][]string {
 		"lambdamain": {"approval", "cloud", "patch", "port", "wire", sdk},
 
 		// The hub seen from outside, and the command line.
-		"hub":      {"decision", "patch", "store", sdk},
+		"follow":   {"decision", "lambdas", "outcome", "patch"},
+		"hub":      {"follow", "patch", "store", sdk},
 		"operator": {"decision", "patch", sdk},
-		"cli": {"audit", "decision", "hub", "operator", "outcome", "patch", "plan", "report", "runinput", "sim", "sim/check", "sim/stage", "store", "words",
-			"github.com/spf13/"},
+		"packer":   {"lambdas"},
+		"cli": {"audit", "decision", "follow", "hub", "operator", "outcome", "patch", "plan", "report", "runinput", "sim",
+			"sim/check", "sim/stage", "store", "words", "github.com/spf13/"},
 
 		// Rehearsals, and the checks of the templates.
 		"cfn":                 {"asl", "go.yaml.in/yaml/v3"},
-		"guard":               {"asl", "cfn", "iam", "patch", "go.yaml.in/yaml/v3"},
+		"guard":               {"asl", "cfn", "iam", "lambdas", "patch", "go.yaml.in/yaml/v3"},
 		"sim/world/core":      {"iam", sdk},
 		"sim/world/dynamo":    {sdk},
 		"sim/world/backing":   {"asl", "iam", "sim/world/core", "sim/world/dynamo", sdk},
 		"sim/world/fleetfile": {"sim/world/core"},
 		"sim/world/estate":    {"iam", "sim/world/core", "sim/world/fleetfile", sdk},
 		"sim/world":           {"sim/world/backing", "sim/world/core", "sim/world/estate", "sim/world/fleetfile", sdk},
-		"sim/stage": {"asl", "cfn", "cloud", "iam", "lambdamain", "patch", "plan", "runinput", "sim/world",
+		"sim/stage": {"asl", "cfn", "cloud", "iam", "lambdamain", "lambdas", "patch", "plan", "runinput", "sim/world",
 			"sim/world/backing", "sim/world/core", "sim/world/fleetfile", "store", "wire", sdk},
-		"sim/check": {"asl", "decision", "inventory", "outcome", "patch", "plan", "report", "runinput", "sim/stage",
-			"sim/world", "sim/world/core", "sim/world/fleetfile", "store", "target", "task", "wire", sdk},
-		"sim": {"approval", "asl", "decision", "inventory", "outcome", "patch", "plan", "report", "runinput",
-			"sim/check", "sim/stage", "sim/world", "sim/world/backing", "store", "target", "task", "wave", "wire",
+		"sim/check": {"asl", "decision", "inventory", "lambdas", "outcome", "patch", "plan", "report", "runinput", "sim/stage",
+			"sim/world", "sim/world/core", "sim/world/fleetfile", "store", "target", "task", sdk},
+		"sim": {"approval", "asl", "decision", "follow", "inventory", "lambdas", "outcome", "patch", "plan", "report", "runinput",
+			"sim/check", "sim/stage", "sim/world", "sim/world/backing", "store", "target", "task",
 			lambda + "events"},
 	}
 }

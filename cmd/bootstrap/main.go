@@ -9,12 +9,9 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-)
 
-// binaries are the names that a Handler may have.
-func binaries() []string {
-	return []string{"inventory", "send-command", "poll", "approval-request", "approval-callback", "verify"}
-}
+	"ec2patch/internal/lambdas"
+)
 
 func main() {
 	if err := run(os.Getenv("_HANDLER"), os.Getenv("LAMBDA_TASK_ROOT")); err != nil {
@@ -25,8 +22,8 @@ func main() {
 
 // run replaces this process by the named binary; it returns only on failure.
 func run(handler, root string) error {
-	if !slices.Contains(binaries(), handler) {
-		return fmt.Errorf("the function's Handler %q is none of %s", handler, strings.Join(binaries(), ", "))
+	if all := lambdas.Binaries(); !slices.Contains(all, handler) {
+		return fmt.Errorf("the function's Handler %q is none of %s", handler, strings.Join(all, ", "))
 	}
 	path := filepath.Join(root, handler)
 	if err := syscall.Exec(path, []string{path}, os.Environ()); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/decision"
+	"ec2patch/internal/follow"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim"
 )
@@ -30,8 +31,8 @@ func rehearse(t *testing.T, input string) *rehearsed {
 		Input: []byte(input), Seed: 7, Instances: 6, Approve: sim.ApproveAsk, AskLinger: 4 * time.Second,
 		Hub: read(t, "cloudformation", "hub-cfn.yaml"), Spoke: read(t, "cloudformation", "spoke-cfn.yaml"),
 		Reader: read(t, "cloudformation", "organization-reader-cfn.yaml"),
-		Progress: func(p sim.Progress) {
-			if _, at, ok := strings.Cut(p.Approval, "decide at "); ok {
+		Progress: func(p follow.Progress) {
+			if _, at, ok := strings.Cut(p.Played.Approval, "decide at "); ok {
 				select {
 				case url <- at:
 				default:

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/cli"
+	"ec2patch/internal/follow"
 	"ec2patch/internal/hub"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
@@ -82,25 +83,25 @@ func rehearse(o sim.Options) (*sim.Result, error) {
 	if o.Seed == 1 {
 		bad = 1
 	}
-	tell := func(p sim.Progress) {
+	tell := func(p follow.Progress) {
 		if o.Progress != nil {
 			o.Progress(p)
 		}
 	}
-	canary := sim.WaveProgress{Name: "canary", Planned: 2, Accounts: 1}
-	main := sim.WaveProgress{Name: "main", Planned: 4, Accounts: 2}
-	tell(sim.Progress{Phase: "planning"})
-	waves := func() []sim.WaveProgress { return []sim.WaveProgress{canary, main} }
-	tell(sim.Progress{Virtual: 30 * time.Second, Phase: "waiting for approval", Waves: waves(), Approval: "asked"})
-	tell(sim.Progress{Virtual: 90 * time.Second, Phase: "patching", Wave: "canary", Waves: waves()})
+	canary := follow.Wave{Name: "canary", Planned: 2, Accounts: follow.Accounts{Total: 1}}
+	main := follow.Wave{Name: "main", Planned: 4, Accounts: follow.Accounts{Total: 2}}
+	tell(follow.Progress{Phase: "planning"})
+	waves := func() []follow.Wave { return []follow.Wave{canary, main} }
+	tell(follow.Progress{Elapsed: 30 * time.Second, Phase: "waiting for approval", Waves: waves(), Played: follow.Played{Approval: "asked"}})
+	tell(follow.Progress{Elapsed: 90 * time.Second, Phase: "patching", Wave: "canary", Waves: waves()})
 	canary.InFlight = 2
-	tell(sim.Progress{Virtual: 95 * time.Second, Phase: "patching", Wave: "canary", Waves: waves()})
-	canary.InFlight, canary.AccountsDone, canary.Verdict = 0, 1, patch.VerdictGood
+	tell(follow.Progress{Elapsed: 95 * time.Second, Phase: "patching", Wave: "canary", Waves: waves()})
+	canary.InFlight, canary.Accounts.Done, canary.Verdict = 0, 1, patch.VerdictGood
 	canary.Outcomes = map[outcome.Outcome]int{outcome.Patched: 2}
-	tell(sim.Progress{Virtual: 10 * time.Minute, Phase: "patching", Wave: "main", Waves: waves()})
+	tell(follow.Progress{Elapsed: 10 * time.Minute, Phase: "patching", Wave: "main", Waves: waves()})
 	main.Outcomes = map[outcome.Outcome]int{outcome.Patched: 4 - bad, outcome.Failed: bad}
-	main.AccountsDone, main.Verdict = 2, patch.VerdictGood
-	tell(sim.Progress{Virtual: 35 * time.Minute, Phase: "done", Waves: waves()})
+	main.Accounts.Done, main.Verdict = 2, patch.VerdictGood
+	tell(follow.Progress{Elapsed: 35 * time.Minute, Phase: "done", Waves: waves()})
 	return result(o, bad), nil
 }
 

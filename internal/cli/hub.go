@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ec2patch/internal/follow"
 	"ec2patch/internal/hub"
 	"ec2patch/internal/store"
 	"ec2patch/internal/words"
@@ -24,9 +25,9 @@ type Runs interface {
 	// List gives the runs that go on and the newest of the others, newest first.
 	List(ctx context.Context, atMost int) ([]hub.Execution, error)
 	// Events gives the events of a run's history after one of them, oldest first.
-	Events(ctx context.Context, run string, after int64) ([]hub.Event, error)
+	Events(ctx context.Context, run string, after int64) ([]follow.Event, error)
 	// Accounts counts the accounts of a wave.
-	Accounts(ctx context.Context, mapRun string) (hub.Accounts, error)
+	Accounts(ctx context.Context, mapRun string) (follow.Accounts, error)
 	// Report fetches a run's report in one form.
 	Report(ctx context.Context, bucket, run, form string) ([]byte, error)
 	// Chain reads all rows of an audit chain.

@@ -6,21 +6,21 @@ import (
 	"sync"
 	"time"
 
+	"ec2patch/internal/follow"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/sim"
 	"ec2patch/internal/words"
 )
 
-// view shows how a rehearsal goes on. close leaves the stream in order.
+// view shows how a run or a rehearsal goes on. close leaves the stream in order.
 type view interface {
-	show(sim.Progress)
+	show(follow.Progress)
 	// note tells something that is no progress, at a time since the start.
 	note(text string, at time.Duration)
 	close()
 }
 
-// newView picks the view that --progress asks for. run names the rehearsal.
+// newView picks the view that --progress asks for, for a rehearsal of that name.
 func (a *app) newView(run string) view {
 	mode := a.progress
 	width, isTerminal := a.Terminal(a.stderr)
@@ -37,11 +37,11 @@ func (a *app) newView(run string) view {
 		}
 		return newScreen(a.stderr, screenOptions{run: run, width: width, colour: a.colour(a.stderr), unicode: a.unicode(), now: a.Now})
 	case "json":
-		return &changeView{emit: func(c change) { a.jsonLine(c) }}
+		return &changeView{run: run, emit: func(c change) { a.jsonLine(c) }}
 	case "quiet":
-		return &changeView{emit: a.approvalLine}
+		return &changeView{run: run, emit: a.approvalLine}
 	}
-	return &changeView{emit: a.plainLine}
+	return &changeView{run: run, emit: a.plainLine}
 }
 
 // change is something that a log should hold a line about.
@@ -67,6 +67,7 @@ type change struct {
 
 // changeView emits one line for each notable change and nothing in between.
 type changeView struct {
+	run      string
 	emit     func(change)
 	real     bool // a run, no rehearsal
 	phase    patch.Phase
@@ -81,9 +82,9 @@ func (v *changeView) note(text string, at time.Duration) {
 	v.tell(change{Kind: "note", Note: words.Clean(text), text: text}, at)
 }
 
-func (v *changeView) show(p sim.Progress) {
+func (v *changeView) show(p follow.Progress) {
 	for _, c := range v.changes(p) {
-		v.tell(c, p.Virtual)
+		v.tell(c, p.Elapsed)
 	}
 }
 
@@ -99,7 +100,7 @@ func (v *changeView) tell(c change, at time.Duration) {
 	v.emit(c)
 }
 
-func (v *changeView) changes(p sim.Progress) []change {
+func (v *changeView) changes(p follow.Progress) []change {
 	var out []change
 	if v.verdicts == nil {
 		v.verdicts = map[string]patch.Verdict{}
@@ -126,10 +127,10 @@ func (v *changeView) changes(p sim.Progress) []change {
 		out = append(out, change{Kind: "phase", Phase: p.Phase, Wave: p.Wave, text: text})
 		v.phase, v.wave = p.Phase, p.Wave
 	}
-	if p.Approval != v.approval {
-		v.approval = p.Approval
-		if p.Approval != "" {
-			out = append(out, change{Kind: "approval", Approval: words.Clean(p.Approval), text: "approval: " + p.Approval, page: p.Page})
+	if text := asking(v.run, p); text != v.approval {
+		v.approval = text
+		if text != "" {
+			out = append(out, change{Kind: "approval", Approval: words.Clean(text), text: "approval: " + text, page: p.Played.Page})
 		}
 	}
 	return out
@@ -162,7 +163,7 @@ func (a *app) jsonLine(v any) {
 }
 
 // outcomeWords is "25 instances: Patched 20, Failed 5".
-func outcomeWords(w sim.WaveProgress) string {
+func outcomeWords(w follow.Wave) string {
 	text := words.Count(w.Planned, "instance")
 	sep := ": "
 	for _, o := range outcome.Outcomes() {
@@ -182,7 +183,7 @@ type once struct {
 	stopped bool
 }
 
-func (o *once) show(p sim.Progress) {
+func (o *once) show(p follow.Progress) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.stopped {

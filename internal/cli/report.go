@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ec2patch/internal/hub"
+	"ec2patch/internal/follow"
 	"ec2patch/internal/report"
 	"ec2patch/internal/words"
 )
@@ -97,7 +97,7 @@ func bucketOf(ctx context.Context, runs Runs, run string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var f hub.Follower
+	var f follow.Follower
 	f.See(events)
 	return f.Progress.Bucket, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"ec2patch/internal/cli"
 	"ec2patch/internal/fake"
+	"ec2patch/internal/follow"
 	"ec2patch/internal/golden"
 	"ec2patch/internal/hub"
 	"ec2patch/internal/runinput"
@@ -36,7 +37,7 @@ type anAccount struct {
 	report  error
 	started map[string]string // name: input
 	known   []hub.Execution
-	looks   [][]hub.Event // what each look at the history finds; the last one stands
+	looks   [][]follow.Event // what each look at the history finds; the last one stands
 	reports map[string]string
 	looked  int
 	missed  error // what each look at the history ends with
@@ -85,7 +86,7 @@ func (h *anAccount) List(_ context.Context, n int) ([]hub.Execution, error) {
 	return h.known[:min(n, len(h.known))], nil
 }
 
-func (h *anAccount) Events(_ context.Context, run string, after int64) ([]hub.Event, error) {
+func (h *anAccount) Events(_ context.Context, run string, after int64) ([]follow.Event, error) {
 	if h.missed != nil {
 		return nil, h.missed
 	}
@@ -94,7 +95,7 @@ func (h *anAccount) Events(_ context.Context, run string, after int64) ([]hub.Ev
 	}
 	now := h.looks[min(h.looked, len(h.looks)-1)]
 	h.looked++
-	var out []hub.Event
+	var out []follow.Event
 	for _, e := range now {
 		if e.ID > after {
 			out = append(out, e)
@@ -103,8 +104,8 @@ func (h *anAccount) Events(_ context.Context, run string, after int64) ([]hub.Ev
 	return out, nil
 }
 
-func (h *anAccount) Accounts(context.Context, string) (hub.Accounts, error) {
-	return hub.Accounts{Total: 4, Running: 1, Done: min(h.looked/2, 4)}, nil
+func (h *anAccount) Accounts(context.Context, string) (follow.Accounts, error) {
+	return follow.Accounts{Total: 4, Running: 1, Done: min(h.looked/2, 4)}, nil
 }
 
 func (h *anAccount) Report(_ context.Context, bucket, run, form string) ([]byte, error) {

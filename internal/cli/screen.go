@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"ec2patch/internal/follow"
 	"ec2patch/internal/outcome"
-	"ec2patch/internal/sim"
 	"ec2patch/internal/words"
 )
 
@@ -34,7 +34,7 @@ type screen struct {
 	out   io.Writer
 	drawn []string
 	last  time.Time
-	next  *sim.Progress // not drawn yet
+	next  *follow.Progress // not drawn yet
 }
 
 func newScreen(out io.Writer, o screenOptions) *screen {
@@ -42,7 +42,7 @@ func newScreen(out io.Writer, o screenOptions) *screen {
 	return &screen{screenOptions: o, out: out}
 }
 
-func (s *screen) show(p sim.Progress) {
+func (s *screen) show(p follow.Progress) {
 	s.next = &p
 	if now := s.now(); s.drawn == nil || now.Sub(s.last) >= redrawEvery {
 		s.last = now
@@ -88,8 +88,8 @@ func (s *screen) redraw(lines []string) {
 }
 
 // lines is what the terminal should show. None is wider than the terminal.
-func (s *screen) lines(p sim.Progress) []string {
-	head := fmt.Sprintf("%s  %s  %s", s.run, p.Phase, words.Duration(p.Virtual))
+func (s *screen) lines(p follow.Progress) []string {
+	head := fmt.Sprintf("%s  %s  %s", s.run, p.Phase, words.Duration(p.Elapsed))
 	if !s.real {
 		head += " (virtual)"
 	}
@@ -104,8 +104,8 @@ func (s *screen) lines(p sim.Progress) []string {
 	if n := len(p.Waves) - to; n > 0 {
 		lines = append(lines, s.paint("2", cut(fmt.Sprintf("  %s to come", words.Count(n, "more wave")), s.width)))
 	}
-	if p.Approval != "" {
-		asked := strings.Split(fold("  approval: "+words.Clean(p.Approval), "    ", s.width), "\n")
+	if text := asking(s.run, p); text != "" {
+		asked := strings.Split(fold("  approval: "+words.Clean(text), "    ", s.width), "\n")
 		for _, line := range asked[:min(len(asked), maxAsked)] {
 			lines = append(lines, cut(line, s.width))
 		}
@@ -114,7 +114,7 @@ func (s *screen) lines(p sim.Progress) []string {
 }
 
 // window picks the waves to show, with the current one among them.
-func window(p sim.Progress) (from, to int) {
+func window(p follow.Progress) (from, to int) {
 	current := 0
 	for i, w := range p.Waves {
 		if w.Name == p.Wave {
@@ -127,7 +127,7 @@ func window(p sim.Progress) (from, to int) {
 
 // wave is one wave's line: name, bar, counts; what does not fit is left out from
 // the right.
-func (s *screen) wave(w sim.WaveProgress) string {
+func (s *screen) wave(w follow.Wave) string {
 	ended := 0
 	for _, n := range w.Outcomes {
 		ended += n
@@ -149,8 +149,8 @@ func (s *screen) wave(w sim.WaveProgress) string {
 			text += ", " + string(o) + " " + words.Number(n)
 		}
 	}
-	if w.Accounts > 0 {
-		text += ", accounts " + words.Number(w.AccountsDone) + "/" + words.Number(w.Accounts)
+	if n := w.Accounts; n.Total > 0 {
+		text += ", accounts " + words.Number(n.Done) + "/" + words.Number(n.Total)
 	}
 	if s.real {
 		text = runText(w)
@@ -160,26 +160,26 @@ func (s *screen) wave(w sim.WaveProgress) string {
 }
 
 // runText is what is known of a wave of a run.
-func runText(w sim.WaveProgress) string {
+func runText(w follow.Wave) string {
 	text := ""
 	if w.Verdict != "" {
 		text = " " + string(w.Verdict)
 	}
-	if w.Accounts > 0 {
-		text += " " + accountWords(w)
+	if w.Accounts.Total > 0 {
+		text += " " + accountWords(w.Accounts)
 	}
 	return text
 }
 
 // bar shows the good, the others and what is left.
-func (s *screen) bar(w sim.WaveProgress, width int) string {
+func (s *screen) bar(w follow.Wave, width int) string {
 	good, other := w.Outcomes[outcome.Patched]+w.Outcomes[outcome.Compliant], 0
 	for _, n := range w.Outcomes {
 		other += n
 	}
 	other -= good
 	if s.real {
-		good, other, w.Planned = w.AccountsDone, 0, w.Accounts
+		good, other, w.Planned = w.Accounts.Done, 0, w.Accounts.Total
 	}
 	g, o := share(good, w.Planned, width), share(other, w.Planned, width)
 	if o = min(o, width-g); w.Planned > 0 && good+other >= w.Planned && other > 0 {

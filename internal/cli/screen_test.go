@@ -9,16 +9,17 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"ec2patch/internal/follow"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/sim"
 )
 
-func busy(waves int) sim.Progress {
-	p := sim.Progress{Virtual: 90 * time.Minute, Phase: "patching", Wave: fmt.Sprintf("wave-%d", waves/2), Approval: strings.Repeat("a", 300)}
+func busy(waves int) follow.Progress {
+	p := follow.Progress{Elapsed: 90 * time.Minute, Phase: "patching", Wave: fmt.Sprintf("wave-%d", waves/2),
+		Played: follow.Played{Approval: strings.Repeat("a", 300)}}
 	for n := range waves {
-		p.Waves = append(p.Waves, sim.WaveProgress{
-			Name: fmt.Sprintf("wave-%d", n), Planned: 12345, Accounts: 1000, AccountsDone: 10, InFlight: 500, Verdict: patch.VerdictGood,
+		p.Waves = append(p.Waves, follow.Wave{
+			Name: fmt.Sprintf("wave-%d", n), Planned: 12345, Accounts: follow.Accounts{Total: 1000, Done: 10}, InFlight: 500, Verdict: patch.VerdictGood,
 			Outcomes: map[outcome.Outcome]int{outcome.Patched: 10000, outcome.Failed: 1, outcome.Undeliverable: 999},
 		})
 	}
@@ -43,7 +44,7 @@ func TestScreen_RedrawsTenTimesASecondAtMost(t *testing.T) {
 	s := newScreen(&out, screenOptions{run: "r", width: 80, now: func() time.Time { return now }})
 	for n := range 1000 {
 		now = now.Add(time.Millisecond)
-		s.show(sim.Progress{Virtual: time.Duration(n) * time.Second, Phase: "patching"})
+		s.show(follow.Progress{Elapsed: time.Duration(n) * time.Second, Phase: "patching"})
 	}
 	assert.LessOrEqual(t, strings.Count(out.String(), "\n"), 11)
 	s.close()
@@ -61,7 +62,7 @@ func TestScreen_WritesOnlyWhatChanged(t *testing.T) {
 
 func TestBar_IsAlwaysAsLong(t *testing.T) {
 	s := newScreen(&bytes.Buffer{}, screenOptions{width: 80})
-	for _, w := range []sim.WaveProgress{
+	for _, w := range []follow.Wave{
 		{}, {Planned: 1, Outcomes: map[outcome.Outcome]int{outcome.Failed: 1}}, {Planned: 1000, Outcomes: map[outcome.Outcome]int{outcome.Patched: 999, outcome.Failed: 1}},
 		{Planned: 3, Outcomes: map[outcome.Outcome]int{outcome.Patched: 9}},
 	} {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"ec2patch/internal/cli"
+	"ec2patch/internal/follow"
 	"ec2patch/internal/golden"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
@@ -251,7 +252,9 @@ func asks() func(*cli.Program) {
 			if o.Approve != sim.ApproveAsk {
 				return nil, fmt.Errorf("approve is %q", o.Approve)
 			}
-			o.Progress(sim.Progress{Phase: "waiting for approval", Approval: "open http://127.0.0.1:8089/callback to decide", Page: "http://127.0.0.1:8089/callback"})
+			o.Progress(follow.Progress{Phase: "waiting for approval", Played: follow.Played{
+				Approval: "open http://127.0.0.1:8089/callback to decide", Page: "http://127.0.0.1:8089/callback",
+			}})
 			return result(o, 0), nil
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ec2patch/internal/follow"
 	"ec2patch/internal/hub"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
@@ -147,7 +148,7 @@ func (a *app) watch(ctx context.Context, w *watching) error {
 }
 
 // endedBadly is for a run whose report does not say that something is wrong.
-func endedBadly(run string, p hub.Progress, how string) *ExitError {
+func endedBadly(run string, p follow.Progress, how string) *ExitError {
 	code := ExitNotPatched
 	if p.Error == string(patch.RunRefused.Err()) {
 		code = ExitInvalid
@@ -163,7 +164,7 @@ func failedOr(err error) error {
 }
 
 // newWatched has no lists that are null.
-func newWatched(w *watching, p hub.Progress, r *report.Report) watched {
+func newWatched(w *watching, p follow.Progress, r *report.Report) watched {
 	if r == nil {
 		r = &report.Report{StatusReason: p.Cause}
 	}
@@ -191,11 +192,11 @@ func (a *app) leftAlone(ctx context.Context, w *watching, err error) error {
 }
 
 // follow looks at a run until it has ended.
-func (a *app) follow(ctx context.Context, w *watching) (hub.Progress, error) {
+func (a *app) follow(ctx context.Context, w *watching) (follow.Progress, error) {
 	v := a.newRunView(w.run)
 	defer v.close()
 	begun := a.Now()
-	var f hub.Follower
+	var f follow.Follower
 	missed := 0
 	for {
 		err := look(ctx, w, &f, v, a.Now)
@@ -207,7 +208,7 @@ func (a *app) follow(ctx context.Context, w *watching) (hub.Progress, error) {
 		default:
 			missed++
 			if missed == 1 && !errors.Is(err, hub.ErrNotFound) {
-				v.note("could not look, trying again: "+err.Error(), shown(w.run, f.Progress, a.Now()).Virtual)
+				v.note("could not look, trying again: "+err.Error(), f.At(a.Now()).Elapsed)
 			}
 		}
 		if !f.Progress.Ended.IsZero() {
@@ -234,7 +235,7 @@ func (a *app) follow(ctx context.Context, w *watching) (hub.Progress, error) {
 }
 
 // look reads what is new of a run and shows it.
-func look(ctx context.Context, w *watching, f *hub.Follower, v view, now func() time.Time) error {
+func look(ctx context.Context, w *watching, f *follow.Follower, v view, now func() time.Time) error {
 	events, err := w.runs.Events(ctx, w.run, f.Last)
 	if err != nil {
 		return err
@@ -251,7 +252,7 @@ func look(ctx context.Context, w *watching, f *hub.Follower, v view, now func() 
 			one.Accounts = n
 		}
 	}
-	v.show(shown(w.run, *p, now()))
+	v.show(f.At(now()))
 	return nil
 }
 
@@ -269,7 +270,7 @@ func reportedItself(failure string) bool {
 
 // waitForReport fetches the report of a run that has ended. A run that ended by
 // itself wrote it before; one that was stopped gets it soon after. nil: there is none.
-func (a *app) waitForReport(ctx context.Context, w *watching, p hub.Progress) (*report.Report, error) {
+func (a *app) waitForReport(ctx context.Context, w *watching, p follow.Progress) (*report.Report, error) {
 	bucket := cmp.Or(w.bucket, p.Bucket)
 	if bucket == "" {
 		return nil, nil

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/cli"
+	"ec2patch/internal/follow"
 	"ec2patch/internal/golden"
 	"ec2patch/internal/hub"
 	"ec2patch/internal/outcome"
@@ -25,45 +26,45 @@ import (
 )
 
 // story is the history of a run of two waves, in the looks that a watch has of it.
-func story(t *testing.T, told string, end hub.Event) [][]hub.Event {
+func story(t *testing.T, told string, end follow.Event) [][]follow.Event {
 	t.Helper()
-	var all []hub.Event
-	var looks [][]hub.Event
-	add := func(clock string, events ...hub.Event) {
+	var all []follow.Event
+	var looks [][]follow.Event
+	add := func(clock string, events ...follow.Event) {
 		for _, e := range events {
 			e.ID, e.At = int64(len(all)+1), at(clock)
 			all = append(all, e)
 		}
-		looks = append(looks, append([]hub.Event{}, all...))
+		looks = append(looks, append([]follow.Event{}, all...))
 	}
-	enter := func(state, data string) hub.Event {
-		return hub.Event{Type: "TaskStateEntered", State: state, Data: data}
+	enter := func(state, data string) follow.Event {
+		return follow.Event{Type: "TaskStateEntered", State: state, Data: data}
 	}
-	leave := func(state, data string) hub.Event {
-		return hub.Event{Type: "TaskStateExited", State: state, Data: data}
+	leave := func(state, data string) follow.Event {
+		return follow.Event{Type: "TaskStateExited", State: state, Data: data}
 	}
-	judge := func(payload string) hub.Event {
-		return hub.Event{Type: "TaskSucceeded", Data: `{"Payload":` + payload + `}`}
+	judge := func(payload string) follow.Event {
+		return follow.Event{Type: "TaskSucceeded", Data: `{"Payload":` + payload + `}`}
 	}
-	add("00:00", hub.Event{Type: "ExecutionStarted"}, enter("PlanRun", "{}"))
-	add("00:01", leave("PlanRun", `{"bucket":"data"}`), enter("DiscoverAccounts", "{}"), hub.Event{Type: "MapRunStarted", MapRun: "arn:discover"})
+	add("00:00", follow.Event{Type: "ExecutionStarted"}, enter("PlanRun", "{}"))
+	add("00:01", leave("PlanRun", `{"bucket":"data"}`), enter("DiscoverAccounts", "{}"), follow.Event{Type: "MapRunStarted", MapRun: "arn:discover"})
 	add("00:02", enter("FreezePlan", "{}"), leave("FreezePlan", `{"waves":[{"name":"canary"},{"name":"main"}]}`),
-		enter("RequestApproval", `{"ask":{"scope":"run"},"wave":{"name":"canary"}}`), hub.Event{Type: "TaskSubmitted", Data: told})
+		enter("RequestApproval", `{"ask":{"scope":"run"},"wave":{"name":"canary"}}`), follow.Event{Type: "TaskSubmitted", Data: told})
 	add("00:02")
 	add("00:03", leave("SettleApproval", `{"ask":{"scope":"run","status":"approved"}}`),
-		enter("PatchAccounts", `{"wave":{"name":"canary"}}`), hub.Event{Type: "MapRunStarted", MapRun: "arn:canary"})
+		enter("PatchAccounts", `{"wave":{"name":"canary"}}`), follow.Event{Type: "MapRunStarted", MapRun: "arn:canary"})
 	for range 6 {
 		add("00:04")
 	}
 	add("00:05", enter("JudgeWave", `{"wave":{"name":"canary"}}`), judge(`{"next":"wait","seconds":600,"verdict":""}`))
 	add("00:06", enter("JudgeWave", `{"wave":{"name":"canary"}}`), judge(`{"next":"wait","seconds":900,"verdict":"good"}`))
-	add("00:07", enter("PatchAccounts", `{"wave":{"name":"main"}}`), hub.Event{Type: "MapRunStarted", MapRun: "arn:main"})
+	add("00:07", enter("PatchAccounts", `{"wave":{"name":"main"}}`), follow.Event{Type: "MapRunStarted", MapRun: "arn:main"})
 	add("00:08", enter("JudgeWave", `{"wave":{"name":"main"}}`), judge(`{"next":"next","verdict":"good"}`), enter("WriteReport", "{}"))
 	add("00:09", end)
 	return looks
 }
 
-func succeeded() hub.Event { return hub.Event{Type: "ExecutionSucceeded"} }
+func succeeded() follow.Event { return follow.Event{Type: "ExecutionSucceeded"} }
 
 // reported is the report of the made-up run in the bucket.
 func reported(t *testing.T, seed uint64, change func(*report.Report)) map[string]string {
@@ -90,7 +91,7 @@ func TestWatch(t *testing.T) {
 	older := reported(t, 2, func(r *report.Report) {
 		r.Started, r.Ended = at("00:00").AddDate(0, -4, 0), at("01:00").AddDate(0, -4, 0)
 	})
-	failed := hub.Event{Type: "ExecutionFailed", Error: "Patch.Rejected", Cause: "Rejected: see the report"}
+	failed := follow.Event{Type: "ExecutionFailed", Error: "Patch.Rejected", Cause: "Rejected: see the report"}
 	begun := story(t, submitted, succeeded())[:5]
 	tests := []struct {
 		name  string
@@ -104,22 +105,22 @@ func TestWatch(t *testing.T) {
 		{name: "watch-json", args: "watch october --format json --progress json", hub: anAccount{looks: story(t, submitted, succeeded()), reports: some}},
 		{name: "watch-terminal-60", args: "watch october --format json", width: 60, hub: anAccount{looks: story(t, unheard, succeeded()), reports: good}},
 		{name: "watch-arn", args: "watch arn:aws:states:us-east-1:999999999999:execution:ec2patch-orchestrator:october --progress quiet --format json", hub: anAccount{looks: story(t, submitted, failed), reports: stopped(patch.RunRejected)}},
-		{name: "watch-stopped", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, hub.Event{Type: "ExecutionAborted"}), reports: stopped(patch.RunAborted)}},
-		{name: "watch-no-report", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, hub.Event{Type: "ExecutionAborted", Cause: "the console"})}},
-		{name: "watch-no-report-json", args: "watch october --progress quiet --format json", hub: anAccount{looks: story(t, submitted, hub.Event{Type: "ExecutionTimedOut"})}},
+		{name: "watch-stopped", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, follow.Event{Type: "ExecutionAborted"}), reports: stopped(patch.RunAborted)}},
+		{name: "watch-no-report", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, follow.Event{Type: "ExecutionAborted", Cause: "the console"})}},
+		{name: "watch-no-report-json", args: "watch october --progress quiet --format json", hub: anAccount{looks: story(t, submitted, follow.Event{Type: "ExecutionTimedOut"})}},
 		{name: "watch-report-denied", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, succeeded())}},
 		{name: "watch-nothing-matched", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, succeeded()), reports: reported(t, 2, func(r *report.Report) {
 			r.Totals = report.Totals{Outcomes: map[outcome.Outcome]int{}}
 		})}},
 		{name: "watch-timeout", args: "watch october --timeout 5m", hub: anAccount{looks: begun}},
-		{name: "watch-refused-input", args: "watch october --progress quiet", hub: anAccount{looks: [][]hub.Event{{
+		{name: "watch-refused-input", args: "watch october --progress quiet", hub: anAccount{looks: [][]follow.Event{{
 			{ID: 1, At: at("00:00"), Type: "ExecutionStarted"}, {ID: 2, At: at("00:00"), Type: "ExecutionFailed", Error: "Patch.Refused", Cause: "Refused: waves: missing"},
 		}}}},
-		{name: "watch-older-report", args: "watch october --progress quiet --bucket data", hub: anAccount{reports: older, looks: [][]hub.Event{{
+		{name: "watch-older-report", args: "watch october --progress quiet --bucket data", hub: anAccount{reports: older, looks: [][]follow.Event{{
 			{ID: 1, At: at("00:00"), Type: "ExecutionStarted"}, {ID: 2, At: at("00:00"), Type: "ExecutionFailed", Error: "Patch.Refused", Cause: "Patch.InvalidInput: a run of the name october started at 2026-08-01T00:00:00Z"},
 		}}}},
-		{name: "watch-older-report-json", args: "watch october --progress quiet --format json", hub: anAccount{looks: story(t, submitted, hub.Event{Type: "ExecutionAborted"}), reports: older}},
-		{name: "watch-nothing-seen", args: "watch october --timeout 5m", hub: anAccount{looks: [][]hub.Event{{}}}},
+		{name: "watch-older-report-json", args: "watch october --progress quiet --format json", hub: anAccount{looks: story(t, submitted, follow.Event{Type: "ExecutionAborted"}), reports: older}},
+		{name: "watch-nothing-seen", args: "watch october --timeout 5m", hub: anAccount{looks: [][]follow.Event{{}}}},
 		{name: "watch-never-reached", args: "watch october --timeout 20s --state-machine " + machineARN, hub: anAccount{missed: errors.New("read the history of run october: no answer from states.us-east-1.amazonaws.com: connection refused")}},
 		{name: "watch-never-reached-60", args: "watch october --timeout 20s", width: 60, hub: anAccount{missed: errors.New("read the history of run october: connection refused")}},
 		{name: "watch-timeout-elsewhere", args: "watch october --timeout 5m --state-machine " + machineARN, hub: anAccount{looks: begun}},
@@ -168,7 +169,7 @@ func TestWatch_exitCodes(t *testing.T) {
 // A run that did not succeed ends well for nobody, whatever stands in the bucket.
 func TestWatch_notSucceeded(t *testing.T) {
 	for _, end := range []string{"ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"} {
-		h := &anAccount{t: t, looks: story(t, "{}", hub.Event{Type: end, Cause: "the last state"}), reports: reported(t, 2, nil)}
+		h := &anAccount{t: t, looks: story(t, "{}", follow.Event{Type: end, Cause: "the last state"}), reports: reported(t, 2, nil)}
 		p := program()
 		h.reach(&p)
 		c := run(t.Context(), p, []string{machineEnv}, "", "watch", "october", "--progress", "quiet")
@@ -187,7 +188,7 @@ type flaky struct {
 	sometimes bool // every other look
 }
 
-func (f *flaky) Events(ctx context.Context, run string, after int64) ([]hub.Event, error) {
+func (f *flaky) Events(ctx context.Context, run string, after int64) ([]follow.Event, error) {
 	f.tries++
 	if f.tries > 3 && f.fails > 0 && (!f.sometimes || f.tries%2 == 0) {
 		f.fails--

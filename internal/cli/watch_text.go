@@ -2,39 +2,26 @@ package cli
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
-	"ec2patch/internal/hub"
-	"ec2patch/internal/sim"
+	"ec2patch/internal/follow"
 	"ec2patch/internal/words"
 )
 
 // heartbeat is how often a log of a run that goes on has a line.
 const heartbeat = time.Minute
 
-// shown is how a run stands in the form that views take.
-func shown(run string, p hub.Progress, now time.Time) sim.Progress {
-	switch {
-	case p.Started.IsZero():
-		now = p.Started // nothing is known yet
-	case !p.Ended.IsZero():
-		now = p.Ended
+// asking is one line about what a run waits for, or about what a rehearsal's people say; empty if nothing is asked.
+func asking(run string, p follow.Progress) string {
+	q := p.Question
+	if q.Scope == "" {
+		return p.Played.Approval
 	}
-	out := sim.Progress{Virtual: max(now.Sub(p.Started), 0), Phase: p.Phase, Wave: p.Wave}
-	for _, w := range p.Waves {
-		out.Waves = append(out.Waves, sim.WaveProgress{
-			Name: w.Name, Accounts: w.Accounts.Total, AccountsDone: w.Accounts.Done, InFlight: w.Accounts.Running, Verdict: w.Verdict,
-		})
+	text := about(q.Scope) + " waits"
+	if q.Told != nil && !*q.Told {
+		text += ", and NOBODY WAS TOLD: no subscription of the mails is confirmed"
 	}
-	if q := p.Question; q.Scope != "" {
-		out.Approval = about(q.Scope) + " waits"
-		if q.Told != nil && !*q.Told {
-			out.Approval += ", and NOBODY WAS TOLD: no subscription of the mails is confirmed"
-		}
-		out.Approval += fmt.Sprintf("; asked %s; ec2patch approve %s", words.Time(q.Since), run)
-	}
-	return out
+	return text + fmt.Sprintf("; asked %s; ec2patch approve %s", words.Time(q.Since), run)
 }
 
 // newRunView picks the view that --progress asks for, for a run that is no rehearsal.
@@ -69,7 +56,7 @@ type beatView struct {
 	last time.Time
 }
 
-func (v *beatView) show(p sim.Progress) {
+func (v *beatView) show(p follow.Progress) {
 	if p.Phase == "" {
 		return
 	}
@@ -80,19 +67,19 @@ func (v *beatView) show(p sim.Progress) {
 	}
 	for _, c := range out {
 		v.last = now
-		v.tell(c, p.Virtual)
+		v.tell(c, p.Elapsed)
 	}
 }
 
 // beat says how far a run is.
-func beat(p sim.Progress) change {
+func beat(p follow.Progress) change {
 	c := change{Kind: "progress", Phase: p.Phase, Wave: p.Wave, text: string(p.Phase)}
 	for _, w := range p.Waves {
 		if w.Name == p.Wave {
 			c.text = fmt.Sprintf("wave %s: %s", w.Name, p.Phase)
-			if w.Accounts > 0 {
-				c.Accounts, c.AccountsDone = w.Accounts, w.AccountsDone
-				c.text += ", " + accountWords(w)
+			if n := w.Accounts; n.Total > 0 {
+				c.Accounts, c.AccountsDone = n.Total, n.Done
+				c.text += ", " + accountWords(n)
 			}
 		}
 	}
@@ -100,11 +87,10 @@ func beat(p sim.Progress) change {
 }
 
 // accountWords is "3 of 10 accounts through, 2 under way".
-func accountWords(w sim.WaveProgress) string {
-	var parts []string
-	parts = append(parts, words.Number(w.AccountsDone)+" of "+words.Count(w.Accounts, "account")+" through")
-	if w.InFlight > 0 {
-		parts = append(parts, words.Number(w.InFlight)+" under way")
+func accountWords(n follow.Accounts) string {
+	text := words.Number(n.Done) + " of " + words.Count(n.Total, "account") + " through"
+	if n.Running > 0 {
+		text += ", " + words.Number(n.Running) + " under way"
 	}
-	return words.Clean(strings.Join(parts, ", "))
+	return text
 }

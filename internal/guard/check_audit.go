@@ -3,6 +3,8 @@ package guard
 import (
 	"slices"
 	"strings"
+
+	"ec2patch/internal/lambdas"
 )
 
 // auditChecks are about what keeps the audit a proof.
@@ -37,22 +39,22 @@ func auditChains(t *Template, tell say) {
 			tell(s.node, "%s of %s may append to chains of others", s.sid(), s.resource.ID)
 		}
 	}
-	for _, f := range functionNames() {
-		if role, _ := t.resource(f.stem + "Role"); !appends[f.stem] {
-			tell(role.Node, "%sRole cannot append to the audit", f.stem)
+	for _, f := range lambdas.All() {
+		if role, _ := t.resource(f.ID + "Role"); !appends[f.ID] {
+			tell(role.Node, "%sRole cannot append to the audit", f.ID)
 		}
 	}
 }
 
 func auditKeys(t *Template, tell say) {
-	for _, f := range functionNames() {
-		id := f.stem + "AuditKey"
+	for _, f := range lambdas.All() {
+		id := f.ID + "AuditKey"
 		r, ok := t.resource(id)
 		if !ok || show(r.property("KeySpec")) != "ECC_NIST_P256" || show(r.property("KeyUsage")) != "SIGN_VERIFY" {
 			tell(r.Node, "%s must be a key pair for signatures", id)
 			continue
 		}
-		role := []string{"arn:${AWS::Partition}:iam::${AWS::AccountId}:role${RolePath}${NamePrefix}-" + f.name + "Role"}
+		role := []string{"arn:${AWS::Partition}:iam::${AWS::AccountId}:role${RolePath}${NamePrefix}-" + f.Name + "Role"}
 		signs, kept := false, false
 		for _, s := range statements(r) {
 			if !s.allows() {
@@ -69,11 +71,11 @@ func auditKeys(t *Template, tell say) {
 			}
 		}
 		if !signs || !kept {
-			tell(r.Node, "%s must let %s sign, and refuse it to everybody else", id, f.name)
+			tell(r.Node, "%s must let %s sign, and refuse it to everybody else", id, f.Name)
 		}
-		function, _ := t.resource(f.stem + "Function")
+		function, _ := t.resource(f.ID + "Function")
 		if show(function.property("Environment", "Variables", "AUDIT_KEY_ID")) != "${"+id+".Arn}" {
-			tell(function.Node, "%sFunction must sign with %s", f.stem, id)
+			tell(function.Node, "%sFunction must sign with %s", f.ID, id)
 		}
 	}
 	for _, s := range t.identityStatements() {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"ec2patch/internal/lambdas"
 )
 
 // functionChecks are about the Lambda functions, their versions, log groups and permissions.
@@ -71,14 +73,14 @@ func logGroups(t *Template, tell say) {
 			tell(r.Node, "%s is not encrypted with our key", r.ID)
 		}
 	}
-	for _, f := range functionNames() {
-		function, _ := t.resource(f.stem + "Function")
-		if show(function.property("LoggingConfig", "LogGroup")) != "${"+f.stem+"LogGroup}" || show(function.property("LoggingConfig", "LogFormat")) != "JSON" {
-			tell(function.Node, "%sFunction must log JSON to %sLogGroup", f.stem, f.stem)
+	for _, f := range lambdas.All() {
+		function, _ := t.resource(f.ID + "Function")
+		if show(function.property("LoggingConfig", "LogGroup")) != "${"+f.ID+"LogGroup}" || show(function.property("LoggingConfig", "LogFormat")) != "JSON" {
+			tell(function.Node, "%sFunction must log JSON to %sLogGroup", f.ID, f.ID)
 		}
-		group, _ := t.resource(f.stem + "LogGroup")
-		if show(group.property("LogGroupName")) != "/aws/lambda/${NamePrefix}-"+f.name {
-			tell(group.Node, "%sLogGroup must be /aws/lambda/${NamePrefix}-%s", f.stem, f.name)
+		group, _ := t.resource(f.ID + "LogGroup")
+		if show(group.property("LogGroupName")) != "/aws/lambda/${NamePrefix}-"+f.Name {
+			tell(group.Node, "%sLogGroup must be /aws/lambda/${NamePrefix}-%s", f.ID, f.Name)
 		}
 	}
 }
@@ -89,17 +91,17 @@ func functionTimeouts() map[string]int {
 }
 
 func timeouts(t *Template, tell say) {
-	for _, f := range functionNames() {
-		r, ok := t.resource(f.stem + "Function")
+	for _, f := range lambdas.All() {
+		r, ok := t.resource(f.ID + "Function")
 		if !ok {
-			tell(nil, "%sFunction is missing", f.stem)
+			tell(nil, "%sFunction is missing", f.ID)
 			continue
 		}
-		if show(r.property("FunctionName")) != "${NamePrefix}-"+f.name {
-			tell(r.Node, "%s must be named ${NamePrefix}-%s", r.ID, f.name)
+		if show(r.property("FunctionName")) != "${NamePrefix}-"+f.Name {
+			tell(r.Node, "%s must be named ${NamePrefix}-%s", r.ID, f.Name)
 		}
-		if show(r.property("Timeout")) != strconv.Itoa(functionTimeouts()[f.stem]) {
-			tell(r.Node, "the timeout of %s must be %d", r.ID, functionTimeouts()[f.stem])
+		if show(r.property("Timeout")) != strconv.Itoa(functionTimeouts()[f.ID]) {
+			tell(r.Node, "the timeout of %s must be %d", r.ID, functionTimeouts()[f.ID])
 		}
 		if memory, err := strconv.Atoi(show(r.property("MemorySize"))); err != nil || memory < 128 || memory > 3008 {
 			tell(r.Node, "%s must say its memory, 128 to 3008 MB", r.ID)
@@ -134,10 +136,10 @@ func addresses(t *Template, tell say) {
 }
 
 func versions(t *Template, tell say) {
-	for _, f := range functionNames() {
-		v, ok := t.resource(f.stem + "Version")
-		if !ok || v.Type != "AWS::Lambda::Version" || show(v.property("FunctionName")) != "${"+f.stem+"Function}" {
-			tell(v.Node, "%sFunction must be published as %sVersion", f.stem, f.stem)
+	for _, f := range lambdas.All() {
+		v, ok := t.resource(f.ID + "Version")
+		if !ok || v.Type != "AWS::Lambda::Version" || show(v.property("FunctionName")) != "${"+f.ID+"Function}" {
+			tell(v.Node, "%sFunction must be published as %sVersion", f.ID, f.ID)
 			continue
 		}
 		if !only(v.property("CodeSha256"), "HasArtifactSha256", "${ArtifactSha256}", "${AWS::NoValue}") {
@@ -146,7 +148,7 @@ func versions(t *Template, tell say) {
 		if !mentions(v.property("Description"), "ReleaseId") || !mentions(v.property("Description"), "ArtifactKey") {
 			tell(v.Node, "%s must change with ReleaseId and ArtifactKey", v.ID)
 		}
-		function, _ := t.resource(f.stem + "Function")
+		function, _ := t.resource(f.ID + "Function")
 		for _, variable := range pairs(function.property("Environment", "Variables")) {
 			p := strings.Trim(show(variable.value), "${}")
 			if child(child(t.root, "Parameters"), p) != nil && !slices.Contains([]string{"CrossAccountExternalId", "OrganizationReaderRoleArn", "PreviousLinkKeyArn", "PreviousDecisionKeyArn"}, p) && !mentions(v.property("Description"), p) {

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"ec2patch/internal/lambdas"
 )
 
 // roleChecks are about what roles may do and who may take them.
@@ -28,14 +30,6 @@ func roleChecks() []Check {
 	}
 }
 
-// functionNames gives the names of the functions, without prefix, by the logical id's stem.
-func functionNames() []struct{ stem, name string } {
-	return []struct{ stem, name string }{
-		{"Inventory", "PreEC2Inventory"}, {"Send", "SendSsmCommand"}, {"Poll", "PollSsmCommand"},
-		{"ApprovalRequest", "SendApprovalRequest"}, {"ApprovalCallback", "ApprovalCallback"}, {"Verify", "PostEC2Verify"},
-	}
-}
-
 func ownRoles(t *Template, tell say) {
 	var used []string
 	for _, r := range append(t.ofType("AWS::Lambda::Function"), t.ofType("AWS::StepFunctions::StateMachine")...) {
@@ -49,14 +43,14 @@ func ownRoles(t *Template, tell say) {
 		}
 		used = append(used, role)
 	}
-	for _, f := range functionNames() {
-		role, _ := t.resource(f.stem + "Role")
-		if show(role.property("RoleName")) != "${NamePrefix}-"+f.name+"Role" {
-			tell(role.Node, "%sRole must be named ${NamePrefix}-%sRole, as spokes and keys know it", f.stem, f.name)
+	for _, f := range lambdas.All() {
+		role, _ := t.resource(f.ID + "Role")
+		if show(role.property("RoleName")) != "${NamePrefix}-"+f.Name+"Role" {
+			tell(role.Node, "%sRole must be named ${NamePrefix}-%sRole, as spokes and keys know it", f.ID, f.Name)
 		}
-		function, _ := t.resource(f.stem + "Function")
-		if show(function.property("Role")) != "${"+f.stem+"Role.Arn}" {
-			tell(function.Node, "%sFunction must have %sRole", f.stem, f.stem)
+		function, _ := t.resource(f.ID + "Function")
+		if show(function.property("Role")) != "${"+f.ID+"Role.Arn}" {
+			tell(function.Node, "%sFunction must have %sRole", f.ID, f.ID)
 		}
 	}
 }
@@ -249,10 +243,10 @@ func taskAnswers(t *Template, tell say) {
 }
 
 func logRights(t *Template, tell say) {
-	for _, f := range functionNames() {
-		role, _ := t.resource(f.stem + "Role")
+	for _, f := range lambdas.All() {
+		role, _ := t.resource(f.ID + "Role")
 		if !slices.ContainsFunc(statements(role), func(s statement) bool { return s.allows() && s.does("logs:PutLogEvents") }) {
-			tell(role.Node, "%sRole cannot write its log", f.stem)
+			tell(role.Node, "%sRole cannot write its log", f.ID)
 		}
 	}
 	for _, s := range t.identityStatements() {

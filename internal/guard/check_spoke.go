@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"ec2patch/internal/lambdas"
 )
 
 // spokeChecks are about the roles in the accounts to be patched, and how they are handed out.
@@ -102,9 +104,9 @@ func trusts(s statement, stems []string, tell say) {
 		tell(s.node, "the trust policy must ask for the external id")
 	}
 	var want []string
-	for _, f := range functionNames() {
-		if slices.Contains(stems, f.stem) {
-			want = append(want, "arn:${AWS::Partition}:iam::${HubAccountId}:role${HubRolePath}${HubNamePrefix}-"+f.name+"Role")
+	for _, f := range lambdas.All() {
+		if slices.Contains(stems, f.ID) {
+			want = append(want, "arn:${AWS::Partition}:iam::${HubAccountId}:role${HubRolePath}${HubNamePrefix}-"+f.Name+"Role")
 		}
 	}
 	if !slices.Equal(s.condition("ArnEquals", "aws:PrincipalArn"), want) {

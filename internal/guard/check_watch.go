@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"ec2patch/internal/lambdas"
 )
 
 // watchChecks are about alarms, the dashboard, saved queries, rules and schedules.
@@ -105,14 +107,14 @@ func wantedAlarms(t *Template, tell say) {
 			tell(r.Node, "%s must look at the %s of one period of %s s", want.id, want.statistic, want.period)
 		}
 	}
-	for _, f := range functionNames() {
-		r, ok := t.resource(f.stem + "ErrorsAlarm")
+	for _, f := range lambdas.All() {
+		r, ok := t.resource(f.ID + "ErrorsAlarm")
 		if !ok || show(r.property("MetricName")) != "Errors" || show(r.property("Statistic")) != "Sum" ||
-			!mentions(r.property("Dimensions"), f.stem+"Function") {
-			tell(r.Node, "%sErrorsAlarm must watch the errors of %sFunction", f.stem, f.stem)
+			!mentions(r.property("Dimensions"), f.ID+"Function") {
+			tell(r.Node, "%sErrorsAlarm must watch the errors of %sFunction", f.ID, f.ID)
 		}
-		if throttles, _ := t.resource("ThrottlesAlarm"); !mentions(throttles.property("Metrics"), f.stem+"Function") {
-			tell(throttles.Node, "ThrottlesAlarm must watch %sFunction", f.stem)
+		if throttles, _ := t.resource("ThrottlesAlarm"); !mentions(throttles.property("Metrics"), f.ID+"Function") {
+			tell(throttles.Node, "ThrottlesAlarm must watch %sFunction", f.ID)
 		}
 	}
 	ended, _ := t.resource("ExecutionsFailedAlarm")

@@ -14,6 +14,7 @@ import (
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"ec2patch/internal/follow"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/store"
 )
@@ -129,20 +130,17 @@ func (c *Client) List(ctx context.Context, atMost int) ([]Execution, error) {
 	return all, nil
 }
 
-// Accounts counts the accounts of a wave by how far they are.
-type Accounts struct{ Total, Running, Done int }
-
 // Accounts counts the children of a map run.
-func (c *Client) Accounts(ctx context.Context, mapRun string) (Accounts, error) {
+func (c *Client) Accounts(ctx context.Context, mapRun string) (follow.Accounts, error) {
 	out, err := c.States.DescribeMapRun(ctx, &sfn.DescribeMapRunInput{MapRunArn: &mapRun})
 	if err != nil {
-		return Accounts{}, wrap(err, "look at the accounts of a wave")
+		return follow.Accounts{}, wrap(err, "look at the accounts of a wave")
 	}
 	n := out.ItemCounts
 	if n == nil {
-		return Accounts{}, nil
+		return follow.Accounts{}, nil
 	}
-	return Accounts{Total: int(n.Total), Running: int(n.Running), Done: int(n.Succeeded + n.Failed + n.TimedOut + n.Aborted)}, nil
+	return follow.Accounts{Total: int(n.Total), Running: int(n.Running), Done: int(n.Succeeded + n.Failed + n.TimedOut + n.Aborted)}, nil
 }
 
 // maxReport bounds what is read of a report: more than one of 100,000 instances has.

@@ -4,11 +4,12 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"ec2patch/internal/follow"
 )
 
 const (
@@ -20,28 +21,16 @@ const (
 	maxPages = 25_000/newest + 1
 )
 
-// Event is what a follower reads of an event of a run's history.
-type Event struct {
-	ID     int64
-	At     time.Time
-	Type   string // as Step Functions names it
-	State  string // entered or left
-	Data   string // JSON: input of a state entered, output of a state left or of a task
-	MapRun string // started
-	Error  string // of an execution that failed
-	Cause  string
-}
-
 // Events gives the events of a run after one of them (0: all), oldest first.
 // The newest are asked for first, so that a look at a run costs one call.
-func (c *Client) Events(ctx context.Context, run string, after int64) ([]Event, error) {
+func (c *Client) Events(ctx context.Context, run string, after int64) ([]follow.Event, error) {
 	in := &sfn.GetExecutionHistoryInput{
 		ExecutionArn: aws.String(c.Machine.Execution(run)), ReverseOrder: true, MaxResults: newest, IncludeExecutionData: aws.Bool(true),
 	}
 	if after == 0 {
 		in.MaxResults = historyPage
 	}
-	var all []Event
+	var all []follow.Event
 	for range maxPages {
 		out, err := c.States.GetExecutionHistory(ctx, in)
 		if err != nil {
@@ -60,14 +49,14 @@ func (c *Client) Events(ctx context.Context, run string, after int64) ([]Event, 
 		}
 		in.NextToken = out.NextToken
 	}
-	slices.SortFunc(all, func(a, b Event) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(all, func(a, b follow.Event) int { return cmp.Compare(a.ID, b.ID) })
 	return all, nil
 }
 
 // event keeps what a follower reads. A task's parameters are not among it: those
 // of an approval hold its token.
-func event(e sfntypes.HistoryEvent) Event {
-	out := Event{ID: e.Id, At: aws.ToTime(e.Timestamp).UTC(), Type: string(e.Type)}
+func event(e sfntypes.HistoryEvent) follow.Event {
+	out := follow.Event{ID: e.Id, At: aws.ToTime(e.Timestamp).UTC(), Type: string(e.Type)}
 	switch {
 	case e.StateEnteredEventDetails != nil:
 		out.State, out.Data = aws.ToString(e.StateEnteredEventDetails.Name), aws.ToString(e.StateEnteredEventDetails.Input)

@@ -24,7 +24,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/hub"
-	"ec2patch/internal/patch"
 )
 
 const machine = "arn:aws:states:eu-west-1:999999999999:stateMachine:ec2patch-orchestrator"
@@ -195,25 +194,6 @@ func TestClient_Events_order(t *testing.T) {
 		}
 		assert.Equal(t, want, ids)
 	}
-}
-
-func TestFollower_unknown(t *testing.T) {
-	var f hub.Follower
-	f.See([]hub.Event{
-		{ID: 1, Type: "ExecutionStarted"}, {ID: 2, Type: "TaskStateEntered", State: "RequestApproval", Data: `{"ask":{"scope":"run"},"wave":{"name":"only"}}`},
-		{ID: 3, Type: "TaskSubmitted", Data: `{"Payload":{"told":false}}`}, {ID: 4, Type: "SomethingNew", State: "x", Data: "no JSON"},
-	})
-	require.NotNil(t, f.Progress.Question.Told)
-	assert.False(t, *f.Progress.Question.Told)
-	f.See([]hub.Event{{ID: 4, Type: "ExecutionFailed"}, {ID: 5, Type: "TaskStateEntered", State: "PatchAccounts", Data: "cut off {"}})
-	assert.Equal(t, patch.PhasePatching, f.Progress.Phase)
-	assert.True(t, f.Progress.Ended.IsZero(), "event 4 was seen before")
-	f.See([]hub.Event{{ID: 6, Type: "MapRunStarted", MapRun: "arn:m"}, {ID: 7, Type: "TaskStateEntered", State: "JudgeWave"}, {ID: 8, Type: "TaskSucceeded", Data: `{"Payload":{"next":"stop"}}`}})
-	assert.Equal(t, []hub.Wave{{Name: "only", MapRun: "arn:m", Verdict: patch.VerdictStop}}, f.Progress.Waves)
-	f.See([]hub.Event{{ID: 9, Type: "ExecutionAborted", Error: "E", Cause: "c"}})
-	assert.Equal(t, []string{string(patch.PhaseDone), "ABORTED", "E", "c"}, []string{string(f.Progress.Phase), f.Progress.Status, f.Progress.Error, f.Progress.Cause})
-	f.See([]hub.Event{{ID: 10, Type: "ExecutionRedriven"}})
-	assert.Equal(t, []string{string(patch.PhasePlanning), "RUNNING", "", ""}, []string{string(f.Progress.Phase), f.Progress.Status, f.Progress.Error, f.Progress.Cause})
 }
 
 func TestClient_health(t *testing.T) {

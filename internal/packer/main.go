@@ -15,6 +15,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"ec2patch/internal/lambdas"
 )
 
 // tags leave out the part of aws-lambda-go for the retired go1.x runtime. It
@@ -22,7 +24,7 @@ import (
 const tags = "lambda.norpc"
 
 func names() []string {
-	return []string{"bootstrap", "inventory", "send-command", "poll", "approval-request", "approval-callback", "verify"}
+	return append([]string{"bootstrap"}, lambdas.Binaries()...)
 }
 
 // stamp is the time of every file in the zip: the first one that the format can hold.

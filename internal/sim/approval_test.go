@@ -14,6 +14,7 @@ import (
 
 	"ec2patch/internal/approval"
 	"ec2patch/internal/decision"
+	"ec2patch/internal/lambdas"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/stage"
@@ -21,7 +22,6 @@ import (
 	"ec2patch/internal/sim/world/backing"
 	"ec2patch/internal/sim/world/core"
 	"ec2patch/internal/sim/world/fleetfile"
-	"ec2patch/internal/wire"
 )
 
 // asks is an input of one wave that asks for approval.
@@ -305,7 +305,7 @@ func TestT15_LinkOfTheTemplate(t *testing.T) {
 	finish(t, r)
 	want := ""
 	for _, f := range r.Hub.Functions() {
-		if f.Handler == wire.ApprovalRequest {
+		if f.Handler == lambdas.ApprovalRequest {
 			want = f.Environment["CALLBACK_URL"]
 		}
 	}

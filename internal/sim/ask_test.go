@@ -12,14 +12,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/decision"
+	"ec2patch/internal/follow"
 	"ec2patch/internal/patch"
 )
 
 // person answers each question that is asked at a local page, once.
-func person(t *testing.T, choice decision.Choice) func(Progress) {
+func person(t *testing.T, choice decision.Choice) func(follow.Progress) {
 	seen := ""
-	return func(p Progress) {
-		at := p.Page
+	return func(p follow.Progress) {
+		at := p.Played.Page
 		if at == "" || at == seen {
 			return
 		}
@@ -80,8 +81,8 @@ func TestAsk(t *testing.T) {
 			o := options(t, tt.input)
 			answer, told := person(t, tt.decision), []string{}
 			o.Instances, o.Approve, o.AskLinger = 3, ApproveAsk, 50*time.Millisecond
-			o.Progress = func(p Progress) {
-				told = append(told, string(p.Phase)+": "+p.Approval)
+			o.Progress = func(p follow.Progress) {
+				told = append(told, string(p.Phase)+": "+p.Played.Approval)
 				answer(p)
 			}
 			res := rehearse(t, o)

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/lambdas"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
@@ -103,7 +104,7 @@ func (p *planted) wrap(handler string, f func(payload []byte, next wire.Handler)
 // the checks know the real one.
 func (p *planted) believe(real, false string) {
 	require.Contains(p.t, string(p.options.Input), real)
-	p.wrap(wire.Inventory, func(payload []byte, next wire.Handler) ([]byte, error) {
+	p.wrap(lambdas.Inventory, func(payload []byte, next wire.Handler) ([]byte, error) {
 		return next(context.Background(), []byte(strings.Replace(string(payload), real, false, 1)))
 	})
 }
@@ -139,7 +140,7 @@ func rowKey(k store.Key) map[string]types.AttributeValue {
 
 // report changes the report right after it was written.
 func (p *planted) report(change func(*report.Report)) {
-	p.wrap(wire.Verify, func(payload []byte, next wire.Handler) ([]byte, error) {
+	p.wrap(lambdas.Verify, func(payload []byte, next wire.Handler) ([]byte, error) {
 		out, err := next(context.Background(), payload)
 		key := store.ReportObject(p.options.RunID, "json")
 		data, ok := p.World.Object(p.Bucket(), key)
@@ -201,7 +202,7 @@ func bugs() []bug {
 			})
 		}},
 		{"opening the page writes", "R-08", ApproveAuto, func(p *planted) {
-			p.wrap(wire.ApprovalCallback, func(payload []byte, next wire.Handler) ([]byte, error) {
+			p.wrap(lambdas.ApprovalCallback, func(payload []byte, next wire.Handler) ([]byte, error) {
 				if strings.Contains(string(payload), `"GET /callback"`) {
 					p.rewrite(types.TransactWriteItem{Put: &types.Put{TableName: p.table(), Item: rowKey(store.Key{PK: "APPROVAL#opened", SK: "NOTE"})}})
 				}
@@ -219,7 +220,7 @@ func bugs() []bug {
 			p.onFirstSend(func(*ssm.SendCommandInput) { p.send(first, marker, p.planned("a", first)[6]) })
 		}},
 		{"no report is written", "R-12", ApproveAuto, func(p *planted) {
-			p.wrap(wire.Verify, func(payload []byte, next wire.Handler) ([]byte, error) {
+			p.wrap(lambdas.Verify, func(payload []byte, next wire.Handler) ([]byte, error) {
 				if strings.Contains(string(payload), `"report"`) {
 					return []byte(`{"next":"done","status":"Succeeded","cause":"","error":"","cursor":0}`), nil
 				}
@@ -227,13 +228,13 @@ func bugs() []bug {
 			})
 		}},
 		{"a payload that grows", "R-13", ApproveAuto, func(p *planted) {
-			p.wrap(wire.Poll, func(payload []byte, next wire.Handler) ([]byte, error) {
+			p.wrap(lambdas.Poll, func(payload []byte, next wire.Handler) ([]byte, error) {
 				out, err := next(context.Background(), payload)
 				return []byte(strings.Replace(string(out), "{", `{"list":"`+strings.Repeat("x", 17<<10)+`",`, 1)), err
 			})
 		}},
 		{"two waves plan an instance", "I-08", ApproveAuto, func(p *planted) {
-			p.wrap(wire.ApprovalRequest, func(payload []byte, next wire.Handler) ([]byte, error) {
+			p.wrap(lambdas.ApprovalRequest, func(payload []byte, next wire.Handler) ([]byte, error) {
 				leaf, ok := p.Leaf(p.target("b", second))
 				require.True(p.t, ok)
 				other, ok := p.Leaf(p.target("a", first))
@@ -269,7 +270,7 @@ func bugs() []bug {
 		}},
 		{"a verdict changes", "I-48", ApproveAuto, func(p *planted) {
 			judged := false
-			p.wrap(wire.Verify, func(payload []byte, next wire.Handler) ([]byte, error) {
+			p.wrap(lambdas.Verify, func(payload []byte, next wire.Handler) ([]byte, error) {
 				out, err := next(context.Background(), payload)
 				if !judged && strings.Contains(string(out), `"good"`) {
 					judged = true

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/follow"
 	"ec2patch/internal/hub"
 	"ec2patch/internal/iam"
 	"ec2patch/internal/patch"
@@ -52,9 +53,9 @@ func TestFollow_viewer(t *testing.T) {
 	viewer := visitor(t, r, "ViewerPolicy")
 	run := "rehearsal-1"
 
-	var f hub.Follower
+	var f follow.Follower
 	var seen []look
-	var most hub.Accounts
+	var most follow.Accounts
 	watch := func() {
 		if _, started := r.Engine.Execution(viewer.Machine.Execution(run)); !started {
 			return
@@ -132,7 +133,7 @@ func TestFollow_unheard(t *testing.T) {
 			unsubscribe(r)
 		}
 		viewer := visitor(t, r, "ViewerPolicy")
-		var f hub.Follower
+		var f follow.Follower
 		r.World.After(10*time.Minute, func() {
 			events, err := viewer.Events(t.Context(), "rehearsal-1", 0)
 			require.NoError(t, err)

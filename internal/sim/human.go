@@ -11,10 +11,10 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"ec2patch/internal/decision"
+	"ec2patch/internal/lambdas"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world/backing"
-	"ec2patch/internal/wire"
 )
 
 // human is the person who gets the approval mails: a person that the rehearsal
@@ -41,12 +41,12 @@ func (r *rehearsal) expectApprover() error {
 		return fmt.Errorf("approve %q is none of auto, ask, reject, timeout", h.does)
 	}
 	for _, l := range r.Lambdas {
-		if l.Function.Handler == wire.ApprovalCallback {
+		if l.Function.Handler == lambdas.ApprovalCallback {
 			h.callback = l
 		}
 	}
 	if h.callback == nil {
-		return fmt.Errorf("the hub template has no function %s", wire.ApprovalCallback)
+		return fmt.Errorf("the hub template has no function %s", lambdas.ApprovalCallback)
 	}
 	r.human = h
 	r.World.OnMail = h.mail
@@ -60,7 +60,7 @@ func (h *human) say(format string, args ...any) { h.tell("", fmt.Sprintf(format,
 // tell says something, and at which page a person has to act.
 func (h *human) tell(page, text string) {
 	h.said, h.page = text, page
-	h.r.tell(h.r.progress.Phase)
+	h.r.tell()
 }
 
 // question names what a link asks about.

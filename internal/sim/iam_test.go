@@ -11,11 +11,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/lambdas"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world/backing"
 	"ec2patch/internal/sim/world/fleetfile"
-	"ec2patch/internal/wire"
 )
 
 // unusedRights are the rights that no rehearsal needs, by the end of their
@@ -142,7 +142,7 @@ func (r *rehearsal) forgetRun(t *testing.T) {
 	})
 	require.NoError(t, err)
 	for _, l := range r.Lambdas {
-		if l.Function.Handler == wire.Inventory {
+		if l.Function.Handler == lambdas.Inventory {
 			_, _, failure := l.Invoke(payload)
 			require.Nil(t, failure)
 		}

@@ -16,13 +16,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/approval"
+	"ec2patch/internal/lambdas"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/check"
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world"
 	"ec2patch/internal/sim/world/core"
 	"ec2patch/internal/sim/world/fleetfile"
-	"ec2patch/internal/wire"
 )
 
 // between lets something happen while a sender is between its last look at the
@@ -77,7 +77,7 @@ func closedAsItSends(t *testing.T, seed uint64) *rehearsal {
 	r := inTrouble(t, alone(`,"ssm":{"maxConcurrency":"2","maxErrors":"50%"}`), seed, "", some(8, fleetfile.FateOK))
 	r.World.Faults = &between{Faults: r.faults, intents: int(seed) + 1, then: func() {
 		s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
-		send := r.lambdaOf(wire.SendCommand).Function
+		send := r.lambdaOf(lambdas.SendCommand).Function
 		table := r.World.DynamoDB(&core.Principal{Account: stage.HubAccount, RoleARN: send.RoleARN, SessionName: "close"}, stage.HubRegion)
 		_, err := table.UpdateItem(context.Background(), &dynamodb.UpdateItemInput{
 			TableName: aws.String(send.Environment["STATE_TABLE"]), Key: check.Item{"pk": s("RUN#" + string(r.options.RunID)), "sk": s("META")},

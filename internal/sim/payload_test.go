@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/lambdas"
 	"ec2patch/internal/sim/check"
-	"ec2patch/internal/wire"
 )
 
 // kindOfTask names what a function is asked for: one binary has several tasks.
@@ -40,7 +40,7 @@ func TestPayloads_manyInstances(t *testing.T) {
 	largest := map[string]int{}
 	for _, name := range slices.Sorted(maps.Keys(r.Lambdas)) {
 		l := r.Lambdas[name]
-		if l.Function.Handler == wire.ApprovalCallback {
+		if l.Function.Handler == lambdas.ApprovalCallback {
 			continue // people call it, with pages for an answer
 		}
 		handle := l.Handle
@@ -58,7 +58,7 @@ func TestPayloads_manyInstances(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, res.Violations)
 	assert.Greater(t, res.Planned, 4_500)
-	for _, kind := range []string{"plan", "discover", "freeze", "request", "settle", wire.SendCommand, wire.Poll, "verify", "rollup", "judge", "report"} {
+	for _, kind := range []string{"plan", "discover", "freeze", "request", "settle", lambdas.SendCommand, lambdas.Poll, "verify", "rollup", "judge", "report"} {
 		assert.Positive(t, largest[kind], "no %s was seen", kind)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(largest)) {

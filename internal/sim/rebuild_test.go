@@ -13,11 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ec2patch/internal/decision"
+	"ec2patch/internal/lambdas"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
 	"ec2patch/internal/sim/check"
 	"ec2patch/internal/store"
-	"ec2patch/internal/wire"
 )
 
 // documentedRebuild is the payload that docs/operations.md tells operators.
@@ -74,10 +74,10 @@ func (r *rehearsal) rebuiltReport(t *testing.T, run patch.RunID) []byte {
 		}
 	}
 	require.Len(t, was, 3, run)
-	_, _, failure := r.lambdaOf(wire.Verify).Invoke(documentedRebuild(t, run))
+	_, _, failure := r.lambdaOf(lambdas.Verify).Invoke(documentedRebuild(t, run))
 	for range 9 { // a person repeats what the faults of the world refuse
 		if failure != nil {
-			_, _, failure = r.lambdaOf(wire.Verify).Invoke(documentedRebuild(t, run))
+			_, _, failure = r.lambdaOf(lambdas.Verify).Invoke(documentedRebuild(t, run))
 		}
 	}
 	if failure != nil {

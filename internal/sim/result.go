@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"ec2patch/internal/follow"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
@@ -27,7 +28,7 @@ type Options struct {
 	// Parameters are further parameters of the hub's template; without them its defaults hold.
 	Parameters map[string]string
 	// Progress, if set, is told whenever something changed that a person would look at.
-	Progress func(Progress)
+	Progress func(follow.Progress)
 
 	templates *stage.Templates  // read already; nil: Hub, Spoke and Reader are read
 	spoke     map[string]string // further parameters of the spoke's template
@@ -51,27 +52,6 @@ const (
 	ApproveTimeout Approve = "timeout"
 	ApproveAsk     Approve = "ask"
 )
-
-// Progress is what a rehearsal looks like at one virtual moment.
-type Progress struct {
-	Virtual  time.Duration // since the start
-	Phase    patch.Phase
-	Wave     string
-	Waves    []WaveProgress
-	Approval string // one line about the approval, empty if there is none
-	Page     string // the address at which a person decides, empty if none has to
-}
-
-// WaveProgress counts one wave.
-type WaveProgress struct {
-	Name         string
-	Planned      int
-	Accounts     int
-	AccountsDone int
-	InFlight     int
-	Outcomes     map[outcome.Outcome]int
-	Verdict      patch.Verdict
-}
 
 // Result is how one rehearsal ended: the object that `simulate --format json` prints.
 type Result struct {

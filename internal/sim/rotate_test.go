@@ -14,10 +14,10 @@ import (
 	"ec2patch/internal/cfn"
 	"ec2patch/internal/decision"
 	"ec2patch/internal/iam"
+	"ec2patch/internal/lambdas"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/sim/world/backing"
-	"ec2patch/internal/wire"
 )
 
 // rotate deploys the hub anew with other HMAC keys, as docs/operations.md tells
@@ -51,7 +51,7 @@ func rotate(t *testing.T, r *rehearsal, forgotten bool) {
 		r.World.AddRole(role)
 	}
 	for _, f := range stack.Functions() {
-		if f.Handler != wire.ApprovalCallback {
+		if f.Handler != lambdas.ApprovalCallback {
 			continue
 		}
 		l, err := r.NewLambda(f)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ec2patch/internal/asl"
+	"ec2patch/internal/follow"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
@@ -48,6 +49,7 @@ func prepare(o Options) (*rehearsal, error) {
 		return nil, notValid("--faults", err, "correct the flag")
 	}
 	r := &rehearsal{Stage: s, options: o, faults: faults, targets: map[patch.Target]*watched{}, places: map[string][]*watched{}}
+	r.follower = follow.Follower{Progress: follow.Progress{Started: s.Start}, Stored: stored{r}}
 	s.Watcher = r
 	r.checks = check.New(s)
 	if faults.Rates["F-12"] > 0 {
@@ -78,7 +80,7 @@ type rehearsal struct {
 	human     *human
 	execution *asl.Execution
 	targets   map[patch.Target]*watched
-	progress  Progress
+	follower  follow.Follower
 	places    map[string][]*watched // by account/region
 	delays    []time.Duration
 	open      int // executions of ours that have not been closed
@@ -112,7 +114,8 @@ func (r *rehearsal) run() (*Result, error) {
 			return nil, fmt.Errorf("the rehearsal does not end: %s of virtual time, %d events", r.Virtual(), n)
 		}
 	}
-	r.tell(patch.PhaseDone)
+	r.follower.Progress.Phase = patch.PhaseDone
+	r.tell()
 	return r.result()
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/lambdas"
 	"ec2patch/internal/patch"
-	"ec2patch/internal/wire"
 )
 
 // large is an input of many accounts in two regions.
@@ -79,7 +79,7 @@ func TestRun_reportInSlices(t *testing.T) {
 	r, err := prepare(o)
 	require.NoError(t, err)
 	calls := 0
-	l := r.lambdaOf(wire.Verify)
+	l := r.lambdaOf(lambdas.Verify)
 	handle := l.Handle
 	l.Handle = func(ctx context.Context, payload []byte) ([]byte, error) {
 		if bytes.Contains(payload, []byte(`"task":"report"`)) {

@@ -24,8 +24,8 @@ import (
 	"ec2patch/internal/asl"
 	"ec2patch/internal/decision"
 	"ec2patch/internal/lambdamain"
+	"ec2patch/internal/lambdas"
 	"ec2patch/internal/sim/stage"
-	"ec2patch/internal/wire"
 )
 
 // written is one thing that a run left somewhere.
@@ -54,15 +54,15 @@ func (e *eavesdropper) listen(r *rehearsal) {
 		l, inner := r.Lambdas[name], r.Lambdas[name].Handle
 		l.Handle = func(ctx context.Context, payload []byte) ([]byte, error) {
 			var in struct{ Token string }
-			if l.Function.Handler == wire.ApprovalRequest && json.Unmarshal(payload, &in) == nil && in.Token != "" {
+			if l.Function.Handler == lambdas.ApprovalRequest && json.Unmarshal(payload, &in) == nil && in.Token != "" {
 				e.tokens = append(e.tokens, in.Token)
 				e.note("input of "+name, strings.Replace(string(payload), in.Token, "", 1))
-			} else if l.Function.Handler != wire.ApprovalCallback {
+			} else if l.Function.Handler != lambdas.ApprovalCallback {
 				e.note("input of "+name, string(payload))
 			}
 			out, err := inner(ctx, payload)
 			where := "answer of " + name
-			if l.Function.Handler == wire.ApprovalCallback {
+			if l.Function.Handler == lambdas.ApprovalCallback {
 				where = "page"
 			}
 			e.note(where, string(out))

@@ -18,21 +18,21 @@ import (
 	"ec2patch/internal/audit"
 	"ec2patch/internal/cloud"
 	"ec2patch/internal/hub"
+	"ec2patch/internal/lambdas"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/stage"
 	"ec2patch/internal/store"
-	"ec2patch/internal/wire"
 )
 
 // auditors are the functions that write the audit, by what their chains begin with, and the keys that they sign with.
 func auditors() map[store.Writer]struct{ handler, key string } {
 	return map[store.Writer]struct{ handler, key string }{
-		store.Inventory: {wire.Inventory, "InventoryAuditKey"},
-		store.Send:      {wire.SendCommand, "SendAuditKey"},
-		store.Poll:      {wire.Poll, "PollAuditKey"},
-		store.Verify:    {wire.Verify, "VerifyAuditKey"},
-		store.Request:   {wire.ApprovalRequest, "ApprovalRequestAuditKey"},
-		store.Callback:  {wire.ApprovalCallback, "ApprovalCallbackAuditKey"},
+		store.Inventory: {lambdas.Inventory, "InventoryAuditKey"},
+		store.Send:      {lambdas.SendCommand, "SendAuditKey"},
+		store.Poll:      {lambdas.Poll, "PollAuditKey"},
+		store.Verify:    {lambdas.Verify, "VerifyAuditKey"},
+		store.Request:   {lambdas.ApprovalRequest, "ApprovalRequestAuditKey"},
+		store.Callback:  {lambdas.ApprovalCallback, "ApprovalCallbackAuditKey"},
 	}
 }
 
@@ -115,7 +115,7 @@ func TestThief_rehashesAChain(t *testing.T) {
 	entries, err := viewer.Chain(t.Context(), chain)
 	require.NoError(t, err)
 	require.Greater(t, len(entries), 2)
-	x := r.thief(t, wire.SendCommand)
+	x := r.thief(t, lambdas.SendCommand)
 	key := &cloud.AuditKey{KMS: r.World.KMS(x.role, stage.HubRegion), Key: r.keyARN("SendAuditKey")}
 	var head store.ChainHead
 	for i, e := range entries {
@@ -135,7 +135,7 @@ func TestThief_rehashesAChain(t *testing.T) {
 func TestThief_signsWithAnotherKey(t *testing.T) {
 	r, err := prepare(options(t, oneWave("")))
 	require.NoError(t, err)
-	x := r.thief(t, wire.SendCommand)
+	x := r.thief(t, lambdas.SendCommand)
 	for _, key := range []string{"DecisionKey", "DataKey", "LinkKey"} {
 		require.Error(t, x.sign(key), key)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"ec2patch/internal/lambdas"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
@@ -147,7 +148,7 @@ func TestThief_rewritesThePlan(t *testing.T) {
 	require.NoError(t, err)
 	tried := 0
 	r.World.After(5*60e9, func() { // people are being asked
-		x := r.thief(t, wire.Inventory)
+		x := r.thief(t, lambdas.Inventory)
 		for _, key := range r.World.Objects(r.Bucket(), store.Prefix(o.RunID)) {
 			if !strings.Contains(key, "/plan/") && !strings.Contains(key, "/inventory/") &&
 				!strings.HasSuffix(key, "/input.json") {
@@ -173,14 +174,14 @@ func TestThief_rewritesThePlan(t *testing.T) {
 func TestThief_planAndRunRewritten(t *testing.T) {
 	r, err := prepare(optionsOn(t, nil, strings.Replace(oneWave(""), `"none"`, `"once"`, 1)))
 	require.NoError(t, err)
-	r.instead(wire.Inventory, func(payload []byte, real wire.Handler) ([]byte, error) {
+	r.instead(lambdas.Inventory, func(payload []byte, real wire.Handler) ([]byte, error) {
 		out, err := real(context.Background(), payload)
 		return bytes.ReplaceAll(out, []byte(`"ask":{"scope":"run"`), []byte(`"ask":{"scope":"none"`)), err
 	})
 	sends := 0
-	r.instead(wire.SendCommand, func(payload []byte, real wire.Handler) ([]byte, error) {
+	r.instead(lambdas.SendCommand, func(payload []byte, real wire.Handler) ([]byte, error) {
 		if sends++; sends == 1 {
-			x, key := r.thief(t, wire.Inventory), store.IndexObject(r.options.RunID)
+			x, key := r.thief(t, lambdas.Inventory), store.IndexObject(r.options.RunID)
 			data, _ := r.World.Object(r.Bucket(), key)
 			index := x.sealed(data)
 			data, err := patch.Canonical(index)
@@ -203,8 +204,8 @@ func TestThief_putsASeal(t *testing.T) {
 	require.NoError(t, err)
 	tried := 0
 	r.World.After(15*60e9, func() {
-		for _, handler := range []string{wire.Inventory, wire.SendCommand, wire.Poll, wire.Verify,
-			wire.ApprovalCallback} {
+		for _, handler := range []string{lambdas.Inventory, lambdas.SendCommand, lambdas.Poll, lambdas.Verify,
+			lambdas.ApprovalCallback} {
 			x := r.thief(t, handler)
 			key := store.SealKey(r.options.RunID)
 			err := x.item(map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: key.PK},
@@ -236,7 +237,7 @@ func (r *rehearsal) keyARN(logicalID string) string {
 func TestThief_weakPlan(t *testing.T) {
 	r, err := prepare(optionsOn(t, nil, oneWave("")))
 	require.NoError(t, err)
-	r.demanding(t, "none", wire.Inventory, wire.ApprovalRequest)
+	r.demanding(t, "none", lambdas.Inventory, lambdas.ApprovalRequest)
 	r.foiled(t)
 }
 
@@ -245,14 +246,14 @@ func TestThief_weakPlan(t *testing.T) {
 func TestThief_planBeforeTheFreeze(t *testing.T) {
 	r, err := prepare(optionsOn(t, nil, strings.Replace(oneWave(""), `"none"`, `"once"`, 1)))
 	require.NoError(t, err)
-	r.demanding(t, "none", wire.Inventory) // its code looks away
+	r.demanding(t, "none", lambdas.Inventory) // its code looks away
 	froze := false
-	r.instead(wire.Inventory, func(payload []byte, real wire.Handler) ([]byte, error) {
+	r.instead(lambdas.Inventory, func(payload []byte, real wire.Handler) ([]byte, error) {
 		if bytes.Contains(payload, []byte(`"task":"freeze"`)) && !froze {
 			froze = true
 			_, err := real(context.Background(), payload) // of a run that nobody will see
 			require.NoError(t, err)
-			x, key := r.thief(t, wire.Inventory), store.IndexObject(r.options.RunID)
+			x, key := r.thief(t, lambdas.Inventory), store.IndexObject(r.options.RunID)
 			data, _ := r.World.Object(r.Bucket(), key)
 			index := x.sealed(data)
 			data, err = patch.Canonical(index)
@@ -275,9 +276,9 @@ func TestThief_leafBeyondItsWave(t *testing.T) {
 	r, err := prepare(o)
 	require.NoError(t, err)
 	r.checks.Order[0].Input.Approval = runinput.ApproveOnce // what a run that installs needs on this hub
-	r.instead(wire.Inventory, func(payload []byte, real wire.Handler) ([]byte, error) {
+	r.instead(lambdas.Inventory, func(payload []byte, real wire.Handler) ([]byte, error) {
 		if bytes.Contains(payload, []byte(`"task":"discover"`)) {
-			x, at := r.thief(t, wire.Inventory), patch.Target{Run: r.options.RunID, Wave: "only", Account: first,
+			x, at := r.thief(t, lambdas.Inventory), patch.Target{Run: r.options.RunID, Wave: "only", Account: first,
 				Region: region}
 			leaf := plan.Leaf{Target: at, Document: patch.Document, Operation: patch.Install,
 				RebootOption: patch.NoReboot,

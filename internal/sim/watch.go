@@ -5,10 +5,10 @@ import (
 	"slices"
 	"time"
 
-	"ec2patch/internal/approval"
 	"ec2patch/internal/asl"
-	"ec2patch/internal/decision"
+	"ec2patch/internal/follow"
 	"ec2patch/internal/inventory"
+	"ec2patch/internal/lambdas"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/sim/stage"
@@ -16,8 +16,6 @@ import (
 	"ec2patch/internal/store"
 	"ec2patch/internal/target"
 	"ec2patch/internal/task"
-	"ec2patch/internal/wave"
-	"ec2patch/internal/wire"
 )
 
 // watched is one target as an onlooker sees it.
@@ -33,24 +31,22 @@ func (r *rehearsal) Watch(l *stage.Lambda, payload, out []byte, failure *asl.Fai
 		return
 	}
 	switch l.Function.Handler {
-	case wire.Inventory:
-		r.watchInventory(payload, out)
-	case wire.SendCommand:
-		r.atWave(payload)
-		r.tell(patch.PhasePatching)
-	case wire.Poll:
+	case lambdas.Inventory:
+		r.watchInventory(payload)
+	case lambdas.Poll:
 		r.watchPoll(payload, out)
-	case wire.Verify:
+	case lambdas.Verify:
 		r.watchVerify(payload, out)
-	case wire.ApprovalRequest:
-		r.watchApproval(payload, out)
+	}
+	if r.options.Progress != nil && r.follower.Answered(l.Function.Handler, payload, out) {
+		r.tell()
 	}
 }
 
-func (r *rehearsal) watchInventory(payload, out []byte) {
+// watchInventory notes the targets of the frozen plan.
+func (r *rehearsal) watchInventory(payload []byte) {
 	var in inventory.InventoryInput
 	if json.Unmarshal(payload, &in) != nil || in.Task != patch.TaskFreeze {
-		r.tell(patch.PhasePlanning)
 		return
 	}
 	index, ok := r.Index()
@@ -58,13 +54,7 @@ func (r *rehearsal) watchInventory(payload, out []byte) {
 		return
 	}
 	for _, w := range index.Waves {
-		p := WaveProgress{Name: w.Name, Planned: w.Planned, Outcomes: map[outcome.Outcome]int{}}
-		seen := map[patch.AccountID]bool{}
 		for _, t := range w.Targets {
-			if t.Planned > 0 && !seen[t.Account] {
-				seen[t.Account] = true
-				p.Accounts++
-			}
 			if t.Planned > 0 {
 				one := &watched{}
 				at := string(t.Account) + "/" + string(t.Region)
@@ -72,9 +62,7 @@ func (r *rehearsal) watchInventory(payload, out []byte) {
 				r.places[at] = append(r.places[at], one)
 			}
 		}
-		r.progress.Waves = append(r.progress.Waves, p)
 	}
-	r.tell(patch.PhasePlanning)
 }
 
 // watchPoll measures how long after the last instance ended a poll noticed.
@@ -89,98 +77,19 @@ func (r *rehearsal) watchPoll(payload, out []byte) {
 		r.delays = append(r.delays, r.World.Now().Sub(w.lastEnd))
 		w.lastEnd = time.Time{}
 	}
-	r.atWave(payload)
-	r.tell(patch.PhasePatching)
 }
 
-// atWave notes which wave is at work.
-func (r *rehearsal) atWave(payload []byte) {
-	var in struct{ Wave string }
-	if json.Unmarshal(payload, &in) == nil && in.Wave != "" {
-		r.progress.Wave = in.Wave
-	}
-}
-
-// watchApproval tells that people are asked; an answer that settles it does not.
-func (r *rehearsal) watchApproval(payload, out []byte) {
-	var in approval.RequestInput
-	var settled approval.SettleOutput
-	if json.Unmarshal(payload, &in) != nil {
-		return
-	}
-	if wave := in.Scope.Wave(); wave != "" {
-		r.progress.Wave = wave
-	}
-	if in.Task == patch.TaskSettle && json.Unmarshal(out, &settled) == nil && settled.Status != decision.ApprovalPending {
-		return
-	}
-	r.tell(patch.PhaseWaiting)
-}
-
+// watchVerify notes which targets are through: what ends there later is no concern of theirs.
 func (r *rehearsal) watchVerify(payload, out []byte) {
 	var in task.VerifyInput
-	if json.Unmarshal(payload, &in) != nil {
+	var a target.Answer
+	if json.Unmarshal(payload, &in) != nil || in.Task != patch.TaskVerify || json.Unmarshal(out, &a) != nil {
 		return
 	}
-	r.atWave(payload)
-	switch in.Task {
-	case patch.TaskVerify:
-		var a target.Answer
-		t := patch.Target{Run: in.Run, Wave: in.Wave, Account: in.Account, Region: in.Region}
-		if w := r.targets[t]; w != nil && !w.verified && json.Unmarshal(out, &a) == nil && a.Next == patch.NextDone {
-			w.verified = true
-			r.addResult(t)
-		}
-		r.tell(patch.PhasePatching)
-	case patch.TaskRollUp:
-		if p := r.waveProgress(in.Wave); p != nil {
-			p.AccountsDone++
-		}
-		r.tell(patch.PhasePatching)
-	case patch.TaskJudge:
-		r.watchJudge(in, out)
-	case patch.TaskReport, patch.TaskClose:
-		r.progress.Wave = ""
-		r.tell(patch.PhaseReporting)
+	w := r.targets[patch.Target{Run: in.Run, Wave: in.Wave, Account: in.Account, Region: in.Region}]
+	if w != nil && a.Next == patch.NextDone {
+		w.verified = true
 	}
-}
-
-func (r *rehearsal) watchJudge(in task.VerifyInput, out []byte) {
-	var j wave.JudgeOutput
-	if json.Unmarshal(out, &j) != nil {
-		return
-	}
-	if p := r.waveProgress(in.Wave); p != nil {
-		p.Verdict = j.Verdict
-	}
-	switch {
-	case j.Next == patch.NextWait && j.Verdict == "":
-		r.tell(patch.PhaseSoaking)
-	case j.Next == patch.NextWait:
-		r.tell(patch.PhasePausing)
-	}
-}
-
-// addResult adds a verified target's outcomes to what is shown.
-func (r *rehearsal) addResult(t patch.Target) {
-	data, ok := r.World.Object(r.Bucket(), store.ResultObject(t, r.checks.Tables.ResultOf(t)))
-	var result target.TargetResult
-	p := r.waveProgress(t.Wave)
-	if !ok || p == nil || json.Unmarshal(data, &result) != nil {
-		return
-	}
-	for _, i := range result.Instances {
-		p.Outcomes[i.Outcome]++
-	}
-}
-
-func (r *rehearsal) waveProgress(name string) *WaveProgress {
-	for i := range r.progress.Waves {
-		if r.progress.Waves[i].Name == name {
-			return &r.progress.Waves[i]
-		}
-	}
-	return nil
 }
 
 // agentEvent follows the instances.
@@ -196,15 +105,45 @@ func (r *rehearsal) agentEvent(e world.AgentEvent) {
 	}
 }
 
-// tell shows the progress, if anybody looks.
-func (r *rehearsal) tell(phase patch.Phase) {
+// stored is what the run wrote, as its follower looks at it.
+type stored struct{ r *rehearsal }
+
+func (s stored) Waves() []follow.Wave {
+	index, _ := s.r.Index()
+	var all []follow.Wave
+	for _, w := range index.Waves {
+		one := follow.Wave{Name: w.Name, Planned: w.Planned}
+		seen := map[patch.AccountID]bool{}
+		for _, t := range w.Targets {
+			if t.Planned > 0 && !seen[t.Account] {
+				seen[t.Account] = true
+				one.Accounts.Total++
+			}
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+func (s stored) Outcomes(t patch.Target) []outcome.Outcome {
+	data, ok := s.r.World.Object(s.r.Bucket(), store.ResultObject(t, s.r.checks.Tables.ResultOf(t)))
+	var result target.TargetResult
+	if !ok || json.Unmarshal(data, &result) != nil {
+		return nil
+	}
+	var all []outcome.Outcome
+	for _, i := range result.Instances {
+		all = append(all, i.Outcome)
+	}
+	return all
+}
+
+// tell shows how the run stands, if anybody looks.
+func (r *rehearsal) tell() {
 	if r.options.Progress == nil {
 		return
 	}
-	r.progress.Phase = phase
-	p := r.progress
-	p.Virtual = r.Virtual()
-	p.Waves = slices.Clone(p.Waves)
+	p := r.follower.At(r.World.Now())
 	now, _ := r.World.InFlightAll()
 	for i := range p.Waves {
 		if p.Waves[i].Name == p.Wave {
@@ -212,7 +151,7 @@ func (r *rehearsal) tell(phase patch.Phase) {
 		}
 	}
 	if r.human != nil {
-		p.Approval, p.Page = r.human.said, r.human.page
+		p.Played = follow.Played{Approval: r.human.said, Page: r.human.page}
 	}
 	r.options.Progress(p)
 }

@@ -19,6 +19,7 @@ import (
 	"ec2patch/internal/approval"
 	"ec2patch/internal/asl"
 	"ec2patch/internal/decision"
+	"ec2patch/internal/lambdas"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/plan"
 	"ec2patch/internal/runinput"
@@ -27,7 +28,6 @@ import (
 	"ec2patch/internal/sim/world/estate"
 	"ec2patch/internal/sim/world/fleetfile"
 	"ec2patch/internal/store"
-	"ec2patch/internal/wire"
 )
 
 // trouble is one kind of world in which every rule must hold. The planted bugs
@@ -370,7 +370,7 @@ func (r *rehearsal) twice() {
 // in each result before an account's results are rolled up. T-35.
 func (r *rehearsal) editResults() {
 	r.checks.Meddled = true
-	l := r.lambdaOf(wire.Verify)
+	l := r.lambdaOf(lambdas.Verify)
 	handle := l.Handle
 	l.Handle = func(ctx context.Context, payload []byte) ([]byte, error) {
 		if bytes.Contains(payload, []byte(`"rollup"`)) {
@@ -394,10 +394,10 @@ func forgedDecision(t *testing.T, seed uint64) *rehearsal {
 		r.checks.Meddled = true
 		id := decision.ApprovalID(r.options.RunID, "run")
 		s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
-		p := &core.Principal{Account: stage.HubAccount, RoleARN: r.lambdaOf(wire.ApprovalCallback).Function.RoleARN, SessionName: "intruder"}
+		p := &core.Principal{Account: stage.HubAccount, RoleARN: r.lambdaOf(lambdas.ApprovalCallback).Function.RoleARN, SessionName: "intruder"}
 		r.World.IgnoreIAM = true
 		_, err := r.World.DynamoDB(p, stage.HubRegion).PutItem(context.Background(), &dynamodb.PutItemInput{
-			TableName: aws.String(r.lambdaOf(wire.ApprovalCallback).Function.Environment["STATE_TABLE"]),
+			TableName: aws.String(r.lambdaOf(lambdas.ApprovalCallback).Function.Environment["STATE_TABLE"]),
 			Item: map[string]types.AttributeValue{
 				"pk": s("APPROVAL#" + id), "sk": s("DECISION#intruder"), "approval": s(id), "decision": s("approve"), "identity": s("intruder"),
 				"at": s(r.World.Now().UTC().Format(time.RFC3339Nano)), "mac": &types.AttributeValueMemberB{Value: make([]byte, 32)},
@@ -415,7 +415,7 @@ func editedPlan(t *testing.T, seed uint64) *rehearsal {
 	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, fleetfile.FateOK), fleetfile.Instance{Name: "stranger", Tags: map[string]string{"PatchGroup": "other"}})
 	r.checks.Meddled = true
 	edited := false
-	send := r.lambdaOf(wire.SendCommand)
+	send := r.lambdaOf(lambdas.SendCommand)
 	handle := send.Handle
 	send.Handle = func(ctx context.Context, payload []byte) ([]byte, error) {
 		if !edited {
@@ -453,7 +453,7 @@ func sentByHand(t *testing.T, seed uint64) *rehearsal {
 	r.human.does = ApproveTimeout
 	r.World.After(20*time.Minute, func() {
 		payload := fmt.Sprintf(`{"run":%q,"wave":"canary","account":%q,"region":%q}`, r.options.RunID, first, region)
-		_, _, failure := r.lambdaOf(wire.SendCommand).Invoke([]byte(payload))
+		_, _, failure := r.lambdaOf(lambdas.SendCommand).Invoke([]byte(payload))
 		_ = failure // refused, as it should be: the rules say whether it did anything
 	})
 	return r
@@ -564,7 +564,7 @@ func leaseByHand(t *testing.T, seed uint64) *rehearsal {
 		r.checks.HandedOver = true
 		r.World.IgnoreIAM = true
 		_, err := r.World.DynamoDB(&core.Principal{Account: stage.HubAccount, RoleARN: "arn:aws:iam::" + stage.HubAccount + ":role/Admin", SessionName: "admin"}, stage.HubRegion).PutItem(context.Background(), &dynamodb.PutItemInput{
-			TableName: aws.String(r.lambdaOf(wire.SendCommand).Function.Environment["STATE_TABLE"]),
+			TableName: aws.String(r.lambdaOf(lambdas.SendCommand).Function.Environment["STATE_TABLE"]),
 			Item: map[string]types.AttributeValue{
 				"pk": s("LEASE#" + first + "#" + region), "sk": s("LEASE"), "run": s("somebody-else"), "fence": n(l.Fence + 1), "version": n(1000),
 				"leaseExpires": s(r.World.Now().Add(100 * time.Hour).UTC().Format(time.RFC3339Nano)),

@@ -10,6 +10,7 @@ import (
 
 	"ec2patch/cloudformation"
 	"ec2patch/internal/cfn"
+	"ec2patch/internal/lambdas"
 	"ec2patch/internal/wire"
 )
 
@@ -17,12 +18,12 @@ import (
 // parameter without effect, one that is missing is a function that does not start.
 func TestEnvironment(t *testing.T) {
 	wirings := map[string]func(wire.Getenv) error{
-		wire.Inventory:        func(env wire.Getenv) error { _, err := wire.NewInventory(env, wire.AWS{}); return err },
-		wire.SendCommand:      func(env wire.Getenv) error { _, err := wire.NewSend(env, wire.AWS{}); return err },
-		wire.Poll:             func(env wire.Getenv) error { _, err := wire.NewPoll(env, wire.AWS{}); return err },
-		wire.ApprovalRequest:  func(env wire.Getenv) error { _, err := wire.NewApprovals(env, wire.AWS{}); return err },
-		wire.ApprovalCallback: func(env wire.Getenv) error { _, err := wire.NewCallback(env, wire.AWS{}); return err },
-		wire.Verify:           func(env wire.Getenv) error { _, err := wire.NewVerify(env, wire.AWS{}); return err },
+		lambdas.Inventory:        func(env wire.Getenv) error { _, err := wire.NewInventory(env, wire.AWS{}); return err },
+		lambdas.SendCommand:      func(env wire.Getenv) error { _, err := wire.NewSend(env, wire.AWS{}); return err },
+		lambdas.Poll:             func(env wire.Getenv) error { _, err := wire.NewPoll(env, wire.AWS{}); return err },
+		lambdas.ApprovalRequest:  func(env wire.Getenv) error { _, err := wire.NewApprovals(env, wire.AWS{}); return err },
+		lambdas.ApprovalCallback: func(env wire.Getenv) error { _, err := wire.NewCallback(env, wire.AWS{}); return err },
+		lambdas.Verify:           func(env wire.Getenv) error { _, err := wire.NewVerify(env, wire.AWS{}); return err },
 	}
 	template, err := cfn.Load("hub-cfn.yaml", cloudformation.Hub)
 	require.NoError(t, err)

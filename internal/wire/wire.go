@@ -37,16 +37,6 @@ type AWS struct {
 // Getenv reads one environment variable, as os.Getenv does.
 type Getenv func(string) string
 
-// The names of the binaries, as they stand in the functions' Handler.
-const (
-	Inventory        = "inventory"
-	SendCommand      = "send-command"
-	Poll             = "poll"
-	ApprovalRequest  = "approval-request"
-	ApprovalCallback = "approval-callback"
-	Verify           = "verify"
-)
-
 // NewInventory wires PreEC2Inventory.
 func NewInventory(env Getenv, a AWS) (*inventory.Inventory, error) {
 	c := config{env: env}

@@ -6,6 +6,7 @@ import (
 
 	"ec2patch/internal/asl"
 	"ec2patch/internal/inventory"
+	"ec2patch/internal/lambdas"
 	"ec2patch/internal/outcome"
 	"ec2patch/internal/patch"
 	"ec2patch/internal/report"
@@ -13,7 +14,6 @@ import (
 	"ec2patch/internal/sim/world"
 	"ec2patch/internal/target"
 	"ec2patch/internal/task"
-	"ec2patch/internal/wire"
 )
 
 // always holds runs against what must happen: rules 16 to 20. It looks at the same
@@ -89,19 +89,19 @@ func (a *always) invocation(e world.InvocationEnd) {
 // world stands still while a function runs, so what it looked at is still so.
 func (a *always) Invoked(l *stage.Lambda, payload, out []byte, failure *asl.Failure) {
 	switch l.Function.Handler {
-	case wire.Inventory:
+	case lambdas.Inventory:
 		var in inventory.InventoryInput
 		if json.Unmarshal(payload, &in) == nil && in.Task == patch.TaskDiscover {
 			a.look(in.Run, string(in.Account), string(in.Region))
 		}
-	case wire.Poll, wire.SendCommand:
+	case lambdas.Poll, lambdas.SendCommand:
 		var t patch.Target
 		var answer target.Answer
 		if failure == nil && json.Unmarshal(payload, &t) == nil && json.Unmarshal(out, &answer) == nil && answer.Next == patch.NextWait {
 			t = patch.Target{Run: t.Run, Wave: t.Wave, Account: t.Account, Region: t.Region}
 			a.waits[t] = max(a.waits[t], time.Duration(answer.Seconds)*time.Second)
 		}
-	case wire.Verify:
+	case lambdas.Verify:
 		a.verified(payload, out, failure)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"ec2patch/internal/asl"
 	"ec2patch/internal/cfn"
 	"ec2patch/internal/lambdamain"
+	"ec2patch/internal/lambdas"
 	"ec2patch/internal/sim/world/core"
 	"ec2patch/internal/wire"
 )
@@ -33,22 +34,22 @@ type Lambda struct {
 // main does.
 func handlerNamed(name string, env wire.Getenv, a wire.AWS) (wire.Handler, error) {
 	switch name {
-	case wire.Inventory:
+	case lambdas.Inventory:
 		t, err := wire.NewInventory(env, a)
 		return serve(lambdamain.Named(t.Handle)), err
-	case wire.SendCommand:
+	case lambdas.SendCommand:
 		t, err := wire.NewSend(env, a)
 		return serve(lambdamain.Named(t.Handle)), err
-	case wire.Poll:
+	case lambdas.Poll:
 		t, err := wire.NewPoll(env, a)
 		return serve(lambdamain.Named(t.Handle)), err
-	case wire.ApprovalRequest:
+	case lambdas.ApprovalRequest:
 		t, err := wire.NewApprovals(env, a)
 		return serve(lambdamain.Named(t.Handle)), err
-	case wire.ApprovalCallback:
+	case lambdas.ApprovalCallback:
 		t, err := wire.NewCallback(env, a)
 		return serve[events.APIGatewayV2HTTPRequest, events.APIGatewayV2HTTPResponse](lambdamain.HTTP(t.Handle)), err
-	case wire.Verify:
+	case lambdas.Verify:
 		t, err := wire.NewVerify(env, a)
 		return serve(lambdamain.Named(t.Handle)), err
 	}

@@ -1,4 +1,4 @@
-package hub
+package follow
 
 import (
 	"encoding/json"
@@ -9,41 +9,16 @@ import (
 	"ec2patch/internal/patch"
 )
 
-// Wave is how far a wave is.
-type Wave struct {
-	Name     string
-	MapRun   string // of its accounts, empty before it patches
-	Accounts Accounts
-	Verdict  patch.Verdict // empty before it was judged
-}
-
-// Question is what a run waits for.
-type Question struct {
-	Scope patch.Scope // run, wave:<name> or soak:<name>; empty: nothing is asked
-	Since time.Time
-	Told  *bool // whether the mail can have reached anybody, nil where the hub does not say
-}
-
-// Progress is how a run stands.
-type Progress struct {
-	Started  time.Time
-	Ended    time.Time // zero while it runs
-	Status   string    // of the execution, as Step Functions names it: RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED
-	Phase    patch.Phase
-	Wave     string // empty outside of one
-	Waves    []Wave // empty before the plan is frozen
-	Question Question
-	Bucket   string // with its report; empty if its input was refused
-	Error    string // of an execution that did not succeed
-	Cause    string
-}
-
-// Follower folds a run's history into how the run stands. The zero value has
-// seen nothing.
-type Follower struct {
-	Progress Progress
-	Last     int64 // newest event seen
-	state    string
+// Event is what a follower reads of an event of a run's history.
+type Event struct {
+	ID     int64
+	At     time.Time
+	Type   string // as Step Functions names it
+	State  string // entered or left
+	Data   string // JSON: input of a state entered, output of a state left or of a task
+	MapRun string // started
+	Error  string // of an execution that failed
+	Cause  string
 }
 
 // See takes the next events, oldest first.
@@ -76,7 +51,7 @@ func (f *Follower) see(e Event) {
 	case e.Type == "MapRunStarted" && f.state == "PatchAccounts":
 		f.wave().MapRun = e.MapRun
 	case e.Type == "TaskSucceeded" && f.state == "JudgeWave":
-		f.judged(e)
+		f.verdict(e)
 	case e.Type == "TaskSubmitted" && f.state == "RequestApproval":
 		p.Question.Told = field[struct{ Told *bool }](e, "Payload").Told
 	}
@@ -84,7 +59,9 @@ func (f *Follower) see(e Event) {
 
 // endings are the events that end an execution, and the status that it has then.
 func endings() map[string]string {
-	return map[string]string{"ExecutionSucceeded": "SUCCEEDED", "ExecutionFailed": "FAILED", "ExecutionTimedOut": "TIMED_OUT", "ExecutionAborted": "ABORTED"}
+	return map[string]string{
+		"ExecutionSucceeded": "SUCCEEDED", "ExecutionFailed": "FAILED", "ExecutionTimedOut": "TIMED_OUT", "ExecutionAborted": "ABORTED",
+	}
 }
 
 // field reads a member of an event's data; the zero value if it has none.
@@ -124,18 +101,14 @@ func (f *Follower) enter(e Event) {
 // inWave notes which wave is meant.
 func (f *Follower) inWave(e Event, phase patch.Phase) {
 	f.Progress.Phase = phase
-	if name := field[struct{ Name string }](e, "wave").Name; name != "" {
-		f.Progress.Wave = name
-	}
+	f.at(field[struct{ Name string }](e, "wave").Name)
 }
 
 // wave is the current wave; one that the plan did not name is added.
 func (f *Follower) wave() *Wave {
 	p := &f.Progress
-	for i := range p.Waves {
-		if p.Waves[i].Name == p.Wave {
-			return &p.Waves[i]
-		}
+	if w := f.planned(p.Wave); w != nil {
+		return w
 	}
 	p.Waves = append(p.Waves, Wave{Name: p.Wave})
 	return &p.Waves[len(p.Waves)-1]
@@ -147,7 +120,10 @@ func (f *Follower) leave(e Event) {
 	case "PlanRun":
 		p.Bucket = field[string](e, "bucket")
 	case "FreezePlan":
-		p.Waves = field[[]Wave](e, "waves")
+		p.Waves = nil
+		for _, w := range field[[]struct{ Name string }](e, "waves") {
+			p.Waves = append(p.Waves, Wave{Name: w.Name})
+		}
 	case "SettleApproval":
 		if field[struct{ Status decision.Status }](e, "ask").Status != decision.ApprovalPending {
 			p.Question = Question{}
@@ -155,23 +131,13 @@ func (f *Follower) leave(e Event) {
 	}
 }
 
-// judged reads what the judge of the current wave said.
-func (f *Follower) judged(e Event) {
-	said := field[struct {
-		Next    patch.Next
-		Verdict patch.Verdict
-	}](e, "Payload")
+// verdict reads what the judge of the current wave said.
+func (f *Follower) verdict(e Event) {
+	said := field[answer](e, "Payload")
 	if said.Next != patch.NextWait && said.Verdict == "" {
-		said.Verdict = map[patch.Next]patch.Verdict{patch.NextWave: patch.VerdictGood, patch.NextAsk: patch.VerdictAsk, patch.NextStop: patch.VerdictStop}[said.Next]
+		said.Verdict = map[patch.Next]patch.Verdict{
+			patch.NextWave: patch.VerdictGood, patch.NextAsk: patch.VerdictAsk, patch.NextStop: patch.VerdictStop,
+		}[said.Next]
 	}
-	w := f.wave()
-	if said.Verdict != "" {
-		w.Verdict = said.Verdict
-	}
-	if said.Next == patch.NextWait {
-		f.Progress.Phase = patch.PhaseSoaking
-		if w.Verdict == patch.VerdictGood {
-			f.Progress.Phase = patch.PhasePausing
-		}
-	}
+	f.judged(f.wave(), said.Next, said.Verdict)
 }
