@@ -34,6 +34,7 @@ type Requests struct {
 	HubAccount  patch.AccountID
 	CallbackURL string
 	Policy      runinput.Policy // what the hub demands of every run
+	Deployed    *int            // endpoints that the hub was deployed with, and that may get requests; nil: not told
 }
 
 // RequestInput is the payload of all steps. The token is in a request only.
@@ -165,6 +166,13 @@ func (a *Requests) unheard(ctx context.Context, rec decision.Approval) bool {
 		slog.Error("no one is notified that an approval is requested", "run", string(rec.Run))
 	}
 	a.Metrics.Count("ApprovalUnheard", "Count", value, nil)
+	if a.Deployed != nil {
+		strangers := max(n-*a.Deployed, 0)
+		if strangers > 0 {
+			slog.Error("more get requests for approval than were deployed", "run", string(rec.Run), "subscribers", n, "deployed", *a.Deployed)
+		}
+		a.Metrics.Count("ApprovalStrangers", "Count", float64(strangers), nil)
+	}
 	return n == 0
 }
 

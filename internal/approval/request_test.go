@@ -262,3 +262,19 @@ func TestApprovals_NobodyListens(t *testing.T) {
 	_, out = a.operate(t, fake.Operator, map[string]any{"run": fake.StandRun, "action": "status"})
 	assert.Equal(t, true, out["approvals"].([]any)[0].(map[string]any)["told"])
 }
+
+// Whoever gets a request can decide, so more subscribers than were deployed are told of.
+func TestApprovals_Strangers(t *testing.T) {
+	for _, tt := range []struct {
+		deployed, listeners int
+		want                float64
+	}{{1, 1, 0}, {2, 1, 0}, {1, 3, 2}, {0, 1, 1}} {
+		a := newAsker(t)
+		a.listeners, a.Deployed = tt.listeners, &tt.deployed
+		require.NoError(t, a.ask(t, "token"))
+		assert.Equal(t, []float64{tt.want}, a.counted["ApprovalStrangers"], "%+v", tt)
+	}
+	a := newAsker(t)
+	require.NoError(t, a.ask(t, "token"))
+	assert.Empty(t, a.counted["ApprovalStrangers"], "nothing is said where it is not told")
+}

@@ -3,6 +3,8 @@ package guard
 import (
 	"slices"
 	"strings"
+
+	"ec2patch/internal/lambdas"
 )
 
 // topicChecks are about topics, queues and keys.
@@ -16,8 +18,9 @@ func topicChecks() []Check {
 		{"H-83", "The data key is rotated.", hub, rotation},
 		{"H-84", "A key's policy names whom it lets in.", hub, keyPrincipals},
 		{"H-85", "A deleted key can be called back for 30 days, and lives in one region.", hub, keyDeletion},
-		{"H-86", "Links, seals and decisions have keys of their own; who makes codes cannot check them.", hub,
-			codeKeys},
+		{"subscribers", "Requests for approval go to the endpoints that were deployed.", hub, subscribers},
+		{"H-86", "Links, seals and decisions have keys of their own; who makes codes cannot check them, and makes them in " +
+			"its function alone.", hub, codeKeys},
 		{"H-92", "Queues are encrypted, refuse plain transport and keep messages for two weeks.", nil, queues},
 	}
 }
@@ -141,7 +144,52 @@ func codeRights() map[string]map[string][]string {
 	}
 }
 
+// refused tells whether a policy of a resource refuses an action to everybody or everything but what a condition says.
+func refused(r Resource, action, operator, key string, but []string) bool {
+	return slices.ContainsFunc(statements(r), func(s statement) bool {
+		return show(child(s.node, "Effect")) == "Deny" &&
+			slices.Equal(s.actions(), []string{action}) && slices.Equal(s.on(), []string{"*"}) &&
+			len(pairs(child(s.node, "Condition"))) == 1 && slices.Equal(s.condition(operator, key), but)
+	})
+}
+
+// subscribers holds the approvals topic to its own list: whoever gets a link can decide with it.
+func subscribers(t *Template, tell say) {
+	r, _ := t.resource("ApprovalsTopicPolicy")
+	if !slices.ContainsFunc(statements(r), func(s statement) bool {
+		list := dig(s.node, "Condition", "StringNotEquals", "sns:Endpoint")
+		return show(child(s.node, "Effect")) == "Deny" && show(child(s.node, "Principal")) == "*" &&
+			slices.Equal(s.actions(), []string{"sns:Subscribe"}) && slices.Equal(s.on(), []string{"${ApprovalsTopic}"}) && len(pairs(child(s.node, "Condition"))) == 1 &&
+			mentions(list, "NotificationEmail") && mentions(list, "ApprovalEndpoints")
+	}) {
+		tell(r.Node, "only NotificationEmail and ApprovalEndpoints may subscribe to requests for approval")
+	}
+	for _, s := range t.ofType("AWS::SNS::Subscription") {
+		waits := show(child(s.Node, "DependsOn")) == "ApprovalsTopicPolicy"
+		if show(s.property("TopicArn")) == "${ApprovalsTopic}" && !waits {
+			tell(s.Node, "%s must wait for the policy that lets it in", s.ID)
+		}
+	}
+}
+
+// ownMacs holds the roles that make codes to their functions: a session of the role elsewhere makes none. Key policies do
+// not know the condition key, so it stands in the roles' own.
+func ownMacs(t *Template, tell say) {
+	for _, f := range lambdas.All() {
+		r, ok := t.resource(f.ID + "Role")
+		makes := slices.ContainsFunc(statements(r), func(s statement) bool {
+			return s.allows() && s.does("kms:GenerateMac")
+		})
+		function := "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${NamePrefix}-" + f.Name
+		own := []string{function, function + ":*"}
+		if ok && makes && !refused(r, "kms:GenerateMac", "ArnNotLike", "lambda:SourceFunctionArn", own) {
+			tell(r.Node, "%s must make codes in %s alone", r.ID, f.Name)
+		}
+	}
+}
+
 func codeKeys(t *Template, tell say) {
+	ownMacs(t, tell)
 	for _, id := range []string{"LinkKey", "SealKey", "DecisionKey"} {
 		r, ok := t.resource(id)
 		if !ok || show(r.property("KeyUsage")) != "GENERATE_VERIFY_MAC" || show(r.property("KeySpec")) != "HMAC_256" {

@@ -95,6 +95,7 @@ func wantedAlarms(t *Template, tell say) {
 		{"InstancesUnhealthyAlarm", "InstancesUnhealthy", "${InstancesUnhealthyThreshold}", "Sum", "3600"},
 		{"PendingApprovalsAlarm", "PendingApprovals", "${PendingApprovalMinutesThreshold}", "Maximum", "900"},
 		{"ApprovalUnheardAlarm", "ApprovalUnheard", "0", "Maximum", "900"},
+		{"ApprovalStrangersAlarm", "ApprovalStrangers", "0", "Maximum", "900"},
 		{"RunEndedUndeliveredAlarm", "ApproximateNumberOfMessagesVisible", "0", "Maximum", "300"},
 	} {
 		r, ok := t.resource(want.id)

@@ -39,6 +39,9 @@ var globalKeys = map[string]conditionKey{
 	"aws:calledviafirst": {}, "aws:calledvialast": {}, "aws:currenttime": {kind: dateKey},
 	"aws:epochtime": {kind: numberKey},
 	"aws:referer":   {}, "aws:useragent": {},
+	// On every call that a function makes with its role's credentials. Source: Lambda developer guide, working with
+	// lambda:SourceFunctionArn, read 2026-11.
+	"lambda:sourcefunctionarn": {kind: arnKey},
 }
 
 // serviceKeys are those of the actions in the catalogue that name them. Never written to.

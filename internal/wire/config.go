@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"ec2patch/internal/cloud"
@@ -133,6 +134,21 @@ func (c *config) people() decision.People {
 		c.wrong("NAMED_SESSION_ROLES", "%v", err)
 	}
 	return p
+}
+
+// endpoints counts those that a hub was deployed with; nil where its template does not say.
+func (c *config) endpoints() *int {
+	list := c.env("APPROVAL_ENDPOINTS")
+	if list == "" {
+		return nil
+	}
+	n := 0
+	for endpoint := range strings.SplitSeq(list, ",") {
+		if endpoint != "" && endpoint != "none" {
+			n++
+		}
+	}
+	return &n
 }
 
 func (c *config) spokes(a AWS) *cloud.Spokes {

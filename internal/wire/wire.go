@@ -91,7 +91,7 @@ func NewApprovals(env Getenv, a AWS) (*approval.Requests, error) {
 		Table: c.table(a), Objects: c.objects(a), Mail: mail, Audience: mail, Links: c.key(a, "LINK_KEY_ID"),
 		Seals: c.key(a, "SEAL_KEY_ID"), Decisions: c.keys(a, "DECISION_KEY_ID"), People: c.people(), Metrics: a.Metrics, Auditor: c.auditor(a), Now: a.Now,
 		HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), CallbackURL: c.text("CALLBACK_URL"),
-		Policy: c.policy(),
+		Policy: c.policy(), Deployed: c.endpoints(),
 	}
 	return s, c.err()
 }

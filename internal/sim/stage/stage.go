@@ -490,6 +490,7 @@ func (s *Stage) clients(roleARN, name string) (wire.AWS, error) {
 	if err != nil {
 		return wire.AWS{}, err
 	}
+	p.Function = "arn:aws:lambda:" + HubRegion + ":" + HubAccount + ":function:" + name
 	return wire.AWS{
 		DynamoDB: w.DynamoDB(p, HubRegion), S3: w.S3(p, HubRegion), SNS: w.SNS(p, HubRegion), KMS: w.KMS(p, HubRegion),
 		SFN: w.SFN(p, HubRegion), STS: w.STS(p, HubRegion),

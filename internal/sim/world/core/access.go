@@ -99,6 +99,9 @@ func (w *Core) requestContext(c *Call, a Access) map[string][]string {
 		"aws:RequestedRegion":  {c.Region},
 		"aws:SecureTransport":  {"true"},
 	}
+	if c.Principal.Function != "" { // the credentials of an environment say whose they are, without the version
+		keys["lambda:SourceFunctionArn"] = []string{c.Principal.Function}
+	}
 	for k, v := range a.Context {
 		keys[k] = v
 	}

@@ -16,6 +16,7 @@ type Principal struct {
 	RoleARN     string
 	SessionName string
 	Session     []*iam.Policy // session policies, nil for none
+	Function    string        // ARN of the function whose own credentials these are, empty for others
 	Expires     time.Time     // zero for a session that the service itself renews (a Lambda's own)
 }
 
