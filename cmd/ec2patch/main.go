@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 	"golang.org/x/term"
@@ -100,7 +101,7 @@ func hubRuns(ctx context.Context, m hub.Machine) (cli.Runs, error) {
 	states := sfn.NewFromConfig(conf)
 	return &hub.Client{
 		Machine: m, States: states, Machines: states, Alarms: cloudwatch.NewFromConfig(conf), Bucket: s3.NewFromConfig(conf), Callers: sts.NewFromConfig(conf),
-		Tables: dynamodb.NewFromConfig(conf), Keys: kms.NewFromConfig(conf),
+		Topics: sns.NewFromConfig(conf), Tables: dynamodb.NewFromConfig(conf), Keys: kms.NewFromConfig(conf),
 	}, nil
 }
 

@@ -48,8 +48,9 @@ func (a *app) doctorCommand() *cobra.Command {
 		Short: "Look for what would break a run of a hub",
 		Long: `Looks at a hub with the viewer's policy: who you are, whether the state machine
 is the one that this command line rehearses and keeps task tokens out of its log,
-which alarms are on, how the newest runs ended, which accounts the newest of them
-could not enter, and whether you can decide by command. It changes nothing.
+which alarms are on, who gets requests for approval, how the newest runs ended,
+which accounts the newest of them could not enter, and whether you can decide by
+command. It changes nothing.
 
 It cannot see accounts, roles, agents and quotas: a run with "dryRun": true does,
 and doctor reads in its report which spokes have the role that this hub reads by.
@@ -77,7 +78,7 @@ Whether a spoke still lets a former hub in (FormerHub) shows in its own stack on
 			checks := []checkup{identity(m, caller)}
 			checks = append(checks, a.machineChecks(ctx, runs)...)
 			all, listed := runs.List(ctx, looked)
-			checks = append(checks, a.alarmCheck(ctx, runs), a.runsCheck(all, listed),
+			checks = append(checks, a.alarmCheck(ctx, runs), audienceCheck(ctx, runs), a.runsCheck(all, listed),
 				spokesCheck(ctx, runs, all, listed), a.operatorCheck(ctx, url))
 			if ctx.Err() != nil {
 				return &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted")}
@@ -245,6 +246,38 @@ func (a *app) alarmCheck(ctx context.Context, runs Runs) checkup {
 		if slices.ContainsFunc(breaking(), func(end string) bool { return strings.HasSuffix(name, "-"+end) }) {
 			c.Result, c.Fix = checkFail, "no one is notified of approval requests: confirm a subscription of the approvals topic"
 		}
+	}
+	return c
+}
+
+// audienceCheck tells who gets requests for approval: whoever does can decide, where one approval is enough.
+func audienceCheck(ctx context.Context, runs Runs) checkup {
+	const name = "subscribers"
+	who, err := runs.Audience(ctx)
+	if err != nil {
+		return unseen(name, err)
+	}
+	strangers := who.Strangers()
+	confirmed := len(slices.DeleteFunc(slices.Clone(who.Subscribers), func(s hub.Subscriber) bool { return !s.Confirmed }))
+	c := checkup{Name: name, Result: checkOK}
+	c.Text = fmt.Sprintf("%s of requests for approval, %s confirmed; %s deployed",
+		words.BareCount(len(who.Subscribers), "subscriber"), words.Number(confirmed), words.BareCount(len(who.Deployed), "endpoint"))
+	switch {
+	case !who.Closed:
+		c.Result, c.Fix = checkWarn, "deploy the hub again: the topic lets anybody of the account subscribe"
+	case len(strangers) > 0:
+		var names []string
+		for _, s := range strangers[:min(len(strangers), named)] {
+			names = append(names, s.Protocol+" "+s.Endpoint)
+		}
+		c.Result = checkWarn
+		c.Text += "; not deployed: " + strings.Join(names, ", ")
+		if more := len(strangers) - named; more > 0 {
+			c.Text += fmt.Sprintf(" and %d more", more)
+		}
+		c.Fix = "whoever gets a request can decide: delete their subscriptions, or add them to ApprovalEndpoints"
+	case len(who.Subscribers) > len(who.Deployed):
+		c.Result, c.Fix = checkWarn, "an endpoint is subscribed more than once"
 	}
 	return c
 }

@@ -32,7 +32,26 @@ func (h *anAccount) Ringing(_ context.Context, ends []string) (known, on []strin
 	return known, h.ringing, h.alarms
 }
 
+func (h *anAccount) Audience(context.Context) (hub.Audience, error) {
+	if h.audience == nil {
+		return hub.Audience{
+			Closed: true, Deployed: []string{"team@example.com"},
+			Subscribers: []hub.Subscriber{{Protocol: "email", Endpoint: "team@example.com", Confirmed: true}},
+		}, h.alarms
+	}
+	return *h.audience, h.alarms
+}
+
 func TestDoctor(t *testing.T) {
+	open := &hub.Audience{Subscribers: []hub.Subscriber{{Protocol: "email", Endpoint: "team@example.com", Confirmed: true}}}
+	strangers := &hub.Audience{Closed: true, Deployed: []string{"team@example.com"}}
+	for _, who := range []string{"team", "eve", "b", "c", "d", "e", "f"} {
+		strangers.Subscribers = append(strangers.Subscribers,
+			hub.Subscriber{Protocol: "email", Endpoint: who + "@example.com", Confirmed: who == "eve"})
+	}
+	twice := &hub.Audience{Closed: true, Deployed: []string{"https://x"}, Subscribers: []hub.Subscriber{
+		{Protocol: "https", Endpoint: "https://x", Confirmed: true}, {Protocol: "https", Endpoint: "https://x", Confirmed: true},
+	}}
 	good := hub.Deployed{Active: true, Standard: true, Logged: true, Definition: "ours", Target: "ours"}
 	ended := []hub.Execution{{Run: "october", Status: "SUCCEEDED", Started: at("00:00"), Ended: at("00:09")}}
 	denied := fmt.Errorf("look at it: %w: AccessDeniedException: no", hub.ErrDenied)
@@ -67,6 +86,18 @@ func TestDoctor(t *testing.T) {
 		{name: "doctor", hub: anAccount{deployed: good, known: ended, looks: full, reports: entered}, url: hubURL, says: mayDecide},
 		{name: "doctor-json", args: "--format json", hub: anAccount{deployed: good, known: ended, looks: full, reports: entered}, url: hubURL, says: mayDecide},
 		{name: "doctor-spokes", hub: anAccount{deployed: good, known: ended, looks: full, reports: shut}, url: hubURL, says: mayDecide},
+		{
+			name: "doctor-strangers", hub: anAccount{deployed: good, known: ended, looks: full, reports: entered, audience: strangers},
+			url: hubURL, says: mayDecide,
+		},
+		{
+			name: "doctor-open-topic", hub: anAccount{deployed: good, known: ended, looks: full, reports: entered, audience: open},
+			url: hubURL, says: mayDecide,
+		},
+		{
+			name: "doctor-twice", hub: anAccount{deployed: good, known: ended, looks: full, reports: entered, audience: twice},
+			url: hubURL, says: mayDecide,
+		},
 		{name: "doctor-no-report", hub: anAccount{deployed: good, known: ended, looks: begun}, url: hubURL, says: mayDecide},
 		{name: "doctor-60", hub: anAccount{deployed: good, known: ended, looks: full, reports: entered}, width: 60},
 		{name: "doctor-first-day", hub: anAccount{deployed: hub.Deployed{Active: true, Standard: true, Definition: "ours", Target: "ours"}, noAlarms: true}, url: hubURL, says: refuses(403, "", "Forbidden", nil)},

@@ -40,6 +40,8 @@ type Runs interface {
 	Deployed(ctx context.Context) (hub.Deployed, error)
 	// Ringing gives the names of the hub's alarms that exist, and of those that are on.
 	Ringing(ctx context.Context, ends []string) (known, on []string, err error)
+	// Audience tells who gets requests for approval, and who may.
+	Audience(ctx context.Context) (hub.Audience, error)
 }
 
 // machineVariable is the variable that stands for --state-machine.

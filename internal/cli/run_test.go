@@ -50,6 +50,7 @@ type anAccount struct {
 	alarms    error
 	noAlarms  bool
 	ringing   []string
+	audience  *hub.Audience // nil: those that were deployed
 }
 
 // reach makes the program speak to the account.

@@ -93,7 +93,10 @@ func separateTopics(t *Template, tell say) {
 		}
 	}
 	for _, s := range t.identityStatements() {
-		if s.allows() && s.does("sns:") && slices.Contains(s.on(), "${ApprovalsTopic}") && s.resource.ID != "ApprovalRequestRole" {
+		reads := !slices.ContainsFunc(s.actions(), func(action string) bool {
+			return action != "sns:GetTopicAttributes" && action != "sns:ListSubscriptionsByTopic"
+		})
+		if s.allows() && !reads && s.does("sns:") && slices.Contains(s.on(), "${ApprovalsTopic}") && s.resource.ID != "ApprovalRequestRole" {
 			tell(s.node, "%s may send requests for approval", s.resource.ID)
 		}
 	}

@@ -112,6 +112,8 @@ func dataMutants() []mutant {
 			old: "${NotificationEmail},${ApprovalEndpoints}", new: "${NotificationEmail},*"},
 		{check: "subscribers", file: guard.Hub, in: []string{"ApprovalsTopicPolicy"},
 			old: "Action: sns:Subscribe", new: "Action: sns:Receive"},
+		{check: "H-81", file: guard.Hub, in: []string{"ViewerPolicy"},
+			old: "- sns:ListSubscriptionsByTopic", new: "- sns:Publish"},
 		{check: "subscribers", file: guard.Hub, in: []string{"ApprovalsSubscription"},
 			old: "DependsOn: ApprovalsTopicPolicy", new: "DependsOn: NoticesTopicPolicy"},
 		{check: "H-86", file: guard.Hub, in: []string{"ApprovalRequestRole", "ApprovalCallbackRole"},

@@ -98,6 +98,8 @@ func TestPolicies_people(t *testing.T) {
 			{"states:DescribeStateMachine", target, nil}, {"states:DescribeExecution", ofTarget + ":id", nil},
 			{"states:GetExecutionHistory", ofTarget + ":id", nil}, {"states:ListMapRuns", execution + ":run", nil},
 			{"states:DescribeMapRun", mapRun, nil},
+			{"sns:GetTopicAttributes", hub.Resources["ApprovalsTopic"].ARN, nil},
+			{"sns:ListSubscriptionsByTopic", hub.Resources["ApprovalsTopic"].ARN, nil},
 			{"s3:GetObject", bucket + "/runs/run/report.json", nil}, {"kms:Decrypt", key, via("s3")},
 			{"kms:Decrypt", key, via("states")},
 			{"cloudwatch:GetDashboard", hub.Resources["Dashboard"].ARN, nil}, {"cloudwatch:DescribeAlarms",

@@ -44,6 +44,7 @@ type Client struct {
 	States   States
 	Machines Machines
 	Alarms   Alarms
+	Topics   Topics
 	Bucket   Bucket
 	Callers  Callers
 	Tables   Tables
