@@ -3,19 +3,24 @@ package fake
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"ec2patch/internal/store"
 )
 
 // Auditor signs entries of the audit as a role's key would, and can be made to fail.
 type Auditor struct {
-	Err   error
-	Calls int
+	Err error
+
+	calls atomic.Int64
 }
+
+// Calls is how often it was asked.
+func (a *Auditor) Calls() int { return int(a.calls.Load()) }
 
 // Sign makes a signature that SignedBy knows.
 func (a *Auditor) Sign(_ context.Context, digest []byte) ([]byte, error) {
-	a.Calls++
+	a.calls.Add(1)
 	if a.Err != nil {
 		return nil, a.Err
 	}
