@@ -110,7 +110,7 @@ mutants: ## plant the bugs of internal/sim/testdata/mutants.txt into one binary;
 	MUTANTS=1 go test ./internal/sim -count=1 -timeout 120m -v -run '^TestMutants$$'
 
 attack: ## guess a million approval links; about 20 s
-	ATTACK=1 go test ./internal/task -count=1 -v -run '^TestT28_Guessing$$'
+	ATTACK=1 go test ./internal/approval -count=1 -v -run '^TestT28_Guessing$$'
 
 package: ## build dist/lambda.zip for ARCH
 	go run ./internal/packer -arch $(ARCH) -out dist/lambda.zip

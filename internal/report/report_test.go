@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -322,8 +321,6 @@ func TestReport_saysOKOrNotOK(t *testing.T) {
 	assert.Regexp(t, `(?m)^WAVE +OK +NOT OK +VERDICT$`, out)
 	assert.Contains(t, render(t, report.HTML, sample()), "20 of 40 OK")
 }
-
-func count(n int) string { return strconv.Itoa(n) }
 
 // A run that ends well without anything to do says so, is not green, and names
 // what it looked for.
