@@ -173,7 +173,7 @@ func troubles() []trouble {
 			return inTrouble(t, alone(in), seed, "", some(40, fleetfile.FatePatchFails))
 		}},
 		{"account over its budget", 3, func(t *testing.T, seed uint64) *rehearsal {
-			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"2"}`
+			in := `,"ssm":{"maxConcurrency":"2","maxErrors":"100%"},"budget":{"maxFailedInstances":"100%","maxFailedAccounts":"100%","perAccount":"5%"}`
 			return inTrouble(t, alone(in), seed, "", some(40, fleetfile.FatePatchFails))
 		}},
 		{"wave over its budget", 3, func(t *testing.T, seed uint64) *rehearsal {
