@@ -47,12 +47,14 @@ func allowed() map[string][]string {
 
 		// What the tests of the rooms stand on.
 		"fake": {"patch", "store", "github.com/stretchr/testify/"},
-		"site": {"decision", "doubt", "fake", "inventory", "outcome", "patch", "plan", "port", "report", "report/compose", "runinput",
+		"site": {"decision", "doubt", "fake", "inventory", "outcome", "patch", "plan", "port", "report", "report/compose",
+			"runinput",
 			"store", "target", "task", "wave", "words", "github.com/stretchr/testify/"},
 
 		// AWS, and what puts it together with the rooms.
-		"cloud":      {"doubt", "outcome", "patch", "port", "runinput", "store", "words", sdk},
-		"wire":       {"approval", "cloud", "decision", "inventory", "patch", "port", "report/compose", "runinput", "target", "task", "wave", sdk},
+		"cloud": {"doubt", "outcome", "patch", "port", "runinput", "store", "words", sdk},
+		"wire": {"approval", "cloud", "decision", "inventory", "patch", "port", "report/compose", "runinput", "target",
+			"task", "wave", sdk},
 		"lambdamain": {"approval", "cloud", "patch", "port", "wire", sdk},
 
 		// The hub seen from outside, and the command line.
@@ -74,9 +76,11 @@ func allowed() map[string][]string {
 		"sim/world":           {"sim/world/backing", "sim/world/core", "sim/world/estate", "sim/world/fleetfile", sdk},
 		"sim/stage": {"asl", "cfn", "cloud", "iam", "lambdamain", "lambdas", "patch", "plan", "runinput", "sim/world",
 			"sim/world/backing", "sim/world/core", "sim/world/fleetfile", "store", "wire", sdk},
-		"sim/check": {"asl", "decision", "inventory", "lambdas", "outcome", "patch", "plan", "report", "runinput", "sim/stage",
+		"sim/check": {"asl", "decision", "inventory", "lambdas", "outcome", "patch", "plan", "report", "runinput",
+			"sim/stage",
 			"sim/world", "sim/world/core", "sim/world/fleetfile", "store", "target", "task", sdk},
-		"sim": {"approval", "asl", "decision", "follow", "inventory", "lambdas", "outcome", "patch", "plan", "report", "runinput",
+		"sim": {"approval", "asl", "decision", "follow", "inventory", "lambdas", "outcome", "patch", "plan", "report",
+			"runinput",
 			"sim/check", "sim/stage", "sim/world", "sim/world/backing", "store", "target", "task",
 			lambda + "events"},
 	}
@@ -93,7 +97,8 @@ func sources(t *testing.T) []source {
 	var all []source
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
 		name = filepath.ToSlash(name)
-		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || strings.Contains(name, "testdata/") {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") ||
+			strings.Contains(name, "testdata/") {
 			return err
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
@@ -137,7 +142,8 @@ func realTime() []string {
 func TestDeterminism(t *testing.T) {
 	forbidden := map[string][]string{
 		"time": {"Now", "Since", "Until", "Sleep", "After", "Tick", "NewTimer", "NewTicker", "AfterFunc"},
-		"rand": {"Int", "IntN", "Intn", "Int64", "Int64N", "Uint32", "Uint64", "Float64", "Perm", "Shuffle", "Seed", "Read", "N"},
+		"rand": {"Int", "IntN", "Intn", "Int64", "Int64N", "Uint32", "Uint64", "Float64", "Perm", "Shuffle", "Seed", "Read",
+			"N"},
 	}
 	var found []string
 	for _, s := range sources(t) {
@@ -161,6 +167,7 @@ func TestDeterminism(t *testing.T) {
 func imports(f *ast.File, name string) bool {
 	return slices.ContainsFunc(f.Imports, func(spec *ast.ImportSpec) bool {
 		p, err := strconv.Unquote(spec.Path.Value)
-		return err == nil && spec.Name == nil && (p == name || p == "math/rand/v2" && name == "rand" || p == "math/rand" && name == "rand")
+		return err == nil && spec.Name == nil &&
+			(p == name || p == "math/rand/v2" && name == "rand" || p == "math/rand" && name == "rand")
 	})
 }

@@ -88,8 +88,8 @@ func signedOperator(ctx context.Context, url string) (cli.Operator, error) {
 	return &operator.Client{URL: url, Region: conf.Region, Credentials: conf.Credentials, Now: time.Now}, nil
 }
 
-// hubRuns speaks to a hub's account in the hub's region, with the credentials that the AWS CLI would use. What the SDK has
-// to say is in its errors; its log would stand between the lines of a watch.
+// hubRuns speaks to a hub's account in the hub's region, with the credentials that the AWS CLI would use. What the SDK
+// has to say is in its errors; its log would stand between the lines of a watch.
 func hubRuns(ctx context.Context, m hub.Machine) (cli.Runs, error) {
 	conf, err := config.LoadDefaultConfig(ctx, config.WithRegion(m.Region), config.WithLogger(logging.Nop{}))
 	if err != nil {
@@ -100,8 +100,9 @@ func hubRuns(ctx context.Context, m hub.Machine) (cli.Runs, error) {
 	}
 	states := sfn.NewFromConfig(conf)
 	return &hub.Client{
-		Machine: m, States: states, Machines: states, Alarms: cloudwatch.NewFromConfig(conf), Bucket: s3.NewFromConfig(conf), Callers: sts.NewFromConfig(conf),
-		Topics: sns.NewFromConfig(conf), Tables: dynamodb.NewFromConfig(conf), Keys: kms.NewFromConfig(conf),
+		Machine: m, States: states, Machines: states, Alarms: cloudwatch.NewFromConfig(conf), Bucket: s3.NewFromConfig(conf),
+		Callers: sts.NewFromConfig(conf),
+		Topics:  sns.NewFromConfig(conf), Tables: dynamodb.NewFromConfig(conf), Keys: kms.NewFromConfig(conf),
 	}, nil
 }
 

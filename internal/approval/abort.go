@@ -31,7 +31,8 @@ func (c *Callback) abort(ctx context.Context, in OperatorRequest, caller string)
 		if !run.Ended.IsZero() {
 			return OperatorAnswer{}, pageRunEnded
 		}
-		flag := store.Abort{By: caller, Reason: in.Reason, At: c.Now().UTC().Truncate(time.Millisecond), CancelInFlight: in.CancelInFlight}
+		flag := store.Abort{By: caller, Reason: in.Reason, At: c.Now().UTC().Truncate(time.Millisecond),
+			CancelInFlight: in.CancelInFlight}
 		detail := fmt.Sprintf("run %s by %s, reason %q, cancel in flight %t", in.Run, caller, in.Reason, in.CancelInFlight)
 		entry, err := c.audit(ctx, &decision.Approval{ID: decision.ApprovalID(in.Run, "abort")},
 			store.Note{Action: "Aborted", Detail: detail})
@@ -69,7 +70,9 @@ func (c *Callback) wake(ctx context.Context, run patch.RunID) (slow bool) {
 		}
 		was := rec.Version
 		rec.Version++
-		entry, err := c.audit(ctx, &rec, store.Note{Action: "Release", Detail: "ends the wait of a run that is aborted", Releases: true})
+		entry,
+			err := c.audit(ctx, &rec, store.Note{Action: "Release", Detail: "ends the wait of a run that is aborted",
+			Releases: true})
 		if err == nil {
 			err = c.Table.Write(ctx, entry, store.Write{How: store.Replace, Key: store.ApprovalKey(rec.ID), Item: rec, Was: was})
 		}

@@ -18,7 +18,8 @@ import (
 	"ec2patch/internal/store"
 )
 
-// The attacks of those who are let in: by one person in two guises, and by whoever uses one door where the other is shut.
+// The attacks of those who are let in: by one person in two guises, and by whoever uses one door where the other is
+// shut.
 
 const sts = "arn:aws:sts::999999999999:assumed-role/"
 
@@ -37,7 +38,9 @@ func (s *stand) by(t *testing.T, who, what string) int {
 	case who == "link":
 		return s.do(t, s.form(what)).Status
 	case len(who) > 4 && who[:4] == "arn:":
-		status, _ := s.operate(t, who, map[string]any{"run": fake.StandRun, "action": what, "code": s.rec.Code(), "reason": "because"})
+		status,
+			_ := s.operate(t, who, map[string]any{"run": fake.StandRun, "action": what, "code": s.rec.Code(),
+			"reason": "because"})
 		return status
 	}
 	r := s.form(what)
@@ -69,14 +72,18 @@ func TestT48_TwoSessionsOfOneRole(t *testing.T) {
 	}{
 		{"a role whose sessions anybody names", sts + "Operators/ann", sts + "Operators/bob", decision.ApprovalPending},
 		{"two such roles", sts + "Operators/ann", sts + "Deputies/ann", decision.ApprovalApproved},
-		{"Identity Center", sts + "AWSReservedSSO_Ops_0123456789abcdef/ann", sts + "AWSReservedSSO_Ops_0123456789abcdef/bob", decision.ApprovalApproved},
-		{"one user of two permission sets", sts + "AWSReservedSSO_Ops_0123456789abcdef/ann", sts + "AWSReservedSSO_Admin_fedcba9876543210/ann",
+		{"Identity Center", sts + "AWSReservedSSO_Ops_0123456789abcdef/ann", sts + "AWSReservedSSO_Ops_0123456789abcdef/bob",
+			decision.ApprovalApproved},
+		{"one user of two permission sets", sts + "AWSReservedSSO_Ops_0123456789abcdef/ann",
+			sts + "AWSReservedSSO_Admin_fedcba9876543210/ann",
 			decision.ApprovalPending},
 		{"a role that is vouched for", sts + "Oncall-eu/ann", sts + "Oncall-eu/bob", decision.ApprovalApproved},
 		{"one person of two such roles", sts + "Oncall-eu/ann", sts + "Deputy/ann", decision.ApprovalPending},
 		{"a name that only begins like one", sts + "Deputy2/ann", sts + "Deputy2/bob", decision.ApprovalPending},
-		{"a login and a session of the same name", "ann", sts + "AWSReservedSSO_Ops_0123456789abcdef/ann", decision.ApprovalPending},
-		{"two names that one user gives himself", "arn:aws:sts::999999999999:federated-user/ann", "arn:aws:sts::999999999999:federated-user/bob",
+		{"a login and a session of the same name", "ann", sts + "AWSReservedSSO_Ops_0123456789abcdef/ann",
+			decision.ApprovalPending},
+		{"two names that one user gives himself", "arn:aws:sts::999999999999:federated-user/ann",
+			"arn:aws:sts::999999999999:federated-user/bob",
 			decision.ApprovalPending},
 	}
 	for _, tt := range tests {
@@ -213,7 +220,8 @@ func TestT55_OversizeMail(t *testing.T) {
 		wave.Filter, wave.Notable = strings.Repeat("k=v ", 20_000), nil
 		for range 24 {
 			wave.Notable = append(wave.Notable, plan.Notable{
-				ID: "i-0aaaaaaaaaaaaaaa1", Account: "222222222222", Region: "us-east-1", Platform: patch.Windows, Name: strings.Repeat("n", 256), New: true,
+				ID: "i-0aaaaaaaaaaaaaaa1", Account: "222222222222", Region: "us-east-1", Platform: patch.Windows,
+				Name: strings.Repeat("n", 256), New: true,
 			})
 		}
 		x.Waves = nil
@@ -243,7 +251,9 @@ func TestT55_OversizeMail(t *testing.T) {
 		many.Causes = append(many.Causes, twoReds().Causes...)
 	}
 	a.table.Put(store.WaveKey(fake.StandRun, "canary"), store.WaveRow{Wave: "canary", Doubt: many})
-	_, err := a.Requests.Handle(t.Context(), approval.RequestInput{Task: "request", Run: fake.StandRun, Scope: "soak:canary", Token: "t"})
+	_,
+		err := a.Requests.Handle(t.Context(),
+		approval.RequestInput{Task: "request", Run: fake.StandRun, Scope: "soak:canary", Token: "t"})
 	require.NoError(t, err)
 	assert.Less(t, len(a.mails.Sent[0]), 200<<10)
 	assert.Contains(t, a.mails.Sent[0], " causes more; the page has all\n")

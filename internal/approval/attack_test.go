@@ -45,7 +45,8 @@ func TestT01_ScannerFollowsTheLink(t *testing.T) {
 func TestT02_OtherMethods(t *testing.T) {
 	s := newStand(t)
 	s.unchanged(t, func() {
-		for _, method := range []string{"HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "get", "post", "Post", "", "BREW", "PROPFIND"} {
+		for _, method := range []string{"HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "get", "post",
+			"Post", "", "BREW", "PROPFIND"} {
 			for _, path := range []string{"/callback", "/operator", "/", "/other"} {
 				r := s.form("approve")
 				r.Method, r.Path, r.RawQuery, r.Caller = method, path, s.query(), fake.Operator
@@ -63,7 +64,8 @@ func TestT02_OtherMethods(t *testing.T) {
 func TestT03_NothingRunsByItself(t *testing.T) {
 	s := newStand(t)
 	page := strings.ToLower(string(s.get(t, s.query()).Body))
-	for _, never := range []string{"<script", "http-equiv", "javascript:", " onload", " onclick", " onsubmit", "autofocus", "<img", "<link", "<iframe", "@import", "url("} {
+	for _, never := range []string{"<script", "http-equiv", "javascript:", " onload", " onclick", " onsubmit", "autofocus",
+		"<img", "<link", "<iframe", "@import", "url("} {
 		assert.NotContains(t, page, never)
 	}
 }
@@ -109,10 +111,12 @@ func TestT06_ForwardedMail(t *testing.T) {
 func TestT07_Prefetch(t *testing.T) {
 	s := newStand(t)
 	for _, header := range [][2]string{
-		{"sec-purpose", "prefetch"}, {"sec-purpose", "prefetch;prerender"}, {"purpose", "prefetch"}, {"x-moz", "prefetch"}, {"x-purpose", "preview"}, {"purpose", "Prefetch"},
+		{"sec-purpose", "prefetch"}, {"sec-purpose", "prefetch;prerender"}, {"purpose", "prefetch"}, {"x-moz", "prefetch"},
+		{"x-purpose", "preview"}, {"purpose", "Prefetch"},
 	} {
 		s.unchanged(t, func() {
-			res := s.do(t, approval.HTTPRequest{Method: "GET", Path: "/callback", RawQuery: s.query(), Header: map[string]string{"host": fake.StandHost, header[0]: header[1]}})
+			res := s.do(t, approval.HTTPRequest{Method: "GET", Path: "/callback", RawQuery: s.query(),
+				Header: map[string]string{"host": fake.StandHost, header[0]: header[1]}})
 			assert.Equal(t, 403, res.Status, "a browser throws away a prefetch that failed")
 			assert.NotContains(t, string(res.Body), "412")
 		})
@@ -127,7 +131,8 @@ func TestT08_RewrittenAddress(t *testing.T) {
 	}
 	for _, bad := range []string{
 		strings.ToUpper(q), strings.Replace(q, "a=", "A=", 1), url.QueryEscape(q), strings.ReplaceAll(q, "=", "%3D"),
-		q + ">", q + ".", q + "%3E", q[:len(q)-1], q[:40], "&amp;" + strings.Replace(q, "&", "&amp;", 1), q + strings.Repeat("&x=y", 2000), "",
+		q + ">", q + ".", q + "%3E", q[:len(q)-1], q[:40], "&amp;" + strings.Replace(q, "&", "&amp;", 1),
+		q + strings.Repeat("&x=y", 2000), "",
 	} {
 		s.unchanged(t, func() {
 			res := s.get(t, bad)
@@ -183,7 +188,8 @@ func TestT11_BackButton(t *testing.T) {
 
 func TestT12_Frame(t *testing.T) {
 	s := newStand(t)
-	for _, res := range []approval.HTTPResponse{s.get(t, s.query()), s.get(t, ""), s.do(t, approval.HTTPRequest{Method: "GET", Path: "/"})} {
+	for _, res := range []approval.HTTPResponse{s.get(t, s.query()), s.get(t, ""),
+		s.do(t, approval.HTTPRequest{Method: "GET", Path: "/"})} {
 		policy := res.Header["Content-Security-Policy"]
 		assert.Contains(t, policy, "default-src 'none'")
 		assert.Contains(t, policy, "frame-ancestors 'none'")
@@ -195,7 +201,8 @@ func TestT12_Frame(t *testing.T) {
 	_, rest, _ := strings.Cut(string(res.Body), "<style>")
 	style, _, _ := strings.Cut(rest, "</style>")
 	sum := sha256.Sum256([]byte(style))
-	assert.Contains(t, res.Header["Content-Security-Policy"], "style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'; form-action 'self'")
+	assert.Contains(t, res.Header["Content-Security-Policy"],
+		"style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'; form-action 'self'")
 	assert.NotContains(t, string(res.Body), "style=")
 }
 
@@ -253,7 +260,8 @@ func TestT13_Mail(t *testing.T) {
 
 func TestT14_ReturnAddress(t *testing.T) {
 	s := newStand(t)
-	r := s.form("approve", "return", "https://evil.example", "next", "//evil.example", "redirect_uri", "https://evil.example")
+	r := s.form("approve", "return", "https://evil.example", "next", "//evil.example", "redirect_uri",
+		"https://evil.example")
 	r.RawQuery = "return=https://evil.example"
 	res := s.do(t, r)
 	assert.Equal(t, 303, res.Status)
@@ -294,9 +302,15 @@ func TestT18_FlippedBits(t *testing.T) {
 		assert.Equal(t, 404, s.get(t, "a="+id[:i]+"_"+id[i+1:]+"&c="+capability).Status)
 	}
 	for name, change := range map[string]func(*decision.Approval){
-		"id": func(r *decision.Approval) { r.ID = strings.Repeat("0", 32) }, "run": func(r *decision.Approval) { r.Run += "x" },
-		"digest": func(r *decision.Approval) { r.Digest = r.Digest[:63] + "x" }, "scope": func(r *decision.Approval) { r.Scope = "wave:canary" },
-		"expiry": func(r *decision.Approval) { r.Expires = r.Expires.Add(time.Second) }, "hub": func(r *decision.Approval) { r.HubAccount = "999999999998" },
+		"id": func(r *decision.Approval) {
+			r.ID = strings.Repeat("0", 32)
+		}, "run": func(r *decision.Approval) { r.Run += "x" },
+		"digest": func(r *decision.Approval) {
+			r.Digest = r.Digest[:63] + "x"
+		}, "scope": func(r *decision.Approval) { r.Scope = "wave:canary" },
+		"expiry": func(r *decision.Approval) {
+			r.Expires = r.Expires.Add(time.Second)
+		}, "hub": func(r *decision.Approval) { r.HubAccount = "999999999998" },
 	} {
 		rec := s.rec
 		change(&rec)
@@ -337,7 +351,9 @@ func TestT20_RepeatedParameters(t *testing.T) {
 	q := s.query()
 	s.unchanged(t, func() {
 		for _, bad := range []string{
-			q + "&" + q, q + "&a=", q + "&c", "a&" + q, q + "&%61=1", q + "&%63=", strings.Replace(q, "a=", "%61=", 1), strings.Replace(q, "&c=", "&%63=", 1), strings.Replace(q, "a=", "a[]=", 1), strings.Replace(q, "a=", "a[0]=", 1), "a=&c=",
+			q + "&" + q, q + "&a=", q + "&c", "a&" + q, q + "&%61=1", q + "&%63=", strings.Replace(q, "a=", "%61=", 1),
+			strings.Replace(q, "&c=", "&%63=", 1), strings.Replace(q, "a=", "a[]=", 1), strings.Replace(q, "a=", "a[0]=", 1),
+			"a=&c=",
 		} {
 			assert.Equal(t, 404, s.get(t, bad).Status, bad)
 		}
@@ -358,9 +374,12 @@ func TestT21_OtherSpellings(t *testing.T) {
 	sibling := "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[last^1]
 	s.unchanged(t, func() {
 		for _, bad := range []string{
-			"a=" + id + "&c=" + capability + "=", "a=" + id + "&c=" + capability[:42] + string(sibling), "a=" + id + "&c=" + capability + "%0A",
-			"a=" + id + "&c=" + capability + "\n", "a=%" + fmt.Sprintf("%x", id[0]) + id[1:] + "&c=" + capability, "a=" + id + "&c=%C0%AE" + capability[2:],
-			"a=" + id + "&c=" + capability + "+", "a=+" + id + "&c=" + capability, "a=" + strings.ToUpper(id) + "x&c=" + capability, "a=" + id + "&c=" + std + "==",
+			"a=" + id + "&c=" + capability + "=", "a=" + id + "&c=" + capability[:42] + string(sibling),
+			"a=" + id + "&c=" + capability + "%0A",
+			"a=" + id + "&c=" + capability + "\n", "a=%" + fmt.Sprintf("%x", id[0]) + id[1:] + "&c=" + capability,
+			"a=" + id + "&c=%C0%AE" + capability[2:],
+			"a=" + id + "&c=" + capability + "+", "a=+" + id + "&c=" + capability,
+			"a=" + strings.ToUpper(id) + "x&c=" + capability, "a=" + id + "&c=" + std + "==",
 		} {
 			assert.Equal(t, 404, s.get(t, bad).Status, bad)
 		}
@@ -370,7 +389,9 @@ func TestT21_OtherSpellings(t *testing.T) {
 func TestT22_EmptyOrShortMAC(t *testing.T) {
 	s := newStand(t)
 	id := s.rec.ID
-	for _, c := range []string{"", "none", "null", "0", strings.Repeat("A", 43), base64.RawURLEncoding.EncodeToString(make([]byte, 31)), base64.RawURLEncoding.EncodeToString(make([]byte, 33)), s.query()[37:60]} {
+	for _, c := range []string{"", "none", "null", "0", strings.Repeat("A", 43),
+		base64.RawURLEncoding.EncodeToString(make([]byte, 31)), base64.RawURLEncoding.EncodeToString(make([]byte, 33)),
+		s.query()[37:60]} {
 		assert.Equal(t, 404, s.get(t, "a="+id+"&c="+c).Status, c)
 		assert.Equal(t, 404, s.get(t, "a="+id+"&v=0&alg=none&c="+c).Status, c)
 	}
@@ -388,7 +409,8 @@ func TestT24_NoKeyByName(t *testing.T) {
 	s := newStand(t)
 	forged, err := (&fake.Key{Secret: "another key"}).MAC(t.Context(), s.rec.LinkMessage())
 	require.NoError(t, err)
-	for _, extra := range []string{"&k=another key", "&kid=../../dev/null", "&key=arn:aws:kms:us-east-1:666666666666:key/1"} {
+	for _, extra := range []string{"&k=another key", "&kid=../../dev/null",
+		"&key=arn:aws:kms:us-east-1:666666666666:key/1"} {
 		assert.Equal(t, 404, s.get(t, "a="+s.rec.ID+"&c="+decision.Capability(forged)+extra).Status)
 	}
 }
@@ -465,7 +487,8 @@ func TestT29_Expiry(t *testing.T) {
 		at     time.Duration
 		status int
 	}{
-		{"a second before", -time.Second, 303}, {"a nanosecond before", -1, 303}, {"the very second", 0, 410}, {"a second after", time.Second, 410}, {"a century after", 876_000 * time.Hour, 410},
+		{"a second before", -time.Second, 303}, {"a nanosecond before", -1, 303}, {"the very second", 0, 410},
+		{"a second after", time.Second, 410}, {"a century after", 876_000 * time.Hour, 410},
 	} {
 		s := newStand(t)
 		s.now = s.rec.Expires.Add(tt.at)
@@ -504,7 +527,8 @@ func TestT29_Expiry(t *testing.T) {
 		assert.Contains(t, string(res.Body), "Decided by Ann")
 		assert.NotContains(t, string(res.Body), s.rec.Digest, "an old link shows no plan")
 	})
-	for name, expires := range map[string]time.Time{"zero": {}, "negative": time.Unix(-1, 0), "far future": time.Unix(1<<40, 0).UTC()} {
+	for name, expires := range map[string]time.Time{"zero": {}, "negative": time.Unix(-1, 0),
+		"far future": time.Unix(1<<40, 0).UTC()} {
 		s := newStand(t)
 		q := s.query()
 		rec := s.rec
@@ -668,7 +692,8 @@ func TestT34_StoredCapabilities(t *testing.T) {
 
 func TestT35_ForgedDecision(t *testing.T) {
 	s := newStand(t)
-	s.table.Put(store.DecisionKey(s.rec.ID, "link"), decision.Decision{Approval: s.rec.ID, Decision: decision.Approve, Identity: "link", MAC: make([]byte, 32)})
+	s.table.Put(store.DecisionKey(s.rec.ID, "link"),
+		decision.Decision{Approval: s.rec.ID, Decision: decision.Approve, Identity: "link", MAC: make([]byte, 32)})
 	s.unchanged(t, func() {
 		assert.Equal(t, 409, s.get(t, s.query()).Status)
 		assert.Equal(t, 409, s.do(t, s.form("approve")).Status)
@@ -678,7 +703,8 @@ func TestT35_ForgedDecision(t *testing.T) {
 		rec := s.rec
 		rec.Status = decision.ApprovalApproved
 		s.table.Put(store.ApprovalKey(rec.ID), rec)
-		s.table.Put(store.DecisionKey(rec.ID, "link"), decision.Decision{Approval: rec.ID, Decision: decision.Approve, Identity: "link", MAC: make([]byte, 32)})
+		s.table.Put(store.DecisionKey(rec.ID, "link"),
+			decision.Decision{Approval: rec.ID, Decision: decision.Approve, Identity: "link", MAC: make([]byte, 32)})
 		s.unchanged(t, func() {
 			res := s.do(t, s.form("approve"))
 			assert.Equal(t, 409, res.Status)
@@ -689,7 +715,8 @@ func TestT35_ForgedDecision(t *testing.T) {
 		s := newStand(t, func(rec *decision.Approval, run *store.RunRow, _ *plan.Index) {
 			rec.RequireDistinct, run.RequireDistinct = 2, 2
 		})
-		s.table.Put(store.DecisionKey(s.rec.ID, "second"), decision.Decision{Approval: s.rec.ID, Decision: decision.Approve, Identity: "second"})
+		s.table.Put(store.DecisionKey(s.rec.ID, "second"),
+			decision.Decision{Approval: s.rec.ID, Decision: decision.Approve, Identity: "second"})
 		s.unchanged(t, func() { assert.Equal(t, 409, s.do(t, s.form("approve")).Status) })
 	})
 	t.Run("moved to another identity", func(t *testing.T) {
@@ -705,7 +732,9 @@ func TestT35_ForgedDecision(t *testing.T) {
 			rec.RequireDistinct, run.RequireDistinct = 2, 2
 		}
 		for name, lower := range map[string]func(*decision.Approval){
-			"how many": func(r *decision.Approval) { r.RequireDistinct = 1 }, "who does not count": func(r *decision.Approval) { r.RequestedBy = "" },
+			"how many": func(r *decision.Approval) {
+				r.RequireDistinct = 1
+			}, "who does not count": func(r *decision.Approval) { r.RequestedBy = "" },
 			"until when": func(r *decision.Approval) { r.Expires = r.Expires.Add(time.Hour) },
 		} {
 			s := newStand(t, two)
@@ -737,8 +766,10 @@ func TestT35_ForgedDecision(t *testing.T) {
 
 func TestT36_CrossSitePost(t *testing.T) {
 	for _, header := range [][2]string{
-		{"origin", "https://evil.example"}, {"origin", "null"}, {"origin", ""}, {"origin", "http://" + fake.StandHost}, {"origin", "https://" + fake.StandHost + ":444"},
-		{"origin", "https://" + fake.StandHost + ".evil.example"}, {"sec-fetch-site", "cross-site"}, {"sec-fetch-site", "same-site"},
+		{"origin", "https://evil.example"}, {"origin", "null"}, {"origin", ""}, {"origin", "http://" + fake.StandHost},
+		{"origin", "https://" + fake.StandHost + ":444"},
+		{"origin", "https://" + fake.StandHost + ".evil.example"}, {"sec-fetch-site", "cross-site"},
+		{"sec-fetch-site", "same-site"},
 	} {
 		s := newStand(t)
 		r := s.form("approve")
@@ -755,12 +786,15 @@ func TestT36_CrossSitePost(t *testing.T) {
 func TestT37_ContentTypes(t *testing.T) {
 	s := newStand(t)
 	s.unchanged(t, func() {
-		for _, kind := range []string{"", "application/json", "text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded; charset=utf-16", "application/x-www-form-urlencoded, text/plain", "application/x-www-form-urlencodedx"} {
+		for _, kind := range []string{"", "application/json", "text/plain", "multipart/form-data; boundary=x",
+			"application/x-www-form-urlencoded; charset=utf-16", "application/x-www-form-urlencoded, text/plain",
+			"application/x-www-form-urlencodedx"} {
 			r := s.form("approve")
 			r.Header["content-type"] = kind
 			assert.Equal(t, 415, s.do(t, r).Status, kind)
 		}
-		res := s.do(t, approval.HTTPRequest{Method: "POST", Path: "/operator", Caller: fake.Operator, Header: map[string]string{"content-type": "text/plain"}})
+		res := s.do(t, approval.HTTPRequest{Method: "POST", Path: "/operator", Caller: fake.Operator,
+			Header: map[string]string{"content-type": "text/plain"}})
 		assert.Equal(t, 415, res.Status)
 	})
 	r := s.form("approve")
@@ -777,10 +811,12 @@ func TestT38_Sizes(t *testing.T) {
 		r.Body = append(r.Body, []byte(strings.Repeat("&x=y", 1000))...)
 		assert.Equal(t, 400, s.do(t, r).Status)
 		for _, body := range []string{strings.Repeat("[", 8000), `{"run":` + strings.Repeat(`{"a":`, 1000), `{"run":["x"]}`, `{"run":{"x":1}}`, `[]`, `null`, `""`, ``, `{"run":"a","run":"2026-12-patch","action":"status"}`, `{"run":"a","RUN":"2026-12-patch","action":"status"}`, `{"run":"2026-12-patch","action":"status","x":1}`, `{"run":"a","action":"status"}{}`, `{"run":"a","action":"status"`} {
-			res := s.do(t, approval.HTTPRequest{Method: "POST", Path: "/operator", Caller: fake.Operator, Body: []byte(body), Header: map[string]string{"content-type": "application/json"}})
+			res := s.do(t, approval.HTTPRequest{Method: "POST", Path: "/operator", Caller: fake.Operator, Body: []byte(body),
+				Header: map[string]string{"content-type": "application/json"}})
 			assert.Equal(t, 400, res.Status, body)
 		}
-		res := s.do(t, approval.HTTPRequest{Method: "POST", Path: "/operator", Caller: fake.Operator, Body: make([]byte, 9000), Header: map[string]string{"content-type": "application/json"}})
+		res := s.do(t, approval.HTTPRequest{Method: "POST", Path: "/operator", Caller: fake.Operator,
+			Body: make([]byte, 9000), Header: map[string]string{"content-type": "application/json"}})
 		assert.Equal(t, 413, res.Status)
 	})
 }
@@ -798,7 +834,8 @@ func TestT39_MethodOverride(t *testing.T) {
 func TestT40_OtherPaths(t *testing.T) {
 	s := newStand(t)
 	s.unchanged(t, func() {
-		for _, path := range []string{"//callback", "/callback/", "/callback;x", "/Callback", "/callback%2f", "/%63allback", "/./callback", "/x/../callback", "/callback/..", "callback", "", "/callback\x00", "/prod/callback"} {
+		for _, path := range []string{"//callback", "/callback/", "/callback;x", "/Callback", "/callback%2f", "/%63allback",
+			"/./callback", "/x/../callback", "/callback/..", "callback", "", "/callback\x00", "/prod/callback"} {
 			for _, method := range []string{"GET", "POST"} {
 				r := s.form("approve")
 				r.Method, r.Path, r.RawQuery = method, path, s.query()
@@ -810,7 +847,8 @@ func TestT40_OtherPaths(t *testing.T) {
 
 func TestT41_Preflight(t *testing.T) {
 	s := newStand(t)
-	res := s.do(t, approval.HTTPRequest{Method: "OPTIONS", Path: "/callback", Header: map[string]string{"origin": "https://evil.example", "access-control-request-method": "POST"}})
+	res := s.do(t, approval.HTTPRequest{Method: "OPTIONS", Path: "/callback",
+		Header: map[string]string{"origin": "https://evil.example", "access-control-request-method": "POST"}})
 	assert.Equal(t, 405, res.Status)
 	for _, r := range []approval.HTTPResponse{res, s.get(t, s.query())} {
 		for name := range r.Header {

@@ -146,7 +146,8 @@ func (c *Callback) submit(ctx context.Context, r HTTPRequest) (HTTPResponse, err
 func (c *Callback) undecidable(q question, err error) (HTTPResponse, error) {
 	if no, ok := refusalOf(err); ok && no == pageAborted {
 		w := no.words()
-		return render(w.status, pageView{Title: w.title, Tone: "none", Sign: "i", Headline: w.title, Text: []string{q.abortText()}})
+		return render(w.status, pageView{Title: w.title, Tone: "none", Sign: "i", Headline: w.title,
+			Text: []string{q.abortText()}})
 	}
 	return c.failed(err)
 }

@@ -27,8 +27,12 @@ func TestCallback_ShowsThePlan(t *testing.T) {
 	page := string(res.Body)
 	for _, want := range []string{
 		"Approve 412 instances?", "2026-12-patch", "platform-team", "monthly patches", "3h42m", "2026-12-01 14:00 UTC",
-		"canary", "fleet", "12 Linux", "typically 1h35m", "above 41 failed instances", "stops above 40 failed instances or 1 failed account",
-		"i-0aaaaaaaaaaaaaaa1", "sql-7", "new since the last run, and failing status checks", "222222222222 us-east-1", "gone since the last run", "and 8 more; the plan", "250 Linux, 150 Windows", "9 new since the last run, 2 gone since the last run, 1 already failing status checks", "every instance: the filter names no tag", "444444444444", "role cannot be assumed",
+		"canary", "fleet", "12 Linux", "typically 1h35m", "above 41 failed instances",
+		"stops above 40 failed instances or 1 failed account",
+		"i-0aaaaaaaaaaaaaaa1", "sql-7", "new since the last run, and failing status checks", "222222222222 us-east-1",
+		"gone since the last run", "and 8 more; the plan", "250 Linux, 150 Windows",
+		"9 new since the last run, 2 gone since the last run, 1 already failing status checks",
+		"every instance: the filter names no tag", "444444444444", "role cannot be assumed",
 		s.rec.Digest, "<kbd>" + s.rec.Code() + "</kbd>", `action="callback"`, `lang="en"`, "222222222222", "The first answer decides",
 	} {
 		assert.Contains(t, page, want)
@@ -182,7 +186,8 @@ func TestCallback_TwoApprovals(t *testing.T) {
 	})
 	t.Run("the one who asked does not count", func(t *testing.T) {
 		s := newStand(t, two)
-		status, out := s.operate(t, fake.Operator, map[string]any{"run": fake.StandRun, "action": "approve", "code": s.rec.Code()})
+		status,
+			out := s.operate(t, fake.Operator, map[string]any{"run": fake.StandRun, "action": "approve", "code": s.rec.Code()})
 		assert.Equal(t, 403, status)
 		assert.Equal(t, "own_run", out["code"])
 		assert.Empty(t, s.decisions(t))

@@ -46,7 +46,8 @@ func (b bar) sentence(run patch.RunID) string {
 	case barOwnRun:
 		return "By what the starter of this run says, you asked for it. Others decide on it."
 	case barLink:
-		return "More than one person must approve, and a link does not say who holds it. Decide with an identity of your own: ec2patch approve " +
+		return "More than one person must approve, and a link does not say who holds it. Decide with an identity of your " +
+			"own: ec2patch approve " +
 			string(run)
 	case barSamePerson:
 		return "You approved before, or somebody else in your role did. The next approval must come from another person: " +
@@ -64,8 +65,8 @@ const (
 )
 
 // decidable tells whether the question can be decided at all, by whomever: page and operator's route ask it before
-// anything is recorded, and the page before it shows a form. A question that is decided is no reason to refuse; an answer
-// to it changes nothing. What it returns beside is the plan that the question is about.
+// anything is recorded, and the page before it shows a form. A question that is decided is no reason to refuse; an
+// answer to it changes nothing. What it returns beside is the plan that the question is about.
 func (c *Callback) decidable(ctx context.Context, q question) (shownPlan, error) {
 	pending := q.status == decision.ApprovalPending
 	switch {
@@ -214,7 +215,8 @@ func (c *Callback) writeIgnored(ctx context.Context, q question, a answer) (ques
 	if ignoredWas == 0 {
 		count.How = store.Create
 	}
-	writes = append(writes, count, store.Write{How: store.Replace, Key: store.ApprovalKey(q.rec.ID), Item: q.rec, Was: was})
+	writes = append(writes, count,
+		store.Write{How: store.Replace, Key: store.ApprovalKey(q.rec.ID), Item: q.rec, Was: was})
 	return q, c.Table.Write(ctx, writes...)
 }
 

@@ -19,10 +19,13 @@ import (
 func twoReds() doubt.Doubt {
 	return doubt.Doubt{
 		Causes: []doubt.Cause{
-			{Kind: doubt.CauseAlarm, Scope: doubt.ScopeAlarm, Alarm: "arn:aws:cloudwatch:us-east-1:111111111111:alarm:web", State: doubt.AlarmFiring},
-			{Kind: doubt.CauseAlarm, Scope: doubt.ScopeAlarm, Alarm: "arn:aws:cloudwatch:us-east-1:111111111111:alarm:web<b>", State: doubt.AlarmMissing},
+			{Kind: doubt.CauseAlarm, Scope: doubt.ScopeAlarm, Alarm: "arn:aws:cloudwatch:us-east-1:111111111111:alarm:web",
+				State: doubt.AlarmFiring},
+			{Kind: doubt.CauseAlarm, Scope: doubt.ScopeAlarm, Alarm: "arn:aws:cloudwatch:us-east-1:111111111111:alarm:web<b>",
+				State: doubt.AlarmMissing},
 		},
-		Held: []doubt.Cause{{Kind: doubt.CauseFailed, Scope: doubt.ScopeTarget, Account: "111111111111", Region: "us-east-1", Count: 3, Limit: 2, Field: "ssm.maxErrors", Of: "10% of 23"}},
+		Held: []doubt.Cause{{Kind: doubt.CauseFailed, Scope: doubt.ScopeTarget, Account: "111111111111", Region: "us-east-1",
+			Count: 3, Limit: 2, Field: "ssm.maxErrors", Of: "10% of 23"}},
 	}
 }
 
@@ -30,7 +33,9 @@ func twoReds() doubt.Doubt {
 func TestApprovals_Doubt(t *testing.T) {
 	a := newAsker(t)
 	a.table.Put(store.WaveKey(fake.StandRun, "canary"), store.WaveRow{Wave: "canary", Doubt: twoReds()})
-	_, err := a.Requests.Handle(t.Context(), approval.RequestInput{Task: patch.TaskRequest, Run: fake.StandRun, Scope: "soak:canary", Token: "t"})
+	_,
+		err := a.Requests.Handle(t.Context(),
+		approval.RequestInput{Task: patch.TaskRequest, Run: fake.StandRun, Scope: "soak:canary", Token: "t"})
 	require.NoError(t, err)
 	require.Len(t, a.mails.Sent, 1)
 	for _, line := range []string{
@@ -41,7 +46,8 @@ func TestApprovals_Doubt(t *testing.T) {
 		assert.Contains(t, a.mails.Sent[0], line)
 	}
 	var rec decision.Approval
-	require.NoError(t, a.table.Load(t.Context(), &store.Row{Key: store.ApprovalKey(decision.ApprovalID(fake.StandRun, "soak:canary")), Into: &rec}))
+	require.NoError(t, a.table.Load(t.Context(),
+		&store.Row{Key: store.ApprovalKey(decision.ApprovalID(fake.StandRun, "soak:canary")), Into: &rec}))
 	want, err := twoReds().Digest()
 	require.NoError(t, err)
 	assert.Equal(t, want, rec.Doubt)
@@ -51,7 +57,9 @@ func TestApprovals_Doubt(t *testing.T) {
 func TestApprovals_noDoubt(t *testing.T) {
 	a := newAsker(t)
 	a.table.Put(store.WaveKey(fake.StandRun, "canary"), store.WaveRow{Wave: "canary", Doubt: twoReds()})
-	_, err := a.Requests.Handle(t.Context(), approval.RequestInput{Task: patch.TaskRequest, Run: fake.StandRun, Scope: "wave:canary", Token: "t"})
+	_,
+		err := a.Requests.Handle(t.Context(),
+		approval.RequestInput{Task: patch.TaskRequest, Run: fake.StandRun, Scope: "wave:canary", Token: "t"})
 	require.NoError(t, err)
 	assert.NotContains(t, a.mails.Sent[0], "Why you are asked")
 }

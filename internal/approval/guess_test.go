@@ -26,7 +26,8 @@ import (
 // a guess must not find out that they exist.
 func guessedAt(t *testing.T) map[string]*stand {
 	t.Helper()
-	all := map[string]*stand{"pending": newStand(t), "decided": newStand(t), "past its deadline": newStand(t), "expired": newStand(t), "of a run that ended": newStand(t)}
+	all := map[string]*stand{"pending": newStand(t), "decided": newStand(t), "past its deadline": newStand(t),
+		"expired": newStand(t), "of a run that ended": newStand(t)}
 	all["decided"].do(t, all["decided"].form("approve"))
 	all["past its deadline"].now = all["past its deadline"].rec.Expires.Add(time.Hour)
 	expired := all["expired"].rec
@@ -71,14 +72,18 @@ func guess(t *testing.T, s *stand, what string, seed int64, n int) {
 		if rng.Intn(2) == 0 {
 			id = fmt.Sprintf("%016x%016x", rng.Uint64(), rng.Uint64())
 		}
-		r := approval.HTTPRequest{Method: "GET", Path: "/callback", RawQuery: "a=" + id + "&c=" + decision.Capability(mac), Header: post.Header}
+		r := approval.HTTPRequest{Method: "GET", Path: "/callback", RawQuery: "a=" + id + "&c=" + decision.Capability(mac),
+			Header: post.Header}
 		if rng.Intn(4) == 0 {
 			r, r.RawQuery = post, ""
-			r.Body = []byte("a=" + id + "&c=" + decision.Capability(mac) + "&decision=approve&name=x&reason=x&code=" + s.rec.Code())
+			r.Body = []byte("a=" + id + "&c=" + decision.Capability(mac) + "&decision=approve&name=x&reason=x&code=" +
+				s.rec.Code())
 		}
 		res, err := s.Handle(t.Context(), r)
-		if err != nil || res.Status != want.Status || !bytes.Equal(res.Body, want.Body) || !maps.Equal(res.Header, want.Header) {
-			t.Errorf("guess %d at a question %s can be told from a damaged link: status %d, %d bytes, %v", i, what, res.Status, len(res.Body), err)
+		if err != nil || res.Status != want.Status || !bytes.Equal(res.Body, want.Body) ||
+			!maps.Equal(res.Header, want.Header) {
+			t.Errorf("guess %d at a question %s can be told from a damaged link: status %d, %d bytes, %v", i, what, res.Status,
+				len(res.Body), err)
 			return
 		}
 	}
@@ -94,7 +99,8 @@ func TestT28_DamagedLinks(t *testing.T) {
 			assert.Equal(t, want, s.get(t, query), "%s, question %s", query, what)
 		}
 		forged := decision.Capability(make([]byte, 32))
-		for _, r := range []approval.HTTPRequest{s.form("approve", "c", forged), s.form("approve", "c", forged, "code", "1"), s.form("", "c", forged)} {
+		for _, r := range []approval.HTTPRequest{s.form("approve", "c", forged), s.form("approve", "c", forged, "code", "1"),
+			s.form("", "c", forged)} {
 			assert.Equal(t, want, s.do(t, r), "a forged post, question %s", what)
 		}
 	}

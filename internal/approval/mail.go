@@ -16,7 +16,8 @@ import (
 
 // approvalMail is the question as plain text: what will be touched, until when
 // it can be decided, and one link on a line of its own.
-func approvalMail(rec decision.Approval, run store.RunRow, x plan.Index, doubt doubt.Doubt, link string) (subject, body string) {
+func approvalMail(rec decision.Approval, run store.RunRow, x plan.Index, doubt doubt.Doubt, link string) (subject,
+	body string) {
 	what := rec.Scope.Text()
 	subject = fmt.Sprintf("ec2patch %s: approve %s (%s)", rec.Run, what, words.Count(rec.Instances, "instance"))
 	if rec.Round > 1 {
@@ -33,7 +34,8 @@ func approvalMail(rec decision.Approval, run store.RunRow, x plan.Index, doubt d
 	}
 	fmt.Fprintf(&b, "Plan digest: %s\n", rec.Digest)
 	if run.RequestedBy != "" {
-		fmt.Fprintf(&b, "Requested by: %s (%s)\n", words.Clean(run.RequestedBy, words.Mail, words.Limit(maxMailLine)), claimed)
+		fmt.Fprintf(&b, "Requested by: %s (%s)\n", words.Clean(run.RequestedBy, words.Mail, words.Limit(maxMailLine)),
+			claimed)
 	}
 	b.WriteString("Started by: " + unknownStarter + "\n")
 	if run.Reason != "" {
@@ -71,7 +73,8 @@ func howToDecide(rec decision.Approval, deadline, link string) string {
 	}
 	return fmt.Sprintf("\nOpen this page to see the plan and to decide, until %s:\n\n%s\n\n"+
 		"Or by command, with your IAM identity on record:\n\n    ec2patch approve %s\n\n"+
-		"Opening the page decides nothing. Whoever has this link can decide, so do not forward it.\n", deadline, link, rec.Run)
+		"Opening the page decides nothing. Whoever has this link can decide, so do not forward it.\n", deadline, link,
+		rec.Run)
 }
 
 // doubtText says why people are asked about going on, a line for each cause.
@@ -190,14 +193,16 @@ func typically(minutes int) string {
 func DescribeWave(w plan.IndexWave) string {
 	accounts, regions := countPlaces(w)
 	var b strings.Builder
-	fmt.Fprintf(&b, "Wave %s: %s; %s%s, in %s, %s", words.Clean(w.Name, words.Mail, words.Limit(maxMailLine)), effectText(w), words.Count(w.Planned, "instance"), platformsText(" (", w.Platforms, ")"),
+	fmt.Fprintf(&b, "Wave %s: %s; %s%s, in %s, %s", words.Clean(w.Name, words.Mail, words.Limit(maxMailLine)),
+		effectText(w), words.Count(w.Planned, "instance"), platformsText(" (", w.Platforms, ")"),
 		words.Count(accounts, "account"), words.Count(regions, "region"))
 	if w.ExpectedMinutes > 0 {
 		b.WriteString("; " + typically(w.ExpectedMinutes))
 	}
 	b.WriteString("\n")
 	if w.Empty() {
-		b.WriteString("  WARNING: nothing was matched. Are its tags right? Looked for: " + words.Clean(w.Filter, words.Mail, words.Limit(maxMailLine)) + "\n")
+		b.WriteString("  WARNING: nothing was matched. Are its tags right? Looked for: " +
+			words.Clean(w.Filter, words.Mail, words.Limit(maxMailLine)) + "\n")
 	}
 	if w.AllInstances {
 		b.WriteString("  the filter names no tag: every instance\n")

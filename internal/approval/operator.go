@@ -159,7 +159,8 @@ func (c *Callback) operate(ctx context.Context, r HTTPRequest) (OperatorAnswer, 
 // readOperator reads and checks the body.
 func readOperator(r HTTPRequest) (OperatorRequest, error) {
 	var in OperatorRequest
-	if kind, params, err := mime.ParseMediaType(r.Header["content-type"]); err != nil || kind != "application/json" || !isUTF8(params) {
+	if kind, params, err := mime.ParseMediaType(r.Header["content-type"]); err != nil || kind != "application/json" ||
+		!isUTF8(params) {
 		return in, refuse(http.StatusUnsupportedMediaType, "unsupported_media_type", "the body must be application/json")
 	}
 	if len(r.Body) > maxBody {
@@ -182,7 +183,8 @@ func readOperator(r HTTPRequest) (OperatorRequest, error) {
 	}
 	required := in.Action == "reject" || in.Action == "abort"
 	if _, problem := checkPerson("reason", in.Reason, maxReason, required); problem != "" {
-		return in, refuse(http.StatusBadRequest, "bad_request", "reason: 1 to %d characters are required to %s", maxReason, in.Action)
+		return in,
+			refuse(http.StatusBadRequest, "bad_request", "reason: 1 to %d characters are required to %s", maxReason, in.Action)
 	}
 	return in, nil
 }
@@ -207,8 +209,8 @@ func operatorFields() []string {
 	return []string{"run", "action", "scope", "name", "reason", "code", "digest", "cancelInFlight"}
 }
 
-// onceEach refuses an object that names a field twice, or otherwise than it is called, or that contains another object or
-// list. The decoder takes a name in any case and folds letters: it takes a long s for an s.
+// onceEach refuses an object that names a field twice, or otherwise than it is called, or that contains another object
+// or list. The decoder takes a name in any case and folds letters: it takes a long s for an s.
 func onceEach(data []byte) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
@@ -240,7 +242,8 @@ func onceEach(data []byte) error {
 }
 
 // operatorDecides answers a question in the name of the caller.
-func (c *Callback) operatorDecides(ctx context.Context, in OperatorRequest, caller, from string) (OperatorAnswer, error) {
+func (c *Callback) operatorDecides(ctx context.Context, in OperatorRequest, caller, from string) (OperatorAnswer,
+	error) {
 	scope, err := c.scopeOf(ctx, in)
 	if err != nil {
 		return OperatorAnswer{}, err
@@ -252,7 +255,9 @@ func (c *Callback) operatorDecides(ctx context.Context, in OperatorRequest, call
 	if err := checkBlast(in, q.rec); err != nil {
 		return OperatorAnswer{}, err
 	}
-	done, err := c.decide(ctx, q, answer{decision: decision.Choice(in.Action), identity: caller, name: in.Name, reason: in.Reason, from: from})
+	done,
+		err := c.decide(ctx, q, answer{decision: decision.Choice(in.Action), identity: caller, name: in.Name,
+		reason: in.Reason, from: from})
 	if err != nil {
 		return OperatorAnswer{}, err
 	}
@@ -278,7 +283,8 @@ func checkBlast(in OperatorRequest, rec decision.Approval) error {
 		return refuse(http.StatusBadRequest, "bad_request", "digest: at least %d digits", minDigest)
 	}
 	if in.Code != "" && !sameCode(in.Code, rec.Code()) || !strings.HasPrefix(rec.Digest, in.Digest) {
-		return refuse(http.StatusUnprocessableEntity, "wrong_code", "this is not the code or the digest of the plan that is asked about")
+		return refuse(http.StatusUnprocessableEntity, "wrong_code",
+			"this is not the code or the digest of the plan that is asked about")
 	}
 	return nil
 }
@@ -302,7 +308,9 @@ func (c *Callback) scopeOf(ctx context.Context, in OperatorRequest) (patch.Scope
 	case len(open) == 1:
 		return patch.Scope(open[0]), nil
 	case len(open) > 1:
-		return "", refuse(http.StatusConflict, "scope_needed", "several questions are open; name one in scope: %s", strings.Join(open, ", "))
+		return "",
+			refuse(http.StatusConflict, "scope_needed", "several questions are open; name one in scope: %s",
+				strings.Join(open, ", "))
 	case len(recs) == 1:
 		return recs[0].Scope, nil
 	}
@@ -388,7 +396,8 @@ func operatorAnswer(run store.RunRow, aborted *store.Abort, all ...question) Ope
 	for _, q := range all {
 		a := OperatorApproval{
 			Scope: q.rec.Scope, Status: q.status, Instances: q.rec.Instances, Code: q.rec.Code(), Digest: q.rec.Digest,
-			Asked: q.rec.Asked, Expires: q.rec.Expires, Needed: q.needed(), Told: !q.rec.Unheard, Decisions: []OperatorDecision{},
+			Asked: q.rec.Asked, Expires: q.rec.Expires, Needed: q.needed(), Told: !q.rec.Unheard,
+			Decisions: []OperatorDecision{},
 		}
 		for _, d := range q.decisions {
 			a.Decisions = append(a.Decisions, OperatorDecision{d.Decision, d.Identity, d.Name, d.Reason, d.At})

@@ -18,7 +18,9 @@ import (
 
 func TestOperator_Approve(t *testing.T) {
 	s := newStand(t)
-	status, out := s.operate(t, fake.Operator, map[string]any{"run": fake.StandRun, "action": "approve", "code": s.rec.Code(), "name": "Ann"})
+	status,
+		out := s.operate(t, fake.Operator,
+		map[string]any{"run": fake.StandRun, "action": "approve", "code": s.rec.Code(), "name": "Ann"})
 	require.Equal(t, 200, status, out)
 	assert.Equal(t, true, out["recorded"])
 	question := out["approvals"].([]any)[0].(map[string]any)
@@ -27,7 +29,9 @@ func TestOperator_Approve(t *testing.T) {
 	assert.Equal(t, []string{"the-task-token"}, s.waiter.Tokens)
 	assert.NotContains(t, fmt.Sprint(out), "the-task-token")
 
-	status, out = s.operate(t, fake.Operator, map[string]any{"run": fake.StandRun, "action": "reject", "code": s.rec.Code(), "reason": "no"})
+	status,
+		out = s.operate(t, fake.Operator,
+		map[string]any{"run": fake.StandRun, "action": "reject", "code": s.rec.Code(), "reason": "no"})
 	assert.Equal(t, 409, status)
 	assert.Equal(t, "already_decided", out["code"])
 	question = out["state"].(map[string]any)["approvals"].([]any)[0].(map[string]any)
@@ -54,7 +58,9 @@ func TestOperator_NamesThePlan(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newStand(t)
-			status, out := s.operate(t, fake.Operator, map[string]any{"run": fake.StandRun, "action": "approve", tt.field: tt.value(s.rec)})
+			status,
+				out := s.operate(t, fake.Operator,
+				map[string]any{"run": fake.StandRun, "action": "approve", tt.field: tt.value(s.rec)})
 			assert.Equal(t, tt.status, status, out)
 			if tt.code != "" {
 				assert.Equal(t, tt.code, out["code"])
@@ -73,18 +79,25 @@ func TestOperator_Refusals(t *testing.T) {
 		code   string
 	}{
 		{"unsigned", "", map[string]any{"run": fake.StandRun, "action": "abort", "reason": "x"}, 403, "forbidden"},
-		{"signed in another account", strings.Replace(fake.Operator, "999999999999", "888888888888", 1), map[string]any{"run": fake.StandRun, "action": "abort", "reason": "x"}, 403, "forbidden"},
-		{"signed with half an ARN", "arn:aws:sts::999999999999", map[string]any{"run": fake.StandRun, "action": "abort", "reason": "x"}, 403, "forbidden"},
-		{"signed by nobody", "link", map[string]any{"run": fake.StandRun, "action": "abort", "reason": "x"}, 403, "forbidden"},
+		{"signed in another account", strings.Replace(fake.Operator, "999999999999", "888888888888", 1),
+			map[string]any{"run": fake.StandRun, "action": "abort", "reason": "x"}, 403, "forbidden"},
+		{"signed with half an ARN", "arn:aws:sts::999999999999",
+			map[string]any{"run": fake.StandRun, "action": "abort", "reason": "x"}, 403, "forbidden"},
+		{"signed by nobody", "link", map[string]any{"run": fake.StandRun, "action": "abort", "reason": "x"}, 403,
+			"forbidden"},
 		{"another run", fake.Operator, map[string]any{"run": "other", "action": "status"}, 404, "not_found"},
 		{"no run", fake.Operator, map[string]any{"action": "status"}, 400, "bad_request"},
 		{"a path for a run", fake.Operator, map[string]any{"run": "../x", "action": "status"}, 400, "bad_request"},
 		{"no action", fake.Operator, map[string]any{"run": fake.StandRun}, 400, "bad_request"},
 		{"an unknown action", fake.Operator, map[string]any{"run": fake.StandRun, "action": "Approve"}, 400, "bad_request"},
 		{"abort without reason", fake.Operator, map[string]any{"run": fake.StandRun, "action": "abort"}, 400, "bad_request"},
-		{"reject without reason", fake.Operator, map[string]any{"run": fake.StandRun, "action": "reject", "code": "1"}, 400, "bad_request"},
-		{"a scope that nobody asked about", fake.Operator, map[string]any{"run": fake.StandRun, "action": "approve", "scope": "wave:fleet", "code": "400-0000"}, 404, "not_found"},
-		{"approve a run without question", fake.Operator, map[string]any{"run": "other", "action": "approve", "code": "1"}, 409, "nothing_pending"},
+		{"reject without reason", fake.Operator, map[string]any{"run": fake.StandRun, "action": "reject", "code": "1"}, 400,
+			"bad_request"},
+		{"a scope that nobody asked about", fake.Operator,
+			map[string]any{"run": fake.StandRun, "action": "approve", "scope": "wave:fleet", "code": "400-0000"}, 404,
+			"not_found"},
+		{"approve a run without question", fake.Operator, map[string]any{"run": "other", "action": "approve", "code": "1"},
+			409, "nothing_pending"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -101,7 +114,8 @@ func TestOperator_Refusals(t *testing.T) {
 		s := newStand(t)
 		s.now = s.rec.Expires
 		s.unchanged(t, func() {
-			status, out := s.operate(t, fake.Operator, map[string]any{"run": fake.StandRun, "action": "approve", "code": s.rec.Code()})
+			status,
+				out := s.operate(t, fake.Operator, map[string]any{"run": fake.StandRun, "action": "approve", "code": s.rec.Code()})
 			assert.Equal(t, 410, status)
 			assert.Equal(t, "expired", out["code"])
 		})
@@ -114,13 +128,17 @@ func TestOperator_Scope(t *testing.T) {
 	second.Scope, second.Instances = "wave:fleet", 400
 	second.ID = decision.ApprovalID(fake.StandRun, second.Scope)
 	s.table.Put(store.ApprovalKey(second.ID), second)
-	status, out := s.operate(t, fake.Operator, map[string]any{"run": fake.StandRun, "action": "approve", "code": s.rec.Code()})
+	status,
+		out := s.operate(t, fake.Operator, map[string]any{"run": fake.StandRun, "action": "approve", "code": s.rec.Code()})
 	assert.Equal(t, 409, status)
 	assert.Equal(t, "scope_needed", out["code"])
 	assert.Contains(t, out["message"], "run, wave:fleet")
-	status, _ = s.operate(t, fake.Operator, map[string]any{"run": fake.StandRun, "action": "approve", "scope": "run", "code": s.rec.Code()})
+	status,
+		_ = s.operate(t, fake.Operator,
+		map[string]any{"run": fake.StandRun, "action": "approve", "scope": "run", "code": s.rec.Code()})
 	assert.Equal(t, 200, status)
-	status, out = s.operate(t, fake.Operator, map[string]any{"run": fake.StandRun, "action": "approve", "code": second.Code()})
+	status,
+		out = s.operate(t, fake.Operator, map[string]any{"run": fake.StandRun, "action": "approve", "code": second.Code()})
 	assert.Equal(t, 200, status, "the only open question is meant: %v", out)
 }
 
@@ -197,7 +215,9 @@ func TestOperator_Abort(t *testing.T) {
 		assert.Len(t, s.waiter.Tokens, 1, "only the decision told the run")
 	})
 	t.Run("after the end", func(t *testing.T) {
-		s := newStand(t, func(_ *decision.Approval, run *store.RunRow, _ *plan.Index) { run.Ended = run.Ended.AddDate(1, 0, 0) })
+		s := newStand(t, func(_ *decision.Approval, run *store.RunRow, _ *plan.Index) {
+			run.Ended = run.Ended.AddDate(1, 0, 0)
+		})
 		s.unchanged(t, func() {
 			status, out := s.operate(t, fake.Operator, body)
 			assert.Equal(t, 410, status)

@@ -28,7 +28,8 @@ type pageView struct {
 
 // answerState is the page of a question as it stands, and the form if the
 // visitor may still answer.
-func (c *Callback) answerState(ctx context.Context, r HTTPRequest, l link, q question, status int, form formView) (HTTPResponse, error) {
+func (c *Callback) answerState(ctx context.Context, r HTTPRequest, l link, q question, status int,
+	form formView) (HTTPResponse, error) {
 	now := c.Now()
 	who, ok := identityOf(r)
 	if !ok {
@@ -66,7 +67,8 @@ func (c *Callback) plan(ctx context.Context, q question) (shownPlan, error) {
 		return shownPlan{}, err
 	}
 	if !q.rec.OnTerms(decision.SealOf(&x, c.HubAccount)) || scopeCount(x, q.rec.Scope) != q.rec.Instances {
-		return shownPlan{}, fmt.Errorf("%w: the plan of run %s is not the one that approval %s is about", patch.ErrTampered, q.rec.Run, q.rec.ID)
+		return shownPlan{},
+			fmt.Errorf("%w: the plan of run %s is not the one that approval %s is about", patch.ErrTampered, q.rec.Run, q.rec.ID)
 	}
 	p := shownPlan{index: x}
 	if q.rec.Scope.Soak() {
@@ -95,7 +97,8 @@ func shownDoubt(rec decision.Approval, wave store.WaveRow) (lines []string, err 
 		return nil, err
 	}
 	if digest != rec.Doubt {
-		return nil, fmt.Errorf("%w: the doubt of wave %s is not the one that approval %s is about", patch.ErrTampered, wave.Wave, rec.ID)
+		return nil,
+			fmt.Errorf("%w: the doubt of wave %s is not the one that approval %s is about", patch.ErrTampered, wave.Wave, rec.ID)
 	}
 	for _, line := range wave.Doubt.Lines() {
 		lines = append(lines, words.Clean(line, words.Limit(maxDoubt)))
@@ -117,7 +120,8 @@ func render(status int, v pageView) (HTTPResponse, error) {
 
 // plain is an answer of one sentence to what is no visit of the page.
 func plain(status int, sentence string) HTTPResponse {
-	return HTTPResponse{Status: status, Header: safeHeader("text/plain; charset=utf-8", nothingAllowed), Body: []byte(sentence + "\n")}
+	return HTTPResponse{Status: status, Header: safeHeader("text/plain; charset=utf-8", nothingAllowed),
+		Body: []byte(sentence + "\n")}
 }
 
 func notAllowed(allow string) HTTPResponse {

@@ -12,14 +12,16 @@ func (v *formView) html(q *questionView) markup.Part {
 	if v == nil {
 		return nil
 	}
-	form := markup.El("form", markup.Fixed("method", "post"), markup.Fixed("action", "callback"), markup.Fixed("autocomplete", "off"), markup.Text("\n"),
+	form := markup.El("form", markup.Fixed("method", "post"), markup.Fixed("action", "callback"),
+		markup.Fixed("autocomplete", "off"), markup.Text("\n"),
 		markup.Lines(
 			markup.El("input", markup.Fixed("type", "hidden"), markup.Fixed("name", "a"), markup.Attr("value", v.ID)),
 			markup.El("input", markup.Fixed("type", "hidden"), markup.Fixed("name", "c"), markup.Attr("value", v.Capability)),
 			v.choice(q), v.nameField(), v.reasonField(), v.codeField(q),
 			markup.El("button", markup.Fixed("type", "submit"), markup.Text("Send decision")),
 			markup.Para("dim", "It is recorded with this name, the time, and where it came from. It cannot be changed.")))
-	return markup.Lines(markup.El("section", markup.Fixed("aria-labelledby", "decide"), markup.Class("decide"), markup.Text("\n"),
+	return markup.Lines(markup.El("section", markup.Fixed("aria-labelledby", "decide"), markup.Class("decide"),
+		markup.Text("\n"),
 		markup.Lines(markup.El("h2", markup.Fixed("id", "decide"), markup.Text("Your decision"))),
 		markup.LineIf(len(v.Problems) > 0, v.summary()),
 		markup.Lines(form)))
@@ -40,12 +42,14 @@ func (v *formView) choice(q *questionView) markup.Part {
 		yes = "The run may continue."
 	}
 	problem := v.Problem("approve")
-	return markup.El("fieldset", markup.If(problem != "", markup.Fixed("aria-describedby", "approve-problem")), markup.Text("\n"), markup.Lines(
-		markup.El("legend", markup.Text("What do you decide?")),
-		markup.El("div", markup.Class("choices"), markup.Text("\n"), markup.Lines(
-			option("good", v.radio(decision.Approve), "Approve", yes),
-			option("bad", v.radio(decision.Reject), "Reject", "Then "+q.Refused+"."))),
-		markup.If(problem != "", markup.El("p", markup.Class("problem"), markup.Fixed("id", "approve-problem"), markup.Text(problem)))))
+	return markup.El("fieldset", markup.If(problem != "", markup.Fixed("aria-describedby", "approve-problem")),
+		markup.Text("\n"), markup.Lines(
+			markup.El("legend", markup.Text("What do you decide?")),
+			markup.El("div", markup.Class("choices"), markup.Text("\n"), markup.Lines(
+				option("good", v.radio(decision.Approve), "Approve", yes),
+				option("bad", v.radio(decision.Reject), "Reject", "Then "+q.Refused+"."))),
+			markup.If(problem != "", markup.El("p", markup.Class("problem"), markup.Fixed("id", "approve-problem"),
+				markup.Text(problem)))))
 }
 
 func option(tone string, radio markup.Part, word, meaning string) markup.Part {
@@ -54,7 +58,8 @@ func option(tone string, radio markup.Part, word, meaning string) markup.Part {
 }
 
 func (v *formView) radio(choice decision.Choice) markup.Part {
-	return markup.El("input", markup.Fixed("type", "radio"), markup.Attr("id", choice), markup.Fixed("name", "decision"), markup.Attr("value", choice),
+	return markup.El("input", markup.Fixed("type", "radio"), markup.Attr("id", choice), markup.Fixed("name", "decision"),
+		markup.Attr("value", choice),
 		markup.Flag("required"), markup.If(v.Decision == choice, markup.Flag("checked")))
 }
 
@@ -63,7 +68,8 @@ func (v *formView) nameField() markup.Part {
 	return markup.El("p", markup.Class("field"),
 		markup.Lines(
 			markup.El("label", markup.Fixed("for", "name"), markup.Text("Your name")),
-			markup.El("input", markup.Fixed("type", "text"), markup.Fixed("id", "name"), markup.Fixed("name", "name"), markup.Attr("value", v.Name),
+			markup.El("input", markup.Fixed("type", "text"), markup.Fixed("id", "name"), markup.Fixed("name", "name"),
+				markup.Attr("value", v.Name),
 				markup.Flag("required"), markup.Attr("maxlength", strconv.Itoa(v.NameLimit)), markup.Fixed("autocomplete", "name"),
 				invalidIf(wrong), markup.If(wrong, markup.Fixed("aria-describedby", "name-problem")))),
 		v.note("name"))
@@ -77,9 +83,11 @@ func (v *formView) reasonField() markup.Part {
 	return markup.El("p", markup.Class("field"),
 		markup.Lines(
 			markup.Group(markup.El("label", markup.Fixed("for", "reason"), markup.Text("Reason")), markup.Text(" "),
-				markup.El("span", markup.Class("hint"), markup.Fixed("id", "reason-hint"), markup.Text("Required for a rejection"))),
+				markup.El("span", markup.Class("hint"), markup.Fixed("id", "reason-hint"),
+					markup.Text("Required for a rejection"))),
 			markup.El("textarea", markup.Fixed("id", "reason"), markup.Fixed("name", "reason"), markup.Fixed("rows", "3"),
-				markup.Attr("maxlength", strconv.Itoa(v.ReasonLimit)), markup.Attr("aria-describedby", told), invalidIf(wrong), markup.Text(v.Reason))),
+				markup.Attr("maxlength", strconv.Itoa(v.ReasonLimit)), markup.Attr("aria-describedby", told), invalidIf(wrong),
+				markup.Text(v.Reason))),
 		v.note("reason"))
 }
 
@@ -91,18 +99,23 @@ func (v *formView) codeField(q *questionView) markup.Part {
 	return markup.El("div", markup.Class("field"),
 		markup.Lines(
 			markup.El("label", markup.Fixed("for", "code"), markup.Text("Code of this plan")),
-			markup.El("p", markup.Class("hint"), markup.Fixed("id", "code-hint"), markup.Text("Type "), markup.El("kbd", markup.Text(q.Code)),
+			markup.El("p", markup.Class("hint"), markup.Fixed("id", "code-hint"), markup.Text("Type "),
+				markup.El("kbd", markup.Text(q.Code)),
 				markup.Text(": the number of instances and the beginning of the plan’s digest.")),
-			markup.El("input", markup.Fixed("type", "text"), markup.Fixed("id", "code"), markup.Fixed("name", "code"), markup.Attr("value", v.Code),
-				markup.Flag("required"), markup.Fixed("maxlength", "40"), markup.Fixed("autocomplete", "off"), markup.Fixed("autocapitalize", "none"),
-				markup.Fixed("autocorrect", "off"), markup.Fixed("spellcheck", "false"), markup.Class("mono"), markup.Attr("aria-describedby", told), invalidIf(wrong))),
+			markup.El("input", markup.Fixed("type", "text"), markup.Fixed("id", "code"), markup.Fixed("name", "code"),
+				markup.Attr("value", v.Code),
+				markup.Flag("required"), markup.Fixed("maxlength", "40"), markup.Fixed("autocomplete", "off"),
+				markup.Fixed("autocapitalize", "none"),
+				markup.Fixed("autocorrect", "off"), markup.Fixed("spellcheck", "false"), markup.Class("mono"),
+				markup.Attr("aria-describedby", told), invalidIf(wrong))),
 		v.note("code"))
 }
 
 // note is what is wrong with a field, beside it.
 func (v *formView) note(field string) markup.Part {
 	text := v.Problem(field)
-	return markup.If(text != "", markup.El("span", markup.Class("problem"), markup.Attr("id", field+"-problem"), markup.Text(text)))
+	return markup.If(text != "",
+		markup.El("span", markup.Class("problem"), markup.Attr("id", field+"-problem"), markup.Text(text)))
 }
 
 func invalidIf(wrong bool) markup.Part {

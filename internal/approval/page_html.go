@@ -18,7 +18,8 @@ func style() markup.Sheet { return markup.NewSheet(files, "page.css") }
 
 // html is the page from its first to its last element.
 func (v pageView) html() markup.Part {
-	return markup.Page(markup.Text(v.Title+" – ec2patch"), style(), []markup.Part{markup.Meta("robots", "noindex, nofollow")},
+	return markup.Page(markup.Text(v.Title+" – ec2patch"), style(),
+		[]markup.Part{markup.Meta("robots", "noindex, nofollow")},
 		v.banner(),
 		markup.El("main", markup.Text("\n"), v.Question.html(), v.Form.html(v.Question)),
 		markup.El("footer", markup.El("p", markup.Text("Opening this page decides nothing."),
@@ -31,7 +32,8 @@ func (v pageView) banner() markup.Part {
 	return markup.El("header", markup.Text("\n"),
 		markup.Lines(
 			markup.Para("product", "ec2patch"),
-			markup.El("h1", markup.El("span", markup.Class("sign "+v.Tone), markup.Unread(), markup.Text(v.Sign)), markup.Text(" "+v.Headline))),
+			markup.El("h1", markup.El("span", markup.Class("sign "+v.Tone), markup.Unread(), markup.Text(v.Sign)),
+				markup.Text(" "+v.Headline))),
 		markup.Each(v.Text, func(sentence string) markup.Part { return markup.Lines(markup.Para("lead", sentence)) }),
 		v.Question.urgent())
 }
@@ -42,7 +44,8 @@ func (q *questionView) urgent() markup.Part {
 		return nil
 	}
 	return markup.Group(
-		markup.LineIf(q.Pending, markup.El("p", markup.Class("deadline"), markup.Text("Decide within "), markup.Strong(q.Left),
+		markup.LineIf(q.Pending, markup.El("p", markup.Class("deadline"), markup.Text("Decide within "),
+			markup.Strong(q.Left),
 			markup.Text(", until "+q.Deadline+". Without an approval "+q.Refused+"."))))
 }
 
@@ -54,10 +57,13 @@ func (q *questionView) html() markup.Part {
 		markup.El("section", markup.Fixed("aria-labelledby", "plan"), markup.Text("\n"),
 			markup.Lines(markup.El("h2", markup.Fixed("id", "plan"), markup.Text("The plan"))),
 			q.doubts(),
-			markup.Lines(q.counts(), q.facts(), markup.El("h3", markup.Fixed("id", "waves"), markup.Text("Waves, in this order")), q.waves()),
+			markup.Lines(q.counts(), q.facts(),
+				markup.El("h3", markup.Fixed("id", "waves"), markup.Text("Waves, in this order")), q.waves()),
 			markup.Each(q.Waves, waveView.named),
 			markup.Each(q.Waves, waveView.places),
-			markup.LineIf(q.Inactive != 0, markup.Para("dim", "Not active, and not in the plan: "+words.Count(q.Inactive, "account")+" of the organizational units.")),
+			markup.LineIf(q.Inactive != 0,
+				markup.Para("dim", "Not active, and not in the plan: "+words.Count(q.Inactive, "account")+
+					" of the organizational units.")),
 			markup.LineIf(len(q.Unreachable) > 0, q.unreachable())),
 		q.decided())
 }
@@ -88,7 +94,8 @@ func (q *questionView) counts() markup.Part {
 		markup.El("div", tile(q.Accounts, "account", "")),
 		markup.El("div", tile(q.Regions, "region", "")),
 		markup.El("div", markup.Term("matched, but left out", words.Number(q.Excluded))),
-		markup.El("div", markup.If(q.Unreached > 0, markup.Class("warn")), tile(q.Unreached, "account-region", " not reached")),
+		markup.El("div", markup.If(q.Unreached > 0, markup.Class("warn")),
+			tile(q.Unreached, "account-region", " not reached")),
 	))
 }
 
@@ -114,7 +121,8 @@ func (q *questionView) facts() markup.Part {
 		}),
 		markup.LineIf(q.Expected != "", markup.El("div", markup.Term("Patching takes", q.Expected))),
 		markup.LineIf(!q.Scan, markup.El("div", markup.Term("The whole run stops", q.Limit))),
-		markup.El("div", markup.Class("wide"), markup.El("dt", markup.Text("Plan digest")), markup.El("dd", markup.Class("mono"), markup.Text(q.Digest))),
+		markup.El("div", markup.Class("wide"), markup.El("dt", markup.Text("Plan digest")),
+			markup.El("dd", markup.Class("mono"), markup.Text(q.Digest))),
 	))
 }
 
@@ -124,10 +132,11 @@ func (q *questionView) waves() markup.Part {
 	head := markup.El("tr", markup.Fixed("role", "row"),
 		column("", "Wave"), column("", "What happens"), column("", "Reboot"),
 		column("num", "Instances"), column("num", "Accounts"), column("num", "Regions"), column("num", "Left out"))
-	return markup.El("table", markup.Fixed("role", "table"), markup.Fixed("aria-labelledby", "waves"), markup.Text("\n"), markup.Lines(
-		markup.El("thead", markup.Fixed("role", "rowgroup"), head),
-		markup.El("tbody", markup.Fixed("role", "rowgroup"), markup.Text("\n"), markup.Each(q.Waves, waveView.row)),
-	))
+	return markup.El("table", markup.Fixed("role", "table"), markup.Fixed("aria-labelledby", "waves"), markup.Text("\n"),
+		markup.Lines(
+			markup.El("thead", markup.Fixed("role", "rowgroup"), head),
+			markup.El("tbody", markup.Fixed("role", "rowgroup"), markup.Text("\n"), markup.Each(q.Waves, waveView.row)),
+		))
 }
 
 // requesterText is who asked for the run, by what the one who started it says.
@@ -139,14 +148,16 @@ func requesterText(claim string) string {
 }
 
 func column(class, name string) markup.Part {
-	return markup.El("th", markup.Fixed("role", "columnheader"), markup.Fixed("scope", "col"), markup.If(class != "", markup.Class(class)), markup.Text(name))
+	return markup.El("th", markup.Fixed("role", "columnheader"), markup.Fixed("scope", "col"),
+		markup.If(class != "", markup.Class(class)), markup.Text(name))
 }
 
 func (w waveView) row() markup.Part {
 	instances := markup.El("span", markup.El("b", markup.Text(w.Instances)),
 		markup.If(w.Platforms != "", markup.Text(" "), markup.El("small", markup.Text(w.Platforms))),
 		markup.If(w.Changes != "", markup.Text(" "), markup.El("small", markup.Class("flag"), markup.Text(w.Changes))),
-		markup.If(w.All, markup.Text(" "), markup.El("small", markup.Class("flag"), markup.Text("every instance: the filter names no tag"))))
+		markup.If(w.All, markup.Text(" "),
+			markup.El("small", markup.Class("flag"), markup.Text("every instance: the filter names no tag"))))
 	happens := markup.El("span", markup.Text(w.Operation),
 		markup.If(w.Duration != "", markup.Text(" "), markup.El("small", markup.Text(w.Duration))),
 		markup.If(!w.Scan, markup.Text(" "), markup.El("small", markup.Text(w.Limit))))
@@ -158,7 +169,8 @@ func (w waveView) row() markup.Part {
 }
 
 func cell(class, label string, content markup.Part) markup.Part {
-	return markup.El("td", markup.Fixed("role", "cell"), markup.If(class != "", markup.Class(class)), markup.Attr("data-label", label), content)
+	return markup.El("td", markup.Fixed("role", "cell"), markup.If(class != "", markup.Class(class)),
+		markup.Attr("data-label", label), content)
 }
 
 // named are the instances of a wave that one should know of.
@@ -170,10 +182,13 @@ func (w waveView) named() markup.Part {
 		markup.Lines(
 			markup.El("summary", markup.Text("Notable instances of wave "+w.Name)),
 			markup.El("ul", markup.Class("places"), markup.Text("\n"), markup.Each(w.Notable, func(n notableView) markup.Part {
-				return markup.Lines(markup.El("li", markup.Span("mono", n.ID), markup.If(n.Name != "", markup.Text(" "), markup.El("b", markup.Text(n.Name))),
-					markup.Text(" "), markup.El("span", markup.Text(n.Platform)), markup.Text(" "), markup.Span("grow", n.Place), markup.Text(" "), markup.El("span", markup.Class("flag"), markup.Text(n.Why))))
+				return markup.Lines(markup.El("li", markup.Span("mono", n.ID),
+					markup.If(n.Name != "", markup.Text(" "), markup.El("b", markup.Text(n.Name))),
+					markup.Text(" "), markup.El("span", markup.Text(n.Platform)), markup.Text(" "), markup.Span("grow", n.Place),
+					markup.Text(" "), markup.El("span", markup.Class("flag"), markup.Text(n.Why))))
 			}))),
-		markup.LineIf(w.MoreNotable > 0, markup.Para("dim", "and "+words.Number(w.MoreNotable)+" more; the plan in the data bucket names them all."))))
+		markup.LineIf(w.MoreNotable > 0,
+			markup.Para("dim", "and "+words.Number(w.MoreNotable)+" more; the plan in the data bucket names them all."))))
 }
 
 // places is a wave's accounts, folded.
@@ -185,18 +200,23 @@ func (w waveView) places() markup.Part {
 		markup.Lines(
 			markup.El("summary", markup.Text("Accounts of wave "+w.Name)),
 			markup.El("ul", markup.Class("places"), markup.Text("\n"), markup.Each(w.Places, func(p placeView) markup.Part {
-				return markup.Lines(markup.El("li", markup.Span("mono", p.Account), markup.Text(" "), markup.Span("grow", p.Regions), markup.Text(" "), markup.El("b", markup.Text(p.Instances))))
+				return markup.Lines(markup.El("li", markup.Span("mono", p.Account), markup.Text(" "),
+					markup.Span("grow", p.Regions), markup.Text(" "), markup.El("b", markup.Text(p.Instances))))
 			}))),
-		markup.LineIf(w.MorePlaces != 0, markup.Para("dim", "and "+words.Number(w.MorePlaces)+" accounts more; the plan in the data bucket lists them all."))))
+		markup.LineIf(w.MorePlaces != 0,
+			markup.Para("dim", "and "+words.Number(w.MorePlaces)+
+				" accounts more; the plan in the data bucket lists them all."))))
 }
 
 func (q *questionView) unreachable() markup.Part {
 	return markup.El("details", markup.Flag("open"), markup.Class("warn"),
 		markup.Lines(
 			markup.El("summary", markup.Text("Not reached, and not in the plan")),
-			markup.El("ul", markup.Class("places"), markup.Text("\n"), markup.Each(q.Unreachable, func(u plan.UnreachableAccount) markup.Part {
-				return markup.Lines(markup.El("li", markup.Span("mono", u.Account), markup.Text(" "), markup.El("span", markup.Text(u.Region)), markup.Text(" "), markup.Span("grow dim", u.Reason)))
-			}))),
+			markup.El("ul", markup.Class("places"), markup.Text("\n"),
+				markup.Each(q.Unreachable, func(u plan.UnreachableAccount) markup.Part {
+					return markup.Lines(markup.El("li", markup.Span("mono", u.Account), markup.Text(" "),
+						markup.El("span", markup.Text(u.Region)), markup.Text(" "), markup.Span("grow dim", u.Reason)))
+				}))),
 		markup.LineIf(q.MoreUnreachable != 0, markup.Para("dim", "and "+words.Number(q.MoreUnreachable)+" more.")))
 }
 
@@ -207,7 +227,8 @@ func (q *questionView) decided() markup.Part {
 	case len(q.Decisions) > 0:
 		answers = markup.El("ul", markup.Class("decisions"), markup.Text("\n"), markup.Each(q.Decisions, decisionView.html))
 	case q.Needed > 1:
-		answers = markup.Para("dim", "Nothing yet. "+words.Number(q.Needed)+" approvals of different people are needed; one rejection ends the request.")
+		answers = markup.Para("dim",
+			"Nothing yet. "+words.Number(q.Needed)+" approvals of different people are needed; one rejection ends the request.")
 	}
 	return markup.El("section", markup.Fixed("aria-labelledby", "decisions"), markup.Text("\n"), markup.Lines(
 		markup.El("h2", markup.Fixed("id", "decisions"), markup.Text("Decided so far")), answers,
@@ -224,8 +245,10 @@ func ignoredText(n int) string {
 
 func (d decisionView) html() markup.Part {
 	return markup.Lines(markup.El("li",
-		markup.El("span", markup.Class("chip "+d.Tone), markup.El("span", markup.Unread(), markup.Text(d.Sign)), markup.Text(" "+d.Word)),
-		markup.Text(" by "), markup.El("b", markup.Text(cmp.Or(d.Name, "no name given"))), markup.Text(", "+d.At), markup.El("br"),
+		markup.El("span", markup.Class("chip "+d.Tone), markup.El("span", markup.Unread(), markup.Text(d.Sign)),
+			markup.Text(" "+d.Word)),
+		markup.Text(" by "), markup.El("b", markup.Text(cmp.Or(d.Name, "no name given"))), markup.Text(", "+d.At),
+		markup.El("br"),
 		markup.Span("dim", "Identity: "+d.Identity),
 		markup.If(d.Reason != "", markup.El("br"), markup.El("q", markup.Text(d.Reason)))))
 }

@@ -32,7 +32,8 @@ func (r refusal) words() refusalWords {
 	switch r {
 	case pageDamaged:
 		return refusalWords{http.StatusNotFound, "not_found", "This link does not work",
-			"It may have been cut or changed on its way. Open it again from the mail, whole and on one line. Nothing was decided."}
+			"It may have been cut or changed on its way. Open it again from the mail, whole and on one line. Nothing was " +
+				"decided."}
 	case pageExpired:
 		return refusalWords{http.StatusGone, "expired", "The time to decide is over",
 			"Nothing can be decided with this link any more. Without an approval nothing is patched."}
@@ -44,10 +45,12 @@ func (r refusal) words() refusalWords {
 			"Nothing more is sent, so there is nothing left to decide. The status of the run says who aborted it, and why."}
 	case pageTampered:
 		return refusalWords{http.StatusConflict, "tampered", "This plan cannot be approved",
-			"What is stored about it does not fit together, so nothing can be decided here. Tell the operators of ec2patch: they find the reason in the function's log."}
+			"What is stored about it does not fit together, so nothing can be decided here. Tell the operators of ec2patch: " +
+				"they find the reason in the function's log."}
 	case pageForeign:
 		return refusalWords{http.StatusForbidden, "forbidden", "This form came from elsewhere",
-			"A decision is taken only from the page of the link itself. Open the link from the mail and decide there. Nothing was decided."}
+			"A decision is taken only from the page of the link itself. Open the link from the mail and decide there. Nothing " +
+				"was decided."}
 	case pageNotForm:
 		return refusalWords{http.StatusUnsupportedMediaType, "unsupported_media_type", "This is not the form",
 			"A decision is taken only as the form of the page sends it. Nothing was decided."}
@@ -67,7 +70,8 @@ func (r refusal) Error() string { return r.words().code }
 
 func (r refusal) answer() (HTTPResponse, error) {
 	w := r.words()
-	return render(w.status, pageView{Title: w.title, Tone: "none", Sign: "i", Headline: w.title, Text: []string{w.sentence}})
+	return render(w.status, pageView{Title: w.title, Tone: "none", Sign: "i", Headline: w.title,
+		Text: []string{w.sentence}})
 }
 
 func refusalOf(err error) (refusal, bool) { return errors.AsType[refusal](err) }

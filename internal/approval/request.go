@@ -169,7 +169,8 @@ func (a *Requests) unheard(ctx context.Context, rec decision.Approval) bool {
 	if a.Deployed != nil {
 		strangers := max(n-*a.Deployed, 0)
 		if strangers > 0 {
-			slog.Error("more get requests for approval than were deployed", "run", string(rec.Run), "subscribers", n, "deployed", *a.Deployed)
+			slog.Error("more get requests for approval than were deployed", "run", string(rec.Run), "subscribers", n, "deployed",
+				*a.Deployed)
 		}
 		a.Metrics.Count("ApprovalStrangers", "Count", float64(strangers), nil)
 	}
@@ -226,7 +227,8 @@ func scopeCount(x plan.Index, scope patch.Scope) int {
 // and nothing at all makes one for a run that was aborted, or closed while its
 // execution was away.
 func (a *Requests) settle(ctx context.Context, in RequestInput) (SettleOutput, error) {
-	out := SettleOutput{Scope: in.Scope, Status: decision.ApprovalPending, Then: in.Scope.Then(), RoundSeconds: decision.RoundSeconds}
+	out := SettleOutput{Scope: in.Scope, Status: decision.ApprovalPending, Then: in.Scope.Then(),
+		RoundSeconds: decision.RoundSeconds}
 	var run store.RunRow
 	var rec decision.Approval
 	var abort store.Abort
@@ -338,7 +340,8 @@ func (a *Requests) pauseLeft(ctx context.Context, in RequestInput, now time.Time
 			continue
 		}
 		var former store.WaveRow
-		if err := a.Table.Load(ctx, &store.Row{Key: store.WaveKey(in.Run, index.Waves[i-1].Name), Into: &former}); err != nil {
+		if err := a.Table.Load(ctx, &store.Row{Key: store.WaveKey(in.Run, index.Waves[i-1].Name),
+			Into: &former}); err != nil {
 			return 0, err
 		}
 		pause := time.Duration(former.PauseSeconds) * time.Second

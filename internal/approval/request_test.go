@@ -40,21 +40,26 @@ func newAsker(t *testing.T, change ...func(*decision.Approval, *store.RunRow, *p
 	a.Requests = &approval.Requests{
 		Table: a.table, Objects: a.objects, Mail: a.mails, Audience: a, Links: a.links,
 		Seals: &fake.Key{Secret: "seal key"}, Decisions: a.signer, Metrics: a, Auditor: &fake.Auditor{},
-		Now: func() time.Time { return a.now }, HubAccount: fake.StandHub, CallbackURL: "https://" + fake.StandHost + "/callback",
+		Now: func() time.Time {
+			return a.now
+		}, HubAccount: fake.StandHub, CallbackURL: "https://" + fake.StandHost + "/callback",
 	}
 	return a
 }
 
 func (a *asker) settle(t *testing.T) (approval.SettleOutput, error) {
 	t.Helper()
-	out, err := a.Requests.Handle(t.Context(), approval.RequestInput{Task: patch.TaskSettle, Run: fake.StandRun, Scope: "run"})
+	out,
+		err := a.Requests.Handle(t.Context(), approval.RequestInput{Task: patch.TaskSettle, Run: fake.StandRun, Scope: "run"})
 	settled, _ := out.(approval.SettleOutput)
 	return settled, err
 }
 
 func (a *asker) ask(t *testing.T, token string) error {
 	t.Helper()
-	_, err := a.Requests.Handle(t.Context(), approval.RequestInput{Task: patch.TaskRequest, Run: fake.StandRun, Scope: "run", Token: token})
+	_,
+		err := a.Requests.Handle(t.Context(),
+		approval.RequestInput{Task: patch.TaskRequest, Run: fake.StandRun, Scope: "run", Token: token})
 	return err
 }
 
@@ -79,7 +84,11 @@ func TestApprovals_Settle(t *testing.T) {
 		want decision.Status
 	}{
 		{"nobody answered yet", func(*testing.T, *asker) {}, decision.ApprovalPending},
-		{"approved", func(t *testing.T, a *asker) { approve := approve; approve.At = a.now; a.sign(t, approve) }, decision.ApprovalApproved},
+		{"approved", func(t *testing.T, a *asker) {
+			approve := approve
+			approve.At = a.now
+			a.sign(t, approve)
+		}, decision.ApprovalApproved},
 		{"approved at the last moment", func(t *testing.T, a *asker) {
 			approve := approve
 			approve.At = a.rec.Expires.Add(-time.Millisecond)
@@ -147,7 +156,8 @@ func TestApprovals_NextRound(t *testing.T) {
 
 // closeRun closes the run as the event of its execution's end does.
 func (a *asker) closeRun() {
-	a.table.Put(store.RunKey(fake.StandRun), store.RunRow{Run: fake.StandRun, Status: patch.RunAborted, Digest: a.rec.Digest, Ended: a.now})
+	a.table.Put(store.RunKey(fake.StandRun),
+		store.RunRow{Run: fake.StandRun, Status: patch.RunAborted, Digest: a.rec.Digest, Ended: a.now})
 }
 
 // A redrive that comes back to the question of a closed run mails nobody.
@@ -192,7 +202,9 @@ func TestApprovals_SettleFails(t *testing.T) {
 			a.table.Put(store.ApprovalKey(rec.ID), rec)
 		}, patch.ErrTampered},
 		{"a seal of another key", func(t *testing.T, a *asker) {
-			a.table.Put(store.DecisionKey(a.rec.ID, "link"), decision.Decision{Approval: a.rec.ID, Decision: decision.Approve, Identity: "link", At: a.now, MAC: make([]byte, 32)})
+			a.table.Put(store.DecisionKey(a.rec.ID, "link"),
+				decision.Decision{Approval: a.rec.ID, Decision: decision.Approve, Identity: "link", At: a.now,
+					MAC: make([]byte, 32)})
 		}, patch.ErrTampered},
 	}
 	for _, tt := range tests {
@@ -214,17 +226,22 @@ func TestApprovals_Request(t *testing.T) {
 	assert.Equal(t, "token-2", rec.Token)
 	assert.False(t, rec.Unheard)
 	require.Len(t, a.mails.Sent, 1)
-	assert.Contains(t, a.mails.Sent[0], "\nhttps://"+fake.StandHost+"/callback?"+a.query()+"\n", "the same link, on a line of its own")
+	assert.Contains(t, a.mails.Sent[0], "\nhttps://"+fake.StandHost+"/callback?"+a.query()+"\n",
+		"the same link, on a line of its own")
 	assert.NotContains(t, a.mails.Sent[0], "token")
 	assert.Equal(t, []float64{0}, a.counted["ApprovalUnheard"])
 
 	for _, want := range []string{
-		"Decide until: 2026-12-01 14:00 UTC\n", "Instances: 412 (262 Linux, 150 Windows), in 3 accounts, 2 regions\n", "Expected: typically 1h35m",
+		"Decide until: 2026-12-01 14:00 UTC\n", "Instances: 412 (262 Linux, 150 Windows), in 3 accounts, 2 regions\n",
+		"Expected: typically 1h35m",
 		"Approval: perWave, as the hub demands (MinimumApproval); the input says once\n",
-		"Plan digest: " + a.rec.Digest + "\n", "Requested by: platform-team (as the starter says)\nStarted by: not known\n", "Reason: monthly patches\n",
-		"Wave canary: installs patches, instances restart if a patch needs it; 12 instances (12 Linux), in 1 account, 1 region; typically 1h35m\n",
+		"Plan digest: " + a.rec.Digest + "\n", "Requested by: platform-team (as the starter says)\nStarted by: not known\n",
+		"Reason: monthly patches\n",
+		"Wave canary: installs patches, instances restart if a patch needs it; 12 instances (12 Linux), in 1 account, 1 " +
+			"region; typically 1h35m\n",
 		"Wave fleet: installs patches, nothing restarts; 400 instances (250 Linux, 150 Windows), in 2 accounts, 2 regions\n",
-		"  the filter names no tag: every instance\n", "  7 more matched and are left out\n", "  stops above 40 failed instances or 1 failed account\n",
+		"  the filter names no tag: every instance\n", "  7 more matched and are left out\n",
+		"  stops above 40 failed instances or 1 failed account\n",
 		"  9 new since the last run, 2 gone since the last run, 1 already failing status checks\n",
 		"  i-0aaaaaaaaaaaaaaa1 sql-7, Windows, 222222222222 us-east-1: new since the last run, and failing status checks\n",
 		"  i-0aaaaaaaaaaaaaaa3, Linux, 333333333333 eu-west-1: gone since the last run\n",

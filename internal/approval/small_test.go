@@ -30,7 +30,8 @@ func TestCallback_pageOfOneAccount(t *testing.T) {
 	res := s.get(t, s.query())
 	require.Equal(t, 200, res.Status, string(res.Body))
 	page := string(res.Body)
-	for _, want := range []string{"<dt>account</dt><dd>1</dd>", "<dt>region</dt><dd>1</dd>", "<dt>account-region not reached</dt><dd>1</dd>", "<dt>instances</dt>"} {
+	for _, want := range []string{"<dt>account</dt><dd>1</dd>", "<dt>region</dt><dd>1</dd>",
+		"<dt>account-region not reached</dt><dd>1</dd>", "<dt>instances</dt>"} {
 		assert.Contains(t, page, want)
 	}
 	assert.NotContains(t, page, "failed account")

@@ -41,30 +41,39 @@ func newStand(tb testing.TB, change ...func(*decision.Approval, *store.RunRow, *
 		waiter: &fake.Waiter{}, mail: &fake.Mail{},
 		now: time.Date(2026, 12, 1, 10, 18, 0, 0, time.UTC),
 	}
-	s.index = plan.Index{Run: fake.StandRun, FailLimit: 41, InputDigest: patch.Digest([]byte("input")), Waves: []plan.IndexWave{
-		{Name: "canary", Operation: patch.Install, RebootOption: patch.RebootIfNeeded, Planned: 12, Excluded: 1, FailLimit: 1, AccountsMax: 1,
-			Platforms: map[patch.Platform]int{patch.Linux: 12}, ExpectedMinutes: 95,
-			Targets: []plan.IndexTarget{{Account: "111111111111", Region: "us-east-1", Planned: 12, Excluded: 1, Digest: patch.Digest([]byte("leaf 1"))}}},
-		{Name: "fleet", Operation: patch.Install, RebootOption: patch.NoReboot, Planned: 400, Excluded: 7, AllInstances: true, New: 9, Vanished: 2, Impaired: 1,
-			FailLimit: 40, AccountsMax: 1, Notable: []plan.Notable{
-				{ID: "i-0aaaaaaaaaaaaaaa1", Account: "222222222222", Region: "us-east-1", Platform: patch.Windows, Name: "sql-7", New: true, Impaired: true},
-				{ID: "i-0aaaaaaaaaaaaaaa2", Account: "222222222222", Region: "us-east-1", Platform: patch.Linux, Name: "web-12", New: true},
-				{ID: "i-0aaaaaaaaaaaaaaa3", Account: "333333333333", Region: "eu-west-1", Platform: patch.Linux, Gone: true},
-			},
-			Platforms: map[patch.Platform]int{patch.Linux: 250, patch.Windows: 150},
-			Targets: []plan.IndexTarget{
-				{Account: "222222222222", Region: "us-east-1", Planned: 300, Excluded: 7, Digest: patch.Digest([]byte("leaf 2"))},
-				{Account: "333333333333", Region: "eu-west-1", Planned: 100, Digest: patch.Digest([]byte("leaf 3"))},
-			}},
-	}, Unreachable: []plan.UnreachableAccount{{Account: "444444444444", Region: "us-east-1", Reason: "role cannot be assumed"}}}
+	s.index = plan.Index{Run: fake.StandRun, FailLimit: 41, InputDigest: patch.Digest([]byte("input")),
+		Waves: []plan.IndexWave{
+			{Name: "canary", Operation: patch.Install, RebootOption: patch.RebootIfNeeded, Planned: 12, Excluded: 1,
+				FailLimit: 1, AccountsMax: 1,
+				Platforms: map[patch.Platform]int{patch.Linux: 12}, ExpectedMinutes: 95,
+				Targets: []plan.IndexTarget{{Account: "111111111111", Region: "us-east-1", Planned: 12, Excluded: 1,
+					Digest: patch.Digest([]byte("leaf 1"))}}},
+			{Name: "fleet", Operation: patch.Install, RebootOption: patch.NoReboot, Planned: 400, Excluded: 7,
+				AllInstances: true, New: 9, Vanished: 2, Impaired: 1,
+				FailLimit: 40, AccountsMax: 1, Notable: []plan.Notable{
+					{ID: "i-0aaaaaaaaaaaaaaa1", Account: "222222222222", Region: "us-east-1", Platform: patch.Windows, Name: "sql-7",
+						New: true, Impaired: true},
+					{ID: "i-0aaaaaaaaaaaaaaa2", Account: "222222222222", Region: "us-east-1", Platform: patch.Linux, Name: "web-12",
+						New: true},
+					{ID: "i-0aaaaaaaaaaaaaaa3", Account: "333333333333", Region: "eu-west-1", Platform: patch.Linux, Gone: true},
+				},
+				Platforms: map[patch.Platform]int{patch.Linux: 250, patch.Windows: 150},
+				Targets: []plan.IndexTarget{
+					{Account: "222222222222", Region: "us-east-1", Planned: 300, Excluded: 7, Digest: patch.Digest([]byte("leaf 2"))},
+					{Account: "333333333333", Region: "eu-west-1", Planned: 100, Digest: patch.Digest([]byte("leaf 3"))},
+				}},
+		},
+		Unreachable: []plan.UnreachableAccount{{Account: "444444444444", Region: "us-east-1",
+			Reason: "role cannot be assumed"}}}
 	run := store.RunRow{
 		Versioned: store.Versioned{Version: 2}, Run: fake.StandRun, Status: patch.RunRunning, RequireDistinct: 1,
 		ExecutionARN: "arn:aws:states:us-east-1:999999999999:execution:ec2patch-orchestrator:" + string(fake.StandRun),
 		RequestedBy:  "platform-team", Reason: "monthly patches",
 	}
 	s.rec = decision.Approval{
-		Versioned: store.Versioned{Version: 1}, Run: fake.StandRun, Scope: "run", HubAccount: fake.StandHub, Instances: 412, RequireDistinct: 1,
-		RequestedBy: "platform-team", Asked: s.now.Add(-18 * time.Minute), Expires: s.now.Add(222 * time.Minute),
+		Versioned: store.Versioned{Version: 1}, Run: fake.StandRun, Scope: "run", HubAccount: fake.StandHub, Instances: 412,
+		RequireDistinct: 1,
+		RequestedBy:     "platform-team", Asked: s.now.Add(-18 * time.Minute), Expires: s.now.Add(222 * time.Minute),
 		Round: 1, Token: "the-task-token", Status: decision.ApprovalPending,
 	}
 	s.index.Terms = terms()
@@ -79,7 +88,8 @@ func newStand(tb testing.TB, change ...func(*decision.Approval, *store.RunRow, *
 	s.seal(tb)
 	s.rec.ID, s.rec.Digest, run.Digest = decision.ApprovalID(s.rec.Run, s.rec.Scope), s.index.Digest, s.index.Digest
 	run.Planned = s.index.Planned()
-	entry := s.rec.Heads.Append(store.Request, store.ApprovalSubject(s.rec.ID), "approval-request", "Asked", "round 1", s.rec.Asked)
+	entry := s.rec.Heads.Append(store.Request, store.ApprovalSubject(s.rec.ID), "approval-request", "Asked", "round 1",
+		s.rec.Asked)
 	s.table.Audits[entry.Key()] = entry
 	s.table.Put(store.RunKey(fake.StandRun), run)
 	s.table.Put(store.ApprovalKey(s.rec.ID), s.rec)
@@ -90,8 +100,9 @@ func newStand(tb testing.TB, change ...func(*decision.Approval, *store.RunRow, *
 	require.NoError(tb, err)
 	s.objects[store.IndexObject(fake.StandRun)] = data
 	s.Callback = &approval.Callback{
-		Table: s.table, Objects: s.objects, Links: s.links, Decisions: s.signer, Waiter: s.waiter, Notices: s.mail, Auditor: &fake.Auditor{},
-		Now: func() time.Time { return s.now }, HubAccount: fake.StandHub,
+		Table: s.table, Objects: s.objects, Links: s.links, Decisions: s.signer, Waiter: s.waiter, Notices: s.mail,
+		Auditor: &fake.Auditor{},
+		Now:     func() time.Time { return s.now }, HubAccount: fake.StandHub,
 		StateMachineARN: "arn:aws:states:us-east-1:999999999999:stateMachine:ec2patch-orchestrator",
 	}
 	return s
@@ -128,14 +139,16 @@ func (s *stand) do(tb testing.TB, r approval.HTTPRequest) approval.HTTPResponse 
 
 func (s *stand) get(tb testing.TB, query string) approval.HTTPResponse {
 	tb.Helper()
-	return s.do(tb, approval.HTTPRequest{Method: "GET", Path: "/callback", RawQuery: query, Header: map[string]string{"host": fake.StandHost}})
+	return s.do(tb, approval.HTTPRequest{Method: "GET", Path: "/callback", RawQuery: query,
+		Header: map[string]string{"host": fake.StandHost}})
 }
 
 // form is what a person sends; each pair replaces a field, an empty value leaves it out.
 func (s *stand) form(decision string, pairs ...string) approval.HTTPRequest {
 	link, _ := url.ParseQuery(s.query())
 	fields := url.Values{
-		"a": link["a"], "c": link["c"], "decision": {decision}, "name": {"Ann"}, "reason": {"because"}, "code": {s.rec.Code()},
+		"a": link["a"], "c": link["c"], "decision": {decision}, "name": {"Ann"}, "reason": {"because"},
+		"code": {s.rec.Code()},
 	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		fields.Set(pairs[i], pairs[i+1])
@@ -157,7 +170,8 @@ func (s *stand) operate(tb testing.TB, caller string, body map[string]any) (int,
 	data, err := json.Marshal(body)
 	require.NoError(tb, err)
 	res := s.do(tb, approval.HTTPRequest{
-		Method: "POST", Path: "/operator", Caller: caller, Body: data, Header: map[string]string{"host": fake.StandHost, "content-type": "application/json"},
+		Method: "POST", Path: "/operator", Caller: caller, Body: data,
+		Header: map[string]string{"host": fake.StandHost, "content-type": "application/json"},
 	})
 	var out map[string]any
 	require.NoError(tb, json.Unmarshal(res.Body, &out), "%s", res.Body)
@@ -176,12 +190,13 @@ func (s *stand) stored(tb testing.TB) decision.Approval {
 func (s *stand) decisions(tb testing.TB) []decision.Decision {
 	tb.Helper()
 	var all []decision.Decision
-	err := s.table.Scan(tb.Context(), store.ApprovalKey(s.rec.ID).PK, "DECISION#", func(_ string, decode func(any) error) error {
-		var d decision.Decision
-		err := decode(&d)
-		all = append(all, d)
-		return err
-	})
+	err := s.table.Scan(tb.Context(), store.ApprovalKey(s.rec.ID).PK, "DECISION#",
+		func(_ string, decode func(any) error) error {
+			var d decision.Decision
+			err := decode(&d)
+			all = append(all, d)
+			return err
+		})
 	require.NoError(tb, err)
 	return all
 }

@@ -208,7 +208,8 @@ func newQuestionView(q question, p shownPlan, now time.Time) *questionView {
 }
 
 // newWaveView folds the targets of a wave to its accounts, the largest first.
-func newWaveView(w plan.IndexWave, limit int, accounts map[patch.AccountID]bool, regions map[patch.Region]bool) waveView {
+func newWaveView(w plan.IndexWave, limit int, accounts map[patch.AccountID]bool,
+	regions map[patch.Region]bool) waveView {
 	v := waveView{
 		Name: nameText(w.Name), Instances: words.Number(w.Planned), Missing: words.Number(w.Excluded), All: w.AllInstances,
 		Operation: "Install patches", Reboot: "if needed", Scan: w.Operation == patch.Scan,
@@ -268,7 +269,8 @@ func changes(w plan.IndexWave) string {
 	for _, c := range []struct {
 		n    int
 		what string
-	}{{w.New, "new since the last run"}, {w.Vanished, "gone since the last run"}, {w.Impaired, "already failing status checks"}} {
+	}{{w.New, "new since the last run"}, {w.Vanished, "gone since the last run"},
+		{w.Impaired, "already failing status checks"}} {
 		if c.n > 0 {
 			parts = append(parts, words.Number(c.n)+" "+c.what)
 		}

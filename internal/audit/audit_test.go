@@ -40,7 +40,8 @@ func story(t *testing.T) *fake.Ledger {
 	require.NoError(t, err)
 	l.Objects[store.IndexObject(run)] = data
 	l.Append(store.Inventory, about, "plan", "RunOpened", "input 00", false)
-	l.Note(store.Inventory, about, store.Note{Actor: "freeze", Action: "PlanFrozen", Detail: "2 instances", Binds: index.Digest}, true)
+	l.Note(store.Inventory, about,
+		store.Note{Actor: "freeze", Action: "PlanFrozen", Detail: "2 instances", Binds: index.Digest}, true)
 	l.Append(store.Request, question, "approval-request", "Asked", "round 1", true)
 	l.Append(store.Callback, question, "approval-callback", "Decided", "approve by ann; approved", true)
 	l.Append(store.Send, target, "send", "LeaseTaken", "fence 1", false)
@@ -100,7 +101,9 @@ func TestVerify_attacks(t *testing.T) {
 		touch func(l *fake.Ledger)
 		want  string
 	}{
-		{"an entry is edited", func(l *fake.Ledger) { l.Chains[sends][1].Detail = "m1, 1 instance: [i-9]" }, "entry 2 was changed"},
+		{"an entry is edited", func(l *fake.Ledger) {
+			l.Chains[sends][1].Detail = "m1, 1 instance: [i-9]"
+		}, "entry 2 was changed"},
 		{"an entry is edited and its chain hashed anew", func(l *fake.Ledger) {
 			l.Chains[sends][1].Detail = "m1, 1 instance: [i-9]"
 			l.Rehash(sends)
@@ -110,9 +113,15 @@ func TestVerify_attacks(t *testing.T) {
 			l.Chains[sends][2].Signature = nil
 			l.Rehash(sends)
 		}, "entry 3 is not the one that entry 1 of " + store.Verify.Chain(about) + " binds"},
-		{"the end of a chain is cut off", func(l *fake.Ledger) { l.Chains[sends] = l.Chains[sends][:2] }, "entry 3 is bound by entry 1"},
-		{"a chain is taken away", func(l *fake.Ledger) { delete(l.Chains, store.Poll.Chain(target)) }, "entry 1 is bound by entry 1"},
-		{"an entry is taken out", func(l *fake.Ledger) { l.Chains[sends] = slices.Delete(l.Chains[sends], 1, 2) }, "entry 3 follows entry 1"},
+		{"the end of a chain is cut off", func(l *fake.Ledger) {
+			l.Chains[sends] = l.Chains[sends][:2]
+		}, "entry 3 is bound by entry 1"},
+		{"a chain is taken away", func(l *fake.Ledger) {
+			delete(l.Chains, store.Poll.Chain(target))
+		}, "entry 1 is bound by entry 1"},
+		{"an entry is taken out", func(l *fake.Ledger) {
+			l.Chains[sends] = slices.Delete(l.Chains[sends], 1, 2)
+		}, "entry 3 follows entry 1"},
 		{"a decision is forged", func(l *fake.Ledger) {
 			chain := store.Callback.Chain(question)
 			l.Chains[chain][0].Detail = "approve by eve; approved"

@@ -24,7 +24,8 @@ func TestTemplates(t *testing.T) {
 		parameters map[string]string
 		machines   []string
 	}{
-		{"hub-cfn.yaml", map[string]string{"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip", "CrossAccountExternalId": secret}, []string{"OrchestratorStateMachine", "TargetStateMachine"}},
+		{"hub-cfn.yaml", map[string]string{"ArtifactBucket": "artifacts", "ArtifactKey": "lambda.zip",
+			"CrossAccountExternalId": secret}, []string{"OrchestratorStateMachine", "TargetStateMachine"}},
 		{"organization-reader-cfn.yaml", map[string]string{"HubAccountId": "111111111111", "ExternalId": secret}, nil},
 		{"spoke-cfn.yaml", map[string]string{"HubAccountId": "111111111111", "ExternalId": secret}, nil},
 	}

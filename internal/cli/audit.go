@@ -109,7 +109,8 @@ func (a *app) audit(cmd *cobra.Command, runs Runs, run string, o auditOptions, g
 	ctx := cmd.Context()
 	if o.bucket == "" {
 		var err error
-		// Step Functions keeps a run for 90 days, the audit keeps it for ever: without a bucket the run's own chains are there.
+		// Step Functions keeps a run for 90 days, the audit keeps it for ever: without a bucket the run's own chains are
+		// there.
 		if o.bucket, err = bucketOf(ctx, runs, run); err != nil && !errors.Is(err, hub.ErrNotFound) {
 			return err
 		}
@@ -145,9 +146,10 @@ func (a *app) audit(cmd *cobra.Command, runs Runs, run string, o auditOptions, g
 	return nil
 }
 
-// fetchKeys takes the keys that are given, and fetches the others. A key that does not have the fingerprint given is used
-// for nothing.
-func (o *audited) fetchKeys(ctx context.Context, runs Runs, given map[store.Writer]string) (audit.Keys, []string, error) {
+// fetchKeys takes the keys that are given, and fetches the others. A key that does not have the fingerprint given is
+// used for nothing.
+func (o *audited) fetchKeys(ctx context.Context, runs Runs, given map[store.Writer]string) (audit.Keys, []string,
+	error) {
 	keys, wrong := audit.Keys{}, []string{}
 	for _, w := range store.Writers() {
 		want := given[w]

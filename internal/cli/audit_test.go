@@ -35,10 +35,12 @@ func auditStory(t *testing.T) *fake.Ledger {
 	about, question := store.RunSubject(run), store.ApprovalSubject(decision.ApprovalID(run, "run"))
 	target := store.TargetSubject(patch.Target{Run: run, Account: "111111111111", Region: "us-east-1"})
 	l.Append(store.Inventory, about, "plan", "RunOpened", "input 00", false)
-	frozen := store.Note{Actor: "freeze", Action: "PlanFrozen", Detail: "digest " + index.Digest + ", 1 instance", Binds: index.Digest}
+	frozen := store.Note{Actor: "freeze", Action: "PlanFrozen", Detail: "digest " + index.Digest + ", 1 instance",
+		Binds: index.Digest}
 	l.Note(store.Inventory, about, frozen, true)
 	l.Append(store.Request, question, "approval-request", "Asked", "round 1 of run", true)
-	l.Append(store.Callback, question, "approval-callback", "Decided", "approve by ann, reason \"ok\x1b[2J\"; approved", true)
+	l.Append(store.Callback, question, "approval-callback", "Decided", "approve by ann, reason \"ok\x1b[2J\"; approved",
+		true)
 	l.Append(store.Send, target, "send", "LeaseTaken", "fence 1", false)
 	l.Append(store.Send, target, "send", "SendCommand", "m1, 1 instance, fence 1: [i-1]", true)
 	l.Bind(run, "judge", "Verdict", "wave w: good")
@@ -79,7 +81,8 @@ func TestAudit(t *testing.T) {
 		{"audit-verify", "audit october --verify", anAccount{audit: auditStory(t)}},
 		{"audit-verify-keys", "audit october --verify --keys keys.txt", anAccount{audit: auditStory(t)}},
 		{"audit-verify-other-key", "audit october --verify --keys other.txt", anAccount{audit: auditStory(t)}},
-		{"audit-verify-no-key", "audit october --verify", anAccount{audit: auditStory(t), keyless: []store.Writer{store.Poll, store.Callback}}},
+		{"audit-verify-no-key", "audit october --verify",
+			anAccount{audit: auditStory(t), keyless: []store.Writer{store.Poll, store.Callback}}},
 		{"audit-verify-rehashed", "audit october --verify", anAccount{audit: rehashed}},
 		{"audit-verify-cut", "audit october --verify", anAccount{audit: cut}},
 		{"audit-verify-json", "audit october --verify --format json", anAccount{audit: auditStory(t)}},

@@ -126,7 +126,8 @@ need is in docs/cli.md.`,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.checkGlobals(cmd) },
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.format, "format", "text", "form of the result on stdout: text or json; of a report also csv or html")
+	flags.StringVar(&a.format, "format", "text",
+		"form of the result on stdout: text or json; of a report also csv or html")
 	flags.StringVar(&a.progress, "progress", "auto", "how progress is told on stderr: auto, tty, plain, json or quiet")
 	flags.BoolVar(&a.noColour, "no-color", false, "no colours; the variable NO_COLOR does the same")
 	root.SetFlagErrorFunc(flagError)
@@ -135,7 +136,9 @@ need is in docs/cli.md.`,
 	root.SetVersionTemplate("{{.Version}}")
 	root.SetHelpCommand(helpCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(a.validateCommand(), a.simulateCommand(), a.runCommand(), a.watchCommand(), a.listCommand(), a.reportCommand(), a.auditCommand(), a.doctorCommand(), a.approveCommand(), a.rejectCommand(), a.abortCommand(), a.versionCommand(), exitCodesTopic())
+	root.AddCommand(a.validateCommand(), a.simulateCommand(), a.runCommand(), a.watchCommand(), a.listCommand(),
+		a.reportCommand(), a.auditCommand(), a.doctorCommand(), a.approveCommand(), a.rejectCommand(), a.abortCommand(),
+		a.versionCommand(), exitCodesTopic())
 	return root
 }
 
@@ -217,5 +220,6 @@ func oneOf(cmd *cobra.Command, flag, value string, allowed ...string) error {
 		return nil
 	}
 	last := len(allowed) - 1
-	return usage(cmd, fmt.Sprintf("%s is %q; allowed are %s and %s", flag, value, strings.Join(allowed[:last], ", "), allowed[last]))
+	return usage(cmd, fmt.Sprintf("%s is %q; allowed are %s and %s", flag, value, strings.Join(allowed[:last], ", "),
+		allowed[last]))
 }

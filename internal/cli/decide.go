@@ -88,7 +88,8 @@ instances as Interrupted, and counts them as failures.`,
 }
 
 func (a *app) scopeFlag(cmd *cobra.Command, d *answering) {
-	cmd.Flags().StringVar((*string)(&d.scope), "scope", "", "which approval request: run, `wave:NAME` or soak:NAME (default the one that is open)")
+	cmd.Flags().StringVar((*string)(&d.scope), "scope", "",
+		"which approval request: run, `wave:NAME` or soak:NAME (default the one that is open)")
 }
 
 // decideCommand is what the three have in common.
@@ -135,7 +136,8 @@ func (a *app) check(cmd *cobra.Command, d *answering) error {
 		return usage(cmd, "--url: "+err.Error())
 	}
 	if !d.yes && !a.Interactive(a.stdin) {
-		return usage(cmd, fmt.Sprintf("%s asks before it acts, and stdin is no terminal; give --yes if no one is there to answer", d.action))
+		return usage(cmd, fmt.Sprintf("%s asks before it acts, and stdin is no terminal; give --yes if no one is there to "+
+			"answer", d.action))
 	}
 	return nil
 }
@@ -206,7 +208,9 @@ func choose(d *answering, state operator.State) (operator.Question, error) {
 	case len(names) == 0:
 		return found, no(fmt.Sprintf("run %s has requested no approval", words.Clean(state.Run)))
 	case d.scope != "":
-		return found, no(fmt.Sprintf("run %s has no approval request %q; it has %s", words.Clean(state.Run), d.scope, strings.Join(names, ", ")))
+		return found,
+			no(fmt.Sprintf("run %s has no approval request %q; it has %s", words.Clean(state.Run), d.scope,
+				strings.Join(names, ", ")))
 	case len(open) > 1:
 		return found, no("several questions are open: choose one with --scope, of " + strings.Join(open, ", "))
 	case len(open) == 1:
@@ -219,7 +223,8 @@ func choose(d *answering, state operator.State) (operator.Question, error) {
 func (a *app) abort(ctx context.Context, hub Operator, d *answering, state operator.State) error {
 	// An abort that stands is sent once more: it ends a wait that the first one could not end.
 	ask := !d.yes && state.Aborted == nil
-	fmt.Fprintf(a.stderr, "Run %s is %s; %s planned.\n", words.Clean(state.Run), words.Clean(state.Status), words.Count(state.Planned, "instance"))
+	fmt.Fprintf(a.stderr, "Run %s is %s; %s planned.\n", words.Clean(state.Run), words.Clean(state.Status),
+		words.Count(state.Planned, "instance"))
 	fmt.Fprintf(a.stderr, "Nothing more will be sent. What runs on instances %s.\n", map[bool]string{
 		true:  "will be CANCELLED: package managers are killed at work",
 		false: "will be left to finish",
@@ -233,7 +238,8 @@ func (a *app) abort(ctx context.Context, hub Operator, d *answering, state opera
 			return &ExitError{Code: ExitUsage, Err: fmt.Errorf("this is not the run's name; nothing was aborted")}
 		}
 	}
-	after, err := hub.Do(ctx, operator.Request{Run: d.run, Action: operator.Abort, Reason: d.reason, CancelInFlight: d.cancel})
+	after,
+		err := hub.Do(ctx, operator.Request{Run: d.run, Action: operator.Abort, Reason: d.reason, CancelInFlight: d.cancel})
 	if err != nil {
 		return a.refused(ctx, d, err, true)
 	}

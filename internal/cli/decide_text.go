@@ -27,19 +27,22 @@ type decisionResult struct {
 // showQuestion says on stderr what is about to be decided.
 func (a *app) showQuestion(d *answering, state operator.State, q operator.Question) {
 	w := a.stderr
-	fmt.Fprintf(w, "Run %s asks about %s: %s, plan %s.\n", words.Clean(state.Run), about(q.Scope), words.Count(q.Instances, "instance"), words.Clean(q.Digest[:min(12, len(q.Digest))]))
+	fmt.Fprintf(w, "Run %s asks about %s: %s, plan %s.\n", words.Clean(state.Run), about(q.Scope),
+		words.Count(q.Instances, "instance"), words.Clean(q.Digest[:min(12, len(q.Digest))]))
 	fmt.Fprintf(w, "Asked %s, open until %s.\n", words.Time(q.Asked), words.Time(q.Expires))
 	if !q.Told {
 		fmt.Fprintln(w, "No one was notified by mail: no subscription of the approvals topic is confirmed.")
 	}
 	if q.Needed > 1 {
-		fmt.Fprintf(w, "It needs approvals of %d people; two sessions of a role are one unless their names are people's.\n", q.Needed)
+		fmt.Fprintf(w, "It needs approvals of %d people; two sessions of a role are one unless their names are people's.\n",
+			q.Needed)
 	}
 	for _, one := range q.Decisions {
 		fmt.Fprintf(w, "  %s\n", said(one))
 	}
 	if state.Aborted != nil {
-		fmt.Fprintf(w, "The run was aborted by %s: nothing is sent, and nothing can be decided.\n", words.Clean(state.Aborted.By))
+		fmt.Fprintf(w, "The run was aborted by %s: nothing is sent, and nothing can be decided.\n",
+			words.Clean(state.Aborted.By))
 	}
 	fmt.Fprintf(w, "You are about to %s.\n", strings.ToUpper(d.action))
 }
@@ -52,7 +55,9 @@ func (a *app) tooLate(d *answering, state operator.State, q operator.Question) e
 	if q.Status == decision.Choice(d.action).Status() {
 		return nil
 	}
-	return &ExitError{Code: ExitNotApproved, Err: fmt.Errorf("%s of run %s is %s already; nothing was changed", about(q.Scope), words.Clean(state.Run), words.Clean(string(q.Status)))}
+	return &ExitError{Code: ExitNotApproved,
+		Err: fmt.Errorf("%s of run %s is %s already; nothing was changed", about(q.Scope), words.Clean(state.Run),
+			words.Clean(string(q.Status)))}
 }
 
 // decided prints what the hub recorded.
@@ -63,7 +68,8 @@ func (a *app) decided(d *answering, scope patch.Scope, state operator.State) err
 func (a *app) printDecision(d *answering, scope patch.Scope, state operator.State, recorded bool) error {
 	if a.format == "json" {
 		state.Recorded = recorded
-		return a.printJSON(decisionResult{SchemaVersion: 1, Kind: "decision", Action: d.action, Scope: scope, Recorded: recorded, State: &state})
+		return a.printJSON(decisionResult{SchemaVersion: 1, Kind: "decision", Action: d.action, Scope: scope,
+			Recorded: recorded, State: &state})
 	}
 	var b strings.Builder
 	if d.action == operator.Abort {
@@ -92,14 +98,16 @@ func abortText(b *strings.Builder, state operator.State, recorded bool) {
 		fmt.Fprintf(b, "Recorded: run %s is aborted, nothing more is sent.\n", words.Clean(state.Run))
 		return
 	}
-	fmt.Fprintf(b, "Run %s was aborted already, by %s at %s: %s\n", words.Clean(state.Run), words.Clean(by.By), words.Time(by.At), words.Clean(by.Reason))
+	fmt.Fprintf(b, "Run %s was aborted already, by %s at %s: %s\n", words.Clean(state.Run), words.Clean(by.By),
+		words.Time(by.At), words.Clean(by.Reason))
 }
 
 func questionText(b *strings.Builder, state operator.State, q operator.Question, recorded bool) {
 	what := fmt.Sprintf("%s of run %s is %s", about(q.Scope), words.Clean(state.Run), words.Clean(string(q.Status)))
 	switch {
 	case recorded && q.Status == decision.ApprovalPending:
-		fmt.Fprintf(b, "Recorded: %d of %d approvals; %s until %s.\n", len(q.Decisions), q.Needed, what, words.Time(q.Expires))
+		fmt.Fprintf(b, "Recorded: %d of %d approvals; %s until %s.\n", len(q.Decisions), q.Needed, what,
+			words.Time(q.Expires))
 	case q.Status == decision.ApprovalPending:
 		fmt.Fprintf(b, "Nothing changed: your answer stood already; %s until %s.\n", what, words.Time(q.Expires))
 	case recorded:
@@ -137,7 +145,8 @@ func (a *app) refused(ctx context.Context, d *answering, err error, acting bool)
 	text := words.Clean(err.Error(), words.Lines)
 	switch {
 	case ctx.Err() != nil && acting:
-		return &ExitError{Code: ExitInterrupted, Err: fmt.Errorf("interrupted: whether it was recorded is not known, run the command again to see")}
+		return &ExitError{Code: ExitInterrupted,
+			Err: fmt.Errorf("interrupted: whether it was recorded is not known, run the command again to see")}
 	case ctx.Err() != nil:
 		return &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted: nothing was decided")}
 	case errors.Is(err, operator.ErrNoRegion):
@@ -153,16 +162,19 @@ func (a *app) refused(ctx context.Context, d *answering, err error, acting bool)
 // refusal is the exit code of an answer that says no.
 func (a *app) refusal(d *answering, no *operator.Refusal) error {
 	if a.format == "json" {
-		r := decisionResult{SchemaVersion: 1, Kind: "decision", Action: d.action, Scope: d.scope, Code: no.Code, Message: no.Message, State: no.State}
+		r := decisionResult{SchemaVersion: 1, Kind: "decision", Action: d.action, Scope: d.scope, Code: no.Code,
+			Message: no.Message, State: no.State}
 		if err := a.printJSON(r); err != nil {
 			return err
 		}
 	}
 	code := map[string]int{
 		operator.CodeForbidden: ExitDenied, operator.CodeOwnRun: ExitDenied, operator.CodeSamePerson: ExitDenied,
-		operator.CodeAlreadyDecided: ExitNotApproved, operator.CodeExpired: ExitNotApproved, operator.CodeRunEnded: ExitNotApproved, operator.CodeRunAborted: ExitNotApproved,
-		operator.CodeNotFound: ExitUsage, operator.CodeBadRequest: ExitUsage, operator.CodeNothingPending: ExitUsage, operator.CodeScopeNeeded: ExitUsage,
-		operator.CodeWrongCode: ExitInvalid,
+		operator.CodeAlreadyDecided: ExitNotApproved, operator.CodeExpired: ExitNotApproved,
+		operator.CodeRunEnded: ExitNotApproved, operator.CodeRunAborted: ExitNotApproved,
+		operator.CodeNotFound: ExitUsage, operator.CodeBadRequest: ExitUsage, operator.CodeNothingPending: ExitUsage,
+		operator.CodeScopeNeeded: ExitUsage,
+		operator.CodeWrongCode:   ExitInvalid,
 	}[no.Code]
 	if code == 0 {
 		code = ExitUnexpected
@@ -183,7 +195,8 @@ func agrees(action string, state *operator.State) bool {
 		return false
 	}
 	for _, q := range state.Questions {
-		if q.Status == decision.Choice(action).Status() || q.Status == decision.ApprovalPending && action == operator.Approve {
+		if q.Status == decision.Choice(action).Status() || q.Status == decision.ApprovalPending &&
+			action == operator.Approve {
 			return true
 		}
 	}

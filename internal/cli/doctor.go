@@ -97,7 +97,8 @@ func (a *app) nobody(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return exit
 	}
-	c := checkup{Name: "identity", Result: checkFail, Text: err.Error(), Fix: "is the hub's region right, and the network there?"}
+	c := checkup{Name: "identity", Result: checkFail, Text: err.Error(),
+		Fix: "is the hub's region right, and the network there?"}
 	switch {
 	case errors.Is(err, hub.ErrNoCredentials):
 		c.Fix = signIn
@@ -119,7 +120,8 @@ func (a *app) printChecks(checks []checkup) error {
 		}
 	}
 	if a.format == "json" {
-		if err := a.printJSON(diagnosis{SchemaVersion: 1, Kind: "diagnosis", Healthy: failures == 0, Checks: checks}); err != nil {
+		if err := a.printJSON(diagnosis{SchemaVersion: 1, Kind: "diagnosis", Healthy: failures == 0,
+			Checks: checks}); err != nil {
 			return err
 		}
 	} else {
@@ -169,18 +171,21 @@ func (a *app) machineChecks(ctx context.Context, runs Runs) []checkup {
 	if err != nil {
 		c := unseen("state machine", err)
 		if errors.Is(err, hub.ErrNotFound) {
-			c = checkup{Name: "state machine", Result: checkFail, Text: err.Error(), Fix: "is it the hub's output StateMachineArn?"}
+			c = checkup{Name: "state machine", Result: checkFail, Text: err.Error(),
+				Fix: "is it the hub's output StateMachineArn?"}
 		}
 		return []checkup{c}
 	}
 	state := checkup{Name: "state machine", Result: checkOK, Text: "active"}
 	if !d.Active || !d.Standard {
-		state.Result, state.Text, state.Fix = checkFail, "it is being deleted, or is no STANDARD machine", "deploy the hub again"
+		state.Result, state.Text, state.Fix = checkFail, "it is being deleted, or is no STANDARD machine",
+			"deploy the hub again"
 	}
 	log := checkup{Name: "log", Result: checkOK, Text: "every event, without data"}
 	switch {
 	case d.LogsData:
-		log.Result, log.Text, log.Fix = checkFail, "it holds the data of executions, and with it the task tokens of approvals", "deploy the hub again"
+		log.Result, log.Text, log.Fix = checkFail,
+			"it holds the data of executions, and with it the task tokens of approvals", "deploy the hub again"
 	case !d.Logged:
 		log.Result, log.Text, log.Fix = checkWarn, "not every event is logged", "deploy the hub again"
 	}
@@ -189,7 +194,8 @@ func (a *app) machineChecks(ctx context.Context, runs Runs) []checkup {
 	case err != nil:
 		same = unseen("definition", err)
 	case !ours:
-		same.Result, same.Text, same.Fix = checkWarn, "another one than this command line rehearses", "use the command line of the hub's release, or deploy this one's"
+		same.Result, same.Text, same.Fix = checkWarn, "another one than this command line rehearses",
+			"use the command line of the hub's release, or deploy this one's"
 	}
 	return []checkup{state, log, same, functions(d.Definition + d.Target)}
 }
@@ -205,7 +211,8 @@ func (a *app) ours(d hub.Deployed) (bool, error) {
 
 var functionARN = regexp.MustCompile(`:lambda:[a-z0-9-]+:[0-9]{12}:function:([A-Za-z0-9_-]+)(:[0-9]+)?`)
 
-// functions tells whether the machine calls published versions: a run that goes on while the hub is updated keeps its code.
+// functions tells whether the machine calls published versions: a run that goes on while the hub is updated keeps its
+// code.
 func functions(definition string) checkup {
 	var loose []string
 	all := map[string]bool{}
@@ -216,9 +223,11 @@ func functions(definition string) checkup {
 		}
 	}
 	if len(loose) > 0 {
-		return checkup{Name: "functions", Result: checkFail, Text: "called without a published version: " + strings.Join(loose, ", "), Fix: "deploy the hub again"}
+		return checkup{Name: "functions", Result: checkFail,
+			Text: "called without a published version: " + strings.Join(loose, ", "), Fix: "deploy the hub again"}
 	}
-	return checkup{Name: "functions", Result: checkOK, Text: words.BareCount(len(all), "function") + ", called by published version"}
+	return checkup{Name: "functions", Result: checkOK,
+		Text: words.BareCount(len(all), "function") + ", called by published version"}
 }
 
 var alarmNames = regexp.MustCompile(`AlarmName: !Sub "\$\{NamePrefix\}-(\w+)"`)
@@ -261,7 +270,8 @@ func audienceCheck(ctx context.Context, runs Runs) checkup {
 	confirmed := len(slices.DeleteFunc(slices.Clone(who.Subscribers), func(s hub.Subscriber) bool { return !s.Confirmed }))
 	c := checkup{Name: name, Result: checkOK}
 	c.Text = fmt.Sprintf("%s of requests for approval, %s confirmed; %s deployed",
-		words.BareCount(len(who.Subscribers), "subscriber"), words.Number(confirmed), words.BareCount(len(who.Deployed), "endpoint"))
+		words.BareCount(len(who.Subscribers), "subscriber"), words.Number(confirmed),
+		words.BareCount(len(who.Deployed), "endpoint"))
 	switch {
 	case !who.Closed:
 		c.Result, c.Fix = checkWarn, "deploy the hub again: the topic lets anybody of the account subscribe"
@@ -296,7 +306,9 @@ func (a *app) runsCheck(all []hub.Execution, err error) checkup {
 		return checkup{Name: "runs", Result: checkOK, Text: "none yet; begin with a scan of one account"}
 	}
 	newest := all[0]
-	c := checkup{Name: "runs", Result: checkOK, Text: fmt.Sprintf("the newest is %s of %s: %s", newest.Run, words.Time(newest.Started), strings.ToLower(newest.Status))}
+	c := checkup{Name: "runs", Result: checkOK,
+		Text: fmt.Sprintf("the newest is %s of %s: %s", newest.Run, words.Time(newest.Started),
+			strings.ToLower(newest.Status))}
 	if s := newest.Status; !newest.Running() && s != "SUCCEEDED" {
 		c.Result = checkWarn
 		c.Text += ", its report says why"
@@ -362,10 +374,12 @@ const named = 5
 func (a *app) operatorCheck(ctx context.Context, url string) checkup {
 	name := "operator"
 	if url == "" {
-		return checkup{Name: name, Result: checkWarn, Text: "approve, reject and abort do not find the hub", Fix: "set " + operatorURL + " to its output OperatorUrl"}
+		return checkup{Name: name, Result: checkWarn, Text: "approve, reject and abort do not find the hub",
+			Fix: "set " + operatorURL + " to its output OperatorUrl"}
 	}
 	if _, err := operator.Check(url); err != nil {
-		return checkup{Name: name, Result: checkFail, Text: err.Error(), Fix: "set " + operatorURL + " to the hub's output OperatorUrl"}
+		return checkup{Name: name, Result: checkFail, Text: err.Error(),
+			Fix: "set " + operatorURL + " to the hub's output OperatorUrl"}
 	}
 	client, err := a.Operator(ctx, url)
 	if err == nil {
@@ -376,9 +390,11 @@ func (a *app) operatorCheck(ctx context.Context, url string) checkup {
 	case err == nil, refused && no.Code == operator.CodeNotFound:
 		return checkup{Name: name, Result: checkOK, Text: "you may approve, reject and abort"}
 	case refused && no.Code == operator.CodeForbidden:
-		return checkup{Name: name, Result: checkWarn, Text: "you may not approve, reject or abort", Fix: "the policy <NamePrefix>-operator allows it"}
+		return checkup{Name: name, Result: checkWarn, Text: "you may not approve, reject or abort",
+			Fix: "the policy <NamePrefix>-operator allows it"}
 	case refused:
-		return checkup{Name: name, Result: checkFail, Text: "its answer was: " + no.Error(), Fix: "is it the hub's output OperatorUrl?"}
+		return checkup{Name: name, Result: checkFail, Text: "its answer was: " + no.Error(),
+			Fix: "is it the hub's output OperatorUrl?"}
 	}
 	return checkup{Name: name, Result: checkFail, Text: err.Error(), Fix: "is it the hub's output OperatorUrl?"}
 }

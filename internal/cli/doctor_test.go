@@ -43,14 +43,16 @@ func (h *anAccount) Audience(context.Context) (hub.Audience, error) {
 }
 
 func TestDoctor(t *testing.T) {
-	open := &hub.Audience{Subscribers: []hub.Subscriber{{Protocol: "email", Endpoint: "team@example.com", Confirmed: true}}}
+	open := &hub.Audience{Subscribers: []hub.Subscriber{{Protocol: "email", Endpoint: "team@example.com",
+		Confirmed: true}}}
 	strangers := &hub.Audience{Closed: true, Deployed: []string{"team@example.com"}}
 	for _, who := range []string{"team", "eve", "b", "c", "d", "e", "f"} {
 		strangers.Subscribers = append(strangers.Subscribers,
 			hub.Subscriber{Protocol: "email", Endpoint: who + "@example.com", Confirmed: who == "eve"})
 	}
 	twice := &hub.Audience{Closed: true, Deployed: []string{"https://x"}, Subscribers: []hub.Subscriber{
-		{Protocol: "https", Endpoint: "https://x", Confirmed: true}, {Protocol: "https", Endpoint: "https://x", Confirmed: true},
+		{Protocol: "https", Endpoint: "https://x", Confirmed: true},
+		{Protocol: "https", Endpoint: "https://x", Confirmed: true},
 	}}
 	good := hub.Deployed{Active: true, Standard: true, Logged: true, Definition: "ours", Target: "ours"}
 	ended := []hub.Execution{{Run: "october", Status: "SUCCEEDED", Started: at("00:00"), Ended: at("00:09")}}
@@ -69,7 +71,8 @@ func TestDoctor(t *testing.T) {
 		for i := range 7 {
 			for _, region := range []patch.Region{"us-east-1", "eu-west-1"} {
 				u := plan.UnreachableAccount{Account: patch.AccountID(strings.Repeat(fmt.Sprint(i+1), 12)), Region: region}
-				u.Reason = "assume role PatchExecRoleReader in account " + string(u.Account) + ": Patch.AccessDenied: User: somebody is not authorized"
+				u.Reason = "assume role PatchExecRoleReader in account " + string(u.Account) +
+					": Patch.AccessDenied: User: somebody is not authorized"
 				r.Unreachable = append(r.Unreachable, u)
 			}
 		}
@@ -83,16 +86,21 @@ func TestDoctor(t *testing.T) {
 		says  func(operator.Request) (int, any)
 		width int
 	}{
-		{name: "doctor", hub: anAccount{deployed: good, known: ended, looks: full, reports: entered}, url: hubURL, says: mayDecide},
-		{name: "doctor-json", args: "--format json", hub: anAccount{deployed: good, known: ended, looks: full, reports: entered}, url: hubURL, says: mayDecide},
-		{name: "doctor-spokes", hub: anAccount{deployed: good, known: ended, looks: full, reports: shut}, url: hubURL, says: mayDecide},
+		{name: "doctor", hub: anAccount{deployed: good, known: ended, looks: full, reports: entered}, url: hubURL,
+			says: mayDecide},
+		{name: "doctor-json", args: "--format json",
+			hub: anAccount{deployed: good, known: ended, looks: full, reports: entered}, url: hubURL, says: mayDecide},
+		{name: "doctor-spokes", hub: anAccount{deployed: good, known: ended, looks: full, reports: shut}, url: hubURL,
+			says: mayDecide},
 		{
-			name: "doctor-strangers", hub: anAccount{deployed: good, known: ended, looks: full, reports: entered, audience: strangers},
-			url: hubURL, says: mayDecide,
+			name: "doctor-strangers",
+			hub:  anAccount{deployed: good, known: ended, looks: full, reports: entered, audience: strangers},
+			url:  hubURL, says: mayDecide,
 		},
 		{
-			name: "doctor-open-topic", hub: anAccount{deployed: good, known: ended, looks: full, reports: entered, audience: open},
-			url: hubURL, says: mayDecide,
+			name: "doctor-open-topic",
+			hub:  anAccount{deployed: good, known: ended, looks: full, reports: entered, audience: open},
+			url:  hubURL, says: mayDecide,
 		},
 		{
 			name: "doctor-twice", hub: anAccount{deployed: good, known: ended, looks: full, reports: entered, audience: twice},
@@ -100,15 +108,24 @@ func TestDoctor(t *testing.T) {
 		},
 		{name: "doctor-no-report", hub: anAccount{deployed: good, known: ended, looks: begun}, url: hubURL, says: mayDecide},
 		{name: "doctor-60", hub: anAccount{deployed: good, known: ended, looks: full, reports: entered}, width: 60},
-		{name: "doctor-first-day", hub: anAccount{deployed: hub.Deployed{Active: true, Standard: true, Definition: "ours", Target: "ours"}, noAlarms: true}, url: hubURL, says: refuses(403, "", "Forbidden", nil)},
-		{name: "doctor-sick", hub: anAccount{deployed: loud, known: old, ringing: []string{"ec2patch-ApprovalUnheard", "ec2patch-PatchFailureRate"}}, url: "http://hub.example.com/operator"},
-		{name: "doctor-warned", hub: anAccount{deployed: good, known: ended, ringing: []string{"ec2patch-PatchFailureRate"}}, url: hubURL, says: refuses(503, "unavailable", "not possible just now", nil)},
-		{name: "doctor-may-not-look", hub: anAccount{noMachine: denied, alarms: denied, known: ended}, url: hubURL, says: mayDecide},
-		{name: "doctor-no-machine", hub: anAccount{noMachine: fmt.Errorf("look at the state machine: %w: StateMachineDoesNotExist", hub.ErrNotFound)}, url: hubURL, says: mayDecide},
-		{name: "doctor-deleted", hub: anAccount{deployed: hub.Deployed{Standard: true, Logged: true, Definition: "ours", Target: "ours"}}, url: hubURL, says: mayDecide},
-		{name: "doctor-no-credentials", hub: anAccount{caller: fmt.Errorf("ask who signs: %w: ExpiredToken: over", hub.ErrNoCredentials)}},
-		{name: "doctor-no-answer", hub: anAccount{caller: errors.New("ask who signs: no answer from sts.us-east-1.amazonaws.com: connection refused")}},
-		{name: "doctor-no-answer-json", args: "--format json", hub: anAccount{caller: errors.New("ask who signs: no answer from sts.us-east-1.amazonaws.com: connection refused")}},
+		{name: "doctor-first-day", hub: anAccount{deployed: hub.Deployed{Active: true, Standard: true, Definition: "ours",
+			Target: "ours"}, noAlarms: true}, url: hubURL, says: refuses(403, "", "Forbidden", nil)},
+		{name: "doctor-sick", hub: anAccount{deployed: loud, known: old,
+			ringing: []string{"ec2patch-ApprovalUnheard", "ec2patch-PatchFailureRate"}}, url: "http://hub.example.com/operator"},
+		{name: "doctor-warned", hub: anAccount{deployed: good, known: ended, ringing: []string{"ec2patch-PatchFailureRate"}},
+			url: hubURL, says: refuses(503, "unavailable", "not possible just now", nil)},
+		{name: "doctor-may-not-look", hub: anAccount{noMachine: denied, alarms: denied, known: ended}, url: hubURL,
+			says: mayDecide},
+		{name: "doctor-no-machine", hub: anAccount{noMachine: fmt.Errorf("look at the state machine: %w: "+
+			"StateMachineDoesNotExist", hub.ErrNotFound)}, url: hubURL, says: mayDecide},
+		{name: "doctor-deleted", hub: anAccount{deployed: hub.Deployed{Standard: true, Logged: true, Definition: "ours",
+			Target: "ours"}}, url: hubURL, says: mayDecide},
+		{name: "doctor-no-credentials",
+			hub: anAccount{caller: fmt.Errorf("ask who signs: %w: ExpiredToken: over", hub.ErrNoCredentials)}},
+		{name: "doctor-no-answer", hub: anAccount{caller: errors.New("ask who signs: no answer from " +
+			"sts.us-east-1.amazonaws.com: connection refused")}},
+		{name: "doctor-no-answer-json", args: "--format json",
+			hub: anAccount{caller: errors.New("ask who signs: no answer from sts.us-east-1.amazonaws.com: connection refused")}},
 		{name: "doctor-caller-denied", hub: anAccount{caller: denied}},
 		{name: "doctor-argument", args: "october"},
 		{name: "help-doctor", args: "--help"},
@@ -116,7 +133,8 @@ func TestDoctor(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := program()
-			p.Hub = []byte("AlarmName: !Sub \"${NamePrefix}-ApprovalUnheard\"\nAlarmName: !Sub \"${NamePrefix}-PatchFailureRate\"\n")
+			p.Hub = []byte("AlarmName: !Sub \"${NamePrefix}-ApprovalUnheard\"\nAlarmName: !Sub " +
+				"\"${NamePrefix}-PatchFailureRate\"\n")
 			tt.hub.t = t
 			tt.hub.reach(&p)
 			api := aHub{t: t, answer: tt.says}

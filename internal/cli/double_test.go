@@ -48,8 +48,10 @@ func program() cli.Program {
 				progress(n + 1)
 			}
 			return &sim.SeedsResult{
-				From: from, To: to, Seeds: int(to - from + 1), Statuses: map[patch.RunStatus]int{patch.RunSucceeded: int(to - from + 1)},
-				Planned: 50, Outcomes: map[outcome.Outcome]int{outcome.Patched: 48, outcome.Failed: 2}, Faults: map[string]int{"F-04": 3}, VirtualYears: 0.25,
+				From: from, To: to, Seeds: int(to - from + 1),
+				Statuses: map[patch.RunStatus]int{patch.RunSucceeded: int(to - from + 1)},
+				Planned:  50, Outcomes: map[outcome.Outcome]int{outcome.Patched: 48, outcome.Failed: 2},
+				Faults: map[string]int{"F-04": 3}, VirtualYears: 0.25,
 				MaxHistoryEvents: 2900, MaxPayloadBytes: 9000,
 			}, nil
 		},
@@ -92,7 +94,8 @@ func rehearse(o sim.Options) (*sim.Result, error) {
 	main := follow.Wave{Name: "main", Planned: 4, Accounts: follow.Accounts{Total: 2}}
 	tell(follow.Progress{Phase: "planning"})
 	waves := func() []follow.Wave { return []follow.Wave{canary, main} }
-	tell(follow.Progress{Elapsed: 30 * time.Second, Phase: "waiting for approval", Waves: waves(), Played: follow.Played{Approval: "asked"}})
+	tell(follow.Progress{Elapsed: 30 * time.Second, Phase: "waiting for approval", Waves: waves(),
+		Played: follow.Played{Approval: "asked"}})
 	tell(follow.Progress{Elapsed: 90 * time.Second, Phase: "patching", Wave: "canary", Waves: waves()})
 	canary.InFlight = 2
 	tell(follow.Progress{Elapsed: 95 * time.Second, Phase: "patching", Wave: "canary", Waves: waves()})
@@ -107,10 +110,12 @@ func rehearse(o sim.Options) (*sim.Result, error) {
 
 func result(o sim.Options, bad int) *sim.Result {
 	start := time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC)
-	r := &report.Report{SchemaVersion: 1, Run: o.RunID, Status: patch.RunSucceeded, PlanDigest: strings.Repeat("ab", 32), Started: start, Ended: start.Add(35 * time.Minute)}
+	r := &report.Report{SchemaVersion: 1, Run: o.RunID, Status: patch.RunSucceeded, PlanDigest: strings.Repeat("ab", 32),
+		Started: start, Ended: start.Add(35 * time.Minute)}
 	outcomes := map[outcome.Outcome]int{}
 	for n := range 6 {
-		i := outcome.InstanceReport{InstanceID: patch.InstanceID(fmt.Sprintf("i-%017x", n)), Account: "111111111111", Region: "us-east-1", Wave: "main", Platform: patch.Linux, Outcome: outcome.Patched}
+		i := outcome.InstanceReport{InstanceID: patch.InstanceID(fmt.Sprintf("i-%017x", n)), Account: "111111111111",
+			Region: "us-east-1", Wave: "main", Platform: patch.Linux, Outcome: outcome.Patched}
 		if n < 2 {
 			i.Wave = "canary"
 		}
@@ -130,9 +135,12 @@ func result(o sim.Options, bad int) *sim.Result {
 		panic(err)
 	}
 	return &sim.Result{
-		Run: o.RunID, Status: r.Status, Seed: o.Seed, Planned: 6, Outcomes: outcomes, Waves: r.Waves, Violations: []check.Violation{},
-		VirtualSeconds: 2100, IdealSeconds: 1800, WallSeconds: 99, Executions: 4, MaxHistoryEvents: 310, MaxPayloadBytes: 4096, StateTransitions: 240,
-		LambdaInvocations: 66, APICalls: map[string]int{"ssm:SendCommand": 3, "ssm:ListCommands": 41}, Faults: map[string]int{},
+		Run: o.RunID, Status: r.Status, Seed: o.Seed, Planned: 6, Outcomes: outcomes, Waves: r.Waves,
+		Violations:     []check.Violation{},
+		VirtualSeconds: 2100, IdealSeconds: 1800, WallSeconds: 99, Executions: 4, MaxHistoryEvents: 310,
+		MaxPayloadBytes: 4096, StateTransitions: 240,
+		LambdaInvocations: 66, APICalls: map[string]int{"ssm:SendCommand": 3, "ssm:ListCommands": 41},
+		Faults:                map[string]int{},
 		DetectionDelaySeconds: sim.Quantiles{P50: 6, P95: 14, Max: 15}, EstimatedCostUSD: 0.0171,
 		Report: r, Files: map[string][]byte{"report.html": html.Bytes(), "history.json": []byte("[]\n")},
 		Cost: []sim.CostItem{{Name: "Step Functions state transitions", Quantity: 240, Unit: "transitions", USD: 0.006}},

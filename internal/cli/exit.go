@@ -168,12 +168,14 @@ func (a *app) warnEmpty(r *report.Report) {
 		return
 	}
 	if r.Totals.Planned == 0 {
-		a.warn(fmt.Sprintf("no instance was matched that can be %s: NOTHING WAS %s. Are the tags right?%s", did, strings.ToUpper(did), lookedFor(r.Waves)))
+		a.warn(fmt.Sprintf("no instance was matched that can be %s: NOTHING WAS %s. Are the tags right?%s", did,
+			strings.ToUpper(did), lookedFor(r.Waves)))
 		return
 	}
 	for _, w := range r.Waves {
 		if w.Planned == 0 && told(w) {
-			a.warn(fmt.Sprintf("wave %s matched no instance that can be %s. Are its tags right?%s", words.Clean(w.Name), did, lookedFor([]report.WaveReport{w})))
+			a.warn(fmt.Sprintf("wave %s matched no instance that can be %s. Are its tags right?%s", words.Clean(w.Name), did,
+				lookedFor([]report.WaveReport{w})))
 		}
 	}
 }

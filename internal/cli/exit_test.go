@@ -38,10 +38,14 @@ func TestExitOfRun(t *testing.T) {
 		want   int
 	}{
 		{"all is done", patch.RunSucceeded, good(), ExitDone},
-		{"a reboot that was forbidden", patch.RunSucceeded, wave(patch.NoReboot, map[outcome.Outcome]int{outcome.PatchedPendingReboot: 1}), ExitDone},
-		{"a reboot that was asked for", patch.RunSucceeded, wave(patch.RebootIfNeeded, map[outcome.Outcome]int{outcome.PatchedPendingReboot: 1}), ExitNotPatched},
-		{"a scan that found something", patch.RunSucceeded, wave(patch.NoReboot, map[outcome.Outcome]int{outcome.NonCompliant: 1}), ExitNotPatched},
-		{"gone before the send", patch.RunSucceeded, wave(patch.RebootIfNeeded, map[outcome.Outcome]int{outcome.Gone: 1}), ExitNotPatched},
+		{"a reboot that was forbidden", patch.RunSucceeded,
+			wave(patch.NoReboot, map[outcome.Outcome]int{outcome.PatchedPendingReboot: 1}), ExitDone},
+		{"a reboot that was asked for", patch.RunSucceeded,
+			wave(patch.RebootIfNeeded, map[outcome.Outcome]int{outcome.PatchedPendingReboot: 1}), ExitNotPatched},
+		{"a scan that found something", patch.RunSucceeded,
+			wave(patch.NoReboot, map[outcome.Outcome]int{outcome.NonCompliant: 1}), ExitNotPatched},
+		{"gone before the send", patch.RunSucceeded, wave(patch.RebootIfNeeded, map[outcome.Outcome]int{outcome.Gone: 1}),
+			ExitNotPatched},
 		{"left out on purpose", patch.RunSucceeded, left(outcome.Excluded, "i-1"), ExitDone},
 		{"offline", patch.RunSucceeded, left(outcome.Offline, "i-1"), ExitNotPatched},
 		{"a machine outside of EC2", patch.RunSucceeded, left(outcome.Hybrid, "mi-1"), ExitDone},

@@ -41,8 +41,9 @@ func newPrinted(res *sim.Result) printed {
 	r := reportOf(res)
 	p := printed{
 		SchemaVersion: 1, Result: res, StatusReason: r.StatusReason, Excluded: map[outcome.Outcome]int{},
-		Unreachable: append([]plan.UnreachableAccount{}, r.Unreachable...), Approvals: append([]report.ApprovalReport{}, r.Approvals...),
-		Cost: []costItem{},
+		Unreachable: append([]plan.UnreachableAccount{}, r.Unreachable...),
+		Approvals:   append([]report.ApprovalReport{}, r.Approvals...),
+		Cost:        []costItem{},
 	}
 	for _, e := range r.Excluded {
 		p.Excluded[e.Outcome]++
@@ -103,7 +104,9 @@ func writeResult(dir string, res *sim.Result) ([]string, error) {
 }
 
 func writeSeeds(dir string, res *sim.SeedsResult) error {
-	data, err := json.MarshalIndent(stableSeeds{printedSeeds: printedSeeds{SchemaVersion: 1, Kind: "rehearsals", SeedsResult: res}}, "", "  ")
+	data,
+		err := json.MarshalIndent(stableSeeds{printedSeeds: printedSeeds{SchemaVersion: 1, Kind: "rehearsals",
+		SeedsResult: res}}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write the result: %w", err)
 	}

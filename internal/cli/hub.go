@@ -58,7 +58,8 @@ func (a *app) machine(cmd *cobra.Command, given string) (hub.Machine, error) {
 		given = a.env[machineVariable]
 	}
 	if given == "" {
-		return hub.Machine{}, usage(cmd, "where is the hub? Give --state-machine or set "+machineVariable+" to its output StateMachineArn")
+		return hub.Machine{},
+			usage(cmd, "where is the hub? Give --state-machine or set "+machineVariable+" to its output StateMachineArn")
 	}
 	m, err := hub.ParseMachine(given)
 	if err != nil {
@@ -81,7 +82,8 @@ func (a *app) oneRun(cmd *cobra.Command, arg, given string) (hub.Machine, string
 		return m, run, nil
 	}
 	if !hub.IsRun(arg) {
-		return hub.Machine{}, "", usage(cmd, fmt.Sprintf("%q is not the name of a run: 1 to 80 letters, digits, - and _", words.Clean(arg)))
+		return hub.Machine{}, "",
+			usage(cmd, fmt.Sprintf("%q is not the name of a run: 1 to 80 letters, digits, - and _", words.Clean(arg)))
 	}
 	m, err := a.machine(cmd, given)
 	return m, arg, err

@@ -27,7 +27,8 @@ func TestOperations_outcomes(t *testing.T) {
 		told++
 		assert.True(t, row(string(o)), "docs/operations.md has no row for the outcome %s", o)
 	}
-	for _, reason := range []outcome.Reason{outcome.ReasonBudget, outcome.ReasonAbort, outcome.ReasonStopped, outcome.ReasonLease,
+	for _, reason := range []outcome.Reason{outcome.ReasonBudget, outcome.ReasonAbort, outcome.ReasonStopped,
+		outcome.ReasonLease,
 		outcome.ReasonAccount, outcome.ReasonRejected, outcome.ReasonExpired, outcome.ReasonOffline, outcome.ReasonOptedOut} {
 		told++
 		assert.True(t, row(string(reason)), "docs/operations.md has no row for the reason %s", reason)

@@ -35,7 +35,8 @@ func (a *app) newView(run string) view {
 		if !isTerminal {
 			width = pipeWidth
 		}
-		return newScreen(a.stderr, screenOptions{run: run, width: width, colour: a.colour(a.stderr), unicode: a.unicode(), now: a.Now})
+		return newScreen(a.stderr, screenOptions{run: run, width: width, colour: a.colour(a.stderr), unicode: a.unicode(),
+			now: a.Now})
 	case "json":
 		return &changeView{run: run, emit: func(c change) { a.jsonLine(c) }}
 	case "quiet":
@@ -130,7 +131,8 @@ func (v *changeView) changes(p follow.Progress) []change {
 	if text := asking(v.run, p); text != v.approval {
 		v.approval = text
 		if text != "" {
-			out = append(out, change{Kind: "approval", Approval: words.Clean(text), text: "approval: " + text, page: p.Played.Page})
+			out = append(out, change{Kind: "approval", Approval: words.Clean(text), text: "approval: " + text,
+				page: p.Played.Page})
 		}
 	}
 	return out

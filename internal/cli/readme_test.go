@@ -161,7 +161,8 @@ func TestPages_MakeTargetsExist(t *testing.T) {
 
 func TestPages_PathsExist(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
-	path := regexp.MustCompile("(?:file://|[`\\s(])((?:docs|examples|cloudformation|params|internal|cmd)/[A-Za-z0-9_./-]*[A-Za-z0-9/])[`\\s),.;:]")
+	path := regexp.MustCompile(
+		"(?:file://|[`\\s(])((?:docs|examples|cloudformation|params|internal|cmd)/[A-Za-z0-9_./-]*[A-Za-z0-9/])[`\\s),.;:]")
 	for name, text := range pages(t) {
 		for _, m := range link.FindAllStringSubmatch(text, -1) {
 			assert.FileExists(t, filepath.Join(root, filepath.Dir(name), m[1]), "link in %s", name)
@@ -236,7 +237,8 @@ func shownOf(t *testing.T, stdout string) (summary, cost string) {
 	part := ""
 	for line := range strings.Lines(stdout) {
 		switch {
-		case strings.HasPrefix(line, "Run "), strings.HasPrefix(line, "On AWS"), strings.HasPrefix(line, "Time:"), strings.HasPrefix(line, "Approvals"), strings.HasPrefix(line, "Files in"):
+		case strings.HasPrefix(line, "Run "), strings.HasPrefix(line, "On AWS"), strings.HasPrefix(line, "Time:"),
+			strings.HasPrefix(line, "Approvals"), strings.HasPrefix(line, "Files in"):
 			part = line
 		}
 		switch {
@@ -276,7 +278,8 @@ func TestPages_largerRun(t *testing.T) {
 	require.NotNil(t, command)
 	file := filepath.Join(t.TempDir(), "ten.json")
 	require.NoError(t, os.WriteFile(file, []byte(input), 0o600))
-	args := append(strings.Fields(strings.Replace(command[1], "ten.json", file, 1)), "--progress", "quiet", "--out", t.TempDir())
+	args := append(strings.Fields(strings.Replace(command[1], "ten.json", file, 1)), "--progress", "quiet", "--out",
+		t.TempDir())
 	c := run(t.Context(), rehearsing(), nil, "", args...)
 	require.Equal(t, cli.ExitNotPatched, c.code, c.stderr)
 	summary, cost := shownOf(t, c.stdout)

@@ -112,7 +112,8 @@ var errOlder = errors.New("the report in the bucket is of an earlier run of this
 
 // fetchReport fetches the report of the run that started then, read and as the
 // run wrote it in JSON.
-func fetchReport(ctx context.Context, runs Runs, bucket, run string, started time.Time) (*report.Report, []byte, error) {
+func fetchReport(ctx context.Context, runs Runs, bucket, run string, started time.Time) (*report.Report, []byte,
+	error) {
 	data, err := runs.Report(ctx, bucket, run, "json")
 	if err != nil {
 		return nil, nil, err

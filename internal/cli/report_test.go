@@ -12,14 +12,16 @@ import (
 func TestReportAndList(t *testing.T) {
 	ended := []hub.Execution{{Run: "october", Status: "SUCCEEDED", Started: at("00:00"), Ended: at("00:09")}}
 	running := []hub.Execution{{Run: "october", Status: "RUNNING", Started: at("00:00")}}
-	refused := []hub.Execution{{Run: "october", Status: "FAILED", Started: at("00:00"), Ended: at("00:01"), Cause: "Failed: waves: missing"}}
+	refused := []hub.Execution{{Run: "october", Status: "FAILED", Started: at("00:00"), Ended: at("00:01"),
+		Cause: "Failed: waves: missing"}}
 	all := story(t, "{}", succeeded())
 	full, begun := all[len(all)-1:], all[:1]
 	reports := reported(t, 1, nil)
 	older := reported(t, 2, func(r *report.Report) {
 		r.Started, r.Ended = at("00:00").AddDate(0, -4, 0), at("01:00").AddDate(0, -4, 0)
 	})
-	reused := []hub.Execution{{Run: "october", Status: "FAILED", Started: at("00:00"), Ended: at("00:01"), Cause: "Failed: a run of the name october started at 2026-08-01T00:00:00Z; give this one another name"}}
+	reused := []hub.Execution{{Run: "october", Status: "FAILED", Started: at("00:00"), Ended: at("00:01"),
+		Cause: "Failed: a run of the name october started at 2026-08-01T00:00:00Z; give this one another name"}}
 	several := append([]hub.Execution{
 		{Run: strings.Repeat("a-long-name-", 6), ARN: "arn:1", Status: "RUNNING", Started: at("10:00")},
 		{Run: "september", ARN: "arn:2", Status: "TIMED_OUT", Started: at("01:00"), Ended: at("09:30")},
@@ -32,13 +34,19 @@ func TestReportAndList(t *testing.T) {
 		with int // columns of a terminal
 	}{
 		{name: "report", args: "report october", hub: anAccount{known: ended, looks: full, reports: reports}},
-		{name: "report-csv", args: "report october --format csv --bucket data", hub: anAccount{known: ended, reports: reports}},
-		{name: "report-html", args: "report october --format html", hub: anAccount{known: ended, looks: full, reports: reports}},
-		{name: "report-json", args: "report october --format json", hub: anAccount{known: ended, looks: full, reports: reports}},
+		{name: "report-csv", args: "report october --format csv --bucket data",
+			hub: anAccount{known: ended, reports: reports}},
+		{name: "report-html", args: "report october --format html",
+			hub: anAccount{known: ended, looks: full, reports: reports}},
+		{name: "report-json", args: "report october --format json",
+			hub: anAccount{known: ended, looks: full, reports: reports}},
 		{name: "report-60", args: "report october", with: 60, hub: anAccount{known: ended, looks: full, reports: reports}},
-		{name: "report-older", args: "report october --bucket data", hub: anAccount{known: reused, looks: begun, reports: older}},
-		{name: "report-older-csv", args: "report october --bucket data --format csv", hub: anAccount{known: reused, looks: begun, reports: older}},
-		{name: "report-older-running", args: "report october --bucket data", hub: anAccount{known: running, looks: begun, reports: older}},
+		{name: "report-older", args: "report october --bucket data",
+			hub: anAccount{known: reused, looks: begun, reports: older}},
+		{name: "report-older-csv", args: "report october --bucket data --format csv",
+			hub: anAccount{known: reused, looks: begun, reports: older}},
+		{name: "report-older-running", args: "report october --bucket data",
+			hub: anAccount{known: running, looks: begun, reports: older}},
 		{name: "report-running", args: "report october", hub: anAccount{known: running, looks: full}},
 		{name: "report-just-begun", args: "report october", hub: anAccount{known: running, looks: begun}},
 		{name: "report-refused-input", args: "report october", hub: anAccount{known: refused, looks: begun}},

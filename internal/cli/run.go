@@ -51,7 +51,8 @@ with the name of an earlier one is refused, even years later.`,
 	}
 	machineFlag(cmd, &f.machine)
 	cmd.Flags().StringVar(&f.name, "name", "", "name of the run (default from the input and the date)")
-	cmd.Flags().StringVar(&f.resume, "resume", "", "continue from a `run`: leave out what it patched, whatever the input says")
+	cmd.Flags().StringVar(&f.resume, "resume", "",
+		"continue from a `run`: leave out what it patched, whatever the input says")
 	cmd.Flags().BoolVar(&f.wait, "wait", false, "follow the run to its end, as watch does")
 	timeoutFlag(cmd, &f.timeout)
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask; required where stdin is no terminal")
@@ -149,7 +150,8 @@ func (a *app) checkRun(cmd *cobra.Command, file string, f *runFlags) (hub.Machin
 	case !f.yes && file == "-":
 		return machine, usage(cmd, "the input comes from stdin, so no one can be asked there; give --yes")
 	case !f.yes && !a.Interactive(a.stdin):
-		return machine, usage(cmd, "run asks before it starts anything, and stdin is no terminal; give --yes if no one is there to answer")
+		return machine,
+			usage(cmd, "run asks before it starts anything, and stdin is no terminal; give --yes if no one is there to answer")
 	}
 	return machine, nil
 }
@@ -209,17 +211,20 @@ func (a *app) startFailed(ctx context.Context, runs Runs, name string, err error
 	again := "; run the same command again: it finds the run if it was started"
 	switch {
 	case errors.Is(err, hub.ErrNameTaken):
-		text := fmt.Sprintf("a run %s exists already, with another input or at its end; nothing was started. Give another --name", name)
+		text := fmt.Sprintf("a run %s exists already, with another input or at its end; nothing was started. Give another "+
+			"--name", name)
 		if x, err := runs.Describe(ctx, name); err == nil {
 			state := "ended " + x.Status
 			if x.Running() {
 				state = "is running, with another input"
 			}
-			text = fmt.Sprintf("a run %s exists already: started %s, %s; nothing was started. Give another --name to start one more", name, words.Time(x.Started), state)
+			text = fmt.Sprintf("a run %s exists already: started %s, %s; nothing was started. Give another --name to start "+
+				"one more", name, words.Time(x.Started), state)
 		}
 		return &ExitError{Code: ExitUsage, Err: errors.New(text)}
 	case ctx.Err() != nil:
-		return &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted: whether the run was started is not known" + again)}
+		return &ExitError{Code: ExitInterrupted,
+			Err: errors.New("interrupted: whether the run was started is not known" + again)}
 	case errors.Is(err, hub.ErrNoCredentials), errors.Is(err, hub.ErrDenied), errors.Is(err, hub.ErrNotFound):
 		return asked(ctx, err)
 	}
@@ -228,7 +233,8 @@ func (a *app) startFailed(ctx context.Context, runs Runs, name string, err error
 
 func (a *app) printStarted(w *watching, x hub.Execution, in runinput.Input) error {
 	if a.format == "json" {
-		return a.printJSON(started{SchemaVersion: 1, Kind: "started", Execution: x, RequestedBy: in.RequestedBy, Console: w.machine.Console(x.Run)})
+		return a.printJSON(started{SchemaVersion: 1, Kind: "started", Execution: x, RequestedBy: in.RequestedBy,
+			Console: w.machine.Console(x.Run)})
 	}
 	me := quote(cmp.Or(a.Name, "ec2patch"))
 	var b strings.Builder

@@ -71,7 +71,8 @@ func (h *anAccount) Start(_ context.Context, run string, input []byte) (hub.Exec
 		return hub.Execution{}, h.start
 	}
 	h.started[run] = string(input)
-	return hub.Execution{Run: run, ARN: "arn:aws:states:us-east-1:999999999999:execution:ec2patch-orchestrator:" + run, Status: "RUNNING", Started: at("10:00")}, nil
+	return hub.Execution{Run: run, ARN: "arn:aws:states:us-east-1:999999999999:execution:ec2patch-orchestrator:" + run,
+		Status: "RUNNING", Started: at("10:00")}, nil
 }
 
 func (h *anAccount) Describe(_ context.Context, run string) (hub.Execution, error) {
@@ -115,7 +116,8 @@ func (h *anAccount) Report(_ context.Context, bucket, run, form string) ([]byte,
 	}
 	text, ok := h.reports[bucket+"/"+run+"/"+form]
 	if !ok {
-		return nil, fmt.Errorf("fetch s3://%s/runs/%s/report.%s: %w (or there is no report yet)", bucket, run, form, hub.ErrDenied)
+		return nil,
+			fmt.Errorf("fetch s3://%s/runs/%s/report.%s: %w (or there is no report yet)", bucket, run, form, hub.ErrDenied)
 	}
 	return []byte(text), nil
 }
@@ -185,11 +187,15 @@ func TestRun(t *testing.T) {
 		{name: "run-soak", args: "run - --yes --name october", stdin: `{"waves":[
 			{"name":"a","accounts":["111111111111"],"regions":["us-east-1"],"healthGate":{"soakSeconds":600}},
 			{"name":"b","accounts":["111111111111"],"regions":["us-east-1"],"healthGate":{"alarms":["arn:aws:cloudwatch:us-east-1:111111111111:alarm:api"],"soakSeconds":0}}]}`, starts: 1},
-		{name: "run-denied", args: "run good.json --yes --name october", hub: anAccount{start: fmt.Errorf("start run october: %w: AccessDeniedException: no", hub.ErrDenied)}},
-		{name: "run-no-caller", args: "run good.json --yes", hub: anAccount{caller: fmt.Errorf("ask who signs: %w: ExpiredToken: over", hub.ErrNoCredentials)}},
+		{name: "run-denied", args: "run good.json --yes --name october",
+			hub: anAccount{start: fmt.Errorf("start run october: %w: AccessDeniedException: no", hub.ErrDenied)}},
+		{name: "run-no-caller", args: "run good.json --yes",
+			hub: anAccount{caller: fmt.Errorf("ask who signs: %w: ExpiredToken: over", hub.ErrNoCredentials)}},
 		{name: "run-taken", args: "run good.json --yes --name october", hub: anAccount{start: taken}},
-		{name: "run-taken-ended", args: "run good.json --yes --name october", hub: anAccount{start: taken, known: []hub.Execution{{Run: "october", Status: "SUCCEEDED", Started: at("08:00")}}}},
-		{name: "run-lost", args: "run good.json --yes --name october", hub: anAccount{start: errors.New("start run october: EOF")}},
+		{name: "run-taken-ended", args: "run good.json --yes --name october",
+			hub: anAccount{start: taken, known: []hub.Execution{{Run: "october", Status: "SUCCEEDED", Started: at("08:00")}}}},
+		{name: "run-lost", args: "run good.json --yes --name october",
+			hub: anAccount{start: errors.New("start run october: EOF")}},
 		{name: "help-run", args: "help run"},
 	}
 	for _, tt := range tests {
@@ -238,7 +244,8 @@ func TestRun_inNameOfTheCaller(t *testing.T) {
 	}
 }
 
-// The same command has the same name on the same day, another one on the next day, for another input and for another person.
+// The same command has the same name on the same day, another one on the next day, for another input and for another
+// person.
 func TestRun_names(t *testing.T) {
 	name := func(day int, input, caller string) string {
 		h := &anAccount{t: t}

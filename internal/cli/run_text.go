@@ -54,9 +54,12 @@ func waveText(w runinput.Wave) string {
 	if n := len(w.OrganizationalUnits); n > 0 {
 		where = append(where, words.Count(n, "organizational unit"))
 	}
-	text := fmt.Sprintf("%s, on %s of %s in %s", do, matched(w.Filters), strings.Join(where, " and "), words.Count(len(w.Regions), "region"))
-	return text + soakText(w.HealthGate) + fmt.Sprintf("; sends no more once failures exceed %s of its instances or %s of its accounts, and none in an account once they exceed %s of its own",
-		w.Budget.MaxFailedInstances, w.Budget.MaxFailedAccounts, w.Budget.PerAccount)
+	text := fmt.Sprintf("%s, on %s of %s in %s", do, matched(w.Filters), strings.Join(where, " and "),
+		words.Count(len(w.Regions), "region"))
+	return text + soakText(w.HealthGate) +
+		fmt.Sprintf("; sends no more once failures exceed %s of its instances or %s of its accounts, and none in an "+
+			"account once they exceed %s of its own",
+			w.Budget.MaxFailedInstances, w.Budget.MaxFailedAccounts, w.Budget.PerAccount)
 }
 
 // soakText is what is waited for after a wave, before the next one.
@@ -99,7 +102,8 @@ func approvalText(in runinput.Input) string {
 	case !in.Installs():
 		return "Approval: none is asked for a scan. The scan does run on the instances."
 	case in.Approval == runinput.ApproveNone:
-		return "Approval: NONE by this input, patching begins as soon as the plan is made, unless the hub demands more (MinimumApproval)."
+		return "Approval: NONE by this input, patching begins as soon as the plan is made, unless the hub demands more " +
+			"(MinimumApproval)."
 	case in.RequireDistinct > 1:
 		open += fmt.Sprintf(", by %d different people, you not among them", in.RequireDistinct)
 	}
@@ -115,7 +119,8 @@ func stopText(in runinput.Input) string {
 	if in.Approval == runinput.ApproveNone {
 		what = "the run stops"
 	}
-	text := fmt.Sprintf("Once failures exceed %s of the run's instances or a limit of their wave, %s.", in.Budget.MaxFailedInstances, what)
+	text := fmt.Sprintf("Once failures exceed %s of the run's instances or a limit of their wave, %s.",
+		in.Budget.MaxFailedInstances, what)
 	if in.AbortOnIssues {
 		text += " The run stops after a wave with any failure."
 	}

@@ -189,7 +189,8 @@ func (s *screen) bar(w follow.Wave, width int) string {
 	if s.unicode {
 		full, half, empty = "█", "▒", "░"
 	}
-	return s.paint("32", strings.Repeat(full, g)) + s.paint("33", strings.Repeat(half, o)) + s.paint("2", strings.Repeat(empty, width-g-o))
+	return s.paint("32", strings.Repeat(full, g)) + s.paint("33", strings.Repeat(half, o)) +
+		s.paint("2", strings.Repeat(empty, width-g-o))
 }
 
 // share is n of total in cells; whoever is there has at least one.

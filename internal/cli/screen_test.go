@@ -19,7 +19,8 @@ func busy(waves int) follow.Progress {
 		Played: follow.Played{Approval: strings.Repeat("a", 300)}}
 	for n := range waves {
 		p.Waves = append(p.Waves, follow.Wave{
-			Name: fmt.Sprintf("wave-%d", n), Planned: 12345, Accounts: follow.Accounts{Total: 1000, Done: 10}, InFlight: 500, Verdict: patch.VerdictGood,
+			Name: fmt.Sprintf("wave-%d", n), Planned: 12345, Accounts: follow.Accounts{Total: 1000, Done: 10}, InFlight: 500,
+			Verdict:  patch.VerdictGood,
 			Outcomes: map[outcome.Outcome]int{outcome.Patched: 10000, outcome.Failed: 1, outcome.Undeliverable: 999},
 		})
 	}
@@ -63,7 +64,8 @@ func TestScreen_WritesOnlyWhatChanged(t *testing.T) {
 func TestBar_IsAlwaysAsLong(t *testing.T) {
 	s := newScreen(&bytes.Buffer{}, screenOptions{width: 80})
 	for _, w := range []follow.Wave{
-		{}, {Planned: 1, Outcomes: map[outcome.Outcome]int{outcome.Failed: 1}}, {Planned: 1000, Outcomes: map[outcome.Outcome]int{outcome.Patched: 999, outcome.Failed: 1}},
+		{}, {Planned: 1, Outcomes: map[outcome.Outcome]int{outcome.Failed: 1}},
+		{Planned: 1000, Outcomes: map[outcome.Outcome]int{outcome.Patched: 999, outcome.Failed: 1}},
 		{Planned: 3, Outcomes: map[outcome.Outcome]int{outcome.Patched: 9}},
 	} {
 		assert.Len(t, s.bar(w, 20), 20)

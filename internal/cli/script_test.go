@@ -78,16 +78,17 @@ func TestScripts(t *testing.T) {
 		{name: "simulate-bad-approve", args: "simulate good.json --approve yes"},
 		{name: "simulate-bad-hub", args: "simulate good.json --hub MinimumApproval"},
 		{name: "simulate-hub-twice", args: "simulate good.json --hub MaxInstances=1,MaxInstances=2"},
-		{name: "simulate-hub", args: "simulate good.json --hub MinimumApproval=none --hub MaxInstances=10 --progress quiet", with: func(p *cli.Program) {
-			inner := p.Rehearse
-			p.Rehearse = func(o sim.Options) (*sim.Result, error) {
-				if len(o.Parameters) != 2 || o.Parameters["MinimumApproval"] != "none" ||
-					o.Parameters["MaxInstances"] != "10" {
-					return nil, fmt.Errorf("the rehearsal was given %v", o.Parameters)
+		{name: "simulate-hub", args: "simulate good.json --hub MinimumApproval=none --hub MaxInstances=10 --progress quiet",
+			with: func(p *cli.Program) {
+				inner := p.Rehearse
+				p.Rehearse = func(o sim.Options) (*sim.Result, error) {
+					if len(o.Parameters) != 2 || o.Parameters["MinimumApproval"] != "none" ||
+						o.Parameters["MaxInstances"] != "10" {
+						return nil, fmt.Errorf("the rehearsal was given %v", o.Parameters)
+					}
+					return inner(o)
 				}
-				return inner(o)
-			}
-		}},
+			}},
 		{name: "simulate-bad-seed", args: "simulate good.json --seed -1"},
 		{name: "simulate-bad-instances", args: "simulate good.json --instances 0"},
 		{name: "simulate-instances-and-fleet", args: "simulate good.json --instances 5 --fleet fleet.json"},
@@ -99,20 +100,31 @@ func TestScripts(t *testing.T) {
 		{name: "simulate-empty-fleet", args: "simulate good.json --fleet empty.json"},
 		{name: "simulate-empty-fleet-json", args: "simulate good.json --fleet empty.json --format json"},
 		{name: "simulate-no-fleet", args: "simulate good.json --fleet="},
-		{name: "simulate-bad-fleet", args: "simulate good.json --fleet fleet.json --progress quiet", with: badFile("fleet file", "accounts.1: is no account id\naccounts.2.regions: is missing")},
-		{name: "simulate-bad-template", args: "simulate good.json --template other-hub.yaml --progress quiet", with: badFile("hub template", "hub-cfn.yaml:1: no resources\nhub-cfn.yaml: no state machine")},
-		{name: "simulate-bad-built-in", args: "simulate good.json --progress quiet", with: badFile("spoke template", "line 1: no resources")},
+		{name: "simulate-bad-fleet", args: "simulate good.json --fleet fleet.json --progress quiet",
+			with: badFile("fleet file", "accounts.1: is no account id\naccounts.2.regions: is missing")},
+		{name: "simulate-bad-template", args: "simulate good.json --template other-hub.yaml --progress quiet",
+			with: badFile("hub template", "hub-cfn.yaml:1: no resources\nhub-cfn.yaml: no state machine")},
+		{name: "simulate-bad-built-in", args: "simulate good.json --progress quiet",
+			with: badFile("spoke template", "line 1: no resources")},
 		{name: "simulate-out-taken", args: "simulate good.json --out good.json", with: func(p *cli.Program) {
 			p.Rehearse = func(sim.Options) (*sim.Result, error) { return nil, errors.New("this must not start") }
 		}},
-		{name: "simulate-repeat", args: "simulate good.json --seed 4 --fleet fleet.json --out kept --progress quiet", with: func(p *cli.Program) { p.Name = "./ec2patch" }},
-		{name: "simulate-rejected", args: "simulate good.json --approve reject --progress quiet", with: ends(func(r *sim.Result) {
-			r.Status, r.Report.Status = patch.RunRejected, patch.RunRejected
+		{name: "simulate-repeat", args: "simulate good.json --seed 4 --fleet fleet.json --out kept --progress quiet",
+			with: func(p *cli.Program) {
+				p.Name = "./ec2patch"
+			}},
+		{name: "simulate-rejected", args: "simulate good.json --approve reject --progress quiet",
+			with: ends(func(r *sim.Result) {
+				r.Status, r.Report.Status = patch.RunRejected, patch.RunRejected
+			})},
+		{name: "simulate-violation", args: "simulate good.json --seed 3 --faults F-04=0.5 --progress quiet",
+			with: ends(func(r *sim.Result) {
+				r.Violations = []check.Violation{{Rule: "R-01", At: "12m04s",
+					Detail: "i-0000000000000002a got two Install commands\x1b[2J"}}
+			})},
+		{name: "simulate-no-report", args: "simulate good.json --progress quiet", with: ends(func(r *sim.Result) {
+			r.Report, r.Status = nil, patch.RunFailed
 		})},
-		{name: "simulate-violation", args: "simulate good.json --seed 3 --faults F-04=0.5 --progress quiet", with: ends(func(r *sim.Result) {
-			r.Violations = []check.Violation{{Rule: "R-01", At: "12m04s", Detail: "i-0000000000000002a got two Install commands\x1b[2J"}}
-		})},
-		{name: "simulate-no-report", args: "simulate good.json --progress quiet", with: ends(func(r *sim.Result) { r.Report, r.Status = nil, patch.RunFailed })},
 		{name: "simulate-no-report-why", args: "simulate good.json --progress quiet", with: ends(func(r *sim.Result) {
 			r.Report, r.Status, r.Failure = nil, patch.RunFailed, "state WriteReport: Lambda.ServiceException: Service error"
 		})},
@@ -124,58 +136,70 @@ func TestScripts(t *testing.T) {
 				return nil, fmt.Errorf("rehearse: %w", runinput.Problems{{Path: "fleet.accounts[0]", Value: `"x"`, Message: "is no account", Remedy: "write twelve digits", Line: 2, Column: 5}})
 			}
 		}},
-		{name: "simulate-json-report", args: "simulate good.json --format json --progress quiet", with: ends(func(r *sim.Result) {
-			r.Status, r.Report.StatusReason = patch.RunIncomplete, "one could not be reached"
-			r.Report.Excluded = []plan.ExcludedInstance{{InstanceID: "i-1", Outcome: outcome.Offline}, {InstanceID: "i-2", Outcome: outcome.Offline}, {InstanceID: "i-3", Outcome: outcome.Excluded}}
-			r.Report.Unreachable = []plan.UnreachableAccount{{Account: "222222222222", Region: "us-east-1", Reason: "access denied"}}
-			r.Report.Approvals = []report.ApprovalReport{{Scope: "run", Status: "approved", Name: "Ann", PlanCount: 6}}
-		})},
+		{name: "simulate-json-report", args: "simulate good.json --format json --progress quiet",
+			with: ends(func(r *sim.Result) {
+				r.Status, r.Report.StatusReason = patch.RunIncomplete, "one could not be reached"
+				r.Report.Excluded = []plan.ExcludedInstance{{InstanceID: "i-1", Outcome: outcome.Offline},
+					{InstanceID: "i-2", Outcome: outcome.Offline}, {InstanceID: "i-3", Outcome: outcome.Excluded}}
+				r.Report.Unreachable = []plan.UnreachableAccount{{Account: "222222222222", Region: "us-east-1",
+					Reason: "access denied"}}
+				r.Report.Approvals = []report.ApprovalReport{{Scope: "run", Status: "approved", Name: "Ann", PlanCount: 6}}
+			})},
 		{name: "simulate-nothing-matched", args: "simulate good.json --progress quiet", with: ends(func(r *sim.Result) {
 			r.Planned, r.Outcomes = 0, map[outcome.Outcome]int{}
 			r.Report.Totals, r.Report.Instances = report.Totals{Outcomes: r.Outcomes}, nil
 			r.Report.Waves[0].Filter, r.Report.Waves[1].Filter = "tag PatchGroup=default, platform Linux", "tag Env=prod"
 		})},
-		{name: "simulate-wave-matched-nothing-progress", args: "simulate good.json --progress json --format json", with: ends(func(r *sim.Result) {
-			r.Report.Waves[1].Planned, r.Report.Waves[1].Filter = 0, "tag Env=prod"
-		})},
-		{name: "simulate-wave-matched-nothing", args: "simulate good.json --progress quiet --format json", with: ends(func(r *sim.Result) {
-			r.Report.DryRun, r.Report.Waves[1].Planned = true, 0
-		})},
+		{name: "simulate-wave-matched-nothing-progress", args: "simulate good.json --progress json --format json",
+			with: ends(func(r *sim.Result) {
+				r.Report.Waves[1].Planned, r.Report.Waves[1].Filter = 0, "tag Env=prod"
+			})},
+		{name: "simulate-wave-matched-nothing", args: "simulate good.json --progress quiet --format json",
+			with: ends(func(r *sim.Result) {
+				r.Report.DryRun, r.Report.Waves[1].Planned = true, 0
+			})},
 		{name: "terminal-60", args: "simulate good.json --progress quiet", env: []string{"TERM=dumb"}, with: onTerminal(60)},
 		{name: "simulate-cost", args: "simulate good.json --progress quiet", with: costs()},
-		{name: "terminal-40-cost", args: "simulate good.json --progress quiet", env: []string{"TERM=dumb"}, with: func(p *cli.Program) {
-			costs()(p)
-			onTerminal(40)(p)
-		}},
+		{name: "terminal-40-cost", args: "simulate good.json --progress quiet", env: []string{"TERM=dumb"},
+			with: func(p *cli.Program) {
+				costs()(p)
+				onTerminal(40)(p)
+			}},
 		{name: "simulate-approve-ask-quiet", args: "simulate good.json --approve ask --progress quiet", with: asks()},
 		{name: "simulate-approve-ask", args: "simulate good.json --approve ask", with: asks()},
 		{name: "seeds", args: "simulate good.json --seeds 1-20"},
 		{name: "seeds-json", args: "simulate good.json --seeds 1-20 --format json --progress quiet"},
-		{name: "seeds-violation", args: "simulate good.json --seeds 1-3 --faults storm --progress quiet", with: func(p *cli.Program) {
-			inner := p.RehearseSeeds
-			p.RehearseSeeds = func(o sim.Options, from, to uint64, f func(int)) (*sim.SeedsResult, error) {
-				res, err := inner(o, from, to, f)
-				res.Failed = []sim.FailedSeed{{Seed: 2, Rule: "R-04", Detail: "sent after the budget was exceeded"}, {Seed: 3, Rule: "error", Detail: "the rehearsal stands still"}}
-				return res, err
-			}
-		}},
-		{name: "seeds-endings", args: "simulate good.json --seeds 1-20 --faults swarm --progress quiet", with: func(p *cli.Program) {
-			inner := p.RehearseSeeds
-			p.RehearseSeeds = func(o sim.Options, from, to uint64, f func(int)) (*sim.SeedsResult, error) {
-				res, err := inner(o, from, to, f)
-				res.Statuses = map[patch.RunStatus]int{patch.RunSucceeded: 7, patch.RunStopped: 12, patch.RunFailed: 1}
-				res.Ended = map[patch.RunStatus][]uint64{
-					patch.RunSucceeded: {1, 2, 3, 4, 5, 6, 7}, patch.RunFailed: {20}, patch.RunStopped: {8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19},
+		{name: "seeds-violation", args: "simulate good.json --seeds 1-3 --faults storm --progress quiet",
+			with: func(p *cli.Program) {
+				inner := p.RehearseSeeds
+				p.RehearseSeeds = func(o sim.Options, from, to uint64, f func(int)) (*sim.SeedsResult, error) {
+					res, err := inner(o, from, to, f)
+					res.Failed = []sim.FailedSeed{{Seed: 2, Rule: "R-04", Detail: "sent after the budget was exceeded"},
+						{Seed: 3, Rule: "error", Detail: "the rehearsal stands still"}}
+					return res, err
 				}
-				return res, err
-			}
-		}},
+			}},
+		{name: "seeds-endings", args: "simulate good.json --seeds 1-20 --faults swarm --progress quiet",
+			with: func(p *cli.Program) {
+				inner := p.RehearseSeeds
+				p.RehearseSeeds = func(o sim.Options, from, to uint64, f func(int)) (*sim.SeedsResult, error) {
+					res, err := inner(o, from, to, f)
+					res.Statuses = map[patch.RunStatus]int{patch.RunSucceeded: 7, patch.RunStopped: 12, patch.RunFailed: 1}
+					res.Ended = map[patch.RunStatus][]uint64{
+						patch.RunSucceeded: {1, 2, 3, 4, 5, 6, 7}, patch.RunFailed: {20},
+						patch.RunStopped: {8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19},
+					}
+					return res, err
+				}
+			}},
 		{name: "seeds-calm-60", args: "simulate good.json --seeds 1-3 --progress quiet", with: func(p *cli.Program) {
 			onTerminal(60)(p)
 			p.RehearseSeeds = func(sim.Options, uint64, uint64, func(int)) (*sim.SeedsResult, error) {
 				return &sim.SeedsResult{
-					From: 1, To: 3, Seeds: 3, Statuses: map[patch.RunStatus]int{patch.RunFailed: 3}, VirtualSeconds: 5400, VirtualYears: 0.00017,
-					Ended: map[patch.RunStatus][]uint64{patch.RunFailed: {1000001, 1000002, 1000003, 1000004, 1000005, 1000006, 1000007}}, MaxHistoryEvents: 40, MaxPayloadBytes: 700,
+					From: 1, To: 3, Seeds: 3, Statuses: map[patch.RunStatus]int{patch.RunFailed: 3}, VirtualSeconds: 5400,
+					VirtualYears: 0.00017,
+					Ended: map[patch.RunStatus][]uint64{patch.RunFailed: {1000001, 1000002, 1000003, 1000004, 1000005, 1000006,
+						1000007}}, MaxHistoryEvents: 40, MaxPayloadBytes: 700,
 				}, nil
 			}
 		}},

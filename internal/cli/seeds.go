@@ -32,7 +32,9 @@ func (a *app) simulateSeeds(cmd *cobra.Command, file string, f *simulateFlags, o
 	}
 	shown := a.newSeedsView(int(to - from + 1))
 	started := a.Now()
-	res, err := interruptible(cmd.Context(), func() (*sim.SeedsResult, error) { return a.RehearseSeeds(o, from, to, shown.show) })
+	res, err := interruptible(cmd.Context(), func() (*sim.SeedsResult, error) {
+		return a.RehearseSeeds(o, from, to, shown.show)
+	})
 	if err != nil {
 		return a.rehearsalError(file, f, err)
 	}
@@ -59,7 +61,8 @@ func (a *app) simulateSeeds(cmd *cobra.Command, file string, f *simulateFlags, o
 	if err != nil {
 		return err
 	}
-	a.ended(res.WallSeconds, fmt.Sprintf("%.1f seeds a second, %s of real time", res.SeedsPerSecond, wall(res.WallSeconds)))
+	a.ended(res.WallSeconds, fmt.Sprintf("%.1f seeds a second, %s of real time", res.SeedsPerSecond,
+		wall(res.WallSeconds)))
 	if len(res.Failed) > 0 {
 		return &ExitError{Code: ExitNotPatched}
 	}
@@ -86,7 +89,8 @@ func (a *app) printSeeds(file string, res *sim.SeedsResult) error {
 	entry := func(format string, args ...any) {
 		fmt.Fprintln(&b, hang(fmt.Sprintf(format, args...), "           ", max(width, minWidth)))
 	}
-	line(&b, width, "  ", "Rehearsals of %s with the seeds %d to %d: no AWS call was made, nothing was patched.", name(file), res.From, res.To)
+	line(&b, width, "  ", "Rehearsals of %s with the seeds %d to %d: no AWS call was made, nothing was patched.",
+		name(file), res.From, res.To)
 	fmt.Fprintln(&b)
 	statuses := map[string]int{}
 	for s, n := range res.Statuses {

@@ -64,14 +64,19 @@ read from a file (--fleet). Files of the rehearsal are written to --out.`,
 	}
 	flags := cmd.Flags()
 	flags.Uint64Var(&f.seed, "seed", 1, "what everything random is drawn from")
-	flags.StringVar(&f.seeds, "seeds", "", "rehearse every seed from A to B, as `A-B`; exits with 5 if one of them breaks a rule")
+	flags.StringVar(&f.seeds, "seeds", "",
+		"rehearse every seed from A to B, as `A-B`; exits with 5 if one of them breaks a rule")
 	flags.IntVar(&f.instances, "instances", 25, "instances drawn for each account and region")
 	flags.StringVar(&f.fleet, "fleet", "", "read the fleet from a `file`")
-	flags.StringVar(&f.faults, "faults", "calm", "faults to inject: calm, light, storm, swarm or `NAME=RATE,...`\nwith a rate from 0 to 1 for each name of "+strings.Join(a.Faults, " "))
-	flags.StringVar(&f.approve, "approve", "auto", "who answers the approval: auto, ask (you, on a local page), reject or timeout")
+	flags.StringVar(&f.faults, "faults", "calm",
+		"faults to inject: calm, light, storm, swarm or `NAME=RATE,...`\nwith a rate from 0 to 1 for each name of "+
+			strings.Join(a.Faults, " "))
+	flags.StringVar(&f.approve, "approve", "auto",
+		"who answers the approval: auto, ask (you, on a local page), reject or timeout")
 	flags.StringVar(&f.out, "out", "", "`folder` for the files (default ec2patch-out/<run>; with --seeds none)")
 	flags.StringVar(&f.template, "template", "", "rehearse another hub template, a `file`")
-	flags.StringSliceVar(&f.hub, "hub", nil, "parameters of the hub, as `NAME=VALUE,...`; the template's defaults otherwise")
+	flags.StringSliceVar(&f.hub, "hub", nil,
+		"parameters of the hub, as `NAME=VALUE,...`; the template's defaults otherwise")
 	return cmd
 }
 
@@ -105,7 +110,8 @@ func (a *app) options(cmd *cobra.Command, file string, f *simulateFlags) (sim.Op
 			return sim.Options{}, usage(cmd, fmt.Sprintf("--%s is empty; give a name or leave it out", name))
 		}
 	}
-	o := sim.Options{Seed: f.seed, Instances: f.instances, Faults: f.faults, Approve: sim.Approve(f.approve), Hub: a.Hub, Spoke: a.Spoke, Reader: a.Reader}
+	o := sim.Options{Seed: f.seed, Instances: f.instances, Faults: f.faults, Approve: sim.Approve(f.approve), Hub: a.Hub,
+		Spoke: a.Spoke, Reader: a.Reader}
 	if err := oneOf(cmd, "--approve", f.approve, "auto", "ask", "reject", "timeout"); err != nil {
 		return o, err
 	}
@@ -146,7 +152,8 @@ func hubParameters(cmd *cobra.Command, pairs []string) (map[string]string, error
 		_, twice := given[name]
 		switch {
 		case !found || name == "":
-			return nil, usage(cmd, fmt.Sprintf("--hub has %q; give parameters as NAME=VALUE,..., such as MinimumApproval=none", pair))
+			return nil,
+				usage(cmd, fmt.Sprintf("--hub has %q; give parameters as NAME=VALUE,..., such as MinimumApproval=none", pair))
 		case twice:
 			return nil, usage(cmd, fmt.Sprintf("--hub gives %s two values; give it one", name))
 		}
@@ -171,7 +178,8 @@ func (a *app) checkFaults(cmd *cobra.Command, text string) error {
 	for part := range strings.SplitSeq(text, ",") {
 		name, rate, found := strings.Cut(part, "=")
 		if !found {
-			return usage(cmd, fmt.Sprintf("--faults is %q; allowed are calm, light, storm, swarm, or names with rates, as F-04=0.01,F-38=0.001", text))
+			return usage(cmd, fmt.Sprintf("--faults is %q; allowed are calm, light, storm, swarm, or names with rates, as "+
+				"F-04=0.01,F-38=0.001", text))
 		}
 		if err := oneOf(cmd, "the fault", name, a.Faults...); err != nil {
 			return err
@@ -197,7 +205,8 @@ func (a *app) refuse(found []finding, err error, nothing string) error {
 		return err
 	}
 	if a.format == "json" {
-		if err := a.printJSON(validation{SchemaVersion: 1, Kind: "validation", Files: 1, Errors: len(found), Findings: found}); err != nil {
+		if err := a.printJSON(validation{SchemaVersion: 1, Kind: "validation", Files: 1, Errors: len(found),
+			Findings: found}); err != nil {
 			return err
 		}
 	} else {
@@ -266,7 +275,8 @@ func interruptible[T any](ctx context.Context, f func() (T, error)) (T, error) {
 		return got.v, got.err
 	case <-ctx.Done():
 		var zero T
-		return zero, &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted: the rehearsal was stopped, no file was written")}
+		return zero,
+			&ExitError{Code: ExitInterrupted, Err: errors.New("interrupted: the rehearsal was stopped, no file was written")}
 	}
 }
 

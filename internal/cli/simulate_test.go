@@ -76,8 +76,10 @@ func TestSimulate_JSONIsTheContract(t *testing.T) {
 	var got map[string]any
 	require.NoError(t, json.Unmarshal([]byte(c.stdout), &got))
 	for _, key := range []string{
-		"run", "status", "seed", "planned", "outcomes", "waves", "violations", "virtualSeconds", "idealSeconds", "wallSeconds", "executions",
-		"maxHistoryEvents", "maxPayloadBytes", "stateTransitions", "lambdaInvocations", "apiCalls", "faults", "detectionDelaySeconds", "estimatedCostUSD",
+		"run", "status", "seed", "planned", "outcomes", "waves", "violations", "virtualSeconds", "idealSeconds",
+		"wallSeconds", "executions",
+		"maxHistoryEvents", "maxPayloadBytes", "stateTransitions", "lambdaInvocations", "apiCalls", "faults",
+		"detectionDelaySeconds", "estimatedCostUSD",
 		"schemaVersion", "statusReason", "excluded", "unreachable", "approvals", "cost", "files",
 	} {
 		assert.Contains(t, got, key)
@@ -151,7 +153,8 @@ func TestSimulate_ExitCodes(t *testing.T) {
 		{name: "not known to SSM", change: exclude(outcome.Unmanaged), want: 5},
 		{name: "scan found missing patches", change: oneEnded(outcome.NonCompliant, patch.NoReboot), want: 5},
 		{name: "not sent", change: oneEnded(outcome.NotSent, patch.RebootIfNeeded), want: 5},
-		{name: "reboot due where reboots are forbidden", change: oneEnded(outcome.PatchedPendingReboot, patch.NoReboot), want: 0},
+		{name: "reboot due where reboots are forbidden", change: oneEnded(outcome.PatchedPendingReboot, patch.NoReboot),
+			want: 0},
 		{name: "reboot due as a failure", change: oneEnded(outcome.PatchedPendingReboot, patch.RebootIfNeeded), want: 5},
 		{name: "account that was not reached", change: func(r *sim.Result) {
 			r.Status = patch.RunIncomplete

@@ -31,7 +31,8 @@ type summary struct {
 func (a *app) printResult(s summary) error {
 	var b bytes.Buffer
 	width := a.width(a.stdout)
-	line(&b, width, "  ", "Rehearsal of %s with seed %d: no AWS call was made, nothing was patched.", name(s.file), s.res.Seed)
+	line(&b, width, "  ", "Rehearsal of %s with seed %d: no AWS call was made, nothing was patched.", name(s.file),
+		s.res.Seed)
 	fmt.Fprintln(&b)
 	if err := report.Text(&b, reportOf(s.res), width, a.colour(a.stdout)); err != nil {
 		return failed(err)
@@ -96,7 +97,8 @@ func printCost(b *bytes.Buffer, res *sim.Result, width int) {
 		wide[i] = min(wide[i], max(wide[i]-over, shortest))
 	}
 	for _, r := range rows {
-		line := fmt.Sprintf("  %-*s  %*s %-*s  %*s", wide[0], cut(r[0], wide[0]), wide[1], r[1], wide[2], cut(r[2], wide[2]), wide[3], r[3])
+		line := fmt.Sprintf("  %-*s  %*s %-*s  %*s", wide[0], cut(r[0], wide[0]), wide[1], r[1], wide[2], cut(r[2], wide[2]),
+			wide[3], r[3])
 		fmt.Fprintln(b, line)
 	}
 }
@@ -122,7 +124,8 @@ func printCalls(b *bytes.Buffer, res *sim.Result, width int) {
 	for _, n := range res.APICalls {
 		total += n
 	}
-	line(b, width, "    ", "  %s, %s, %s, %s", words.Count(res.StateTransitions, "state transition"), words.Count(res.LambdaInvocations, "Lambda invocation"),
+	line(b, width, "    ", "  %s, %s, %s, %s", words.Count(res.StateTransitions, "state transition"),
+		words.Count(res.LambdaInvocations, "Lambda invocation"),
 		words.Count(total, "API call"), words.Count(res.Executions, "execution"))
 	for _, line := range wrapped(tallies(res.APICalls), max(width-4, minWidth)) {
 		fmt.Fprintf(b, "    %s\n", line)
@@ -154,7 +157,8 @@ func printTime(b *bytes.Buffer, res *sim.Result, width int) {
 // limits measures a rehearsal by what the product allows itself.
 func limits(events, bytes int) string {
 	return fmt.Sprintf("the longest history has %s of %s, the largest payload %s of %s",
-		words.Number(events), words.Count(check.HistoryLimit, "event"), words.Number(bytes), words.Count(check.PayloadLimit, "byte"))
+		words.Number(events), words.Count(check.HistoryLimit, "event"), words.Number(bytes),
+		words.Count(check.PayloadLimit, "byte"))
 }
 
 func printViolations(b *bytes.Buffer, res *sim.Result, replay string, width int) {

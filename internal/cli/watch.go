@@ -24,7 +24,8 @@ const (
 	firstLook = 3 * time.Second
 	// maxMissed bounds the looks in a row that may fail before a watch gives up: it bridges ten minutes without network.
 	maxMissed = 40
-	// reportEvery and reportTries wait for the report of a run that was stopped: the rule for ended runs writes it within minutes.
+	// reportEvery and reportTries wait for the report of a run that was stopped: the rule for ended runs writes it within
+	// minutes.
 	reportEvery = 10 * time.Second
 	reportTries = 30
 )
@@ -153,7 +154,9 @@ func endedBadly(run string, p follow.Progress, how string) *ExitError {
 	if p.Error == string(patch.RunRefused.Err()) {
 		code = ExitInvalid
 	}
-	return &ExitError{Code: code, Err: fmt.Errorf("run %s ended %s, %s: %s", run, p.Status, how, words.Clean(cmp.Or(p.Cause, p.Error, "no reason given")))}
+	return &ExitError{Code: code,
+		Err: fmt.Errorf("run %s ended %s, %s: %s", run, p.Status, how,
+			words.Clean(cmp.Or(p.Cause, p.Error, "no reason given")))}
 }
 
 func failedOr(err error) error {
@@ -170,7 +173,8 @@ func newWatched(w *watching, p follow.Progress, r *report.Report) watched {
 	}
 	return watched{
 		SchemaVersion: 1, Kind: "run", Run: w.run, ExecutionARN: w.machine.Execution(w.run), ExecutionStatus: p.Status,
-		Status: r.Status, StatusReason: r.StatusReason, PlanDigest: r.PlanDigest, RequestedBy: r.RequestedBy, Started: p.Started, Ended: p.Ended, Totals: r.Totals,
+		Status: r.Status, StatusReason: r.StatusReason, PlanDigest: r.PlanDigest, RequestedBy: r.RequestedBy,
+		Started: p.Started, Ended: p.Ended, Totals: r.Totals,
 		Waves: append([]report.WaveReport{}, r.Waves...), Unreachable: append([]plan.UnreachableAccount{}, r.Unreachable...),
 		Approvals: append([]report.ApprovalReport{}, r.Approvals...),
 	}
@@ -203,7 +207,8 @@ func (a *app) follow(ctx context.Context, w *watching) (follow.Progress, error) 
 		switch {
 		case err == nil:
 			missed = 0
-		case ctx.Err() != nil, errors.Is(err, hub.ErrNoCredentials), errors.Is(err, hub.ErrDenied), missed >= maxMissed, errors.Is(err, hub.ErrNotFound) && missed >= 2:
+		case ctx.Err() != nil, errors.Is(err, hub.ErrNoCredentials), errors.Is(err, hub.ErrDenied), missed >= maxMissed,
+			errors.Is(err, hub.ErrNotFound) && missed >= 2:
 			return f.Progress, err // a run that was started a moment ago may not be seen yet
 		default:
 			missed++
@@ -260,7 +265,8 @@ func look(ctx context.Context, w *watching, f *follow.Follower, v view, now func
 // which it does when its report is written. A hub of an older release ends every
 // one with the same error.
 func reportedItself(failure string) bool {
-	for _, s := range []patch.RunStatus{patch.RunRefused, patch.RunFailed, patch.RunAborted, patch.RunRejected, patch.RunExpired, patch.RunStopped} {
+	for _, s := range []patch.RunStatus{patch.RunRefused, patch.RunFailed, patch.RunAborted, patch.RunRejected,
+		patch.RunExpired, patch.RunStopped} {
 		if failure == string(s.Err()) {
 			return true
 		}

@@ -79,7 +79,8 @@ func reported(t *testing.T, seed uint64, change func(*report.Report)) map[string
 	}
 	data, err := json.Marshal(r)
 	require.NoError(t, err)
-	return map[string]string{"data/october/json": string(data), "data/october/csv": "instance_id\ni-1\n", "data/october/html": "<!doctype html>\n"}
+	return map[string]string{"data/october/json": string(data), "data/october/csv": "instance_id\ni-1\n",
+		"data/october/html": "<!doctype html>\n"}
 }
 
 func TestWatch(t *testing.T) {
@@ -100,36 +101,61 @@ func TestWatch(t *testing.T) {
 		width int
 	}{
 		{name: "watch", args: "watch october", hub: anAccount{looks: story(t, submitted, succeeded()), reports: good}},
-		{name: "watch-failures", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, succeeded()), reports: some}},
-		{name: "watch-unheard-quiet", args: "watch october --progress quiet", hub: anAccount{looks: story(t, unheard, succeeded()), reports: good}},
-		{name: "watch-json", args: "watch october --format json --progress json", hub: anAccount{looks: story(t, submitted, succeeded()), reports: some}},
-		{name: "watch-terminal-60", args: "watch october --format json", width: 60, hub: anAccount{looks: story(t, unheard, succeeded()), reports: good}},
-		{name: "watch-arn", args: "watch arn:aws:states:us-east-1:999999999999:execution:ec2patch-orchestrator:october --progress quiet --format json", hub: anAccount{looks: story(t, submitted, failed), reports: stopped(patch.RunRejected)}},
-		{name: "watch-stopped", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, follow.Event{Type: "ExecutionAborted"}), reports: stopped(patch.RunAborted)}},
-		{name: "watch-no-report", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, follow.Event{Type: "ExecutionAborted", Cause: "the console"})}},
-		{name: "watch-no-report-json", args: "watch october --progress quiet --format json", hub: anAccount{looks: story(t, submitted, follow.Event{Type: "ExecutionTimedOut"})}},
-		{name: "watch-report-denied", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, succeeded())}},
-		{name: "watch-nothing-matched", args: "watch october --progress quiet", hub: anAccount{looks: story(t, submitted, succeeded()), reports: reported(t, 2, func(r *report.Report) {
-			r.Totals = report.Totals{Outcomes: map[outcome.Outcome]int{}}
-		})}},
+		{name: "watch-failures", args: "watch october --progress quiet",
+			hub: anAccount{looks: story(t, submitted, succeeded()), reports: some}},
+		{name: "watch-unheard-quiet", args: "watch october --progress quiet",
+			hub: anAccount{looks: story(t, unheard, succeeded()), reports: good}},
+		{name: "watch-json", args: "watch october --format json --progress json",
+			hub: anAccount{looks: story(t, submitted, succeeded()), reports: some}},
+		{name: "watch-terminal-60", args: "watch october --format json", width: 60,
+			hub: anAccount{looks: story(t, unheard, succeeded()), reports: good}},
+		{name: "watch-arn", args: "watch arn:aws:states:us-east-1:999999999999:execution:ec2patch-orchestrator:october " +
+			"--progress quiet --format json",
+			hub: anAccount{looks: story(t, submitted, failed), reports: stopped(patch.RunRejected)}},
+		{name: "watch-stopped", args: "watch october --progress quiet",
+			hub: anAccount{looks: story(t, submitted, follow.Event{Type: "ExecutionAborted"}),
+				reports: stopped(patch.RunAborted)}},
+		{name: "watch-no-report", args: "watch october --progress quiet",
+			hub: anAccount{looks: story(t, submitted, follow.Event{Type: "ExecutionAborted", Cause: "the console"})}},
+		{name: "watch-no-report-json", args: "watch october --progress quiet --format json",
+			hub: anAccount{looks: story(t, submitted, follow.Event{Type: "ExecutionTimedOut"})}},
+		{name: "watch-report-denied", args: "watch october --progress quiet",
+			hub: anAccount{looks: story(t, submitted, succeeded())}},
+		{name: "watch-nothing-matched", args: "watch october --progress quiet",
+			hub: anAccount{looks: story(t, submitted, succeeded()), reports: reported(t, 2, func(r *report.Report) {
+				r.Totals = report.Totals{Outcomes: map[outcome.Outcome]int{}}
+			})}},
 		{name: "watch-timeout", args: "watch october --timeout 5m", hub: anAccount{looks: begun}},
 		{name: "watch-refused-input", args: "watch october --progress quiet", hub: anAccount{looks: [][]follow.Event{{
-			{ID: 1, At: at("00:00"), Type: "ExecutionStarted"}, {ID: 2, At: at("00:00"), Type: "ExecutionFailed", Error: "Patch.Refused", Cause: "Refused: waves: missing"},
+			{ID: 1, At: at("00:00"), Type: "ExecutionStarted"},
+			{ID: 2, At: at("00:00"), Type: "ExecutionFailed", Error: "Patch.Refused", Cause: "Refused: waves: missing"},
 		}}}},
-		{name: "watch-older-report", args: "watch october --progress quiet --bucket data", hub: anAccount{reports: older, looks: [][]follow.Event{{
-			{ID: 1, At: at("00:00"), Type: "ExecutionStarted"}, {ID: 2, At: at("00:00"), Type: "ExecutionFailed", Error: "Patch.Refused", Cause: "Patch.InvalidInput: a run of the name october started at 2026-08-01T00:00:00Z"},
-		}}}},
-		{name: "watch-older-report-json", args: "watch october --progress quiet --format json", hub: anAccount{looks: story(t, submitted, follow.Event{Type: "ExecutionAborted"}), reports: older}},
+		{name: "watch-older-report", args: "watch october --progress quiet --bucket data",
+			hub: anAccount{reports: older, looks: [][]follow.Event{{
+				{ID: 1, At: at("00:00"), Type: "ExecutionStarted"},
+				{ID: 2, At: at("00:00"), Type: "ExecutionFailed", Error: "Patch.Refused",
+					Cause: "Patch.InvalidInput: a run of the name october started at 2026-08-01T00:00:00Z"},
+			}}}},
+		{name: "watch-older-report-json", args: "watch october --progress quiet --format json",
+			hub: anAccount{looks: story(t, submitted, follow.Event{Type: "ExecutionAborted"}), reports: older}},
 		{name: "watch-nothing-seen", args: "watch october --timeout 5m", hub: anAccount{looks: [][]follow.Event{{}}}},
-		{name: "watch-never-reached", args: "watch october --timeout 20s --state-machine " + machineARN, hub: anAccount{missed: errors.New("read the history of run october: no answer from states.us-east-1.amazonaws.com: connection refused")}},
-		{name: "watch-never-reached-60", args: "watch october --timeout 20s", width: 60, hub: anAccount{missed: errors.New("read the history of run october: connection refused")}},
-		{name: "watch-timeout-elsewhere", args: "watch october --timeout 5m --state-machine " + machineARN, hub: anAccount{looks: begun}},
+		{name: "watch-never-reached", args: "watch october --timeout 20s --state-machine " + machineARN,
+			hub: anAccount{missed: errors.New("read the history of run october: no answer from " +
+				"states.us-east-1.amazonaws.com: connection refused")}},
+		{name: "watch-never-reached-60", args: "watch october --timeout 20s", width: 60,
+			hub: anAccount{missed: errors.New("read the history of run october: connection refused")}},
+		{name: "watch-timeout-elsewhere", args: "watch october --timeout 5m --state-machine " + machineARN,
+			hub: anAccount{looks: begun}},
 		{name: "watch-unknown", args: "watch october"},
 		{name: "watch-bad-name", args: "watch a.b"},
-		{name: "watch-other-hub", args: "watch arn:aws:states:us-east-1:999999999999:execution:ec2patch-orchestrator:october --state-machine arn:aws:states:us-east-1:999999999999:stateMachine:other"},
+		{name: "watch-other-hub", args: "watch " +
+			"arn:aws:states:us-east-1:999999999999:execution:ec2patch-orchestrator:october " +
+			"--state-machine arn:aws:states:us-east-1:999999999999:stateMachine:other"},
 		{name: "watch-nothing", args: "watch"},
-		{name: "run-wait", args: "run good.json --yes --name october --wait --progress quiet", hub: anAccount{looks: story(t, submitted, succeeded()), reports: some}},
-		{name: "run-wait-json", args: "run good.json --yes --name october --wait --progress quiet --format json", hub: anAccount{looks: story(t, submitted, succeeded()), reports: good}},
+		{name: "run-wait", args: "run good.json --yes --name october --wait --progress quiet",
+			hub: anAccount{looks: story(t, submitted, succeeded()), reports: some}},
+		{name: "run-wait-json", args: "run good.json --yes --name october --wait --progress quiet --format json",
+			hub: anAccount{looks: story(t, submitted, succeeded()), reports: good}},
 		{name: "run-timeout-alone", args: "run good.json --yes --timeout 5m"},
 		{name: "help-watch", args: "help watch"},
 	}
@@ -156,9 +182,12 @@ func TestWatch(t *testing.T) {
 // The exit code says how a run ended.
 func TestWatch_exitCodes(t *testing.T) {
 	for status, want := range map[patch.RunStatus]int{
-		patch.RunSucceeded: 0, patch.RunIncomplete: 5, patch.RunStopped: 5, patch.RunFailed: 5, patch.RunAborted: 5, patch.RunRejected: 6, patch.RunExpired: 6,
+		patch.RunSucceeded: 0, patch.RunIncomplete: 5, patch.RunStopped: 5, patch.RunFailed: 5, patch.RunAborted: 5,
+		patch.RunRejected: 6, patch.RunExpired: 6,
 	} {
-		h := &anAccount{t: t, looks: story(t, "{}", succeeded()), reports: reported(t, 2, func(r *report.Report) { r.Status = status })}
+		h := &anAccount{t: t, looks: story(t, "{}", succeeded()), reports: reported(t, 2, func(r *report.Report) {
+			r.Status = status
+		})}
 		p := program()
 		h.reach(&p)
 		c := run(t.Context(), p, []string{machineEnv}, "", "watch", "october")
@@ -169,7 +198,8 @@ func TestWatch_exitCodes(t *testing.T) {
 // A run that did not succeed ends well for nobody, whatever stands in the bucket.
 func TestWatch_notSucceeded(t *testing.T) {
 	for _, end := range []string{"ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"} {
-		h := &anAccount{t: t, looks: story(t, "{}", follow.Event{Type: end, Cause: "the last state"}), reports: reported(t, 2, nil)}
+		h := &anAccount{t: t, looks: story(t, "{}", follow.Event{Type: end, Cause: "the last state"}),
+			reports: reported(t, 2, nil)}
 		p := program()
 		h.reach(&p)
 		c := run(t.Context(), p, []string{machineEnv}, "", "watch", "october", "--progress", "quiet")
@@ -214,7 +244,8 @@ func TestWatch_network(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			h := &flaky{anAccount: &anAccount{t: t, looks: story(t, "{}", succeeded()), reports: reported(t, 2, nil)}, fails: tt.fails, err: tt.err, sometimes: errors.Is(tt.err, errSometimes)}
+			h := &flaky{anAccount: &anAccount{t: t, looks: story(t, "{}", succeeded()), reports: reported(t, 2, nil)},
+				fails: tt.fails, err: tt.err, sometimes: errors.Is(tt.err, errSometimes)}
 			h.looks = append(slices.Repeat(h.looks[:1], 100), h.looks...) // long enough
 			p := program()
 			p.Runs = func(context.Context, hub.Machine) (cli.Runs, error) { return h, nil }

@@ -16,7 +16,8 @@ import (
 
 // CloudWatch is what Alarms uses of the SDK's client.
 type CloudWatch interface {
-	DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error)
+	DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput,
+		...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error)
 }
 
 // maxAlarms is how many names one call takes, and how many alarms a page has at
@@ -88,7 +89,8 @@ func splitAlarm(arn string) (alarmPlace, string, bool) {
 }
 
 // read adds the states of one account-region's alarms, by ARN.
-func (a *Alarms) read(ctx context.Context, run patch.RunID, p alarmPlace, names []string, known map[string]string) error {
+func (a *Alarms) read(ctx context.Context, run patch.RunID, p alarmPlace, names []string,
+	known map[string]string) error {
 	client, err := a.client(ctx, run, p)
 	for err == nil && len(names) > 0 {
 		n := min(len(names), maxAlarms)

@@ -57,7 +57,9 @@ func (s *sending) Send(ctx context.Context, c port.Command) (patch.CommandID, er
 		return "", sendError(err, s.target)
 	}
 	if out.Command == nil || aws.ToString(out.Command.CommandId) == "" {
-		return "", fmt.Errorf("send to %s/%s: %w: SSM answered without a command id", s.target.Account, s.target.Region, patch.ErrUnavailable)
+		return "",
+			fmt.Errorf("send to %s/%s: %w: SSM answered without a command id", s.target.Account, s.target.Region,
+				patch.ErrUnavailable)
 	}
 	return patch.CommandID(*out.Command.CommandId), nil
 }

@@ -39,7 +39,8 @@ type nodes struct {
 	err   error
 }
 
-func (n *nodes) DescribeInstanceInformation(_ context.Context, in *ssm.DescribeInstanceInformationInput, _ ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error) {
+func (n *nodes) DescribeInstanceInformation(_ context.Context, in *ssm.DescribeInstanceInformationInput,
+	_ ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error) {
 	n.calls++
 	if n.err != nil {
 		return nil, n.err
@@ -76,7 +77,8 @@ func (n *nodes) hit(i ssmtypes.InstanceInformation, f ssmtypes.InstanceInformati
 }
 
 func info(id string, more func(*ssmtypes.InstanceInformation)) ssmtypes.InstanceInformation {
-	i := ssmtypes.InstanceInformation{InstanceId: &id, PlatformType: ssmtypes.PlatformTypeLinux, PingStatus: ssmtypes.PingStatusOnline, ResourceType: ssmtypes.ResourceTypeEc2Instance}
+	i := ssmtypes.InstanceInformation{InstanceId: &id, PlatformType: ssmtypes.PlatformTypeLinux,
+		PingStatus: ssmtypes.PingStatusOnline, ResourceType: ssmtypes.ResourceTypeEc2Instance}
 	if more != nil {
 		more(&i)
 	}
@@ -86,7 +88,9 @@ func info(id string, more func(*ssmtypes.InstanceInformation)) ssmtypes.Instance
 // place is a spoke with these clients.
 func place(t *testing.T, c cloud.Clients) port.Spoke {
 	t.Helper()
-	s := &cloud.Spokes{STS: &signIn{}, Connect: func(aws.Credentials, string) cloud.Clients { return c }, Now: time.Now, Partition: "aws", Reader: "/r"}
+	s := &cloud.Spokes{STS: &signIn{}, Connect: func(aws.Credentials, string) cloud.Clients {
+		return c
+	}, Now: time.Now, Partition: "aws", Reader: "/r"}
 	spoke, err := s.Spoke(t.Context(), patch.Target{Run: "r", Account: "111111111111", Region: "eu-south-1"})
 	require.NoError(t, err)
 	return spoke
@@ -99,18 +103,21 @@ func TestSpoke_agents(t *testing.T) {
 		id := fmt.Sprintf("i-%017x", i)
 		ids = append(ids, patch.InstanceID(id))
 		n.all = append(n.all, info(id, func(i *ssmtypes.InstanceInformation) {
-			i.PlatformName, i.PlatformVersion, i.IPAddress, i.ComputerName = aws.String("Bottlerocket"), aws.String("1.26.1"), aws.String("10.0.0.7"), aws.String("host")
+			i.PlatformName, i.PlatformVersion, i.IPAddress, i.ComputerName = aws.String("Bottlerocket"), aws.String("1.26.1"),
+				aws.String("10.0.0.7"), aws.String("host")
 		}))
 	}
 	agents, err := place(t, cloud.Clients{SSM: n}).Agents(t.Context(), ids)
 	require.NoError(t, err)
 	assert.Len(t, agents, 60, "of all pages")
-	assert.Equal(t, port.Agent{Platform: patch.Linux, System: "Bottlerocket", Release: "1.26.1", Address: "10.0.0.7", Name: "host", Online: true}, agents[ids[59]])
+	assert.Equal(t, port.Agent{Platform: patch.Linux, System: "Bottlerocket", Release: "1.26.1", Address: "10.0.0.7",
+		Name: "host", Online: true}, agents[ids[59]])
 }
 
 func TestSpoke_hybrids(t *testing.T) {
 	hybrid := func(i *ssmtypes.InstanceInformation) { i.ResourceType = ssmtypes.ResourceTypeManagedInstance }
-	n := &nodes{all: []ssmtypes.InstanceInformation{info("i-1", nil), info("mi-1", hybrid), info("i-2", nil), info("mi-2", hybrid)}}
+	n := &nodes{all: []ssmtypes.InstanceInformation{info("i-1", nil), info("mi-1", hybrid), info("i-2", nil),
+		info("mi-2", hybrid)}}
 	found, err := place(t, cloud.Clients{SSM: n}).Hybrids(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, []patch.InstanceID{"mi-1", "mi-2"}, words.SortedKeys(found))
@@ -119,7 +126,8 @@ func TestSpoke_hybrids(t *testing.T) {
 // Values under one key are OR, keys are AND, however many values there are.
 func TestSpoke_tagged(t *testing.T) {
 	n := &nodes{tags: map[string]map[string][]string{
-		"mi-1": {"tag:Stage": {"prod"}, "tag:PatchGroup": {"v150"}}, "mi-2": {"tag:Stage": {"prod"}}, "mi-3": {"tag:PatchGroup": {"v3"}},
+		"mi-1": {"tag:Stage": {"prod"}, "tag:PatchGroup": {"v150"}}, "mi-2": {"tag:Stage": {"prod"}},
+		"mi-3": {"tag:PatchGroup": {"v3"}},
 	}}
 	for _, id := range []string{"mi-1", "mi-2", "mi-3"} {
 		n.all = append(n.all, info(id, nil))
@@ -128,7 +136,9 @@ func TestSpoke_tagged(t *testing.T) {
 	for v := range 160 {
 		many = append(many, fmt.Sprintf("v%d", v))
 	}
-	found, err := place(t, cloud.Clients{SSM: n}).Tagged(t.Context(), map[string][]string{"PatchGroup": many, "Stage": {"test", "prod"}})
+	found,
+		err := place(t, cloud.Clients{SSM: n}).Tagged(t.Context(),
+		map[string][]string{"PatchGroup": many, "Stage": {"test", "prod"}})
 	require.NoError(t, err)
 	assert.Equal(t, map[patch.InstanceID]bool{"mi-1": true}, found)
 }
@@ -140,7 +150,8 @@ type machines struct {
 	all []ec2types.Instance
 }
 
-func (m machines) DescribeInstances(context.Context, *ec2.DescribeInstancesInput, ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error) {
+func (m machines) DescribeInstances(context.Context, *ec2.DescribeInstancesInput,
+	...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error) {
 	return &ec2.DescribeInstancesOutput{Reservations: []ec2types.Reservation{{Instances: m.all}}}, m.err
 }
 
@@ -162,7 +173,8 @@ func TestSpoke_regionNotEnabled(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.code, func(t *testing.T) {
-			refused := &smithy.GenericAPIError{Code: test.code, Message: http.StatusText(http.StatusForbidden), Fault: smithy.FaultClient}
+			refused := &smithy.GenericAPIError{Code: test.code, Message: http.StatusText(http.StatusForbidden),
+				Fault: smithy.FaultClient}
 			s := place(t, cloud.Clients{EC2: machines{err: refused}, SSM: &nodes{err: refused}})
 			_, err := s.Matching(t.Context(), runinput.Filters{})
 			require.ErrorIs(t, err, test.kind)
@@ -175,7 +187,8 @@ func TestSpoke_regionNotEnabled(t *testing.T) {
 }
 
 func TestSpoke_address(t *testing.T) {
-	s := place(t, cloud.Clients{EC2: machines{all: []ec2types.Instance{{InstanceId: aws.String("i-1"), PrivateIpAddress: aws.String("10.0.0.7")}}}})
+	s := place(t, cloud.Clients{EC2: machines{all: []ec2types.Instance{{InstanceId: aws.String("i-1"),
+		PrivateIpAddress: aws.String("10.0.0.7")}}}})
 	found, err := s.Matching(t.Context(), runinput.Filters{})
 	require.NoError(t, err)
 	assert.Equal(t, "10.0.0.7", found[0].Address)
@@ -189,17 +202,20 @@ type rows struct {
 	all     []*dynamodb.TransactWriteItemsInput
 }
 
-func (r *rows) PutItem(_ context.Context, in *dynamodb.PutItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
+func (r *rows) PutItem(_ context.Context, in *dynamodb.PutItemInput,
+	_ ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
 	r.puts = append(r.puts, in)
 	return &dynamodb.PutItemOutput{}, nil
 }
 
-func (r *rows) UpdateItem(_ context.Context, in *dynamodb.UpdateItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+func (r *rows) UpdateItem(_ context.Context, in *dynamodb.UpdateItemInput,
+	_ ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
 	r.updates = append(r.updates, in)
 	return &dynamodb.UpdateItemOutput{}, nil
 }
 
-func (r *rows) TransactWriteItems(_ context.Context, in *dynamodb.TransactWriteItemsInput, _ ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+func (r *rows) TransactWriteItems(_ context.Context, in *dynamodb.TransactWriteItemsInput,
+	_ ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
 	r.all = append(r.all, in)
 	return &dynamodb.TransactWriteItemsOutput{}, nil
 }
@@ -224,7 +240,8 @@ func TestTable_expires(t *testing.T) {
 			table := &cloud.Table{DynamoDB: r, State: "state", Audit: "audit", Now: func() time.Time { return now }}
 			require.NoError(t, table.Write(t.Context(), store.Write{How: store.Put, Key: test.key, Item: store.Abort{}}))
 			require.NoError(t, table.Write(t.Context(),
-				store.Write{How: store.Audit, Key: test.key, Item: store.AuditEntry{}}, store.Write{How: store.Create, Key: test.key, Item: store.Abort{}}))
+				store.Write{How: store.Audit, Key: test.key, Item: store.AuditEntry{}},
+				store.Write{How: store.Create, Key: test.key, Item: store.Abort{}}))
 			got, ok := r.puts[0].Item["expires"]
 			assert.Equal(t, test.goes, ok)
 			assert.NotContains(t, r.all[0].TransactItems[0].Put.Item, "expires", "an audit line")
@@ -237,7 +254,8 @@ func TestTable_expires(t *testing.T) {
 
 	r := &rows{}
 	table := &cloud.Table{DynamoDB: r, State: "state", Now: func() time.Time { return now }}
-	require.NoError(t, table.Write(t.Context(), store.Write{How: store.Add, Key: store.CountersKey("r", "w"), Add: map[string]int{"done": 1, "sent": 3}}))
+	require.NoError(t, table.Write(t.Context(),
+		store.Write{How: store.Add, Key: store.CountersKey("r", "w"), Add: map[string]int{"done": 1, "sent": 3}}))
 	assert.Equal(t, "ADD #n0 :v0, #n1 :v1 SET #e = :e", *r.updates[0].UpdateExpression)
 	assert.Equal(t, "expires", r.updates[0].ExpressionAttributeNames["#e"])
 	assert.Equal(t, want, r.updates[0].ExpressionAttributeValues[":e"])
@@ -249,7 +267,8 @@ type execution struct {
 	status sfntypes.ExecutionStatus
 }
 
-func (e execution) DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error) {
+func (e execution) DescribeExecution(context.Context, *sfn.DescribeExecutionInput,
+	...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error) {
 	if e.status == "" {
 		return nil, &sfntypes.ExecutionDoesNotExist{}
 	}

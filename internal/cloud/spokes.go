@@ -107,7 +107,8 @@ func (s *Spokes) assume(
 
 // assume opens a session of a role. The run is in the session's name, so that
 // the account's own trail tells it; what begins every error.
-func assume(ctx context.Context, client STS, run patch.RunID, what string, in *sts.AssumeRoleInput) (aws.Credentials, error) {
+func assume(ctx context.Context, client STS, run patch.RunID, what string, in *sts.AssumeRoleInput) (aws.Credentials,
+	error) {
 	name := "ec2patch-" + string(run)
 	in.RoleSessionName = aws.String(name[:min(len(name), maxSessionName)])
 	out, err := client.AssumeRole(ctx, in)

@@ -26,13 +26,15 @@ type spokeRoles struct {
 	err   error
 }
 
-func (r *spokeRoles) AssumeRole(_ context.Context, in *sts.AssumeRoleInput, _ ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
+func (r *spokeRoles) AssumeRole(_ context.Context, in *sts.AssumeRoleInput,
+	_ ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
 	r.asked = append(r.asked, in)
 	if r.err != nil {
 		return nil, r.err
 	}
 	return &sts.AssumeRoleOutput{Credentials: &ststypes.Credentials{
-		AccessKeyId: aws.String("id"), SecretAccessKey: aws.String("secret"), SessionToken: aws.String("token"), Expiration: aws.Time(r.now.Add(time.Hour)),
+		AccessKeyId: aws.String("id"), SecretAccessKey: aws.String("secret"), SessionToken: aws.String("token"),
+		Expiration: aws.Time(r.now.Add(time.Hour)),
 	}}, nil
 }
 
@@ -41,7 +43,9 @@ func newSpokes(c *commands) (*cloud.Spokes, *spokeRoles) {
 	roles := &spokeRoles{now: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)}
 	return &cloud.Spokes{
 		STS: roles, Connect: func(aws.Credentials, string) cloud.Clients { return cloud.Clients{SSM: c, Sending: c} },
-		Now: func() time.Time { return roles.now }, Partition: "aws", Reader: "/PatchExecRoleReader", Sender: "/PatchExecRole",
+		Now: func() time.Time {
+			return roles.now
+		}, Partition: "aws", Reader: "/PatchExecRoleReader", Sender: "/PatchExecRole",
 		ExternalID: "secret",
 	}, roles
 }
@@ -123,7 +127,8 @@ func TestSpokes_Session(t *testing.T) {
 // Whatever is wrong with a session: nothing was sent, so the error is a definite one.
 func TestSpokes_SessionFails(t *testing.T) {
 	for code, want := range map[string]patch.Kind{
-		"AccessDenied": patch.ErrAccessDenied, "RegionDisabledException": patch.ErrAccessDenied, "Throttling": patch.ErrThrottled,
+		"AccessDenied": patch.ErrAccessDenied, "RegionDisabledException": patch.ErrAccessDenied,
+		"Throttling":         patch.ErrThrottled,
 		"ServiceUnavailable": patch.ErrThrottled, "MalformedPolicyDocument": patch.ErrThrottled,
 	} {
 		s, roles := newSpokes(&commands{})

@@ -17,7 +17,8 @@ func ApprovalID(run patch.RunID, scope patch.Scope) string {
 // LinkMessage is what the capability in a link is a MAC over. Each part stands
 // behind its length, so no two records have the same message.
 func (a Approval) LinkMessage() []byte {
-	return message("ec2patch-link-1", a.ID, string(a.Run), a.Digest, string(a.Scope), fmt.Sprint(a.Expires.Unix()), string(a.HubAccount))
+	return message("ec2patch-link-1", a.ID, string(a.Run), a.Digest, string(a.Scope), fmt.Sprint(a.Expires.Unix()),
+		string(a.HubAccount))
 }
 
 // DecisionMessage is what the MAC of a decision covers: also until when and by

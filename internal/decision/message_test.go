@@ -15,13 +15,15 @@ import (
 
 func approval() decision.Approval {
 	return decision.Approval{
-		ID: "id", Run: "run-1", Scope: "run", Digest: "9f3c0000", HubAccount: "999999999999", Instances: 412, RequireDistinct: 1,
-		RequestedBy: "team", Expires: askedAt(),
+		ID: "id", Run: "run-1", Scope: "run", Digest: "9f3c0000", HubAccount: "999999999999", Instances: 412,
+		RequireDistinct: 1,
+		RequestedBy:     "team", Expires: askedAt(),
 	}
 }
 
 func signed() decision.Decision {
-	return decision.Decision{Approval: "id", Decision: decision.Approve, Identity: "link", Name: "Ann", Reason: "because", At: askedAt()}
+	return decision.Decision{Approval: "id", Decision: decision.Approve, Identity: "link", Name: "Ann", Reason: "because",
+		At: askedAt()}
 }
 
 // Everything that the capability is bound to is in its message, and nothing
@@ -74,14 +76,16 @@ func TestApproval_DecisionMessage_isInjective(t *testing.T) {
 	part := rapid.StringMatching(`[0-9:,a]{0,6}`)
 	draw := func(rt *rapid.T, name string) (decision.Approval, decision.Decision) {
 		a, d := approval(), signed()
-		a.ID, a.Scope, a.Digest = part.Draw(rt, name+" id"), patch.Scope(part.Draw(rt, name+" scope")), part.Draw(rt, name+" digest")
+		a.ID, a.Scope, a.Digest = part.Draw(rt, name+" id"), patch.Scope(part.Draw(rt, name+" scope")),
+			part.Draw(rt, name+" digest")
 		d.Identity, d.Name, d.Reason = part.Draw(rt, name+" identity"), part.Draw(rt, name+" who"), part.Draw(rt, name+" why")
 		return a, d
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		a1, d1 := draw(rt, "first")
 		a2, d2 := draw(rt, "second")
-		same := a1.ID == a2.ID && a1.Scope == a2.Scope && a1.Digest == a2.Digest && d1.Identity == d2.Identity && d1.Name == d2.Name && d1.Reason == d2.Reason
+		same := a1.ID == a2.ID && a1.Scope == a2.Scope && a1.Digest == a2.Digest && d1.Identity == d2.Identity &&
+			d1.Name == d2.Name && d1.Reason == d2.Reason
 		assert.Equal(rt, same, bytes.Equal(a1.DecisionMessage(d1), a2.DecisionMessage(d2)))
 		sameLink := a1.ID == a2.ID && a1.Scope == a2.Scope && a1.Digest == a2.Digest
 		assert.Equal(rt, sameLink, bytes.Equal(a1.LinkMessage(), a2.LinkMessage()))
@@ -115,13 +119,20 @@ func TestApproval_Tally(t *testing.T) {
 		{"zero needed is one", 0, nil, decision.ApprovalPending},
 		{"zero needed is one, and one came", 0, []decision.Decision{by("link", decision.Approve)}, decision.ApprovalApproved},
 		{"one of two", 2, []decision.Decision{by("ann", decision.Approve)}, decision.ApprovalPending},
-		{"the same one twice", 2, []decision.Decision{by("ann", decision.Approve), by("ann", decision.Approve)}, decision.ApprovalPending},
-		{"two of two", 2, []decision.Decision{by("ann", decision.Approve), by("bob", decision.Approve)}, decision.ApprovalApproved},
-		{"the requester does not count", 2, []decision.Decision{by("team", decision.Approve), by("bob", decision.Approve)}, decision.ApprovalPending},
-		{"the requester counts where one is enough", 1, []decision.Decision{by("team", decision.Approve)}, decision.ApprovalApproved},
-		{"one rejection is enough", 2, []decision.Decision{by("ann", decision.Approve), by("bob", decision.Reject)}, decision.ApprovalRejected},
-		{"a rejection beside enough approvals", 1, []decision.Decision{by("ann", decision.Approve), by("bob", decision.Reject)}, decision.ApprovalRejected},
-		{"something else decides nothing", 1, []decision.Decision{by("ann", "maybe"), by("bob", "")}, decision.ApprovalPending},
+		{"the same one twice", 2, []decision.Decision{by("ann", decision.Approve), by("ann", decision.Approve)},
+			decision.ApprovalPending},
+		{"two of two", 2, []decision.Decision{by("ann", decision.Approve), by("bob", decision.Approve)},
+			decision.ApprovalApproved},
+		{"the requester does not count", 2, []decision.Decision{by("team", decision.Approve), by("bob", decision.Approve)},
+			decision.ApprovalPending},
+		{"the requester counts where one is enough", 1, []decision.Decision{by("team", decision.Approve)},
+			decision.ApprovalApproved},
+		{"one rejection is enough", 2, []decision.Decision{by("ann", decision.Approve), by("bob", decision.Reject)},
+			decision.ApprovalRejected},
+		{"a rejection beside enough approvals", 1,
+			[]decision.Decision{by("ann", decision.Approve), by("bob", decision.Reject)}, decision.ApprovalRejected},
+		{"something else decides nothing", 1, []decision.Decision{by("ann", "maybe"), by("bob", "")},
+			decision.ApprovalPending},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -158,7 +169,8 @@ func TestParseCapability(t *testing.T) {
 	assert.Equal(t, mac, back)
 	last := text[:len(text)-1]
 	for name, bad := range map[string]string{
-		"empty": "", "short": text[:42], "long": text + "A", "padded": text + "=", "standard alphabet": strings.ReplaceAll(text, "-", "+"),
+		"empty": "", "short": text[:42], "long": text + "A", "padded": text + "=",
+		"standard alphabet":   strings.ReplaceAll(text, "-", "+"),
 		"other trailing bits": last + string(text[len(text)-1]+1), "line break": text + "\n",
 	} {
 		_, ok := decision.ParseCapability(bad)

@@ -10,14 +10,15 @@ import (
 // Bearer is the identity of whoever holds the link: unproven, and only one however many people hold it.
 const Bearer = "link"
 
-// identityCenter is how the roles of IAM Identity Center are named. It sets the name of a session to the name of the user
-// who signed in. Source: IAM Identity Center user guide, "Referencing permission sets", read 2026-11.
+// identityCenter is how the roles of IAM Identity Center are named. It sets the name of a session to the name of the
+// user who signed in. Source: IAM Identity Center user guide, "Referencing permission sets", read 2026-11.
 const identityCenter = "AWSReservedSSO_*"
 
 // People says which person an identity is. Whoever counts decisions asks it, and nothing else.
 //
-// The name of a role's session is chosen by whoever assumes the role, so all sessions of a role are one person. It counts
-// only where somebody else chooses it: in the roles of Identity Center, and in those that the hub's operator vouches for.
+// The name of a role's session is chosen by whoever assumes the role, so all sessions of a role are one person. It
+// counts only where somebody else chooses it: in the roles of Identity Center, and in those that the hub's operator
+// vouches for.
 type People struct{ named []string }
 
 var rolePattern = regexp.MustCompile(`^[A-Za-z0-9_+=.@*-]{1,64}$`)
@@ -80,8 +81,8 @@ const (
 	UncountedTwice     = "the same person approved before"
 )
 
-// Uncounted says why an approval of an identity does not count beside those that were given before, or nothing. Where one
-// is enough everybody counts.
+// Uncounted says why an approval of an identity does not count beside those that were given before, or nothing. Where
+// one is enough everybody counts.
 func (a Approval) Uncounted(p People, before []Decision, identity string) string {
 	if a.RequireDistinct <= 1 {
 		return ""
@@ -133,9 +134,9 @@ func (a Approval) Tally(p People, valid []Decision) Status {
 	return ApprovalPending
 }
 
-// Fits tells whether a record may say what it says of its decisions. Which sessions are people is the hub's to change, so
-// of several approvals the record may say that they were enough, or not yet, under other rules than today's. Whoever acts
-// on an approval counts anew.
+// Fits tells whether a record may say what it says of its decisions. Which sessions are people is the hub's to change,
+// so of several approvals the record may say that they were enough, or not yet, under other rules than today's. Whoever
+// acts on an approval counts anew.
 func (a Approval) Fits(p People, valid []Decision) bool {
 	is := a.Tally(p, valid)
 	if a.Status == is || a.RequireDistinct <= 1 || is == ApprovalRejected {

@@ -31,7 +31,8 @@ func TestPeople_Of(t *testing.T) {
 	} {
 		assert.Equal(t, want, p.Of(identity), identity)
 	}
-	assert.Equal(t, "ann", decision.People{}.Of(account+"assumed-role/AWSReservedSSO_Ops_0a/ann"), "without any pattern too")
+	assert.Equal(t, "ann", decision.People{}.Of(account+"assumed-role/AWSReservedSSO_Ops_0a/ann"),
+		"without any pattern too")
 }
 
 func TestParsePeople(t *testing.T) {
@@ -66,7 +67,8 @@ func TestApproval_Fits(t *testing.T) {
 		{"pending while it was not", 2, named, decision.ApprovalPending, two, true},
 		{"approved by one", 2, named, decision.ApprovalApproved, two[:1], false},
 		{"rejected by nobody", 2, named, decision.ApprovalRejected, two, false},
-		{"pending although rejected", 2, named, decision.ApprovalPending, append(two, decision.Decision{Identity: "x", Decision: decision.Reject}), false},
+		{"pending although rejected", 2, named, decision.ApprovalPending,
+			append(two, decision.Decision{Identity: "x", Decision: decision.Reject}), false},
 		{"pending although approved", 1, named, decision.ApprovalPending, two[:1], false},
 	} {
 		a := approval()

@@ -39,7 +39,8 @@ func SealOf(x *plan.Index, hub patch.AccountID) Seal {
 func (s Seal) Message() []byte {
 	t := s.Terms
 	return message("ec2patch-seal-1", string(s.Run), s.Digest, string(s.HubAccount), fmt.Sprint(s.Instances),
-		string(t.Approval), fmt.Sprint(t.Distinct), fmt.Sprint(t.Seconds), string(t.Input.Approval), fmt.Sprint(t.Input.Distinct),
+		string(t.Approval), fmt.Sprint(t.Distinct), fmt.Sprint(t.Seconds), string(t.Input.Approval),
+		fmt.Sprint(t.Input.Distinct),
 		string(t.Hub.MinimumApproval), fmt.Sprint(t.Hub.MinimumDistinct), fmt.Sprint(t.Hub.MaxInstances),
 		s.RequestedBy, s.At.UTC().Format(time.RFC3339Nano))
 }

@@ -12,7 +12,8 @@ import (
 // Verify reads the decisions and counts the people whose MAC is right. A
 // decision with a wrong MAC or after the deadline, or a record about another
 // plan, is tampering.
-func Verify(ctx context.Context, table store.Table, verifier port.Verifier, people People, rec Approval, digest string) (Status, error) {
+func Verify(ctx context.Context, table store.Table, verifier port.Verifier, people People, rec Approval,
+	digest string) (Status, error) {
 	if rec.Digest != digest {
 		return "", fmt.Errorf("%w: approval %s is about another plan", patch.ErrTampered, rec.ID)
 	}

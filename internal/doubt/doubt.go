@@ -104,7 +104,8 @@ func (d Doubt) Covers(later Doubt) bool {
 
 // within tells whether the cause is the other one, and not larger.
 func (c Cause) within(asked Cause) bool {
-	return c.Kind == asked.Kind && c.Scope == asked.Scope && c.Wave == asked.Wave && c.Account == asked.Account && c.Region == asked.Region &&
+	return c.Kind == asked.Kind && c.Scope == asked.Scope && c.Wave == asked.Wave && c.Account == asked.Account &&
+		c.Region == asked.Region &&
 		c.Alarm == asked.Alarm && c.State == asked.State && c.Count <= asked.Count
 }
 

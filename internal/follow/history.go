@@ -60,7 +60,8 @@ func (f *Follower) see(e Event) {
 // endings are the events that end an execution, and the status that it has then.
 func endings() map[string]string {
 	return map[string]string{
-		"ExecutionSucceeded": "SUCCEEDED", "ExecutionFailed": "FAILED", "ExecutionTimedOut": "TIMED_OUT", "ExecutionAborted": "ABORTED",
+		"ExecutionSucceeded": "SUCCEEDED", "ExecutionFailed": "FAILED", "ExecutionTimedOut": "TIMED_OUT",
+		"ExecutionAborted": "ABORTED",
 	}
 }
 

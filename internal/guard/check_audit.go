@@ -12,8 +12,10 @@ func auditChecks() []Check {
 	hub := []string{Hub}
 	return []Check{
 		{"audit-chains", "A function appends to the audit chains of its own name only.", hub, auditChains},
-		{"audit-keys", "What a function writes into the audit is signed with a key that only its role may sign with.", hub, auditKeys},
-		{"audit-locks", "Nobody removes the audit table, gives its rows an end, or removes old versions from the bucket.", hub, auditLocks},
+		{"audit-keys", "What a function writes into the audit is signed with a key that only its role may sign with.", hub,
+			auditKeys},
+		{"audit-locks", "Nobody removes the audit table, gives its rows an end, or removes old versions from the bucket.",
+			hub, auditLocks},
 	}
 }
 
@@ -83,7 +85,8 @@ func auditKeys(t *Template, tell say) {
 			if !s.allows() || !strings.HasSuffix(on, "AuditKey.Arn}") {
 				continue
 			}
-			own := on == "${"+strings.TrimSuffix(s.resource.ID, "Role")+"AuditKey.Arn}" && slices.Equal(s.actions(), []string{"kms:Sign"})
+			own := on == "${"+strings.TrimSuffix(s.resource.ID, "Role")+"AuditKey.Arn}" &&
+				slices.Equal(s.actions(), []string{"kms:Sign"})
 			if !own && !slices.Equal(s.actions(), []string{"kms:GetPublicKey"}) {
 				tell(s.node, "%s of %s is on %s", s.sid(), s.resource.ID, on)
 			}
@@ -93,14 +96,16 @@ func auditKeys(t *Template, tell say) {
 
 func auditLocks(t *Template, tell say) {
 	locks := map[string][]string{
-		"AuditTable":       {"dynamodb:UpdateTimeToLive", "dynamodb:UpdateTable", "dynamodb:DeleteTable", "dynamodb:DeleteResourcePolicy"},
+		"AuditTable": {"dynamodb:UpdateTimeToLive", "dynamodb:UpdateTable", "dynamodb:DeleteTable",
+			"dynamodb:DeleteResourcePolicy"},
 		"DataBucketPolicy": {"s3:DeleteObjectVersion", "s3:PutLifecycleConfiguration"},
 	}
 	for _, id := range []string{"AuditTable", "DataBucketPolicy"} {
 		r, _ := t.resource(id)
 		var refused []string
 		for _, s := range statements(r) {
-			if show(child(s.node, "Effect")) == "Deny" && show(child(s.node, "Principal")) == "*" && child(s.node, "Condition") == nil {
+			if show(child(s.node, "Effect")) == "Deny" && show(child(s.node, "Principal")) == "*" &&
+				child(s.node, "Condition") == nil {
 				if id == "AuditTable" || slices.Contains([]string{"${DataBucket.Arn}", "${DataBucket.Arn}/*"}, s.on()[0]) {
 					refused = append(refused, s.actions()...)
 				}

@@ -14,7 +14,8 @@ func dataChecks() []Check {
 		{"H-71", "The bucket is closed to the public in all four ways.", hub, publicAccess},
 		{"H-72", "The bucket refuses plain transport.", hub, bucketTransport},
 		{"H-73", "The bucket encrypts with our key and refuses others.", hub, bucketKey},
-		{"write-once", "What a run is planned from, and its plan, is written once: nobody writes over it, and nobody deletes it.", hub, writeOnce},
+		{"write-once", "What a run is planned from, and its plan, is written once: nobody writes over it, and nobody " +
+			"deletes it.", hub, writeOnce},
 		{"H-74", "The bucket keeps versions.", hub, bucketVersions},
 		{"H-75", "The bucket's owner owns its objects.", hub, bucketOwner},
 		{"H-77", "Old runs, old versions and abandoned uploads leave the bucket.", hub, lifecycle},

@@ -11,15 +11,19 @@ import (
 // functionChecks are about the Lambda functions, their versions, log groups and permissions.
 func functionChecks() []Check {
 	return []Check{
-		{"H-33", "Functions run on the operating system's runtime, built for a parameter's architecture.", []string{Hub}, runtimes},
+		{"H-33", "Functions run on the operating system's runtime, built for a parameter's architecture.", []string{Hub},
+			runtimes},
 		{"H-34", "Send, poll and callback can reserve concurrency, by parameter.", []string{Hub}, reservations},
-		{"H-35", "The environment is encrypted with our key and holds no secret but the external id.", []string{Hub}, environments},
-		{"H-36", "Every function has its own log group with retention and key, which it is told to use.", []string{Hub}, logGroups},
+		{"H-35", "The environment is encrypted with our key and holds no secret but the external id.", []string{Hub},
+			environments},
+		{"H-36", "Every function has its own log group with retention and key, which it is told to use.", []string{Hub},
+			logGroups},
 		{"H-38", "Timeout and memory are written out, as documented.", []string{Hub}, timeouts},
 		{"H-41", "A function is invoked by one service for one route or rule.", []string{Hub}, permissions},
 		{"H-42", "No function has an address of its own.", nil, addresses},
 		{"H-43", "Versions are published, kept, and named to whoever calls.", []string{Hub}, versions},
-		{"policy", "What the hub demands of every run reaches whoever plans and whoever sends, and is an approval unless somebody says otherwise.", []string{Hub}, demands},
+		{"policy", "What the hub demands of every run reaches whoever plans and whoever sends, and is an approval unless " +
+			"somebody says otherwise.", []string{Hub}, demands},
 		{"H-44", "The code is pinned by key, object version and hash.", []string{Hub}, artifacts},
 	}
 }
@@ -37,7 +41,8 @@ func runtimes(t *Template, tell say) {
 
 func reservations(t *Template, tell say) {
 	for _, want := range []struct{ function, condition, parameter string }{
-		{"SendFunction", "ReservesSend", "SendReservedConcurrency"}, {"PollFunction", "ReservesPoll", "PollReservedConcurrency"},
+		{"SendFunction", "ReservesSend", "SendReservedConcurrency"},
+		{"PollFunction", "ReservesPoll", "PollReservedConcurrency"},
 		{"ApprovalCallbackFunction", "ReservesApproval", "ApprovalReservedConcurrency"},
 	} {
 		r, _ := t.resource(want.function)
@@ -57,7 +62,9 @@ func environments(t *Template, tell say) {
 			if secretName.MatchString(show(p.value)) && p.key != "EXTERNAL_ID" {
 				tell(p.at, "%s of %s shows a secret", p.key, r.ID)
 			}
-			if slices.ContainsFunc([]string{"SECRET", "PASSWORD", "TOKEN"}, func(word string) bool { return strings.Contains(p.key, word) }) {
+			if slices.ContainsFunc([]string{"SECRET", "PASSWORD", "TOKEN"}, func(word string) bool {
+				return strings.Contains(p.key, word)
+			}) {
 				tell(p.at, "%s of %s sounds like a secret", p.key, r.ID)
 			}
 		}
@@ -75,7 +82,8 @@ func logGroups(t *Template, tell say) {
 	}
 	for _, f := range lambdas.All() {
 		function, _ := t.resource(f.ID + "Function")
-		if show(function.property("LoggingConfig", "LogGroup")) != "${"+f.ID+"LogGroup}" || show(function.property("LoggingConfig", "LogFormat")) != "JSON" {
+		if show(function.property("LoggingConfig", "LogGroup")) != "${"+f.ID+"LogGroup}" ||
+			show(function.property("LoggingConfig", "LogFormat")) != "JSON" {
 			tell(function.Node, "%sFunction must log JSON to %sLogGroup", f.ID, f.ID)
 		}
 		group, _ := t.resource(f.ID + "LogGroup")
@@ -87,7 +95,8 @@ func logGroups(t *Template, tell say) {
 
 // functionTimeouts are the documented timeouts of the functions, in seconds.
 func functionTimeouts() map[string]int {
-	return map[string]int{"Inventory": 300, "Send": 120, "Poll": 600, "ApprovalRequest": 60, "ApprovalCallback": 60, "Verify": 300}
+	return map[string]int{"Inventory": 300, "Send": 120, "Poll": 600, "ApprovalRequest": 60, "ApprovalCallback": 60,
+		"Verify": 300}
 }
 
 func timeouts(t *Template, tell say) {
@@ -121,7 +130,9 @@ func permissions(t *Template, tell say) {
 			tell(r.Node, "%s must be on an alias", r.ID)
 		}
 		source := show(r.property("SourceArn"))
-		route := strings.HasPrefix(source, "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${ApprovalApi}/*/") && strings.Count(source, "*") == 1
+		route := strings.HasPrefix(source,
+			"arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${ApprovalApi}/*/") &&
+			strings.Count(source, "*") == 1
 		rule := strings.HasPrefix(source, "${") && strings.HasSuffix(source, "Rule.Arn}")
 		if !route && !rule {
 			tell(r.Node, "%s must name its route or rule, not %q", r.ID, source)
@@ -151,7 +162,9 @@ func versions(t *Template, tell say) {
 		function, _ := t.resource(f.ID + "Function")
 		for _, variable := range pairs(function.property("Environment", "Variables")) {
 			p := strings.Trim(show(variable.value), "${}")
-			if child(child(t.root, "Parameters"), p) != nil && !slices.Contains([]string{"CrossAccountExternalId", "OrganizationReaderRoleArn", "PreviousLinkKeyArn", "PreviousDecisionKeyArn"}, p) && !mentions(v.property("Description"), p) {
+			if child(child(t.root, "Parameters"), p) != nil &&
+				!slices.Contains([]string{"CrossAccountExternalId", "OrganizationReaderRoleArn", "PreviousLinkKeyArn",
+					"PreviousDecisionKeyArn"}, p) && !mentions(v.property("Description"), p) {
 				tell(v.Node, "%s does not change with %s, which its function reads", v.ID, p)
 			}
 		}
@@ -190,8 +203,10 @@ func demands(t *Template, tell say) {
 
 func artifacts(t *Template, tell say) {
 	for _, r := range t.ofType("AWS::Lambda::Function") {
-		if show(r.property("Code", "S3Bucket")) != "${ArtifactBucket}" || show(r.property("Code", "S3Key")) != "${ArtifactKey}" ||
-			!only(r.property("Code", "S3ObjectVersion"), "HasArtifactObjectVersion", "${ArtifactObjectVersion}", "${AWS::NoValue}") {
+		if show(r.property("Code", "S3Bucket")) != "${ArtifactBucket}" ||
+			show(r.property("Code", "S3Key")) != "${ArtifactKey}" ||
+			!only(r.property("Code", "S3ObjectVersion"), "HasArtifactObjectVersion", "${ArtifactObjectVersion}",
+				"${AWS::NoValue}") {
 			tell(r.Node, "the code of %s must be the artifact, with its object version", r.ID)
 		}
 	}

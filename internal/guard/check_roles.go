@@ -12,15 +12,18 @@ import (
 // roleChecks are about what roles may do and who may take them.
 func roleChecks() []Check {
 	return []Check{
-		{"H-09", "Each function and each state machine has a role of its own, with the name that others know.", []string{Hub}, ownRoles},
+		{"H-09", "Each function and each state machine has a role of its own, with the name that others know.", []string{Hub},
+			ownRoles},
 		{"H-10", "No action is a wildcard.", nil, wildcardActions},
 		{"H-12", "Only a listed action is allowed on everything, and the line says why.", nil, wildcardResources},
 		{"H-13", "Nothing is allowed by exception.", nil, exceptions},
-		{"H-14", "A role of the hub assumes the spokes' reader, send their sender too and inventory the organization reader, and nothing else.", []string{Hub}, assumedRoles},
+		{"H-14", "A role of the hub assumes the spokes' reader, send their sender too and inventory the organization " +
+			"reader, and nothing else.", []string{Hub}, assumedRoles},
 		{"H-15", "Nothing that widens rights is allowed; a role is passed to CloudFormation only.", nil, escalations},
 		{"H-16", "No role has a policy that this template does not show.", nil, foreignPolicies},
 		{"H-17", "Every role takes the permissions boundary.", nil, boundaries},
-		{"H-18", "A service that acts for others assumes a role for this account and its own resource only.", nil, serviceTrust},
+		{"H-18", "A service that acts for others assumes a role for this account and its own resource only.", nil,
+			serviceTrust},
 		{"H-19", "Only the callback ends a waiting task, and only of our machine.", []string{Hub}, taskAnswers},
 		{"H-20", "A function writes its own log group, and creates none.", []string{Hub}, logRights},
 		{"H-21", "Every use of a key names the key, and the data key also the service or context.", nil, keyRights},
@@ -62,7 +65,9 @@ func wildcardActions(t *Template, tell say) {
 		}
 		for _, action := range s.actions() {
 			// The account administers the data key; logs and services re-encrypt with any of KMS's variants of two calls.
-			keyPolicy := s.resource.ID == "DataKey" && (action == "kms:*" || strings.HasPrefix(action, "kms:GenerateDataKey") || strings.HasPrefix(action, "kms:ReEncrypt"))
+			keyPolicy := s.resource.ID == "DataKey" &&
+				(action == "kms:*" || strings.HasPrefix(action, "kms:GenerateDataKey") ||
+					strings.HasPrefix(action, "kms:ReEncrypt"))
 			if strings.Contains(action, "*") && !keyPolicy {
 				tell(s.node, "%s of %s allows %s", s.sid(), s.resource.ID, action)
 			}
@@ -74,7 +79,8 @@ func wildcardActions(t *Template, tell say) {
 func anyResource() []string {
 	return []string{
 		"cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData",
-		"logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery", "logs:ListLogDeliveries",
+		"logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
+		"logs:ListLogDeliveries",
 		"logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups",
 		"ssm:CancelCommand", "ssm:ListCommands", "ssm:ListCommandInvocations", "ssm:GetCommandInvocation",
 		"ssm:DescribeInstanceInformation", "ssm:DescribeInstancePatchStates", "ssm:DescribeInstancePatches",
@@ -112,7 +118,9 @@ func exceptions(t *Template, tell say) {
 			}
 		}
 		principal := child(s.node, "Principal")
-		if s.allows() && (show(principal) == "*" || slices.Contains(shown(child(principal, "AWS")), "*") || slices.Contains(shown(child(principal, "Service")), "*")) {
+		if s.allows() &&
+			(show(principal) == "*" || slices.Contains(shown(child(principal, "AWS")), "*") ||
+				slices.Contains(shown(child(principal, "Service")), "*")) {
 			tell(s.node, "%s of %s allows everybody", s.sid(), s.resource.ID)
 		}
 	}
@@ -144,10 +152,14 @@ func assumedRoles(t *Template, tell say) {
 
 // escalating lists beginnings of actions with which a role gives itself or others more rights, or reads secrets.
 func escalating() []string {
-	return []string{"iam:", "lambda:Update", "lambda:Create", "lambda:Add", "lambda:Put", "states:Update", "states:Create", "states:TagResource",
-		"kms:Put", "kms:CreateGrant", "kms:ScheduleKeyDeletion", "secretsmanager:", "ssm:GetParameter", "ssm:PutParameter", "ssm:StartSession",
-		"ssm:StartAutomation", "organizations:", "cloudtrail:", "ec2:Run", "ec2:Terminate", "ec2:Stop", "ec2:Reboot", "s3:PutBucket", "s3:Delete",
-		"dynamodb:DeleteTable", "dynamodb:UpdateTable", "dynamodb:PutResourcePolicy", "logs:Delete", "sns:Subscribe", "sns:SetTopic"}
+	return []string{"iam:", "lambda:Update", "lambda:Create", "lambda:Add", "lambda:Put", "states:Update", "states:Create",
+		"states:TagResource",
+		"kms:Put", "kms:CreateGrant", "kms:ScheduleKeyDeletion", "secretsmanager:", "ssm:GetParameter", "ssm:PutParameter",
+		"ssm:StartSession",
+		"ssm:StartAutomation", "organizations:", "cloudtrail:", "ec2:Run", "ec2:Terminate", "ec2:Stop", "ec2:Reboot",
+		"s3:PutBucket", "s3:Delete",
+		"dynamodb:DeleteTable", "dynamodb:UpdateTable", "dynamodb:PutResourcePolicy", "logs:Delete", "sns:Subscribe",
+		"sns:SetTopic"}
 }
 
 func escalations(t *Template, tell say) {
@@ -209,7 +221,8 @@ func serviceTrust(t *Template, tell say) {
 		if !s.trust {
 			continue
 		}
-		if t.Name == Hub && len(shown(dig(s.node, "Principal", "Service"))) != 1 || t.Name == Hub && len(pairs(child(s.node, "Principal"))) != 1 {
+		if t.Name == Hub && len(shown(dig(s.node, "Principal", "Service"))) != 1 || t.Name == Hub &&
+			len(pairs(child(s.node, "Principal"))) != 1 {
 			tell(s.node, "%s is for one service", s.resource.ID)
 		}
 		for _, service := range shown(dig(s.node, "Principal", "Service")) {
@@ -220,7 +233,9 @@ func serviceTrust(t *Template, tell say) {
 				tell(s.node, "%s lets %s in for any account", s.resource.ID, service)
 			}
 			source := append(s.condition("ArnLike", "aws:SourceArn"), s.condition("ArnEquals", "aws:SourceArn")...)
-			if len(source) == 0 || slices.ContainsFunc(source, func(arn string) bool { return !strings.Contains(arn, ":${AWS::AccountId}:") }) {
+			if len(source) == 0 || slices.ContainsFunc(source, func(arn string) bool {
+				return !strings.Contains(arn, ":${AWS::AccountId}:")
+			}) {
 				tell(s.node, "%s lets %s in for any resource", s.resource.ID, service)
 			}
 		}
@@ -245,7 +260,9 @@ func taskAnswers(t *Template, tell say) {
 func logRights(t *Template, tell say) {
 	for _, f := range lambdas.All() {
 		role, _ := t.resource(f.ID + "Role")
-		if !slices.ContainsFunc(statements(role), func(s statement) bool { return s.allows() && s.does("logs:PutLogEvents") }) {
+		if !slices.ContainsFunc(statements(role), func(s statement) bool {
+			return s.allows() && s.does("logs:PutLogEvents")
+		}) {
 			tell(role.Node, "%sRole cannot write its log", f.ID)
 		}
 	}
@@ -254,7 +271,8 @@ func logRights(t *Template, tell say) {
 			continue
 		}
 		own := "${" + strings.TrimSuffix(s.resource.ID, "Role") + "LogGroup.Arn}"
-		if !slices.Equal(s.actions(), []string{"logs:CreateLogStream", "logs:PutLogEvents"}) || !slices.Equal(s.on(), []string{own}) {
+		if !slices.Equal(s.actions(), []string{"logs:CreateLogStream", "logs:PutLogEvents"}) ||
+			!slices.Equal(s.on(), []string{own}) {
 			tell(s.node, "%s of %s: only streams and events of %s", s.sid(), s.resource.ID, own)
 		}
 	}
@@ -280,7 +298,8 @@ func keyRights(t *Template, tell say) {
 			if strings.Contains(on, "DataKey") && !bound(s) {
 				tell(s.node, "%s of %s is bound to no service and no context", s.sid(), s.resource.ID)
 			}
-			if !strings.Contains(on, "DataKey") && !slices.Equal(s.actions(), []string{"kms:GenerateMac"}) && !slices.Equal(s.actions(), []string{"kms:VerifyMac"}) {
+			if !strings.Contains(on, "DataKey") && !slices.Equal(s.actions(), []string{"kms:GenerateMac"}) &&
+				!slices.Equal(s.actions(), []string{"kms:VerifyMac"}) {
 				tell(s.node, "%s of %s: one role makes codes, another checks them", s.sid(), s.resource.ID)
 			}
 		}

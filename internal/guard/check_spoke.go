@@ -13,16 +13,21 @@ import (
 func spokeChecks() []Check {
 	return []Check{
 		{"H-23", "The templates of other accounts make their roles and nothing else.", []string{Spoke, Reader}, rolesOnly},
-		{"H-24", "A spoke's reader sends nothing, and its sender does nothing else unless it is for a former hub.", []string{Spoke}, apart},
-		{"H-25", "Each role of another account trusts the roles of the hub that need it, with the external id, and nobody else.", []string{Spoke, Reader}, spokeTrust},
+		{"H-24", "A spoke's reader sends nothing, and its sender does nothing else unless it is for a former hub.",
+			[]string{Spoke}, apart},
+		{"H-25", "Each role of another account trusts the roles of the hub that need it, with the external id, and nobody " +
+			"else.", []string{Spoke, Reader}, spokeTrust},
 		{"H-27", "No session is tagged and no source identity is set.", nil, sessionTags},
 		{"H-28", "Commands go to instances of the account, with the one document of AWS.", []string{Spoke}, commands},
 		{"H-29", "No global condition key stands on SendCommand.", nil, globalKeys},
 		{"H-30", "What no role of a spoke may ever do is denied to each in so many words.", []string{Spoke}, denials},
-		{"H-31", "The roles may call what patching, or listing accounts, needs, and nothing else.", []string{Spoke, Reader}, spokeActions},
-		{"H-32", "The names of a spoke's two roles fit, and a former hub is trusted only where somebody says so.", []string{Hub, Spoke, StackSet}, spokeNames},
+		{"H-31", "The roles may call what patching, or listing accounts, needs, and nothing else.", []string{Spoke, Reader},
+			spokeActions},
+		{"H-32", "The names of a spoke's two roles fit, and a former hub is trusted only where somebody says so.",
+			[]string{Hub, Spoke, StackSet}, spokeNames},
 		{"role-path", "A role has a path only where one is given.", []string{Hub, Spoke}, rolePaths},
-		{"stackset", "The stack set reaches accounts that join later, and gives the spoke all that it needs.", []string{StackSet}, stackSet},
+		{"stackset", "The stack set reaches accounts that join later, and gives the spoke all that it needs.",
+			[]string{StackSet}, stackSet},
 		{"oidc", "Workflows are named by repository, and their audience is STS.", []string{GitHub}, workflows},
 	}
 }
@@ -218,19 +223,22 @@ func commands(t *Template, tell say) {
 				}
 			}
 		})
-		wanted := []string{"ssm:resourceTag/PatchGroup", "${OptInTagValues}", "ssm:resourceTag/PatchOptIn", "${OptInTagValues}"}
+		wanted := []string{"ssm:resourceTag/PatchGroup", "${OptInTagValues}", "ssm:resourceTag/PatchOptIn",
+			"${OptInTagValues}"}
 		if strings.Contains(strings.Join(s.on(), ""), "instance/") && !slices.Equal(tags, wanted) {
 			tell(s.node, "%s does not ask for the opt-in tag", s.sid())
 		}
 	}
 	slices.Sort(on)
-	want := []string{"arn:${AWS::Partition}:ec2:*:${AWS::AccountId}:instance/*", "arn:${AWS::Partition}:ssm:*::document/AWS-RunPatchBaseline"}
+	want := []string{"arn:${AWS::Partition}:ec2:*:${AWS::AccountId}:instance/*",
+		"arn:${AWS::Partition}:ssm:*::document/AWS-RunPatchBaseline"}
 	if !slices.Equal(on, want) {
 		tell(nil, "ssm:SendCommand must be on %s, not on %s", strings.Join(want, " and "), strings.Join(on, ", "))
 	}
 }
 
-// globalKeys refuses aws: keys on SendCommand: Systems Manager then calls on behalf of the caller, and the keys are others.
+// globalKeys refuses aws: keys on SendCommand: Systems Manager then calls on behalf of the caller, and the keys are
+// others.
 func globalKeys(t *Template, tell say) {
 	for _, s := range t.identityStatements() {
 		if !s.does("ssm:SendCommand") {
@@ -248,15 +256,19 @@ func globalKeys(t *Template, tell say) {
 
 // denied lists what a spoke must deny each role, whatever else is attached to it.
 func denied() []string {
-	return []string{"ssm:StartSession", "ssm:StartAutomationExecution", "ssm:CreateAssociation", "ssm:CreateDocument", "ssm:UpdateDocument",
-		"ssm:PutParameter", "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath", "ec2:RunInstances", "ec2:StopInstances",
-		"ec2:RebootInstances", "ec2:TerminateInstances", "ec2:ModifyInstanceAttribute", "ec2-instance-connect:SendSSHPublicKey", "iam:*", "sts:AssumeRole"}
+	return []string{"ssm:StartSession", "ssm:StartAutomationExecution", "ssm:CreateAssociation", "ssm:CreateDocument",
+		"ssm:UpdateDocument",
+		"ssm:PutParameter", "ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath", "ec2:RunInstances",
+		"ec2:StopInstances",
+		"ec2:RebootInstances", "ec2:TerminateInstances", "ec2:ModifyInstanceAttribute",
+		"ec2-instance-connect:SendSSHPublicKey", "iam:*", "sts:AssumeRole"}
 }
 
 func denials(t *Template, tell say) {
 	have := map[string][]string{}
 	for _, s := range t.identityStatements() {
-		if show(child(s.node, "Effect")) == "Deny" && slices.Equal(s.on(), []string{"*"}) && child(s.node, "Condition") == nil {
+		if show(child(s.node, "Effect")) == "Deny" && slices.Equal(s.on(), []string{"*"}) &&
+			child(s.node, "Condition") == nil {
 			have[s.resource.ID] = append(have[s.resource.ID], s.actions()...)
 		}
 	}
@@ -270,8 +282,10 @@ func denials(t *Template, tell say) {
 }
 
 func spokeActions(t *Template, tell say) {
-	allowed := []string{"ssm:SendCommand", "ssm:CancelCommand", "ssm:ListCommands", "ssm:ListCommandInvocations", "ssm:GetCommandInvocation",
-		"ssm:DescribeInstanceInformation", "ssm:DescribeInstancePatchStates", "ssm:DescribeInstancePatches", "ec2:DescribeInstances", "ec2:DescribeInstanceStatus", "cloudwatch:DescribeAlarms"}
+	allowed := []string{"ssm:SendCommand", "ssm:CancelCommand", "ssm:ListCommands", "ssm:ListCommandInvocations",
+		"ssm:GetCommandInvocation",
+		"ssm:DescribeInstanceInformation", "ssm:DescribeInstancePatchStates", "ssm:DescribeInstancePatches",
+		"ec2:DescribeInstances", "ec2:DescribeInstanceStatus", "cloudwatch:DescribeAlarms"}
 	if t.Name == Reader {
 		allowed = []string{"organizations:ListAccountsForParent", "organizations:ListOrganizationalUnitsForParent"}
 	}
@@ -329,7 +343,8 @@ func workflows(t *Template, tell say) {
 				continue
 			}
 			if !slices.Equal(s.actions(), []string{"sts:AssumeRoleWithWebIdentity"}) ||
-				!slices.Equal(s.condition("StringEquals", "token.actions.githubusercontent.com:aud"), []string{"sts.amazonaws.com"}) {
+				!slices.Equal(s.condition("StringEquals", "token.actions.githubusercontent.com:aud"),
+					[]string{"sts.amazonaws.com"}) {
 				tell(s.node, "%s: the audience must be sts.amazonaws.com", r.ID)
 			}
 			sub := s.condition("StringLike", "token.actions.githubusercontent.com:sub")

@@ -65,7 +65,8 @@ func publishers(t *Template, tell say) {
 	approvals, _ := t.resource("ApprovalsTopicPolicy")
 	requester := "arn:${AWS::Partition}:iam::${AWS::AccountId}:role${RolePath}${NamePrefix}-SendApprovalRequestRole"
 	if !slices.ContainsFunc(statements(approvals), func(s statement) bool {
-		return show(child(s.node, "Effect")) == "Deny" && show(child(s.node, "Principal")) == "*" && slices.Equal(s.actions(), []string{"sns:Publish"}) &&
+		return show(child(s.node, "Effect")) == "Deny" && show(child(s.node, "Principal")) == "*" &&
+			slices.Equal(s.actions(), []string{"sns:Publish"}) &&
 			slices.Equal(s.condition("ArnNotEquals", "aws:PrincipalArn"), []string{requester})
 	}) {
 		tell(approvals.Node, "only SendApprovalRequest may publish requests for approval")
@@ -84,7 +85,8 @@ func separateTopics(t *Template, tell say) {
 		}
 	}
 	for _, want := range []struct{ function, variable, topic string }{
-		{"ApprovalRequestFunction", "APPROVAL_TOPIC_ARN", "ApprovalsTopic"}, {"ApprovalCallbackFunction", "NOTICE_TOPIC_ARN", "NoticesTopic"},
+		{"ApprovalRequestFunction", "APPROVAL_TOPIC_ARN", "ApprovalsTopic"},
+		{"ApprovalCallbackFunction", "NOTICE_TOPIC_ARN", "NoticesTopic"},
 		{"VerifyFunction", "NOTICE_TOPIC_ARN", "NoticesTopic"},
 	} {
 		r, _ := t.resource(want.function)
@@ -96,7 +98,8 @@ func separateTopics(t *Template, tell say) {
 		reads := !slices.ContainsFunc(s.actions(), func(action string) bool {
 			return action != "sns:GetTopicAttributes" && action != "sns:ListSubscriptionsByTopic"
 		})
-		if s.allows() && !reads && s.does("sns:") && slices.Contains(s.on(), "${ApprovalsTopic}") && s.resource.ID != "ApprovalRequestRole" {
+		if s.allows() && !reads && s.does("sns:") && slices.Contains(s.on(), "${ApprovalsTopic}") &&
+			s.resource.ID != "ApprovalRequestRole" {
 			tell(s.node, "%s may send requests for approval", s.resource.ID)
 		}
 	}
@@ -143,7 +146,8 @@ func codeRights() map[string]map[string][]string {
 		"LinkKey": {"kms:GenerateMac": {"SendApprovalRequest"}, "kms:VerifyMac": {"ApprovalCallback"}},
 		"SealKey": {"kms:GenerateMac": {"SendApprovalRequest"},
 			"kms:VerifyMac": {"SendSsmCommand", "PostEC2Verify"}},
-		"DecisionKey": {"kms:GenerateMac": {"ApprovalCallback"}, "kms:VerifyMac": {"SendApprovalRequest", "SendSsmCommand", "PostEC2Verify"}},
+		"DecisionKey": {"kms:GenerateMac": {"ApprovalCallback"},
+			"kms:VerifyMac": {"SendApprovalRequest", "SendSsmCommand", "PostEC2Verify"}},
 	}
 }
 
@@ -162,7 +166,8 @@ func subscribers(t *Template, tell say) {
 	if !slices.ContainsFunc(statements(r), func(s statement) bool {
 		list := dig(s.node, "Condition", "StringNotEquals", "sns:Endpoint")
 		return show(child(s.node, "Effect")) == "Deny" && show(child(s.node, "Principal")) == "*" &&
-			slices.Equal(s.actions(), []string{"sns:Subscribe"}) && slices.Equal(s.on(), []string{"${ApprovalsTopic}"}) && len(pairs(child(s.node, "Condition"))) == 1 &&
+			slices.Equal(s.actions(), []string{"sns:Subscribe"}) && slices.Equal(s.on(), []string{"${ApprovalsTopic}"}) &&
+			len(pairs(child(s.node, "Condition"))) == 1 &&
 			mentions(list, "NotificationEmail") && mentions(list, "ApprovalEndpoints")
 	}) {
 		tell(r.Node, "only NotificationEmail and ApprovalEndpoints may subscribe to requests for approval")
@@ -175,8 +180,8 @@ func subscribers(t *Template, tell say) {
 	}
 }
 
-// ownMacs holds the roles that make codes to their functions: a session of the role elsewhere makes none. Key policies do
-// not know the condition key, so it stands in the roles' own.
+// ownMacs holds the roles that make codes to their functions: a session of the role elsewhere makes none. Key policies
+// do not know the condition key, so it stands in the roles' own.
 func ownMacs(t *Template, tell say) {
 	for _, f := range lambdas.All() {
 		r, ok := t.resource(f.ID + "Role")
@@ -229,7 +234,9 @@ func queues(t *Template, tell say) {
 		if show(r.property("MessageRetentionPeriod")) != "1209600" {
 			tell(r.Node, "%s must keep messages for two weeks", r.ID)
 		}
-		if !slices.ContainsFunc(policies, func(p Resource) bool { return refusesPlainTransport(p, "sqs:*", "${"+r.ID+".Arn}") }) {
+		if !slices.ContainsFunc(policies, func(p Resource) bool {
+			return refusesPlainTransport(p, "sqs:*", "${"+r.ID+".Arn}")
+		}) {
 			tell(r.Node, "%s must refuse plain transport", r.ID)
 		}
 	}

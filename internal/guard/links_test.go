@@ -78,7 +78,8 @@ func TestT60_NewSubscriber(t *testing.T) {
 		require.NoError(t, err)
 		topic := resourcePolicy(t, stack, "ApprovalsTopicPolicy", "PolicyDocument")
 		for _, endpoint := range []string{
-			"team@example.com", "a@example.com", "b@example.com", "eve@example.com", "https://evil.example/", "xteam@example.com",
+			"team@example.com", "a@example.com", "b@example.com", "eve@example.com", "https://evil.example/",
+			"xteam@example.com",
 		} {
 			d := iam.Evaluate(iam.Request{
 				Principal: iam.Session("arn:aws:iam::"+hubAccount+":role/admin", "eve"), Action: "sns:Subscribe",

@@ -42,7 +42,8 @@ esac
 exit "${CODE:-0}"
 `
 
-// script runs one of the scripts with a fake AWS CLI; it returns what was printed, what the CLI was asked, and how it ended.
+// script runs one of the scripts with a fake AWS CLI; it returns what was printed, what the CLI was asked, and how it
+// ended.
 func script(t *testing.T, stdin string, env []string, args ...string) (printed, calls string, err error) {
 	t.Helper()
 	for _, tool := range []string{"bash", "jq", "openssl", "git"} {
@@ -57,7 +58,8 @@ func script(t *testing.T, stdin string, env []string, args ...string) (printed, 
 	require.NoError(t, os.WriteFile(log, nil, 0o600))
 	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
 	cmd.Dir = "../.."
-	cmd.Env = append([]string{"PATH=" + folder + ":" + os.Getenv("PATH"), "HOME=" + folder, "CALLS=" + log, "EC2PATCH=" + filepath.Join(folder, "program")}, env...)
+	cmd.Env = append([]string{"PATH=" + folder + ":" + os.Getenv("PATH"), "HOME=" + folder, "CALLS=" + log,
+		"EC2PATCH=" + filepath.Join(folder, "program")}, env...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	called, readErr := os.ReadFile(log)
@@ -76,15 +78,21 @@ func TestPatchScript(t *testing.T) {
 	}{
 		{name: "a list is read and sorted", args: []string{"list", "scan-no-reboot, canary-small", "examples/run-inputs"}, want: `["canary-small","scan-no-reboot"]`},
 		{name: "any folder will do", args: []string{"list", "wave-canary-east", "examples/custom-inputs"}, want: `["wave-canary-east"]`},
-		{name: "an unknown scenario", args: []string{"list", "canary-small,nothing", "examples/run-inputs"}, want: "there is no", fail: true},
+		{name: "an unknown scenario", args: []string{"list", "canary-small,nothing", "examples/run-inputs"},
+			want: "there is no", fail: true},
 		{name: "no scenario", args: []string{"list", "", "examples/run-inputs"}, want: "name at least one", fail: true},
-		{name: "a scenario that is a command", args: []string{"list", "$(id)", "examples/run-inputs"}, want: "is not the name", fail: true},
-		{name: "a scenario that climbs", args: []string{"list", "../../go", "examples/run-inputs"}, want: "is not the name", fail: true},
-		{name: "a folder that climbs", args: []string{"list", "canary-small", "examples/../../.."}, want: "is not a folder", fail: true},
+		{name: "a scenario that is a command", args: []string{"list", "$(id)", "examples/run-inputs"},
+			want: "is not the name", fail: true},
+		{name: "a scenario that climbs", args: []string{"list", "../../go", "examples/run-inputs"}, want: "is not the name",
+			fail: true},
+		{name: "a folder that climbs", args: []string{"list", "canary-small", "examples/../../.."}, want: "is not a folder",
+			fail: true},
 		{name: "a folder elsewhere", args: []string{"list", "canary-small", "/etc"}, want: "is not a folder", fail: true},
 		{name: "a run is started", args: []string{"start", "examples/run-inputs/canary-small.json", "ec2patch-1-1"},
-			want: "execution:ec2patch-orchestrator:ec2patch-1-1", call: "ec2patch run examples/run-inputs/canary-small.json --name ec2patch-1-1 --yes"},
-		{name: "a run that is refused", env: []string{"CODE=3"}, args: []string{"start", "examples/run-inputs/canary-small.json", "ec2patch-1-1"}, fail: true},
+			want: "execution:ec2patch-orchestrator:ec2patch-1-1",
+			call: "ec2patch run examples/run-inputs/canary-small.json --name ec2patch-1-1 --yes"},
+		{name: "a run that is refused", env: []string{"CODE=3"},
+			args: []string{"start", "examples/run-inputs/canary-small.json", "ec2patch-1-1"}, fail: true},
 		{name: "a run is stopped", args: []string{"stop", "arn:x"}, call: "stop-execution --execution-arn arn:x"},
 		{name: "another word", args: []string{"restart"}, want: "usage", fail: true},
 	}
@@ -108,10 +116,13 @@ func TestPatchScript_watch(t *testing.T) {
 		summary string
 		files   []string
 	}{
-		{name: "everything is patched", want: "the table of the report", summary: "## Report of x", files: []string{"report.csv", "report.html", "report.json", "report.txt"}},
-		{name: "something is not", env: []string{"CODE=5"}, code: 5, want: "the table of the report", summary: "the table of the report", files: []string{"report.txt"}},
+		{name: "everything is patched", want: "the table of the report", summary: "## Report of x",
+			files: []string{"report.csv", "report.html", "report.json", "report.txt"}},
+		{name: "something is not", env: []string{"CODE=5"}, code: 5, want: "the table of the report",
+			summary: "the table of the report", files: []string{"report.txt"}},
 		{name: "rejected", env: []string{"CODE=6"}, code: 6, summary: "## Report of x", files: []string{"report.txt"}},
-		{name: "it goes on", env: []string{"CODE=7", "WAIT_MINUTES=2"}, want: "goes on after 2 minutes", summary: "ec2patch watch x"},
+		{name: "it goes on", env: []string{"CODE=7", "WAIT_MINUTES=2"}, want: "goes on after 2 minutes",
+			summary: "ec2patch watch x"},
 		{name: "nobody waits", env: []string{"WAIT_MINUTES=0"}, want: "The run goes on", summary: "ec2patch watch x"},
 		{name: "longer than a session", env: []string{"WAIT_MINUTES=51"}, code: 1, want: "not a number from 0 to 50"},
 		{name: "a wait that is a command", env: []string{"WAIT_MINUTES=$(id)"}, code: 1, want: "not a number from 0 to 50"},
@@ -120,7 +131,8 @@ func TestPatchScript_watch(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			folder, page := filepath.Join(t.TempDir(), "report"), filepath.Join(t.TempDir(), "page")
 			require.NoError(t, os.WriteFile(page, nil, 0o600))
-			printed, calls, err := script(t, "", append(test.env, "GITHUB_STEP_SUMMARY="+page), ".ci/patch", "watch", "arn:x", folder)
+			printed, calls,
+				err := script(t, "", append(test.env, "GITHUB_STEP_SUMMARY="+page), ".ci/patch", "watch", "arn:x", folder)
 			if test.code == 0 {
 				require.NoError(t, err, printed)
 			} else {
@@ -146,11 +158,14 @@ func TestPatchScript_watch(t *testing.T) {
 
 // A reason or a name of others ends the block of code of a summary, and goes on as a page of its own.
 func TestT56_FenceInASummary(t *testing.T) {
-	for _, reason := range []string{"```\n# Approved\n[click](https://evil.example)", "x\n`````\n<b>", "    ```", "no fence at all", "~~~\n```"} {
+	for _, reason := range []string{"```\n# Approved\n[click](https://evil.example)", "x\n`````\n<b>", "    ```",
+		"no fence at all", "~~~\n```"} {
 		for _, args := range [][]string{{"watch", "arn:x", t.TempDir()}, {"check", "examples/run-inputs/canary-small.json"}} {
 			page := filepath.Join(t.TempDir(), "page")
 			require.NoError(t, os.WriteFile(page, nil, 0o600))
-			printed, _, err := script(t, "", []string{"GITHUB_STEP_SUMMARY=" + page, "REPORT=" + reason}, append([]string{".ci/patch"}, args...)...)
+			printed, _,
+				err := script(t, "", []string{"GITHUB_STEP_SUMMARY=" + page, "REPORT=" + reason},
+				append([]string{".ci/patch"}, args...)...)
 			require.NoError(t, err, printed)
 			shown, err := os.ReadFile(page)
 			require.NoError(t, err)
@@ -194,7 +209,8 @@ func TestDeployScript(t *testing.T) {
 		assert.NotContains(t, calls, "cloudformation deploy")
 	})
 	t.Run("a spoke is always told about a former hub", func(t *testing.T) {
-		for given, want := range map[string]string{"": "FormerHub=false", "true": "FormerHub=true", "false": "FormerHub=false"} {
+		for given, want := range map[string]string{"": "FormerHub=false", "true": "FormerHub=true",
+			"false": "FormerHub=false"} {
 			printed, _, err := script(t, "", []string{id, "YES=1", "FORMER_HUB=" + given}, ".ci/deploy", "spoke", "111111111111")
 			require.Error(t, err, "these are not its credentials")
 			assert.Contains(t, printed, want)
@@ -214,18 +230,23 @@ func TestDeployScript(t *testing.T) {
 		assert.Contains(t, printed, "ec2patch-hub is new: set EXTERNAL_ID")
 	})
 	for name, failure := range map[string]string{
-		"no credentials":  "NO_LOGIN=Unable to locate credentials. You can configure credentials by running \"aws configure\".",
+		"no credentials": "NO_LOGIN=Unable to locate credentials. You can configure credentials by running \"aws " +
+			"configure\".",
 		"expired login":   "NO_LOGIN=Error when retrieving token from sso: Token has expired and refresh failed",
 		"unknown profile": "NO_LOGIN=The config profile (prod) could not be found",
-		"no region":       "NO_LOOK=You must specify a region. You can also configure your region by running \"aws configure\".",
-		"dead endpoint":   `NO_LOOK=Could not connect to the endpoint URL: "http://127.0.0.1:9/"`,
-		"no right":        "NO_LOOK=An error occurred (AccessDenied) when calling the DescribeStacks operation: User: me is not authorized",
-		"another answer":  "NO_LOOK=An error occurred (ValidationError) when calling the DescribeStacks operation: Stack with id other does not exist",
+		"no region": "NO_LOOK=You must specify a region. You can also configure your region by running \"aws " +
+			"configure\".",
+		"dead endpoint": `NO_LOOK=Could not connect to the endpoint URL: "http://127.0.0.1:9/"`,
+		"no right": "NO_LOOK=An error occurred (AccessDenied) when calling the DescribeStacks operation: User: me is " +
+			"not authorized",
+		"another answer": "NO_LOOK=An error occurred (ValidationError) when calling the DescribeStacks operation: Stack " +
+			"with id other does not exist",
 	} {
 		t.Run(name+" makes no stack new", func(t *testing.T) {
 			for _, env := range [][]string{{"EXTERNAL_ID="}, {id}} {
 				_, said, _ := strings.Cut(failure, "=")
-				printed, calls, err := script(t, "", append(env, failure, "ARTIFACT="+zip, "YES=1", "STACK_EXISTS=1"), ".ci/deploy", "hub", "prod")
+				printed, calls,
+					err := script(t, "", append(env, failure, "ARTIFACT="+zip, "YES=1", "STACK_EXISTS=1"), ".ci/deploy", "hub", "prod")
 				require.Error(t, err)
 				assert.Contains(t, printed, said, "the cause")
 				assert.Contains(t, printed, "Nothing was deployed. Log in", "the remedy")
@@ -236,7 +257,9 @@ func TestDeployScript(t *testing.T) {
 		})
 	}
 	t.Run("a hub", func(t *testing.T) {
-		printed, calls, err := script(t, "", []string{id, "ARTIFACT=" + zip, "YES=1", "RELEASE=7.1", "STACK_EXISTS=1", "SERVICE_ROLE_ARN=arn:aws:iam::999999999999:role/deploy"}, ".ci/deploy", "hub", "dev")
+		printed, calls,
+			err := script(t, "", []string{id, "ARTIFACT=" + zip, "YES=1", "RELEASE=7.1", "STACK_EXISTS=1",
+			"SERVICE_ROLE_ARN=arn:aws:iam::999999999999:role/deploy"}, ".ci/deploy", "hub", "dev")
 		require.NoError(t, err, printed)
 		assert.Contains(t, calls, "aws s3 cp "+zip+" s3://ec2patch-artifacts-dev/ec2patch/7.1/lambda.zip")
 		assert.Contains(t, calls, "--s3-bucket ec2patch-artifacts-dev")
@@ -248,7 +271,9 @@ func TestDeployScript(t *testing.T) {
 		assert.Contains(t, printed, "The external id is set again. The hub and every spoke must have the same one")
 	})
 	t.Run("an update keeps its external id", func(t *testing.T) {
-		printed, calls, err := script(t, "", []string{"ARTIFACT=" + zip, "YES=1", "STACK_EXISTS=1", "EXTERNAL_ID="}, ".ci/deploy", "hub", "prod")
+		printed, calls,
+			err := script(t, "", []string{"ARTIFACT=" + zip, "YES=1", "STACK_EXISTS=1", "EXTERNAL_ID="}, ".ci/deploy", "hub",
+			"prod")
 		require.NoError(t, err)
 		assert.NotContains(t, calls, "ExternalId")
 		assert.NotContains(t, printed, "set again")
@@ -269,14 +294,16 @@ func TestDeployScript(t *testing.T) {
 
 var templateFile = regexp.MustCompile(`--template-file (\S+\.yaml)|deploy (cloudformation/\S+\.yaml)`)
 
-// inline is the size above which CloudFormation takes a template from a bucket only. Source: CloudFormation quotas, read 2026-11.
+// inline is the size above which CloudFormation takes a template from a bucket only. Source: CloudFormation quotas,
+// read 2026-11.
 const inline = 51_200
 
-// TestCommands_deploy looks at every documented and scripted deployment: a large template has to be uploaded first, one with
-// roles needs the capability, and the parameters that a command spells out are those that the template wants.
+// TestCommands_deploy looks at every documented and scripted deployment: a large template has to be uploaded first, one
+// with roles needs the capability, and the parameters that a command spells out are those that the template wants.
 func TestCommands_deploy(t *testing.T) {
 	var files []string
-	for _, pattern := range []string{"../../docs/*.md", "../../README.md", "../../.ci/*", "../../.github/workflows/*.yml", "../../Makefile"} {
+	for _, pattern := range []string{"../../docs/*.md", "../../README.md", "../../.ci/*", "../../.github/workflows/*.yml",
+		"../../Makefile"} {
 		found, err := filepath.Glob(pattern)
 		require.NoError(t, err)
 		files = append(files, found...)
@@ -305,12 +332,15 @@ func TestCommands_deploy(t *testing.T) {
 			if !strings.Contains(line, "file://") { // files of parameters have a test of their own
 				parsed, err := cfn.Load(m[1], template)
 				require.NoError(t, err)
-				_, err = parsed.Deploy(cfn.Deployment{StackName: "ec2patch", Account: hubAccount, Region: "us-east-1", Parameters: spelledOut(t, line)})
+				_,
+					err = parsed.Deploy(cfn.Deployment{StackName: "ec2patch", Account: hubAccount, Region: "us-east-1",
+					Parameters: spelledOut(t, line)})
 				assert.NoError(t, err, "%s: the command for %s", file, m[1])
 			}
 		}
 	}
-	for _, file := range []string{"hub-cfn.yaml", "spoke-cfn.yaml", "spoke-stackset.yaml", "organization-reader-cfn.yaml", "scheduler-example.yaml", "github-oidc.yaml"} {
+	for _, file := range []string{"hub-cfn.yaml", "spoke-cfn.yaml", "spoke-stackset.yaml", "organization-reader-cfn.yaml",
+		"scheduler-example.yaml", "github-oidc.yaml"} {
 		assert.Positive(t, commands[file], "no page shows how %s is deployed", file)
 	}
 }
@@ -318,7 +348,8 @@ func TestCommands_deploy(t *testing.T) {
 // assignment is a parameter in a command: in double quotes, in single quotes, or in none.
 var assignment = regexp.MustCompile(`"([A-Z]\w+)=([^"]*)"|'([A-Z]\w+)=([^']*)'|\s([A-Z]\w+)=([^\s"']+)`)
 
-// spelledOut are the parameters in a command, with a value in the place of what only the reader's shell or account knows.
+// spelledOut are the parameters in a command, with a value in the place of what only the reader's shell or account
+// knows.
 func spelledOut(t *testing.T, command string) map[string]string {
 	t.Helper()
 	_, words, found := strings.Cut(command, "--parameter-overrides")

@@ -100,8 +100,9 @@ func objectsOf(run patch.RunID, wave string) map[string]string {
 		store.IndexObject(run): "InventoryRole", store.RefusedObject(run): "InventoryRole",
 		store.LooksObject(target): "VerifyRole", store.ResultObject(target, "0f"): "VerifyRole", store.RollUpObject(run,
 			wave, target.Account): "VerifyRole",
-		store.HeadsObject(run, "0f"): "VerifyRole", store.ReportSliceObject(run, 0): "VerifyRole", store.ReportObject(run, "json"): "VerifyRole",
-		store.ReportObject(run, "csv"): "VerifyRole", store.ReportObject(run, "html"): "VerifyRole",
+		store.HeadsObject(run, "0f"): "VerifyRole", store.ReportSliceObject(run, 0): "VerifyRole",
+		store.ReportObject(run, "json"): "VerifyRole",
+		store.ReportObject(run, "csv"):  "VerifyRole", store.ReportObject(run, "html"): "VerifyRole",
 		children + "manifest.json": "OrchestratorRole", children + "SUCCEEDED_0.json": "OrchestratorRole",
 	}
 }

@@ -70,7 +70,9 @@ func (c *Client) AuditKey(ctx context.Context, w store.Writer) ([]byte, error) {
 
 // Object fetches an object of a hub's bucket; found is false if there is none.
 func (c *Client) Object(ctx context.Context, bucket, key string) (data []byte, found bool, err error) {
-	out, err := c.Bucket.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key, ExpectedBucketOwner: &c.Machine.Account})
+	out,
+		err := c.Bucket.GetObject(ctx,
+		&s3.GetObjectInput{Bucket: &bucket, Key: &key, ExpectedBucketOwner: &c.Machine.Account})
 	if err != nil {
 		// Whoever may not list a bucket is denied what does not exist. Source: S3 GetObject, read 2026-11.
 		if err = wrap(err, "fetch s3://%s/%s", bucket, key); errors.Is(err, ErrNotFound) || errors.Is(err, ErrDenied) {

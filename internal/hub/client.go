@@ -22,9 +22,11 @@ import (
 // States is what a Client uses of the SDK's Step Functions client.
 type States interface {
 	StartExecution(context.Context, *sfn.StartExecutionInput, ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error)
-	DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error)
+	DescribeExecution(context.Context, *sfn.DescribeExecutionInput, ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput,
+		error)
 	ListExecutions(context.Context, *sfn.ListExecutionsInput, ...func(*sfn.Options)) (*sfn.ListExecutionsOutput, error)
-	GetExecutionHistory(context.Context, *sfn.GetExecutionHistoryInput, ...func(*sfn.Options)) (*sfn.GetExecutionHistoryOutput, error)
+	GetExecutionHistory(context.Context, *sfn.GetExecutionHistoryInput,
+		...func(*sfn.Options)) (*sfn.GetExecutionHistoryOutput, error)
 	DescribeMapRun(context.Context, *sfn.DescribeMapRunInput, ...func(*sfn.Options)) (*sfn.DescribeMapRunOutput, error)
 }
 
@@ -35,7 +37,8 @@ type Bucket interface {
 
 // Callers tells who signs. STS answers to anybody who has credentials.
 type Callers interface {
-	GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error)
+	GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput,
+		error)
 }
 
 // Client speaks to one hub in the name of whoever's credentials its SDK clients have.
@@ -64,7 +67,8 @@ type Execution struct {
 
 // Running tells whether the execution has not ended.
 func (x Execution) Running() bool {
-	return x.Status == string(sfntypes.ExecutionStatusRunning) || x.Status == string(sfntypes.ExecutionStatusPendingRedrive)
+	return x.Status == string(sfntypes.ExecutionStatusRunning) ||
+		x.Status == string(sfntypes.ExecutionStatusPendingRedrive)
 }
 
 // Caller is the ARN of the identity that signs.
@@ -80,17 +84,22 @@ func (c *Client) Caller(ctx context.Context) (string, error) {
 // one's run while that runs. Its error is ErrNameTaken if a run of that name has
 // ended, or has another input. Source: StartExecution, read 2026-11.
 func (c *Client) Start(ctx context.Context, run string, input []byte) (Execution, error) {
-	out, err := c.States.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: &c.Machine.ARN, Name: &run, Input: aws.String(string(input))})
+	out,
+		err := c.States.StartExecution(ctx,
+		&sfn.StartExecutionInput{StateMachineArn: &c.Machine.ARN, Name: &run, Input: aws.String(string(input))})
 	if err != nil {
 		return Execution{}, wrap(err, "start run %s", run)
 	}
-	return Execution{Run: run, ARN: aws.ToString(out.ExecutionArn), Status: string(sfntypes.ExecutionStatusRunning), Started: aws.ToTime(out.StartDate).UTC()}, nil
+	return Execution{Run: run, ARN: aws.ToString(out.ExecutionArn), Status: string(sfntypes.ExecutionStatusRunning),
+		Started: aws.ToTime(out.StartDate).UTC()}, nil
 }
 
 // Describe tells how a run's execution stands.
 func (c *Client) Describe(ctx context.Context, run string) (Execution, error) {
 	arn := c.Machine.Execution(run)
-	out, err := c.States.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &arn, IncludedData: sfntypes.IncludedDataMetadataOnly})
+	out,
+		err := c.States.DescribeExecution(ctx,
+		&sfn.DescribeExecutionInput{ExecutionArn: &arn, IncludedData: sfntypes.IncludedDataMetadataOnly})
 	if err != nil {
 		return Execution{}, wrap(err, "look at run %s", run)
 	}
@@ -112,13 +121,16 @@ func utc(t *time.Time) time.Time {
 func (c *Client) List(ctx context.Context, atMost int) ([]Execution, error) {
 	all := []Execution{}
 	for _, status := range []sfntypes.ExecutionStatus{sfntypes.ExecutionStatusRunning, ""} {
-		out, err := c.States.ListExecutions(ctx, &sfn.ListExecutionsInput{StateMachineArn: &c.Machine.ARN, StatusFilter: status, MaxResults: int32(atMost)})
+		out,
+			err := c.States.ListExecutions(ctx,
+			&sfn.ListExecutionsInput{StateMachineArn: &c.Machine.ARN, StatusFilter: status, MaxResults: int32(atMost)})
 		if err != nil {
 			return nil, wrap(err, "list the runs")
 		}
 		for _, x := range out.Executions {
 			one := Execution{
-				Run: aws.ToString(x.Name), ARN: aws.ToString(x.ExecutionArn), Status: string(x.Status), Started: aws.ToTime(x.StartDate).UTC(), Ended: utc(x.StopDate),
+				Run: aws.ToString(x.Name), ARN: aws.ToString(x.ExecutionArn), Status: string(x.Status),
+				Started: aws.ToTime(x.StartDate).UTC(), Ended: utc(x.StopDate),
 			}
 			if i := slices.IndexFunc(all, func(known Execution) bool { return known.ARN == one.ARN }); i < 0 {
 				all = append(all, one)
@@ -141,7 +153,8 @@ func (c *Client) Accounts(ctx context.Context, mapRun string) (follow.Accounts, 
 	if n == nil {
 		return follow.Accounts{}, nil
 	}
-	return follow.Accounts{Total: int(n.Total), Running: int(n.Running), Done: int(n.Succeeded + n.Failed + n.TimedOut + n.Aborted)}, nil
+	return follow.Accounts{Total: int(n.Total), Running: int(n.Running),
+		Done: int(n.Succeeded + n.Failed + n.TimedOut + n.Aborted)}, nil
 }
 
 // maxReport bounds what is read of a report: more than one of 100,000 instances has.
@@ -151,7 +164,9 @@ const maxReport = 512 << 20
 // ErrNotFound while there is none.
 func (c *Client) Report(ctx context.Context, bucket, run, form string) ([]byte, error) {
 	key := store.ReportObject(patch.RunID(run), form)
-	out, err := c.Bucket.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key, ExpectedBucketOwner: &c.Machine.Account})
+	out,
+		err := c.Bucket.GetObject(ctx,
+		&s3.GetObjectInput{Bucket: &bucket, Key: &key, ExpectedBucketOwner: &c.Machine.Account})
 	if err != nil {
 		return nil, c.noReport(wrap(err, "fetch s3://%s/%s", bucket, key))
 	}

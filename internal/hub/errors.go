@@ -58,16 +58,19 @@ func host(text string) string {
 
 func kindOf(code string) error {
 	switch code {
-	case "UnrecognizedClientException", "InvalidClientTokenId", "ExpiredToken", "ExpiredTokenException", "InvalidSignatureException",
+	case "UnrecognizedClientException", "InvalidClientTokenId", "ExpiredToken", "ExpiredTokenException",
+		"InvalidSignatureException",
 		"SignatureDoesNotMatch", "InvalidAccessKeyId", "MissingAuthenticationToken", "MissingAuthenticationTokenException":
 		return ErrNoCredentials
 	case "AccessDenied", "AccessDeniedException", "KmsAccessDeniedException", "OptInRequired":
 		return ErrDenied
-	case "ExecutionDoesNotExist", "StateMachineDoesNotExist", "NoSuchKey", "NoSuchBucket", "ResourceNotFound", "ResourceNotFoundException", "NotFoundException":
+	case "ExecutionDoesNotExist", "StateMachineDoesNotExist", "NoSuchKey", "NoSuchBucket", "ResourceNotFound",
+		"ResourceNotFoundException", "NotFoundException":
 		return ErrNotFound
 	case "ExecutionAlreadyExists":
 		return ErrNameTaken
-	case "ThrottlingException", "TooManyRequestsException", "ServiceUnavailable", "InternalServerError", "SlowDown", "KmsThrottlingException":
+	case "ThrottlingException", "TooManyRequestsException", "ServiceUnavailable", "InternalServerError", "SlowDown",
+		"KmsThrottlingException":
 		return ErrBusy
 	}
 	return nil

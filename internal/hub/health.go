@@ -15,12 +15,14 @@ import (
 // Machines is what a Client uses of the SDK's Step Functions client to look at
 // the machine itself.
 type Machines interface {
-	DescribeStateMachine(context.Context, *sfn.DescribeStateMachineInput, ...func(*sfn.Options)) (*sfn.DescribeStateMachineOutput, error)
+	DescribeStateMachine(context.Context, *sfn.DescribeStateMachineInput,
+		...func(*sfn.Options)) (*sfn.DescribeStateMachineOutput, error)
 }
 
 // Alarms is what a Client uses of the SDK's CloudWatch client.
 type Alarms interface {
-	DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput, ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error)
+	DescribeAlarms(context.Context, *cloudwatch.DescribeAlarmsInput,
+		...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error)
 }
 
 // Deployed is a hub's state machines as they are deployed: that of runs, and that
@@ -48,7 +50,8 @@ func (c *Client) Deployed(ctx context.Context) (Deployed, error) {
 		return Deployed{}, err
 	}
 	return Deployed{
-		Active: runs.Active && target.Active, Standard: runs.Standard && target.Standard, Definition: runs.Definition, Target: target.Definition,
+		Active: runs.Active && target.Active, Standard: runs.Standard && target.Standard, Definition: runs.Definition,
+		Target: target.Definition,
 		Logged: runs.Logged && target.Logged, LogsData: runs.LogsData || target.LogsData,
 	}, nil
 }
@@ -75,7 +78,8 @@ const maxAlarms = 100
 // Ringing asks for the hub's alarms by the ends of their names, at most 100,
 // and gives those that exist and those of them that are on, in order of name.
 func (c *Client) Ringing(ctx context.Context, ends []string) (known, on []string, err error) {
-	in := &cloudwatch.DescribeAlarmsInput{AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm}, MaxRecords: aws.Int32(maxAlarms)}
+	in := &cloudwatch.DescribeAlarmsInput{AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm},
+		MaxRecords: aws.Int32(maxAlarms)}
 	for _, end := range ends[:min(len(ends), maxAlarms)] {
 		in.AlarmNames = append(in.AlarmNames, c.Machine.Prefix()+"-"+end)
 	}

@@ -25,7 +25,8 @@ const (
 // The newest are asked for first, so that a look at a run costs one call.
 func (c *Client) Events(ctx context.Context, run string, after int64) ([]follow.Event, error) {
 	in := &sfn.GetExecutionHistoryInput{
-		ExecutionArn: aws.String(c.Machine.Execution(run)), ReverseOrder: true, MaxResults: newest, IncludeExecutionData: aws.Bool(true),
+		ExecutionArn: aws.String(c.Machine.Execution(run)), ReverseOrder: true, MaxResults: newest,
+		IncludeExecutionData: aws.Bool(true),
 	}
 	if after == 0 {
 		in.MaxResults = historyPage
@@ -69,11 +70,14 @@ func event(e sfntypes.HistoryEvent) follow.Event {
 	case e.MapRunStartedEventDetails != nil:
 		out.MapRun = aws.ToString(e.MapRunStartedEventDetails.MapRunArn)
 	case e.ExecutionFailedEventDetails != nil:
-		out.Error, out.Cause = aws.ToString(e.ExecutionFailedEventDetails.Error), aws.ToString(e.ExecutionFailedEventDetails.Cause)
+		out.Error, out.Cause = aws.ToString(e.ExecutionFailedEventDetails.Error),
+			aws.ToString(e.ExecutionFailedEventDetails.Cause)
 	case e.ExecutionAbortedEventDetails != nil:
-		out.Error, out.Cause = aws.ToString(e.ExecutionAbortedEventDetails.Error), aws.ToString(e.ExecutionAbortedEventDetails.Cause)
+		out.Error, out.Cause = aws.ToString(e.ExecutionAbortedEventDetails.Error),
+			aws.ToString(e.ExecutionAbortedEventDetails.Cause)
 	case e.ExecutionTimedOutEventDetails != nil:
-		out.Error, out.Cause = aws.ToString(e.ExecutionTimedOutEventDetails.Error), aws.ToString(e.ExecutionTimedOutEventDetails.Cause)
+		out.Error, out.Cause = aws.ToString(e.ExecutionTimedOutEventDetails.Error),
+			aws.ToString(e.ExecutionTimedOutEventDetails.Cause)
 	}
 	return out
 }

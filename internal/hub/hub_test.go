@@ -31,18 +31,22 @@ const machine = "arn:aws:states:eu-west-1:999999999999:stateMachine:ec2patch-orc
 func TestParseMachine(t *testing.T) {
 	m, err := hub.ParseMachine(machine)
 	require.NoError(t, err)
-	assert.Equal(t, hub.Machine{ARN: machine, Partition: "aws", Region: "eu-west-1", Account: "999999999999", Name: "ec2patch-orchestrator"}, m)
-	assert.Equal(t, "arn:aws:states:eu-west-1:999999999999:execution:ec2patch-orchestrator:october", m.Execution("october"))
+	assert.Equal(t, hub.Machine{ARN: machine, Partition: "aws", Region: "eu-west-1", Account: "999999999999",
+		Name: "ec2patch-orchestrator"}, m)
+	assert.Equal(t, "arn:aws:states:eu-west-1:999999999999:execution:ec2patch-orchestrator:october",
+		m.Execution("october"))
 
 	again, run, err := hub.ParseExecution(m.Execution("october"))
 	require.NoError(t, err)
 	assert.Equal(t, "october", run)
 	assert.Equal(t, m, again)
-	for _, wrong := range []string{"", "ec2patch-orchestrator", m.Execution("october"), machine + ":1", "arn:aws:states:eu-west-1:9:stateMachine:x", machine + "\n", "arn:aws:lambda:eu-west-1:999999999999:stateMachine:x"} {
+	for _, wrong := range []string{"", "ec2patch-orchestrator", m.Execution("october"), machine + ":1",
+		"arn:aws:states:eu-west-1:9:stateMachine:x", machine + "\n", "arn:aws:lambda:eu-west-1:999999999999:stateMachine:x"} {
 		_, err := hub.ParseMachine(wrong)
 		assert.Error(t, err, wrong)
 	}
-	for _, wrong := range []string{"", machine, m.Execution("a b"), m.Execution(strings.Repeat("a", 81)), "arn:aws:states:eu-west-1:999999999999:execution:x/Patch:y"} {
+	for _, wrong := range []string{"", machine, m.Execution("a b"), m.Execution(strings.Repeat("a", 81)),
+		"arn:aws:states:eu-west-1:999999999999:execution:x/Patch:y"} {
 		_, _, err := hub.ParseExecution(wrong)
 		assert.Error(t, err, wrong)
 	}
@@ -50,10 +54,12 @@ func TestParseMachine(t *testing.T) {
 
 func TestMachine_Console(t *testing.T) {
 	for partition, want := range map[string]string{
-		"aws":        "https://eu-west-1.console.aws.amazon.com/states/home?region=eu-west-1#/v2/executions/details/arn:aws:states:",
-		"aws-cn":     "https://console.amazonaws.cn/states/home?region=eu-west-1#/v2/executions/details/arn:aws-cn:states:",
-		"aws-us-gov": "https://console.amazonaws-us-gov.com/states/home?region=eu-west-1#/v2/executions/details/arn:aws-us-gov:states:",
-		"aws-iso":    "",
+		"aws": "https://eu-west-1.console.aws.amazon.com/states/home?region=eu-west-1#/" +
+			"v2/executions/details/arn:aws:states:",
+		"aws-cn": "https://console.amazonaws.cn/states/home?region=eu-west-1#/v2/executions/details/arn:aws-cn:states:",
+		"aws-us-gov": "https://console.amazonaws-us-gov.com/states/home?region=eu-west-1#/" +
+			"v2/executions/details/arn:aws-us-gov:states:",
+		"aws-iso": "",
 	} {
 		m, err := hub.ParseMachine(strings.Replace(machine, ":aws:", ":"+partition+":", 1))
 		require.NoError(t, err)
@@ -78,8 +84,9 @@ func server(t *testing.T, answer func(r *http.Request, body string) (status int,
 	m, err := hub.ParseMachine(machine)
 	require.NoError(t, err)
 	conf := aws.Config{
-		Region: m.Region, BaseEndpoint: &s.URL, Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+		Region: m.Region, BaseEndpoint: &s.URL,
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		Retryer:     func() aws.Retryer { return aws.NopRetryer{} },
 	}
 	return &hub.Client{
 		Machine: m, States: sfn.NewFromConfig(conf), Machines: sfn.NewFromConfig(conf), Callers: sts.NewFromConfig(conf),
@@ -127,8 +134,10 @@ func TestClient_overTheWire(t *testing.T) {
 
 func TestClient_errors(t *testing.T) {
 	for code, want := range map[string]error{
-		"AccessDeniedException": hub.ErrDenied, "ExpiredTokenException": hub.ErrNoCredentials, "ExpiredToken": hub.ErrNoCredentials, "KmsAccessDeniedException": hub.ErrDenied,
-		"ExecutionDoesNotExist": hub.ErrNotFound, "StateMachineDoesNotExist": hub.ErrNotFound, "ExecutionAlreadyExists": hub.ErrNameTaken, "ThrottlingException": hub.ErrBusy,
+		"AccessDeniedException": hub.ErrDenied, "ExpiredTokenException": hub.ErrNoCredentials,
+		"ExpiredToken": hub.ErrNoCredentials, "KmsAccessDeniedException": hub.ErrDenied,
+		"ExecutionDoesNotExist": hub.ErrNotFound, "StateMachineDoesNotExist": hub.ErrNotFound,
+		"ExecutionAlreadyExists": hub.ErrNameTaken, "ThrottlingException": hub.ErrBusy,
 	} {
 		c := server(t, func(*http.Request, string) (int, string) {
 			return 400, `{"__type":"com.amazonaws#` + code + `","message":"so"}`
@@ -146,8 +155,9 @@ func TestClient_noAnswer(t *testing.T) {
 	s := httptest.NewServer(nil)
 	s.Close()
 	c.Callers = sts.NewFromConfig(aws.Config{
-		Region: "eu-west-1", BaseEndpoint: &s.URL, Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+		Region: "eu-west-1", BaseEndpoint: &s.URL,
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		Retryer:     func() aws.Retryer { return aws.NopRetryer{} },
 	})
 	_, err := c.Caller(t.Context())
 	at := strings.TrimPrefix(s.URL, "http://")
@@ -211,7 +221,8 @@ func TestClient_health(t *testing.T) {
 	})
 	d, err := c.Deployed(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, hub.Deployed{Active: true, Standard: true, Definition: "{}", Target: "[]", LogsData: true}, d, "what holds for both")
+	assert.Equal(t, hub.Deployed{Active: true, Standard: true, Definition: "{}", Target: "[]", LogsData: true}, d,
+		"what holds for both")
 	target = func() (int, string) { return 400, `{"__type":"StateMachineDoesNotExist","message":"none"}` }
 	d, err = c.Deployed(t.Context())
 	require.NoError(t, err)
@@ -232,7 +243,8 @@ func TestClient_health(t *testing.T) {
 // fakeAlarms has every alarm that is asked for; the one that ends with A is on.
 type fakeAlarms struct{ asked []string }
 
-func (f *fakeAlarms) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAlarmsInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error) {
+func (f *fakeAlarms) DescribeAlarms(_ context.Context, in *cloudwatch.DescribeAlarmsInput,
+	_ ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error) {
 	f.asked = in.AlarmNames
 	out := &cloudwatch.DescribeAlarmsOutput{}
 	for _, name := range in.AlarmNames {

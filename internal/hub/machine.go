@@ -26,7 +26,9 @@ var runs = regexp.MustCompile(`^[A-Za-z0-9_-]{1,80}$`)
 func ParseMachine(arn string) (Machine, error) {
 	m := arns.FindStringSubmatch(arn)
 	if m == nil || m[4] != "stateMachine" || m[6] != "" {
-		return Machine{}, fmt.Errorf("%q is not the ARN of a state machine, as arn:aws:states:us-east-1:111122223333:stateMachine:ec2patch-orchestrator", arn)
+		return Machine{},
+			fmt.Errorf("%q is not the ARN of a state machine, as "+
+				"arn:aws:states:us-east-1:111122223333:stateMachine:ec2patch-orchestrator", arn)
 	}
 	return Machine{ARN: arn, Partition: m[1], Region: m[2], Account: m[3], Name: m[5]}, nil
 }
@@ -52,7 +54,8 @@ func (m Machine) Execution(run string) string {
 // Console is the page of a run in AWS's console; empty where the partition's
 // console is not known.
 func (m Machine) Console(run string) string {
-	host := map[string]string{"aws": "console.aws.amazon.com", "aws-us-gov": "console.amazonaws-us-gov.com", "aws-cn": "console.amazonaws.cn"}[m.Partition]
+	host := map[string]string{"aws": "console.aws.amazon.com", "aws-us-gov": "console.amazonaws-us-gov.com",
+		"aws-cn": "console.amazonaws.cn"}[m.Partition]
 	if host == "" {
 		return ""
 	}

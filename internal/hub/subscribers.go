@@ -47,7 +47,8 @@ const maxSubscriberPages = 10
 
 // Audience looks at the approvals topic.
 func (c *Client) Audience(ctx context.Context) (Audience, error) {
-	arn := fmt.Sprintf("arn:%s:sns:%s:%s:%s-approvals", c.Machine.Partition, c.Machine.Region, c.Machine.Account, c.Machine.Prefix())
+	arn := fmt.Sprintf("arn:%s:sns:%s:%s:%s-approvals", c.Machine.Partition, c.Machine.Region, c.Machine.Account,
+		c.Machine.Prefix())
 	topic, err := c.Topics.GetTopicAttributes(ctx, &sns.GetTopicAttributesInput{TopicArn: &arn})
 	if err != nil {
 		return Audience{}, wrap(err, "look at the approvals topic")

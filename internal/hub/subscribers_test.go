@@ -29,7 +29,8 @@ func (f *topic) GetTopicAttributes(_ context.Context, in *sns.GetTopicAttributes
 	return &sns.GetTopicAttributesOutput{Attributes: map[string]string{"Policy": f.policy}}, nil
 }
 
-func (f *topic) ListSubscriptionsByTopic(_ context.Context, in *sns.ListSubscriptionsByTopicInput, _ ...func(*sns.Options)) (
+func (f *topic) ListSubscriptionsByTopic(_ context.Context, in *sns.ListSubscriptionsByTopicInput,
+	_ ...func(*sns.Options)) (
 	*sns.ListSubscriptionsByTopicOutput, error,
 ) {
 	assert.Equal(f.t, topicARN, aws.ToString(in.TopicArn))
@@ -60,7 +61,8 @@ func TestClient_Audience(t *testing.T) {
 		"with a loophole":  {`{"Statement":[` + deny + `"ann@example.com"},"Bool":{"aws:SecureTransport":"false"}}}]}`, nil, false},
 		"no policy at all": {``, nil, false},
 	} {
-		c := &hub.Client{Machine: m, Topics: &topic{t: t, policy: tt.policy, subscribers: []string{"ann@example.com", "eve@example.com"}}}
+		c := &hub.Client{Machine: m,
+			Topics: &topic{t: t, policy: tt.policy, subscribers: []string{"ann@example.com", "eve@example.com"}}}
 		a, err := c.Audience(t.Context())
 		require.NoError(t, err, name)
 		assert.Len(t, a.Subscribers, 2, name)

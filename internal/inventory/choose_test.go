@@ -53,7 +53,8 @@ func TestDiscover_system(t *testing.T) {
 			assert.Len(t, inv.Planned, 9)
 			require.Len(t, inv.Excluded, 1)
 			assert.Equal(t, plan.ExcludedInstance{
-				InstanceID: site.Instance(4), Account: s.Target.Account, Region: s.Target.Region, Wave: "w0", Outcome: outcome.Excluded, Reason: test.why,
+				InstanceID: site.Instance(4), Account: s.Target.Account, Region: s.Target.Region, Wave: "w0",
+				Outcome: outcome.Excluded, Reason: test.why,
 			}, inv.Excluded[0])
 		})
 	}
@@ -68,7 +69,8 @@ func TestDiscover_hybrid(t *testing.T) {
 		"mi-00000000000000002": {Name: "other", Address: "192.168.0.10"},
 		"mi-00000000000000003": {Name: "ec2amaz", Address: "10.0.0.7"},
 	}
-	s.SSM.TaggedIDs = map[string]map[patch.InstanceID]bool{"PatchGroup": {"mi-00000000000000001": true, site.Instance(1): true}}
+	s.SSM.TaggedIDs = map[string]map[patch.InstanceID]bool{"PatchGroup": {"mi-00000000000000001": true,
+		site.Instance(1): true}}
 	s.SSM.Known[site.Instance(6)] = port.Machine{ID: site.Instance(6), State: "running", Address: "10.0.0.7"}
 	s.SSM.Known[site.Instance(7)] = port.Machine{ID: site.Instance(7), State: "running", Address: "10.0.0.8"}
 	delete(s.SSM.Managed, site.Instance(6))
@@ -106,7 +108,8 @@ func TestDiscover_order(t *testing.T) {
 	require.NoError(t, err)
 	leaf, ids := s.Planned()
 	assert.True(t, leaf.SlowStart)
-	assert.Equal(t, []patch.InstanceID{site.Instance(1), site.Instance(4), site.Instance(0), site.Instance(2), site.Instance(3), site.Instance(5)}, ids[:6])
+	assert.Equal(t, []patch.InstanceID{site.Instance(1), site.Instance(4), site.Instance(0), site.Instance(2),
+		site.Instance(3), site.Instance(5)}, ids[:6])
 }
 
 func TestDiscover_measured(t *testing.T) {
@@ -117,22 +120,30 @@ func TestDiscover_measured(t *testing.T) {
 		took(7, outcome.Patched, 3600), took(3, outcome.PatchedPendingReboot, 1800), took(9, outcome.Patched, 30),
 		took(1, outcome.TimedOut, 7200), took(2, outcome.Compliant, 5000),
 	}
-	rest := []patch.InstanceID{site.Instance(0), site.Instance(1), site.Instance(2), site.Instance(4), site.Instance(5), site.Instance(6), site.Instance(8)}
+	rest := []patch.InstanceID{site.Instance(0), site.Instance(1), site.Instance(2), site.Instance(4), site.Instance(5),
+		site.Instance(6), site.Instance(8)}
 	tests := []struct {
 		name string
 		op   patch.Operation
 		want []patch.InstanceID
 	}{
-		{"of an installation", patch.Install, append(append([]patch.InstanceID{site.Instance(7), site.Instance(3)}, rest...), site.Instance(9))},
+		{"of an installation", patch.Install,
+			append(append([]patch.InstanceID{site.Instance(7), site.Instance(3)}, rest...), site.Instance(9))},
 		{"what a scan took says nothing", patch.Scan, []patch.InstanceID{
-			site.Instance(0), site.Instance(1), site.Instance(2), site.Instance(3), site.Instance(4), site.Instance(5), site.Instance(6), site.Instance(7), site.Instance(8), site.Instance(9)}},
+			site.Instance(0), site.Instance(1), site.Instance(2), site.Instance(3), site.Instance(4), site.Instance(5),
+			site.Instance(6), site.Instance(7), site.Instance(8), site.Instance(9)}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := site.Undiscovered(t, 1)
 			s.Ran("last-month", test.op, measured...)
-			v := &inventory.Inventory{Table: s.Table, Objects: s.Bucket, Spokes: site.SpokesFunc(func() port.Spoke { return site.MatchingSpoke{Spoke: s.SSM} }), Now: s.Clock}
-			_, err := v.Handle(t.Context(), inventory.InventoryInput{Task: patch.TaskDiscover, Run: site.Run, Previous: "last-month", Account: s.Target.Account, Region: s.Target.Region})
+			v := &inventory.Inventory{Table: s.Table, Objects: s.Bucket, Spokes: site.SpokesFunc(func() port.Spoke {
+				return site.MatchingSpoke{Spoke: s.SSM}
+			}), Now: s.Clock}
+			_,
+				err := v.Handle(t.Context(),
+				inventory.InventoryInput{Task: patch.TaskDiscover, Run: site.Run, Previous: "last-month", Account: s.Target.Account,
+					Region: s.Target.Region})
 			require.NoError(t, err)
 			_, ids := s.Planned()
 			assert.Equal(t, test.want, ids)
@@ -147,8 +158,10 @@ func TestFreeze_alarms(t *testing.T) {
 		{doubt.AlarmOK, ""},
 		{doubt.AlarmFiring, ""},
 		{doubt.AlarmNoData, ""},
-		{doubt.AlarmMissing, "alarm " + arn + " of wave w does not exist in account 222222222222: create it, or correct healthGate.alarms"},
-		{doubt.AlarmUnreadable, "alarm " + arn + " of wave w cannot be read in account 222222222222: deploy the spoke stack there"},
+		{doubt.AlarmMissing, "alarm " + arn +
+			" of wave w does not exist in account 222222222222: create it, or correct healthGate.alarms"},
+		{doubt.AlarmUnreadable, "alarm " + arn +
+			" of wave w cannot be read in account 222222222222: deploy the spoke stack there"},
 	}
 	for _, test := range tests {
 		t.Run(test.state, func(t *testing.T) {
@@ -181,11 +194,16 @@ func TestFreeze_alarms(t *testing.T) {
 func TestDiscover_regionNotEnabled(t *testing.T) {
 	s := site.Undiscovered(t, 1)
 	refused := fmt.Errorf("list instances: %w: %w", patch.ErrAccessDenied, patch.ErrRegionDisabled)
-	v := &inventory.Inventory{Table: s.Table, Objects: s.Bucket, Spokes: site.SpokesFunc(func() port.Spoke { return closedRegion{refused: refused} }), Now: s.Clock}
-	out, err := v.Handle(t.Context(), inventory.InventoryInput{Task: patch.TaskDiscover, Run: site.Run, Account: s.Target.Account, Region: s.Target.Region})
+	v := &inventory.Inventory{Table: s.Table, Objects: s.Bucket, Spokes: site.SpokesFunc(func() port.Spoke {
+		return closedRegion{refused: refused}
+	}), Now: s.Clock}
+	out,
+		err := v.Handle(t.Context(),
+		inventory.InventoryInput{Task: patch.TaskDiscover, Run: site.Run, Account: s.Target.Account, Region: s.Target.Region})
 	require.NoError(t, err)
 	assert.Equal(t, inventory.DiscoverOutput{Status: "unreachable"}, out)
-	assert.Equal(t, "region us-east-1 is not enabled in account 111111111111: enable it there, or take it out of the wave", s.Row().Reason)
+	assert.Equal(t, "region us-east-1 is not enabled in account 111111111111: enable it there, or take it out of the wave",
+		s.Row().Reason)
 }
 
 type closedRegion struct {

@@ -161,13 +161,16 @@ func (v *Inventory) overGuards(input runinput.Input, rows map[patch.Target]targe
 		why = append(why, plan.TooMany(x.Planned(), v.Policy))
 	}
 	if limit := input.Guards.MaxInstances; limit > 0 && x.Planned() > limit {
-		why = append(why, fmt.Sprintf("the plan has %s, guards.maxInstances allows %d", words.BareCount(x.Planned(), "instance"), limit))
+		why = append(why, fmt.Sprintf("the plan has %s, guards.maxInstances allows %d",
+			words.BareCount(x.Planned(), "instance"), limit))
 	}
 	if len(x.Unreachable) > 0 && input.OnUnreachable == runinput.UnreachableStop {
-		why = append(why, words.BareCount(len(x.Unreachable), "account-region")+" cannot be reached and onUnreachable is stop")
+		why = append(why, words.BareCount(len(x.Unreachable), "account-region")+
+			" cannot be reached and onUnreachable is stop")
 	}
 	if limit := last.Planned + input.Guards.MaxGrowth.Of(last.Planned); last.Run != "" && x.Planned() > limit {
-		why = append(why, fmt.Sprintf("the plan has %s, run %s had %d, guards.maxGrowth %s allows %d", words.BareCount(x.Planned(), "instance"), last.Run, last.Planned, input.Guards.MaxGrowth, limit))
+		why = append(why, fmt.Sprintf("the plan has %s, run %s had %d, guards.maxGrowth %s allows %d",
+			words.BareCount(x.Planned(), "instance"), last.Run, last.Planned, input.Guards.MaxGrowth, limit))
 	}
 	return append(why, overShare(input, rows)...)
 }
@@ -188,7 +191,8 @@ func overShare(input runinput.Input, rows map[patch.Target]target.TargetRow) []s
 	for _, a := range words.SortedKeys(planned) {
 		limit := input.Guards.MaxShare.Of(running[a])
 		if running[a] > 0 && planned[a] > limit {
-			why = append(why, fmt.Sprintf("the plan has %d of the %s of account %s, guards.maxShare %s allows %d", planned[a], words.BareCount(running[a], "instance"), a, input.Guards.MaxShare, limit))
+			why = append(why, fmt.Sprintf("the plan has %d of the %s of account %s, guards.maxShare %s allows %d", planned[a],
+				words.BareCount(running[a], "instance"), a, input.Guards.MaxShare, limit))
 		}
 	}
 	return why
@@ -219,9 +223,11 @@ func (v *Inventory) blindAlarms(ctx context.Context, run patch.RunID, input runi
 	for _, a := range states {
 		switch a.State {
 		case doubt.AlarmMissing:
-			why = append(why, fmt.Sprintf("alarm %s of wave %s does not exist in account %s: create it, or correct healthGate.alarms", a.ARN, waves[a.ARN], accountOf(a.ARN)))
+			why = append(why, fmt.Sprintf("alarm %s of wave %s does not exist in account %s: create it, or correct "+
+				"healthGate.alarms", a.ARN, waves[a.ARN], accountOf(a.ARN)))
 		case doubt.AlarmUnreadable:
-			why = append(why, fmt.Sprintf("alarm %s of wave %s cannot be read in account %s: deploy the spoke stack there, or take it out of healthGate.alarms", a.ARN, waves[a.ARN], accountOf(a.ARN)))
+			why = append(why, fmt.Sprintf("alarm %s of wave %s cannot be read in account %s: deploy the spoke stack there, or "+
+				"take it out of healthGate.alarms", a.ARN, waves[a.ARN], accountOf(a.ARN)))
 		}
 	}
 	return why, nil
@@ -348,7 +354,8 @@ func waveRow(input runinput.Input, i int, w plan.IndexWave, x plan.Index) store.
 	return store.WaveRow{
 		Wave: w.Name, Position: i, Planned: w.Planned, Targets: targets, Accounts: len(items),
 		FailLimit: w.FailLimit, AccountsMax: w.AccountsMax,
-		PerAccount: in.Budget.PerAccount, MaxFailed: in.Budget.MaxFailedInstances, MaxAccounts: in.Budget.MaxFailedAccounts, MaxErrors: in.SSM.MaxErrors,
+		PerAccount: in.Budget.PerAccount, MaxFailed: in.Budget.MaxFailedInstances, MaxAccounts: in.Budget.MaxFailedAccounts,
+		MaxErrors:   in.SSM.MaxErrors,
 		AskScope:    w.AskScope,
 		SoakSeconds: in.HealthGate.SoakSeconds, Alarms: in.HealthGate.Alarms,
 	}

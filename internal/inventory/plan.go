@@ -96,19 +96,23 @@ func (v *Inventory) plan(ctx context.Context, in InventoryInput) (PlanOutput, er
 
 // open writes the run's row, its counters and its place in the list of open
 // runs. A second attempt finds them and changes nothing.
-func (v *Inventory) open(ctx context.Context, in InventoryInput, input runinput.Input, inputDigest string, claim []store.Write) error {
+func (v *Inventory) open(ctx context.Context, in InventoryInput, input runinput.Input, inputDigest string,
+	claim []store.Write) error {
 	row := store.RunRow{
 		Run: in.Run, Status: patch.RunRunning, ExecutionARN: in.ExecutionARN, Started: in.StartedAt,
 		DryRun: input.DryRun, Approval: input.Approval, ApprovalSeconds: input.ApprovalTimeoutSeconds,
-		RequireDistinct: input.RequireDistinct, RequestedBy: input.RequestedBy, Reason: input.Reason, StartedBy: input.StartedBy,
+		RequireDistinct: input.RequireDistinct, RequestedBy: input.RequestedBy, Reason: input.Reason,
+		StartedBy:        input.StartedBy,
 		WavePauseSeconds: input.WavePauseSeconds, AbortOnIssues: input.AbortOnIssues,
 		StopUnreachable: input.OnUnreachable == "stop",
 	}
-	entry := row.Heads.Append(store.Inventory, store.RunSubject(in.Run), "plan", "RunOpened", "input "+inputDigest, v.Now())
+	entry := row.Heads.Append(store.Inventory, store.RunSubject(in.Run), "plan", "RunOpened", "input "+inputDigest,
+		v.Now())
 	err := v.Table.Write(ctx, append(claim,
 		entry.Write(),
 		store.Write{How: store.Create, Key: store.RunKey(in.Run), Item: row},
-		store.Write{How: store.Put, Key: store.OpenRunKey(in.Run), Item: store.OpenRun{Run: in.Run, ExecutionARN: in.ExecutionARN, Since: v.Now()}},
+		store.Write{How: store.Put, Key: store.OpenRunKey(in.Run),
+			Item: store.OpenRun{Run: in.Run, ExecutionARN: in.ExecutionARN, Since: v.Now()}},
 	)...)
 	if !errors.Is(err, patch.ErrConflict) {
 		return err
@@ -121,7 +125,8 @@ func (v *Inventory) open(ctx context.Context, in InventoryInput, input runinput.
 	}
 	if again.Found && !old.Started.Equal(in.StartedAt) {
 		// Step Functions frees a name after 90 days; our rows, and what was approved under it, stay.
-		return fmt.Errorf("%w: a run of the name %s started at %s; give this one another name", patch.ErrInvalidInput, in.Run, old.Started.UTC().Format(time.RFC3339))
+		return fmt.Errorf("%w: a run of the name %s started at %s; give this one another name", patch.ErrInvalidInput, in.Run,
+			old.Started.UTC().Format(time.RFC3339))
 	}
 	if again.Found {
 		return nil
@@ -205,9 +210,11 @@ func (v *Inventory) refuseInput(ctx context.Context, in InventoryInput, problem 
 		problem = errors.New(all.Summary(maxRefusal))
 	}
 	row := store.RunRow{
-		Run: in.Run, Status: patch.RunRefused, StatusReason: problem.Error(), ExecutionARN: in.ExecutionARN, Started: in.StartedAt,
+		Run: in.Run, Status: patch.RunRefused, StatusReason: problem.Error(), ExecutionARN: in.ExecutionARN,
+		Started: in.StartedAt,
 	}
-	entry, err := row.Heads.Append(store.Inventory, store.RunSubject(in.Run), "plan", "InputRefused", problem.Error(), v.Now()).
+	entry,
+		err := row.Heads.Append(store.Inventory, store.RunSubject(in.Run), "plan", "InputRefused", problem.Error(), v.Now()).
 		Signed(ctx, v.Auditor)
 	if err != nil {
 		return err
@@ -229,16 +236,17 @@ const maxMissed = 20
 // noticed: the event that tells it is sent once, as well as AWS can.
 func (v *Inventory) missed(ctx context.Context, self patch.RunID) ([]patch.RunID, error) {
 	var open []store.OpenRun
-	err := v.Table.Scan(ctx, store.OpenRunKey("").PK, store.OpenRunKey("").SK, func(_ string, decode func(any) error) error {
-		var o store.OpenRun
-		if err := decode(&o); err != nil {
-			return err
-		}
-		if o.Run != self && len(open) < maxMissed {
-			open = append(open, o)
-		}
-		return nil
-	})
+	err := v.Table.Scan(ctx, store.OpenRunKey("").PK, store.OpenRunKey("").SK,
+		func(_ string, decode func(any) error) error {
+			var o store.OpenRun
+			if err := decode(&o); err != nil {
+				return err
+			}
+			if o.Run != self && len(open) < maxMissed {
+				open = append(open, o)
+			}
+			return nil
+		})
 	if err != nil {
 		return nil, err
 	}

@@ -37,11 +37,13 @@ const emulatorExternalID = "external-id-of-the-emulator"
 func (e emulator) spoke(t *testing.T) (*cloud.Spokes, patch.Target) {
 	t.Helper()
 	trust := policy(t, map[string]any{
-		"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": map[string]string{"AWS": fmt.Sprintf("arn:aws:iam::%s:root", e.account)},
+		"Effect": "Allow", "Action": "sts:AssumeRole",
+		"Principal": map[string]string{"AWS": fmt.Sprintf("arn:aws:iam::%s:root", e.account)},
 		"Condition": map[string]any{"StringEquals": map[string]string{"sts:ExternalId": emulatorExternalID}},
 	})
 	for role, actions := range map[string][]string{
-		e.name: {"ssm:SendCommand"}, e.name + "Reader": {"ec2:Describe*", "ssm:Describe*", "ssm:List*", "ssm:Get*", "ssm:CancelCommand"},
+		e.name:            {"ssm:SendCommand"},
+		e.name + "Reader": {"ec2:Describe*", "ssm:Describe*", "ssm:List*", "ssm:Get*", "ssm:CancelCommand"},
 	} {
 		e.iam(t, url.Values{"Action": {"CreateRole"}, "RoleName": {role}, "AssumeRolePolicyDocument": {trust}})
 		e.iam(t, url.Values{"Action": {"PutRolePolicy"}, "RoleName": {role}, "PolicyName": {"patch"}, "PolicyDocument": {
@@ -52,7 +54,8 @@ func (e emulator) spoke(t *testing.T) (*cloud.Spokes, patch.Target) {
 		STS: e.clients.STS, Connect: e.clients.Connect, Now: Wall,
 		Partition: "aws", Reader: "/" + e.name + "Reader", Sender: "/" + e.name, ExternalID: emulatorExternalID,
 	}
-	return spokes, patch.Target{Run: patch.RunID(e.name), Wave: "canary", Account: e.account, Region: patch.Region(e.cfg.Region)}
+	return spokes,
+		patch.Target{Run: patch.RunID(e.name), Wave: "canary", Account: e.account, Region: patch.Region(e.cfg.Region)}
 }
 
 // iam makes one call of IAM, which is not among the project's clients.
@@ -60,13 +63,16 @@ func (e emulator) iam(t *testing.T, form url.Values) {
 	t.Helper()
 	form.Set("Version", "2010-05-08")
 	body := form.Encode()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, os.Getenv("AWS_ENDPOINT_URL"), strings.NewReader(body))
+	r,
+		err := http.NewRequestWithContext(t.Context(), http.MethodPost, os.Getenv("AWS_ENDPOINT_URL"),
+		strings.NewReader(body))
 	require.NoError(t, err)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
 	creds, err := e.cfg.Credentials.Retrieve(t.Context())
 	require.NoError(t, err)
 	sum := sha256.Sum256([]byte(body))
-	require.NoError(t, v4.NewSigner().SignHTTP(t.Context(), creds, r, hex.EncodeToString(sum[:]), "iam", "us-east-1", Wall()))
+	require.NoError(t, v4.NewSigner().SignHTTP(t.Context(), creds, r, hex.EncodeToString(sum[:]), "iam", "us-east-1",
+		Wall()))
 	answer, err := http.DefaultClient.Do(r)
 	require.NoError(t, err)
 	defer answer.Body.Close()
@@ -92,7 +98,8 @@ func TestEmulator_Sessions(t *testing.T) {
 	assert.Len(t, made, 1, "a reader's session is used again")
 
 	t.Run("wrong external id", func(t *testing.T) {
-		wrong := &cloud.Spokes{STS: spokes.STS, Connect: spokes.Connect, Now: Wall, Partition: "aws", Reader: spokes.Reader, ExternalID: "wrong-external-id"}
+		wrong := &cloud.Spokes{STS: spokes.STS, Connect: spokes.Connect, Now: Wall, Partition: "aws", Reader: spokes.Reader,
+			ExternalID: "wrong-external-id"}
 		_, err := wrong.Spoke(t.Context(), target)
 		if err == nil {
 			t.Skip("********** skipped: the endpoint does not look at external ids **********")
@@ -113,7 +120,8 @@ func TestEmulator_Sessions(t *testing.T) {
 // sendNothing is a send to an instance that does not exist.
 func sendNothing() *ssm.SendCommandInput {
 	return &ssm.SendCommandInput{
-		DocumentName: aws.String(patch.Document), InstanceIds: []string{string(strange)}, Parameters: map[string][]string{"Operation": {"Scan"}},
+		DocumentName: aws.String(patch.Document), InstanceIds: []string{string(strange)},
+		Parameters: map[string][]string{"Operation": {"Scan"}},
 	}
 }
 
@@ -177,7 +185,8 @@ func TestEmulator_Patching(t *testing.T) {
 
 	command.Instance = strange
 	_, err = session.Send(t.Context(), command)
-	refusals := []patch.Kind{patch.ErrAccessDenied, patch.ErrInvalidInstance} // the endpoint may not look at the session's policy
+	// the endpoint may not look at the session's policy
+	refusals := []patch.Kind{patch.ErrAccessDenied, patch.ErrInvalidInstance}
 	assert.Contains(t, refusals, patch.KindOf(err), "the session does not name it: %v", err)
 	session, err = spokes.Session(t.Context(), target, []patch.InstanceID{strange})
 	require.NoError(t, err)
@@ -190,7 +199,8 @@ const strange = patch.InstanceID("i-00000000000000000")
 
 // marked waits until every command is found by its marker, and no other one.
 func marked(
-	t *testing.T, s port.Spoke, marker string, ids []patch.InstanceID, sent map[patch.InstanceID]patch.CommandID, began time.Time,
+	t *testing.T, s port.Spoke, marker string, ids []patch.InstanceID, sent map[patch.InstanceID]patch.CommandID,
+	began time.Time,
 ) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -252,9 +262,11 @@ func (e emulator) instances(t *testing.T, s port.Spoke) []patch.InstanceID {
 	require.NoError(t, err)
 	if len(found) == 0 {
 		_, err := ec2.NewFromConfig(e.cfg).RunInstances(t.Context(), &ec2.RunInstancesInput{
-			ImageId: aws.String("ami-12c6146b"), InstanceType: ec2types.InstanceTypeT3Micro, MinCount: aws.Int32(2), MaxCount: aws.Int32(2),
+			ImageId: aws.String("ami-12c6146b"), InstanceType: ec2types.InstanceTypeT3Micro, MinCount: aws.Int32(2),
+			MaxCount: aws.Int32(2),
 			TagSpecifications: []ec2types.TagSpecification{{
-				ResourceType: ec2types.ResourceTypeInstance, Tags: []ec2types.Tag{{Key: aws.String("PatchGroup"), Value: aws.String(emulatorGroup)}},
+				ResourceType: ec2types.ResourceTypeInstance,
+				Tags:         []ec2types.Tag{{Key: aws.String("PatchGroup"), Value: aws.String(emulatorGroup)}},
 			}},
 		})
 		require.NoError(t, err)

@@ -24,7 +24,8 @@ import (
 // sessions gives credentials without a call, so that all that the server sees is a send.
 type sessions struct{}
 
-func (sessions) AssumeRole(context.Context, *sts.AssumeRoleInput, ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
+func (sessions) AssumeRole(context.Context, *sts.AssumeRoleInput, ...func(*sts.Options)) (*sts.AssumeRoleOutput,
+	error) {
 	return &sts.AssumeRoleOutput{Credentials: &ststypes.Credentials{
 		AccessKeyId: aws.String("ASIAEXAMPLE"), SecretAccessKey: aws.String("secret"), SessionToken: aws.String("token"),
 		Expiration: aws.Time(time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)),

@@ -1,5 +1,5 @@
-// Package lambdas lists the hub's functions. It imports nothing, so that the bootstrap, which starts before every one of
-// them, stays small.
+// Package lambdas lists the hub's functions. It imports nothing, so that the bootstrap, which starts before every one
+// of them, stays small.
 package lambdas
 
 // Lambda is a function of the hub.

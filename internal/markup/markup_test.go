@@ -37,7 +37,8 @@ func TestDocument(t *testing.T) {
 		{name: "an empty element has an end tag", part: markup.El("p"), want: "<p></p>"},
 		{name: "a void element has none", part: markup.El("br"), want: "<br>"},
 		{name: "an empty shape closes itself", part: markup.El("rect", markup.Fixed("rx", "2")), want: `<rect rx="2"/>`},
-		{name: "a shape with a title does not", part: markup.El("rect", markup.El("title", markup.Text("a"))), want: "<rect><title>a</title></rect>"},
+		{name: "a shape with a title does not", part: markup.El("rect", markup.El("title", markup.Text("a"))),
+			want: "<rect><title>a</title></rect>"},
 		{name: "text is escaped", part: markup.Text(`a<b>&"'+` + "\x00"), want: "a&lt;b&gt;&amp;&#34;&#39;&#43;\ufffd"},
 		{name: "text that looks escaped is escaped", part: markup.Text("&lt;"), want: "&amp;lt;"},
 		{name: "bytes that are no UTF-8 are marked", part: markup.Text("a\xff\xc0b"), want: "a\ufffdb"},
@@ -49,10 +50,13 @@ func TestDocument(t *testing.T) {
 		{name: "meta", part: markup.Meta("robots", "noindex"), want: `<meta name="robots" content="noindex">`},
 		{name: "a group is its parts", part: markup.Group(markup.Text("a"), nil, markup.El("br")), want: "a<br>"},
 		{name: "lines end", part: markup.Lines(markup.Text("a"), nil, markup.Text("b")), want: "a\n\nb\n"},
-		{name: "a condition that fails leaves nothing", part: markup.El("p", markup.If(false, markup.Class("x"))), want: "<p></p>"},
+		{name: "a condition that fails leaves nothing", part: markup.El("p", markup.If(false, markup.Class("x"))),
+			want: "<p></p>"},
 		{name: "a condition that holds may give an attribute", part: markup.El("p", markup.If(true, markup.Class("x"))), want: `<p class="x"></p>`},
 		{name: "or several parts", part: markup.If(true, markup.Text("a"), markup.Text("b")), want: "ab"},
-		{name: "each item is a part", part: markup.Each([]string{"a", "<"}, func(s string) markup.Part { return markup.El("li", markup.Text(s)) }), want: "<li>a</li><li>&lt;</li>"},
+		{name: "each item is a part", part: markup.Each([]string{"a", "<"}, func(s string) markup.Part {
+			return markup.El("li", markup.Text(s))
+		}), want: "<li>a</li><li>&lt;</li>"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

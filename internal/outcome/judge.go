@@ -210,7 +210,8 @@ func (e Evidence) InstalledByUs() (n int, known bool) {
 	if n > 0 || !known {
 		return n, known
 	}
-	// The list is as old as the record: without one of ours it says nothing, nor does one that lacks patches which the record counts.
+	// The list is as old as the record: without one of ours it says nothing, nor does one that lacks patches which the
+	// record counts.
 	return 0, e.Fresh() && e.Named.counted() >= orZero(e.After.Installed)
 }
 
@@ -274,7 +275,8 @@ func (e Evidence) judgeUndelivered(reason string) Finding {
 func (e Evidence) judgeCancelled() Finding {
 	switch {
 	case !e.began():
-		return Finding{Outcome: Unknown, Reason: "SSM does not say whether the agent had begun when the command was cancelled"}
+		return Finding{Outcome: Unknown,
+			Reason: "SSM does not say whether the agent had begun when the command was cancelled"}
 	case e.Cancelled == ReasonExpired:
 		return settled(TimedOut, "it ran past its deadline and was cancelled")
 	case e.Cancelled == "":
@@ -307,7 +309,8 @@ func (e Evidence) judgeLost() Finding {
 	}
 	f := e.judgeRecord()
 	if f.Outcome != Failed && !Outlived(e.After, e.RebootOption, e.Presence.LastPing) {
-		return Finding{Outcome: Unknown, Reason: why + "; there is a patch state, and no ping since the reboot that may have followed it"}
+		return Finding{Outcome: Unknown,
+			Reason: why + "; there is a patch state, and no ping since the reboot that may have followed it"}
 	}
 	f.Warning = words.Joined(f.Warning, "the command's own status is not known")
 	return f
@@ -375,7 +378,8 @@ func (e Evidence) nothingInstalled() bool {
 		return n == 0
 	}
 	b, a := e.Planned.Before, e.After
-	return e.beforeIsRecent() && b.Missing != nil && *b.Missing == 0 && b.Installed != nil && a.Installed != nil && *b.Installed == *a.Installed
+	return e.beforeIsRecent() && b.Missing != nil && *b.Missing == 0 && b.Installed != nil && a.Installed != nil &&
+		*b.Installed == *a.Installed
 }
 
 // Fresh tells whether the patch state can be the result of our command.
@@ -411,7 +415,8 @@ func (e Evidence) Took() time.Duration {
 
 // sane tells whether the counts that a verdict needs are there.
 func (s *PatchState) sane() bool {
-	return s.Missing != nil && s.Failed != nil && *s.Missing >= 0 && *s.Failed >= 0 && orZero(s.InstalledPendingReboot) >= 0
+	return s.Missing != nil && s.Failed != nil && *s.Missing >= 0 && *s.Failed >= 0 &&
+		orZero(s.InstalledPendingReboot) >= 0
 }
 
 // Clean tells whether nothing is missing, failed, rejected or waiting for a reboot.

@@ -384,8 +384,10 @@ func TestJudge_neverSuccessWithoutFreshEvidence(t *testing.T) {
 func TestInstanceReport_Short(t *testing.T) {
 	seen := map[outcome.Outcome]bool{}
 	ends := []func(*outcome.Evidence){ // as SSM has them
-		status("Success", "Success", true), status("Failed", "Failed", true), status("Failed", "Undeliverable", false), status("Failed", "InvalidPlatform", false),
-		status("TimedOut", "ExecutionTimedOut", true), status("TimedOut", "DeliveryTimedOut", false), status("InProgress", "InProgress", true), status("", "", false),
+		status("Success", "Success", true), status("Failed", "Failed", true), status("Failed", "Undeliverable", false),
+		status("Failed", "InvalidPlatform", false),
+		status("TimedOut", "ExecutionTimedOut", true), status("TimedOut", "DeliveryTimedOut", false),
+		status("InProgress", "InProgress", true), status("", "", false),
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		e, number := evidence(), rapid.IntRange(0, 2)
@@ -397,9 +399,11 @@ func TestInstanceReport_Short(t *testing.T) {
 		}
 		e.After.Operation = e.Operation
 		e.After.Missing, e.After.Failed = num(number.Draw(rt, "missing")), num(number.Draw(rt, "failed"))
-		e.After.InstalledPendingReboot, e.After.InstalledRejected = num(number.Draw(rt, "reboots")), num(number.Draw(rt, "rejected"))
+		e.After.InstalledPendingReboot, e.After.InstalledRejected = num(number.Draw(rt, "reboots")),
+			num(number.Draw(rt, "rejected"))
 		got := outcome.Judge(e)
-		r := outcome.InstanceReport{Outcome: got.Outcome, Reason: got.Reason, Status: cmp.Or(e.Invocation.Details, e.Invocation.Status), After: e.After}
+		r := outcome.InstanceReport{Outcome: got.Outcome, Reason: got.Reason,
+			Status: cmp.Or(e.Invocation.Details, e.Invocation.Status), After: e.After}
 		counts := r.Short()
 		assert.Equal(rt, regexp.MustCompile(`^\d`).MatchString(got.Reason), counts != nil, got.Reason)
 		if counts != nil {

@@ -36,7 +36,8 @@ const (
 // totals are in this order.
 func Outcomes() []Outcome {
 	return []Outcome{
-		Patched, Compliant, PatchedPendingReboot, NonCompliant, Failed, TimedOut, Interrupted, Undeliverable, Unhealthy, Unknown, Gone, NotSent,
+		Patched, Compliant, PatchedPendingReboot, NonCompliant, Failed, TimedOut, Interrupted, Undeliverable, Unhealthy,
+		Unknown, Gone, NotSent,
 	}
 }
 

@@ -161,7 +161,8 @@ func (x *Index) Planned() int {
 // UUID derived from the target, so a second attempt asks for the same one.
 // Source: AWS-RunPatchBaseline SnapshotId; a snapshot is bound to account, patch group and system.
 func SnapshotID(t patch.Target) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{"ec2patch-snapshot", string(t.Run), t.Wave, string(t.Account), string(t.Region)}, "\x00")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{"ec2patch-snapshot", string(t.Run), t.Wave, string(t.Account),
+		string(t.Region)}, "\x00")))
 	sum[6] = sum[6]&0x0f | 0x50
 	sum[8] = sum[8]&0x3f | 0x80
 	x := hex.EncodeToString(sum[:16])
@@ -170,7 +171,9 @@ func SnapshotID(t patch.Target) string {
 
 // Marker tells our commands from others: it begins the comment of every command of one intent.
 func Marker(t patch.Target, batch int) string {
-	return fmt.Sprintf("ec2patch %s b%d", patch.Digest([]byte(string(t.Run) + "\x00" + t.Wave + "\x00" + string(t.Account) + "\x00" + string(t.Region)))[:40], batch)
+	return fmt.Sprintf("ec2patch %s b%d",
+		patch.Digest([]byte(string(t.Run) + "\x00" + t.Wave + "\x00" + string(t.Account) + "\x00" + string(t.Region)))[:40],
+		batch)
 }
 
 // SendMarker is the comment of the command at place i of an intent. At most 100 characters. Source: SSM SendCommand

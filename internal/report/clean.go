@@ -26,7 +26,8 @@ func inert(i outcome.InstanceReport) outcome.InstanceReport {
 
 func inertPatch(p outcome.NamedPatch) outcome.NamedPatch {
 	p.State = outcome.NamedState(words.Clean(string(p.State)))
-	p.Title, p.KB, p.Classification, p.Severity = words.Clean(p.Title), words.Clean(p.KB), words.Clean(p.Classification), words.Clean(p.Severity)
+	p.Title, p.KB, p.Classification, p.Severity = words.Clean(p.Title), words.Clean(p.KB), words.Clean(p.Classification),
+		words.Clean(p.Severity)
 	p.CVEs = each(p.CVEs, line)
 	return p
 }
@@ -67,7 +68,8 @@ func inertApproval(a ApprovalReport) ApprovalReport {
 }
 
 func inertDecision(d DecisionReport) DecisionReport {
-	d.Decision, d.Identity, d.Name = decision.Choice(words.Clean(string(d.Decision))), words.Clean(d.Identity), words.Clean(d.Name)
+	d.Decision, d.Identity, d.Name = decision.Choice(words.Clean(string(d.Decision))), words.Clean(d.Identity),
+		words.Clean(d.Name)
 	d.Reason, d.Ignored = words.Clean(d.Reason), words.Clean(d.Ignored)
 	return d
 }

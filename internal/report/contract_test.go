@@ -22,11 +22,13 @@ import (
 // report that has nothing to say in any of them, too.
 func TestJSON_everyNamedFieldIsThere(t *testing.T) {
 	r := &report.Report{
-		Waves: []report.WaveReport{{}}, Instances: []outcome.InstanceReport{{}}, Excluded: []plan.ExcludedInstance{{}}, Unreachable: []plan.UnreachableAccount{{}},
+		Waves: []report.WaveReport{{}}, Instances: []outcome.InstanceReport{{}}, Excluded: []plan.ExcludedInstance{{}},
+		Unreachable: []plan.UnreachableAccount{{}},
 	}
 	var got map[string]json.RawMessage
 	require.NoError(t, json.Unmarshal([]byte(render(t, report.JSON, r)), &got))
-	has(t, got, "schemaVersion run status planDigest waves instances excluded unreachable approvals totals", "status planDigest")
+	has(t, got, "schemaVersion run status planDigest waves instances excluded unreachable approvals totals",
+		"status planDigest")
 	first := func(list string) map[string]json.RawMessage {
 		var all []map[string]json.RawMessage
 		require.NoError(t, json.Unmarshal(got[list], &all))
@@ -34,7 +36,8 @@ func TestJSON_everyNamedFieldIsThere(t *testing.T) {
 		return all[0]
 	}
 	has(t, first("waves"), "name verdict outcomes", "verdict")
-	has(t, first("instances"), "instanceId account region wave platform outcome reason commandId before after output patches",
+	has(t, first("instances"), "instanceId account region wave platform outcome reason commandId before after output "+
+		"patches",
 		"platform reason commandId before after output patches")
 	has(t, first("excluded"), "instanceId account region outcome reason", "reason")
 	has(t, first("unreachable"), "account region reason", "region reason")
@@ -53,8 +56,10 @@ func has(t *testing.T, in map[string]json.RawMessage, names, null string) {
 // The form that is written has every field of the report: what is filled in is read back.
 func TestJSON_noFieldIsForgotten(t *testing.T) {
 	want := report.Report{
-		Instances: make([]outcome.InstanceReport, 1), Excluded: make([]plan.ExcludedInstance, 1), Unreachable: make([]plan.UnreachableAccount, 1), Waves: make([]report.WaveReport, 1),
-		Inactive: make([]runinput.InactiveAccount, 1), Approvals: make([]report.ApprovalReport, 1), Totals: report.Totals{Outcomes: map[outcome.Outcome]int{outcome.Patched: 1}},
+		Instances: make([]outcome.InstanceReport, 1), Excluded: make([]plan.ExcludedInstance, 1),
+		Unreachable: make([]plan.UnreachableAccount, 1), Waves: make([]report.WaveReport, 1),
+		Inactive: make([]runinput.InactiveAccount, 1), Approvals: make([]report.ApprovalReport, 1),
+		Totals: report.Totals{Outcomes: map[outcome.Outcome]int{outcome.Patched: 1}},
 	}
 	fill(reflect.ValueOf(&want).Elem())
 	var got report.Report
@@ -99,10 +104,12 @@ func fill(v reflect.Value) {
 // Instances that are down share one group by what is wrong; each tells since when.
 func TestReport_downIsOneGroup(t *testing.T) {
 	r := &report.Report{Status: patch.RunCompleted, Waves: []report.WaveReport{{Name: "w", Verdict: patch.VerdictGood}}}
-	for i, reason := range []string{"stopped since 2026-12-01 02:31 UTC; 3 patches installed", "stopped since 2026-12-01 02:44 UTC; nothing was installed"} {
+	for i, reason := range []string{"stopped since 2026-12-01 02:31 UTC; 3 patches installed",
+		"stopped since 2026-12-01 02:44 UTC; nothing was installed"} {
 		r.Instances = append(r.Instances, outcome.InstanceReport{
-			InstanceID: patch.InstanceID([]string{"i-1", "i-2"}[i]), Account: "111111111111", Region: "us-east-1", Wave: "w", Outcome: outcome.Unhealthy,
-			Reason: reason, Down: outcome.DownStopped, Since: ptr(at(31 + 13*i)),
+			InstanceID: patch.InstanceID([]string{"i-1", "i-2"}[i]), Account: "111111111111", Region: "us-east-1", Wave: "w",
+			Outcome: outcome.Unhealthy,
+			Reason:  reason, Down: outcome.DownStopped, Since: ptr(at(31 + 13*i)),
 		})
 	}
 	r.Totals = report.Totals{Planned: 2, Failures: 2, Outcomes: map[outcome.Outcome]int{outcome.Unhealthy: 2}}
@@ -118,10 +125,12 @@ func TestReport_downIsOneGroup(t *testing.T) {
 func TestReport_rebootThatWasForbidden(t *testing.T) {
 	of := func(reboot patch.RebootOption) string {
 		r := &report.Report{
-			Status:    patch.RunSucceeded,
-			Waves:     []report.WaveReport{{Name: "w", Planned: 1, Reboot: reboot, Verdict: patch.VerdictGood, Outcomes: map[outcome.Outcome]int{outcome.PatchedPendingReboot: 1}}},
-			Instances: []outcome.InstanceReport{{InstanceID: "i-1", Wave: "w", Outcome: outcome.PatchedPendingReboot, Reason: "a reboot is due"}},
-			Totals:    report.Totals{Planned: 1, Outcomes: map[outcome.Outcome]int{outcome.PatchedPendingReboot: 1}},
+			Status: patch.RunSucceeded,
+			Waves: []report.WaveReport{{Name: "w", Planned: 1, Reboot: reboot, Verdict: patch.VerdictGood,
+				Outcomes: map[outcome.Outcome]int{outcome.PatchedPendingReboot: 1}}},
+			Instances: []outcome.InstanceReport{{InstanceID: "i-1", Wave: "w", Outcome: outcome.PatchedPendingReboot,
+				Reason: "a reboot is due"}},
+			Totals: report.Totals{Planned: 1, Outcomes: map[outcome.Outcome]int{outcome.PatchedPendingReboot: 1}},
 		}
 		return renderText(t, r)
 	}

@@ -106,7 +106,8 @@ func namedCells(patches []outcome.NamedPatch) []string {
 
 func excluded(run patch.RunID, e plan.ExcludedInstance) []string {
 	row := make([]string, len(Columns()))
-	copy(row, []string{string(run), e.Wave, string(e.Account), string(e.Region), string(e.InstanceID), "", "", "no", string(e.Outcome), e.Reason})
+	copy(row, []string{string(run), e.Wave, string(e.Account), string(e.Region), string(e.InstanceID), "", "", "no",
+		string(e.Outcome), e.Reason})
 	return row
 }
 

@@ -73,7 +73,9 @@ func shared(a, b string) string {
 // without is the parts of a detail that the other one does not have.
 func without(detail, told string) string {
 	in := words.Parts(told)
-	return words.Joined(slices.DeleteFunc(words.Parts(detail), func(part string) bool { return slices.Contains(in, part) })...)
+	return words.Joined(slices.DeleteFunc(words.Parts(detail), func(part string) bool {
+		return slices.Contains(in, part)
+	})...)
 }
 
 // differ tells whether the instances must tell their reasons themselves.
@@ -291,7 +293,8 @@ func (gs *groups) sorted() []group {
 		out = append(out, *gs.byKey[k])
 	}
 	slices.SortStableFunc(out, func(a, b group) int {
-		return cmp.Or(cmp.Compare(rank[a.Outcome], rank[b.Outcome]), cmp.Compare(b.Count, a.Count), cmp.Compare(a.Reason, b.Reason))
+		return cmp.Or(cmp.Compare(rank[a.Outcome], rank[b.Outcome]), cmp.Compare(b.Count, a.Count),
+			cmp.Compare(a.Reason, b.Reason))
 	})
 	return out
 }
@@ -299,13 +302,15 @@ func (gs *groups) sorted() []group {
 func plannedRow(i outcome.InstanceReport) row {
 	return row{
 		InstanceID: i.InstanceID, Account: i.Account, Region: i.Region, Wave: i.Wave, Platform: i.Platform, Name: i.Name,
-		Outcome: i.Outcome, Reason: i.Reason, Detail: i.Detail, Warning: i.Warning, Status: i.Status, CommandID: i.CommandID, Output: i.Output,
+		Outcome: i.Outcome, Reason: i.Reason, Detail: i.Detail, Warning: i.Warning, Status: i.Status, CommandID: i.CommandID,
+		Output: i.Output,
 		Before: stateText(i.Before), After: stateText(i.After), Patches: i.Patches, More: i.MorePatches,
 	}
 }
 
 func excludedRow(e plan.ExcludedInstance) row {
-	return row{InstanceID: e.InstanceID, Account: e.Account, Region: e.Region, Wave: e.Wave, Outcome: e.Outcome, Reason: e.Reason}
+	return row{InstanceID: e.InstanceID, Account: e.Account, Region: e.Region, Wave: e.Wave, Outcome: e.Outcome,
+		Reason: e.Reason}
 }
 
 // stateText is a patch state in a few words: "3 missing, 1 failed". A count that
@@ -318,7 +323,8 @@ func stateText(p *outcome.PatchState) string {
 	for _, c := range []struct {
 		n    *int
 		word string
-	}{{p.Missing, "missing"}, {p.Failed, "failed"}, {p.InstalledPendingReboot, "waiting for a reboot"}, {p.Installed, "installed"}} {
+	}{{p.Missing, "missing"}, {p.Failed, "failed"}, {p.InstalledPendingReboot, "waiting for a reboot"},
+		{p.Installed, "installed"}} {
 		if c.n == nil || (*c.n == 0 && c.word != "missing") {
 			continue
 		}

@@ -21,11 +21,16 @@ import (
 // hostile are texts that somebody could put into a tag, a name or an output.
 func hostile() []string {
 	return []string{
-		"", "two\r\nlines\nRECAP run Patched=999", "\x1b[2J\x1b[31mred\x1b[0m", "\x1b]0;title\x07after", "\x1b]8;;http://evil.example\x1b\\link\x1b]8;;\x1b\\",
-		"\u009b31mC1", "\x9b31m", "nul\x00byte", "bell\a", "back\b\bspace", "right\u202eto left", "zero\u200bwidth\ufeff", "tag\U000e0041",
-		"bad \xed\xa0\x80 surrogate", "\xff\xfe", "\U0001f9e8 emoji", strings.Repeat("x", 256), "=cmd|'/C calc'!A0", "+1+1", "-1", "@SUM(A1)", "\t=1", "\r=1",
-		" =1", "a;=1+1", "a,\"=1+1\"", "＝1", "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'--", "{{.Run}}", "</style><b>", "</pre></details>",
-		"../../etc/passwd", "${jndi:ldap://x}", "%s%n%d", "$.x", "States.Format('{}')", "line\u2028sep", "\x1b", "\x1b[", "\x1b]unclosed", "\x1bPq\x1b\\",
+		"", "two\r\nlines\nRECAP run Patched=999", "\x1b[2J\x1b[31mred\x1b[0m", "\x1b]0;title\x07after",
+		"\x1b]8;;http://evil.example\x1b\\link\x1b]8;;\x1b\\",
+		"\u009b31mC1", "\x9b31m", "nul\x00byte", "bell\a", "back\b\bspace", "right\u202eto left", "zero\u200bwidth\ufeff",
+		"tag\U000e0041",
+		"bad \xed\xa0\x80 surrogate", "\xff\xfe", "\U0001f9e8 emoji", strings.Repeat("x", 256), "=cmd|'/C calc'!A0", "+1+1",
+		"-1", "@SUM(A1)", "\t=1", "\r=1",
+		" =1", "a;=1+1", "a,\"=1+1\"", "＝1", "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'--",
+		"{{.Run}}", "</style><b>", "</pre></details>",
+		"../../etc/passwd", "${jndi:ldap://x}", "%s%n%d", "$.x", "States.Format('{}')", "line\u2028sep", "\x1b", "\x1b[",
+		"\x1b]unclosed", "\x1bPq\x1b\\",
 	}
 }
 
@@ -43,8 +48,10 @@ func poisoned(text string) *report.Report {
 	}
 	r.Unreachable[0].Reason = text
 	r.Inactive = []runinput.InactiveAccount{{Account: "555555555555", Wave: text, State: text}}
-	r.Approvals[0].Name, r.Approvals[0].Identity, r.Approvals[0].Reason, r.Approvals[0].Status = text, text, text, decision.Status(text)
-	r.Approvals[0].Decisions = []report.DecisionReport{{Decision: decision.Choice(text), Identity: text, Name: text, Reason: text, Ignored: text}}
+	r.Approvals[0].Name, r.Approvals[0].Identity, r.Approvals[0].Reason, r.Approvals[0].Status = text, text, text,
+		decision.Status(text)
+	r.Approvals[0].Decisions = []report.DecisionReport{{Decision: decision.Choice(text), Identity: text, Name: text,
+		Reason: text, Ignored: text}}
 	r.Waves[0].Reason = text
 	return r
 }

@@ -106,7 +106,8 @@ func newPage(r *Report, seen *gathered) page {
 		Sentence: statusSentence(r), Reason: words.Clean(r.StatusReason), Notes: headNotes(r), Scans: r.Scans(),
 		Facts: facts(r), Tiles: tiles(r), Bar: bar(r.Totals.Outcomes, r.Totals.Planned),
 		Problems: seen.attention.sorted(), Open: openTitle(r), Calm: seen.calm(r), Warnings: seen.warned.sorted(),
-		Unreach: first(r.Unreachable, maxListed, inertUnreachable), Inactive: first(r.Inactive, maxListed, inertInactive), Asked: first(r.Approvals, maxListed, inertApproval),
+		Unreach: first(r.Unreachable, maxListed, inertUnreachable), Inactive: first(r.Inactive, maxListed, inertInactive),
+		Asked:    first(r.Approvals, maxListed, inertApproval),
 		Timeline: newTimeline(r), Waves: waveViews(r.Waves), Good: seen.good,
 		Digest: words.Clean(r.PlanDigest), Schema: r.SchemaVersion,
 	}
@@ -146,24 +147,32 @@ func facts(r *Report) []fact {
 // tiles are the recap: few numbers, big, each with its sign and its word.
 func tiles(r *Report) []tile {
 	o := r.Totals.Outcomes
-	out := []tile{{Number: r.Totals.Planned, Label: "planned", Tone: toneNone, Sign: "▪", Note: words.Count(len(r.Waves), "wave")}}
+	out := []tile{{Number: r.Totals.Planned, Label: "planned", Tone: toneNone, Sign: "▪",
+		Note: words.Count(len(r.Waves), "wave")}}
 	if !r.Scans() || o[outcome.Patched] > 0 {
-		out = append(out, tile{Number: o[outcome.Patched], Label: "patched", Tone: loud(o[outcome.Patched], toneGood), Sign: "✓", Note: "with fresh evidence"})
+		out = append(out, tile{Number: o[outcome.Patched], Label: "patched", Tone: loud(o[outcome.Patched], toneGood),
+			Sign: "✓", Note: "with fresh evidence"})
 	}
 	out = append(out,
-		tile{Number: o[outcome.Compliant], Label: "compliant", Tone: loud(o[outcome.Compliant], toneGood), Sign: "✓", Note: "nothing was missing"},
+		tile{Number: o[outcome.Compliant], Label: "compliant", Tone: loud(o[outcome.Compliant], toneGood), Sign: "✓",
+			Note: "nothing was missing"},
 	)
 	if n := o[outcome.NonCompliant]; n > 0 || r.Scans() {
-		out = append(out, tile{Number: n, Label: "not compliant", Tone: loud(n, toneWarn), Sign: "▲", Note: "patches are missing"})
+		out = append(out, tile{Number: n, Label: "not compliant", Tone: loud(n, toneWarn), Sign: "▲",
+			Note: "patches are missing"})
 	}
 	if n := o[outcome.PatchedPendingReboot]; n > 0 {
 		out = append(out, tile{Number: n, Label: "reboot due", Tone: toneWarn, Sign: "↻", Note: "patches are installed"})
 	}
 	return append(out,
-		tile{Number: r.Totals.Failures, Label: "failures", Tone: loud(r.Totals.Failures, toneBad), Sign: "✗", Note: "of every kind"},
-		tile{Number: o[outcome.NotSent], Label: "not sent", Tone: loud(o[outcome.NotSent], toneWarn), Sign: "–", Note: "planned, untouched"},
-		tile{Number: r.Totals.Excluded, Label: "outside the plan", Tone: loud(r.Totals.Excluded, toneWarn), Sign: "○", Note: "matched, left out"},
-		tile{Number: len(r.Unreachable), Label: "unreachable", Tone: loud(len(r.Unreachable), toneBad), Sign: "⊘", Note: "accounts and regions"},
+		tile{Number: r.Totals.Failures, Label: "failures", Tone: loud(r.Totals.Failures, toneBad), Sign: "✗",
+			Note: "of every kind"},
+		tile{Number: o[outcome.NotSent], Label: "not sent", Tone: loud(o[outcome.NotSent], toneWarn), Sign: "–",
+			Note: "planned, untouched"},
+		tile{Number: r.Totals.Excluded, Label: "outside the plan", Tone: loud(r.Totals.Excluded, toneWarn), Sign: "○",
+			Note: "matched, left out"},
+		tile{Number: len(r.Unreachable), Label: "unreachable", Tone: loud(len(r.Unreachable), toneBad), Sign: "⊘",
+			Note: "accounts and regions"},
 	)
 }
 
@@ -191,7 +200,8 @@ func bar(m map[outcome.Outcome]int, total int) []segment {
 		if n == 0 || total <= 0 {
 			continue
 		}
-		out = append(out, segment{Outcome: o, Count: n, Tone: lookOf(o).Tone, X: percent(at, total), Width: percent(n, total)})
+		out = append(out, segment{Outcome: o, Count: n, Tone: lookOf(o).Tone, X: percent(at, total),
+			Width: percent(n, total)})
 		at += n
 	}
 	return out
@@ -227,7 +237,8 @@ func waveViews(waves []WaveReport) []waveView {
 	for _, w := range waves {
 		v := waveView{
 			Name: words.Clean(w.Name), Verdict: w.Verdict, Tone: verdictTone(w.Verdict), Reason: words.Clean(w.Reason),
-			Planned: w.Planned, Filter: words.Clean(w.Filter), None: first(w.Unmatched, maxAccountRows, inertAccount), Done: w.Done(w.Outcomes), Bar: bar(w.Outcomes, w.Planned), Columns: present(w.Outcomes),
+			Planned: w.Planned, Filter: words.Clean(w.Filter), None: first(w.Unmatched, maxAccountRows, inertAccount),
+			Done: w.Done(w.Outcomes), Bar: bar(w.Outcomes, w.Planned), Columns: present(w.Outcomes),
 			Folded: len(w.Accounts) > maxWaveAccounts,
 		}
 		if w.Started != nil && w.Ended != nil && w.Ended.After(*w.Started) {

@@ -83,7 +83,8 @@ func (f *jsonForm) Close() error {
 func frame(r *Report) (head, rest []byte, err error) {
 	f := *r
 	f.Run = patch.RunID(words.Clean(string(f.Run)))
-	f.StatusReason, f.RequestedBy, f.Reason = words.Clean(f.StatusReason), words.Clean(f.RequestedBy), words.Clean(f.Reason)
+	f.StatusReason, f.RequestedBy, f.Reason = words.Clean(f.StatusReason), words.Clean(f.RequestedBy),
+		words.Clean(f.Reason)
 	f.Instances, f.Excluded = []outcome.InstanceReport{}, []plan.ExcludedInstance{}
 	f.Unreachable = each(r.Unreachable, inertUnreachable)
 	if len(r.Inactive) > 0 {

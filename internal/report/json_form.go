@@ -35,7 +35,8 @@ func reportForm(r Report) any {
 		Approvals     []ApprovalReport           `json:"approvals"`
 		Terms         []plan.Line                `json:"terms,omitempty"`
 	}{
-		r.SchemaVersion, r.Run, orNull(r.Status), r.StatusReason, orNull(r.PlanDigest), r.DryRun, r.RequestedBy, r.Reason, r.Started, r.Ended,
+		r.SchemaVersion, r.Run, orNull(r.Status), r.StatusReason, orNull(r.PlanDigest), r.DryRun, r.RequestedBy, r.Reason,
+		r.Started, r.Ended,
 		forms(r.Waves, waveForm), r.Totals, []any{}, []any{}, forms(r.Unreachable,
 			unreachableForm), r.Inactive, r.Approvals, r.Terms,
 	}
@@ -73,7 +74,8 @@ func instanceForm(i outcome.InstanceReport) any {
 		Patches     []outcome.NamedPatch `json:"patches"` // null where they were not read
 		MorePatches int                  `json:"morePatches,omitempty"`
 	}{
-		i.InstanceID, i.Account, i.Region, i.Wave, orNull(i.Platform), i.Name, i.Outcome, orNull(i.Reason), i.Down, i.Since, i.Detail, i.Warning,
+		i.InstanceID, i.Account, i.Region, i.Wave, orNull(i.Platform), i.Name, i.Outcome, orNull(i.Reason), i.Down, i.Since,
+		i.Detail, i.Warning,
 		orNull(i.CommandID), i.TookSeconds, i.Status, i.Before, i.After, orNull(i.Output), i.Patches, i.MorePatches,
 	}
 }

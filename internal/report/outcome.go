@@ -104,7 +104,8 @@ func whyUnreachable(u plan.UnreachableAccount) string {
 	reason := words.Clean(u.Reason)
 	if _, denied := NotAssumed(u); denied {
 		what, _, _ := strings.Cut(reason, ": ")
-		return "access denied: " + what + ". Deploy spoke-cfn.yaml there, with the hub's external id. All that AWS said is in report.json."
+		return "access denied: " + what +
+			". Deploy spoke-cfn.yaml there, with the hub's external id. All that AWS said is in report.json."
 	}
 	return reason
 }
@@ -124,8 +125,10 @@ func NotAssumed(u plan.UnreachableAccount) (role string, denied bool) {
 // the most urgent first.
 func notDone() []outcome.Outcome {
 	return []outcome.Outcome{
-		outcome.Failed, outcome.TimedOut, outcome.Interrupted, outcome.Unhealthy, outcome.Unknown, outcome.Undeliverable, outcome.NonCompliant,
-		outcome.PatchedPendingReboot, outcome.NotSent, outcome.Gone, outcome.Offline, outcome.Unmanaged, outcome.Hybrid, outcome.Newcomer, outcome.Excluded,
+		outcome.Failed, outcome.TimedOut, outcome.Interrupted, outcome.Unhealthy, outcome.Unknown, outcome.Undeliverable,
+		outcome.NonCompliant,
+		outcome.PatchedPendingReboot, outcome.NotSent, outcome.Gone, outcome.Offline, outcome.Unmanaged, outcome.Hybrid,
+		outcome.Newcomer, outcome.Excluded,
 	}
 }
 

@@ -41,7 +41,8 @@ func (p page) html() markup.Part {
 		markup.El("footer", markup.Text("\n"), markup.Lines(
 			markup.If(p.Digest != "", markup.El("p", markup.Text("Plan digest (SHA-256) "), markup.Code(p.Digest))),
 			markup.El("p", markup.Text("The same facts for programs: "), markup.Bold("report.json"),
-				markup.Text(", form "+strconv.Itoa(p.Schema)+", and "), markup.Bold("report.csv"), markup.Text(", one row for each instance.")),
+				markup.Text(", form "+strconv.Itoa(p.Schema)+", and "), markup.Bold("report.csv"),
+				markup.Text(", one row for each instance.")),
 		)))
 }
 
@@ -59,8 +60,11 @@ func (p page) banner() markup.Part {
 			markup.El("strong", markup.Text(p.Status)), markup.Text(" "),
 			markup.El("span", markup.Text(p.Sentence))),
 		markup.If(p.Reason != "", markup.Para("reason", p.Reason)),
-		markup.If(len(p.Notes) > 0, markup.Each(p.Notes, func(text string) markup.Part { return markup.Para("reason", text) })),
-		markup.If(p.Scans, markup.Para("reason", "This was a scan: commands ran on the instances, and nothing was installed.")),
+		markup.If(len(p.Notes) > 0, markup.Each(p.Notes, func(text string) markup.Part {
+			return markup.Para("reason", text)
+		})),
+		markup.If(p.Scans, markup.Para("reason",
+			"This was a scan: commands ran on the instances, and nothing was installed.")),
 		markup.If(len(p.Facts) > 0, markup.El("dl", markup.Class("facts"), markup.Each(p.Facts, func(f fact) markup.Part {
 			return markup.El("div", markup.Term(f.Name, f.Text))
 		}))),
@@ -84,7 +88,8 @@ func (p page) recap() markup.Part {
 func legend(s segment) markup.Part {
 	return markup.El("li",
 		markup.El("svg", markup.Fixed("width", "10"), markup.Fixed("height", "10"), markup.Unread(),
-			markup.El("rect", markup.Class("o-"+s.Outcome), markup.Fixed("width", "10"), markup.Fixed("height", "10"), markup.Fixed("rx", "2"))),
+			markup.El("rect", markup.Class("o-"+s.Outcome), markup.Fixed("width", "10"), markup.Fixed("height", "10"),
+				markup.Fixed("rx", "2"))),
 		markup.Text(s.Outcome+" "), markup.Bold(words.Number(s.Count)))
 }
 
@@ -98,13 +103,15 @@ func (p page) attention() markup.Part {
 			markup.Lines(
 				markup.El("h3", markup.Text("Accounts and regions that could not be reached")),
 				markup.Para("meaning", "What runs there is not in any number on this page.")),
-			scroll(titles("Account", "Region", "Reason"), markup.El("tbody", markup.Each(p.Unreach.Rows, func(u plan.UnreachableAccount) markup.Part {
-				return markup.El("tr", cell(markup.Code(u.Account)), tightCell(u.Region), cell(markup.Text(whyUnreachable(u))))
-			})))),
+			scroll(titles("Account", "Region", "Reason"),
+				markup.El("tbody", markup.Each(p.Unreach.Rows, func(u plan.UnreachableAccount) markup.Part {
+					return markup.El("tr", cell(markup.Code(u.Account)), tightCell(u.Region), cell(markup.Text(whyUnreachable(u))))
+				})))),
 		markup.Group(
 			markup.If(p.Unreach.More() > 0, more(words.Number(p.Unreach.More())+" more are in ", "report.json")),
 			markup.If(len(p.Inactive.Rows) > 0, p.inactive())),
-		markup.If(len(p.Warnings) > 0, markup.El("h3", markup.Text("Good, with a warning")), markup.Each(p.Warnings, groupMarkup)),
+		markup.If(len(p.Warnings) > 0, markup.El("h3", markup.Text("Good, with a warning")),
+			markup.Each(p.Warnings, groupMarkup)),
 	)
 }
 
@@ -113,9 +120,10 @@ func (p page) inactive() markup.Part {
 	return markup.Lines(
 		markup.El("h3", markup.Text("Accounts that are not active in the organization")),
 		markup.Para("meaning", "The units that were asked for hold them. They are in no number on this page."),
-		scroll(titles("Account", "Wave", "State"), markup.El("tbody", markup.Each(p.Inactive.Rows, func(a runinput.InactiveAccount) markup.Part {
-			return markup.El("tr", cell(markup.Code(a.Account)), cell(markup.Text(a.Wave)), tightCell(a.State))
-		}))),
+		scroll(titles("Account", "Wave", "State"),
+			markup.El("tbody", markup.Each(p.Inactive.Rows, func(a runinput.InactiveAccount) markup.Part {
+				return markup.El("tr", cell(markup.Code(a.Account)), cell(markup.Text(a.Wave)), tightCell(a.State))
+			}))),
 		markup.If(p.Inactive.More() > 0, more(words.Number(p.Inactive.More())+" more are in ", "report.json")))
 }
 
@@ -138,13 +146,15 @@ func groupMarkup(g group) markup.Part {
 // instance is one instance of a group, with all that is known about it.
 func (g group) instance(r row) markup.Part {
 	return markup.Group(markup.Text("\n"), markup.El("li",
-		markup.El("div", markup.Class("id"), markup.Code(r.InstanceID), markup.If(r.Name != "", markup.Text(" "), markup.Bold(r.Name))),
+		markup.El("div", markup.Class("id"), markup.Code(r.InstanceID),
+			markup.If(r.Name != "", markup.Text(" "), markup.Bold(r.Name))),
 		markup.Text("\n"),
 		markup.El("div", markup.Class("facts"),
 			markup.El("span", markup.Text("account "), markup.Bold(r.Account)),
 			markup.El("span", markup.Text(r.Region)),
 			markup.If(r.Wave != "", markup.El("span", markup.Text("wave "), markup.Bold(r.Wave))),
-			optional("", string(r.Platform)), optional("SSM says ", r.Status), optional("before: ", r.Before), optional("after: ", r.After),
+			optional("", string(r.Platform)), optional("SSM says ", r.Status), optional("before: ", r.Before),
+			optional("after: ", r.After),
 			markup.If(r.CommandID != "", markup.El("span", markup.Text("command "), markup.Code(r.CommandID)))),
 		markup.If(g.own, markup.El("div", markup.Text(r.Reason))),
 		markup.If(r.Detail != "", markup.El("div", markup.Class("dim"), markup.Text(r.Detail))),
@@ -159,7 +169,8 @@ func (g group) instance(r row) markup.Part {
 func (r row) patches() markup.Part {
 	return markup.El("details", markup.Class("output"),
 		markup.El("summary", markup.Text(words.Count(len(r.Patches)+r.More, "patch")+" by name")),
-		scroll(titles("State", "KB or package", "Title", "Severity", "CVE ids", "Installed"), markup.El("tbody", markup.Each(r.Patches, patchRow))),
+		scroll(titles("State", "KB or package", "Title", "Severity", "CVE ids", "Installed"),
+			markup.El("tbody", markup.Each(r.Patches, patchRow))),
 		markup.If(r.More > 0, markup.Para("more", words.Number(r.More)+" more are not kept.")))
 }
 
@@ -169,7 +180,8 @@ func patchRow(p outcome.NamedPatch) markup.Part {
 		at = words.Time(*p.At)
 	}
 	return markup.Group(markup.Text("\n"), markup.El("tr",
-		tightCell(string(p.State)), cell(markup.Code(p.KB)), cell(markup.Text(p.Title)), tightCell(p.Severity), cell(markup.Text(strings.Join(p.CVEs, " "))), tightCell(at)))
+		tightCell(string(p.State)), cell(markup.Code(p.KB)), cell(markup.Text(p.Title)), tightCell(p.Severity),
+		cell(markup.Text(strings.Join(p.CVEs, " "))), tightCell(at)))
 }
 
 // course is the timeline of the run.
@@ -180,7 +192,8 @@ func (p page) course() markup.Part {
 	}
 	return block(
 		markup.El("h2", markup.Text("Timeline")),
-		markup.El("svg", markup.Class("timeline"), markup.Fixed("width", "100%"), markup.Attr("height", strconv.Itoa(t.Height)), markup.Fixed("role", "img"),
+		markup.El("svg", markup.Class("timeline"), markup.Fixed("width", "100%"),
+			markup.Attr("height", strconv.Itoa(t.Height)), markup.Fixed("role", "img"),
 			markup.Fixed("aria-label", "When each wave ran"), markup.Text("\n"), markup.Lines(
 				markup.Each(t.Ticks, t.grid),
 				markup.Group(markup.Each(t.Spans, spanMarkup), markup.Each(t.Ticks, t.label)),

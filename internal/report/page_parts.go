@@ -39,9 +39,11 @@ func barMarkup(segments []segment) markup.Part {
 	for _, s := range segments {
 		label.WriteString(s.text() + ". ")
 	}
-	return markup.El("svg", markup.Class("bar"), markup.Fixed("width", "100%"), markup.Fixed("height", "10"), markup.Fixed("role", "img"),
+	return markup.El("svg", markup.Class("bar"), markup.Fixed("width", "100%"), markup.Fixed("height", "10"),
+		markup.Fixed("role", "img"),
 		markup.Attr("aria-label", label.String()), markup.Each(segments, func(s segment) markup.Part {
-			return markup.El("rect", markup.Class("o-"+s.Outcome), markup.Attr("x", s.X), markup.Attr("width", s.Width), markup.Fixed("height", "10"),
+			return markup.El("rect", markup.Class("o-"+s.Outcome), markup.Attr("x", s.X), markup.Attr("width", s.Width),
+				markup.Fixed("height", "10"),
 				markup.El("title", markup.Text(s.text())))
 		}))
 }

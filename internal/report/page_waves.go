@@ -12,11 +12,13 @@ import (
 )
 
 func (t timeline) grid(at tick) markup.Part {
-	return markup.El("line", markup.Class("grid"), markup.Attr("x1", at.X), markup.Attr("x2", at.X), markup.Fixed("y1", "0"), markup.Attr("y2", strconv.Itoa(t.Foot)))
+	return markup.El("line", markup.Class("grid"), markup.Attr("x1", at.X), markup.Attr("x2", at.X),
+		markup.Fixed("y1", "0"), markup.Attr("y2", strconv.Itoa(t.Foot)))
 }
 
 func (t timeline) label(at tick) markup.Part {
-	return markup.El("text", markup.Class("axis"), markup.Attr("x", at.X), markup.Attr("y", strconv.Itoa(t.Height)), markup.Fixed("dy", "-4"),
+	return markup.El("text", markup.Class("axis"), markup.Attr("x", at.X), markup.Attr("y", strconv.Itoa(t.Height)),
+		markup.Fixed("dy", "-4"),
 		markup.If(at.Last, markup.Fixed("text-anchor", "end")), markup.Text(at.Label))
 }
 
@@ -30,7 +32,8 @@ func spanMarkup(s span) markup.Part {
 		markup.El("text", markup.Attr("y", strconv.Itoa(s.Y)),
 			markup.El("tspan", markup.Class("name"), markup.Text(s.Name)), markup.Text(" "),
 			markup.El("tspan", markup.Class("dim"), markup.Text(s.Text))),
-		markup.El("rect", markup.Class(class), markup.Attr("x", s.X), markup.Attr("width", s.Width), markup.Attr("y", strconv.Itoa(s.BarY)),
+		markup.El("rect", markup.Class(class), markup.Attr("x", s.X), markup.Attr("width", s.Width),
+			markup.Attr("y", strconv.Itoa(s.BarY)),
 			markup.Fixed("height", "10"), markup.Fixed("rx", "3"))))
 }
 
@@ -74,17 +77,23 @@ func (w waveView) unmatched() markup.Part {
 	if n := w.None.More(); n > 0 {
 		more = " and " + words.Number(n) + " more, all in report.json"
 	}
-	return markup.El("p", markup.Class("meaning"), markup.Text("Nothing was matched in "+words.Count(w.None.Total, "account")+":"),
-		markup.Each(w.None.Rows, func(a patch.AccountID) markup.Part { return markup.Group(markup.Text(" "), markup.Code(a)) }), markup.Text(more+"."))
+	return markup.El("p", markup.Class("meaning"),
+		markup.Text("Nothing was matched in "+words.Count(w.None.Total, "account")+":"),
+		markup.Each(w.None.Rows, func(a patch.AccountID) markup.Part {
+			return markup.Group(markup.Text(" "), markup.Code(a))
+		}), markup.Text(more+"."))
 }
 
 func (w waveView) accounts() markup.Part {
 	head := markup.El("thead", markup.El("tr",
 		title("Account"), markup.El("th", markup.Class("num"), markup.Text("Planned")),
-		markup.Each(w.Columns, func(o outcome.Outcome) markup.Part { return markup.El("th", markup.Class("num"), markup.Text(o)) }),
+		markup.Each(w.Columns, func(o outcome.Outcome) markup.Part {
+			return markup.El("th", markup.Class("num"), markup.Text(o))
+		}),
 		markup.El("th", markup.Class("wide"), markup.El("span", markup.Class("hide"), markup.Text("Share")))))
 	body := markup.El("tbody", markup.Each(w.Accounts.Rows, func(a accountView) markup.Part {
-		return markup.Lines(markup.El("tr", cell(markup.Code(a.Account)), numCell(markup.Text(words.Number(a.Planned))), markup.Each(a.Cells, countCell),
+		return markup.Lines(markup.El("tr", cell(markup.Code(a.Account)), numCell(markup.Text(words.Number(a.Planned))),
+			markup.Each(a.Cells, countCell),
 			markup.El("td", markup.Class("wide"), barMarkup(a.Bar))))
 	}))
 	return markup.El("details", markup.If(!w.Folded, markup.Flag("open")),
@@ -118,11 +127,14 @@ func approval(a ApprovalReport) markup.Part {
 		facts += ", settled " + words.Time(a.Decided)
 	}
 	return markup.Lines(markup.El("article", markup.Class("approval"), markup.Text("\n"), markup.Lines(
-		markup.El("h3", markup.Text(words.UpperFirst(a.Scope.Text())+" "), markup.El("span", markup.Class("chip a-"+a.Status), markup.Text(a.Status)),
+		markup.El("h3", markup.Text(words.UpperFirst(a.Scope.Text())+" "),
+			markup.El("span", markup.Class("chip a-"+a.Status), markup.Text(a.Status)),
 			markup.El("span", markup.Class("took"), markup.Text(facts))),
 		markup.If(a.Status == decision.ApprovalExpired && len(a.Decisions) == 0, markup.Para("meaning", "Nobody decided.")),
-		markup.If(len(a.Decisions) > 0, markup.El("ul", markup.Class("decisions"), markup.Each(a.Decisions[:min(len(a.Decisions), maxPerGroup)], decided))),
-		markup.If(len(a.Decisions) > maxPerGroup, more(words.Number(len(a.Decisions)-maxPerGroup)+" more are in ", "report.json")),
+		markup.If(len(a.Decisions) > 0,
+			markup.El("ul", markup.Class("decisions"), markup.Each(a.Decisions[:min(len(a.Decisions), maxPerGroup)], decided))),
+		markup.If(len(a.Decisions) > maxPerGroup,
+			more(words.Number(len(a.Decisions)-maxPerGroup)+" more are in ", "report.json")),
 	)))
 }
 
@@ -130,10 +142,12 @@ func decided(d DecisionReport) markup.Part {
 	word := cmp.Or(string(d.Decision.Status()), string(d.Decision))
 	return markup.Group(markup.Text("\n"), markup.El("li",
 		markup.Bold(word), markup.Text(" by "),
-		markup.If(d.Name != "", markup.Bold(d.Name), markup.Text(" ")), markup.El("span", markup.Class("dim"), markup.Text(d.Identity)),
+		markup.If(d.Name != "", markup.Bold(d.Name), markup.Text(" ")),
+		markup.El("span", markup.Class("dim"), markup.Text(d.Identity)),
 		markup.Text(" "), markup.El("span", markup.Class("when"), markup.Text(words.Time(d.At))),
 		markup.If(d.Reason != "", markup.El("div", markup.Text("“"+d.Reason+"”"))),
-		markup.If(!d.Counted, markup.El("div", markup.Class("warning"), markup.Mark("!"), markup.Text(" not counted: "+d.Ignored))),
+		markup.If(!d.Counted, markup.El("div", markup.Class("warning"), markup.Mark("!"),
+			markup.Text(" not counted: "+d.Ignored))),
 	))
 }
 
@@ -144,13 +158,15 @@ func (p page) goodOnes() markup.Part {
 		return section(h2, markup.Para("meaning", "None."))
 	}
 	head := titles("Instance", "Name", "Account", "Region", "Wave", "Platform", "Outcome", "Before")
-	return section(h2, markup.El("details", markup.El("summary", markup.Text(words.Count(p.Good.Total, "instance"))), markup.Text("\n"),
+	return section(h2, markup.El("details", markup.El("summary", markup.Text(words.Count(p.Good.Total, "instance"))),
+		markup.Text("\n"),
 		scroll(head, markup.El("tbody", markup.Each(p.Good.Rows, goodRow))), markup.Text("\n"),
 		markup.If(p.Good.More() > 0, more(words.Number(p.Good.More())+" more are in ", "report.csv"))))
 }
 
 func goodRow(r row) markup.Part {
 	return markup.Group(markup.Text("\n"), markup.El("tr",
-		cell(markup.Code(r.InstanceID)), cell(markup.Text(r.Name)), cell(markup.Code(r.Account)), tightCell(r.Region), cell(markup.Text(r.Wave)),
+		cell(markup.Code(r.InstanceID)), cell(markup.Text(r.Name)), cell(markup.Code(r.Account)), tightCell(r.Region),
+		cell(markup.Text(r.Wave)),
 		cell(markup.Text(r.Platform)), cell(outcomeChip(r.Outcome)), cell(markup.Text(r.Before))))
 }

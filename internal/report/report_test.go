@@ -38,9 +38,13 @@ func render(t testing.TB, f renderer, r *report.Report) string {
 func scan() *report.Report {
 	return &report.Report{
 		SchemaVersion: 1, Run: "scan-1", Status: patch.RunSucceeded, DryRun: true, Started: start, Ended: at(9),
-		Waves:     []report.WaveReport{{Name: "all", Verdict: patch.VerdictGood, Planned: 1, Outcomes: map[outcome.Outcome]int{outcome.Compliant: 1}, Accounts: []report.AccountReport{{Account: "111111111111", Planned: 1, Outcomes: map[outcome.Outcome]int{outcome.Compliant: 1}}}}},
-		Totals:    report.Totals{Planned: 1, Good: 1, Outcomes: map[outcome.Outcome]int{outcome.Compliant: 1}},
-		Instances: []outcome.InstanceReport{{InstanceID: "i-0000000000000000a", Account: "111111111111", Region: "us-east-1", Wave: "all", Platform: patch.Linux, Outcome: outcome.Compliant}},
+		Waves: []report.WaveReport{{Name: "all", Verdict: patch.VerdictGood, Planned: 1,
+			Outcomes: map[outcome.Outcome]int{outcome.Compliant: 1},
+			Accounts: []report.AccountReport{{Account: "111111111111", Planned: 1,
+				Outcomes: map[outcome.Outcome]int{outcome.Compliant: 1}}}}},
+		Totals: report.Totals{Planned: 1, Good: 1, Outcomes: map[outcome.Outcome]int{outcome.Compliant: 1}},
+		Instances: []outcome.InstanceReport{{InstanceID: "i-0000000000000000a", Account: "111111111111", Region: "us-east-1",
+			Wave: "all", Platform: patch.Linux, Outcome: outcome.Compliant}},
 	}
 }
 
@@ -130,7 +134,8 @@ func TestReport_inactive(t *testing.T) {
 	assert.NotContains(t, render(t, report.HTML, r), "not active")
 	assert.NotContains(t, render(t, report.JSON, r), "inactive")
 	r.Inactive = []runinput.InactiveAccount{{Account: "555555555555", Wave: "main", State: "SUSPENDED\x1b[2J"}}
-	assert.Contains(t, render(t, text(90, false), r), "Not active in the organization, left out\n  555555555555 main: SUSPENDED\n")
+	assert.Contains(t, render(t, text(90, false), r),
+		"Not active in the organization, left out\n  555555555555 main: SUSPENDED\n")
 	assert.Contains(t, render(t, report.HTML, r), "<td>main</td>")
 	assert.Contains(t, render(t, report.JSON, r), `"inactive":[{"account":"555555555555","wave":"main","state":"SUSPENDED"}]`)
 }
@@ -138,7 +143,8 @@ func TestReport_inactive(t *testing.T) {
 func TestHTML_HasAStrictPolicyAndNoOutsideReference(t *testing.T) {
 	out := render(t, report.HTML, sample())
 	assert.Contains(t, out, `content="default-src &#39;none&#39;; style-src &#39;sha256-`)
-	for _, forbidden := range []string{"<script", "http://", "https://", "<link", "<img", " style=", "url(", "@import", "ZgotmplZ"} {
+	for _, forbidden := range []string{"<script", "http://", "https://", "<link", "<img", " style=", "url(", "@import",
+		"ZgotmplZ"} {
 		assert.NotContains(t, out, forbidden)
 	}
 }
@@ -151,7 +157,8 @@ func TestHTML_OfALargeFleetIsBounded(t *testing.T) {
 }
 
 func TestRenderers_GiveTheSameBytesTwice(t *testing.T) {
-	for name, f := range map[string]renderer{"json": report.JSON, "csv": report.CSV, "html": report.HTML, "text": text(90, true)} {
+	for name, f := range map[string]renderer{"json": report.JSON, "csv": report.CSV, "html": report.HTML,
+		"text": text(90, true)} {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, render(t, f, sample()), render(t, f, sample()))
 		})
@@ -176,7 +183,8 @@ func BenchmarkReport(b *testing.B) {
 }
 
 func TestText_OfInstancesThatAreCountedAndNotNamed(t *testing.T) {
-	for planned, want := range map[int]string{1: "1 of the planned instances is counted", 2: "2 of the planned instances are counted"} {
+	for planned, want := range map[int]string{1: "1 of the planned instances is counted",
+		2: "2 of the planned instances are counted"} {
 		r := &report.Report{Run: "lost", Status: patch.RunFailed, Totals: report.Totals{Planned: planned}}
 		assert.Contains(t, render(t, text(100, false), r), want)
 	}
@@ -225,7 +233,8 @@ func TestReport_whyIncomplete(t *testing.T) {
 		"Nothing was matched that can be patched: nothing was patched.":              {},
 		"Some account could not be reached, and nothing was matched elsewhere":       {Unreachable: away},
 		"Some wave matched nothing that can be patched. Every wave was judged good.": {Totals: report.Totals{Planned: 1}},
-		"\n  Some account could not be reached. Every wave was judged good.":         {Totals: report.Totals{Planned: 1}, Unreachable: away},
+		"\n  Some account could not be reached. Every wave was judged good.": {Totals: report.Totals{Planned: 1},
+			Unreachable: away},
 	} {
 		r.Run, r.Status = "r", patch.RunIncomplete
 		assert.Contains(t, render(t, text(200, false), &r), want)
@@ -249,13 +258,16 @@ func TestReport_ofARunThatOnlyScans(t *testing.T) {
 		waves []report.WaveReport
 		scans bool
 	}{
-		{name: "every wave scans", waves: []report.WaveReport{{Name: "a", Operation: patch.Scan}, {Name: "b", Operation: patch.Scan}}, scans: true},
-		{name: "one wave installs", waves: []report.WaveReport{{Name: "a", Operation: patch.Scan}, {Name: "b", Operation: patch.Install}}},
+		{name: "every wave scans", waves: []report.WaveReport{{Name: "a", Operation: patch.Scan},
+			{Name: "b", Operation: patch.Scan}}, scans: true},
+		{name: "one wave installs", waves: []report.WaveReport{{Name: "a", Operation: patch.Scan},
+			{Name: "b", Operation: patch.Install}}},
 		{name: "no wave"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := &report.Report{Run: "r", Status: patch.RunSucceeded, Waves: tt.waves, Totals: report.Totals{Planned: 1, Outcomes: map[outcome.Outcome]int{outcome.NonCompliant: 1}}}
+			r := &report.Report{Run: "r", Status: patch.RunSucceeded, Waves: tt.waves,
+				Totals: report.Totals{Planned: 1, Outcomes: map[outcome.Outcome]int{outcome.NonCompliant: 1}}}
 			out, page := render(t, text(100, false), r), render(t, report.HTML, r)
 			assert.Equal(t, tt.scans, strings.HasPrefix(out, "Scan r:"))
 			assert.Equal(t, tt.scans, strings.Contains(out, "What is not compliant, and why"))
@@ -268,8 +280,9 @@ func TestReport_ofARunThatOnlyScans(t *testing.T) {
 // short is an instance that a scan found short of patches.
 func short(id patch.InstanceID, missing, rejected int) outcome.InstanceReport {
 	i := outcome.InstanceReport{
-		InstanceID: id, Account: "111111111111", Region: "us-east-1", Wave: "w", Outcome: outcome.NonCompliant, Status: "Success",
-		After: &outcome.PatchState{Operation: patch.Scan, Missing: &missing, InstalledRejected: &rejected},
+		InstanceID: id, Account: "111111111111", Region: "us-east-1", Wave: "w", Outcome: outcome.NonCompliant,
+		Status: "Success",
+		After:  &outcome.PatchState{Operation: patch.Scan, Missing: &missing, InstalledRejected: &rejected},
 	}
 	i.Reason = outcome.CountedText(i.Short())
 	return i
@@ -287,11 +300,13 @@ func TestReport_groupsOfNumbers(t *testing.T) {
 		instances []outcome.InstanceReport
 		want      []string
 	}{
-		{"a scan", []outcome.InstanceReport{short("i-0", 14, 0), short("i-1", 1, 0), short("i-2", 1600, 0)}, []string{"1 to 1,600 patches missing"}},
+		{"a scan", []outcome.InstanceReport{short("i-0", 14, 0), short("i-1", 1, 0), short("i-2", 1600, 0)},
+			[]string{"1 to 1,600 patches missing"}},
 		{"one number", []outcome.InstanceReport{short("i-0", 1, 0), short("i-1", 1, 0)}, []string{"1 patch missing"}},
 		{"two numbers", []outcome.InstanceReport{short("i-0", 4, 2), short("i-1", 4, 5), short("i-2", 3, 0)},
 			[]string{"4 patches missing, 2 to 5 rejected", "3 patches missing"}},
-		{"not a number of anything", []outcome.InstanceReport{failed("i-0", "1 of the patches failed"), failed("i-1", "2 of the patches failed")},
+		{"not a number of anything",
+			[]outcome.InstanceReport{failed("i-0", "1 of the patches failed"), failed("i-1", "2 of the patches failed")},
 			[]string{"1 of the patches failed", "2 of the patches failed"}},
 	}
 	for _, tt := range tests {
@@ -310,7 +325,8 @@ func TestReport_groupsOfNumbers(t *testing.T) {
 
 // In a range each instance tells its own number.
 func TestText_numbersInARange(t *testing.T) {
-	r := &report.Report{Run: "r", Status: patch.RunSucceeded, Instances: []outcome.InstanceReport{short("i-1", 2, 0), short("i-2", 9, 0)}}
+	r := &report.Report{Run: "r", Status: patch.RunSucceeded,
+		Instances: []outcome.InstanceReport{short("i-1", 2, 0), short("i-2", 9, 0)}}
 	tally(r)
 	assert.Contains(t, render(t, text(100, false), r), "i-2 111111111111 us-east-1 w: 9 patches missing\n")
 }
@@ -326,7 +342,8 @@ func TestReport_saysOKOrNotOK(t *testing.T) {
 // what it looked for.
 func TestReport_nothingMatched(t *testing.T) {
 	r := &report.Report{Run: "r", Status: patch.RunSucceeded, Waves: []report.WaveReport{
-		{Name: "all", Operation: patch.Install, Verdict: patch.VerdictGood, Filter: "tag PatchGroup=default", Unmatched: []patch.AccountID{"111111111111", "222222222222"}},
+		{Name: "all", Operation: patch.Install, Verdict: patch.VerdictGood, Filter: "tag PatchGroup=default",
+			Unmatched: []patch.AccountID{"111111111111", "222222222222"}},
 	}}
 	out, page := render(t, text(100, false), r), render(t, report.HTML, r)
 	for name, form := range map[string]string{"text": out, "html": page} {
@@ -348,9 +365,11 @@ func TestText_namesEveryApproval(t *testing.T) {
 	out := render(t, text(200, false), sample())
 	assert.Contains(t, out, "run: approved by B. Operator and A. Operator after 29m: change 4711\n")
 	r := sample()
-	r.Approvals = []report.ApprovalReport{{Scope: "run", Status: "rejected", Name: "C. Operator", Decisions: []report.DecisionReport{
-		{Decision: decision.Approve, Name: "B. Operator", Counted: true}, {Decision: decision.Reject, Name: "C. Operator", Counted: true},
-	}}}
+	r.Approvals = []report.ApprovalReport{{Scope: "run", Status: "rejected", Name: "C. Operator",
+		Decisions: []report.DecisionReport{
+			{Decision: decision.Approve, Name: "B. Operator", Counted: true},
+			{Decision: decision.Reject, Name: "C. Operator", Counted: true},
+		}}}
 	assert.Contains(t, render(t, text(200, false), r), "run: rejected by C. Operator\n")
 }
 
@@ -359,12 +378,16 @@ func TestText_namesEveryApproval(t *testing.T) {
 func TestReport_accountThatCannotBeAssumed(t *testing.T) {
 	r := sample()
 	r.Unreachable = []plan.UnreachableAccount{
-		{Account: "444444444444", Region: "eu-west-1", Reason: "assume role ec2patch-spoke in account 444444444444: Patch.AccessDenied: operation error STS: AssumeRole, api error AccessDenied: no"},
-		{Account: "555555555555", Region: "eu-west-1", Reason: "list instances: Patch.AccessDenied: operation error EC2: DescribeInstances"},
+		{Account: "444444444444", Region: "eu-west-1",
+			Reason: "assume role ec2patch-spoke in account 444444444444: Patch.AccessDenied: operation error STS: AssumeRole, " +
+				"api error AccessDenied: no"},
+		{Account: "555555555555", Region: "eu-west-1",
+			Reason: "list instances: Patch.AccessDenied: operation error EC2: DescribeInstances"},
 	}
 	for name, f := range map[string]renderer{"text": text(300, false), "html": report.HTML} {
 		out := render(t, f, r)
-		assert.Contains(t, out, "access denied: assume role ec2patch-spoke in account 444444444444. Deploy spoke-cfn.yaml there", name)
+		assert.Contains(t, out, "access denied: assume role ec2patch-spoke in account 444444444444. Deploy spoke-cfn.yaml "+
+			"there", name)
 		assert.NotContains(t, out, "operation error STS", name)
 		assert.Contains(t, out, "operation error EC2", name)
 	}
@@ -373,8 +396,10 @@ func TestReport_accountThatCannotBeAssumed(t *testing.T) {
 
 // "Nothing more" would say that something was sent.
 func TestText_ofARunThatWasRejected(t *testing.T) {
-	for sent, want := range map[outcome.Outcome]string{outcome.NotSent: "Nothing was sent.", outcome.Patched: "Nothing more was sent."} {
-		r := &report.Report{Run: "r", Status: patch.RunRejected, Instances: []outcome.InstanceReport{{Outcome: outcome.NotSent}, {Outcome: sent}}}
+	for sent, want := range map[outcome.Outcome]string{outcome.NotSent: "Nothing was sent.",
+		outcome.Patched: "Nothing more was sent."} {
+		r := &report.Report{Run: "r", Status: patch.RunRejected,
+			Instances: []outcome.InstanceReport{{Outcome: outcome.NotSent}, {Outcome: sent}}}
 		tally(r)
 		assert.Contains(t, render(t, text(100, false), r), want)
 		r.Status = patch.RunExpired

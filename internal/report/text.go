@@ -125,22 +125,25 @@ type layout struct {
 
 // layouts are the ways to write the table, the widest first.
 func layouts(columns []outcome.Outcome) []layout {
-	full := layout{header: []string{"PLANNED"}, cells: func(_ WaveReport, planned int, m map[outcome.Outcome]int) []string {
-		cells := []string{words.Number(planned)}
-		for _, o := range columns {
-			cells = append(cells, words.Number(m[o]))
-		}
-		return cells
-	}}
+	full := layout{header: []string{"PLANNED"},
+		cells: func(_ WaveReport, planned int, m map[outcome.Outcome]int) []string {
+			cells := []string{words.Number(planned)}
+			for _, o := range columns {
+				cells = append(cells, words.Number(m[o]))
+			}
+			return cells
+		}}
 	for _, o := range columns {
 		full.header = append(full.header, heading(o))
 	}
-	sums := layout{header: []string{"PLANNED", "OK", "NOT OK"}, cells: func(w WaveReport, planned int, m map[outcome.Outcome]int) []string {
-		return []string{words.Number(planned), words.Number(w.Done(m)), words.Number(planned - w.Done(m))}
-	}}
-	narrow := layout{header: []string{"OK", "NOT OK"}, joined: true, last: true, cells: func(w WaveReport, planned int, m map[outcome.Outcome]int) []string {
-		return []string{words.Number(w.Done(m)), words.Number(planned - w.Done(m))}
-	}}
+	sums := layout{header: []string{"PLANNED", "OK", "NOT OK"},
+		cells: func(w WaveReport, planned int, m map[outcome.Outcome]int) []string {
+			return []string{words.Number(planned), words.Number(w.Done(m)), words.Number(planned - w.Done(m))}
+		}}
+	narrow := layout{header: []string{"OK", "NOT OK"}, joined: true, last: true,
+		cells: func(w WaveReport, planned int, m map[outcome.Outcome]int) []string {
+			return []string{words.Number(w.Done(m)), words.Number(planned - w.Done(m))}
+		}}
 	return []layout{full, sums, narrow}
 }
 
@@ -155,7 +158,8 @@ func heading(o outcome.Outcome) string {
 func (l layout) rows(waves []WaveReport) [][]string {
 	rows := [][]string{append(l.names("WAVE", "ACCOUNT"), append(l.header, "VERDICT")...)}
 	for _, w := range waves {
-		row := append(l.names(words.Clean(w.Name), words.Count(len(w.Accounts), "account")), l.cells(w, w.Planned, w.Outcomes)...)
+		row := append(l.names(words.Clean(w.Name), words.Count(len(w.Accounts), "account")),
+			l.cells(w, w.Planned, w.Outcomes)...)
 		rows = append(rows, append(row, cmp.Or(string(w.Verdict), "-")))
 		shown := w.Accounts
 		if len(shown) > maxTextAccounts {
@@ -319,7 +323,8 @@ func (t *textWriter) approvals(list []ApprovalReport) {
 		t.wrap("  ", text)
 		for _, d := range a.Decisions {
 			if !d.Counted {
-				t.wrap("    ", fmt.Sprintf("not counted: %s by %s, %s", words.Clean(string(d.Decision)), cmp.Or(words.Clean(d.Name), words.Clean(d.Identity)), words.Clean(d.Ignored)))
+				t.wrap("    ", fmt.Sprintf("not counted: %s by %s, %s", words.Clean(string(d.Decision)),
+					cmp.Or(words.Clean(d.Name), words.Clean(d.Identity)), words.Clean(d.Ignored)))
 			}
 		}
 	}
@@ -352,7 +357,8 @@ func (t *textWriter) recap(r *Report) {
 	for _, e := range r.Excluded {
 		left[e.Outcome]++
 	}
-	for _, o := range []outcome.Outcome{outcome.Offline, outcome.Unmanaged, outcome.Hybrid, outcome.Newcomer, outcome.Excluded} {
+	for _, o := range []outcome.Outcome{outcome.Offline, outcome.Unmanaged, outcome.Hybrid, outcome.Newcomer,
+		outcome.Excluded} {
 		if left[o] > 0 {
 			parts = append(parts, fmt.Sprintf("%s=%d", o, left[o]))
 		}

@@ -157,10 +157,12 @@ func TestWarnings_place(t *testing.T) {
 		want        []string
 	}{
 		{"waves",
-			"{\"waves\":[{\"accounts\":[\"111111111111\"],\"regions\":[\"us-east-1\"],\n\"commandTimeoutSeconds\":7201,\"filters\":{\"tags\":{\"K\":[\"v\",\"a,b\"]}}}]}",
+			"{\"waves\":[{\"accounts\":[\"111111111111\"],\"regions\":[\"us-east-1\"],\n" +
+				"\"commandTimeoutSeconds\":7201,\"filters\":{\"tags\":{\"K\":[\"v\",\"a,b\"]}}}]}",
 			[]string{"2:25 step-timeout waves[0].commandTimeoutSeconds", "2:58 tag-list waves[0].filters.tags.K[1]"}},
 		{"another name for waves",
-			"{\"accountWaves\":[{\"accounts\":[\"111111111111\"],\"regions\":[\"us-east-1\"],\n\"commandTimeoutSeconds\":7201}]}",
+			"{\"accountWaves\":[{\"accounts\":[\"111111111111\"],\"regions\":[\"us-east-1\"],\n" +
+				"\"commandTimeoutSeconds\":7201}]}",
 			[]string{"2:25 step-timeout accountWaves[0].commandTimeoutSeconds"}},
 		{"a single wave",
 			"{\"accounts\":[\"111111111111\"],\"regions\":[\"us-east-1\"],\n\"tagFilters\":{\"tag:K\":\"a,b,c,d\"}}",

@@ -125,7 +125,8 @@ func TestApproval_Abort(t *testing.T) {
 			var aborted time.Duration
 			r.World.After(after, func() {
 				aborted = r.Virtual()
-				res := r.human.post(operatorName(0), approval.OperatorRequest{Run: r.options.RunID, Action: "abort", Reason: "fire"})
+				res := r.human.post(operatorName(0),
+					approval.OperatorRequest{Run: r.options.RunID, Action: "abort", Reason: "fire"})
 				require.Equal(t, 200, res.StatusCode, res.Body)
 				var state approval.OperatorAnswer
 				require.NoError(t, json.Unmarshal([]byte(res.Body), &state))
@@ -176,11 +177,13 @@ func TestApproval_PerWaveBeginsThePause(t *testing.T) {
 	require.Len(t, mails, 2, "each answer came before its reminder")
 	require.NotEmpty(t, sends)
 	assert.Contains(t, mails[1].Subject, "wave b")
-	assert.GreaterOrEqual(t, sends[len(sends)-1].Sub(mails[1].Sent), 110*time.Minute, "the answer came early, the pause goes on")
+	assert.GreaterOrEqual(t, sends[len(sends)-1].Sub(mails[1].Sent), 110*time.Minute,
+		"the answer came early, the pause goes on")
 }
 
 func TestApproval_Distinct(t *testing.T) {
-	const requester = "arn:aws:sts::" + stage.HubAccount + ":assumed-role/AWSReservedSSO_Operators_0123456789abcdef/requester"
+	const requester = "arn:aws:sts::" + stage.HubAccount +
+		":assumed-role/AWSReservedSSO_Operators_0123456789abcdef/requester"
 	input := asks(`,"requireDistinct":2,"requestedBy":"` + requester + `"`)
 	t.Run("two operators approve", func(t *testing.T) {
 		r := prepared(t, input, ApproveAuto)
@@ -213,7 +216,8 @@ func TestApproval_Distinct(t *testing.T) {
 		statuses := map[string]int{}
 		answer := func(who string) {
 			q := question(t, r)
-			res := r.human.post(who, approval.OperatorRequest{Run: r.options.RunID, Action: string(decision.Approve), Code: q.Code})
+			res := r.human.post(who, approval.OperatorRequest{Run: r.options.RunID, Action: string(decision.Approve),
+				Code: q.Code})
 			statuses[who] = res.StatusCode
 		}
 		r.World.After(time.Minute, func() { answer(requester) })
@@ -221,7 +225,8 @@ func TestApproval_Distinct(t *testing.T) {
 		r.World.After(20*time.Minute, func() { answer(requester) })
 		r.World.After(21*time.Minute, func() { // the same person once more
 			q := question(t, r)
-			assert.Equal(t, 409, r.human.post(operatorName(0), approval.OperatorRequest{Run: r.options.RunID, Action: string(decision.Approve), Code: q.Code}).StatusCode)
+			assert.Equal(t, 409, r.human.post(operatorName(0),
+				approval.OperatorRequest{Run: r.options.RunID, Action: string(decision.Approve), Code: q.Code}).StatusCode)
 			assert.Equal(t, decision.ApprovalPending, q.Status)
 		})
 		res := finish(t, r)
@@ -396,7 +401,9 @@ func TestApproval_NamesWhatIsNotable(t *testing.T) {
 
 	gone := r.World.Instances()[0]
 	r.World.TerminateInstance(gone.ID)
-	added, err := r.World.AddInstance(world.InstanceSpec{Account: first, Region: region, Name: "sql-7", Platform: fleetfile.Windows, Tags: map[string]string{"PatchGroup": "default", "Name": "sql-7"}})
+	added,
+		err := r.World.AddInstance(world.InstanceSpec{Account: first, Region: region, Name: "sql-7",
+		Platform: fleetfile.Windows, Tags: map[string]string{"PatchGroup": "default", "Name": "sql-7"}})
 	require.NoError(t, err)
 	var page string
 	r.World.OnMail = func(m backing.Mail) {
@@ -414,7 +421,8 @@ func TestApproval_NamesWhatIsNotable(t *testing.T) {
 	require.Len(t, mails, 2)
 	assert.Contains(t, mails[1].Body, "  1 new since the last run, 1 gone since the last run\n")
 	assert.Contains(t, mails[1].Body, "  "+added.ID+" sql-7, Windows, "+first+" "+region+": new since the last run\n")
-	assert.Contains(t, mails[1].Body, "  "+gone.ID+" "+gone.Name+", Linux, "+first+" "+region+": gone since the last run\n")
+	assert.Contains(t, mails[1].Body,
+		"  "+gone.ID+" "+gone.Name+", Linux, "+first+" "+region+": gone since the last run\n")
 	for _, want := range []string{added.ID, "sql-7", gone.ID, "gone since the last run"} {
 		assert.Contains(t, page, want)
 	}

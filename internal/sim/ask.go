@@ -52,7 +52,8 @@ func (h *human) ask(u *url.URL) {
 		h.does = ApproveTimeout
 		return
 	}
-	a := &asking{link: u, origin: "http://" + listener.Addr().String(), requests: make(chan localRequest), closed: make(chan struct{})}
+	a := &asking{link: u, origin: "http://" + listener.Addr().String(), requests: make(chan localRequest),
+		closed: make(chan struct{})}
 	a.server = &http.Server{Handler: a, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		_ = a.server.Serve(listener) // ends with an error always; wait tells that it did

@@ -32,7 +32,8 @@ func person(t *testing.T, choice decision.Choice) func(follow.Progress) {
 			}
 			typed, ok := code(fetch(t, http.MethodGet, at, nil))
 			assert.True(t, ok)
-			form := url.Values{"a": u.Query()["a"], "c": u.Query()["c"], "decision": {string(choice)}, "name": {"Ann"}, "reason": {"tested"}, "code": {typed}}
+			form := url.Values{"a": u.Query()["a"], "c": u.Query()["c"], "decision": {string(choice)}, "name": {"Ann"},
+				"reason": {"tested"}, "code": {typed}}
 			u.RawQuery = ""
 			page := fetch(t, http.MethodPost, u.String(), form)
 			assert.Contains(t, page, "Ann")

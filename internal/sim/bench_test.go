@@ -74,7 +74,8 @@ func TestBench_curve(t *testing.T) {
 	table := curveTable(points)
 	t.Logf("\n%s", table)
 	knee := kneeOf(points)
-	t.Logf("the knee: %d s is the longest of these gaps with p50 <= %d s, p95 <= %d s and at most %d transitions for 25 instances", knee, curveP50, curveP95, curveTransitions)
+	t.Logf("the knee: %d s is the longest of these gaps with p50 <= %d s, p95 <= %d s and at most %d transitions for 25 "+
+		"instances", knee, curveP50, curveP95, curveTransitions)
 	assert.Equal(t, 110, knee, "target.longGap should be the knee")
 	keepTable(t, table)
 }
@@ -143,7 +144,8 @@ func curveTable(points []curvePoint) string {
 	b.WriteString("| instances | longest gap | slot empty, p50 | p95 | run took | at best | transitions | USD |\n")
 	b.WriteString("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, p := range points {
-		fmt.Fprintf(&b, "| %d | %d s | %.0f s | %.0f s | %.2f h | %.2f h | %.0f | %.4f |\n", p.Size, p.Gap, p.Refill.P50, p.Refill.P95, p.Hours, p.Best, p.Transitions, p.USD)
+		fmt.Fprintf(&b, "| %d | %d s | %.0f s | %.0f s | %.2f h | %.2f h | %.0f | %.4f |\n", p.Size, p.Gap, p.Refill.P50,
+			p.Refill.P95, p.Hours, p.Best, p.Transitions, p.USD)
 	}
 	return b.String()
 }
@@ -155,7 +157,8 @@ func kneeOf(points []curvePoint) int {
 		good := true
 		for _, p := range points {
 			if p.Gap == gap {
-				good = good && p.Refill.P50 <= curveP50 && p.Refill.P95 <= curveP95 && (p.Size > 25 || p.Transitions <= curveTransitions)
+				good = good && p.Refill.P50 <= curveP50 && p.Refill.P95 <= curveP95 &&
+					(p.Size > 25 || p.Transitions <= curveTransitions)
 			}
 		}
 		if good {
@@ -249,7 +252,8 @@ func mix(t *testing.T, seed uint64) (o Options, text string) {
 	var parts []string
 	for n := range d.between(2, 5) {
 		count, seconds := d.between(20, 100), d.between(120, 6600)
-		all = append(all, fleetfile.Instance{Name: fmt.Sprintf("kind%d", n), Count: count, PatchSeconds: float64(seconds), RebootSeconds: float64(d.between(30, 300))})
+		all = append(all, fleetfile.Instance{Name: fmt.Sprintf("kind%d", n), Count: count, PatchSeconds: float64(seconds),
+			RebootSeconds: float64(d.between(30, 300))})
 		parts = append(parts, fmt.Sprintf("%dx%d min", count, seconds/60))
 	}
 	o = options(t, oneWave(`,"ssm":{"maxConcurrency":"10%"},"slowStart":false`))
@@ -263,7 +267,8 @@ func TestBench_slowStart(t *testing.T) {
 	measures(t)
 	for _, slow := range []bool{false, true} {
 		o := options(t, oneWave(fmt.Sprintf(`,"slowStart":%t`, slow)))
-		o.Fleet = fleet(t, fleetfile.Instance{Name: "hour", Platform: "Windows", Count: 1000, PatchSeconds: 3600, Fate: fleetfile.FateNoRebootNeeded})
+		o.Fleet = fleet(t, fleetfile.Instance{Name: "hour", Platform: "Windows", Count: 1000, PatchSeconds: 3600,
+			Fate: fleetfile.FateNoRebootNeeded})
 		r, err := prepare(o)
 		require.NoError(t, err)
 		res, err := r.run()
@@ -278,8 +283,10 @@ func TestBench_slowStart(t *testing.T) {
 			}
 		}
 		rounds := slices.MaxFunc(ends, time.Time.Compare).Sub(slices.MinFunc(begins, time.Time.Compare)).Hours()
-		t.Logf("1,000 instances of 60 minutes, 100 at a time, slow start %t: %.2f rounds, %d patched, refill p50 %.0f s, p95 %.0f s, history %d events",
-			slow, rounds, res.Outcomes[outcome.Patched], res.RefillDelaySeconds.P50, res.RefillDelaySeconds.P95, res.MaxHistoryEvents)
+		t.Logf("1,000 instances of 60 minutes, 100 at a time, slow start %t: %.2f rounds, %d patched, refill p50 %.0f s, "+
+			"p95 %.0f s, history %d events",
+			slow, rounds, res.Outcomes[outcome.Patched], res.RefillDelaySeconds.P50, res.RefillDelaySeconds.P95,
+			res.MaxHistoryEvents)
 		assert.LessOrEqual(t, rounds, 1.06*map[bool]float64{false: 10, true: 12}[slow])
 	}
 }

@@ -83,7 +83,8 @@ func TestCase_regionNotEnabled(t *testing.T) {
 	assert.Equal(t, patch.RunIncomplete, res.Status, res.Report.StatusReason)
 	assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 9}, outcomes(res, ""))
 	assert.Equal(t, []plan.UnreachableAccount{{
-		Account: first, Region: "eu-south-1", Reason: "region eu-south-1 is not enabled in account 111111111111: enable it there, or take it out of the wave",
+		Account: first, Region: "eu-south-1",
+		Reason: "region eu-south-1 is not enabled in account 111111111111: enable it there, or take it out of the wave",
 	}}, res.Report.Unreachable)
 }
 

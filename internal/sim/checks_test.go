@@ -46,9 +46,11 @@ type planted struct {
 // send is a command that the product never decided on.
 func (p *planted) send(account, comment string, ids ...string) {
 	_, err := p.World.SSM(p.insider(account), region).SendCommand(context.Background(), &ssm.SendCommandInput{
-		DocumentName: aws.String(patch.Document), InstanceIds: ids, Comment: aws.String(comment), TimeoutSeconds: aws.Int32(3600),
+		DocumentName: aws.String(patch.Document), InstanceIds: ids, Comment: aws.String(comment),
+		TimeoutSeconds: aws.Int32(3600),
 		MaxConcurrency: aws.String("50"), MaxErrors: aws.String("50"),
-		Parameters: map[string][]string{"Operation": {"Install"}, "RebootOption": {"RebootIfNeeded"}, "SnapshotId": {plan.SnapshotID(patch.Target{})}},
+		Parameters: map[string][]string{"Operation": {"Install"}, "RebootOption": {"RebootIfNeeded"},
+			"SnapshotId": {plan.SnapshotID(patch.Target{})}},
 	})
 	require.NoError(p.t, err)
 }
@@ -113,7 +115,9 @@ func (p *planted) believe(real, false string) {
 func (p *planted) rewrite(items ...types.TransactWriteItem) {
 	p.World.IgnoreIAM = true
 	defer func() { p.World.IgnoreIAM = false }()
-	_, err := p.World.DynamoDB(p.machinePrincipal(), stage.HubRegion).TransactWriteItems(context.Background(), &dynamodb.TransactWriteItemsInput{TransactItems: items})
+	_,
+		err := p.World.DynamoDB(p.machinePrincipal(), stage.HubRegion).TransactWriteItems(context.Background(),
+		&dynamodb.TransactWriteItemsInput{TransactItems: items})
 	require.NoError(p.t, err)
 }
 
@@ -135,7 +139,8 @@ func (p *planted) table() *string {
 }
 
 func rowKey(k store.Key) map[string]types.AttributeValue {
-	return map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: k.PK}, "sk": &types.AttributeValueMemberS{Value: k.SK}}
+	return map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: k.PK},
+		"sk": &types.AttributeValueMemberS{Value: k.SK}}
 }
 
 // report changes the report right after it was written.
@@ -178,7 +183,8 @@ func bugs() []bug {
 		{"the abort is forgotten", "R-04", ApproveAuto, func(p *planted) {
 			p.onFirstSend(func(*ssm.SendCommandInput) {
 				p.abort(p.t)
-				p.rewrite(types.TransactWriteItem{Delete: &types.Delete{TableName: p.table(), Key: rowKey(store.AbortKey(p.options.RunID))}})
+				p.rewrite(types.TransactWriteItem{Delete: &types.Delete{TableName: p.table(),
+					Key: rowKey(store.AbortKey(p.options.RunID))}})
 			})
 		}},
 		{"the report lacks a line", "R-05", ApproveAuto, func(p *planted) {
@@ -190,7 +196,8 @@ func bugs() []bug {
 		{"the pause is left out", "R-06", ApproveAuto, func(p *planted) { p.believe(`"wavePauseSeconds":900`, `"wavePauseSeconds":0`) }},
 		{"a failure is called a success", "R-07", ApproveAuto, func(p *planted) {
 			_, err := p.World.AddInstance(world.InstanceSpec{
-				Account: first, Region: region, Name: "fails", Tags: map[string]string{"PatchGroup": "default"}, Fate: fleetfile.FatePatchFails,
+				Account: first, Region: region, Name: "fails", Tags: map[string]string{"PatchGroup": "default"},
+				Fate: fleetfile.FatePatchFails,
 			})
 			require.NoError(p.t, err)
 			p.report(func(r *report.Report) {
@@ -204,7 +211,8 @@ func bugs() []bug {
 		{"opening the page writes", "R-08", ApproveAuto, func(p *planted) {
 			p.wrap(lambdas.ApprovalCallback, func(payload []byte, next wire.Handler) ([]byte, error) {
 				if strings.Contains(string(payload), `"GET /callback"`) {
-					p.rewrite(types.TransactWriteItem{Put: &types.Put{TableName: p.table(), Item: rowKey(store.Key{PK: "APPROVAL#opened", SK: "NOTE"})}})
+					p.rewrite(types.TransactWriteItem{Put: &types.Put{TableName: p.table(),
+						Item: rowKey(store.Key{PK: "APPROVAL#opened", SK: "NOTE"})}})
 				}
 				return next(context.Background(), payload)
 			})
@@ -253,7 +261,9 @@ func bugs() []bug {
 				stranger.Account = first
 				p.World.IgnoreIAM = true
 				defer func() { p.World.IgnoreIAM = false }()
-				_, err := p.World.SSM(&stranger, region).CancelCommand(context.Background(), &ssm.CancelCommandInput{CommandId: aws.String(p.lastCommand())})
+				_,
+					err := p.World.SSM(&stranger, region).CancelCommand(context.Background(),
+					&ssm.CancelCommandInput{CommandId: aws.String(p.lastCommand())})
 				require.NoError(p.t, err)
 			})
 		}},
@@ -261,7 +271,9 @@ func bugs() []bug {
 			p.onFirstSend(func(*ssm.SendCommandInput) {
 				p.World.IgnoreIAM = true
 				defer func() { p.World.IgnoreIAM = false }()
-				_, err := p.World.DynamoDB(p.machinePrincipal(), stage.HubRegion).DeleteItem(context.Background(), &dynamodb.DeleteItemInput{TableName: p.table(), Key: rowKey(store.LeaseKey("444444444444", region))})
+				_,
+					err := p.World.DynamoDB(p.machinePrincipal(), stage.HubRegion).DeleteItem(context.Background(),
+					&dynamodb.DeleteItemInput{TableName: p.table(), Key: rowKey(store.LeaseKey("444444444444", region))})
 				require.NoError(p.t, err)
 			})
 		}},

@@ -66,7 +66,8 @@ func (s *struck) After(c *core.Call) error {
 // waves, twelve instances, one approval.
 func small(t *testing.T, s *struck) *rehearsal {
 	t.Helper()
-	r := inTrouble(t, canaryAndMain(generous, generous, ""), 1, "", some(1, fleetfile.FateOK), some(1, fleetfile.FatePatchFails))
+	r := inTrouble(t, canaryAndMain(generous, generous, ""), 1, "", some(1, fleetfile.FateOK),
+		some(1, fleetfile.FatePatchFails))
 	r.World.Faults = s
 	r.World.OnMail = func(m backing.Mail) {
 		r.human.mail(m)
@@ -139,7 +140,8 @@ func TestCrashPoints(t *testing.T) {
 	points := []struct {
 		kind string
 		n    int
-	}{{"dies before", calm.calls}, {"dies after", calm.calls}, {"answer lost", calm.mutating}, {"invoked twice", *invocations}}
+	}{{"dies before", calm.calls}, {"dies after", calm.calls}, {"answer lost", calm.mutating},
+		{"invoked twice", *invocations}}
 	step := 23
 	if os.Getenv("CRASH") != "" {
 		step = 1
@@ -162,7 +164,8 @@ func TestCrashPoints(t *testing.T) {
 					continue
 				}
 				lost++
-				assert.True(t, o == outcome.Unknown && may[id], "%s, point %d %s: %s ended %s, in calm %s", p.kind, at, s.name, id, o, want[id])
+				assert.True(t, o == outcome.Unknown && may[id], "%s, point %d %s: %s ended %s, in calm %s", p.kind, at, s.name, id,
+					o, want[id])
 			}
 			if lost == 0 {
 				assert.Equal(t, twin.Status, res.Status, "%s, point %d %s", p.kind, at, s.name)
@@ -175,5 +178,6 @@ func TestCrashPoints(t *testing.T) {
 		t.Logf("%-14s %4d points, %4d runs, %d of them with an instance that is Unknown", p.kind, p.n, n, unknown)
 		total, runs, differ = total+p.n, runs+n, differ+unknown
 	}
-	t.Logf("%d points, %d runs, no rule broken; %d reports differ from the calm one, by Unknown alone", total, runs, differ)
+	t.Logf("%d points, %d runs, no rule broken; %d reports differ from the calm one, by Unknown alone", total, runs,
+		differ)
 }

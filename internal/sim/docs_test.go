@@ -36,7 +36,8 @@ func TestExample_fleet(t *testing.T) {
 	for _, u := range res.Report.Unreachable {
 		unreachable = append(unreachable, fmt.Sprintf("%s/%s", u.Account, u.Region))
 	}
-	assert.ElementsMatch(t, []string{"222222222222/af-south-1", "333333333333/af-south-1", "333333333333/us-east-1"}, unreachable,
+	assert.ElementsMatch(t, []string{"222222222222/af-south-1", "333333333333/af-south-1", "333333333333/us-east-1"},
+		unreachable,
 		"a region that is not enabled, and an account that lets nobody in")
 
 	s, err := stage.New(o.setup(), mustParse(t, o.Input))
@@ -50,11 +51,15 @@ func TestExample_fleet(t *testing.T) {
 	}
 	assert.Equal(t, map[string]outcome.Outcome{
 		"111111111111/web-1": outcome.Patched, "111111111111/web-2": outcome.Patched, "111111111111/win": outcome.Patched,
-		"111111111111/compliant": outcome.Compliant, "111111111111/patch-fails": outcome.Failed, "111111111111/lies": outcome.Failed,
-		"111111111111/stale": outcome.Unknown, "111111111111/no-return": outcome.Unhealthy, "111111111111/hangs": outcome.TimedOut,
-		"111111111111/terminates": outcome.Gone, "111111111111/offline": outcome.Offline, "111111111111/unmanaged": outcome.Unmanaged,
-		"111111111111/excluded": outcome.Excluded,
-		"222222222222/web-1":    outcome.Patched, "222222222222/web-2": outcome.Patched, "222222222222/web-3": outcome.Patched,
+		"111111111111/compliant": outcome.Compliant, "111111111111/patch-fails": outcome.Failed,
+		"111111111111/lies":  outcome.Failed,
+		"111111111111/stale": outcome.Unknown, "111111111111/no-return": outcome.Unhealthy,
+		"111111111111/hangs":      outcome.TimedOut,
+		"111111111111/terminates": outcome.Gone, "111111111111/offline": outcome.Offline,
+		"111111111111/unmanaged": outcome.Unmanaged,
+		"111111111111/excluded":  outcome.Excluded,
+		"222222222222/web-1":     outcome.Patched, "222222222222/web-2": outcome.Patched,
+		"222222222222/web-3": outcome.Patched,
 	}, outcomes, "other-group is not in the filter")
 }
 
@@ -76,7 +81,8 @@ func nameOf(t *testing.T, s *stage.Stage, id string) string {
 // The catalogue says `--faults` of what --faults knows, and of nothing else.
 func TestDocs_faults(t *testing.T) {
 	var told []string
-	for _, row := range regexp.MustCompile("(?m)^\\| (F-\\d\\d) \\|[^|]*\\| `--faults`").FindAllStringSubmatch(string(read(t, "docs", "faults.md")), -1) {
+	rows := regexp.MustCompile("(?m)^\\| (F-\\d\\d) \\|[^|]*\\| `--faults`")
+	for _, row := range rows.FindAllStringSubmatch(string(read(t, "docs", "faults.md")), -1) {
 		told = append(told, row[1])
 	}
 	slices.Sort(told)
@@ -165,7 +171,8 @@ func TestDocs_simulation(t *testing.T) {
 	for _, f := range slices.Sorted(maps.Keys(fields)) {
 		assert.Contains(t, page, "\n| `"+f+"` |", "field of the result")
 	}
-	for _, v := range []any{fleetfile.File{}, fleetfile.Account{}, fleetfile.Region{}, fleetfile.Instance{}, fleetfile.Alarm{}, fleetfile.AlarmStep{}} {
+	for _, v := range []any{fleetfile.File{}, fleetfile.Account{}, fleetfile.Region{}, fleetfile.Instance{},
+		fleetfile.Alarm{}, fleetfile.AlarmStep{}} {
 		for _, f := range jsonNames(v) {
 			assert.Contains(t, page, "`"+f+"`", "field of the fleet file")
 		}
@@ -191,7 +198,8 @@ func TestDocs_prices(t *testing.T) {
 	for _, want := range []string{
 		fmt.Sprintf("| %.3f for 1,000 transitions", perTransition*1000),
 		fmt.Sprintf("| %.2f for 1,000,000 requests; %.10f for a GB-second", perInvocation*million, perGBSecond),
-		fmt.Sprintf("| %.3f for 1,000,000 write units, %.3f for 1,000,000 read units", perWriteUnit*million, perReadUnit*million),
+		fmt.Sprintf("| %.3f for 1,000,000 write units, %.3f for 1,000,000 read units", perWriteUnit*million,
+			perReadUnit*million),
 		fmt.Sprintf("| %.3f for 1,000 writes, %.4f for 1,000 reads", perS3Put*1000, perS3Get*1000),
 		fmt.Sprintf("| %.2f for 10,000 requests", perKMSRequest*10_000),
 		fmt.Sprintf("| %.2f for 100,000 mails", perMail*100_000),

@@ -82,7 +82,8 @@ func (w *drawn) drawInput(d drawing, ids, regions []string) {
 		}
 		waves = append(waves, w.drawWave(d, i, some, regions))
 	}
-	w.input = map[string]any{"waves": waves, "approval": oneOf(d, "once", "once", "none", "none", "perWave"), "budget": map[string]any{"maxFailedInstances": oneOf(d, "10%", "100%", "100%", "2")}}
+	w.input = map[string]any{"waves": waves, "approval": oneOf(d, "once", "once", "none", "none", "perWave"),
+		"budget": map[string]any{"maxFailedInstances": oneOf(d, "10%", "100%", "100%", "2")}}
 	if d.chance(50) {
 		w.input["wavePauseSeconds"] = oneOf(d, 60, 900, 3600)
 	}
@@ -128,17 +129,22 @@ func (w *drawn) drawWave(d drawing, n int, accounts, regions []string) map[strin
 		"name": fmt.Sprintf("wave-%d", n+1), "accounts": accounts, "regions": regions[:d.between(1, len(regions))],
 		"filters": map[string]any{"tags": oneOf(d,
 			map[string][]string{"PatchGroup": {"default"}}, map[string][]string{"PatchGroup": {"default"}},
-			map[string][]string{"PatchGroup": {"blue", "default"}}, map[string][]string{"PatchGroup": {"default"}, "Stage": {"test", "live"}},
+			map[string][]string{"PatchGroup": {"blue", "default"}},
+			map[string][]string{"PatchGroup": {"default"}, "Stage": {"test", "live"}},
 			map[string][]string{"Stage": {"live"}}, map[string][]string{}),
-			"platforms": oneOf(d, []string{"Linux", "Windows"}, []string{"Linux", "Windows"}, []string{"Linux"}, []string{"Windows", "Linux", "MacOS"})},
+			"platforms": oneOf(d, []string{"Linux", "Windows"}, []string{"Linux", "Windows"}, []string{"Linux"},
+				[]string{"Windows", "Linux", "MacOS"})},
 		"ssm": map[string]any{
-			"maxConcurrency": oneOf(d, "1", "2", "3", "10%", "25%", "50%", "100%"), "maxErrors": oneOf(d, "0", "1", "2", "10%", "25%", "100%"),
-			"operation": oneOf(d, "Install", "Install", "Install", "Install", "Install", "Scan"), "rebootOption": oneOf(d, "RebootIfNeeded", "RebootIfNeeded", "RebootIfNeeded", "NoReboot"),
+			"maxConcurrency": oneOf(d, "1", "2", "3", "10%", "25%", "50%", "100%"),
+			"maxErrors":      oneOf(d, "0", "1", "2", "10%", "25%", "100%"),
+			"operation":      oneOf(d, "Install", "Install", "Install", "Install", "Install", "Scan"),
+			"rebootOption":   oneOf(d, "RebootIfNeeded", "RebootIfNeeded", "RebootIfNeeded", "NoReboot"),
 		},
 		"commandTimeoutSeconds": oneOf(d, 3600, 7200, 7200), "maxConcurrentAccounts": d.between(1, 5),
 		"budget": map[string]any{
-			"maxFailedInstances": oneOf(d, "0", "1", "10%", "25%", "50%", "100%"), "maxFailedAccounts": oneOf(d, "0", "1", "25%", "50%", "100%"),
-			"perAccount": oneOf(d, "0", "1", "10%", "50%", "100%"),
+			"maxFailedInstances": oneOf(d, "0", "1", "10%", "25%", "50%", "100%"),
+			"maxFailedAccounts":  oneOf(d, "0", "1", "25%", "50%", "100%"),
+			"perAccount":         oneOf(d, "0", "1", "10%", "50%", "100%"),
 		},
 	}
 	if d.chance(40) {
@@ -210,8 +216,11 @@ func (w *drawn) drawFleet(d drawing, ids, regions []string) {
 // drawMachine makes one machine.
 func drawMachine(d drawing, n int, is mood, rotten, optIn bool) fleetfile.Instance {
 	i := fleetfile.Instance{
-		Name: fmt.Sprintf("host-%02d", n+1), Platform: oneOf(d, fleetfile.Linux, fleetfile.Linux, fleetfile.Linux, fleetfile.Windows, fleetfile.Windows, fleetfile.MacOS), Fate: fleetfile.FateOK,
-		Tags: map[string]string{"PatchGroup": oneOf(d, "default", "default", "default", "default", "blue", "other"), "Stage": oneOf(d, "test", "live", "live", "other")},
+		Name: fmt.Sprintf("host-%02d", n+1),
+		Platform: oneOf(d, fleetfile.Linux, fleetfile.Linux, fleetfile.Linux, fleetfile.Windows, fleetfile.Windows,
+			fleetfile.MacOS), Fate: fleetfile.FateOK,
+		Tags: map[string]string{"PatchGroup": oneOf(d, "default", "default", "default", "default", "blue", "other"),
+			"Stage": oneOf(d, "test", "live", "live", "other")},
 	}
 	if d.chance(4) {
 		i.Tags[plan.ExclusionTag] = oneOf(d, "true", "yes", "false", "FALSE")
@@ -222,7 +231,8 @@ func drawMachine(d drawing, n int, is mood, rotten, optIn bool) fleetfile.Instan
 	if !optIn || !d.chance(15) {
 		i.Tags["PatchOptIn"] = "yes"
 	}
-	healthy := []fleetfile.Fate{fleetfile.FateOK, fleetfile.FateOK, fleetfile.FateOK, fleetfile.FateCompliant, fleetfile.FateNoRebootNeeded, fleetfile.FateDoubleReboot, fleetfile.FateRebootsAnyway, fleetfile.FateStartsLater}
+	healthy := []fleetfile.Fate{fleetfile.FateOK, fleetfile.FateOK, fleetfile.FateOK, fleetfile.FateCompliant,
+		fleetfile.FateNoRebootNeeded, fleetfile.FateDoubleReboot, fleetfile.FateRebootsAnyway, fleetfile.FateStartsLater}
 	switch {
 	case is == oneRotten && rotten:
 		i.Fate = oneOf(d, fleetfile.FatePatchFails, fleetfile.FatePatchFails, fleetfile.FateNoReturn, fleetfile.FateHangs)
@@ -241,7 +251,8 @@ func drawScript(d drawing) []fleetfile.AlarmStep {
 	script := []fleetfile.AlarmStep{{State: "OK"}}
 	if d.chance(30) {
 		red := float64(d.between(60, 14_400))
-		script = append(script, fleetfile.AlarmStep{AfterSeconds: red, State: oneOf(d, "ALARM", "ALARM", "INSUFFICIENT_DATA")})
+		script = append(script, fleetfile.AlarmStep{AfterSeconds: red,
+			State: oneOf(d, "ALARM", "ALARM", "INSUFFICIENT_DATA")})
 		if d.chance(70) {
 			script = append(script, fleetfile.AlarmStep{AfterSeconds: red + float64(d.between(120, 3600)), State: "OK"})
 		}
@@ -266,7 +277,8 @@ func (w *drawn) drawEvents(d drawing) {
 		w.again = some(3 * time.Hour)
 	}
 	for d.chance(12) {
-		w.happens = append(w.happens, happening{some(3 * time.Hour), oneOf(d, "stop", "terminate", "opt out", "tag", "lose"), d.IntN(1000)})
+		w.happens = append(w.happens,
+			happening{some(3 * time.Hour), oneOf(d, "stop", "terminate", "opt out", "tag", "lose"), d.IntN(1000)})
 	}
 }
 

@@ -5,7 +5,8 @@ import "runtime"
 // sideBySide calls one for every seed, both ends included, on as many goroutines as
 // there are processors, and then each in the order of the seeds. An error of each
 // ends it. It holds at most a few results back at a time.
-func sideBySide(from, to uint64, one func(seed uint64) (*Result, error), each func(seed uint64, res *Result, err error) error) error {
+func sideBySide(from, to uint64, one func(seed uint64) (*Result, error),
+	each func(seed uint64, res *Result, err error) error) error {
 	type answer struct {
 		res *Result
 		err error

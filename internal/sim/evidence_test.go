@@ -80,7 +80,8 @@ func (p *proof) add(faults string, seed uint64, res *Result) {
 		seen[v.Rule] = true
 		p.breaking[v.Rule] = append(p.breaking[v.Rule], seed)
 		if len(p.broken[v.Rule]) < maxShown {
-			p.broken[v.Rule] = append(p.broken[v.Rule], fmt.Sprintf("EVIDENCE_FAULTS=%s EVIDENCE_SEED=%d: %s", faults, seed, v.Detail))
+			p.broken[v.Rule] = append(p.broken[v.Rule],
+				fmt.Sprintf("EVIDENCE_FAULTS=%s EVIDENCE_SEED=%d: %s", faults, seed, v.Detail))
 		}
 	}
 }
@@ -89,10 +90,13 @@ func (p *proof) add(faults string, seed uint64, res *Result) {
 func (p *proof) tell(t *testing.T, faults string) {
 	t.Helper()
 	wall := time.Since(p.started)
-	t.Logf("%s: %d worlds, %.1f a second, %.2f virtual years; runs %v; instances %v", faults, p.seeds, float64(p.seeds)/wall.Seconds(), p.virtual.Hours()/24/365.25, p.statuses, p.outcomes)
+	t.Logf("%s: %d worlds, %.1f a second, %.2f virtual years; runs %v; instances %v", faults, p.seeds,
+		float64(p.seeds)/wall.Seconds(), p.virtual.Hours()/24/365.25, p.statuses, p.outcomes)
 	for _, rule := range slices.Sorted(maps.Keys(p.broken)) {
-		t.Errorf("%s: %d of %d worlds break %s; repeat one: %s go test ./internal/sim -run '^TestEvidence_one$' -v\n%s\nseeds: %v", faults, len(p.breaking[rule]), p.seeds, rule,
-			strings.SplitN(p.broken[rule][0], ":", 2)[0], strings.Join(p.broken[rule], "\n"), p.breaking[rule][:min(len(p.breaking[rule]), maxSeeds)])
+		t.Errorf("%s: %d of %d worlds break %s; repeat one: %s go test ./internal/sim -run '^TestEvidence_one$' "+
+			"-v\n%s\nseeds: %v", faults, len(p.breaking[rule]), p.seeds, rule,
+			strings.SplitN(p.broken[rule][0], ":", 2)[0], strings.Join(p.broken[rule], "\n"),
+			p.breaking[rule][:min(len(p.breaking[rule]), maxSeeds)])
 	}
 }
 
@@ -150,13 +154,15 @@ func TestEvidence_one(t *testing.T) {
 	}
 	input, err := json.MarshalIndent(w.input, "", " ")
 	require.NoError(t, err)
-	t.Logf("%s\napprove %s, opt-in %v, abort %s (cancel %v), stop %s, again %s (resumed %v), %v", input, w.approve, w.optIn, w.abort, w.cancels, w.stop, w.again, w.resumed, w.happens)
+	t.Logf("%s\napprove %s, opt-in %v, abort %s (cancel %v), stop %s, again %s (resumed %v), %v", input, w.approve,
+		w.optIn, w.abort, w.cancels, w.stop, w.again, w.resumed, w.happens)
 	res, err := rehearseDrawn(t, w, faults)
 	require.NoError(t, err)
 	if res.Report != nil {
 		t.Logf("why: %s", res.Report.StatusReason)
 	}
-	t.Logf("%s, %v, ideal %d s, took %d s, premises %v, faults %v", res.Status, res.Outcomes, res.IdealSeconds, res.VirtualSeconds, res.Premises, res.Faults)
+	t.Logf("%s, %v, ideal %d s, took %d s, premises %v, faults %v", res.Status, res.Outcomes, res.IdealSeconds,
+		res.VirtualSeconds, res.Premises, res.Faults)
 	for _, w := range res.Waves {
 		t.Logf("wave %s: %s (%s) %v", w.Name, w.Verdict, w.Reason, w.Outcomes)
 	}
@@ -192,7 +198,8 @@ func rehearseDrawn(t *testing.T, w drawn, faults string) (*Result, error) {
 		res.Premises["R-15"]++
 		for _, name := range slices.Sorted(maps.Keys(res.Files)) {
 			if !bytes.Equal(res.Files[name], again.Files[name]) {
-				res.Violations = append(res.Violations, check.Violation{Rule: "R-15", Detail: name + " differs from one rehearsal to the next"})
+				res.Violations = append(res.Violations,
+					check.Violation{Rule: "R-15", Detail: name + " differs from one rehearsal to the next"})
 			}
 		}
 	}
@@ -213,7 +220,8 @@ func (w drawn) compareTwin(t *testing.T, res *Result) error {
 	twin := draw(w.seed)
 	here := twin.fleet.Accounts[bad.Account].Regions[bad.Region]
 	for n := range here.Instances {
-		if !slices.Contains([]fleetfile.Fate{fleetfile.FateOffline, fleetfile.FateStopped, fleetfile.FateUnmanaged, fleetfile.FateHybrid, fleetfile.FateOldAgent}, here.Instances[n].Fate) {
+		if !slices.Contains([]fleetfile.Fate{fleetfile.FateOffline, fleetfile.FateStopped, fleetfile.FateUnmanaged,
+			fleetfile.FateHybrid, fleetfile.FateOldAgent}, here.Instances[n].Fate) {
 			here.Instances[n].Fate = fleetfile.FateOK
 		}
 	}
@@ -234,7 +242,10 @@ func (w drawn) compareTwin(t *testing.T, res *Result) error {
 			continue // perAccount is a limit of the account's regions together
 		}
 		if before, ok := was[i.InstanceID]; ok && before.Outcome != i.Outcome {
-			res.Violations = append(res.Violations, check.Violation{Rule: "R-17", Detail: fmt.Sprintf("%s in %s %s is %s (%s) because of what happens in %s %s, without that it is %s", i.InstanceID, i.Account, i.Region, i.Outcome, i.Reason, bad.Account, bad.Region, before.Outcome)})
+			res.Violations = append(res.Violations,
+				check.Violation{Rule: "R-17",
+					Detail: fmt.Sprintf("%s in %s %s is %s (%s) because of what happens in %s %s, without that it is %s", i.InstanceID,
+						i.Account, i.Region, i.Outcome, i.Reason, bad.Account, bad.Region, before.Outcome)})
 			break
 		}
 	}
@@ -265,5 +276,8 @@ func worst(res *Result) (check.Place, bool) {
 // something: by these alone one account-region may change another. The judge's own word is
 // taken: that it has a cause is rule 18. perAccount couples the regions of an account.
 func coupled(res *Result) bool {
-	return res.Report == nil || res.Status != patch.RunSucceeded && slices.ContainsFunc(res.Waves, func(w report.WaveReport) bool { return w.Verdict != patch.VerdictGood })
+	return res.Report == nil || res.Status != patch.RunSucceeded &&
+		slices.ContainsFunc(res.Waves, func(w report.WaveReport) bool {
+			return w.Verdict != patch.VerdictGood
+		})
 }

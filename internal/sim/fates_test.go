@@ -33,17 +33,20 @@ func ends() map[fleetfile.Fate][]outcome.Outcome {
 		fleetfile.FateFailsEarly:    only(outcome.Failed),
 
 		fleetfile.FateOK: only(outcome.Patched), fleetfile.FateCompliant: only(outcome.Compliant),
-		fleetfile.FateNoRebootNeeded: only(outcome.Patched), fleetfile.FateRebootsAnyway: only(outcome.Patched), fleetfile.FateDoubleReboot: only(outcome.Patched),
+		fleetfile.FateNoRebootNeeded: only(outcome.Patched), fleetfile.FateRebootsAnyway: only(outcome.Patched),
+		fleetfile.FateDoubleReboot:  only(outcome.Patched),
 		fleetfile.FatePendingReboot: only(outcome.PatchedPendingReboot),
 
 		fleetfile.FatePatchFails: only(outcome.Failed), fleetfile.FatePartial: only(outcome.Failed),
 		fleetfile.FateNothingInstalled: only(outcome.Failed), fleetfile.FateFailedInstalled: only(outcome.Failed),
 
-		fleetfile.FateStaleState: only(outcome.Unknown), fleetfile.FateNoState: only(outcome.Unknown), fleetfile.FateBadState: only(outcome.Unknown),
+		fleetfile.FateStaleState: only(outcome.Unknown), fleetfile.FateNoState: only(outcome.Unknown),
+		fleetfile.FateBadState: only(outcome.Unknown),
 		// Its record is overwritten minutes after the end: seen before, it is ours.
 		fleetfile.FateForeignState: only(outcome.Unknown, outcome.Patched),
 
-		fleetfile.FateUndeliverable: only(outcome.Undeliverable), fleetfile.FateAccessDenied: only(outcome.NotSent), fleetfile.FateInvalidPlatform: only(outcome.Failed),
+		fleetfile.FateUndeliverable: only(outcome.Undeliverable), fleetfile.FateAccessDenied: only(outcome.NotSent),
+		fleetfile.FateInvalidPlatform:  only(outcome.Failed),
 		fleetfile.FateExecutionTimeout: only(outcome.TimedOut), fleetfile.FateHangs: only(outcome.TimedOut),
 
 		fleetfile.FateAgentDies:  only(outcome.TimedOut, outcome.Undeliverable, outcome.Unhealthy),
@@ -106,7 +109,8 @@ func TestRun_killerPatch(t *testing.T) {
 		}
 		assert.LessOrEqual(t, touched, 10+1, "concurrency and the tolerated errors")
 		// What was queued behind a dead one waits for it until the command's deadline.
-		assert.Equal(t, 100-touched, res.Outcomes[outcome.NotSent]+res.Outcomes[outcome.Undeliverable], "the others were left alone")
+		assert.Equal(t, 100-touched, res.Outcomes[outcome.NotSent]+res.Outcomes[outcome.Undeliverable],
+			"the others were left alone")
 		assert.GreaterOrEqual(t, res.Outcomes[outcome.NotSent], 80)
 	}
 }
@@ -158,7 +162,8 @@ func TestRun_accountSuspended(t *testing.T) {
 // instance that was stopped or terminated meanwhile.
 func TestRun_changesBetweenPlanAndSend(t *testing.T) {
 	o := options(t, `{"waves":[{"name":"w","accounts":["`+first+`"],"regions":["`+region+`"]`+generous+`}]}`)
-	o.Fleet = fleet(t, fleetfile.Instance{Name: "good"}, fleetfile.Instance{Name: "opts-out"}, fleetfile.Instance{Name: "stops"}, fleetfile.Instance{Name: "goes"})
+	o.Fleet = fleet(t, fleetfile.Instance{Name: "good"}, fleetfile.Instance{Name: "opts-out"},
+		fleetfile.Instance{Name: "stops"}, fleetfile.Instance{Name: "goes"})
 	r, err := prepare(o)
 	require.NoError(t, err)
 	named := map[string]string{}
@@ -166,14 +171,16 @@ func TestRun_changesBetweenPlanAndSend(t *testing.T) {
 		named[i.Tags["Name"]] = i.ID
 	}
 	r.World.After(30e9, func() { // the plan is frozen, the mail is on its way
-		r.World.SetTags(named["opts-out"], map[string]string{"PatchGroup": "default", plan.ExclusionTag: "true", "Name": "opts-out"})
+		r.World.SetTags(named["opts-out"],
+			map[string]string{"PatchGroup": "default", plan.ExclusionTag: "true", "Name": "opts-out"})
 		r.World.StopInstance(named["stops"])
 		r.World.TerminateInstance(named["goes"])
 	})
 	res, err := r.run()
 	require.NoError(t, err)
 	assert.Empty(t, res.Violations)
-	for name, want := range map[string]outcome.Outcome{"good": outcome.Patched, "opts-out": outcome.NotSent, "stops": outcome.NotSent, "goes": outcome.Gone} {
+	for name, want := range map[string]outcome.Outcome{"good": outcome.Patched, "opts-out": outcome.NotSent,
+		"stops": outcome.NotSent, "goes": outcome.Gone} {
 		assert.Equal(t, map[outcome.Outcome]int{want: 1}, outcomes(res, name), name)
 	}
 	for _, name := range []string{"opts-out", "stops", "goes"} {

@@ -34,7 +34,8 @@ func visitor(t *testing.T, r *rehearsal, policies ...string) *hub.Client {
 	require.NoError(t, err)
 	machine, err := hub.ParseMachine(r.Machine.MachineARN)
 	require.NoError(t, err)
-	return &hub.Client{Machine: machine, States: r.World.SFN(session, stage.HubRegion), Bucket: r.World.S3(session, stage.HubRegion), Alarms: r.World.CloudWatch(session, stage.HubRegion),
+	return &hub.Client{Machine: machine, States: r.World.SFN(session, stage.HubRegion),
+		Bucket: r.World.S3(session, stage.HubRegion), Alarms: r.World.CloudWatch(session, stage.HubRegion),
 		Tables: r.World.DynamoDB(session, stage.HubRegion), Keys: r.World.KMS(session, stage.HubRegion)}
 }
 
@@ -45,7 +46,8 @@ type look struct {
 	scope patch.Scope
 }
 
-// Somebody with the viewer's policy and nothing else follows a run from its start to its report, one query a look, and sees each wave.
+// Somebody with the viewer's policy and nothing else follows a run from its start to its report, one query a look, and
+// sees each wave.
 func TestFollow_viewer(t *testing.T) {
 	o := options(t, string(read(t, "examples", "run-inputs", "multi-wave-staggered.json")))
 	r, err := prepare(o)
@@ -89,7 +91,8 @@ func TestFollow_viewer(t *testing.T) {
 	watch()
 
 	assert.Equal(t, []look{
-		{patch.PhasePlanning, "", ""}, {patch.PhaseWaiting, "canary", "run"}, {patch.PhasePatching, "canary", ""}, {patch.PhaseSoaking, "canary", ""}, {patch.PhasePausing, "canary", ""},
+		{patch.PhasePlanning, "", ""}, {patch.PhaseWaiting, "canary", "run"}, {patch.PhasePatching, "canary", ""},
+		{patch.PhaseSoaking, "canary", ""}, {patch.PhasePausing, "canary", ""},
 		{patch.PhasePatching, "main", ""}, {patch.PhaseDone, "", ""},
 	}, seen)
 	assert.Equal(t, 2, most.Total)

@@ -103,7 +103,9 @@ const generous = `,"ssm":{"maxConcurrency":"100%","maxErrors":"100%"},"budget":{
 // fleet is a fleet file with these instances in the first account and region.
 func fleet(tb testing.TB, instances ...fleetfile.Instance) []byte {
 	tb.Helper()
-	return fleetFile(tb, map[string]fleetfile.Account{first: {Regions: map[string]fleetfile.Region{region: {Instances: instances}}}})
+	return fleetFile(tb, map[string]fleetfile.Account{
+		first: {Regions: map[string]fleetfile.Region{region: {Instances: instances}}},
+	})
 }
 
 func fleetFile(tb testing.TB, accounts map[string]fleetfile.Account) []byte {

@@ -22,15 +22,16 @@ import (
 // policy's name and Sid, and why they stand in the templates all the same.
 func unusedRights() map[string]string {
 	return map[string]string{
-		"logs/WriteOwnLogs":                          "the runtime writes the logs, the rehearsal has no runtime",
-		"logs/DeliverLogs":                           "Step Functions sets up its log delivery when the machine is created",
-		"key/EncryptExecutions":                      "Step Functions encrypts executions itself",
-		"key/EncryptLogDelivery":                     "Step Functions encrypts delivered logs itself",
-		"accounts/FollowAndStopChildren":             "Step Functions follows its children, and stops them with their parent",
-		"key/ReadTargets":                            "Step Functions decrypts the end of an execution that it waits for",
-		"targets/HearOfTargets":                      "Step Functions makes its rule when the machine is created",
-		"accounts/WriteResultsOfChildren":            "a large result is uploaded in parts, which may be given up",
-		"PollSsmCommandRole/key/DecryptOwnData":      "DynamoDB decrypts for its caller, which the simulated one does not ask for",
+		"logs/WriteOwnLogs":               "the runtime writes the logs, the rehearsal has no runtime",
+		"logs/DeliverLogs":                "Step Functions sets up its log delivery when the machine is created",
+		"key/EncryptExecutions":           "Step Functions encrypts executions itself",
+		"key/EncryptLogDelivery":          "Step Functions encrypts delivered logs itself",
+		"accounts/FollowAndStopChildren":  "Step Functions follows its children, and stops them with their parent",
+		"key/ReadTargets":                 "Step Functions decrypts the end of an execution that it waits for",
+		"targets/HearOfTargets":           "Step Functions makes its rule when the machine is created",
+		"accounts/WriteResultsOfChildren": "a large result is uploaded in parts, which may be given up",
+		"PollSsmCommandRole/key/DecryptOwnData": "DynamoDB decrypts for its caller, which the simulated one does not " +
+			"ask for",
 		"PostEC2VerifyRole/key/EncryptOwnData":       "needed where a report is stored",
 		"SendApprovalRequestRole/key/DecryptOwnData": "DynamoDB and S3 decrypt for their caller",
 	}
@@ -102,10 +103,12 @@ func alarmed(t *testing.T) Options {
 	o := options(t, `{"waves":[{"name":"w","accounts":["`+first+`"],"regions":["`+region+`"],
 		"healthGate":{"alarms":["`+arn(first, "errors")+`","`+arn(stage.HubAccount, "errors")+`"]}}]}`)
 	alarm := func(later string) []fleetfile.Alarm {
-		return []fleetfile.Alarm{{Name: "errors", Script: []fleetfile.AlarmStep{{State: "OK"}, {AfterSeconds: 900, State: later}}}}
+		return []fleetfile.Alarm{{Name: "errors",
+			Script: []fleetfile.AlarmStep{{State: "OK"}, {AfterSeconds: 900, State: later}}}}
 	}
 	o.Fleet = fleetFile(t, map[string]fleetfile.Account{
-		first:            {Regions: map[string]fleetfile.Region{region: {Instances: []fleetfile.Instance{{Count: 2}}, Alarms: alarm("OK")}}},
+		first: {Regions: map[string]fleetfile.Region{region: {Instances: []fleetfile.Instance{{Count: 2}},
+			Alarms: alarm("OK")}}},
 		stage.HubAccount: {Regions: map[string]fleetfile.Region{region: {Alarms: alarm("ALARM")}}},
 	})
 	return o
@@ -114,7 +117,8 @@ func alarmed(t *testing.T) Options {
 // overBudget is a run that stops itself while instances are queued.
 func overBudget(t *testing.T) Options {
 	o := options(t, oneWave(`,"ssm":{"maxConcurrency":"10%","maxErrors":"0"}`))
-	o.Fleet = fleet(t, fleetfile.Instance{Name: "bad", Count: 3, Fate: fleetfile.FatePatchFails, PatchSeconds: 60}, fleetfile.Instance{Name: "web", Count: 60})
+	o.Fleet = fleet(t, fleetfile.Instance{Name: "bad", Count: 3, Fate: fleetfile.FatePatchFails, PatchSeconds: 60},
+		fleetfile.Instance{Name: "web", Count: 60})
 	return o
 }
 
@@ -128,7 +132,8 @@ func (r *rehearsal) abort(t *testing.T) {
 	e.RequestContext.RouteKey, e.RequestContext.Stage, e.RequestContext.DomainName = e.RouteKey, "$default", "api"
 	e.RequestContext.HTTP.Method, e.RequestContext.HTTP.Path = "POST", "/operator"
 	e.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{
-		IAM: &events.APIGatewayV2HTTPRequestContextAuthorizerIAMDescription{UserARN: "arn:aws:sts::" + stage.HubAccount + ":assumed-role/Operators/ann", AccountID: stage.HubAccount},
+		IAM: &events.APIGatewayV2HTTPRequestContextAuthorizerIAMDescription{UserARN: "arn:aws:sts::" + stage.HubAccount +
+			":assumed-role/Operators/ann", AccountID: stage.HubAccount},
 	}
 	res := r.human.send(e)
 	assert.Equal(t, 200, res.StatusCode, res.Body)
@@ -137,8 +142,9 @@ func (r *rehearsal) abort(t *testing.T) {
 // forgetRun leaves an open run behind whose execution is long gone.
 func (r *rehearsal) forgetRun(t *testing.T) {
 	payload, err := json.Marshal(map[string]any{
-		"task": "plan", "run": "forgotten", "executionArn": strings.Replace(r.Machine.MachineARN, "stateMachine", "execution", 1) + ":forgotten",
-		"startedAt": r.Start, "input": json.RawMessage(r.options.Input),
+		"task": "plan", "run": "forgotten",
+		"executionArn": strings.Replace(r.Machine.MachineARN, "stateMachine", "execution", 1) + ":forgotten",
+		"startedAt":    r.Start, "input": json.RawMessage(r.options.Input),
 	})
 	require.NoError(t, err)
 	for _, l := range r.Lambdas {
@@ -177,7 +183,9 @@ func TestPolicies_noneUnused(t *testing.T) {
 		assert.True(t, used[right] || excused(right), "no rehearsal needs %s: drop it or say why it stands", right)
 	}
 	for part := range unusedRights() {
-		stands := slices.ContainsFunc(slices.Collect(maps.Keys(all)), func(right string) bool { return strings.Contains(right, part+" ") })
+		stands := slices.ContainsFunc(slices.Collect(maps.Keys(all)), func(right string) bool {
+			return strings.Contains(right, part+" ")
+		})
 		assert.True(t, stands, "%s is excused and does not exist", part)
 	}
 }
@@ -185,7 +193,9 @@ func TestPolicies_noneUnused(t *testing.T) {
 // A policy that lacks a right is noticed.
 func TestPolicies_missingRightIsNoticed(t *testing.T) {
 	o := options(t, oneWave(""))
-	o.Spoke, o.templates = []byte(strings.Replace(string(o.Spoke), "\n                  - ssm:DescribeInstancePatchStates\n", "\n", 1)), nil
+	o.Spoke,
+		o.templates = []byte(strings.Replace(string(o.Spoke), "\n                  - ssm:DescribeInstancePatchStates\n", "\n",
+		1)), nil
 	res := rehearse(t, o)
 	assert.Contains(t, rules(res.Violations), "R-14")
 	assert.NotEqual(t, patch.RunSucceeded, res.Status)

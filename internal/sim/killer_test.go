@@ -35,7 +35,8 @@ func killerWorld(t *testing.T, seed uint64) *rehearsal {
 	o.Seed = seed
 	many := fleetfile.Region{Instances: []fleetfile.Instance{{Name: "web", Count: killerEach}}}
 	o.Fleet = fleetFile(t, map[string]fleetfile.Account{
-		first:  {Regions: map[string]fleetfile.Region{"us-east-1": {Instances: []fleetfile.Instance{{Name: "web", Count: killerCanary}}}}},
+		first: {Regions: map[string]fleetfile.Region{"us-east-1": {Instances: []fleetfile.Instance{{Name: "web",
+			Count: killerCanary}}}}},
 		second: {Regions: map[string]fleetfile.Region{"us-east-1": many, "us-west-2": many}},
 		third:  {Regions: map[string]fleetfile.Region{"us-east-1": many, "us-west-2": many}},
 	})
@@ -70,7 +71,8 @@ func byTag(t *testing.T, seed uint64) int {
 	t.Helper()
 	r := killerWorld(t, seed)
 	r.World.IgnoreIAM = true
-	for _, place := range [][2]string{{first, "us-east-1"}, {second, "us-east-1"}, {second, "us-west-2"}, {third, "us-east-1"}, {third, "us-west-2"}} {
+	for _, place := range [][2]string{{first, "us-east-1"}, {second, "us-east-1"}, {second, "us-west-2"},
+		{third, "us-east-1"}, {third, "us-west-2"}} {
 		p := &core.Principal{Account: place[0], RoleARN: "arn:aws:iam::" + place[0] + ":role/Admin", SessionName: "admin"}
 		r.World.OnMutating = nil // this is not our command
 		_, err := r.World.SSM(p, place[1]).SendCommand(context.Background(), &ssm.SendCommandInput{
@@ -115,7 +117,8 @@ func TestKillerPatch(t *testing.T) {
 		tag := byTag(t, uint64(seed)+1)
 		worst, sum, worstTag, sumTag = max(worst, lost), sum+lost, max(worstTag, tag), sumTag+tag
 	}
-	t.Logf("%d seeds, %d instances: ec2patch lost %.1f on average and %d at most (bound %d); one command by tag in each account-region with the same knobs lost %.1f and %d",
+	t.Logf("%d seeds, %d instances: ec2patch lost %.1f on average and %d at most (bound %d); one command by tag in each "+
+		"account-region with the same knobs lost %.1f and %d",
 		seeds, killerCanary+4*killerEach, float64(sum)/float64(seeds), worst, bound, float64(sumTag)/float64(seeds), worstTag)
 }
 
@@ -141,7 +144,8 @@ func slowKillerWorld(t *testing.T, seed uint64) *rehearsal {
 	}
 	many := map[string]fleetfile.Region{"us-east-1": region(killerEach), "us-west-2": region(killerEach)}
 	o.Fleet = fleetFile(t, map[string]fleetfile.Account{
-		first: {Regions: map[string]fleetfile.Region{"us-east-1": region(killerCanary)}}, second: {Regions: many}, third: {Regions: many},
+		first: {Regions: map[string]fleetfile.Region{"us-east-1": region(killerCanary)}}, second: {Regions: many},
+		third: {Regions: many},
 	})
 	r, err := prepare(o)
 	require.NoError(t, err)
@@ -175,7 +179,8 @@ func TestSlowKiller(t *testing.T) {
 		for _, i := range r.World.Instances() {
 			for _, e := range r.World.AgentLog(i.ID) {
 				// One that dies in the last minutes is not in any alarm's answer before the wave is judged.
-				inSoak = inSoak || i.Account == first && e.Kind == world.AgentLost && e.Time.Before(canary.Last.Add(killerSoak-5*time.Minute))
+				inSoak = inSoak || i.Account == first && e.Kind == world.AgentLost &&
+					e.Time.Before(canary.Last.Add(killerSoak-5*time.Minute))
 			}
 		}
 		for r.World.Step() { // what dies after the end of the run
@@ -191,7 +196,9 @@ func TestSlowKiller(t *testing.T) {
 		n.seeds, n.worst, n.sum = n.seeds+1, max(n.worst, lost), n.sum+lost
 	}
 	require.Positive(t, within.seeds)
-	t.Logf("slow killer, %d instances: in %d seeds a machine died while the canary wave soaked, %.1f were lost on average and %d at most (bound %d); in %d seeds all died later, and %.1f were lost on average and %d at most",
-		killerCanary+4*killerEach, within.seeds, float64(within.sum)/float64(max(within.seeds, 1)), within.worst, killerCanary,
+	t.Logf("slow killer, %d instances: in %d seeds a machine died while the canary wave soaked, %.1f were lost on "+
+		"average and %d at most (bound %d); in %d seeds all died later, and %.1f were lost on average and %d at most",
+		killerCanary+4*killerEach, within.seeds, float64(within.sum)/float64(max(within.seeds, 1)), within.worst,
+		killerCanary,
 		later.seeds, float64(later.sum)/float64(max(later.seeds, 1)), later.worst)
 }

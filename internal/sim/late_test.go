@@ -49,7 +49,8 @@ func writesIntent(c *core.Call) bool {
 		return false
 	}
 	for _, a := range in.TransactItems {
-		if a.Put != nil && strings.HasPrefix(check.Attribute(a.Put.Item, "sk"), "SEND#") && check.Attribute(a.Put.Item, "commandId") == "" {
+		if a.Put != nil && strings.HasPrefix(check.Attribute(a.Put.Item, "sk"), "SEND#") &&
+			check.Attribute(a.Put.Item, "commandId") == "" {
 			return true
 		}
 	}
@@ -78,11 +79,14 @@ func closedAsItSends(t *testing.T, seed uint64) *rehearsal {
 	r.World.Faults = &between{Faults: r.faults, intents: int(seed) + 1, then: func() {
 		s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
 		send := r.lambdaOf(lambdas.SendCommand).Function
-		table := r.World.DynamoDB(&core.Principal{Account: stage.HubAccount, RoleARN: send.RoleARN, SessionName: "close"}, stage.HubRegion)
+		table := r.World.DynamoDB(&core.Principal{Account: stage.HubAccount, RoleARN: send.RoleARN, SessionName: "close"},
+			stage.HubRegion)
 		_, err := table.UpdateItem(context.Background(), &dynamodb.UpdateItemInput{
-			TableName: aws.String(send.Environment["STATE_TABLE"]), Key: check.Item{"pk": s("RUN#" + string(r.options.RunID)), "sk": s("META")},
-			UpdateExpression:          aws.String("SET runStatus = :is ADD version :one"),
-			ExpressionAttributeValues: check.Item{":is": s(string(patch.RunAborted)), ":one": &types.AttributeValueMemberN{Value: "1"}},
+			TableName:        aws.String(send.Environment["STATE_TABLE"]),
+			Key:              check.Item{"pk": s("RUN#" + string(r.options.RunID)), "sk": s("META")},
+			UpdateExpression: aws.String("SET runStatus = :is ADD version :one"),
+			ExpressionAttributeValues: check.Item{":is": s(string(patch.RunAborted)),
+				":one": &types.AttributeValueMemberN{Value: "1"}},
 		})
 		require.NoError(t, err)
 		r.checks.Tables.Status[string(r.options.RunID)] = string(patch.RunAborted)

@@ -51,6 +51,8 @@ func TestLateSend(t *testing.T) {
 	}
 	t.Logf("instances of sends that came too late: %v; broken: %v", outcomes, broken)
 	assert.Positive(t, outcomes[outcome.Unknown])
-	assert.Subset(t, []outcome.Outcome{outcome.Unknown, outcome.Patched, outcome.Unhealthy}, slices.Collect(maps.Keys(outcomes)))
-	assert.Subset(t, []string{"R-01", "R-03", "R-06", "R-09", "R-16"}, slices.Collect(maps.Keys(broken)), "docs/safety.md, Limitations")
+	assert.Subset(t, []outcome.Outcome{outcome.Unknown, outcome.Patched, outcome.Unhealthy},
+		slices.Collect(maps.Keys(outcomes)))
+	assert.Subset(t, []string{"R-01", "R-03", "R-06", "R-09", "R-16"}, slices.Collect(maps.Keys(broken)),
+		"docs/safety.md, Limitations")
 }

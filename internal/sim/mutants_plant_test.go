@@ -55,7 +55,9 @@ func buildOver(t *testing.T, sources map[string]string, binary string) {
 	require.NoError(t, err)
 	overlay := filepath.Join(dir, "overlay.json")
 	require.NoError(t, os.WriteFile(overlay, list, 0o600))
-	out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", overlay, "-vet=off", "-ldflags=-s -w", "-o", binary, ".").CombinedOutput()
+	out,
+		err := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", overlay, "-vet=off", "-ldflags=-s -w", "-o",
+		binary, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
 
@@ -121,7 +123,8 @@ func functionNamed(t *testing.T, source, name, recv string) function {
 	for _, d := range file.Decls {
 		if f, ok := d.(*ast.FuncDecl); ok && f.Name.Name == name && receiverOf(f) == recv {
 			start, end := set.Position(f.Pos()).Offset, set.Position(f.End()).Offset
-			return function{f, source[start:end], start, set.Position(f.Name.Pos()).Offset - start, set.Position(f.Body.Lbrace).Offset - start}
+			return function{f, source[start:end], start, set.Position(f.Name.Pos()).Offset - start,
+				set.Position(f.Body.Lbrace).Offset - start}
 		}
 	}
 	require.Fail(t, "no function", "%s", name)

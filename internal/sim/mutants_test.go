@@ -68,7 +68,8 @@ func TestMutants_table(t *testing.T) {
 		worlds[w.name] = true
 	}
 	for _, m := range all {
-		require.True(t, worlds[m.world] || strings.HasPrefix(m.world, "Test") || strings.HasPrefix(m.world, "drawn "), "no world is named %q", m.world)
+		require.True(t, worlds[m.world] || strings.HasPrefix(m.world, "Test") || strings.HasPrefix(m.world, "drawn "),
+			"no world is named %q", m.world)
 		require.NotEqual(t, m.old, m.with)
 		m.source(t)
 	}

@@ -16,7 +16,8 @@ import (
 // operatorName is the IAM identity of the nth person who may decide by command: a session of a role of Identity Center,
 // which names it after the person.
 func operatorName(n int) string {
-	return fmt.Sprintf("arn:aws:sts::%s:assumed-role/AWSReservedSSO_Operators_0123456789abcdef/operator-%d", stage.HubAccount, n+1)
+	return fmt.Sprintf("arn:aws:sts::%s:assumed-role/AWSReservedSSO_Operators_0123456789abcdef/operator-%d",
+		stage.HubAccount, n+1)
 }
 
 // expectOperators lets as many people answer by command as the run wants. The
@@ -48,7 +49,8 @@ func (h *human) operate(who string, d decision.Choice) {
 		if q.Status != decision.ApprovalPending {
 			continue
 		}
-		request = approval.OperatorRequest{Run: h.r.options.RunID, Action: string(d), Scope: q.Scope, Code: q.Code, Reason: "rehearsal"}
+		request = approval.OperatorRequest{Run: h.r.options.RunID, Action: string(d), Scope: q.Scope, Code: q.Code,
+			Reason: "rehearsal"}
 		// Whoever watches must count an approval from the moment it is on its way, and a rejection once it was taken:
 		// one that others forestalled changes nothing.
 		id := decision.ApprovalID(h.r.options.RunID, q.Scope)

@@ -14,7 +14,8 @@ import (
 // then, and none of their neighbours is lost.
 func TestRun_stoppedInMidPatch(t *testing.T) {
 	o := options(t, oneWave(generous))
-	o.Fleet = fleet(t, fleetfile.Instance{Name: "ok", Count: 97}, fleetfile.Instance{Name: "bad", Count: 3, Fate: fleetfile.FateStops})
+	o.Fleet = fleet(t, fleetfile.Instance{Name: "ok", Count: 97},
+		fleetfile.Instance{Name: "bad", Count: 3, Fate: fleetfile.FateStops})
 	res := rehearse(t, o)
 	assert.Empty(t, res.Violations)
 	assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 97, outcome.Unhealthy: 3}, res.Outcomes)
@@ -30,7 +31,8 @@ func TestRun_stoppedInMidPatch(t *testing.T) {
 // What is terminated or replaced in mid-patch is Gone, and none of its neighbours is lost.
 func TestRun_terminatedInMidPatch(t *testing.T) {
 	o := options(t, oneWave(generous))
-	o.Fleet = fleet(t, fleetfile.Instance{Name: "ok", Count: 46}, fleetfile.Instance{Name: "term", Count: 4, Fate: fleetfile.FateTerminates})
+	o.Fleet = fleet(t, fleetfile.Instance{Name: "ok", Count: 46},
+		fleetfile.Instance{Name: "term", Count: 4, Fate: fleetfile.FateTerminates})
 	res := rehearse(t, o)
 	assert.Empty(t, res.Violations)
 	assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 46, outcome.Gone: 4}, res.Outcomes)

@@ -58,7 +58,8 @@ func TestPayloads_manyInstances(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, res.Violations)
 	assert.Greater(t, res.Planned, 4_500)
-	for _, kind := range []string{"plan", "discover", "freeze", "request", "settle", lambdas.SendCommand, lambdas.Poll, "verify", "rollup", "judge", "report"} {
+	for _, kind := range []string{"plan", "discover", "freeze", "request", "settle", lambdas.SendCommand, lambdas.Poll,
+		"verify", "rollup", "judge", "report"} {
 		assert.Positive(t, largest[kind], "no %s was seen", kind)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(largest)) {

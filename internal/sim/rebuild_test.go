@@ -125,9 +125,11 @@ func inAudit(c *check.Checks, r *check.RunFacts, rep *report.Report) {
 	}
 	for _, w := range rep.Waves {
 		byPeople := slices.ContainsFunc(rep.Approvals, func(a report.ApprovalReport) bool { // their decision is in the audit
-			return a.Scope == patch.ScopeOfSoak(w.Name) && (a.Status == decision.ApprovalRejected || a.Status == decision.ApprovalExpired)
+			return a.Scope == patch.ScopeOfSoak(w.Name) &&
+				(a.Status == decision.ApprovalRejected || a.Status == decision.ApprovalExpired)
 		})
-		if w.Verdict != "" && !byPeople && !audited(c, "VERIFY#RUN#"+string(r.ID), "Verdict", "wave "+w.Name+": "+string(w.Verdict)+";") {
+		if w.Verdict != "" && !byPeople &&
+			!audited(c, "VERIFY#RUN#"+string(r.ID), "Verdict", "wave "+w.Name+": "+string(w.Verdict)+";") {
 			c.Violate("I-41", "the report judges wave %s %s, the audit does not", w.Name, w.Verdict)
 		}
 	}

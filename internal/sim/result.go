@@ -37,7 +37,8 @@ type Options struct {
 // setup is what the options say of the stage.
 func (o Options) setup() stage.Setup {
 	return stage.Setup{
-		Input: o.Input, RunID: o.RunID, Seed: o.Seed, Instances: o.Instances, Fleet: o.Fleet, Hub: o.Hub, Spoke: o.Spoke, Reader: o.Reader,
+		Input: o.Input, RunID: o.RunID, Seed: o.Seed, Instances: o.Instances, Fleet: o.Fleet, Hub: o.Hub, Spoke: o.Spoke,
+		Reader:    o.Reader,
 		Templates: o.templates, Parameters: o.Parameters, SpokeParameters: o.spoke,
 	}
 }

@@ -38,7 +38,9 @@ func rotate(t *testing.T, r *rehearsal, forgotten bool) {
 	if !forgotten {
 		parameters["PreviousLinkKeyArn"], parameters["PreviousDecisionKeyArn"] = old["LinkKey"], old["DecisionKey"]
 	}
-	stack, err := template.Deploy(cfn.Deployment{StackName: "ec2patch-hub", Account: stage.HubAccount, Region: stage.HubRegion, Parameters: parameters})
+	stack,
+		err := template.Deploy(cfn.Deployment{StackName: "ec2patch-hub", Account: stage.HubAccount, Region: stage.HubRegion,
+		Parameters: parameters})
 	require.NoError(t, err)
 	next := stage.Templates{Hub: stack, Resources: map[string]*iam.Policy{}}
 	require.NoError(t, next.ReadPolicies())
@@ -71,7 +73,8 @@ func TestT25_Rotation(t *testing.T) {
 	}{
 		{name: "an approval by the link of an old mail", decision: decision.Approve, page: 303, want: patch.RunSucceeded},
 		{name: "a rejection by the link of an old mail", decision: decision.Reject, page: 303, want: patch.RunRejected},
-		{name: "the previous key was not given", decision: decision.Approve, forgotten: true, page: 404, want: patch.RunExpired},
+		{name: "the previous key was not given", decision: decision.Approve, forgotten: true, page: 404,
+			want: patch.RunExpired},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := prepared(t, asks(`,"approvalTimeoutSeconds":3600`), ApproveTimeout)

@@ -48,7 +48,8 @@ func prepare(o Options) (*rehearsal, error) {
 	if err != nil {
 		return nil, notValid("--faults", err, "correct the flag")
 	}
-	r := &rehearsal{Stage: s, options: o, faults: faults, targets: map[patch.Target]*watched{}, places: map[string][]*watched{}}
+	r := &rehearsal{Stage: s, options: o, faults: faults, targets: map[patch.Target]*watched{},
+		places: map[string][]*watched{}}
 	r.follower = follow.Follower{Progress: follow.Progress{Started: s.Start}, Stored: stored{r}}
 	s.Watcher = r
 	r.checks = check.New(s)
@@ -173,15 +174,17 @@ func (r *rehearsal) result() (*Result, error) {
 	res := &Result{
 		Run: r.options.RunID, Seed: r.options.Seed, VirtualSeconds: int64(r.Virtual().Seconds()),
 		Outcomes: map[outcome.Outcome]int{}, Waves: []report.WaveReport{}, Files: map[string][]byte{},
-		DetectionDelaySeconds: quantiles(r.delays), RefillDelaySeconds: quantiles(r.checks.RefillDelays()), IdealSeconds: int64(r.ideal().Seconds()),
-		Faults: r.faults.Struck, APICalls: r.World.Ledger.Calls,
+		DetectionDelaySeconds: quantiles(r.delays), RefillDelaySeconds: quantiles(r.checks.RefillDelays()),
+		IdealSeconds: int64(r.ideal().Seconds()),
+		Faults:       r.faults.Struck, APICalls: r.World.Ledger.Calls,
 	}
 	if ok {
 		res.Report = &report.Report{}
 		if err := json.Unmarshal(data, res.Report); err != nil {
 			return nil, fmt.Errorf("the report cannot be read: %w", err)
 		}
-		res.Status, res.Planned, res.Outcomes, res.Waves = res.Report.Status, res.Report.Totals.Planned, res.Report.Totals.Outcomes, res.Report.Waves
+		res.Status, res.Planned, res.Outcomes, res.Waves = res.Report.Status, res.Report.Totals.Planned,
+			res.Report.Totals.Outcomes, res.Report.Waves
 		for _, form := range []string{"json", "csv", "html"} {
 			if body, ok := r.World.Object(bucket, store.ReportObject(r.options.RunID, form)); ok {
 				res.Files["report."+form] = body
@@ -191,7 +194,8 @@ func (r *rehearsal) result() (*Result, error) {
 		res.Status, res.Failure = patch.RunFailed, r.failure()
 	}
 	stats := r.Engine.Stats()
-	res.Executions, res.MaxHistoryEvents, res.MaxPayloadBytes, res.StateTransitions = stats.Executions, stats.MaxEvents, r.checks.MaxPayload, stats.Transitions
+	res.Executions, res.MaxHistoryEvents, res.MaxPayloadBytes, res.StateTransitions = stats.Executions, stats.MaxEvents,
+		r.checks.MaxPayload, stats.Transitions
 	for _, l := range r.Lambdas {
 		res.LambdaInvocations += l.Invocations
 	}

@@ -42,7 +42,8 @@ func TestRun_examples(t *testing.T) {
 			o := options(t, string(read(t, file)))
 			o.Instances = 25
 			res := rehearse(t, o)
-			assert.Contains(t, []patch.RunStatus{patch.RunSucceeded, patch.RunCompleted}, res.Status, "%s", res.Report.StatusReason)
+			assert.Contains(t, []patch.RunStatus{patch.RunSucceeded, patch.RunCompleted}, res.Status, "%s",
+				res.Report.StatusReason)
 			assert.Zero(t, res.Outcomes[outcome.NotSent])
 			assert.Empty(t, res.Violations, replay(file, o))
 			assert.Positive(t, res.Planned)
@@ -194,7 +195,8 @@ func TestRun_unreachableStops(t *testing.T) {
 	no := false
 	o := options(t, `{"waves":[{"accounts":["`+first+`","`+second+`"],"regions":["`+region+`"]}],"approval":"none","onUnreachable":"stop"}`)
 	o.Fleet = fleetFile(t, map[string]fleetfile.Account{
-		first: {Assumable: &no}, second: {Regions: map[string]fleetfile.Region{region: {Instances: []fleetfile.Instance{{Count: 2}}}}},
+		first:  {Assumable: &no},
+		second: {Regions: map[string]fleetfile.Region{region: {Instances: []fleetfile.Instance{{Count: 2}}}}},
 	})
 	res := rehearse(t, o)
 	assert.Equal(t, patch.RunRefused, res.Status)
@@ -222,7 +224,8 @@ func TestRun_wavesOneAfterTheOther(t *testing.T) {
 
 // A wave over its budget stops the run; what comes after it is not sent.
 func TestRun_badWaveStopsTheRun(t *testing.T) {
-	bad := map[string]fleetfile.Region{region: {Instances: []fleetfile.Instance{{Name: "bad", Count: 10, Fate: fleetfile.FatePatchFails}}}}
+	bad := map[string]fleetfile.Region{region: {Instances: []fleetfile.Instance{{Name: "bad", Count: 10,
+		Fate: fleetfile.FatePatchFails}}}}
 	good := map[string]fleetfile.Region{region: {Instances: []fleetfile.Instance{{Name: "good", Count: 5}}}}
 	o := options(t, `{"waves":[
 		{"name":"a","accounts":["`+first+`"],"regions":["`+region+`"]},
@@ -267,7 +270,8 @@ func TestRun_doubtOverruled(t *testing.T) {
 		"healthGate":{"alarms":["arn:aws:cloudwatch:`+region+`:`+first+`:alarm:errors"]}}]}`)
 	o.Fleet = fleetFile(t, map[string]fleetfile.Account{first: {Regions: map[string]fleetfile.Region{region: {
 		Instances: []fleetfile.Instance{{Count: 3}},
-		Alarms:    []fleetfile.Alarm{{Name: "errors", Script: []fleetfile.AlarmStep{{State: "OK"}, {AfterSeconds: 300, State: "ALARM"}}}},
+		Alarms: []fleetfile.Alarm{{Name: "errors",
+			Script: []fleetfile.AlarmStep{{State: "OK"}, {AfterSeconds: 300, State: "ALARM"}}}},
 	}}}})
 	r, err := prepare(o)
 	require.NoError(t, err)

@@ -65,8 +65,10 @@ func TestRun_reportInSlices(t *testing.T) {
 		t.Skip("takes seconds; make test and CI run it")
 	}
 	regions := []string{
-		"us-east-1", "us-east-2", "us-west-1", "us-west-2", "eu-west-1", "eu-west-2", "eu-west-3", "eu-central-1", "eu-north-1", "ca-central-1",
-		"sa-east-1", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "eu-south-1", "ap-east-1", "me-south-1",
+		"us-east-1", "us-east-2", "us-west-1", "us-west-2", "eu-west-1", "eu-west-2", "eu-west-3", "eu-central-1",
+		"eu-north-1", "ca-central-1",
+		"sa-east-1", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3",
+		"eu-south-1", "ap-east-1", "me-south-1",
 	}
 	in := map[string]any{}
 	require.NoError(t, json.Unmarshal([]byte(large(t, 51)), &in))

@@ -150,7 +150,8 @@ type secret struct {
 // secrets are those of one run, in each spelling that a leak could have.
 func (e *eavesdropper) secrets(t *testing.T, r *rehearsal) []secret {
 	t.Helper()
-	all := []secret{{"external id", stage.ExternalID, ""}, {"secret key", "secret-of-ASIA", ""}, {"session token", "token-of-ASIA", ""}}
+	all := []secret{{"external id", stage.ExternalID, ""}, {"secret key", "secret-of-ASIA", ""},
+		{"session token", "token-of-ASIA", ""}}
 	for _, token := range e.tokens {
 		all = append(all, secret{"task token", token, ""})
 	}
@@ -265,7 +266,8 @@ func TestSecrets_areFound(t *testing.T) {
 		spilt := &eavesdropper{written: []written{{"log", "before " + s.text + " after"}}}
 		assert.NotEmpty(t, spilt.leaks(secrets), s.name)
 	}
-	for _, name := range []string{"external id", "secret key", "session token", "task token", "capability", "MAC of a link", "MAC of a decision"} {
+	for _, name := range []string{"external id", "secret key", "session token", "task token", "capability",
+		"MAC of a link", "MAC of a decision"} {
 		assert.True(t, kinds[name], name)
 	}
 	places := map[string]bool{}
@@ -273,7 +275,8 @@ func TestSecrets_areFound(t *testing.T) {
 		place, _, _ := strings.Cut(w.where, " ")
 		places[strings.TrimSuffix(place, ":")] = true
 	}
-	assert.Equal(t, []string{"answer", "file", "history", "input", "log", "mail", "object", "page", "table"}, slices.Sorted(maps.Keys(places)))
+	assert.Equal(t, []string{"answer", "file", "history", "input", "log", "mail", "object", "page", "table"},
+		slices.Sorted(maps.Keys(places)))
 	var requestSeen bool
 	for _, x := range r.Engine.Executions() {
 		for _, event := range x.History() {

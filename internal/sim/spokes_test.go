@@ -126,8 +126,8 @@ func TestSpokes_paths(t *testing.T) {
 	})
 }
 
-// TestSpokes_thieves is what each role of the hub can make of itself in a spoke, if somebody has it who does not keep to
-// our session policies and has attached to it a right to do anything.
+// TestSpokes_thieves is what each role of the hub can make of itself in a spoke, if somebody has it who does not keep
+// to our session policies and has attached to it a right to do anything.
 func TestSpokes_thieves(t *testing.T) {
 	for _, former := range []string{"false", "true"} {
 		r, err := prepare(with(options(t, oneWave("")), former))

@@ -97,8 +97,8 @@ func (r *rehearsal) checked(t *testing.T, viewer *hub.Client) audit.Verdict {
 	return trail.Verify(keys)
 }
 
-// Whoever has the viewer's policy checks the audit of a run. One role that writes its own chain anew, with all hashes and a
-// signature of its own key, is found out by what the judge has bound.
+// Whoever has the viewer's policy checks the audit of a run. One role that writes its own chain anew, with all hashes
+// and a signature of its own key, is found out by what the judge has bound.
 func TestThief_rehashesAChain(t *testing.T) {
 	r, err := prepare(options(t, oneWave("")))
 	require.NoError(t, err)

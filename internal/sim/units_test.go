@@ -23,9 +23,11 @@ func ofUnit(t *testing.T) Options {
 	o := options(t, `{"waves":[{"name":"w","organizationalUnits":["`+unit+`"],"regions":["`+region+`"]`+generous+`}],"approval":"none"}`)
 	here := map[string]fleetfile.Region{region: {Instances: []fleetfile.Instance{{Name: "web", Count: 3}}}}
 	data, err := json.Marshal(fleetfile.File{
-		Accounts: map[string]fleetfile.Account{first: {Regions: here}, second: {Regions: here}, "333333333333": {State: "SUSPENDED", Regions: here}},
+		Accounts: map[string]fleetfile.Account{first: {Regions: here}, second: {Regions: here},
+			"333333333333": {State: "SUSPENDED", Regions: here}},
 		Units: map[string]fleetfile.Unit{
-			unit:                {Accounts: []string{first, "333333333333", "444444444444"}, Units: []string{"ou-ab12-databases"}},
+			unit: {Accounts: []string{first, "333333333333", "444444444444"},
+				Units: []string{"ou-ab12-databases"}},
 			"ou-ab12-databases": {Accounts: []string{second}},
 		},
 	})
@@ -41,7 +43,8 @@ func TestRun_units(t *testing.T) {
 	require.Empty(t, res.Violations)
 	assert.Equal(t, patch.RunIncomplete, res.Status)
 	assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 6}, outcomes(res, ""))
-	assert.Equal(t, []runinput.InactiveAccount{{Account: "333333333333", Wave: "w", State: "SUSPENDED"}}, res.Report.Inactive)
+	assert.Equal(t, []runinput.InactiveAccount{{Account: "333333333333", Wave: "w", State: "SUSPENDED"}},
+		res.Report.Inactive)
 	require.Len(t, res.Report.Unreachable, 1)
 	assert.Equal(t, patch.AccountID("444444444444"), res.Report.Unreachable[0].Account)
 	assert.Positive(t, res.APICalls["organizations:ListAccountsForParent"])
@@ -82,10 +85,15 @@ func TestRun_unitsRefused(t *testing.T) {
 		reason string
 		broken []string
 	}{
-		{"the role lets nobody in", func(r *rehearsal) { r.World.RefuseAssume(stage.Management, true) }, "OrganizationReaderRoleArn must trust this hub", nil},
-		{"the account may not read", func(r *rehearsal) { r.World.SetOrganization("777777777777") }, "OrganizationReaderRoleArn must trust this hub", []string{"R-14"}},
+		{"the role lets nobody in", func(r *rehearsal) {
+			r.World.RefuseAssume(stage.Management, true)
+		}, "OrganizationReaderRoleArn must trust this hub", nil},
+		{"the account may not read", func(r *rehearsal) {
+			r.World.SetOrganization("777777777777")
+		}, "OrganizationReaderRoleArn must trust this hub", []string{"R-14"}},
 		{"the unit is not there", func(r *rehearsal) {
-			require.NoError(t, r.World.AddFleet(fleetfile.File{Accounts: map[string]fleetfile.Account{"555555555555": {}}, Units: map[string]fleetfile.Unit{"r-ab12": {}}}))
+			require.NoError(t, r.World.AddFleet(fleetfile.File{Accounts: map[string]fleetfile.Account{"555555555555": {}},
+				Units: map[string]fleetfile.Unit{"r-ab12": {}}}))
 		}, `"` + unit + `" is no organizational unit`, nil},
 	}
 	for _, test := range tests {

@@ -40,7 +40,9 @@ func twoRunsOfOneKey(t *testing.T, seed uint64) *rehearsal {
 func nobodyMaySend(t *testing.T, seed uint64) *rehearsal {
 	o := options(t, alone(`,"slowStart":false,"ssm":{"maxConcurrency":"`+[]string{"3", "100%"}[seed%2]+`","maxErrors":"50%"}`))
 	o.Seed = seed
-	o.Fleet = fleetFile(t, map[string]fleetfile.Account{first: {Regions: map[string]fleetfile.Region{"us-east-1": {Instances: []fleetfile.Instance{some(25, fleetfile.FateOK)}}}}})
+	o.Fleet = fleetFile(t, map[string]fleetfile.Account{first: {Regions: map[string]fleetfile.Region{
+		"us-east-1": {Instances: []fleetfile.Instance{some(25, fleetfile.FateOK)}},
+	}}})
 	o.spoke = map[string]string{"OptInTag": "PatchOptIn"}
 	r, err := prepare(o)
 	require.NoError(t, err)

@@ -101,7 +101,8 @@ func (r *rehearsal) lambdaOf(name string) *stage.Lambda {
 // abortAfter lets an operator abort the run.
 func (r *rehearsal) abortAfter(d time.Duration, cancel bool) {
 	r.World.After(d, func() {
-		r.human.post(operatorName(0), approval.OperatorRequest{Run: r.options.RunID, Action: "abort", Reason: "fire", CancelInFlight: cancel})
+		r.human.post(operatorName(0),
+			approval.OperatorRequest{Run: r.options.RunID, Action: "abort", Reason: "fire", CancelInFlight: cancel})
 	})
 }
 
@@ -244,13 +245,15 @@ func troubles() []trouble {
 		{"gate without data", 2, func(t *testing.T, seed uint64) *rehearsal {
 			gate := `,"healthGate":{"soakSeconds":28800,"alarms":["arn:aws:cloudwatch:us-east-1:` + first + `:alarm:errors"]}`
 			r := inTrouble(t, canaryAndMain(gate+room, room, `,"approval":"none"`), seed, "", ok(3))
-			require.NoError(t, r.World.AddAlarm(first, "us-east-1", "errors", estate.AlarmStep{State: "OK"}, estate.AlarmStep{After: 5 * time.Hour, State: "INSUFFICIENT_DATA"}))
+			require.NoError(t, r.World.AddAlarm(first, "us-east-1", "errors", estate.AlarmStep{State: "OK"},
+				estate.AlarmStep{After: 5 * time.Hour, State: "INSUFFICIENT_DATA"}))
 			return r
 		}},
 		{"gate turns red", 2, func(t *testing.T, seed uint64) *rehearsal {
 			gate := `,"healthGate":{"soakSeconds":28800,"alarms":["arn:aws:cloudwatch:us-east-1:` + first + `:alarm:errors"]}`
 			r := inTrouble(t, canaryAndMain(gate+room, room, `,"approval":"none"`), seed, "", ok(3))
-			require.NoError(t, r.World.AddAlarm(first, "us-east-1", "errors", estate.AlarmStep{State: "OK"}, estate.AlarmStep{After: 5 * time.Hour, State: "ALARM"}, estate.AlarmStep{After: 6 * time.Hour, State: "OK"}))
+			require.NoError(t, r.World.AddAlarm(first, "us-east-1", "errors", estate.AlarmStep{State: "OK"},
+				estate.AlarmStep{After: 5 * time.Hour, State: "ALARM"}, estate.AlarmStep{After: 6 * time.Hour, State: "OK"}))
 			return r
 		}},
 		{"forged decision", 1, forgedDecision},
@@ -400,13 +403,16 @@ func forgedDecision(t *testing.T, seed uint64) *rehearsal {
 		r.checks.Meddled = true
 		id := decision.ApprovalID(r.options.RunID, "run")
 		s := func(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
-		p := &core.Principal{Account: stage.HubAccount, RoleARN: r.lambdaOf(lambdas.ApprovalCallback).Function.RoleARN, SessionName: "intruder"}
+		p := &core.Principal{Account: stage.HubAccount, RoleARN: r.lambdaOf(lambdas.ApprovalCallback).Function.RoleARN,
+			SessionName: "intruder"}
 		r.World.IgnoreIAM = true
 		_, err := r.World.DynamoDB(p, stage.HubRegion).PutItem(context.Background(), &dynamodb.PutItemInput{
 			TableName: aws.String(r.lambdaOf(lambdas.ApprovalCallback).Function.Environment["STATE_TABLE"]),
 			Item: map[string]types.AttributeValue{
-				"pk": s("APPROVAL#" + id), "sk": s("DECISION#intruder"), "approval": s(id), "decision": s("approve"), "identity": s("intruder"),
-				"at": s(r.World.Now().UTC().Format(time.RFC3339Nano)), "mac": &types.AttributeValueMemberB{Value: make([]byte, 32)},
+				"pk": s("APPROVAL#" + id), "sk": s("DECISION#intruder"), "approval": s(id), "decision": s("approve"),
+				"identity": s("intruder"),
+				"at":       s(r.World.Now().UTC().Format(time.RFC3339Nano)),
+				"mac":      &types.AttributeValueMemberB{Value: make([]byte, 32)},
 			},
 		})
 		r.World.IgnoreIAM = false
@@ -418,7 +424,8 @@ func forgedDecision(t *testing.T, seed uint64) *rehearsal {
 
 // editedPlan: after the approval somebody adds an instance to a target's plan. T-65.
 func editedPlan(t *testing.T, seed uint64) *rehearsal {
-	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, fleetfile.FateOK), fleetfile.Instance{Name: "stranger", Tags: map[string]string{"PatchGroup": "other"}})
+	r := inTrouble(t, canaryAndMain(room, room, ""), seed, "", some(3, fleetfile.FateOK),
+		fleetfile.Instance{Name: "stranger", Tags: map[string]string{"PatchGroup": "other"}})
 	r.checks.Meddled = true
 	edited := false
 	send := r.lambdaOf(lambdas.SendCommand)
@@ -432,7 +439,8 @@ func editedPlan(t *testing.T, seed uint64) *rehearsal {
 			require.True(t, ok)
 			for _, i := range r.World.Instances() {
 				if i.Tags["PatchGroup"] == "other" && i.Account == first && i.Region == region {
-					for _, p := range r.checks.Order[0].Targets[patch.Target{Run: r.options.RunID, Wave: "canary", Account: first, Region: region}].Instances[:1] {
+					for _, p := range r.checks.Order[0].Targets[patch.Target{Run: r.options.RunID, Wave: "canary", Account: first,
+						Region: region}].Instances[:1] {
 						data = []byte(replaceOnce(string(data), string(p.ID), i.ID))
 					}
 				}
@@ -486,8 +494,9 @@ func (r *rehearsal) alsoRun(t *testing.T, after time.Duration, id patch.RunID, i
 	r.open++ // it is awaited from the beginning
 	r.World.After(after, func() {
 		_, err := r.Engine.Start(asl.StartInput{
-			Machine: r.Machine.Machine, MachineARN: r.Machine.MachineARN, MachineName: r.Machine.MachineName, RoleARN: r.Machine.RoleARN,
-			Name: string(id), Input: []byte(input),
+			Machine: r.Machine.Machine, MachineARN: r.Machine.MachineARN, MachineName: r.Machine.MachineName,
+			RoleARN: r.Machine.RoleARN,
+			Name:    string(id), Input: []byte(input),
 		})
 		require.NoError(t, err)
 	})
@@ -500,7 +509,8 @@ func resumedAtOnce(t *testing.T, seed uint64) *rehearsal {
 	at := time.Duration(2+seed*seed)*time.Minute + time.Duration(13*seed)*time.Second
 	r.World.After(at, func() { require.NoError(t, r.Engine.Stop(r.execution.ARN, "", "by hand")) })
 	input := strings.TrimSuffix(string(r.options.Input), "}") + `,"resume":"` + string(r.options.RunID) + `"}`
-	r.alsoRun(t, at+time.Duration(5+seed)*time.Second, r.options.RunID+"-again", input) // Step Functions shows the end by then
+	// Step Functions shows the end by then
+	r.alsoRun(t, at+time.Duration(5+seed)*time.Second, r.options.RunID+"-again", input)
 	return r
 }
 
@@ -515,7 +525,8 @@ func oppositeOrders(t *testing.T, seed uint64) *rehearsal {
 		}
 		return `{"waves":[` + strings.Join(all, ",") + `],"approval":"none"` + tolerant + `}`
 	}
-	r := inTrouble(t, waves(first, second, third), seed, map[bool]string{true: "light"}[seed%2 == 0], some(4, fleetfile.FateOK))
+	r := inTrouble(t, waves(first, second, third), seed, map[bool]string{true: "light"}[seed%2 == 0],
+		some(4, fleetfile.FateOK))
 	r.alsoRun(t, time.Duration(seed)*20*time.Second, "rehearsal-second", waves(third, second, first))
 	r.alsoRun(t, time.Duration(seed)*5*time.Minute, "rehearsal-third", waves(second, third, first))
 	return r
@@ -569,10 +580,14 @@ func leaseByHand(t *testing.T, seed uint64) *rehearsal {
 		l := r.checks.Tables.Leases[first+"/"+region]
 		r.checks.HandedOver = true
 		r.World.IgnoreIAM = true
-		_, err := r.World.DynamoDB(&core.Principal{Account: stage.HubAccount, RoleARN: "arn:aws:iam::" + stage.HubAccount + ":role/Admin", SessionName: "admin"}, stage.HubRegion).PutItem(context.Background(), &dynamodb.PutItemInput{
+		_,
+			err := r.World.DynamoDB(&core.Principal{Account: stage.HubAccount,
+			RoleARN: "arn:aws:iam::" + stage.HubAccount + ":role/Admin", SessionName: "admin"},
+			stage.HubRegion).PutItem(context.Background(), &dynamodb.PutItemInput{
 			TableName: aws.String(r.lambdaOf(lambdas.SendCommand).Function.Environment["STATE_TABLE"]),
 			Item: map[string]types.AttributeValue{
-				"pk": s("LEASE#" + first + "#" + region), "sk": s("LEASE"), "run": s("somebody-else"), "fence": n(l.Fence + 1), "version": n(1000),
+				"pk": s("LEASE#" + first + "#" + region), "sk": s("LEASE"), "run": s("somebody-else"), "fence": n(l.Fence + 1),
+				"version":      n(1000),
 				"leaseExpires": s(r.World.Now().Add(100 * time.Hour).UTC().Format(time.RFC3339Nano)),
 			},
 		})
@@ -591,10 +606,12 @@ func replacedAndTagged(t *testing.T, seed uint64) *rehearsal {
 		return `{"name":"` + name + `","accounts":["` + first + `"],"regions":["us-east-1","us-west-2"],"filters":{"tags":{"PatchGroup":` + tags + `}}` + generous + `}`
 	}
 	other := func(name, group string, n int) fleetfile.Instance {
-		return fleetfile.Instance{Name: name, Tags: map[string]string{"PatchGroup": group, "aws:autoscaling:groupName": name}, Count: n}
+		return fleetfile.Instance{Name: name, Tags: map[string]string{"PatchGroup": group, "aws:autoscaling:groupName": name},
+			Count: n}
 	}
 	r := inTrouble(t, `{"waves":[`+wave("few", `["few"]`)+`,`+wave("all", `["default","few"]`)+`]`+tolerant+`}`, seed, map[bool]string{true: "light"}[seed%2 == 0],
-		some(4, fleetfile.FateOK), some(2, fleetfile.FateASGReplaced), some(1, fleetfile.FateOffline), other("few", "few", 3), other("victim", "other", 2))
+		some(4, fleetfile.FateOK), some(2, fleetfile.FateASGReplaced), some(1, fleetfile.FateOffline), other("few", "few", 3),
+		other("victim", "other", 2))
 	tag := func(group string) func() {
 		return func() {
 			for _, i := range r.World.Instances() {

@@ -51,7 +51,9 @@ func (s *Site) Discover() (inventory.DiscoverOutput, error) {
 	v := &inventory.Inventory{Table: s.Table, Objects: s.Bucket, Auditor: s.Auditor,
 		Spokes: SpokesFunc(func() port.Spoke { return MatchingSpoke{s.SSM} }), Alarms: s, Now: s.Clock, Bucket: "data",
 		RegionConcurrency: 4, Policy: s.Policy}
-	out, err := v.Handle(s.T.Context(), inventory.InventoryInput{Task: patch.TaskDiscover, Run: Run, Account: s.Target.Account, Region: s.Target.Region})
+	out,
+		err := v.Handle(s.T.Context(),
+		inventory.InventoryInput{Task: patch.TaskDiscover, Run: Run, Account: s.Target.Account, Region: s.Target.Region})
 	found, _ := out.(inventory.DiscoverOutput)
 	return found, err
 }

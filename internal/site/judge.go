@@ -42,7 +42,9 @@ func Gate(seconds int, alarms ...string) func(*plan.Leaf, *target.TargetRow, *st
 
 // ApproveDoubt lets the run go on after the wave.
 func (s *Site) ApproveDoubt() {
-	rec := decision.Approval{ID: decision.ApprovalID(Run, patch.ScopeOfSoak("w")), Run: Run, Scope: patch.ScopeOfSoak("w"), Digest: s.Index.Digest, HubAccount: fake.StandHub, RequireDistinct: 1, Status: decision.ApprovalApproved, Expires: s.Now.Add(time.Hour), Doubt: s.Doubt()}
+	rec := decision.Approval{ID: decision.ApprovalID(Run, patch.ScopeOfSoak("w")), Run: Run, Scope: patch.ScopeOfSoak("w"),
+		Digest: s.Index.Digest, HubAccount: fake.StandHub, RequireDistinct: 1, Status: decision.ApprovalApproved,
+		Expires: s.Now.Add(time.Hour), Doubt: s.Doubt()}
 	s.Table.Put(store.ApprovalKey(rec.ID), rec)
 	d := decision.Decision{Approval: rec.ID, Decision: decision.Approve, Identity: "link", At: s.Now}
 	mac, err := s.Key.MAC(s.T.Context(), rec.DecisionMessage(d))
@@ -53,7 +55,9 @@ func (s *Site) ApproveDoubt() {
 
 // AddWave puts a second wave into the plan.
 func (s *Site) AddWave() {
-	s.Index.Waves = append(s.Index.Waves, plan.IndexWave{Name: "next", Operation: patch.Install, Planned: 1, Targets: []plan.IndexTarget{{Account: "222222222222", Region: "us-east-1", Planned: 1}}})
+	s.Index.Waves = append(s.Index.Waves,
+		plan.IndexWave{Name: "next", Operation: patch.Install, Planned: 1,
+			Targets: []plan.IndexTarget{{Account: "222222222222", Region: "us-east-1", Planned: 1}}})
 	require.NoError(s.T, s.Index.Seal())
 	data, err := patch.Canonical(s.Index)
 	require.NoError(s.T, err)

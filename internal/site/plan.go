@@ -20,7 +20,10 @@ func (s *Site) Plan(run patch.RunID, input string) error {
 func (s *Site) PlanBeside(others Executions, run patch.RunID, input string) error {
 	v := &inventory.Inventory{Table: s.Table, Objects: s.Bucket, Spokes: s, Now: s.Clock, Bucket: "data",
 		RegionConcurrency: 4, Auditor: s.Auditor, Policy: s.Policy, Defaults: runinput.HubDefaults(), Runs: others}
-	_, err := v.Handle(s.T.Context(), inventory.InventoryInput{Task: patch.TaskPlan, Run: run, ExecutionARN: ArnOf(run), StartedAt: s.Now, Input: json.RawMessage(input)})
+	_,
+		err := v.Handle(s.T.Context(),
+		inventory.InventoryInput{Task: patch.TaskPlan, Run: run, ExecutionARN: ArnOf(run), StartedAt: s.Now,
+			Input: json.RawMessage(input)})
 	return err
 }
 

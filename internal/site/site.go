@@ -97,7 +97,8 @@ func (s *Spoke) Statuses(_ context.Context, ids []patch.InstanceID) (map[patch.I
 	return only(s.checks, ids), nil
 }
 
-func (s *Spoke) PatchStates(_ context.Context, ids []patch.InstanceID) (map[patch.InstanceID]outcome.PatchState, error) {
+func (s *Spoke) PatchStates(_ context.Context, ids []patch.InstanceID) (map[patch.InstanceID]outcome.PatchState,
+	error) {
 	return only(s.States, ids), nil
 }
 
@@ -302,12 +303,14 @@ func New(t *testing.T, n int, change ...func(*plan.Leaf, *target.TargetRow, *sto
 		Target: patch.Target{Run: Run, Wave: "w", Account: "111111111111", Region: "us-east-1"},
 	}
 	s.SSM = &Spoke{
-		Known: map[patch.InstanceID]port.Machine{}, Managed: map[patch.InstanceID]port.Agent{}, checks: map[patch.InstanceID]port.Checks{},
+		Known: map[patch.InstanceID]port.Machine{}, Managed: map[patch.InstanceID]port.Agent{},
+		checks: map[patch.InstanceID]port.Checks{},
 		States: map[patch.InstanceID]outcome.PatchState{}, Commands: map[patch.CommandID]*Sent{},
 	}
 	s.Leaf = plan.Leaf{
 		Target: s.Target, Document: patch.Document, Operation: patch.Install, RebootOption: patch.RebootIfNeeded,
-		SnapshotID: plan.SnapshotID(s.Target), CommandTimeoutSeconds: 7200, Concurrency: n, ErrorLimit: n, OptOutTag: plan.ExclusionTag,
+		SnapshotID: plan.SnapshotID(s.Target), CommandTimeoutSeconds: 7200, Concurrency: n, ErrorLimit: n,
+		OptOutTag: plan.ExclusionTag,
 	}
 	for i := range n {
 		id := Instance(i)
@@ -316,8 +319,10 @@ func New(t *testing.T, n int, change ...func(*plan.Leaf, *target.TargetRow, *sto
 		s.SSM.Managed[id] = port.Agent{Platform: patch.Linux, Online: true, LastPing: s.Now}
 	}
 	row := target.TargetRow{Status: target.TargetPlanned, Planned: n, MaxPolls: 100}
-	wave := store.WaveRow{Wave: "w", Planned: n, Targets: 1, Accounts: 1, FailLimit: n, AccountsMax: 1, PerAccount: patch.Threshold{Value: 100, Percent: true}, AskScope: patch.NoScope}
-	run := store.RunRow{Run: Run, Status: patch.RunRunning, Planned: n, ExecutionARN: siteExecution, Approval: runinput.ApproveNone, Started: s.Now}
+	wave := store.WaveRow{Wave: "w", Planned: n, Targets: 1, Accounts: 1, FailLimit: n, AccountsMax: 1,
+		PerAccount: patch.Threshold{Value: 100, Percent: true}, AskScope: patch.NoScope}
+	run := store.RunRow{Run: Run, Status: patch.RunRunning, Planned: n, ExecutionARN: siteExecution,
+		Approval: runinput.ApproveNone, Started: s.Now}
 	for _, f := range change {
 		f(&s.Leaf, &row, &wave, &run)
 	}
@@ -340,7 +345,8 @@ func New(t *testing.T, n int, change ...func(*plan.Leaf, *target.TargetRow, *sto
 	s.Table.Put(store.RunKey(Run), run)
 	s.Table.Put(store.TargetKey(s.Target), row)
 	s.Table.Put(store.WaveKey(Run, "w"), wave)
-	s.Table.Put(store.WaveKey(Run, store.WholeRun), store.WaveRow{Wave: store.WholeRun, Planned: n, FailLimit: wave.FailLimit})
+	s.Table.Put(store.WaveKey(Run, store.WholeRun),
+		store.WaveRow{Wave: store.WholeRun, Planned: n, FailLimit: wave.FailLimit})
 	s.SSM.Spoke = &naming{}
 	return s
 }
@@ -391,7 +397,8 @@ func (s *Site) Waited() int { return int(s.Now.Sub(s.Began).Seconds()) }
 
 func (s *Site) Sender() *target.Send {
 	return &target.Send{Table: s.Table, Objects: s.Bucket, Spokes: s, Sender: s, Alarms: s, Decisions: s.Key,
-		Seals: s.Sealer, Auditor: s.Auditor, Now: s.Clock, HubAccount: fake.StandHub, PollInterval: 15 * time.Second, Policy: s.Policy}
+		Seals: s.Sealer, Auditor: s.Auditor, Now: s.Clock, HubAccount: fake.StandHub, PollInterval: 15 * time.Second,
+		Policy: s.Policy}
 }
 
 func (s *Site) Send() (target.Answer, error) {
@@ -406,7 +413,8 @@ func (s *Site) SendInput() target.TargetInput {
 }
 
 func (s *Site) Poll() (target.Answer, error) {
-	p := &target.Poll{Table: s.Table, Spokes: s, Alarms: s, Auditor: s.Auditor, Now: s.Clock, PollInterval: 15 * time.Second}
+	p := &target.Poll{Table: s.Table, Spokes: s, Alarms: s, Auditor: s.Auditor, Now: s.Clock,
+		PollInterval: 15 * time.Second}
 	return p.Handle(s.T.Context(), target.TargetInput{Target: s.Target, Waited: s.Waited()})
 }
 
@@ -528,15 +536,16 @@ func (s *Site) SentTimes() map[patch.InstanceID]int {
 func (s *Site) LookedAt() (found map[patch.CommandID]outcome.Invocation, cancels []target.Cancel) {
 	s.T.Helper()
 	found = map[patch.CommandID]outcome.Invocation{}
-	err := s.Table.Scan(s.T.Context(), store.RunKey(Run).PK, store.LookPrefix(s.Target), func(_ string, decode func(any) error) error {
-		var l target.Look
-		err := decode(&l)
-		for _, v := range l.Found {
-			found[v.Command] = v
-		}
-		cancels = append(cancels, l.Cancels...)
-		return err
-	})
+	err := s.Table.Scan(s.T.Context(), store.RunKey(Run).PK, store.LookPrefix(s.Target),
+		func(_ string, decode func(any) error) error {
+			var l target.Look
+			err := decode(&l)
+			for _, v := range l.Found {
+				found[v.Command] = v
+			}
+			cancels = append(cancels, l.Cancels...)
+			return err
+		})
 	require.NoError(s.T, err)
 	return found, cancels
 }
@@ -566,12 +575,13 @@ func (s *Site) Counters() store.Counters {
 func (s *Site) Intents() []target.Intent {
 	s.T.Helper()
 	var all []target.Intent
-	err := s.Table.Scan(s.T.Context(), store.RunKey(Run).PK, store.SendPrefix(s.Target), func(_ string, decode func(any) error) error {
-		var in target.Intent
-		err := decode(&in)
-		all = append(all, in)
-		return err
-	})
+	err := s.Table.Scan(s.T.Context(), store.RunKey(Run).PK, store.SendPrefix(s.Target),
+		func(_ string, decode func(any) error) error {
+			var in target.Intent
+			err := decode(&in)
+			all = append(all, in)
+			return err
+		})
 	require.NoError(s.T, err)
 	return all
 }

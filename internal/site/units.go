@@ -21,7 +21,11 @@ func Members(from, n int) []port.Member {
 
 // PlanUnits starts a run of that name whose hub reads the organization.
 func (s *Site) PlanUnits(run patch.RunID, organization port.Organization, input string) error {
-	v := &inventory.Inventory{Table: s.Table, Objects: s.Bucket, Spokes: s, Now: s.Clock, Bucket: "data", RegionConcurrency: 4, Auditor: s.Auditor, Defaults: runinput.HubDefaults(), Runs: Executions{}, Units: organization}
-	_, err := v.Handle(s.T.Context(), inventory.InventoryInput{Task: patch.TaskPlan, Run: run, ExecutionARN: "arn:" + string(run), StartedAt: s.Now, Input: json.RawMessage(input)})
+	v := &inventory.Inventory{Table: s.Table, Objects: s.Bucket, Spokes: s, Now: s.Clock, Bucket: "data",
+		RegionConcurrency: 4, Auditor: s.Auditor, Defaults: runinput.HubDefaults(), Runs: Executions{}, Units: organization}
+	_,
+		err := v.Handle(s.T.Context(),
+		inventory.InventoryInput{Task: patch.TaskPlan, Run: run, ExecutionARN: "arn:" + string(run), StartedAt: s.Now,
+			Input: json.RawMessage(input)})
 	return err
 }

@@ -179,7 +179,8 @@ func (h Heads) Bind(bound map[string]ChainHead, subject string) {
 
 // BindHeads stores the list of heads under the name of its own digest, which the audit entry that binds them names: an
 // entry has no room for the heads of thousands of account-regions.
-func BindHeads(ctx context.Context, objects Objects, run patch.RunID, bound map[string]ChainHead) (digest string, err error) {
+func BindHeads(ctx context.Context, objects Objects, run patch.RunID, bound map[string]ChainHead) (digest string,
+	err error) {
 	all := []BoundHead{}
 	for chain, head := range bound {
 		all = append(all, BoundHead{Chain: chain, ChainHead: head})
@@ -198,7 +199,8 @@ func BoundBy(e AuditEntry) (digest string, ok bool) {
 	return e.Binds, e.Binds != "" && WriterOf(e.Chain) == Verify
 }
 
-// RunSubject is what the chains of a run are about: plan, verdicts, report. A release before had one chain of that name.
+// RunSubject is what the chains of a run are about: plan, verdicts, report. A release before had one chain of that
+// name.
 func RunSubject(run patch.RunID) string { return "RUN#" + string(run) }
 
 // TargetSubject is what the chains are about that tell what was done in one account and region. A release before had

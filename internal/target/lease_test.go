@@ -31,7 +31,8 @@ func left(t *testing.T, change func(s *site.Site, old *target.TargetRow, in *tar
 		in.IDs = append(in.IDs, site.Instance(i))
 		in.Sends = append(in.Sends, target.Sent{Command: id, At: t0})
 		row.Hold(7, i)
-		s.SSM.Commands[id] = &site.Sent{Instance: site.Instance(i), Marker: plan.SendMarker(in.Marker, i), At: t0, Status: "InProgress"}
+		s.SSM.Commands[id] = &site.Sent{Instance: site.Instance(i), Marker: plan.SendMarker(in.Marker, i), At: t0,
+			Status: "InProgress"}
 	}
 	change(s, &row, &in)
 	s.Table.Put(store.TargetKey(old), row)
@@ -59,7 +60,9 @@ func TestLease_takeOver(t *testing.T) {
 		{"all have ended", func(s *site.Site, _ *target.TargetRow, _ *target.Intent) {
 			all(s, func(c *site.Sent) { c.Status = "Success" })
 		}, nil, 0},
-		{"the rows say that all have ended", func(_ *site.Site, old *target.TargetRow, _ *target.Intent) { old.Open = nil }, nil, 0},
+		{"the rows say that all have ended", func(_ *site.Site, old *target.TargetRow, _ *target.Intent) {
+			old.Open = nil
+		}, nil, 0},
 		{"what runs within its time is waited for", none, nil, deadline},
 		{"no list ends it", func(s *site.Site, _ *target.TargetRow, in *target.Intent) {
 			all(s, func(c *site.Sent) { c.Unshown = true })
@@ -72,11 +75,12 @@ func TestLease_takeOver(t *testing.T) {
 		{"what no agent has taken is cancelled", func(s *site.Site, _ *target.TargetRow, _ *target.Intent) {
 			s.SSM.Commands["old-1"].Status, s.SSM.Commands["old-2"].Status = "Pending", "Delayed"
 		}, []string{"old-1", "old-2"}, deadline},
-		{"what is past its deadline is cancelled, and left five minutes later", func(s *site.Site, _ *target.TargetRow, in *target.Intent) {
-			for i := range in.Sends {
-				in.Sends[i].At = s.Now.Add(-2 * time.Hour)
-			}
-		}, []string{"old-0", "old-1", "old-2"}, 5 * time.Minute},
+		{"what is past its deadline is cancelled, and left five minutes later",
+			func(s *site.Site, _ *target.TargetRow, in *target.Intent) {
+				for i := range in.Sends {
+					in.Sends[i].At = s.Now.Add(-2 * time.Hour)
+				}
+			}, []string{"old-0", "old-1", "old-2"}, 5 * time.Minute},
 		{"a send in mid-step is looked for", func(_ *site.Site, old *target.TargetRow, in *target.Intent) {
 			old.Pending, old.Open = 7, nil
 			in.Settled, in.Sends = false, nil
@@ -165,7 +169,9 @@ func TestLease_manyLeft(t *testing.T) {
 // A run that still lives keeps its lease, whatever it has at work.
 func TestLease_alive(t *testing.T) {
 	s := left(t, func(*site.Site, *target.TargetRow, *target.Intent) {})
-	site.Edit(s, store.LeaseKey(s.Target.Account, s.Target.Region), func(l *target.Lease) { l.Expires = s.Now.Add(10 * time.Hour) })
+	site.Edit(s, store.LeaseKey(s.Target.Account, s.Target.Region), func(l *target.Lease) {
+		l.Expires = s.Now.Add(10 * time.Hour)
+	})
 	waited, sent := s.Waits(6 * time.Hour)
 	assert.False(t, sent)
 	assert.InDelta(t, (30 * time.Minute).Seconds(), waited.Seconds(), 130)

@@ -26,7 +26,8 @@ const groupTag = "aws:autoscaling:groupName"
 func joined(t *testing.T, change ...func(*plan.Leaf)) *site.Site {
 	t.Helper()
 	s := site.Through(t, 4, func(l *plan.Leaf, _ *target.TargetRow, _ *store.WaveRow, _ *store.RunRow) {
-		l.Filters = &runinput.Filters{Tags: map[string][]string{"PatchGroup": {"default"}}, Platforms: []patch.Platform{patch.Linux}}
+		l.Filters = &runinput.Filters{Tags: map[string][]string{"PatchGroup": {"default"}},
+			Platforms: []patch.Platform{patch.Linux}}
 		for i := range l.Instances {
 			l.Instances[i].Group = "web"
 		}
@@ -45,7 +46,9 @@ func joined(t *testing.T, change ...func(*plan.Leaf)) *site.Site {
 		port.Machine{ID: "i-0e", State: "running"},
 		port.Machine{ID: "i-0d", State: "stopped"},
 	)
-	s.Inventory(plan.Inventory{Run: site.Run, Planned: s.Leaf.Instances, Excluded: []plan.ExcludedInstance{{InstanceID: "i-0d", Wave: "w", Outcome: outcome.Offline, Reason: "instance is stopped"}}})
+	s.Inventory(plan.Inventory{Run: site.Run, Planned: s.Leaf.Instances,
+		Excluded: []plan.ExcludedInstance{{InstanceID: "i-0d", Wave: "w", Outcome: outcome.Offline,
+			Reason: "instance is stopped"}}})
 	return s
 }
 
@@ -60,8 +63,10 @@ func TestVerify_newcomers(t *testing.T) {
 		"i-0f": "not patched: Auto Scaling group web put it in place of " + string(site.Instance(0)),
 	}, s.Came())
 	assert.Equal(t, outcome.Gone, s.Outcome(site.Instance(0)).Outcome)
-	assert.Equal(t, []patch.InstanceID{site.Instance(0)}, s.SSM.Described, "only what the listing lacks is asked for by id")
-	assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 3, outcome.Gone: 1}, s.Row().Outcomes, "a newcomer has no result")
+	assert.Equal(t, []patch.InstanceID{site.Instance(0)}, s.SSM.Described,
+		"only what the listing lacks is asked for by id")
+	assert.Equal(t, map[outcome.Outcome]int{outcome.Patched: 3, outcome.Gone: 1}, s.Row().Outcomes,
+		"a newcomer has no result")
 
 	s.Judge()
 	_, r := s.Report(task.VerifyInput{Task: patch.TaskReport})
@@ -70,7 +75,8 @@ func TestVerify_newcomers(t *testing.T) {
 	require.Len(t, r.Excluded, 2)
 	assert.Equal(t, patch.InstanceID("i-0e"), r.Excluded[0].InstanceID)
 	for _, form := range []string{"csv", "html"} {
-		assert.Contains(t, string(s.Bucket.Objects[store.ReportObject(site.Run, form)]), "in place of "+string(site.Instance(0)), form)
+		assert.Contains(t, string(s.Bucket.Objects[store.ReportObject(site.Run, form)]),
+			"in place of "+string(site.Instance(0)), form)
 	}
 }
 
@@ -80,14 +86,19 @@ func TestVerify_whoIsNoNewcomer(t *testing.T) {
 		set  func(*site.Site)
 		want []patch.InstanceID
 	}{
-		{"taken out by its owner", func(s *site.Site) { s.SSM.Matches[3].Tags[plan.ExclusionTag] = "yes" }, []patch.InstanceID{"i-0e"}},
+		{"taken out by its owner", func(s *site.Site) {
+			s.SSM.Matches[3].Tags[plan.ExclusionTag] = "yes"
+		}, []patch.InstanceID{"i-0e"}},
 		{"another platform to ec2", func(s *site.Site) { s.SSM.Matches[3].Windows = true }, []patch.InstanceID{"i-0e"}},
-		{"another platform to ssm", func(s *site.Site) { s.SSM.Managed["i-0f"] = port.Agent{Platform: patch.MacOS} }, []patch.InstanceID{"i-0e"}},
+		{"another platform to ssm", func(s *site.Site) {
+			s.SSM.Managed["i-0f"] = port.Agent{Platform: patch.MacOS}
+		}, []patch.InstanceID{"i-0e"}},
 		{"told by a former wave", func(s *site.Site) {
 			other := s.Target
 			other.Wave = "former"
 			s.Inventory(plan.Inventory{Run: site.Run, Planned: []outcome.PlannedInstance{{ID: "i-0d", Wave: "former"}}})
-			data, err := patch.Canonical(target.TargetResult{Target: other, Newcomers: []plan.ExcludedInstance{{InstanceID: "i-0f"}}})
+			data,
+				err := patch.Canonical(target.TargetResult{Target: other, Newcomers: []plan.ExcludedInstance{{InstanceID: "i-0f"}}})
 			require.NoError(s.T, err)
 			s.Bucket.Objects[store.ResultObject(other, patch.Digest(data))] = data
 			s.Table.Put(store.TargetKey(other), target.TargetRow{Status: target.TargetVerified, ResultHash: patch.Digest(data)})
@@ -124,11 +135,13 @@ func TestVerify_manyReplaced(t *testing.T) {
 		delete(s.SSM.Known, site.Instance(i))
 	}
 	s.Verified()
-	assert.Equal(t, "not patched: Auto Scaling group web put it in place of "+string(site.Instance(0))+" or "+string(site.Instance(1))+" or "+string(site.Instance(2)), s.Came()["i-0f"])
+	assert.Equal(t, "not patched: Auto Scaling group web put it in place of "+string(site.Instance(0))+" or "+
+		string(site.Instance(1))+" or "+string(site.Instance(2)), s.Came()["i-0f"])
 
 	s = joined(t)
 	s.SSM.Matches = s.SSM.Matches[3:]
 	clear(s.SSM.Known)
 	s.Verified()
-	assert.Equal(t, "not patched: Auto Scaling group web put it in place of one of 4 instances that are gone", s.Came()["i-0f"])
+	assert.Equal(t, "not patched: Auto Scaling group web put it in place of one of 4 instances that are gone",
+		s.Came()["i-0f"])
 }

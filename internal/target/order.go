@@ -8,8 +8,8 @@ import (
 	"ec2patch/internal/store"
 )
 
-// inOrder refuses to send in a wave before every earlier one of the plan was judged good. The state machine has that order;
-// whoever calls the function past it has not. A good verdict is final, so it is looked for once a process.
+// inOrder refuses to send in a wave before every earlier one of the plan was judged good. The state machine has that
+// order; whoever calls the function past it has not. A good verdict is final, so it is looked for once a process.
 func (s *Send) inOrder(ctx context.Context, st *state) error {
 	at := st.target.Wave + "\x00" + st.run.Digest
 	if s.ordered[at] {

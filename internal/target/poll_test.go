@@ -141,8 +141,12 @@ func TestPoll_runningIsNotCut(t *testing.T) {
 		{"an abort that cancels", func(s *site.Site) {
 			s.Table.Put(store.AbortKey(site.Run), store.Abort{By: "ann", CancelInFlight: true})
 		}, true},
-		{"a budget", func(s *site.Site) { s.Table.Put(store.CountersKey(site.Run, "w"), store.Counters{Failures: 9}) }, false},
-		{"the budget of accounts", func(s *site.Site) { s.Table.Put(store.CountersKey(site.Run, "w"), store.Counters{AccountsOver: 9}) }, false},
+		{"a budget", func(s *site.Site) {
+			s.Table.Put(store.CountersKey(site.Run, "w"), store.Counters{Failures: 9})
+		}, false},
+		{"the budget of accounts", func(s *site.Site) {
+			s.Table.Put(store.CountersKey(site.Run, "w"), store.Counters{AccountsOver: 9})
+		}, false},
 		{"the run's end", func(s *site.Site) {
 			site.Edit(s, store.RunKey(site.Run), func(r *store.RunRow) { r.Status = patch.RunStopped })
 		}, false},
@@ -153,7 +157,8 @@ func TestPoll_runningIsNotCut(t *testing.T) {
 			site.Edit(s, store.TargetKey(s.Target), func(r *target.TargetRow) { r.Polls = r.MaxPolls })
 		}, false},
 		{"another run's lease", func(s *site.Site) {
-			s.Table.Put(store.LeaseKey(s.Target.Account, s.Target.Region), target.Lease{Run: "other", Fence: 9, Expires: s.Now.Add(time.Hour)})
+			s.Table.Put(store.LeaseKey(s.Target.Account, s.Target.Region),
+				target.Lease{Run: "other", Fence: 9, Expires: s.Now.Add(time.Hour)})
 		}, false},
 	}
 	for _, test := range tests {
@@ -277,7 +282,8 @@ func TestPoll_deadlineWaited(t *testing.T) {
 
 // What CancelCommand answers changes no outcome: it is asked again while that may help.
 func TestPoll_cancelRefused(t *testing.T) {
-	for _, answer := range []error{nil, site.Because(patch.ErrInvalidInstance), errors.New("InvalidCommandId"), errors.New("DuplicateInstanceId"), patch.ErrThrottled} {
+	for _, answer := range []error{nil, site.Because(patch.ErrInvalidInstance), errors.New("InvalidCommandId"),
+		errors.New("DuplicateInstanceId"), patch.ErrThrottled} {
 		s := site.New(t, 2)
 		s.SendAll()
 		s.SSM.Cancelled = answer
@@ -349,7 +355,8 @@ func TestPoll_renewsTheLease(t *testing.T) {
 	assert.Equal(t, s.Now.Add(target.LeaseTerm), lease(s).Expires)
 	assert.Equal(t, "w", lease(s).Wave, "whoever takes it over finds the intents")
 
-	s.Table.Put(store.LeaseKey(s.Target.Account, s.Target.Region), target.Lease{Run: "other", Fence: 9, Expires: s.Now.Add(time.Hour)})
+	s.Table.Put(store.LeaseKey(s.Target.Account, s.Target.Region),
+		target.Lease{Run: "other", Fence: 9, Expires: s.Now.Add(time.Hour)})
 	s.Must(s.Poll())
 	assert.Equal(t, outcome.ReasonLease, s.Row().Closed)
 	assert.Equal(t, patch.RunID("other"), lease(s).Run, "another run's lease is not touched")
@@ -430,7 +437,8 @@ func TestPoll_countsOnce(t *testing.T) {
 	_, err := s.Poll()
 	assert.ErrorIs(t, err, patch.ErrConflict)
 	s.Must(s.Poll())
-	for _, key := range []store.Key{store.CountersKey(site.Run, "w"), store.CountersKey(site.Run, store.WholeRun), store.AccountCountersKey(s.Target)} {
+	for _, key := range []store.Key{store.CountersKey(site.Run, "w"), store.CountersKey(site.Run, store.WholeRun),
+		store.AccountCountersKey(s.Target)} {
 		var c store.Counters
 		s.Read(key, &c)
 		assert.Equal(t, 1, c.Failures, key.SK)
@@ -559,7 +567,9 @@ func TestPoll_manyIntents(t *testing.T) {
 
 // One look reads a bounded number of invocations, and the next one the rest.
 func TestPoll_manyEnded(t *testing.T) {
-	s := site.New(t, 1000, func(_ *plan.Leaf, r *target.TargetRow, _ *store.WaveRow, _ *store.RunRow) { r.MaxPolls = 1000 })
+	s := site.New(t, 1000, func(_ *plan.Leaf, r *target.TargetRow, _ *store.WaveRow, _ *store.RunRow) {
+		r.MaxPolls = 1000
+	})
 	s.SendAll()
 	s.AllEnded("Success")
 	s.Now = s.Now.Add(10 * time.Minute)
@@ -581,7 +591,8 @@ func TestPoll_handingOverIsNoProgress(t *testing.T) {
 	s := site.New(t, 1)
 	s.SendAll()
 	s.AllEnded("Success")
-	p := &target.Poll{Table: s.Table, Spokes: s, Auditor: s.Auditor, Alarms: s, Now: s.Clock, PollInterval: 15 * time.Second}
+	p := &target.Poll{Table: s.Table, Spokes: s, Auditor: s.Auditor, Alarms: s, Now: s.Clock,
+		PollInterval: 15 * time.Second}
 	a, err := p.Handle(t.Context(), target.TargetInput{Target: s.Target, Failures: 7})
 	require.NoError(t, err)
 	assert.Equal(t, target.Answer{Next: patch.NextVerify, Failures: 7}, a)

@@ -18,14 +18,20 @@ func TestTargetRow_NextPoll(t *testing.T) {
 		row  target.TargetRow
 		want time.Duration
 	}{
-		{"an hour each, many rounds: a slot is idle for 55 s", target.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000, TookSeconds: 3600}, 110 * time.Second},
-		{"twelve minutes each", target.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000, TookSeconds: 720}, 56 * time.Second},
+		{"an hour each, many rounds: a slot is idle for 55 s",
+			target.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000, TookSeconds: 3600}, 110 * time.Second},
+		{"twelve minutes each", target.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000, TookSeconds: 720},
+			56 * time.Second},
 		{"a minute each", target.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000, TookSeconds: 60}, 5 * time.Second},
-		{"few rounds: little to lose", target.TargetRow{Planned: 40, Concurrency: 10, MaxPolls: 9000, TookSeconds: 720}, 110 * time.Second},
-		{"nothing waits", target.TargetRow{Planned: 40, Next: 40, Concurrency: 10, MaxPolls: 9000, TookSeconds: 720}, 239 * time.Second},
+		{"few rounds: little to lose", target.TargetRow{Planned: 40, Concurrency: 10, MaxPolls: 9000, TookSeconds: 720},
+			110 * time.Second},
+		{"nothing waits", target.TargetRow{Planned: 40, Next: 40, Concurrency: 10, MaxPolls: 9000, TookSeconds: 720},
+			239 * time.Second},
 		{"nothing is known", target.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 9000}, 110 * time.Second},
-		{"no steps are left", target.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 100, Polls: 40, Batches: 30, TookSeconds: 720}, target.LongestPollGap},
-		{"few steps are left", target.TargetRow{Planned: 100, Next: 90, Concurrency: 10, MaxPolls: 100, Polls: 40, TookSeconds: 720}, 128 * time.Second},
+		{"no steps are left", target.TargetRow{Planned: 1000, Concurrency: 10, MaxPolls: 100, Polls: 40, Batches: 30,
+			TookSeconds: 720}, target.LongestPollGap},
+		{"few steps are left", target.TargetRow{Planned: 100, Next: 90, Concurrency: 10, MaxPolls: 100, Polls: 40,
+			TookSeconds: 720}, 128 * time.Second},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) { assert.Equal(t, test.want, test.row.NextPoll(interval)) })
@@ -37,8 +43,9 @@ func TestTargetRow_NextPoll_bounds(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		planned := rapid.IntRange(1, 100_000).Draw(rt, "planned")
 		row := target.TargetRow{
-			Planned: planned, Next: rapid.IntRange(0, planned).Draw(rt, "next"), Concurrency: rapid.IntRange(0, planned).Draw(rt, "concurrency"),
-			MaxPolls: rapid.IntRange(0, 3000).Draw(rt, "max"), Polls: rapid.IntRange(0, 3000).Draw(rt, "polls"),
+			Planned: planned, Next: rapid.IntRange(0, planned).Draw(rt, "next"),
+			Concurrency: rapid.IntRange(0, planned).Draw(rt, "concurrency"),
+			MaxPolls:    rapid.IntRange(0, 3000).Draw(rt, "max"), Polls: rapid.IntRange(0, 3000).Draw(rt, "polls"),
 			Batches: rapid.IntRange(0, 3000).Draw(rt, "batches"), TookSeconds: rapid.IntRange(0, 1_000_000).Draw(rt, "took"),
 		}
 		gap := row.NextPoll(time.Duration(rapid.IntRange(0, 1000).Draw(rt, "interval")) * time.Second)
@@ -52,11 +59,13 @@ func TestTargetRow_NextPoll_bounds(t *testing.T) {
 // finds free slots is followed by a send.
 func TestTargetRow_NextPoll_suffices(t *testing.T) {
 	tests := []struct{ planned, concurrency, seconds, maxPolls int }{
-		{5000, 50, 720, 1222}, {5000, 50, 3600, 1222}, {5000, 50, 60, 1222}, {5000, 500, 1200, 1222}, {5000, 5000, 7000, 1222},
+		{5000, 50, 720, 1222}, {5000, 50, 3600, 1222}, {5000, 50, 60, 1222}, {5000, 500, 1200, 1222},
+		{5000, 5000, 7000, 1222},
 		{1000, 10, 3600, 1222}, {1000, 100, 3600, 305}, {25, 2, 900, 76}, {25, 1, 900, 305},
 	}
 	for _, test := range tests {
-		row := target.TargetRow{Planned: test.planned, Concurrency: test.concurrency, MaxPolls: test.maxPolls, TookSeconds: 720}
+		row := target.TargetRow{Planned: test.planned, Concurrency: test.concurrency, MaxPolls: test.maxPolls,
+			TookSeconds: 720}
 		var now time.Duration
 		var ends []time.Duration // of what is in flight, after its start
 		next := uint32(1)
@@ -87,6 +96,7 @@ func TestTargetRow_NextPoll_suffices(t *testing.T) {
 			}
 		}
 		assert.Less(t, row.Steps(), row.MaxPolls, "%+v: %d wait", test, row.Waiting())
-		t.Logf("%+v: %d steps, %s, at best %s", test, row.Steps(), now, time.Duration(test.planned/test.concurrency*test.seconds)*time.Second)
+		t.Logf("%+v: %d steps, %s, at best %s", test, row.Steps(), now,
+			time.Duration(test.planned/test.concurrency*test.seconds)*time.Second)
 	}
 }

@@ -214,7 +214,8 @@ func TestSend_refusalsOfSome(t *testing.T) {
 	for _, test := range tests {
 		t.Run(string(test.kind), func(t *testing.T) {
 			s := site.New(t, 10, site.Tolerant(0))
-			s.Refuse = map[patch.InstanceID]error{site.Instance(0): site.Because(test.kind), site.Instance(4): site.Because(test.kind), site.Instance(9): site.Because(test.kind)}
+			s.Refuse = map[patch.InstanceID]error{site.Instance(0): site.Because(test.kind),
+				site.Instance(4): site.Because(test.kind), site.Instance(9): site.Because(test.kind)}
 			s.SendAll()
 			assert.Len(t, s.Sent, 10)
 			assert.Equal(t, 7, s.Row().Sent)
@@ -455,7 +456,8 @@ func TestSend_noAnswer(t *testing.T) {
 			s.Now = s.Now.Add(179 * time.Second)
 			assert.Equal(t, target.Answer{Next: patch.NextWait, Seconds: 1, Waited: 210}, s.Must(s.Poll()))
 			s.Now = s.Now.Add(time.Second)
-			assert.Equal(t, target.Answer{Next: patch.NextSend, Waited: 210}, s.Must(s.Poll()), "only the sender may look for what it sent")
+			assert.Equal(t, target.Answer{Next: patch.NextSend, Waited: 210}, s.Must(s.Poll()),
+				"only the sender may look for what it sent")
 			s.SendAll()
 			assert.Len(t, s.Sent, 4, "sent twice")
 			row = s.Row()
@@ -547,7 +549,8 @@ func TestSend_diesAnywhere(t *testing.T) {
 				refusals := 0
 				if refused {
 					refusals = 2
-					s.Refuse = map[patch.InstanceID]error{site.Instance(0): site.Because(patch.ErrAccessDenied), site.Instance(2): site.Because(patch.ErrAccessDenied)}
+					s.Refuse = map[patch.InstanceID]error{site.Instance(0): site.Because(patch.ErrAccessDenied),
+						site.Instance(2): site.Because(patch.ErrAccessDenied)}
 				}
 				s.SSM.Known[site.Instance(1)] = port.Machine{State: "stopped"}
 				struck := test.strike(s, at)
@@ -667,7 +670,9 @@ func TestSend_twoExecutions(t *testing.T) {
 // Machines that went down since the plan cost the others no step each: the next that can be sent to is looked for, in
 // the order of the plan, and no more are sent to than there are slots.
 func TestSend_passesOverWhatIsDown(t *testing.T) {
-	s := site.New(t, 200, func(leaf *plan.Leaf, _ *target.TargetRow, _ *store.WaveRow, _ *store.RunRow) { leaf.Concurrency = 2 })
+	s := site.New(t, 200, func(leaf *plan.Leaf, _ *target.TargetRow, _ *store.WaveRow, _ *store.RunRow) {
+		leaf.Concurrency = 2
+	})
 	for i := range 120 {
 		s.SSM.Managed[site.Instance(i)] = port.Agent{Platform: patch.Linux}
 	}
@@ -687,14 +692,18 @@ func TestSend_stops(t *testing.T) {
 		set  func(*site.Site)
 		want outcome.Reason
 	}{
-		{"aborted", func(s *site.Site) { s.Table.Put(store.AbortKey(site.Run), store.Abort{By: "ann"}) }, outcome.ReasonAbort},
+		{"aborted", func(s *site.Site) {
+			s.Table.Put(store.AbortKey(site.Run), store.Abort{By: "ann"})
+		}, outcome.ReasonAbort},
 		{"the run is over", func(s *site.Site) {
 			site.Edit(s, store.RunKey(site.Run), func(r *store.RunRow) { r.Status = patch.RunStopped })
 		}, outcome.ReasonStopped},
 		{"the target is over its errors", func(s *site.Site) {
 			site.Edit(s, store.TargetKey(s.Target), func(r *target.TargetRow) { r.Failures, r.Errors = 5, 5 })
 		}, outcome.ReasonBudget},
-		{"the wave is over its budget", func(s *site.Site) { s.Table.Put(store.CountersKey(site.Run, "w"), store.Counters{Failures: 5}) }, outcome.ReasonBudget},
+		{"the wave is over its budget", func(s *site.Site) {
+			s.Table.Put(store.CountersKey(site.Run, "w"), store.Counters{Failures: 5})
+		}, outcome.ReasonBudget},
 		{"the run is over its budget", func(s *site.Site) {
 			s.Table.Put(store.CountersKey(site.Run, store.WholeRun), store.Counters{Failures: 5})
 		}, outcome.ReasonBudget},
@@ -759,8 +768,9 @@ func TestSend_approval(t *testing.T) {
 	}
 	record := func(s *site.Site) decision.Approval {
 		return decision.Approval{
-			ID: decision.ApprovalID(site.Run, "run"), Run: site.Run, Scope: "run", Digest: s.Index.Digest, HubAccount: fake.StandHub,
-			Instances: 2, RequireDistinct: 1, Status: decision.ApprovalApproved, Expires: s.Now.Add(time.Hour),
+			ID: decision.ApprovalID(site.Run, "run"), Run: site.Run, Scope: "run", Digest: s.Index.Digest,
+			HubAccount: fake.StandHub,
+			Instances:  2, RequireDistinct: 1, Status: decision.ApprovalApproved, Expires: s.Now.Add(time.Hour),
 		}
 	}
 	decide := func(s *site.Site, rec decision.Approval, change func(*decision.Decision)) {
@@ -780,10 +790,18 @@ func TestSend_approval(t *testing.T) {
 	}{
 		{"approved", func(s *site.Site) { decide(s, record(s), none) }, ""},
 		{"never asked", func(*site.Site) {}, patch.ErrTampered},
-		{"asked, and the record alone says approved", func(s *site.Site) { s.Table.Put(store.ApprovalKey(record(s).ID), record(s)) }, patch.ErrTampered},
-		{"rejected", func(s *site.Site) { decide(s, record(s), func(d *decision.Decision) { d.Decision = decision.Reject }) }, patch.ErrTampered},
-		{"a forged decision", func(s *site.Site) { decide(s, record(s), func(d *decision.Decision) { d.MAC = []byte("forged") }) }, patch.ErrTampered},
-		{"a decision whose name was changed", func(s *site.Site) { decide(s, record(s), func(d *decision.Decision) { d.Name = "Eve" }) }, patch.ErrTampered},
+		{"asked, and the record alone says approved", func(s *site.Site) {
+			s.Table.Put(store.ApprovalKey(record(s).ID), record(s))
+		}, patch.ErrTampered},
+		{"rejected", func(s *site.Site) {
+			decide(s, record(s), func(d *decision.Decision) { d.Decision = decision.Reject })
+		}, patch.ErrTampered},
+		{"a forged decision", func(s *site.Site) {
+			decide(s, record(s), func(d *decision.Decision) { d.MAC = []byte("forged") })
+		}, patch.ErrTampered},
+		{"a decision whose name was changed", func(s *site.Site) {
+			decide(s, record(s), func(d *decision.Decision) { d.Name = "Eve" })
+		}, patch.ErrTampered},
 		{"about another plan", func(s *site.Site) {
 			rec := record(s)
 			rec.Digest = patch.Digest([]byte("other"))
@@ -864,7 +882,8 @@ func TestT57_LaterWaveSentEarly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := site.New(t, 2)
-			before := []plan.IndexWave{{Name: "first", Operation: patch.Install, Planned: 1}, {Name: "second", Operation: patch.Install}}
+			before := []plan.IndexWave{{Name: "first", Operation: patch.Install, Planned: 1},
+				{Name: "second", Operation: patch.Install}}
 			s.Index.Waves = append(before, s.Index.Waves...)
 			s.StoreIndex(true)
 			site.Edit(s, store.RunKey(site.Run), func(r *store.RunRow) { r.Digest = s.Index.Digest })
@@ -917,7 +936,8 @@ func TestSend_recheckOnlyRemoves(t *testing.T) {
 		}
 	}
 	assert.Equal(t, map[patch.InstanceID]outcome.Reason{
-		site.Instance(0): outcome.ReasonOptedOut, site.Instance(1): outcome.ReasonOffline, site.Instance(2): outcome.ReasonOffline, site.Instance(3): outcome.ReasonOffline,
+		site.Instance(0): outcome.ReasonOptedOut, site.Instance(1): outcome.ReasonOffline,
+		site.Instance(2): outcome.ReasonOffline, site.Instance(3): outcome.ReasonOffline,
 	}, reasons)
 	assert.Equal(t, 4, s.Row().Skipped)
 }
@@ -925,7 +945,8 @@ func TestSend_recheckOnlyRemoves(t *testing.T) {
 func TestSend_lease(t *testing.T) {
 	key := store.LeaseKey("111111111111", "us-east-1")
 	other := func(s *site.Site, expires time.Duration) {
-		s.Table.Put(key, target.Lease{Versioned: store.Versioned{Version: 4}, Run: "other", Wave: "v", Fence: 7, Expires: s.Now.Add(expires)})
+		s.Table.Put(key, target.Lease{Versioned: store.Versioned{Version: 4}, Run: "other", Wave: "v", Fence: 7,
+			Expires: s.Now.Add(expires)})
 	}
 	t.Run("busy: waits, then gives up", func(t *testing.T) {
 		s := site.New(t, 2)
@@ -1006,7 +1027,9 @@ func TestSend_lateSenderSendsNothing(t *testing.T) {
 		{"the run was closed", func(s *site.Site) {
 			site.Edit(s, store.RunKey(site.Run), func(r *store.RunRow) { r.Status = patch.RunFailed })
 		}, outcome.ReasonStopped},
-		{"the run was aborted", func(s *site.Site) { s.Table.Put(store.AbortKey(site.Run), store.Abort{Reason: "enough"}) }, outcome.ReasonAbort},
+		{"the run was aborted", func(s *site.Site) {
+			s.Table.Put(store.AbortKey(site.Run), store.Abort{Reason: "enough"})
+		}, outcome.ReasonAbort},
 		{"the wave was judged", func(s *site.Site) {
 			site.Edit(s, store.WaveKey(site.Run, "w"), func(w *store.WaveRow) { w.Verdict = patch.VerdictStop })
 		}, outcome.ReasonStopped},

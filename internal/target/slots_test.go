@@ -72,7 +72,8 @@ func TestSlowLimit(t *testing.T) {
 		{5, 0, 1}, {5, 1, 4}, {5, 2, 5}, {1, 0, 1},
 	}
 	for _, test := range tests {
-		assert.Equal(t, test.want, target.SlowLimit(test.concurrency, test.good), "%d at once, %d good", test.concurrency, test.good)
+		assert.Equal(t, test.want, target.SlowLimit(test.concurrency, test.good), "%d at once, %d good", test.concurrency,
+			test.good)
 	}
 }
 
@@ -112,7 +113,8 @@ func TestTargetRow_WorthSending(t *testing.T) {
 	}{
 		{"all waits, all is free", target.TargetRow{Planned: 100, Concurrency: 20}, true},
 		{"nothing waits", target.TargetRow{Planned: 100, Next: 100, Concurrency: 20}, false},
-		{"nothing is free", target.TargetRow{Planned: 100, Concurrency: 1, Open: []target.OpenIntent{{N: 1, Left: target.Bits{1}}}}, false},
+		{"nothing is free", target.TargetRow{Planned: 100, Concurrency: 1,
+			Open: []target.OpenIntent{{N: 1, Left: target.Bits{1}}}}, false},
 		{"some doubts", target.TargetRow{Planned: 100, Concurrency: 20, Doubts: make([]int, target.MaxDoubts-1)}, true},
 		{"many doubts", target.TargetRow{Planned: 100, Concurrency: 20, Doubts: make([]int, target.MaxDoubts)}, false},
 	}
@@ -125,7 +127,8 @@ func TestTargetRow_OverBudget(t *testing.T) {
 	assert.False(t, (&target.TargetRow{Errors: 2, ErrorLimit: 2}).OverBudget(), "stops when errors exceed the limit")
 	assert.True(t, (&target.TargetRow{Errors: 3, ErrorLimit: 2}).OverBudget())
 	assert.True(t, (&target.TargetRow{Errors: 1}).OverBudget(), "none is tolerated")
-	assert.False(t, (&target.TargetRow{Failures: 5, Errors: 1, ErrorLimit: 1}).OverBudget(), "what no command reached is no error")
+	assert.False(t, (&target.TargetRow{Failures: 5, Errors: 1, ErrorLimit: 1}).OverBudget(),
+		"what no command reached is no error")
 }
 
 func TestTargetRow_Refused(t *testing.T) {

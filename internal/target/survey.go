@@ -31,8 +31,8 @@ type working struct {
 // cancelled tells whether a cancel does no harm: one that runs within its time is left to end.
 func (w working) cancelled() bool { return w.command != "" && (w.untaken || w.late) }
 
-// atWork lists the commands of a target that have not ended, by what SSM says now, also those whose id was never written
-// down.
+// atWork lists the commands of a target that have not ended, by what SSM says now, also those whose id was never
+// written down.
 func (st *state) atWork(ctx context.Context, table store.Table, spoke port.Spoke, now time.Time) ([]working, error) {
 	intents, err := st.loadOpen(ctx, table)
 	if err != nil {

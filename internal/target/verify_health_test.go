@@ -112,9 +112,11 @@ func TestVerify_patchesByName(t *testing.T) {
 	s.Naming().Names = map[patch.InstanceID]outcome.NamedList{
 		site.Instance(0): {Patches: all},
 		site.Instance(1): {Patches: []outcome.NamedPatch{
-			{State: outcome.PatchInstalled, KB: "KB0", At: &old}, {State: outcome.PatchInstalled, KB: "KB1", At: &ours}, {State: outcome.PatchFailed, KB: "KB2"},
+			{State: outcome.PatchInstalled, KB: "KB0", At: &old}, {State: outcome.PatchInstalled, KB: "KB1", At: &ours},
+			{State: outcome.PatchFailed, KB: "KB2"},
 		}},
-		site.Instance(2): {Patches: append(all[1:12:12], outcome.NamedPatch{State: outcome.PatchInstalled, KB: "KB1", At: &ours})},
+		site.Instance(2): {Patches: append(all[1:12:12],
+			outcome.NamedPatch{State: outcome.PatchInstalled, KB: "KB1", At: &ours})},
 	}
 	s.Now = s.Now.Add(20 * time.Minute)
 	s.Verified()
@@ -136,7 +138,8 @@ func TestVerify_patchesByName(t *testing.T) {
 func TestVerify_namesAreNotNeeded(t *testing.T) {
 	missing := 4
 	s := site.Through(t, 1, func(l *plan.Leaf, _ *target.TargetRow, _ *store.WaveRow, _ *store.RunRow) {
-		l.Instances[0].Before = &outcome.PatchState{Operation: patch.Scan, Missing: &missing, Ended: time.Date(2026, 11, 30, 20, 0, 0, 0, time.UTC)}
+		l.Instances[0].Before = &outcome.PatchState{Operation: patch.Scan, Missing: &missing,
+			Ended: time.Date(2026, 11, 30, 20, 0, 0, 0, time.UTC)}
 	})
 	s.Patched(site.Instance(0))
 	s.Now = s.Now.Add(20 * time.Minute)

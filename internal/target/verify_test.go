@@ -258,7 +258,8 @@ func TestVerify_plantedResult(t *testing.T) {
 		return data
 	}
 	good := func(i int) outcome.InstanceReport {
-		return outcome.InstanceReport{InstanceID: site.Instance(i), Account: "111111111111", Region: "us-east-1", Wave: "w", Outcome: outcome.Patched, CommandID: "c"}
+		return outcome.InstanceReport{InstanceID: site.Instance(i), Account: "111111111111", Region: "us-east-1", Wave: "w",
+			Outcome: outcome.Patched, CommandID: "c"}
 	}
 	tests := []struct {
 		name    string

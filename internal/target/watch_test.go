@@ -18,9 +18,10 @@ import (
 
 // watching is a site of ten, two at once, whose wave has an alarm.
 func watching(t *testing.T) *site.Site {
-	return site.New(t, 10, site.Gate(0, "arn"), func(l *plan.Leaf, _ *target.TargetRow, _ *store.WaveRow, _ *store.RunRow) {
-		l.Concurrency = 2
-	})
+	return site.New(t, 10, site.Gate(0, "arn"),
+		func(l *plan.Leaf, _ *target.TargetRow, _ *store.WaveRow, _ *store.RunRow) {
+			l.Concurrency = 2
+		})
 }
 
 // The first call in a while reads the alarms for all; the others read its row.

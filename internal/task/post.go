@@ -36,7 +36,8 @@ func (p *PostVerify) Handle(ctx context.Context, in VerifyInput) (any, error) {
 		return nil, fmt.Errorf("%w: %w", patch.ErrInvalidInput, err)
 	}
 	about := compose.ReportInput{
-		Task: in.Task, Run: in.Run, Wave: in.Wave, Account: in.Account, Cursor: in.Cursor, Failure: in.Failure, Status: in.Status,
+		Task: in.Task, Run: in.Run, Wave: in.Wave, Account: in.Account, Cursor: in.Cursor, Failure: in.Failure,
+		Status: in.Status,
 	}
 	switch in.Task {
 	case patch.TaskVerify:
@@ -53,5 +54,6 @@ func (p *PostVerify) Handle(ctx context.Context, in VerifyInput) (any, error) {
 	case patch.TaskClose:
 		return p.Reports.Close(ctx, about)
 	}
-	return nil, fmt.Errorf("%w: task %q is none of verify, rollup, judge, report, close, rebuild", patch.ErrInvalidInput, in.Task)
+	return nil,
+		fmt.Errorf("%w: task %q is none of verify, rollup, judge, report, close, rebuild", patch.ErrInvalidInput, in.Task)
 }

@@ -69,7 +69,8 @@ func (j *Judge) weigh(ctx context.Context, run patch.RunID, wave string, waited 
 	if !w.row.Judged.Set() {
 		w.row.Judged = w.clock.Mark()
 	}
-	out := JudgeOutput{Run: run, Ask: decision.Ask{Scope: patch.ScopeOfSoak(wave), RoundSeconds: decision.RoundAt(w.run.Started, w.clock.Now)}}
+	out := JudgeOutput{Run: run,
+		Ask: decision.Ask{Scope: patch.ScopeOfSoak(wave), RoundSeconds: decision.RoundAt(w.run.Started, w.clock.Now)}}
 	if w.run.Status != patch.RunRunning {
 		return stopped(out), nil // closed while its execution was away: a redrive goes straight to the report
 	}
@@ -181,7 +182,9 @@ func (w *judged) consider() (stop bool, d doubt.Doubt) {
 	}
 	t := w.tally()
 	d = doubt.Doubt{Causes: slices.Concat(w.orders(t), w.results(t), w.failures(t), w.alarmsSeen()), Held: w.held(t)}
-	return slices.ContainsFunc(d.Causes, func(c doubt.Cause) bool { return c.Kind == doubt.CauseAbort || c.Kind == doubt.CauseIssues }), d
+	return slices.ContainsFunc(d.Causes, func(c doubt.Cause) bool {
+		return c.Kind == doubt.CauseAbort || c.Kind == doubt.CauseIssues
+	}), d
 }
 
 // tally is what the rows of a wave's targets add up to.
@@ -262,7 +265,8 @@ func (w *judged) orders(t tally) (causes []doubt.Cause) {
 
 // cause is one of the wave.
 func (w *judged) cause(kind doubt.CauseKind, count, limit int, field, of string) doubt.Cause {
-	return doubt.Cause{Kind: kind, Scope: doubt.ScopeOfWave, Wave: w.row.Wave, Count: count, Limit: limit, Field: field, Of: of}
+	return doubt.Cause{Kind: kind, Scope: doubt.ScopeOfWave, Wave: w.row.Wave, Count: count, Limit: limit, Field: field,
+		Of: of}
 }
 
 // results are the account-regions that were never brought to an end.
@@ -278,7 +282,8 @@ func (w *judged) failures(t tally) (causes []doubt.Cause) {
 	const instances = "budget.maxFailedInstances"
 	switch {
 	case t.bad > w.row.FailLimit:
-		causes = append(causes, w.cause(doubt.CauseFailed, t.bad, w.row.FailLimit, instances, patch.LimitText(w.row.MaxFailed, w.row.Planned, w.row.FailLimit)))
+		causes = append(causes, w.cause(doubt.CauseFailed, t.bad, w.row.FailLimit, instances,
+			patch.LimitText(w.row.MaxFailed, w.row.Planned, w.row.FailLimit)))
 	case w.mostlyFailed(t):
 		tried := t.good + t.bad
 		limit, of := t.good, fmt.Sprintf("%s, and %d ended well", w.row.MaxFailed, t.good)
@@ -288,7 +293,8 @@ func (w *judged) failures(t tally) (causes []doubt.Cause) {
 		causes = append(causes, w.cause(doubt.CauseTried, t.bad, limit, instances, of))
 	}
 	if n, limit := w.total.Failures, w.whole.FailLimit; n > limit {
-		causes = append(causes, doubt.Cause{Kind: doubt.CauseFailed, Scope: doubt.ScopeRun, Count: n, Limit: limit, Field: instances, Of: patch.LimitText(w.whole.MaxFailed, w.whole.Planned, limit)})
+		causes = append(causes, doubt.Cause{Kind: doubt.CauseFailed, Scope: doubt.ScopeRun, Count: n, Limit: limit,
+			Field: instances, Of: patch.LimitText(w.whole.MaxFailed, w.whole.Planned, limit)})
 	}
 	failed := 0
 	for _, a := range t.accounts {
@@ -297,7 +303,8 @@ func (w *judged) failures(t tally) (causes []doubt.Cause) {
 		}
 	}
 	if failed > w.row.AccountsMax {
-		causes = append(causes, w.cause(doubt.CauseAccounts, failed, w.row.AccountsMax, "budget.maxFailedAccounts", patch.LimitText(w.row.MaxAccounts, len(t.accounts), w.row.AccountsMax)))
+		causes = append(causes, w.cause(doubt.CauseAccounts, failed, w.row.AccountsMax, "budget.maxFailedAccounts",
+			patch.LimitText(w.row.MaxAccounts, len(t.accounts), w.row.AccountsMax)))
 	}
 	return causes
 }
@@ -360,7 +367,8 @@ func (w *judged) alarmsSeen() (causes []doubt.Cause) {
 		return nil
 	}
 	for _, a := range w.watch.Seen {
-		causes = append(causes, doubt.Cause{Kind: doubt.CauseAlarmSeen, Scope: doubt.ScopeAlarm, Alarm: a.ARN, State: a.State, Count: unsent})
+		causes = append(causes, doubt.Cause{Kind: doubt.CauseAlarmSeen, Scope: doubt.ScopeAlarm, Alarm: a.ARN, State: a.State,
+			Count: unsent})
 	}
 	return causes
 }
@@ -503,7 +511,8 @@ func (j *Judge) keep(ctx context.Context, w *judged, why string) error {
 		writes = append(writes, entry.Write(),
 			store.Write{How: store.Replace, Key: store.RunKey(w.run.Run), Item: w.run, Was: runWas})
 	}
-	writes = append(writes, store.Write{How: store.Replace, Key: store.WaveKey(w.run.Run, w.row.Wave), Item: w.row, Was: was})
+	writes = append(writes, store.Write{How: store.Replace, Key: store.WaveKey(w.run.Run, w.row.Wave), Item: w.row,
+		Was: was})
 	return j.Table.Write(ctx, writes...)
 }
 

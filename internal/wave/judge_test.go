@@ -22,7 +22,8 @@ import (
 )
 
 // done is a site of ten whose target was verified with bad failures.
-func done(t *testing.T, bad int, change ...func(*plan.Leaf, *target.TargetRow, *store.WaveRow, *store.RunRow)) *site.Site {
+func done(t *testing.T, bad int,
+	change ...func(*plan.Leaf, *target.TargetRow, *store.WaveRow, *store.RunRow)) *site.Site {
 	t.Helper()
 	verified := func(_ *plan.Leaf, r *target.TargetRow, _ *store.WaveRow, _ *store.RunRow) {
 		r.Status, r.Bad = target.TargetVerified, bad
@@ -34,7 +35,8 @@ func done(t *testing.T, bad int, change ...func(*plan.Leaf, *target.TargetRow, *
 }
 
 func TestJudge_budgets(t *testing.T) {
-	limits := func(instances, accounts int, perAccount string) func(*plan.Leaf, *target.TargetRow, *store.WaveRow, *store.RunRow) {
+	limits := func(instances, accounts int, perAccount string) func(*plan.Leaf, *target.TargetRow, *store.WaveRow,
+		*store.RunRow) {
 		return func(_ *plan.Leaf, _ *target.TargetRow, w *store.WaveRow, _ *store.RunRow) {
 			share, err := patch.ParseThreshold(perAccount)
 			require.NoError(t, err)
@@ -54,10 +56,15 @@ func TestJudge_budgets(t *testing.T) {
 	}{
 		{"all good", 0, limits(1, 1, "10%"), "next", ""},
 		{"at the budget", 1, limits(1, 1, "10%"), "next", ""},
-		{"over the wave's budget", 2, limits(1, 1, "100%"), "stop", "wave w: 2 failed, limit 1 (budget.maxFailedInstances 1)"},
-		{"an account over its share", 2, limits(10, 0, "10%"), "stop", "wave w: 1 account failed, limit 0 (budget.maxFailedAccounts 0); 111111111111: 2 failed, limit 1 (budget.perAccount 10% of 10)"},
+		{"over the wave's budget", 2, limits(1, 1, "100%"), "stop",
+			"wave w: 2 failed, limit 1 (budget.maxFailedInstances 1)"},
+		{"an account over its share", 2, limits(10, 0, "10%"), "stop",
+			"wave w: 1 account failed, limit 0 (budget.maxFailedAccounts 0); 111111111111: 2 failed, limit 1 " +
+				"(budget.perAccount 10% of 10)"},
 		{"an account over its share, one is tolerated", 2, limits(10, 1, "10%"), "next", ""},
-		{"one failure, abortOnIssues", 1, run(func(r *store.RunRow) { r.AbortOnIssues = true }), "stop", "wave w: 1 failed, limit 0 (abortOnIssues)"},
+		{"one failure, abortOnIssues", 1, run(func(r *store.RunRow) {
+			r.AbortOnIssues = true
+		}), "stop", "wave w: 1 failed, limit 0 (abortOnIssues)"},
 		{"no failure, abortOnIssues", 0, run(func(r *store.RunRow) { r.AbortOnIssues = true }), "next", ""},
 	}
 	for _, test := range tests {
@@ -81,14 +88,16 @@ func ten(t *testing.T, change map[int]func(*target.TargetRow)) *site.Site {
 	tenth := patch.Threshold{Value: 10, Percent: true}
 	s := done(t, 0, func(_ *plan.Leaf, _ *target.TargetRow, w *store.WaveRow, _ *store.RunRow) {
 		w.Planned, w.Accounts, w.Targets, w.FailLimit, w.AccountsMax = 200, 10, 10, 20, 2
-		w.PerAccount, w.MaxFailed, w.MaxAccounts, w.MaxErrors = tenth, tenth, patch.Threshold{Value: 25, Percent: true}, patch.Threshold{Value: 1, Percent: true}
+		w.PerAccount, w.MaxFailed, w.MaxAccounts, w.MaxErrors = tenth, tenth, patch.Threshold{Value: 25, Percent: true},
+			patch.Threshold{Value: 1, Percent: true}
 	})
 	w := &s.Index.Waves[0]
 	w.Planned, w.Targets = 200, nil
 	for i := range 10 {
 		account := patch.AccountID(fmt.Sprintf("1%011d", i))
 		w.Targets = append(w.Targets, plan.IndexTarget{Account: account, Region: "us-east-1", Planned: 20})
-		row := target.TargetRow{Status: target.TargetVerified, Planned: 20, ErrorLimit: 1, Outcomes: map[outcome.Outcome]int{outcome.Patched: 20}}
+		row := target.TargetRow{Status: target.TargetVerified, Planned: 20, ErrorLimit: 1,
+			Outcomes: map[outcome.Outcome]int{outcome.Patched: 20}}
 		if f := change[i]; f != nil {
 			f(&row)
 		}
@@ -123,12 +132,15 @@ func TestJudge_oneBadAccount(t *testing.T) {
 		why  string
 	}{
 		{"one held back", rows{3: held(2)}, "next", "100000000003 us-east-1: 2 failed, limit 1 (ssm.maxErrors 1% of 20)"},
-		{"one over its share, nothing unsent", rows{3: failed(3)}, "next", "100000000003: 3 failed, limit 2 (budget.perAccount 10% of 20)"},
+		{"one over its share, nothing unsent", rows{3: failed(3)}, "next",
+			"100000000003: 3 failed, limit 2 (budget.perAccount 10% of 20)"},
 		{"two that failed", rows{3: held(2), 4: failed(3)}, "next", ""},
-		{"three that failed", rows{3: held(2), 4: failed(3), 5: held(2)}, "stop", "wave w: 3 accounts failed, limit 2 (budget.maxFailedAccounts 25% of 10); "},
+		{"three that failed", rows{3: held(2), 4: failed(3), 5: held(2)}, "stop",
+			"wave w: 3 accounts failed, limit 2 (budget.maxFailedAccounts 25% of 10); "},
 		{"at their share", rows{3: failed(2), 4: failed(2), 5: failed(2)}, "next", ""},
 		{"all that was tried failed", rows{
-			0: held(5), 1: held(5), 2: unsent, 3: unsent, 4: unsent, 5: unsent, 6: unsent, 7: unsent, 8: unsent, 9: unsent}, "stop",
+			0: held(5), 1: held(5), 2: unsent, 3: unsent, 4: unsent, 5: unsent, 6: unsent, 7: unsent, 8: unsent, 9: unsent},
+			"stop",
 			"wave w: 10 failed, limit 1 (budget.maxFailedInstances 10% of the 10 that were tried)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -159,7 +171,9 @@ func TestJudge_nothingWentWell(t *testing.T) {
 
 func TestJudge_runBudgetAndAbort(t *testing.T) {
 	s := done(t, 0)
-	site.Edit(s, store.WaveKey(site.Run, store.WholeRun), func(w *store.WaveRow) { w.MaxFailed = patch.Threshold{Value: 10} })
+	site.Edit(s, store.WaveKey(site.Run, store.WholeRun), func(w *store.WaveRow) {
+		w.MaxFailed = patch.Threshold{Value: 10}
+	})
 	s.Table.Put(store.CountersKey(site.Run, store.WholeRun), store.Counters{Failures: 11})
 	assert.Equal(t, patch.NextStop, s.Judge().Next)
 	assert.Contains(t, s.Wave().Reason, "run: 11 failed, limit 10 (budget.maxFailedInstances 10)")
@@ -183,7 +197,8 @@ func TestJudge_targetWithoutResult(t *testing.T) {
 	assert.Equal(t, patch.NextStop, s.Judge().Next)
 }
 
-func cutShort(approval runinput.ApprovalMode, operation patch.Operation) func(*plan.Leaf, *target.TargetRow, *store.WaveRow, *store.RunRow) {
+func cutShort(approval runinput.ApprovalMode, operation patch.Operation) func(*plan.Leaf, *target.TargetRow,
+	*store.WaveRow, *store.RunRow) {
 	return func(l *plan.Leaf, _ *target.TargetRow, _ *store.WaveRow, r *store.RunRow) {
 		l.Operation, r.Approval = operation, approval
 	}
@@ -196,7 +211,8 @@ func shorten(s *site.Site) {
 		r.Outcomes = map[outcome.Outcome]int{outcome.Patched: 1, outcome.Failed: 3, outcome.NotSent: 6}
 	})
 	site.Edit(s, store.WaveKey(site.Run, "w"), func(w *store.WaveRow) {
-		w.FailLimit, w.MaxFailed, w.MaxErrors = 5, patch.Threshold{Value: 50, Percent: true}, patch.Threshold{Value: 20, Percent: true}
+		w.FailLimit, w.MaxFailed, w.MaxErrors = 5, patch.Threshold{Value: 50, Percent: true},
+			patch.Threshold{Value: 20, Percent: true}
 	})
 }
 
@@ -245,7 +261,9 @@ func TestJudge_doubt(t *testing.T) {
 			assert.Equal(t, patch.ScopeOfSoak("w"), out.Ask.Scope)
 			assert.Empty(t, s.Wave().Verdict, "a doubt is no verdict")
 			assert.Equal(t, shortened, s.Wave().Doubt.Text())
-			rec := decision.Approval{ID: decision.ApprovalID(site.Run, "soak:w"), Run: site.Run, Scope: "soak:w", Digest: s.Index.Digest, HubAccount: fake.StandHub, RequireDistinct: 1, Status: test.status, Expires: s.Now.Add(time.Hour), Doubt: s.Doubt()}
+			rec := decision.Approval{ID: decision.ApprovalID(site.Run, "soak:w"), Run: site.Run, Scope: "soak:w",
+				Digest: s.Index.Digest, HubAccount: fake.StandHub, RequireDistinct: 1, Status: test.status,
+				Expires: s.Now.Add(time.Hour), Doubt: s.Doubt()}
 			s.Table.Put(store.ApprovalKey(rec.ID), rec)
 			if test.decision != "" {
 				d := decision.Decision{Approval: rec.ID, Decision: test.decision, Identity: "link", At: s.Now}
@@ -260,9 +278,11 @@ func TestJudge_doubt(t *testing.T) {
 	t.Run("a forged answer", func(t *testing.T) {
 		s := done(t, 0, cutShort(runinput.ApproveOnce, patch.Install))
 		shorten(s)
-		rec := decision.Approval{ID: decision.ApprovalID(site.Run, "soak:w"), Run: site.Run, Scope: "soak:w", Digest: s.Index.Digest, Expires: s.Now.Add(time.Hour), Doubt: s.Doubt()}
+		rec := decision.Approval{ID: decision.ApprovalID(site.Run, "soak:w"), Run: site.Run, Scope: "soak:w",
+			Digest: s.Index.Digest, Expires: s.Now.Add(time.Hour), Doubt: s.Doubt()}
 		s.Table.Put(store.ApprovalKey(rec.ID), rec)
-		s.Table.Put(store.DecisionKey(rec.ID, "link"), decision.Decision{Decision: decision.Approve, Identity: "link", At: s.Now, MAC: []byte("forged")})
+		s.Table.Put(store.DecisionKey(rec.ID, "link"),
+			decision.Decision{Decision: decision.Approve, Identity: "link", At: s.Now, MAC: []byte("forged")})
 		_, err := s.Verify("judge")
 		assert.Equal(t, patch.ErrTampered, patch.KindOf(err))
 		assert.Empty(t, s.Wave().Verdict)
@@ -279,7 +299,9 @@ func TestJudge_exchangedDoubt(t *testing.T) {
 	_, err := s.Verify("judge")
 	assert.Equal(t, patch.ErrTampered, patch.KindOf(err))
 
-	site.Edit(s, store.ApprovalKey(decision.ApprovalID(site.Run, "soak:w")), func(a *decision.Approval) { a.Doubt = s.Doubt() })
+	site.Edit(s, store.ApprovalKey(decision.ApprovalID(site.Run, "soak:w")), func(a *decision.Approval) {
+		a.Doubt = s.Doubt()
+	})
 	_, err = s.Verify("judge")
 	assert.Equal(t, patch.ErrTampered, patch.KindOf(err), "the decision was about another doubt")
 }
@@ -344,7 +366,8 @@ func TestJudge_alarmSeen(t *testing.T) {
 	seen := func(closed outcome.Reason) *site.Site {
 		s := done(t, 0, site.Gate(0, "arn"))
 		s.Table.Put(store.WatchKey(site.Run, "w"), store.Watch{
-			Alarms: []doubt.AlarmState{{ARN: "arn", State: doubt.AlarmOK}}, Seen: []doubt.AlarmState{{ARN: "arn", State: doubt.AlarmFiring}}})
+			Alarms: []doubt.AlarmState{{ARN: "arn", State: doubt.AlarmOK}},
+			Seen:   []doubt.AlarmState{{ARN: "arn", State: doubt.AlarmFiring}}})
 		site.Edit(s, store.TargetKey(s.Target), func(r *target.TargetRow) {
 			r.Closed, r.CutShort, r.Outcomes = closed, 6, map[outcome.Outcome]int{outcome.Patched: 4, outcome.NotSent: 6}
 		})
@@ -358,9 +381,10 @@ func TestJudge_alarmSeen(t *testing.T) {
 
 // People who let the run go on after one doubt have not been asked about the next.
 func TestJudge_anotherDoubt(t *testing.T) {
-	s := done(t, 0, site.Gate(600, "one", "two"), func(_ *plan.Leaf, _ *target.TargetRow, _ *store.WaveRow, r *store.RunRow) {
-		r.Approval = runinput.ApproveOnce
-	})
+	s := done(t, 0, site.Gate(600, "one", "two"),
+		func(_ *plan.Leaf, _ *target.TargetRow, _ *store.WaveRow, r *store.RunRow) {
+			r.Approval = runinput.ApproveOnce
+		})
 	s.Red = map[string]string{"one": doubt.AlarmFiring}
 	assert.Equal(t, patch.NextAsk, s.Judge().Next)
 	s.ApproveDoubt()
@@ -390,7 +414,8 @@ func TestJudge_pause(t *testing.T) {
 		r.Approval = runinput.ApprovePerWave
 	})
 	asked.AddWave()
-	assert.Equal(t, patch.NextWave, asked.Judge().Next, "people are asked during the pause, and their approval waits for its end")
+	assert.Equal(t, patch.NextWave, asked.Judge().Next,
+		"people are asked during the pause, and their approval waits for its end")
 }
 
 // A verdict binds the heads of the targets' chains into the run's chain.
@@ -439,10 +464,13 @@ func TestJudge_termsOfTheQuestion(t *testing.T) {
 	shorten(s)
 	s.Index.Needed, s.Index.RequestedBy = 2, asker
 	s.StoreIndex(true)
-	site.Edit(s, store.RunKey(site.Run), func(r *store.RunRow) { r.Digest, r.RequireDistinct, r.RequestedBy = s.Index.Digest, 2, asker })
+	site.Edit(s, store.RunKey(site.Run), func(r *store.RunRow) {
+		r.Digest, r.RequireDistinct, r.RequestedBy = s.Index.Digest, 2, asker
+	})
 	require.Equal(t, patch.NextAsk, s.Judge().Next)
 	rec := decision.Approval{
-		ID: decision.ApprovalID(site.Run, "soak:w"), Run: site.Run, Scope: "soak:w", Digest: s.Index.Digest, HubAccount: fake.StandHub,
+		ID: decision.ApprovalID(site.Run, "soak:w"), Run: site.Run, Scope: "soak:w", Digest: s.Index.Digest,
+		HubAccount:      fake.StandHub,
 		RequireDistinct: 1, Status: decision.ApprovalApproved, Expires: s.Now.Add(time.Hour), Doubt: s.Doubt(),
 	}
 	d := decision.Decision{Approval: rec.ID, Decision: decision.Approve, Identity: asker, At: s.Now}

@@ -65,8 +65,10 @@ func NewSend(env Getenv, a AWS) (*target.Send, error) {
 	spokes := c.spokes(a)
 	spokes.Sender = c.text("SPOKE_SENDER")
 	s := &target.Send{
-		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Sender: spokes, Alarms: c.alarms(a, spokes), Decisions: c.keys(a, "DECISION_KEY_ID"),
-		Seals: c.key(a, "SEAL_KEY_ID"), People: c.people(), Auditor: c.auditor(a), Now: a.Now, HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")),
+		Table: c.table(a), Objects: c.objects(a), Spokes: spokes, Sender: spokes, Alarms: c.alarms(a, spokes),
+		Decisions: c.keys(a, "DECISION_KEY_ID"),
+		Seals:     c.key(a, "SEAL_KEY_ID"), People: c.people(), Auditor: c.auditor(a), Now: a.Now,
+		HubAccount:   patch.AccountID(c.text("HUB_ACCOUNT_ID")),
 		PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
 		Policy:       c.policy(),
 	}
@@ -78,7 +80,8 @@ func NewPoll(env Getenv, a AWS) (*target.Poll, error) {
 	c := config{env: env}
 	spokes := c.spokes(a)
 	p := &target.Poll{
-		Table: c.table(a), Spokes: spokes, Alarms: c.alarms(a, spokes), Auditor: c.auditor(a), Now: a.Now, PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
+		Table: c.table(a), Spokes: spokes, Alarms: c.alarms(a, spokes), Auditor: c.auditor(a), Now: a.Now,
+		PollInterval: c.seconds("POLL_INTERVAL_SECONDS", 5, 300),
 	}
 	return p, c.err()
 }
@@ -89,7 +92,8 @@ func NewApprovals(env Getenv, a AWS) (*approval.Requests, error) {
 	mail := c.mail(a, "APPROVAL_TOPIC_ARN")
 	s := &approval.Requests{
 		Table: c.table(a), Objects: c.objects(a), Mail: mail, Audience: mail, Links: c.key(a, "LINK_KEY_ID"),
-		Seals: c.key(a, "SEAL_KEY_ID"), Decisions: c.keys(a, "DECISION_KEY_ID"), People: c.people(), Metrics: a.Metrics, Auditor: c.auditor(a), Now: a.Now,
+		Seals: c.key(a, "SEAL_KEY_ID"), Decisions: c.keys(a, "DECISION_KEY_ID"), People: c.people(), Metrics: a.Metrics,
+		Auditor: c.auditor(a), Now: a.Now,
 		HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), CallbackURL: c.text("CALLBACK_URL"),
 		Policy: c.policy(), Deployed: c.endpoints(),
 	}
@@ -101,7 +105,8 @@ func NewCallback(env Getenv, a AWS) (*approval.Callback, error) {
 	c := config{env: env}
 	s := &approval.Callback{
 		Table: c.table(a), Objects: c.objects(a), Links: c.keys(a, "LINK_KEY_ID"), Decisions: c.key(a, "DECISION_KEY_ID"),
-		Waiter: &cloud.StepFunctions{SFN: a.SFN}, Notices: c.mail(a, "NOTICE_TOPIC_ARN"), People: c.people(), Auditor: c.auditor(a), Now: a.Now,
+		Waiter: &cloud.StepFunctions{SFN: a.SFN}, Notices: c.mail(a, "NOTICE_TOPIC_ARN"), People: c.people(),
+		Auditor: c.auditor(a), Now: a.Now,
 		HubAccount: patch.AccountID(c.text("HUB_ACCOUNT_ID")), StateMachineARN: c.text("STATE_MACHINE_ARN"),
 	}
 	if old := c.oldKey(a, "DECISION_KEY_ID"); old != nil {
@@ -125,7 +130,8 @@ func NewVerify(env Getenv, a AWS) (*task.PostVerify, error) {
 		Waves: wave.Judge{Table: table, Objects: objects, Alarms: c.alarms(a, spokes), Decisions: decisions, People: people,
 			Seals: seals, Auditor: auditor, Now: a.Now},
 		Reports: compose.Reports{
-			Table: table, Objects: objects, Decisions: decisions, People: people, Seals: seals, Runs: &cloud.StepFunctions{SFN: a.SFN},
+			Table: table, Objects: objects, Decisions: decisions, People: people, Seals: seals,
+			Runs:    &cloud.StepFunctions{SFN: a.SFN},
 			Notices: c.mail(a, "NOTICE_TOPIC_ARN"), Metrics: a.Metrics, Auditor: auditor, Now: a.Now,
 			Targets: &target.Abandon{Table: table, Spokes: spokes, Auditor: auditor, Now: a.Now},
 		},

@@ -40,11 +40,13 @@ func TestClean(t *testing.T) {
 
 		{name: "a mail is ASCII", in: "Größe\u200b\x1b[0m", want: "Gr??e", fits: mail},
 		{name: "a mail has no second link", in: "to http://evil.test", want: "to http[:]//evil[.]test", fits: mail},
-		{name: "nor one without a scheme", in: "see www.Evil.example/x or evil.ma", want: "see www[.]Evil[.]example/x or evil[.]ma", fits: mail},
+		{name: "nor one without a scheme", in: "see www.Evil.example/x or evil.ma",
+			want: "see www[.]Evil[.]example/x or evil[.]ma", fits: mail},
 		{name: "nor a host of digits", in: "WWW.1and1", want: "WWW[.]1and1", fits: mail},
 		{name: "nor a mailbox", in: "ask help@evil.test, MailTo:x", want: "ask help[@]evil[.]test, MailTo[:]x", fits: mail},
 		{name: "nor a share", in: `\\evil\x`, want: `\[\]evil\x`, fits: mail},
-		{name: "a number stays", in: "5.10.0-28, at 10:15. Then arn:aws:x", want: "5.10.0-28, at 10:15. Then arn:aws:x", fits: mail},
+		{name: "a number stays", in: "5.10.0-28, at 10:15. Then arn:aws:x", want: "5.10.0-28, at 10:15. Then arn:aws:x",
+			fits: mail},
 		{name: "nor one that is hidden", in: "to http:\u200b//evil.test", want: "to http[:]//evil[.]test", fits: mail},
 
 		{name: "a limit counts characters", in: "Größe", want: "Grö", fits: []words.Fit{words.Limit(3)}},

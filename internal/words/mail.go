@@ -7,7 +7,8 @@ import (
 
 // unlinked puts brackets around what makes an address: the colon of a scheme, the at of a mailbox, the dots of a host,
 // the second backslash of a share. Mail programs make links of addresses without any scheme too, and each knows other
-// top-level domains, so each dot before a letter counts. It looks back alone, so that a text that is cut stays as it is.
+// top-level domains, so each dot before a letter counts. It looks back alone, so that a text that is cut stays as it
+// is.
 func unlinked(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
@@ -43,7 +44,8 @@ func links(s string, i int) bool {
 // schemes are those that mail programs know without two slashes behind them.
 func schemes() []string {
 	return []string{
-		"mailto", "tel", "sms", "callto", "sip", "sips", "skype", "facetime", "xmpp", "magnet", "webcal", "data", "javascript", "file", "urn", "news",
+		"mailto", "tel", "sms", "callto", "sip", "sips", "skype", "facetime", "xmpp", "magnet", "webcal", "data",
+		"javascript", "file", "urn", "news",
 	}
 }
 

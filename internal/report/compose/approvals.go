@@ -42,7 +42,8 @@ func (f *folder) foldApprovals(ctx context.Context, r *report.Report) error {
 
 // hear goes through the decisions as they were counted, and finds the one that
 // settled the question.
-func (f *folder) hear(ctx context.Context, a decision.Approval, all []decision.Decision, ar *report.ApprovalReport) error {
+func (f *folder) hear(ctx context.Context, a decision.Approval, all []decision.Decision,
+	ar *report.ApprovalReport) error {
 	settled, counted := false, []decision.Decision(nil)
 	for _, d := range all {
 		ignored, err := f.ignored(ctx, a, d)
@@ -56,7 +57,8 @@ func (f *folder) hear(ctx context.Context, a decision.Approval, all []decision.D
 			ignored = "the request was already decided"
 		}
 		ar.Decisions = append(ar.Decisions, report.DecisionReport{
-			Decision: d.Decision, Identity: d.Identity, Name: d.Name, Reason: d.Reason, At: d.At.UTC(), Counted: ignored == "", Ignored: ignored,
+			Decision: d.Decision, Identity: d.Identity, Name: d.Name, Reason: d.Reason, At: d.At.UTC(), Counted: ignored == "",
+			Ignored: ignored,
 		})
 		if ignored != "" {
 			continue

@@ -39,7 +39,9 @@ func (v *Reports) Close(ctx context.Context, in ReportInput) (ReportOutput, erro
 		return ReportOutput{}, err
 	case running && in.Status != missed:
 		// Step Functions said that it ended, and may not show it yet. Lambda calls again in a minute, and in two more.
-		return ReportOutput{}, fmt.Errorf("%w: the execution of %s ended %s, and is still shown as running", patch.ErrUnavailable, in.Run, in.Status)
+		return ReportOutput{},
+			fmt.Errorf("%w: the execution of %s ended %s, and is still shown as running", patch.ErrUnavailable, in.Run,
+				in.Status)
 	case running:
 		return ReportOutput{Next: patch.NextDone, Status: run.Status}, nil
 	}
@@ -72,7 +74,8 @@ func (v *Reports) markEnded(ctx context.Context, run *store.RunRow, status strin
 	was := run.Version
 	run.Version++
 	run.Status, run.StatusReason = endedStatus(status)
-	entry, err := run.Heads.Append(store.Verify, store.RunSubject(run.Run), "close", "RunClosing", run.StatusReason, v.Now()).
+	entry,
+		err := run.Heads.Append(store.Verify, store.RunSubject(run.Run), "close", "RunClosing", run.StatusReason, v.Now()).
 		Signed(ctx, v.Auditor)
 	if err != nil {
 		return err

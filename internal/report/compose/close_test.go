@@ -98,7 +98,8 @@ func TestClose_runningIsNotCut(t *testing.T) {
 	assert.Equal(t, []string{s.Cut(3), s.Cut(4)}, s.SSM.Cancels)
 	_, cancels := s.LookedAt()
 	assert.Equal(t, []target.Cancel{
-		{InstanceID: site.Instance(2), Command: "cmd-3", Why: outcome.ReasonAbort}, {InstanceID: site.Instance(3), Command: "cmd-4", Why: outcome.ReasonExpired},
+		{InstanceID: site.Instance(2), Command: "cmd-3", Why: outcome.ReasonAbort},
+		{InstanceID: site.Instance(3), Command: "cmd-4", Why: outcome.ReasonExpired},
 	}, cancels)
 }
 
@@ -110,11 +111,13 @@ func TestClose_oneAccountDoesNotAnswer(t *testing.T) {
 	one.SendAll()
 	two.SendAll()
 	v := one.Verifier()
-	v.Reports.Targets.Spokes = byAccount{one.Target.Account: failing{site.Because(patch.ErrUnavailable)}, two.Target.Account: two}
+	v.Reports.Targets.Spokes = byAccount{one.Target.Account: failing{site.Because(patch.ErrUnavailable)},
+		two.Target.Account: two}
 	_, err := v.Handle(t.Context(), task.VerifyInput{Task: patch.TaskClose, Run: site.Run, Status: "ABORTED"})
 	require.ErrorIs(t, err, patch.ErrUnavailable)
 	assert.Len(t, two.SSM.Cancels, 2)
-	v.Reports.Targets.Spokes = byAccount{one.Target.Account: failing{site.Because(patch.ErrAccessDenied)}, two.Target.Account: two}
+	v.Reports.Targets.Spokes = byAccount{one.Target.Account: failing{site.Because(patch.ErrAccessDenied)},
+		two.Target.Account: two}
 	_, err = v.Handle(t.Context(), task.VerifyInput{Task: patch.TaskClose, Run: site.Run, Status: "ABORTED"})
 	assert.NotErrorIs(t, err, patch.ErrAccessDenied)
 	assert.Len(t, two.SSM.Cancels, 4)
@@ -162,7 +165,8 @@ func TestClose_journal(t *testing.T) {
 	for _, i := range r.Instances {
 		commands[i.InstanceID] = i.CommandID
 	}
-	assert.Equal(t, map[patch.InstanceID]patch.CommandID{site.Instance(0): "cmd-1", site.Instance(1): "", site.Instance(2): "cmd-3", site.Instance(3): ""}, commands)
+	assert.Equal(t, map[patch.InstanceID]patch.CommandID{site.Instance(0): "cmd-1", site.Instance(1): "",
+		site.Instance(2): "cmd-3", site.Instance(3): ""}, commands)
 	assert.Equal(t, map[outcome.Outcome]int{outcome.Unknown: 3, outcome.NotSent: 1}, r.Totals.Outcomes)
 }
 
@@ -234,7 +238,8 @@ func TestClose_thenRedriven(t *testing.T) {
 	out := s.Judge()
 	assert.Equal(t, patch.NextStop, out.Next)
 	assert.Empty(t, s.Wave().Verdict, "nobody judges a closed run")
-	told, r := s.Report(task.VerifyInput{Task: patch.TaskReport, Failure: compose.Failure{Error: string(patch.ErrWaveStopped)}})
+	told,
+		r := s.Report(task.VerifyInput{Task: patch.TaskReport, Failure: compose.Failure{Error: string(patch.ErrWaveStopped)}})
 	assert.Equal(t, patch.NextDone, told.Next)
 	assert.Equal(t, patch.RunAborted, told.Status)
 	assert.Contains(t, told.Cause, "stopped by hand")

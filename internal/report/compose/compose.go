@@ -92,7 +92,9 @@ func (f *folder) storeSlice(ctx context.Context, pieces []piece, k int) ([]byte,
 	if err := f.Objects.Store(ctx, store.ReportSliceObject(f.in.Run, k), "application/jsonl", data); err != nil {
 		return nil, err
 	}
-	return data, f.Table.Write(ctx, store.Write{How: store.Put, Key: store.ReportSliceKey(f.in.Run, k), Item: store.ReportSlice{Digest: patch.Digest(data)}})
+	return data,
+		f.Table.Write(ctx, store.Write{How: store.Put, Key: store.ReportSliceKey(f.in.Run, k),
+			Item: store.ReportSlice{Digest: patch.Digest(data)}})
 }
 
 // head is the report without its instances.
@@ -100,8 +102,9 @@ func (c *composer) head(ctx context.Context) (*report.Report, error) {
 	r := &report.Report{
 		SchemaVersion: report.ReportSchema, Run: c.in.Run, PlanDigest: c.run.Digest, DryRun: c.run.DryRun,
 		RequestedBy: c.run.RequestedBy, Reason: c.run.Reason, Started: c.run.Started.UTC(),
-		Waves: []report.WaveReport{}, Unreachable: c.index.Unreachable, Inactive: c.index.Inactive, Approvals: []report.ApprovalReport{},
-		Totals: report.Totals{Outcomes: map[outcome.Outcome]int{}},
+		Waves: []report.WaveReport{}, Unreachable: c.index.Unreachable, Inactive: c.index.Inactive,
+		Approvals: []report.ApprovalReport{},
+		Totals:    report.Totals{Outcomes: map[outcome.Outcome]int{}},
 	}
 	var err error
 	if r.Terms, err = c.terms(ctx); err != nil {
@@ -115,7 +118,8 @@ func (c *composer) head(ctx context.Context) (*report.Report, error) {
 	for i, w := range c.index.Waves {
 		row := c.waves[w.Name]
 		wr := report.WaveReport{
-			Name: w.Name, Operation: w.Operation, Reboot: w.RebootOption, Verdict: row.Verdict, Reason: row.Reason, Planned: w.Planned, Filter: w.Filter, Unmatched: unmatched(c.index, w), Empty: w.Empty(),
+			Name: w.Name, Operation: w.Operation, Reboot: w.RebootOption, Verdict: row.Verdict, Reason: row.Reason,
+			Planned: w.Planned, Filter: w.Filter, Unmatched: unmatched(c.index, w), Empty: w.Empty(),
 			Outcomes: map[outcome.Outcome]int{}, Accounts: []report.AccountReport{},
 		}
 		if row.Decided.Set() {
@@ -148,7 +152,8 @@ func (a accountTally) addTo(w *report.WaveReport, t *report.Totals) {
 	}
 	account := &w.Accounts[n-1]
 	account.Planned += a.Planned
-	t.Planned, t.Good, t.Failures, t.Neutral = t.Planned+a.Planned, t.Good+a.Good, t.Failures+a.Failures, t.Neutral+a.Neutral
+	t.Planned, t.Good, t.Failures, t.Neutral = t.Planned+a.Planned, t.Good+a.Good, t.Failures+a.Failures,
+		t.Neutral+a.Neutral
 	for _, o := range words.SortedKeys(a.Outcomes) {
 		account.Outcomes[o] += a.Outcomes[o]
 		w.Outcomes[o] += a.Outcomes[o]

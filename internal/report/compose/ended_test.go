@@ -79,11 +79,16 @@ func TestReport_completed(t *testing.T) {
 		why  string
 	}{
 		{"all of it is good", func(*site.Site) {}, patch.RunSucceeded, ""},
-		{"one failed", func(s *site.Site) { change(s, outcome.Failed, "cmd-1") }, patch.RunCompleted, "1 of 2 instances failed, 0 were not sent"},
-		{"one was not sent", func(s *site.Site) { change(s, outcome.NotSent, "") }, patch.RunCompleted, "0 of 2 instances failed, 1 were not sent"},
+		{"one failed", func(s *site.Site) {
+			change(s, outcome.Failed, "cmd-1")
+		}, patch.RunCompleted, "1 of 2 instances failed, 0 were not sent"},
+		{"one was not sent", func(s *site.Site) {
+			change(s, outcome.NotSent, "")
+		}, patch.RunCompleted, "0 of 2 instances failed, 1 were not sent"},
 		{"one was gone before the send", func(s *site.Site) { change(s, outcome.Gone, "") }, patch.RunSucceeded, ""},
 		{"a scan found something", func(s *site.Site) { change(s, outcome.NonCompliant, "cmd-1") }, patch.RunSucceeded, ""},
-		{"a wave matched nothing", another(false), patch.RunIncomplete, "wave typo matched nothing (looked for: PatchGroup = defualt)"},
+		{"a wave matched nothing", another(false), patch.RunIncomplete,
+			"wave typo matched nothing (looked for: PatchGroup = defualt)"},
 		{"a wave may match nothing", another(true), patch.RunSucceeded, ""},
 		{"all that matched is left out", func(s *site.Site) {
 			another(false)(s)

@@ -52,7 +52,8 @@ func (f *folder) fold(ctx context.Context, pieces []piece) (*part, error) {
 
 // piece reads a piece's results: the roll-up, then what it lacks, and for a
 // target without a result what the plan and the intents tell.
-func (f *folder) piece(ctx context.Context, p piece, rows map[patch.Target]target.TargetRow) ([]outcome.InstanceReport, []plan.ExcludedInstance, error) {
+func (f *folder) piece(ctx context.Context, p piece, rows map[patch.Target]target.TargetRow) ([]outcome.InstanceReport,
+	[]plan.ExcludedInstance, error) {
 	up, err := f.rolledUp(ctx, p)
 	if err != nil {
 		return nil, nil, err
@@ -97,7 +98,8 @@ func (f *folder) rolledUp(ctx context.Context, p piece) (AccountResult, error) {
 }
 
 // target reads a target's result: the one with the hash in its row and no other.
-func (f *folder) target(ctx context.Context, t patch.Target, row target.TargetRow, data []byte) (target.TargetResult, error) {
+func (f *folder) target(ctx context.Context, t patch.Target, row target.TargetRow, data []byte) (target.TargetResult,
+	error) {
 	if data == nil {
 		var found bool
 		var err error
@@ -163,7 +165,8 @@ func (f *folder) whyNotSent() outcome.Reason {
 
 // explain adds to what was not sent which limit was hit. That it was named in a
 // command is no contradiction when this ended before it began there.
-func (f *folder) explain(ctx context.Context, p piece, rows map[patch.Target]target.TargetRow, instances []outcome.InstanceReport) error {
+func (f *folder) explain(ctx context.Context, p piece, rows map[patch.Target]target.TargetRow,
+	instances []outcome.InstanceReport) error {
 	var own *store.Counters // of the account, read when it is needed
 	stops := map[patch.Target]string{}
 	for i := range instances {
@@ -196,7 +199,8 @@ func (f *folder) explain(ctx context.Context, p piece, rows map[patch.Target]tar
 			r.Detail = why
 		}
 		if r.CommandID != "" {
-			r.Detail = words.Joined(r.Detail, fmt.Sprintf("its command ended as %s before it began on this instance", cmp.Or(r.Status, "never taken")))
+			r.Detail = words.Joined(r.Detail,
+				fmt.Sprintf("its command ended as %s before it began on this instance", cmp.Or(r.Status, "never taken")))
 		}
 	}
 	return nil
@@ -232,13 +236,16 @@ func (f *folder) exceeded(t patch.Target, row target.TargetRow, own store.Counte
 	perAccount := wave.PerAccount.Limit(planned)
 	text := ""
 	for _, c := range []doubt.Cause{
-		{Kind: doubt.CauseFailed, Scope: doubt.ScopeTarget, Account: t.Account, Region: t.Region, Count: row.Errors, Limit: row.ErrorLimit,
+		{Kind: doubt.CauseFailed, Scope: doubt.ScopeTarget, Account: t.Account, Region: t.Region, Count: row.Errors,
+			Limit: row.ErrorLimit,
 			Field: "ssm.maxErrors", Of: patch.LimitText(wave.MaxErrors, row.Planned, row.ErrorLimit)},
 		{Kind: doubt.CauseFailed, Scope: doubt.ScopeAccount, Account: t.Account, Count: own.Failures, Limit: perAccount,
 			Field: "budget.perAccount", Of: patch.LimitText(wave.PerAccount, planned, perAccount)},
-		{Kind: doubt.CauseFailed, Scope: doubt.ScopeOfWave, Wave: t.Wave, Count: f.counts[t.Wave].Failures, Limit: wave.FailLimit,
+		{Kind: doubt.CauseFailed, Scope: doubt.ScopeOfWave, Wave: t.Wave, Count: f.counts[t.Wave].Failures,
+			Limit: wave.FailLimit,
 			Field: instances, Of: patch.LimitText(wave.MaxFailed, wave.Planned, wave.FailLimit)},
-		{Kind: doubt.CauseAccounts, Scope: doubt.ScopeOfWave, Wave: t.Wave, Count: f.counts[t.Wave].AccountsOver, Limit: wave.AccountsMax,
+		{Kind: doubt.CauseAccounts, Scope: doubt.ScopeOfWave, Wave: t.Wave, Count: f.counts[t.Wave].AccountsOver,
+			Limit: wave.AccountsMax,
 			Field: "budget.maxFailedAccounts", Of: patch.LimitText(wave.MaxAccounts, wave.Accounts, wave.AccountsMax)},
 		{Kind: doubt.CauseFailed, Scope: doubt.ScopeRun, Count: f.counts[store.WholeRun].Failures, Limit: whole.FailLimit,
 			Field: instances, Of: patch.LimitText(whole.MaxFailed, whole.Planned, whole.FailLimit)},

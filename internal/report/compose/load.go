@@ -93,7 +93,8 @@ func (f *folder) loadWaves(ctx context.Context) error {
 		waves, counts := make([]store.WaveRow, len(some)), make([]store.Counters, len(some))
 		var rows []*store.Row
 		for i, name := range some {
-			rows = append(rows, &store.Row{Key: store.WaveKey(f.in.Run, name), Into: &waves[i]}, &store.Row{Key: store.CountersKey(f.in.Run, name), Into: &counts[i]})
+			rows = append(rows, &store.Row{Key: store.WaveKey(f.in.Run, name), Into: &waves[i]},
+				&store.Row{Key: store.CountersKey(f.in.Run, name), Into: &counts[i]})
 		}
 		if err := f.Table.Load(ctx, rows...); err != nil {
 			return err

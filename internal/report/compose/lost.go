@@ -11,7 +11,8 @@ import (
 )
 
 // planLost is why a run without its sealed plan failed, whatever else happened.
-const planLost = "plan/index.json is missing or is not the plan that was frozen; this report is made of the targets' rows"
+const planLost = "plan/index.json is missing or is not the plan that was frozen; this report is made of the targets' " +
+	"rows"
 
 // rowsAsPlan makes up for a plan's index that somebody has edited or removed: a run
 // is closed and has a report whatever became of its files. Nothing is ever sent
@@ -26,7 +27,8 @@ func (f *folder) rowsAsPlan(ctx context.Context) error {
 		targets = append(targets, t)
 	}
 	slices.SortFunc(targets, func(a, b patch.Target) int {
-		return slices.Compare([]string{a.Wave, string(a.Account), string(a.Region)}, []string{b.Wave, string(b.Account), string(b.Region)})
+		return slices.Compare([]string{a.Wave, string(a.Account), string(a.Region)},
+			[]string{b.Wave, string(b.Account), string(b.Region)})
 	})
 	x := plan.Index{Run: f.in.Run, Digest: f.run.Digest, Needed: f.run.RequireDistinct, RequestedBy: f.run.RequestedBy}
 	for _, t := range targets {
@@ -36,7 +38,8 @@ func (f *folder) rowsAsPlan(ctx context.Context) error {
 		}
 		w := &x.Waves[len(x.Waves)-1]
 		if row.Status == target.TargetUnreachable {
-			x.Unreachable = append(x.Unreachable, plan.UnreachableAccount{Account: t.Account, Region: t.Region, Reason: row.Reason})
+			x.Unreachable = append(x.Unreachable,
+				plan.UnreachableAccount{Account: t.Account, Region: t.Region, Reason: row.Reason})
 		}
 		if w.Operation == "" && row.LeafDigest != "" {
 			leaf, err := plan.LoadLeaf(ctx, f.Objects, t, row.LeafDigest)
@@ -47,7 +50,9 @@ func (f *folder) rowsAsPlan(ctx context.Context) error {
 		}
 		w.Planned += row.Planned
 		w.Excluded += row.Excluded
-		w.Targets = append(w.Targets, plan.IndexTarget{Account: t.Account, Region: t.Region, Planned: row.Planned, Excluded: row.Excluded, Digest: row.LeafDigest})
+		w.Targets = append(w.Targets,
+			plan.IndexTarget{Account: t.Account, Region: t.Region, Planned: row.Planned, Excluded: row.Excluded,
+				Digest: row.LeafDigest})
 	}
 	f.index, f.lost = x, true
 	if err := f.loadWaves(ctx); err != nil {

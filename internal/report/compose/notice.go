@@ -28,7 +28,8 @@ func noticeMail(r *report.Report) (subject, body string) {
 		fmt.Fprintf(&b, "%s\n", words.Clean(doubt.ForMail(r.StatusReason), words.Limit(maxReason)))
 	}
 	fmt.Fprintf(&b, "\n%s planned, %s good, %s failed, %s not sent\n",
-		words.Number(r.Totals.Planned), words.Number(r.Totals.Good), words.Number(r.Totals.Failures), words.Number(r.Totals.Neutral))
+		words.Number(r.Totals.Planned), words.Number(r.Totals.Good), words.Number(r.Totals.Failures),
+		words.Number(r.Totals.Neutral))
 	for _, w := range r.Waves {
 		fmt.Fprintf(&b, "Wave %s: %s", w.Name, cmp.Or(string(w.Verdict), "-"))
 		for _, o := range outcome.Outcomes() {
@@ -38,7 +39,8 @@ func noticeMail(r *report.Report) (subject, body string) {
 		}
 		b.WriteString("\n")
 		if w.Empty {
-			b.WriteString("  WARNING: nothing was matched. Are its tags right? Looked for: " + words.Clean(w.Filter, words.Mail, words.Limit(maxFilter)) + "\n")
+			b.WriteString("  WARNING: nothing was matched. Are its tags right? Looked for: " +
+				words.Clean(w.Filter, words.Mail, words.Limit(maxFilter)) + "\n")
 		}
 	}
 	if n := len(r.Unreachable); n > 0 {

@@ -40,12 +40,14 @@ type accountTally struct {
 }
 
 // add counts the instances of a piece.
-func (p *part) add(w plan.IndexWave, account patch.AccountID, firstSent time.Time, instances []outcome.InstanceReport, excluded []plan.ExcludedInstance) {
+func (p *part) add(w plan.IndexWave, account patch.AccountID, firstSent time.Time, instances []outcome.InstanceReport,
+	excluded []plan.ExcludedInstance) {
 	tally := accountTally{
 		Wave: w.Name, AccountReport: report.AccountReport{Account: account}, FirstSent: firstSent,
 	}
 	n := outcome.Count(instances, w.RebootOption)
-	tally.Planned, tally.Outcomes, tally.Good, tally.Failures, tally.Neutral = len(instances), n.Outcomes, n.Good, n.Failures, n.Neutral
+	tally.Planned, tally.Outcomes, tally.Good, tally.Failures, tally.Neutral = len(instances), n.Outcomes, n.Good,
+		n.Failures, n.Neutral
 	p.Accounts = append(p.Accounts, tally)
 	p.instances = append(p.instances, instances...)
 	p.excluded = append(p.excluded, excluded...)

@@ -70,10 +70,12 @@ func (v *Reports) Write(ctx context.Context, in ReportInput) (ReportOutput, erro
 	rebuild := in.Task == patch.TaskRebuild
 	switch ended := !f.run.Ended.IsZero(); {
 	case rebuild && !ended:
-		return ReportOutput{}, fmt.Errorf("%w: run %s has not ended, its report is written then", patch.ErrInvalidInput, in.Run)
+		return ReportOutput{},
+			fmt.Errorf("%w: run %s has not ended, its report is written then", patch.ErrInvalidInput, in.Run)
 	case ended && in.Failure.Error == string(patch.ErrInvalidInput):
 		// Another run of this name has ended long ago. Its report is not this one's.
-		return ReportOutput{Next: patch.NextDone, Status: patch.RunRefused, Error: string(patch.RunRefused.Err()), Cause: short(in.Failure.Error + ": " + in.Failure.Cause)}, nil
+		return ReportOutput{Next: patch.NextDone, Status: patch.RunRefused, Error: string(patch.RunRefused.Err()),
+			Cause: short(in.Failure.Error + ": " + in.Failure.Cause)}, nil
 	case ended && !rebuild:
 		return f.done(), nil
 	}
@@ -117,7 +119,9 @@ func (f *folder) later(ctx context.Context, from int) (ReportOutput, error) {
 	if err := f.save(ctx); err != nil {
 		return ReportOutput{}, err
 	}
-	return ReportOutput{}, fmt.Errorf("%w: %d slices of the report of %s are folded, the next call continues", patch.ErrUnavailable, from, f.in.Run)
+	return ReportOutput{},
+		fmt.Errorf("%w: %d slices of the report of %s are folded, the next call continues", patch.ErrUnavailable, from,
+			f.in.Run)
 }
 
 // finishReport puts the report together. How the run ended is made final first,
@@ -155,7 +159,8 @@ func (f *folder) finishReport(ctx context.Context, slices [][]piece) (ReportOutp
 }
 
 func (f *folder) done() ReportOutput {
-	return ReportOutput{Next: patch.NextDone, Status: f.run.Status, Error: string(f.run.Status.Err()), Cause: short(fmt.Sprintf("%s: %s", f.run.Status, cmp.Or(f.run.StatusReason, "see the report")))}
+	return ReportOutput{Next: patch.NextDone, Status: f.run.Status, Error: string(f.run.Status.Err()),
+		Cause: short(fmt.Sprintf("%s: %s", f.run.Status, cmp.Or(f.run.StatusReason, "see the report")))}
 }
 
 // giveUp frees what the machine could not bring to an end: no lease outlives
@@ -206,7 +211,8 @@ func (f *folder) close(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		writes = append(writes, store.Write{How: store.Put, Key: store.SeriesKey(input), Item: store.Series{Run: f.in.Run, Planned: f.run.Planned, Ended: f.run.Ended}})
+		writes = append(writes, store.Write{How: store.Put, Key: store.SeriesKey(input),
+			Item: store.Series{Run: f.in.Run, Planned: f.run.Planned, Ended: f.run.Ended}})
 	}
 	return f.save(ctx, writes...)
 }
@@ -233,7 +239,8 @@ func (f *folder) announce(ctx context.Context, r *report.Report) {
 		f.Metrics.Count("RunsEnded", "Count", 1, nil)
 	}
 	switch r.Status {
-	case patch.RunRejected, patch.RunExpired, patch.RunRefused: // their notices say it; the alarm on failed executions leaves them out
+	// their notices say it; the alarm on failed executions leaves them out
+	case patch.RunRejected, patch.RunExpired, patch.RunRefused:
 		f.Metrics.Count("RunsExcused", "Count", 1, nil)
 	}
 	subject, body := noticeMail(r)

@@ -24,7 +24,8 @@ import (
 
 func TestReport_status(t *testing.T) {
 	asked := func(s *site.Site, status decision.Status) {
-		s.Table.Put(store.ApprovalKey(decision.ApprovalID(site.Run, "run")), decision.Approval{ID: decision.ApprovalID(site.Run, "run"), Run: site.Run, Scope: "run", Status: status})
+		s.Table.Put(store.ApprovalKey(decision.ApprovalID(site.Run, "run")),
+			decision.Approval{ID: decision.ApprovalID(site.Run, "run"), Run: site.Run, Scope: "run", Status: status})
 	}
 	verdict := func(v patch.Verdict) func(*site.Site) {
 		return func(s *site.Site) {
@@ -41,16 +42,28 @@ func TestReport_status(t *testing.T) {
 		{"good", task.VerifyInput{}, func(*site.Site) {}, patch.RunSucceeded, ""},
 		{"judged stop", task.VerifyInput{}, verdict(patch.VerdictStop), patch.RunStopped, "because"},
 		{"not judged", task.VerifyInput{}, verdict(""), patch.RunFailed, "was not judged"},
-		{"rejected", task.VerifyInput{}, func(s *site.Site) { asked(s, decision.ApprovalRejected) }, patch.RunRejected, "the approval of the whole plan was rejected"},
-		{"expired", task.VerifyInput{}, func(s *site.Site) { asked(s, decision.ApprovalExpired) }, patch.RunExpired, "no one decided"},
-		{"aborted", task.VerifyInput{}, func(s *site.Site) { s.Table.Put(store.AbortKey(site.Run), store.Abort{Reason: "wrong week"}) }, patch.RunAborted, "wrong week"},
-		{"a failure of the machine", task.VerifyInput{Failure: compose.Failure{Error: "Patch.Internal", Cause: "oops"}}, func(*site.Site) {}, patch.RunFailed, "oops"},
+		{"rejected", task.VerifyInput{}, func(s *site.Site) {
+			asked(s, decision.ApprovalRejected)
+		}, patch.RunRejected, "the approval of the whole plan was rejected"},
+		{"expired", task.VerifyInput{}, func(s *site.Site) {
+			asked(s, decision.ApprovalExpired)
+		}, patch.RunExpired, "no one decided"},
+		{"aborted", task.VerifyInput{}, func(s *site.Site) {
+			s.Table.Put(store.AbortKey(site.Run), store.Abort{Reason: "wrong week"})
+		}, patch.RunAborted, "wrong week"},
+		{"a failure of the machine", task.VerifyInput{Failure: compose.Failure{Error: "Patch.Internal", Cause: "oops"}},
+			func(*site.Site) {}, patch.RunFailed, "oops"},
 		{"stopped by hand", task.VerifyInput{Status: "ABORTED"}, func(*site.Site) {}, patch.RunAborted, "by hand"},
-		{"timed out", task.VerifyInput{Status: "TIMED_OUT"}, func(*site.Site) {}, patch.RunFailed, "longer than an execution may"},
+		{"timed out", task.VerifyInput{Status: "TIMED_OUT"}, func(*site.Site) {}, patch.RunFailed,
+			"longer than an execution may"},
 		{"refused by a guard", task.VerifyInput{}, func(s *site.Site) {
-			site.Edit(s, store.RunKey(site.Run), func(r *store.RunRow) { r.Status, r.StatusReason = patch.RunRefused, "too many" })
+			site.Edit(s, store.RunKey(site.Run), func(r *store.RunRow) {
+				r.Status, r.StatusReason = patch.RunRefused, "too many"
+			})
 		}, patch.RunRefused, "too many"},
-		{"an input that was refused", task.VerifyInput{Failure: compose.Failure{Error: "Patch.InvalidInput", Cause: "waves: missing"}}, func(*site.Site) {}, patch.RunRefused, "waves: missing"},
+		{"an input that was refused",
+			task.VerifyInput{Failure: compose.Failure{Error: "Patch.InvalidInput", Cause: "waves: missing"}},
+			func(*site.Site) {}, patch.RunRefused, "waves: missing"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -79,7 +92,8 @@ func TestReport_once(t *testing.T) {
 	s.Report(task.VerifyInput{Task: patch.TaskReport})
 	before := s.Table.Snapshot()
 	stored := len(s.Bucket.Stored)
-	for _, again := range []task.VerifyInput{{Task: patch.TaskReport, Failure: compose.Failure{Error: "late"}}, {Task: patch.TaskClose, Status: "FAILED"}} {
+	for _, again := range []task.VerifyInput{{Task: patch.TaskReport, Failure: compose.Failure{Error: "late"}},
+		{Task: patch.TaskClose, Status: "FAILED"}} {
 		out, r := s.Report(again)
 		assert.Equal(t, patch.RunSucceeded, out.Status)
 		assert.Equal(t, patch.RunSucceeded, r.Status)
@@ -115,10 +129,19 @@ func TestReport_foreignResult(t *testing.T) {
 		want map[outcome.Outcome]int
 	}{
 		{"untouched", func(*site.Site) {}, map[outcome.Outcome]int{outcome.Patched: 1, outcome.Failed: 1}},
-		{"result forged", func(s *site.Site) { forge(s, result(s)) }, map[outcome.Outcome]int{outcome.Patched: 1, outcome.Failed: 1}},
-		{"roll-up forged", func(s *site.Site) { forge(s, rollUp(s)) }, map[outcome.Outcome]int{outcome.Patched: 1, outcome.Failed: 1}},
-		{"roll-up is no roll-up", func(s *site.Site) { s.Bucket.Objects[rollUp(s)] = []byte("x") }, map[outcome.Outcome]int{outcome.Patched: 1, outcome.Failed: 1}},
-		{"both forged", func(s *site.Site) { forge(s, result(s)); forge(s, rollUp(s)) }, map[outcome.Outcome]int{outcome.Unknown: 2}},
+		{"result forged", func(s *site.Site) {
+			forge(s, result(s))
+		}, map[outcome.Outcome]int{outcome.Patched: 1, outcome.Failed: 1}},
+		{"roll-up forged", func(s *site.Site) {
+			forge(s, rollUp(s))
+		}, map[outcome.Outcome]int{outcome.Patched: 1, outcome.Failed: 1}},
+		{"roll-up is no roll-up", func(s *site.Site) {
+			s.Bucket.Objects[rollUp(s)] = []byte("x")
+		}, map[outcome.Outcome]int{outcome.Patched: 1, outcome.Failed: 1}},
+		{"both forged", func(s *site.Site) {
+			forge(s, result(s))
+			forge(s, rollUp(s))
+		}, map[outcome.Outcome]int{outcome.Unknown: 2}},
 		{"both gone", func(s *site.Site) {
 			delete(s.Bucket.Objects, result(s))
 			delete(s.Bucket.Objects, rollUp(s))
@@ -184,7 +207,8 @@ func TestReport_whyNotSent(t *testing.T) {
 		assert.Contains(t, i.Detail, "111111111111 us-east-1: 2 failed, limit 1 (ssm.maxErrors")
 		assert.Contains(t, i.Detail, "wave w: 2 failed, limit 1 (budget.maxFailedInstances")
 		assert.NotContains(t, i.Detail, "run:")
-		assert.Equal(t, i.CommandID != "", strings.HasSuffix(i.Detail, "; its command ended as Cancelled before it began on this instance"), i.Detail)
+		assert.Equal(t, i.CommandID != "",
+			strings.HasSuffix(i.Detail, "; its command ended as Cancelled before it began on this instance"), i.Detail)
 	}
 }
 
@@ -196,12 +220,15 @@ func TestReport_whyClosed(t *testing.T) {
 		code   outcome.Reason
 		detail string
 	}{
-		{"the account's role can no longer be assumed", func(s *site.Site) { s.Locked = site.Because(patch.ErrAccessDenied) }, outcome.ReasonAccount, "because"},
+		{"the account's role can no longer be assumed", func(s *site.Site) {
+			s.Locked = site.Because(patch.ErrAccessDenied)
+		}, outcome.ReasonAccount, "because"},
 		{"no room for more steps", func(s *site.Site) {
 			site.Edit(s, store.TargetKey(s.Target), func(r *target.TargetRow) { r.Polls = r.MaxPolls })
 		}, outcome.ReasonStopped, "the history of the target's execution has no room"},
 		{"an alarm was red", func(s *site.Site) {
-			s.Table.Put(store.WatchKey(site.Run, "w"), store.Watch{Seen: []doubt.AlarmState{{ARN: "arn:a", State: doubt.AlarmFiring}}})
+			s.Table.Put(store.WatchKey(site.Run, "w"),
+				store.Watch{Seen: []doubt.AlarmState{{ARN: "arn:a", State: doubt.AlarmFiring}}})
 			site.Edit(s, store.TargetKey(s.Target), func(r *target.TargetRow) { r.Closed = outcome.ReasonStopped })
 		}, outcome.ReasonStopped, "alarm arn:a was ALARM while the wave was patched"},
 		{"too many errors", func(s *site.Site) {
@@ -231,7 +258,8 @@ func TestReport_whyClosed(t *testing.T) {
 func TestReport_decisions(t *testing.T) {
 	s := site.JudgedGood(t)
 	a := decision.Approval{
-		ID: decision.ApprovalID(site.Run, "run"), Run: site.Run, Scope: "run", Status: decision.ApprovalApproved, RequireDistinct: 2, RequestedBy: "asker",
+		ID: decision.ApprovalID(site.Run, "run"), Run: site.Run, Scope: "run", Status: decision.ApprovalApproved,
+		RequireDistinct: 2, RequestedBy: "asker",
 		Asked: s.Now, Expires: s.Now.Add(time.Hour), Decided: s.Now.Add(4 * time.Minute),
 	}
 	s.Table.Put(store.ApprovalKey(a.ID), a)

@@ -91,7 +91,8 @@ func slicesOf(pieces []piece) [][]piece {
 	instances, targets := 0, 0
 	for _, p := range pieces {
 		n := max(len(p.regions), len(p.excluding))
-		if last := len(slices) - 1; len(slices[last]) > 0 && (instances+p.weight > sliceInstances || targets+n > sliceTargets) {
+		if last := len(slices) - 1; len(slices[last]) > 0 &&
+			(instances+p.weight > sliceInstances || targets+n > sliceTargets) {
 			slices = append(slices, nil)
 			instances, targets = 0, 0
 		}

@@ -80,17 +80,21 @@ type fleet struct {
 func newFleet(t testing.TB, dir string, accounts, regions, instances int) *fleet {
 	t.Helper()
 	f := &fleet{disk: &shelf{dir: dir, Bucket: fake.Bucket{Objects: fake.Objects{}}}}
-	f.Site = &site.Site{Table: fake.NewState(), Mail: &fake.Mail{}, Key: &fake.Key{Secret: "decisions"}, Metrics: site.Metrics{}, Now: time.Date(2026, 12, 1, 6, 0, 0, 0, time.UTC)}
-	wave := plan.IndexWave{Name: "w", Operation: patch.Install, RebootOption: patch.RebootIfNeeded, Planned: accounts * regions * instances, AskScope: "none"}
+	f.Site = &site.Site{Table: fake.NewState(), Mail: &fake.Mail{}, Key: &fake.Key{Secret: "decisions"},
+		Metrics: site.Metrics{}, Now: time.Date(2026, 12, 1, 6, 0, 0, 0, time.UTC)}
+	wave := plan.IndexWave{Name: "w", Operation: patch.Install, RebootOption: patch.RebootIfNeeded,
+		Planned: accounts * regions * instances, AskScope: "none"}
 	for a := range accounts {
 		account := patch.AccountID(fmt.Sprintf("%012d", 100_000_000_000+a))
 		up := compose.AccountResult{Run: site.Run, Wave: "w", Account: account}
 		for r := range regions {
-			target := patch.Target{Run: site.Run, Wave: "w", Account: account, Region: patch.Region(fmt.Sprintf("us-east-%d", r+1))}
+			target := patch.Target{Run: site.Run, Wave: "w", Account: account,
+				Region: patch.Region(fmt.Sprintf("us-east-%d", r+1))}
 			data := f.verifiedTarget(t, target, a*regions+r, instances)
 			up.Results = append(up.Results, data)
 			up.Excluded = append(up.Excluded, f.awayIn(t, target, a))
-			wave.Targets = append(wave.Targets, plan.IndexTarget{Account: account, Region: target.Region, Planned: instances, Excluded: 1, Digest: "d"})
+			wave.Targets = append(wave.Targets,
+				plan.IndexTarget{Account: account, Region: target.Region, Planned: instances, Excluded: 1, Digest: "d"})
 		}
 		data, err := patch.Canonical(up)
 		require.NoError(t, err)
@@ -102,7 +106,8 @@ func newFleet(t testing.TB, dir string, accounts, regions, instances int) *fleet
 	require.NoError(t, err)
 	require.NoError(t, f.disk.Store(t.Context(), store.IndexObject(site.Run), "", data))
 	require.NoError(t, f.disk.Store(t.Context(), store.InputObject(site.Run), "", []byte(`{"waves":[]}`)))
-	f.Table.Put(store.RunKey(site.Run), store.RunRow{Run: site.Run, Status: patch.RunRunning, Digest: f.Index.Digest, Started: f.Now.Add(-4 * time.Hour)})
+	f.Table.Put(store.RunKey(site.Run),
+		store.RunRow{Run: site.Run, Status: patch.RunRunning, Digest: f.Index.Digest, Started: f.Now.Add(-4 * time.Hour)})
 	f.Table.Put(store.WaveKey(site.Run, "w"), store.WaveRow{Wave: "w", Planned: wave.Planned, Verdict: patch.VerdictGood})
 	return f
 }
@@ -126,8 +131,10 @@ func (f *fleet) verifiedTarget(t testing.TB, at patch.Target, number, instances 
 			Missing: &zero, Failed: &zero, InstalledPendingReboot: &zero, Installed: &some,
 		}
 		r := outcome.InstanceReport{
-			InstanceID: site.Instance(number*instances + i), Account: at.Account, Region: at.Region, Wave: at.Wave, Platform: patch.Linux,
-			Name: fmt.Sprintf("web-%06d", i), Outcome: outcome.Patched, CommandID: "11111111-2222-3333-4444-555555555555", Status: "Success", Before: &state, After: &state,
+			InstanceID: site.Instance(number*instances + i), Account: at.Account, Region: at.Region, Wave: at.Wave,
+			Platform: patch.Linux,
+			Name:     fmt.Sprintf("web-%06d", i), Outcome: outcome.Patched, CommandID: "11111111-2222-3333-4444-555555555555",
+			Status: "Success", Before: &state, After: &state,
 		}
 		if i%50 == 7 {
 			r.Outcome, r.Reason, r.Output = outcome.Failed, "the command failed", strings.Repeat("error: disk full\n", 100)
@@ -137,14 +144,17 @@ func (f *fleet) verifiedTarget(t testing.TB, at patch.Target, number, instances 
 	data, err := patch.Canonical(result)
 	require.NoError(t, err)
 	require.NoError(t, f.disk.Store(t.Context(), store.ResultObject(at, patch.Digest(data)), "", data))
-	f.Table.Put(store.TargetKey(at), target.TargetRow{Status: target.TargetVerified, Planned: instances, ResultHash: patch.Digest(data), FirstSent: f.Now.Add(-time.Hour)})
+	f.Table.Put(store.TargetKey(at),
+		target.TargetRow{Status: target.TargetVerified, Planned: instances, ResultHash: patch.Digest(data),
+			FirstSent: f.Now.Add(-time.Hour)})
 	return data
 }
 
 // awayIn is what the target's region has besides, as its inventory says.
 func (f *fleet) awayIn(t testing.TB, target patch.Target, number int) plan.ExcludedInstance {
 	t.Helper()
-	away := plan.ExcludedInstance{InstanceID: site.Instance(10_000_000 + number), Account: target.Account, Region: target.Region, Wave: "w", Outcome: outcome.Offline, Reason: "away"}
+	away := plan.ExcludedInstance{InstanceID: site.Instance(10_000_000 + number), Account: target.Account,
+		Region: target.Region, Wave: "w", Outcome: outcome.Offline, Reason: "away"}
 	data, err := patch.Canonical(plan.Inventory{Excluded: []plan.ExcludedInstance{away}})
 	require.NoError(t, err)
 	require.NoError(t, f.disk.Store(t.Context(), store.InventoryObject(site.Run, target.Account, target.Region), "", data))
@@ -310,7 +320,8 @@ func TestReport_sameBytes(t *testing.T) {
 			before := f.Table.Snapshot()
 			out, err := f.call(t, task.VerifyInput{Task: patch.TaskRebuild})
 			require.NoError(t, err)
-			assert.Equal(t, compose.ReportOutput{Next: patch.NextDone, Status: patch.RunSucceeded, Cause: "Succeeded: see the report"}, out)
+			assert.Equal(t, compose.ReportOutput{Next: patch.NextDone, Status: patch.RunSucceeded,
+				Cause: "Succeeded: see the report"}, out)
 			assert.Equal(t, before, f.Table.Snapshot(), "a rebuild changes nothing")
 			assert.Len(t, f.Mail.Sent, 1)
 		}},

@@ -15,6 +15,7 @@ func TestUnmatched(t *testing.T) {
 		{Account: "222222222222", Region: "us-east-1"}, {Account: "222222222222", Region: "us-west-2"},
 		{Account: "333333333333", Region: "us-east-1", Excluded: 1}, {Account: "444444444444", Region: "us-east-1"},
 	}}
-	x := plan.Index{Waves: []plan.IndexWave{w}, Unreachable: []plan.UnreachableAccount{{Account: "444444444444", Region: "us-west-2"}}}
+	x := plan.Index{Waves: []plan.IndexWave{w},
+		Unreachable: []plan.UnreachableAccount{{Account: "444444444444", Region: "us-west-2"}}}
 	assert.Equal(t, []patch.AccountID{"222222222222"}, unmatched(x, w))
 }

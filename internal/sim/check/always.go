@@ -47,7 +47,8 @@ type verification struct{ first, done time.Time }
 func newAlways(c *Checks) *always {
 	a := &always{
 		Checks: c, premises: map[string]int{}, looks: map[Place][]sight{}, ends: map[string]map[string]world.InvocationEnd{},
-		EndedAt: map[string]map[string]time.Time{}, began: map[string]map[string]time.Time{}, rested: map[string]map[string]time.Time{},
+		EndedAt: map[string]map[string]time.Time{}, began: map[string]map[string]time.Time{},
+		rested:  map[string]map[string]time.Time{},
 		outside: map[string]bool{}, waits: map[patch.Target]time.Duration{}, checked: map[patch.Target]*verification{},
 		judged: map[string]time.Time{},
 	}
@@ -97,7 +98,8 @@ func (a *always) Invoked(l *stage.Lambda, payload, out []byte, failure *asl.Fail
 	case lambdas.Poll, lambdas.SendCommand:
 		var t patch.Target
 		var answer target.Answer
-		if failure == nil && json.Unmarshal(payload, &t) == nil && json.Unmarshal(out, &answer) == nil && answer.Next == patch.NextWait {
+		if failure == nil && json.Unmarshal(payload, &t) == nil && json.Unmarshal(out, &answer) == nil &&
+			answer.Next == patch.NextWait {
 			t = patch.Target{Run: t.Run, Wave: t.Wave, Account: t.Account, Region: t.Region}
 			a.waits[t] = max(a.waits[t], time.Duration(answer.Seconds)*time.Second)
 		}

@@ -26,7 +26,8 @@ type tally struct {
 
 // Scopes: "wave", "wave/account", "wave/account/region", and "" for the run.
 func (a *always) tally(r *RunFacts, rep *report.Report) *tally {
-	t := &tally{r: r, failed: map[string]int{}, good: map[string]int{}, unsent: map[string]int{}, planned: map[string]int{}, places: map[string][]string{}}
+	t := &tally{r: r, failed: map[string]int{}, good: map[string]int{}, unsent: map[string]int{},
+		planned: map[string]int{}, places: map[string][]string{}}
 	for _, i := range rep.Instances {
 		id := string(i.InstanceID)
 		w := r.plan[id]
@@ -42,7 +43,8 @@ func (a *always) tally(r *RunFacts, rep *report.Report) *tally {
 		is := ClassOf(i.Outcome, reboot, r.SentTo[id] != nil)
 		for _, scope := range []string{"", i.Wave, account, place} {
 			t.planned[scope]++
-			if (is == outcome.Failure || r.failures[id] || r.overran[id] || r.gaveUp(id)) && !(scope == place && r.untouched[id]) {
+			if (is == outcome.Failure || r.failures[id] || r.overran[id] || r.gaveUp(id)) &&
+				!(scope == place && r.untouched[id]) {
 				t.failed[scope]++
 			}
 		}
@@ -121,7 +123,9 @@ func (a *always) causes(r *RunFacts, rep *report.Report) {
 		if a.cause(r, w, t) {
 			continue
 		}
-		a.Violate("R-18", "wave %s of %s was judged %q (asked: %v), and nothing known is a cause: %d of %d failed, %d not sent because of a budget", w.input.Name, r.ID, verdict, asked, t.failed[w.input.Name], t.planned[w.input.Name], t.unsent[w.input.Name])
+		a.Violate("R-18", "wave %s of %s was judged %q (asked: %v), and nothing known is a cause: %d of %d failed, %d not "+
+			"sent because of a budget", w.input.Name, r.ID, verdict, asked, t.failed[w.input.Name], t.planned[w.input.Name],
+			t.unsent[w.input.Name])
 	}
 	a.status(r, rep)
 	for id := range r.asked {
@@ -151,7 +155,8 @@ func (a *always) cause(r *RunFacts, w *waveFacts, t *tally) bool {
 	switch {
 	case a.byHand(r) || !r.Aborted.IsZero() || a.HandedOver || !a.calm() && a.failed(r):
 		return true
-	case t.over(w.input.Budget.MaxFailedInstances, name) || t.over(r.Input.Budget.MaxFailedInstances, "") || t.accountsOver(w) || t.ofTheTried(w):
+	case t.over(w.input.Budget.MaxFailedInstances, name) || t.over(r.Input.Budget.MaxFailedInstances, "") ||
+		t.accountsOver(w) || t.ofTheTried(w):
 		return true
 	case r.Input.AbortOnIssues && t.failed[name] > 0:
 		return true

@@ -35,7 +35,8 @@ func (a *always) patched(r *RunFacts, rep *report.Report) {
 		if i.Outcome == outcome.NotSent {
 			a.premises["R-18"]++
 			if !a.excused(r, w, i, m, t) {
-				a.Violate(a.ruleOf(r, w, m), "%s (%s) was not sent to: %q (%s), and nothing known justifies it", i.InstanceID, m.Fate, i.Reason, i.Detail)
+				a.Violate(a.ruleOf(r, w, m), "%s (%s) was not sent to: %q (%s), and nothing known justifies it", i.InstanceID,
+					m.Fate, i.Reason, i.Detail)
 			}
 			continue
 		}
@@ -46,7 +47,8 @@ func (a *always) patched(r *RunFacts, rep *report.Report) {
 		if ClassOf(i.Outcome, reboot, r.SentTo[string(i.InstanceID)] != nil) == outcome.Good || a.interrupted(r, i) {
 			continue
 		}
-		a.Violate("R-16", "%s was healthy, needed %s of %d s, and ended %s: %s", i.InstanceID, a.needs(r, w, m), w.input.CommandTimeoutSeconds, i.Outcome, i.Reason)
+		a.Violate("R-16", "%s was healthy, needed %s of %d s, and ended %s: %s", i.InstanceID, a.needs(r, w, m),
+			w.input.CommandTimeoutSeconds, i.Outcome, i.Reason)
 	}
 }
 
@@ -73,7 +75,8 @@ func (a *always) needs(r *RunFacts, w *waveFacts, m *world.Instance) time.Durati
 
 // healthy tells whether an instance would be patched in its time if nobody disturbed it, and nobody did.
 func (a *always) healthy(r *RunFacts, w *waveFacts, m *world.Instance) bool {
-	sound := []fleetfile.Fate{fleetfile.FateOK, fleetfile.FateCompliant, fleetfile.FateNoRebootNeeded, fleetfile.FateRebootsAnyway, fleetfile.FateDoubleReboot, fleetfile.FateStartsLater}
+	sound := []fleetfile.Fate{fleetfile.FateOK, fleetfile.FateCompliant, fleetfile.FateNoRebootNeeded,
+		fleetfile.FateRebootsAnyway, fleetfile.FateDoubleReboot, fleetfile.FateStartsLater}
 	if !slices.Contains(sound, m.Fate) || !m.Tagged.IsZero() || a.outside[m.ID] {
 		return false
 	}
@@ -84,7 +87,8 @@ func (a *always) healthy(r *RunFacts, w *waveFacts, m *world.Instance) bool {
 	for _, e := range a.Stage.World.AgentLog(m.ID) {
 		late := e.Time.After(a.Stage.Start) && (m.Fate != fleetfile.FateStartsLater || e.CommandID != "")
 		foreign := e.Kind == world.AgentRecorded && e.CommandID == ""
-		gone := slices.Contains([]world.AgentEventKind{world.AgentLost, world.AgentStopped, world.AgentTerminated, world.AgentCollided}, e.Kind)
+		gone := slices.Contains([]world.AgentEventKind{world.AgentLost, world.AgentStopped, world.AgentTerminated,
+			world.AgentCollided}, e.Kind)
 		if late && (gone || foreign) {
 			return false
 		}
@@ -126,7 +130,9 @@ func (a *always) executionOf(r *RunFacts) *asl.Execution {
 // not sent to is one that the ledger knows.
 func (a *always) excused(r *RunFacts, w *waveFacts, i outcome.InstanceReport, m *world.Instance, t *tally) bool {
 	place := string(i.Account) + "/" + string(i.Region)
-	if !a.calm() && slices.Contains([]outcome.Reason{outcome.ReasonAccount, outcome.ReasonStopped, outcome.ReasonLease, outcome.ReasonExpired, outcome.ReasonOffline}, i.NotSent()) {
+	if !a.calm() &&
+		slices.Contains([]outcome.Reason{outcome.ReasonAccount, outcome.ReasonStopped, outcome.ReasonLease,
+			outcome.ReasonExpired, outcome.ReasonOffline}, i.NotSent()) {
 		return true
 	}
 	switch i.NotSent() {
@@ -176,7 +182,8 @@ func (a *always) wasAway(m *world.Instance) bool {
 		return true
 	}
 	for _, e := range a.Stage.World.AgentLog(m.ID) {
-		if slices.Contains([]world.AgentEventKind{world.AgentLost, world.AgentStopped, world.AgentTerminated, world.AgentRebooting}, e.Kind) {
+		if slices.Contains([]world.AgentEventKind{world.AgentLost, world.AgentStopped, world.AgentTerminated,
+			world.AgentRebooting}, e.Kind) {
 			return true
 		}
 	}

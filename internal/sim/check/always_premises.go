@@ -28,7 +28,9 @@ func (a *always) premisesOf(r *RunFacts, rep *report.Report) {
 	p["R-04"] += a.temptations(r, rep)
 	for id := range r.SentTo {
 		m, ok := a.Stage.World.Instance(id)
-		if ok && contains([]string{string(fleetfile.FateStaleState), string(fleetfile.FateForeignState), string(fleetfile.FateNoState), string(fleetfile.FateBadState)}, string(m.Fate)) {
+		if ok &&
+			contains([]string{string(fleetfile.FateStaleState), string(fleetfile.FateForeignState),
+				string(fleetfile.FateNoState), string(fleetfile.FateBadState)}, string(m.Fate)) {
 			p["R-07"]++
 		}
 	}

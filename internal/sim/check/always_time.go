@@ -51,7 +51,9 @@ func (a *always) inTime(r *RunFacts) {
 			a.premises["R-20"]++
 			bound := s.Ideal*slack/100 + lostPolls*a.waits[at]
 			if took := s.Last.Sub(s.First); took > bound {
-				a.Violate("R-20", "%s %s of wave %s took %s for %d instances, a dispatcher without delay %s, the longest wait for a poll %s", at.Account, at.Region, at.Wave, took.Round(time.Second), s.Sent, s.Ideal.Round(time.Second), a.waits[at])
+				a.Violate("R-20", "%s %s of wave %s took %s for %d instances, a dispatcher without delay %s, the longest wait "+
+					"for a poll %s", at.Account, at.Region, at.Wave, took.Round(time.Second), s.Sent, s.Ideal.Round(time.Second),
+					a.waits[at])
 			}
 		}
 		a.waveInTime(r, w, spans)
@@ -160,10 +162,12 @@ func (a *always) waveInTime(r *RunFacts, w *waveFacts, spans map[patch.Target]sp
 	for _, account := range order {
 		tasks = append(tasks, Lanes(perAccount[account], a.Stage.RegionConcurrency()))
 	}
-	rounds := time.Duration(inRounds(len(order), w.input.MaxConcurrentAccounts) * inRounds(regions, a.Stage.RegionConcurrency()))
+	rounds := time.Duration(inRounds(len(order), w.input.MaxConcurrentAccounts) * inRounds(regions,
+		a.Stage.RegionConcurrency()))
 	bound := Lanes(tasks, w.input.MaxConcurrentAccounts) + rounds*(lostPolls*longest+handOver)
 	if took := last.Sub(first); took > bound {
-		a.Violate("R-20", "wave %s took %s for %d accounts, %s are allowed", w.input.Name, took.Round(time.Second), len(order), bound.Round(time.Second))
+		a.Violate("R-20", "wave %s took %s for %d accounts, %s are allowed", w.input.Name, took.Round(time.Second),
+			len(order), bound.Round(time.Second))
 	}
 }
 

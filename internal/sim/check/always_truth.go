@@ -90,7 +90,8 @@ func (a *always) measuredWave(r *RunFacts, w *waveFacts, rep *report.Report) {
 	for place, n := range tried {
 		rates += 100 * float64(good[place]) / float64(n)
 	}
-	want := map[string]float64{"PatchFailures": float64(failures), "InstancesUnhealthy": float64(unhealthy), "ComplianceDrift": float64(drift), "PatchSuccessRate": rates}
+	want := map[string]float64{"PatchFailures": float64(failures), "InstancesUnhealthy": float64(unhealthy),
+		"ComplianceDrift": float64(drift), "PatchSuccessRate": rates}
 	for _, name := range sortedKeys(want) {
 		sum := 0.0
 		for _, m := range a.numbers {
@@ -134,18 +135,21 @@ func (a *always) row(r *RunFacts, i outcome.InstanceReport, row map[string]strin
 		return // not an instance: said already
 	}
 	if string(i.Account) != m.Account || string(i.Region) != m.Region || string(i.Platform) != m.Platform {
-		a.Violate("R-05", "%s is reported as a %s machine of %s %s, and is a %s machine of %s %s", id, i.Platform, i.Account, i.Region, m.Platform, m.Account, m.Region)
+		a.Violate("R-05", "%s is reported as a %s machine of %s %s, and is a %s machine of %s %s", id, i.Platform, i.Account,
+			i.Region, m.Platform, m.Account, m.Region)
 	}
 	if sent := r.SentTo[id]; sent != nil && a.calm() && string(i.CommandID) != sent.Command {
 		a.Violate("R-05", "%s is reported with the command %q, it was %q", id, i.CommandID, sent.Command)
 	}
 	want := map[string]string{
-		"run": string(r.ID), "wave": i.Wave, "account": string(i.Account), "region": string(i.Region), "platform": string(i.Platform),
-		"outcome": string(i.Outcome), "reason": i.Reason, "commandId": string(i.CommandID), "status": i.Status,
+		"run": string(r.ID), "wave": i.Wave, "account": string(i.Account), "region": string(i.Region),
+		"platform": string(i.Platform),
+		"outcome":  string(i.Outcome), "reason": i.Reason, "commandId": string(i.CommandID), "status": i.Status,
 	}
 	for prefix, s := range map[string]*outcome.PatchState{"before": i.Before, "after": i.After} {
 		if s != nil {
-			want[prefix+"Installed"], want[prefix+"Missing"], want[prefix+"Failed"] = cell(s.Installed), cell(s.Missing), cell(s.Failed)
+			want[prefix+"Installed"], want[prefix+"Missing"], want[prefix+"Failed"] = cell(s.Installed), cell(s.Missing),
+				cell(s.Failed)
 			want[prefix+"PendingReboot"] = cell(s.InstalledPendingReboot)
 		}
 	}
@@ -224,7 +228,8 @@ func (a *always) canceller(e core.Entry, command string) {
 
 // Reading checks that a function reads a spoke in a session of the run that it serves.
 func (a *always) Reading(c *core.Call) {
-	if c.Account == stage.HubAccount || c.Account == stage.Management || a.Stage.Serving == "" || !contains([]string{"ec2", "ssm", "cloudwatch"}, c.Service) {
+	if c.Account == stage.HubAccount || c.Account == stage.Management || a.Stage.Serving == "" ||
+		!contains([]string{"ec2", "ssm", "cloudwatch"}, c.Service) {
 		return
 	}
 	name := "ec2patch-" + a.Stage.Serving

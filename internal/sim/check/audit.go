@@ -39,7 +39,8 @@ type auditLine struct {
 func LineOf(row Item) auditLine {
 	return auditLine{
 		Chain: Attribute(row, "pk"), Seq: number(row, "seq"), At: moment(row, "at"), Actor: Attribute(row, "actor"),
-		Action: Attribute(row, "action"), Detail: Attribute(row, "detail"), Prev: Attribute(row, "prev"), Hash: Attribute(row, "hash"),
+		Action: Attribute(row, "action"), Detail: Attribute(row, "detail"), Prev: Attribute(row, "prev"),
+		Hash:  Attribute(row, "hash"),
 		Binds: Attribute(row, "binds"), Releases: boolean(row, "releases"), signature: binary(row, "signature"),
 	}
 }
@@ -197,8 +198,10 @@ func (c *Checks) foretold(s *sending, in *intentRow) bool {
 		c.Violate("R-10", "%s was sent to %v without an intent", s.Command, s.ids)
 		return c.guess(s)
 	}
-	if in.account != s.account || in.region != s.region || s.nth >= len(in.IDs) || !slices.Equal(in.IDs[s.nth:s.nth+1], s.ids) {
-		c.Violate("R-10", "%s was sent to %v in %s as %s, its intent names %v in %s/%s", s.Command, s.ids, s.place, s.marker, in.IDs, in.account, in.region)
+	if in.account != s.account || in.region != s.region || s.nth >= len(in.IDs) ||
+		!slices.Equal(in.IDs[s.nth:s.nth+1], s.ids) {
+		c.Violate("R-10", "%s was sent to %v in %s as %s, its intent names %v in %s/%s", s.Command, s.ids, s.place, s.marker,
+			in.IDs, in.account, in.region)
 	}
 	if former, used := in.used[s.nth]; used {
 		c.Violate("R-01", "the send of %s was made twice: %s after %s", s.marker, s.Command, former.command)
@@ -334,8 +337,8 @@ func (c *Checks) chains() {
 	c.bindings(all)
 }
 
-// bindings checks that what a verdict or the end of a run binds is there: the list of heads with its digest, each head in
-// its chain, and, at the end of a run, every chain about the run's targets. I-43.
+// bindings checks that what a verdict or the end of a run binds is there: the list of heads with its digest, each head
+// in its chain, and, at the end of a run, every chain about the run's targets. I-43.
 func (c *Checks) bindings(all map[string][]auditLine) {
 	for chain, lines := range all {
 		writer, about := subject(chain)

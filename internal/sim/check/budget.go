@@ -118,7 +118,8 @@ func (c *Checks) overBudget(s *sending, patience time.Duration, what string) {
 	target, account, wave, accounts, run := c.scopesOf(s)
 	for _, x := range []*scope{target, account, wave, accounts, run} {
 		if since := c.now().Sub(x.over); !x.over.IsZero() && since > patience {
-			c.Violate("R-04", "%s %s after %s had %d failures, its limit is %d", what, since.Round(time.Second), x.name, x.failed, x.limit)
+			c.Violate("R-04", "%s %s after %s had %d failures, its limit is %d", what, since.Round(time.Second), x.name,
+				x.failed, x.limit)
 			return
 		}
 	}

@@ -65,7 +65,8 @@ const (
 func New(s *stage.Stage) *Checks {
 	c := &Checks{
 		Stage: s, runs: map[patch.RunID]*RunFacts{}, Tables: newTables(), Commands: map[string]*sending{},
-		atWork: map[string]*sending{}, begun: map[string]time.Time{}, slots: map[string]map[string]bool{}, well: map[string]int{}, refills: map[string]*refill{},
+		atWork: map[string]*sending{}, begun: map[string]time.Time{}, slots: map[string]map[string]bool{},
+		well: map[string]int{}, refills: map[string]*refill{},
 		papers: map[string]time.Time{},
 	}
 	c.Always = newAlways(c)
@@ -91,7 +92,8 @@ func (c *Checks) Violate(rule, format string, args ...any) {
 	if len(c.Found) >= maxViolations {
 		return
 	}
-	c.Found = append(c.Found, Violation{Rule: rule, At: c.now().UTC().Format(time.RFC3339), Detail: fmt.Sprintf(format, args...)})
+	c.Found = append(c.Found, Violation{Rule: rule, At: c.now().UTC().Format(time.RFC3339),
+		Detail: fmt.Sprintf(format, args...)})
 }
 
 // event is called after every event of every execution. It checks the size of
@@ -107,7 +109,8 @@ func (c *Checks) event(x *asl.Execution, e *asl.Event) {
 		return
 	}
 	// The execution's own input and Plan's copy of it are as large as the caller made them.
-	if e.Type == "ExecutionStarted" || x.Parent == nil && fmt.Sprint(e.Details["name"]) == "PlanRun" && strings.HasSuffix(e.Type, "Entered") {
+	if e.Type == "ExecutionStarted" || x.Parent == nil && fmt.Sprint(e.Details["name"]) == "PlanRun" &&
+		strings.HasSuffix(e.Type, "Entered") {
 		return
 	}
 	c.MaxPayload = size
@@ -171,8 +174,9 @@ func (c *Checks) rests(instance string) {
 	}
 }
 
-// pastWaiting tells whether a command is past its time by so much that nobody waits for it any more: it was cancelled at
-// its deadline, and its instance had the time to come back. An agent that ignores cancels keeps no wave from its end.
+// pastWaiting tells whether a command is past its time by so much that nobody waits for it any more: it was cancelled
+// at its deadline, and its instance had the time to come back. An agent that ignores cancels keeps no wave from its
+// end.
 func (c *Checks) pastWaiting(s *sending) bool {
 	return c.now().Sub(s.At) > time.Duration(s.wave.input.CommandTimeoutSeconds)*time.Second+comesBack
 }
@@ -203,8 +207,8 @@ func (c *Checks) invocationEnded(e world.InvocationEnd) {
 	}
 }
 
-// Undelivered is called when the end of a run could not be told to anybody, however often it was tried: an alarm tells a
-// person, and the next run that is planned closes it.
+// Undelivered is called when the end of a run could not be told to anybody, however often it was tried: an alarm tells
+// a person, and the next run that is planned closes it.
 func (c *Checks) Undelivered(id patch.RunID) {
 	if r := c.runs[id]; r != nil {
 		r.Abandoned = true

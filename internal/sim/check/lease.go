@@ -28,7 +28,8 @@ func (c *Checks) leaseWritten(place string, was, is leaseRow) {
 		c.Violate("R-09", "%s took the lease of %s under the old fence %d", is.run, place, is.Fence)
 	}
 	if was.run != "" && c.now().Before(was.expires) {
-		c.Violate("R-09", "%s took the lease of %s, which %s held until %s", is.run, place, was.run, was.expires.UTC().Format(time.RFC3339))
+		c.Violate("R-09", "%s took the lease of %s, which %s held until %s", is.run, place, was.run,
+			was.expires.UTC().Format(time.RFC3339))
 	}
 	if !c.Tables.Audited[AuditKey("LeaseTaken", "", place)] {
 		c.Violate("R-10", "the lease of %s was taken by %s without an audit entry", place, is.run)
@@ -66,7 +67,8 @@ func (c *Checks) leaseHolds(s *sending) {
 	case l.run != string(s.run.ID):
 		c.Violate("R-09", "agents of %s are at work for %s, its lease is held by %q", s.place, s.run.ID, l.run)
 	case !c.now().Before(l.expires) && !s.run.Ended: // who takes over the lease of a dead run waits for them
-		c.Violate("R-09", "agents of %s are at work for %s, whose lease ran out at %s", s.place, s.run.ID, l.expires.UTC().Format(time.RFC3339))
+		c.Violate("R-09", "agents of %s are at work for %s, whose lease ran out at %s", s.place, s.run.ID,
+			l.expires.UTC().Format(time.RFC3339))
 	}
 }
 

@@ -35,7 +35,8 @@ func (c *Checks) whileRed(s *sending) {
 // slowLimit is how many commands of a target with a slow start may be in flight: a tenth of its concurrency, until
 // more ended well, then four times as many as did. Source: the design, section 3.
 func (c *Checks) slowLimit(s *sending, limit int) int {
-	t := patch.Target{Run: s.run.ID, Wave: s.wave.input.Name, Account: patch.AccountID(s.account), Region: patch.Region(s.region)}
+	t := patch.Target{Run: s.run.ID, Wave: s.wave.input.Name, Account: patch.AccountID(s.account),
+		Region: patch.Region(s.region)}
 	if !s.run.Targets[t].SlowStart {
 		return limit
 	}
@@ -87,7 +88,8 @@ func (c *Checks) overLost(s *sending) {
 	target, account, wave, _, run := c.scopesOf(s)
 	for n, x := range []*scope{target, account, wave, run} {
 		if lost := []int{inPlace, inAccount, inWave, inRun}[n]; lost > x.limit {
-			c.Violate("R-04", "%s was sent although %d sends of %s were given up, its limit is %d", s.Command, lost, x.name, x.limit)
+			c.Violate("R-04", "%s was sent although %d sends of %s were given up, its limit is %d", s.Command, lost, x.name,
+				x.limit)
 			return
 		}
 	}

@@ -38,7 +38,8 @@ func (a *always) look(run patch.RunID, account, region string) {
 		if i.Account != account || i.Region != region || !a.Stage.World.Described(i) || !i.Gone.IsZero() {
 			continue
 		}
-		m := machine{id: i.ID, platform: i.Platform, tags: i.Tags, running: i.State == "running", online: i.Online(), fits: patchable(i)}
+		m := machine{id: i.ID, platform: i.Platform, tags: i.Tags, running: i.State == "running", online: i.Online(),
+			fits: patchable(i)}
 		if i.Managed() {
 			m.agent = i.AgentVersion
 		}
@@ -51,7 +52,8 @@ func (a *always) look(run patch.RunID, account, region string) {
 // CreatePatchBaseline, OperatingSystem, read 2026-11.
 func patchable(i *world.Instance) bool {
 	name := strings.ToLower(i.PlatformName)
-	return !slices.ContainsFunc([]string{"bottlerocket", "flatcar", "fedora", "opensuse", "alpine", "arch linux", "gentoo"}, func(other string) bool {
+	return !slices.ContainsFunc([]string{"bottlerocket", "flatcar", "fedora", "opensuse", "alpine", "arch linux",
+		"gentoo"}, func(other string) bool {
 		return strings.HasPrefix(name, other)
 	})
 }
@@ -114,7 +116,8 @@ func (m machine) plannable(platforms []string) bool {
 	if v, ok := m.tags[plan.ExclusionTag]; ok && !strings.EqualFold(v, "false") {
 		return false
 	}
-	return m.running && m.online && m.fits && m.agent != "" && !older(m.agent, 2, 0, 834) && slices.Contains(platforms, m.platform)
+	return m.running && m.online && m.fits && m.agent != "" && !older(m.agent, 2, 0, 834) &&
+		slices.Contains(platforms, m.platform)
 }
 
 // older compares the first parts of a version.
@@ -214,11 +217,13 @@ func (a *always) oracleAt(r *RunFacts, index *plan.Index, all []selection, at Pl
 	}
 	has, waves := map[string]int{}, []int{}
 	for n, w := range r.waves {
-		if !slices.Contains(w.input.Accounts, patch.AccountID(at.Account)) || !slices.Contains(w.input.Regions, patch.Region(at.Region)) {
+		if !slices.Contains(w.input.Accounts, patch.AccountID(at.Account)) ||
+			!slices.Contains(w.input.Regions, patch.Region(at.Region)) {
 			continue
 		}
 		waves = append(waves, n)
-		leaf := r.Targets[patch.Target{Run: r.ID, Wave: w.input.Name, Account: patch.AccountID(at.Account), Region: patch.Region(at.Region)}]
+		leaf := r.Targets[patch.Target{Run: r.ID, Wave: w.input.Name, Account: patch.AccountID(at.Account),
+			Region: patch.Region(at.Region)}]
 		for _, p := range leaf.Instances {
 			has[string(p.ID)] = n
 		}
@@ -241,7 +246,8 @@ func (a *always) compare(r *RunFacts, at Place, has map[string]int, looks []sigh
 	a.premises["R-19"] += len(plans[0])
 	for _, id := range sortedKeys(has) {
 		if !slices.ContainsFunc(plans, func(plan map[string]int) bool { w, ok := plan[id]; return ok && w == has[id] }) {
-			a.Violate("R-19", "%s is in the plan of wave %s, and the input does not select it there", id, r.waves[has[id]].input.Name)
+			a.Violate("R-19", "%s is in the plan of wave %s, and the input does not select it there", id,
+				r.waves[has[id]].input.Name)
 		}
 	}
 	out := a.leftOut(r.ID, at)
@@ -249,14 +255,16 @@ func (a *always) compare(r *RunFacts, at Place, has map[string]int, looks []sigh
 		_, planned := has[id]
 		always := !slices.ContainsFunc(plans, func(plan map[string]int) bool { _, ok := plan[id]; return !ok })
 		if !planned && always && (r.Input.Resume == "" || !out[id]) {
-			a.Violate("R-19", "%s in %s %s is selected by wave %s, and is not in its plan", id, at.Account, at.Region, r.waves[plans[0][id]].input.Name)
+			a.Violate("R-19", "%s in %s %s is selected by wave %s, and is not in its plan", id, at.Account, at.Region,
+				r.waves[plans[0][id]].input.Name)
 		}
 	}
 	for _, id := range sortedKeys(wanted) {
 		_, planned := has[id]
 		_, plannable := plans[0][id]
 		if !planned && !plannable && !out[id] && len(looks) == 1 {
-			a.Violate("R-19", "%s in %s %s is selected, cannot be planned, and is not listed with the reason", id, at.Account, at.Region)
+			a.Violate("R-19", "%s in %s %s is selected, cannot be planned, and is not listed with the reason", id, at.Account,
+				at.Region)
 		}
 		if !planned {
 			a.premises["R-02"]++
@@ -268,7 +276,9 @@ func (a *always) compare(r *RunFacts, at Place, has map[string]int, looks []sigh
 func (a *always) leftOut(run patch.RunID, at Place) map[string]bool {
 	var inv plan.Inventory
 	out := map[string]bool{}
-	data, ok := a.Stage.World.Object(a.Stage.Bucket(), store.InventoryObject(run, patch.AccountID(at.Account), patch.Region(at.Region)))
+	data,
+		ok := a.Stage.World.Object(a.Stage.Bucket(),
+		store.InventoryObject(run, patch.AccountID(at.Account), patch.Region(at.Region)))
 	if !ok || json.Unmarshal(data, &inv) != nil {
 		return out
 	}
@@ -292,7 +302,9 @@ func (a *always) oracleNumbers(r *RunFacts, index *plan.Index) {
 		for _, it := range iw.Targets {
 			leaf := r.Targets[patch.Target{Run: r.ID, Wave: iw.Name, Account: it.Account, Region: it.Region}]
 			count := len(leaf.Instances)
-			if slices.ContainsFunc(index.Unreachable, func(u plan.UnreachableAccount) bool { return u.Account == it.Account && u.Region == it.Region }) {
+			if slices.ContainsFunc(index.Unreachable, func(u plan.UnreachableAccount) bool {
+				return u.Account == it.Account && u.Region == it.Region
+			}) {
 				count = 0 // a Discover that failed may have left a leaf behind, and nothing is ever sent by it
 			}
 			where := fmt.Sprintf("%s, %s %s: ", name, it.Account, it.Region)
@@ -305,8 +317,10 @@ func (a *always) oracleNumbers(r *RunFacts, index *plan.Index) {
 			same(where+"the concurrency", leaf.Concurrency, max(min(resolve(w.input.SSM.MaxConcurrency, count), count), 1))
 			same(where+"the error limit", leaf.ErrorLimit, resolve(w.input.SSM.MaxErrors, count))
 			op, reboot := r.operation(w)
-			if leaf.Operation != op || leaf.RebootOption != reboot || leaf.CommandTimeoutSeconds != w.input.CommandTimeoutSeconds {
-				a.Violate("R-19", "%s%s %s with %d s is planned, the input says %s %s with %d s", where, leaf.Operation, leaf.RebootOption, leaf.CommandTimeoutSeconds, op, reboot, w.input.CommandTimeoutSeconds)
+			if leaf.Operation != op || leaf.RebootOption != reboot ||
+				leaf.CommandTimeoutSeconds != w.input.CommandTimeoutSeconds {
+				a.Violate("R-19", "%s%s %s with %d s is planned, the input says %s %s with %d s", where, leaf.Operation,
+					leaf.RebootOption, leaf.CommandTimeoutSeconds, op, reboot, w.input.CommandTimeoutSeconds)
 			}
 		}
 		same(name+": the number of instances", iw.Planned, planned)
@@ -342,7 +356,8 @@ func (a *always) notFrozen(r *RunFacts) {
 		}
 		var waves []int
 		for n, w := range r.waves {
-			if slices.Contains(w.input.Accounts, patch.AccountID(at.Account)) && slices.Contains(w.input.Regions, patch.Region(at.Region)) {
+			if slices.Contains(w.input.Accounts, patch.AccountID(at.Account)) &&
+				slices.Contains(w.input.Regions, patch.Region(at.Region)) {
 				waves = append(waves, n)
 			}
 		}
@@ -374,11 +389,13 @@ func (a *always) notFrozen(r *RunFacts) {
 	a.premises["R-18"]++
 }
 
-// unreadable tells whether an alarm of the wave does not exist, or is where nobody is let in: no plan that names it is frozen.
+// unreadable tells whether an alarm of the wave does not exist, or is where nobody is let in: no plan that names it is
+// frozen.
 func (a *always) unreadable(w *waveFacts) bool {
 	return slices.ContainsFunc(w.input.HealthGate.Alarms, func(arn string) bool {
 		parts := strings.Split(arn, ":")
-		return a.Stage.World.AlarmWas(arn, a.now()) == "" || len(parts) < 5 || parts[4] != stage.HubAccount && !a.Stage.World.Reachable(parts[4], parts[3], stage.ExternalID)
+		return a.Stage.World.AlarmWas(arn, a.now()) == "" || len(parts) < 5 || parts[4] != stage.HubAccount &&
+			!a.Stage.World.Reachable(parts[4], parts[3], stage.ExternalID)
 	})
 }
 

@@ -92,22 +92,26 @@ func (c *Checks) addsUp(rep *report.Report) {
 	for _, o := range outcomeSet() {
 		sum += t.Outcomes[outcome.Outcome(o)]
 		if t.Outcomes[outcome.Outcome(o)] != total[outcome.Outcome(o)] {
-			c.Violate("R-05", "the report counts %d %s, it lists %d", t.Outcomes[outcome.Outcome(o)], o, total[outcome.Outcome(o)])
+			c.Violate("R-05", "the report counts %d %s, it lists %d", t.Outcomes[outcome.Outcome(o)], o,
+				total[outcome.Outcome(o)])
 		}
 		for _, w := range rep.Waves {
 			if w.Outcomes[outcome.Outcome(o)] != waves[w.Name][outcome.Outcome(o)] {
-				c.Violate("R-05", "the report counts %d %s in wave %s, it lists %d", w.Outcomes[outcome.Outcome(o)], o, w.Name, waves[w.Name][outcome.Outcome(o)])
+				c.Violate("R-05", "the report counts %d %s in wave %s, it lists %d", w.Outcomes[outcome.Outcome(o)], o, w.Name,
+					waves[w.Name][outcome.Outcome(o)])
 			}
 		}
 	}
 	if sum != len(rep.Instances) || t.Planned != sum || t.Good+t.Failures+t.Neutral != sum {
-		c.Violate("R-05", "the report lists %d instances; planned %d, good %d, failures %d, neutral %d", len(rep.Instances), t.Planned, t.Good, t.Failures, t.Neutral)
+		c.Violate("R-05", "the report lists %d instances; planned %d, good %d, failures %d, neutral %d", len(rep.Instances),
+			t.Planned, t.Good, t.Failures, t.Neutral)
 	}
 }
 
 // outcomeSet is the closed set of what a planned instance can be.
 func outcomeSet() []string {
-	return []string{"Patched", "Compliant", "PatchedPendingReboot", "NonCompliant", "Failed", "TimedOut", "Interrupted", "Undeliverable", "Unhealthy", "Unknown", "Gone", "NotSent"}
+	return []string{"Patched", "Compliant", "PatchedPendingReboot", "NonCompliant", "Failed", "TimedOut", "Interrupted",
+		"Undeliverable", "Unhealthy", "Unknown", "Gone", "NotSent"}
 }
 
 // forms checks that the table that people open has the same instances.
@@ -167,7 +171,8 @@ func (c *Checks) truth(r *RunFacts, i outcome.InstanceReport) {
 			c.Violate("R-07", "%s is reported Undeliverable, and its agent began", i.InstanceID)
 		}
 	case outcome.Gone:
-		if m, ok := c.Stage.World.Instance(string(i.InstanceID)); ok && m.State != "terminated" && m.State != "shutting-down" {
+		if m, ok := c.Stage.World.Instance(string(i.InstanceID)); ok && m.State != "terminated" &&
+			m.State != "shutting-down" {
 			c.Violate("R-07", "%s is reported Gone, and is %s", i.InstanceID, m.State)
 		}
 	case outcome.Failed:
@@ -233,7 +238,8 @@ func (c *Checks) success(r *RunFacts, i outcome.InstanceReport, s saw) {
 		c.Violate("R-07", "%s is reported %s, and no record of our %s was ever written", i.InstanceID, i.Outcome, op)
 	case s.away > 0:
 		c.Violate("R-07", "%s is reported %s, and has not come back from its reboot", i.InstanceID, i.Outcome)
-	case i.After == nil || i.After.Operation != op || i.After.Started.Before(r.SentTo[string(i.InstanceID)].At.Add(-maxSkew)):
+	case i.After == nil || i.After.Operation != op ||
+		i.After.Started.Before(r.SentTo[string(i.InstanceID)].At.Add(-maxSkew)):
 		c.Violate("R-07", "%s is reported %s, and the evidence in the report is not of our command", i.InstanceID, i.Outcome)
 	}
 	open := s.finish.Missing + s.finish.Failed
@@ -249,7 +255,8 @@ func (c *Checks) success(r *RunFacts, i outcome.InstanceReport, s saw) {
 		wrong = open+s.finish.Pending == 0 || op != patch.Scan
 	}
 	if wrong {
-		c.Violate("R-07", "%s is reported %s, and after its %s %d patches were missing, %d failed, %d waited for a reboot", i.InstanceID, i.Outcome, op, s.finish.Missing, s.finish.Failed, s.finish.Pending)
+		c.Violate("R-07", "%s is reported %s, and after its %s %d patches were missing, %d failed, %d waited for a reboot",
+			i.InstanceID, i.Outcome, op, s.finish.Missing, s.finish.Failed, s.finish.Pending)
 	}
 }
 
@@ -263,7 +270,8 @@ func (c *Checks) disagreement(i outcome.InstanceReport, s saw) {
 		return // by a clock that is off by more, the record is not of the command
 	}
 	if s.finish.Missing+s.finish.Failed+s.finish.Pending == 0 && !strings.Contains(i.Warning, "disagree") {
-		c.Violate("I-38", "%s is reported %s, nothing is missing on it, and the report does not say that they disagree", i.InstanceID, i.Outcome)
+		c.Violate("I-38", "%s is reported %s, nothing is missing on it, and the report does not say that they disagree",
+			i.InstanceID, i.Outcome)
 	}
 }
 
@@ -289,7 +297,8 @@ func (c *Checks) intents(r *RunFacts, rep *report.Report) {
 				open = x.command == "" && !x.refused && !x.Lost
 			}
 			if open && !unknown[id] {
-				c.Violate("I-46", "the send of %s has no outcome, and %s is not reported Unknown", plan.SendMarker(in.marker, i), id)
+				c.Violate("I-46", "the send of %s has no outcome, and %s is not reported Unknown", plan.SendMarker(in.marker, i),
+					id)
 			}
 		}
 	}

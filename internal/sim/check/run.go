@@ -60,9 +60,12 @@ type waveFacts struct {
 
 func newRunFacts(id patch.RunID, in runinput.Input) *RunFacts {
 	r := &RunFacts{
-		ID: id, Input: in, ByName: map[string]*waveFacts{}, plan: map[string]*waveFacts{}, Targets: map[patch.Target]plan.Leaf{},
-		SentTo: map[string]*sending{}, Installs: map[string]int{}, failures: map[string]bool{}, untouched: map[string]bool{}, overran: map[string]bool{}, lost: map[string]lostSend{}, scopes: map[string]*scope{},
-		busy: map[string]int{}, asked: map[string]time.Time{}, approved: map[string]time.Time{}, snapshots: map[string]patch.Target{},
+		ID: id, Input: in, ByName: map[string]*waveFacts{}, plan: map[string]*waveFacts{},
+		Targets: map[patch.Target]plan.Leaf{},
+		SentTo:  map[string]*sending{}, Installs: map[string]int{}, failures: map[string]bool{}, untouched: map[string]bool{},
+		overran: map[string]bool{}, lost: map[string]lostSend{}, scopes: map[string]*scope{},
+		busy: map[string]int{}, asked: map[string]time.Time{}, approved: map[string]time.Time{},
+		snapshots: map[string]patch.Target{},
 	}
 	for i, w := range in.Waves {
 		wave := &waveFacts{position: i, input: w, accounts: map[string]int{}}

@@ -38,7 +38,8 @@ type sending struct {
 func allowed() []string {
 	return []string{
 		"ssm:SendCommand", "ssm:CancelCommand", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:TransactWriteItems",
-		"s3:PutObject", "s3:CreateMultipartUpload", "s3:UploadPart", "s3:CompleteMultipartUpload", "sns:Publish", "states:SendTaskSuccess", "states:StartExecution",
+		"s3:PutObject", "s3:CreateMultipartUpload", "s3:UploadPart", "s3:CompleteMultipartUpload", "sns:Publish",
+		"states:SendTaskSuccess", "states:StartExecution",
 	}
 }
 
@@ -78,7 +79,8 @@ func (c *Checks) ssm(e core.Entry, operation string) {
 // sent checks one accepted command.
 func (c *Checks) sent(e core.Entry, in *ssm.SendCommandInput) {
 	s := &sending{
-		At: e.Time, account: e.Account, region: e.Region, place: e.Account + "/" + e.Region, ids: slices.Clone(in.InstanceIds),
+		At: e.Time, account: e.Account, region: e.Region, place: e.Account + "/" + e.Region,
+		ids:    slices.Clone(in.InstanceIds),
 		marker: aws.ToString(in.Comment), install: contains(in.Parameters["Operation"], "Install"),
 		cancelled: map[string]bool{},
 	}
@@ -174,12 +176,14 @@ func (c *Checks) parameters(s *sending, in *ssm.SendCommandInput) {
 		c.Violate("I-05", "%s was sent with %d parameters, not 3", s.Command, len(in.Parameters))
 	}
 	other := in.DocumentVersion != nil || in.DocumentHash != nil || len(in.Targets) > 0 || in.AlarmConfiguration != nil ||
-		in.NotificationConfig != nil || in.ServiceRoleArn != nil || in.OutputS3BucketName != nil || in.CloudWatchOutputConfig != nil
+		in.NotificationConfig != nil || in.ServiceRoleArn != nil || in.OutputS3BucketName != nil ||
+		in.CloudWatchOutputConfig != nil
 	if aws.ToString(in.DocumentName) != "AWS-RunPatchBaseline" || other {
 		c.Violate("I-05", "%s was sent with another document, or with fields that the plan does not have", s.Command)
 	}
 	if len(s.ids) != 1 || aws.ToString(in.MaxConcurrency) != "1" || aws.ToString(in.MaxErrors) != "0" {
-		c.Violate("I-05", "%s was sent to %d instances with MaxConcurrency %q and MaxErrors %q", s.Command, len(s.ids), aws.ToString(in.MaxConcurrency), aws.ToString(in.MaxErrors))
+		c.Violate("I-05", "%s was sent to %d instances with MaxConcurrency %q and MaxErrors %q", s.Command, len(s.ids),
+			aws.ToString(in.MaxConcurrency), aws.ToString(in.MaxErrors))
 	}
 	if want := min(s.wave.input.CommandTimeoutSeconds, longestDelivery); int(aws.ToInt32(in.TimeoutSeconds)) != want {
 		c.Violate("I-05", "%s may be delivered for %d s, the input means %d", s.Command, aws.ToInt32(in.TimeoutSeconds), want)
@@ -188,7 +192,8 @@ func (c *Checks) parameters(s *sending, in *ssm.SendCommandInput) {
 
 // snapshot checks that a target has one snapshot, and no other target has it.
 func (c *Checks) snapshot(s *sending, id string) {
-	t := patch.Target{Run: s.run.ID, Wave: s.wave.input.Name, Account: patch.AccountID(s.account), Region: patch.Region(s.region)}
+	t := patch.Target{Run: s.run.ID, Wave: s.wave.input.Name, Account: patch.AccountID(s.account),
+		Region: patch.Region(s.region)}
 	if other, ok := s.run.snapshots[id]; ok && other != t {
 		c.Violate("I-05", "%s was sent with the snapshot of %v", s.Command, other)
 	}
@@ -274,7 +279,8 @@ func (c *Checks) Harmless(method string, before int) {
 
 // limit resolves the concurrency of a command's target.
 func (c *Checks) limit(s *sending) int {
-	t := patch.Target{Run: s.run.ID, Wave: s.wave.input.Name, Account: patch.AccountID(s.account), Region: patch.Region(s.region)}
+	t := patch.Target{Run: s.run.ID, Wave: s.wave.input.Name, Account: patch.AccountID(s.account),
+		Region: patch.Region(s.region)}
 	n := len(s.run.Targets[t].Instances)
 	return max(min(resolve(s.wave.input.SSM.MaxConcurrency, n), n), 1)
 }

@@ -81,7 +81,8 @@ type usedFor struct {
 
 func newTables() tables {
 	return tables{
-		chains: map[string]chainEnd{}, heads: map[string]chainEnd{}, Audited: map[string]bool{}, Leases: map[string]leaseRow{},
+		chains: map[string]chainEnd{}, heads: map[string]chainEnd{}, Audited: map[string]bool{},
+		Leases:  map[string]leaseRow{},
 		Intents: map[string]*intentRow{}, byKey: map[string]*intentRow{}, approvals: map[string]map[string]bool{},
 		accepted: map[string]time.Time{}, codes: map[string]string{}, States: map[string]string{},
 		tokens: map[string]string{}, open: map[string]bool{}, Status: map[string]string{},
@@ -198,7 +199,8 @@ func (c *Checks) expires(table string, row Item) {
 		return
 	}
 	at, err := strconv.ParseInt(n.Value, 10, 64)
-	if err != nil || time.Unix(at, 0).Sub(c.now()) < 30*24*time.Hour || stage.IsAudit(&table) || strings.HasPrefix(Attribute(row, "pk"), "LEASE#") {
+	if err != nil || time.Unix(at, 0).Sub(c.now()) < 30*24*time.Hour || stage.IsAudit(&table) ||
+		strings.HasPrefix(Attribute(row, "pk"), "LEASE#") {
 		c.Violate("I-50", "row %s %s expires at %s", Attribute(row, "pk"), Attribute(row, "sk"), n.Value)
 	}
 }
@@ -218,7 +220,8 @@ func (c *Checks) intent(run, sk string, row Item) {
 	in := c.Tables.byKey[key]
 	if in == nil {
 		in = &intentRow{
-			run: run, wave: parts[1], account: parts[2], region: parts[3], marker: Attribute(row, "marker"), IDs: list(row, "ids"),
+			run: run, wave: parts[1], account: parts[2], region: parts[3], marker: Attribute(row, "marker"),
+			IDs:   list(row, "ids"),
 			fence: number(row, "fence"), used: map[int]usedFor{},
 		}
 		c.Tables.byKey[key] = in
@@ -243,7 +246,8 @@ func (c *Checks) became(in *intentRow, i int, x sentRow) {
 		c.Violate("R-10", "the send of %s is written down as refused, and the API side had accepted %s", marker, used.command)
 	}
 	if x.Lost && accepted && c.now().Sub(used.at) < maxReadLag {
-		c.Violate("I-02", "the send of %s was given up %s after %s was accepted, when SSM need not list it yet", marker, c.now().Sub(used.at), used.command)
+		c.Violate("I-02", "the send of %s was given up %s after %s was accepted, when SSM need not list it yet", marker,
+			c.now().Sub(used.at), used.command)
 	}
 	if x.Lost && !accepted {
 		c.givenUp(in, i)
@@ -265,7 +269,8 @@ func sendsOf(row Item) []sentRow {
 		if m == nil {
 			continue
 		}
-		all = append(all, sentRow{command: Attribute(m.Value, "c"), refused: Attribute(m.Value, "refused") != "", Lost: boolean(m.Value, "lost"), invalid: Attribute(m.Value, "refused") == string(patch.ErrInvalidInstance)})
+		all = append(all, sentRow{command: Attribute(m.Value, "c"), refused: Attribute(m.Value, "refused") != "",
+			Lost: boolean(m.Value, "lost"), invalid: Attribute(m.Value, "refused") == string(patch.ErrInvalidInstance)})
 	}
 	return all
 }
@@ -311,7 +316,8 @@ func (c *Checks) decision(id string, row Item) {
 	if !c.Tables.Audited[AuditKey("Decided", "", id)] {
 		c.Violate("R-10", "%s decided on approval %s without an audit entry", identity, id)
 	}
-	if state := c.Tables.States["approval "+id]; state != "" && state != "pending" && state != "approved" && state != "rejected" {
+	if state := c.Tables.States["approval "+id]; state != "" && state != "pending" && state != "approved" &&
+		state != "rejected" {
 		c.Violate("R-08", "a decision was recorded for an approval that was %s", state)
 	}
 	if Attribute(row, "decision") != "approve" {

@@ -13,7 +13,8 @@ import (
 func (c *Checks) waveOrder(s *sending) {
 	for _, former := range s.run.waves[:s.wave.position] {
 		if former.busy > 0 {
-			c.Violate("R-06", "wave %s was sent to while %d agents of wave %s were at work", s.wave.input.Name, former.busy, former.input.Name)
+			c.Violate("R-06", "wave %s was sent to while %d agents of wave %s were at work", s.wave.input.Name, former.busy,
+				former.input.Name)
 		}
 		if !former.over {
 			former.over = true
@@ -36,15 +37,18 @@ func (c *Checks) judged(s *sending, former *waveFacts) {
 	pause := time.Duration(r.Input.WavePauseSeconds) * time.Second
 	soak := time.Duration(former.input.HealthGate.SoakSeconds) * time.Second
 	if waited := s.At.Sub(former.Last); waited < pause+soak-c.Skew {
-		c.Violate("R-06", "wave %s was sent to %s after wave %s ended; its soak is %s, the pause is %s", s.wave.input.Name, waited, former.input.Name, soak, pause)
+		c.Violate("R-06", "wave %s was sent to %s after wave %s ended; its soak is %s, the pause is %s", s.wave.input.Name,
+			waited, former.input.Name, soak, pause)
 	}
 	for _, name := range []string{"wave " + former.input.Name, "accounts of wave " + former.input.Name} {
 		if x := r.scopes[name]; x != nil && !x.over.IsZero() && !r.letGoOn(former) {
-			c.Violate("R-06", "wave %s was sent to although %s had %d failures, its limit is %d", s.wave.input.Name, name, x.failed, x.limit)
+			c.Violate("R-06", "wave %s was sent to although %s had %d failures, its limit is %d", s.wave.input.Name, name,
+				x.failed, x.limit)
 		}
 	}
 	if r.Input.AbortOnIssues && c.anyFailed(r, former) {
-		c.Violate("R-06", "wave %s was sent to although an instance of wave %s failed and abortOnIssues is set", s.wave.input.Name, former.input.Name)
+		c.Violate("R-06", "wave %s was sent to although an instance of wave %s failed and abortOnIssues is set",
+			s.wave.input.Name, former.input.Name)
 	}
 	c.gate(s, former, s.At.Add(-pause), soak)
 }
@@ -85,7 +89,8 @@ func (c *Checks) gate(s *sending, former *waveFacts, until time.Time, soak time.
 			green += gateStep
 		}
 		if best+2*gateStep+c.Skew < soak || best < 0 {
-			c.Violate("R-06", "wave %s was sent to although %s was green for %s at most, wave %s soaks %s", s.wave.input.Name, arn, max(best, 0), former.input.Name, soak)
+			c.Violate("R-06", "wave %s was sent to although %s was green for %s at most, wave %s soaks %s", s.wave.input.Name,
+				arn, max(best, 0), former.input.Name, soak)
 		}
 	}
 }

@@ -88,7 +88,8 @@ func ParseFaults(s string, r *rand.Rand) (*Faults, error) {
 		value, err := strconv.ParseFloat(rate, 64)
 		switch {
 		case !ok || !known:
-			problems = append(problems, fmt.Errorf("faults: %q is none of calm, light, storm, swarm, and no NAME=RATE with a name of %s", part, strings.Join(FaultNames(), ", ")))
+			problems = append(problems, fmt.Errorf("faults: %q is none of calm, light, storm, swarm, and no NAME=RATE with a "+
+				"name of %s", part, strings.Join(FaultNames(), ", ")))
 		case err != nil || value < 0 || value > 1:
 			problems = append(problems, fmt.Errorf("faults: the rate of %s must be a number from 0 to 1, not %q", name, rate))
 		default:
@@ -128,7 +129,8 @@ func (f *Faults) Before(c *core.Call) error {
 	case f.strikes("F-01"):
 		return &smithy.GenericAPIError{Code: throttleCode(c.Service), Message: "Rate exceeded", Fault: smithy.FaultClient}
 	case f.strikes("F-02"):
-		return &smithy.GenericAPIError{Code: "InternalServerError", Message: "We encountered an internal error", Fault: smithy.FaultServer}
+		return &smithy.GenericAPIError{Code: "InternalServerError", Message: "We encountered an internal error",
+			Fault: smithy.FaultServer}
 	case f.strikes("F-03"):
 		return &core.ConnectionError{Call: c.Name()}
 	case f.strikes("F-38"):
@@ -176,7 +178,8 @@ func (f *Faults) Unprocessed(_ *core.Call, n int) int {
 
 // throttleCode is what the service says when it is asked too often.
 func throttleCode(service string) string {
-	codes := map[string]string{"ec2": "RequestLimitExceeded", "s3": "SlowDown", "dynamodb": "ThrottlingException", "sts": "Throttling", "organizations": "TooManyRequestsException"}
+	codes := map[string]string{"ec2": "RequestLimitExceeded", "s3": "SlowDown", "dynamodb": "ThrottlingException",
+		"sts": "Throttling", "organizations": "TooManyRequestsException"}
 	if code, ok := codes[service]; ok {
 		return code
 	}

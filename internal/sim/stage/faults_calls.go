@@ -42,19 +42,21 @@ func serves(c *core.Call) bool { return c.Service != "lambda" && !c.SessionOf("s
 func (f *Faults) refused(c *core.Call) error {
 	switch {
 	case c.Service == "sns" && f.strikes("F-54"):
-		return &smithy.GenericAPIError{Code: "InternalError", Message: "The request processing has failed", Fault: smithy.FaultServer}
+		return &smithy.GenericAPIError{Code: "InternalError", Message: "The request processing has failed",
+			Fault: smithy.FaultServer}
 	case c.Service == "kms" && f.strikes("F-58"):
 		return &kmstypes.DisabledException{Message: aws.String("the key is disabled")}
 	case audits(c) && f.strikes("F-64"):
-		return &smithy.GenericAPIError{Code: "InternalServerError", Message: "We encountered an internal error", Fault: smithy.FaultServer}
+		return &smithy.GenericAPIError{Code: "InternalServerError", Message: "We encountered an internal error",
+			Fault: smithy.FaultServer}
 	case c.Name() == "dynamodb:TransactWriteItems" && f.strikes("F-66"):
 		return f.conflict(c)
 	}
 	return nil
 }
 
-// conflict is the answer to a transaction one of whose items another one is writing at that moment. Nothing was written; tried
-// again, it goes through. Source: B:TransactionCanceledException.
+// conflict is the answer to a transaction one of whose items another one is writing at that moment. Nothing was
+// written; tried again, it goes through. Source: B:TransactionCanceledException.
 func (f *Faults) conflict(c *core.Call) error {
 	in, ok := c.Input.(*dynamodb.TransactWriteItemsInput)
 	if !ok || len(in.TransactItems) == 0 {
@@ -66,7 +68,8 @@ func (f *Faults) conflict(c *core.Call) error {
 	}
 	reasons[f.Rand.IntN(len(reasons))].Code = aws.String("TransactionConflict")
 	return &ddbtypes.TransactionCanceledException{
-		Message: aws.String("Transaction cancelled, please refer cancellation reasons for specific reasons"), CancellationReasons: reasons,
+		Message:             aws.String("Transaction cancelled, please refer cancellation reasons for specific reasons"),
+		CancellationReasons: reasons,
 	}
 }
 

@@ -77,7 +77,8 @@ func (h host) Task(c asl.TaskCall, reply func(asl.TaskResult)) {
 		return
 	}
 	call := &core.Call{
-		Principal: h.principal(c.ExecutionARN), Account: HubAccount, Region: HubRegion, Service: "lambda", Operation: "Invoke", Input: p.FunctionName,
+		Principal: h.principal(c.ExecutionARN), Account: HubAccount, Region: HubRegion, Service: "lambda",
+		Operation: "Invoke", Input: p.FunctionName,
 		Access: []core.Access{{Action: "lambda:InvokeFunction", Resources: []string{p.FunctionName}}},
 	}
 	if err := h.World.Allow(context.Background(), call); err != nil {
@@ -115,7 +116,8 @@ func (h host) nested(c asl.TaskCall) (*asl.StartInput, *asl.Failure) {
 		return nil, &asl.Failure{Error: "States.Runtime", Cause: err.Error()}
 	}
 	call := &core.Call{
-		Principal: h.principal(c.ExecutionARN), Account: HubAccount, Region: HubRegion, Service: "states", Operation: "StartExecution", Input: p.StateMachineArn,
+		Principal: h.principal(c.ExecutionARN), Account: HubAccount, Region: HubRegion, Service: "states",
+		Operation: "StartExecution", Input: p.StateMachineArn,
 		Access: []core.Access{{Action: "states:StartExecution", Resources: []string{p.StateMachineArn}}},
 	}
 	if err := h.World.Allow(context.Background(), call); err != nil {
@@ -123,14 +125,18 @@ func (h host) nested(c asl.TaskCall) (*asl.StartInput, *asl.Failure) {
 	}
 	start, ok := h.machines[p.StateMachineArn]
 	if !ok {
-		return nil, &asl.Failure{Error: "StepFunctions.StateMachineDoesNotExistException", Cause: "State Machine Does Not Exist: '" + p.StateMachineArn + "'"}
+		return nil,
+			&asl.Failure{Error: "StepFunctions.StateMachineDoesNotExistException",
+				Cause: "State Machine Does Not Exist: '" + p.StateMachineArn + "'"}
 	}
 	return &start, nil
 }
 
 // GetObject reads the items of a map.
 func (h host) GetObject(executionARN, bucket, key string) ([]byte, *asl.Failure) {
-	out, err := h.World.S3(h.principal(executionARN), HubRegion).GetObject(context.Background(), &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	out,
+		err := h.World.S3(h.principal(executionARN), HubRegion).GetObject(context.Background(),
+		&s3.GetObjectInput{Bucket: &bucket, Key: &key})
 	if err != nil {
 		return nil, &asl.Failure{Error: "States.ItemReaderFailed", Cause: err.Error()}
 	}

@@ -33,7 +33,8 @@ func (s *Stage) EndedRule(status string) (EndedRule, bool) {
 			if !ok {
 				continue
 			}
-			rule := EndedRule{Function: f.Name, paths: map[string]string{}, template: text(t, "InputTransformer", "InputTemplate")}
+			rule := EndedRule{Function: f.Name, paths: map[string]string{},
+				template: text(t, "InputTransformer", "InputTemplate")}
 			paths, _ := dig(t, "InputTransformer", "InputPathsMap").(map[string]any)
 			for name, path := range paths {
 				rule.paths[name], _ = path.(string)

@@ -293,11 +293,14 @@ func (s *Stage) addResources(stack *cfn.Stack, on map[string]*iam.Policy) {
 		s.World.AddKey(key)
 	}
 	for _, r := range stack.OfType("AWS::DynamoDB::Table") {
-		s.World.AddTable(backing.TableSpec{Name: r.Name, ARN: r.ARN, Account: HubAccount, Region: HubRegion, HashKey: "pk", RangeKey: "sk", TTLAttribute: ttl(r), KMSKeyARN: text(r.Properties, "SSESpecification", "KMSMasterKeyId"), ResourcePolicy: on[r.ARN]})
+		s.World.AddTable(backing.TableSpec{Name: r.Name, ARN: r.ARN, Account: HubAccount, Region: HubRegion, HashKey: "pk",
+			RangeKey: "sk", TTLAttribute: ttl(r), KMSKeyARN: text(r.Properties, "SSESpecification", "KMSMasterKeyId"),
+			ResourcePolicy: on[r.ARN]})
 	}
 	for _, r := range stack.OfType("AWS::S3::Bucket") {
 		rules, _ := dig(r.Properties, "BucketEncryption", "ServerSideEncryptionConfiguration").([]any)
-		spec := backing.BucketSpec{Name: r.Name, ARN: r.ARN, Account: HubAccount, Region: HubRegion, Versioned: true, Policy: on[r.ARN]}
+		spec := backing.BucketSpec{Name: r.Name, ARN: r.ARN, Account: HubAccount, Region: HubRegion, Versioned: true,
+			Policy: on[r.ARN]}
 		if len(rules) > 0 {
 			if rule, ok := rules[0].(map[string]any); ok {
 				spec.KMSKeyARN = text(rule, "ServerSideEncryptionByDefault", "KMSMasterKeyID")
@@ -307,7 +310,8 @@ func (s *Stage) addResources(stack *cfn.Stack, on map[string]*iam.Policy) {
 		s.World.AddBucket(spec)
 	}
 	for _, r := range stack.OfType("AWS::SNS::Topic") {
-		s.World.AddTopic(backing.TopicSpec{Name: r.Name, ARN: r.ARN, Account: HubAccount, Region: HubRegion, KMSKeyARN: text(r.Properties, "KmsMasterKeyId"), Policy: on[r.ARN]})
+		s.World.AddTopic(backing.TopicSpec{Name: r.Name, ARN: r.ARN, Account: HubAccount, Region: HubRegion,
+			KMSKeyARN: text(r.Properties, "KmsMasterKeyId"), Policy: on[r.ARN]})
 	}
 	for _, r := range stack.OfType("AWS::SNS::Subscription") {
 		s.World.Subscribe(text(r.Properties, "TopicArn"), text(r.Properties, "Endpoint"), true)
@@ -317,7 +321,8 @@ func (s *Stage) addResources(stack *cfn.Stack, on map[string]*iam.Policy) {
 // KeySpec is a key of the template as the world wants it.
 func KeySpec(r *cfn.Resource, on map[string]*iam.Policy) backing.KeySpec {
 	usage, _ := r.Properties["KeyUsage"].(string)
-	return backing.KeySpec{ID: r.PhysicalID, ARN: r.ARN, Account: HubAccount, Region: HubRegion, Usage: kmstypes.KeyUsageType(usage), Policy: on[r.ARN]}
+	return backing.KeySpec{ID: r.PhysicalID, ARN: r.ARN, Account: HubAccount, Region: HubRegion,
+		Usage: kmstypes.KeyUsageType(usage), Policy: on[r.ARN]}
 }
 
 func ttl(r *cfn.Resource) string {
@@ -396,7 +401,8 @@ func described(in runinput.Input, f fleetfile.File) error {
 	var problems []error
 	for _, id := range Accounts(in) {
 		if _, ok := f.Accounts[id]; !ok {
-			problems = append(problems, fmt.Errorf("accounts: %s is in the input and not in the fleet; an empty account is written %q: {\"regions\": {}}", id, id))
+			problems = append(problems, fmt.Errorf("accounts: %s is in the input and not in the fleet; an empty account is "+
+				"written %q: {\"regions\": {}}", id, id))
 		}
 	}
 	return errors.Join(problems...)
@@ -443,7 +449,8 @@ func (s *Stage) addMachines(loaded map[string]*asl.Machine) error {
 	s.Engine = asl.NewEngine(host{s})
 	s.World.PlugEngine(s.Engine)
 	for _, m := range s.Hub.OfType(stateMachine) {
-		in := asl.StartInput{Machine: loaded[m.LogicalID], MachineARN: m.ARN, MachineName: m.Name, RoleARN: text(m.Properties, "RoleArn")}
+		in := asl.StartInput{Machine: loaded[m.LogicalID], MachineARN: m.ARN, MachineName: m.Name,
+			RoleARN: text(m.Properties, "RoleArn")}
 		s.machines[m.ARN] = in
 		s.World.AddMachine(backing.MachineSpec{Name: m.Name, ARN: m.ARN, RoleARN: in.RoleARN, Machine: in.Machine})
 		if m.LogicalID == orchestrator {
@@ -500,7 +507,8 @@ func (s *Stage) clients(roleARN, name string) (wire.AWS, error) {
 			session := s.session(creds)
 			sending := w.SSM(session, region)
 			sending.Attempts = 1
-			return cloud.Clients{EC2: w.EC2(session, region), SSM: w.SSM(session, region), Sending: sending, CloudWatch: w.CloudWatch(session, region)}
+			return cloud.Clients{EC2: w.EC2(session, region), SSM: w.SSM(session, region), Sending: sending,
+				CloudWatch: w.CloudWatch(session, region)}
 		},
 		Metrics: s.Metrics, Now: func() time.Time { return w.Now().Add(s.skew) },
 	}, nil

@@ -24,7 +24,9 @@ func TestDescribeAlarms_Script(t *testing.T) {
 	c := w.CloudWatch(testPrincipal(testAccount), testRegion)
 	var got []cwtypes.StateValue
 	for range 3 {
-		out, err := c.DescribeAlarms(context.Background(), &cloudwatch.DescribeAlarmsInput{AlarmNames: []string{"errors", "missing"}})
+		out,
+			err := c.DescribeAlarms(context.Background(),
+			&cloudwatch.DescribeAlarmsInput{AlarmNames: []string{"errors", "missing"}})
 		require.NoError(t, err)
 		require.Len(t, out.MetricAlarms, 1, "a missing alarm is not returned")
 		got = append(got, out.MetricAlarms[0].StateValue)
@@ -47,7 +49,9 @@ func TestDescribeAlarms_Pages(t *testing.T) {
 	c := w.CloudWatch(testPrincipal(testAccount), testRegion)
 	one, err := c.DescribeAlarms(context.Background(), &cloudwatch.DescribeAlarmsInput{MaxRecords: aws.Int32(2)})
 	require.NoError(t, err)
-	two, err := c.DescribeAlarms(context.Background(), &cloudwatch.DescribeAlarmsInput{MaxRecords: aws.Int32(2), NextToken: one.NextToken})
+	two,
+		err := c.DescribeAlarms(context.Background(),
+		&cloudwatch.DescribeAlarmsInput{MaxRecords: aws.Int32(2), NextToken: one.NextToken})
 	require.NoError(t, err)
 	var names []string
 	for _, a := range append(one.MetricAlarms, two.MetricAlarms...) {
@@ -69,7 +73,8 @@ func TestDescribeAlarms_Refuses(t *testing.T) {
 		{"101 names", cloudwatch.DescribeAlarmsInput{AlarmNames: make([]string, 101)}, "ValidationException"},
 		{"101 a page", cloudwatch.DescribeAlarmsInput{MaxRecords: aws.Int32(101)}, "ValidationException"},
 		{"a prefix", cloudwatch.DescribeAlarmsInput{AlarmNamePrefix: aws.String("x")}, "UnsupportedBySimulation"},
-		{"log alarms", cloudwatch.DescribeAlarmsInput{AlarmTypes: []cwtypes.AlarmType{"LogAlarm"}}, "UnsupportedBySimulation"},
+		{"log alarms", cloudwatch.DescribeAlarmsInput{AlarmTypes: []cwtypes.AlarmType{"LogAlarm"}},
+			"UnsupportedBySimulation"},
 		{"a token that is none", cloudwatch.DescribeAlarmsInput{NextToken: aws.String("x")}, "InvalidNextToken"},
 	}
 	for _, tt := range tests {
@@ -98,7 +103,8 @@ func TestDescribeAlarms_Permission(t *testing.T) {
 	}
 }
 
-// Both kinds by name in one call; only metric alarms for who does not ask. Source: B:cloudwatch/DescribeAlarms, AlarmTypes.
+// Both kinds by name in one call; only metric alarms for who does not ask. Source: B:cloudwatch/DescribeAlarms,
+// AlarmTypes.
 func TestDescribeAlarms_Composite(t *testing.T) {
 	w := New(1, testStart())
 	w.IgnoreIAM = true

@@ -49,14 +49,17 @@ func (e *EC2) call(operation string, in any) *core.Call {
 
 // DescribeInstances returns instances, each in a reservation of its own, in no stable order
 // from one listing to the next. MaxResults cannot be sent with InstanceIds. Source: B:ec2; docs/aws-semantics.md 3.
-func (e *EC2) DescribeInstances(ctx context.Context, in *ec2.DescribeInstancesInput, _ ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error) {
+func (e *EC2) DescribeInstances(ctx context.Context, in *ec2.DescribeInstancesInput,
+	_ ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error) {
 	call := e.call("DescribeInstances", in)
 	return core.Do(ctx, e.w.Core, call, func() (*ec2.DescribeInstancesOutput, error) {
 		if in.DryRun != nil || in.IncludeManagedResources != nil {
 			return nil, core.Unmodelled("DescribeInstances DryRun and IncludeManagedResources")
 		}
 		if in.MaxResults != nil && len(in.InstanceIds) > 0 {
-			return nil, core.Refusal("InvalidParameterCombination", "The parameter instancesSet cannot be used with the parameter maxResults")
+			return nil,
+				core.Refusal("InvalidParameterCombination",
+					"The parameter instancesSet cannot be used with the parameter maxResults")
 		}
 		size, err := describedSize(in.MaxResults)
 		if err != nil {
@@ -77,7 +80,8 @@ func (e *EC2) DescribeInstances(ctx context.Context, in *ec2.DescribeInstancesIn
 		out := &ec2.DescribeInstancesOutput{NextToken: next}
 		for _, i := range cut {
 			out.Reservations = append(out.Reservations, ec2types.Reservation{
-				OwnerId: aws.String(i.Account), ReservationId: aws.String("r-" + i.ID[2:]), Instances: []ec2types.Instance{i.describe()},
+				OwnerId: aws.String(i.Account), ReservationId: aws.String("r-" + i.ID[2:]),
+				Instances: []ec2types.Instance{i.describe()},
 			})
 		}
 		return out, nil
@@ -89,7 +93,9 @@ func describedSize(maxResults *int32) (int, error) {
 		return maxDescribed, nil
 	}
 	if n := *maxResults; n < minDescribed || n > maxDescribed {
-		return 0, core.Refusal("InvalidParameterValue", "Value ( %d ) for parameter maxResults is invalid. Expecting a value between 5 and 1000", n)
+		return 0,
+			core.Refusal("InvalidParameterValue",
+				"Value ( %d ) for parameter maxResults is invalid. Expecting a value between 5 and 1000", n)
 	}
 	return int(*maxResults), nil
 }
@@ -160,7 +166,8 @@ func instanceFilters(filters []ec2types.Filter) (func(*Instance) bool, error) {
 		case len(f.Values) > maxFilterValues:
 			return nil, core.Refusal("FilterLimitExceeded", "The maximum number of filter values is %d", maxFilterValues)
 		case strings.HasPrefix(name, "tag:"):
-		case slices.Contains([]string{"tag-key", "instance-state-name", "instance-id", "platform", "platform-details", "availability-zone"}, name):
+		case slices.Contains([]string{"tag-key", "instance-state-name", "instance-id", "platform", "platform-details",
+			"availability-zone"}, name):
 		case slices.Contains([]string{"vpc-id", "instance-lifecycle", "subnet-id", "image-id"}, name):
 			return nil, core.Unmodelled("the EC2 filter " + name)
 		default:
@@ -249,7 +256,8 @@ func (i *Instance) describe() ec2types.Instance {
 	d := ec2types.Instance{
 		InstanceId: aws.String(i.ID), LaunchTime: aws.Time(i.Launched), PlatformDetails: aws.String(i.platformDetails()),
 		Placement: &ec2types.Placement{AvailabilityZone: aws.String(i.Zone)},
-		State:     i.instanceState(), InstanceType: ec2types.InstanceTypeM5Large, Architecture: ec2types.ArchitectureValuesX8664,
+		State:     i.instanceState(), InstanceType: ec2types.InstanceTypeM5Large,
+		Architecture:     ec2types.ArchitectureValuesX8664,
 		PrivateIpAddress: aws.String(i.address), PrivateDnsName: aws.String(i.hostName()),
 	}
 	if i.Platform == fleetfile.Windows {

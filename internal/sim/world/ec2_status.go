@@ -12,9 +12,11 @@ import (
 )
 
 // DescribeInstanceStatus returns the status checks of up to 100 ids, of running instances
-// only unless IncludeAllInstances is set. A machine that is away after a patch operation or a start is initializing, after ten
-// minutes impaired. An agent that was never connected says nothing about the checks. Source: B:ec2; docs/aws-semantics.md 3.
-func (e *EC2) DescribeInstanceStatus(ctx context.Context, in *ec2.DescribeInstanceStatusInput, _ ...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error) {
+// only unless IncludeAllInstances is set. A machine that is away after a patch operation or a start is initializing,
+// after ten minutes impaired. An agent that was never connected says nothing about the checks. Source: B:ec2;
+// docs/aws-semantics.md 3.
+func (e *EC2) DescribeInstanceStatus(ctx context.Context, in *ec2.DescribeInstanceStatusInput,
+	_ ...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error) {
 	call := e.call("DescribeInstanceStatus", in)
 	return core.Do(ctx, e.w.Core, call, func() (*ec2.DescribeInstanceStatusOutput, error) {
 		switch {
@@ -23,7 +25,9 @@ func (e *EC2) DescribeInstanceStatus(ctx context.Context, in *ec2.DescribeInstan
 		case len(in.InstanceIds) > maxStatusIDs:
 			return nil, core.Refusal("InvalidParameterValue", "at most 100 instance ids")
 		case in.MaxResults != nil && len(in.InstanceIds) > 0:
-			return nil, core.Refusal("InvalidParameterCombination", "The parameter instancesSet cannot be used with the parameter maxResults")
+			return nil,
+				core.Refusal("InvalidParameterCombination",
+					"The parameter instancesSet cannot be used with the parameter maxResults")
 		}
 		size, err := describedSize(in.MaxResults)
 		if err != nil {

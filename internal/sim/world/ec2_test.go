@@ -31,7 +31,9 @@ func described(out *ec2.DescribeInstancesOutput) []string {
 // Source: B:ec2/DescribeInstances; docs/aws-semantics.md 3.
 func TestDescribeInstances(t *testing.T) {
 	w, _, insts := newFleet(t, 1, fleetfile.FateOK, fleetfile.FateStopped, fleetfile.FateUnmanaged)
-	win, err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "win", Platform: fleetfile.Windows, Tags: map[string]string{"Team": "billing"}})
+	win,
+		err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "win", Platform: fleetfile.Windows,
+		Tags: map[string]string{"Team": "billing"}})
 	require.NoError(t, err)
 	e := w.EC2(testPrincipal(testAccount), testRegion)
 	tests := []struct {
@@ -41,14 +43,19 @@ func TestDescribeInstances(t *testing.T) {
 	}{
 		{"all, the unmanaged too", ec2.DescribeInstancesInput{}, append(ids(insts), win.ID)},
 		{"by ids", ec2.DescribeInstancesInput{InstanceIds: []string{insts[0].ID, win.ID}}, []string{insts[0].ID, win.ID}},
-		{"by tag", ec2.DescribeInstancesInput{Filters: []ec2types.Filter{filter("tag:Team", "x", "billing")}}, []string{win.ID}},
-		{"by a pattern", ec2.DescribeInstancesInput{Filters: []ec2types.Filter{filter("tag:Team", "b?ll*")}}, []string{win.ID}},
+		{"by tag", ec2.DescribeInstancesInput{Filters: []ec2types.Filter{filter("tag:Team", "x", "billing")}},
+			[]string{win.ID}},
+		{"by a pattern", ec2.DescribeInstancesInput{Filters: []ec2types.Filter{filter("tag:Team", "b?ll*")}},
+			[]string{win.ID}},
 		{"by tag key", ec2.DescribeInstancesInput{Filters: []ec2types.Filter{filter("tag-key", "Team")}}, []string{win.ID}},
-		{"by state", ec2.DescribeInstancesInput{Filters: []ec2types.Filter{filter("instance-state-name", "stopped")}}, []string{insts[1].ID}},
-		{"by platform", ec2.DescribeInstancesInput{Filters: []ec2types.Filter{filter("platform", "windows")}}, []string{win.ID}},
+		{"by state", ec2.DescribeInstancesInput{Filters: []ec2types.Filter{filter("instance-state-name", "stopped")}},
+			[]string{insts[1].ID}},
+		{"by platform", ec2.DescribeInstancesInput{Filters: []ec2types.Filter{filter("platform", "windows")}},
+			[]string{win.ID}},
 		{"by instance id, unknown ones give no row", ec2.DescribeInstancesInput{
 			Filters: []ec2types.Filter{filter("instance-id", insts[2].ID, "i-0123456789abcdef0")}}, []string{insts[2].ID}},
-		{"filters are and", ec2.DescribeInstancesInput{Filters: []ec2types.Filter{filter("platform", "windows"), filter("instance-state-name", "stopped")}}, nil},
+		{"filters are and", ec2.DescribeInstancesInput{Filters: []ec2types.Filter{filter("platform", "windows"),
+			filter("instance-state-name", "stopped")}}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -62,11 +69,15 @@ func TestDescribeInstances(t *testing.T) {
 		in   ec2.DescribeInstancesInput
 		code string
 	}{
-		{"MaxResults with ids", ec2.DescribeInstancesInput{InstanceIds: ids(insts), MaxResults: aws.Int32(50)}, "InvalidParameterCombination"},
-		{"an unknown id", ec2.DescribeInstancesInput{InstanceIds: []string{"i-0123456789abcdef0"}}, "InvalidInstanceID.NotFound"},
+		{"MaxResults with ids", ec2.DescribeInstancesInput{InstanceIds: ids(insts), MaxResults: aws.Int32(50)},
+			"InvalidParameterCombination"},
+		{"an unknown id", ec2.DescribeInstancesInput{InstanceIds: []string{"i-0123456789abcdef0"}},
+			"InvalidInstanceID.NotFound"},
 		{"1,001 a page", ec2.DescribeInstancesInput{MaxResults: aws.Int32(1001)}, "InvalidParameterValue"},
-		{"an unknown filter", ec2.DescribeInstancesInput{Filters: []ec2types.Filter{filter("colour", "red")}}, "InvalidParameterValue"},
-		{"a filter that is not modelled", ec2.DescribeInstancesInput{Filters: []ec2types.Filter{filter("vpc-id", "vpc-1")}}, "UnsupportedBySimulation"},
+		{"an unknown filter", ec2.DescribeInstancesInput{Filters: []ec2types.Filter{filter("colour", "red")}},
+			"InvalidParameterValue"},
+		{"a filter that is not modelled", ec2.DescribeInstancesInput{Filters: []ec2types.Filter{filter("vpc-id", "vpc-1")}},
+			"UnsupportedBySimulation"},
 		{"a token that is none", ec2.DescribeInstancesInput{NextToken: aws.String("x")}, "InvalidNextToken"},
 		{"a dry run", ec2.DescribeInstancesInput{DryRun: aws.Bool(true)}, "UnsupportedBySimulation"},
 	}
@@ -86,7 +97,9 @@ func TestDescribeInstances_OrderAndPages(t *testing.T) {
 		var all []string
 		var token *string
 		for {
-			out, err := e.DescribeInstances(context.Background(), &ec2.DescribeInstancesInput{MaxResults: aws.Int32(5), NextToken: token})
+			out,
+				err := e.DescribeInstances(context.Background(),
+				&ec2.DescribeInstancesInput{MaxResults: aws.Int32(5), NextToken: token})
 			require.NoError(t, err)
 			all = append(all, described(out)...)
 			if token = out.NextToken; token == nil {
@@ -125,7 +138,9 @@ func TestDescribeInstanceStatus(t *testing.T) {
 	w.SSMOptions.NoRamp = true
 	e := w.EC2(testPrincipal(testAccount), testRegion)
 	check := func(all bool) map[string]string {
-		out, err := e.DescribeInstanceStatus(context.Background(), &ec2.DescribeInstanceStatusInput{InstanceIds: ids(insts), IncludeAllInstances: aws.Bool(all)})
+		out,
+			err := e.DescribeInstanceStatus(context.Background(),
+			&ec2.DescribeInstanceStatusInput{InstanceIds: ids(insts), IncludeAllInstances: aws.Bool(all)})
 		require.NoError(t, err)
 		got := map[string]string{}
 		for _, st := range out.InstanceStatuses {
@@ -149,6 +164,8 @@ func TestDescribeInstanceStatus(t *testing.T) {
 	require.Equal(t, "impaired", got[insts[1].ID])
 	require.Equal(t, "ok", got[insts[3].ID], "an agent that dies says nothing about its machine")
 
-	_, err := e.DescribeInstanceStatus(context.Background(), &ec2.DescribeInstanceStatusInput{InstanceIds: make([]string, 101)})
+	_,
+		err := e.DescribeInstanceStatus(context.Background(),
+		&ec2.DescribeInstanceStatusInput{InstanceIds: make([]string, 101)})
 	requireCode(t, err, "InvalidParameterValue")
 }

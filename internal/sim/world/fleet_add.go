@@ -69,7 +69,8 @@ func specs(i fleetfile.Instance, account, region string, n int) []InstanceSpec {
 		name = fmt.Sprintf("entry-%d", n+1)
 	}
 	spec := InstanceSpec{
-		Account: account, Region: region, Name: name, Platform: i.Platform, PlatformName: i.PlatformName, PlatformVersion: i.PlatformVersion, Tags: tags, Fate: i.Fate,
+		Account: account, Region: region, Name: name, Platform: i.Platform, PlatformName: i.PlatformName,
+		PlatformVersion: i.PlatformVersion, Tags: tags, Fate: i.Fate,
 		Patch: toDuration(i.PatchSeconds), Reboot: toDuration(i.RebootSeconds),
 	}
 	if i.Fate == fleetfile.FateASGReplaced {

@@ -274,7 +274,8 @@ func (r *agentRun) kill(kind AgentEventKind) {
 }
 
 func (r *agentRun) note(kind AgentEventKind, count int) {
-	r.w.note(r.i, AgentEvent{Kind: kind, CommandID: r.inv.cmd.id, Operation: r.run.operation, Reboot: r.run.reboot, Count: count})
+	r.w.note(r.i, AgentEvent{Kind: kind, CommandID: r.inv.cmd.id, Operation: r.run.operation, Reboot: r.run.reboot,
+		Count: count})
 }
 
 func (r *agentRun) count(n int) {

@@ -21,7 +21,8 @@ func TestAgent_InstallWithReboot(t *testing.T) {
 	require.Equal(t, "InProgress/InProgress", rows(t, s, id)[i.ID])
 	require.Equal(t, "ConnectionLost", string(node(t, s, i.ID).PingStatus))
 	require.Equal(t, stateRunning, i.State)
-	require.EqualValues(t, missing, *patchState(t, s, i.ID).InstalledPendingRebootCount, "the inventory may land before the reboot")
+	require.EqualValues(t, missing, *patchState(t, s, i.ID).InstalledPendingRebootCount,
+		"the inventory may land before the reboot")
 
 	runFor(w, 5*time.Minute)
 	require.Equal(t, "Success/Success", rows(t, s, id)[i.ID])
@@ -31,7 +32,8 @@ func TestAgent_InstallWithReboot(t *testing.T) {
 	require.Equal(t, install, string(p.Operation))
 	require.Zero(t, p.MissingCount+p.FailedCount+*p.InstalledPendingRebootCount)
 	require.Equal(t, []AgentEventKind{
-		AgentReceived, AgentStarted, AgentInstalled, AgentRecorded, AgentRebooting, AgentReturned, AgentResumed, AgentRecorded, AgentFinished,
+		AgentReceived, AgentStarted, AgentInstalled, AgentRecorded, AgentRebooting, AgentReturned, AgentResumed,
+		AgentRecorded, AgentFinished,
 	}, kinds(w.AgentLog(i.ID)))
 	require.Len(t, w.Installs(i.ID), 1)
 	now, most := w.InFlight(testAccount, testRegion)
@@ -101,7 +103,8 @@ func TestAgent_Fates(t *testing.T) {
 
 // Source: docs/aws-semantics.md 2.3: InProgress until ExpiresAfter, then DeliveryTimedOut.
 func TestAgent_NeverAnswers(t *testing.T) {
-	for _, f := range []fleetfile.Fate{fleetfile.FateHangs, fleetfile.FateAgentDies, fleetfile.FateKilled, fleetfile.FateNoReturn, fleetfile.FateTerminates, fleetfile.FateStops, fleetfile.FateASGReplaced} {
+	for _, f := range []fleetfile.Fate{fleetfile.FateHangs, fleetfile.FateAgentDies, fleetfile.FateKilled,
+		fleetfile.FateNoReturn, fleetfile.FateTerminates, fleetfile.FateStops, fleetfile.FateASGReplaced} {
 		t.Run(string(f), func(t *testing.T) {
 			w, s, insts := newFleet(t, 2, f)
 			id := send(t, s, patching(insts[0].ID))
@@ -278,12 +281,18 @@ func TestAgent_Evidence(t *testing.T) {
 		{"twice", EvidenceTwice, fleetfile.FateOK, rebootIfNeeded, look{true, true, false}, look{true, false, true}},
 		{"before alone", EvidenceBefore, fleetfile.FateOK, rebootIfNeeded, look{true, false, true}, look{true, false, true}},
 		{"after alone", EvidenceAfter, fleetfile.FateOK, rebootIfNeeded, look{false, false, false}, look{true, false, true}},
-		{"before alone, two reboots", EvidenceBefore, fleetfile.FateDoubleReboot, rebootIfNeeded, look{true, false, true}, look{true, false, true}},
-		{"before alone, a patch fails", EvidenceBefore, fleetfile.FatePatchFails, rebootIfNeeded, look{true, false, false}, look{true, false, false}},
-		{"before alone, it never comes back", EvidenceBefore, fleetfile.FateNoReturn, rebootIfNeeded, look{true, false, true}, look{true, false, true}},
-		{"after alone, it never comes back", EvidenceAfter, fleetfile.FateNoReturn, rebootIfNeeded, look{false, false, false}, look{false, false, false}},
-		{"before alone, it was told not to reboot", EvidenceBefore, fleetfile.FateOK, noReboot, look{true, true, false}, look{true, true, false}},
-		{"before alone, no reboot due", EvidenceBefore, fleetfile.FateNoRebootNeeded, rebootIfNeeded, look{true, false, true}, look{true, false, true}},
+		{"before alone, two reboots", EvidenceBefore, fleetfile.FateDoubleReboot, rebootIfNeeded, look{true, false, true},
+			look{true, false, true}},
+		{"before alone, a patch fails", EvidenceBefore, fleetfile.FatePatchFails, rebootIfNeeded, look{true, false, false},
+			look{true, false, false}},
+		{"before alone, it never comes back", EvidenceBefore, fleetfile.FateNoReturn, rebootIfNeeded, look{true, false, true},
+			look{true, false, true}},
+		{"after alone, it never comes back", EvidenceAfter, fleetfile.FateNoReturn, rebootIfNeeded, look{false, false, false},
+			look{false, false, false}},
+		{"before alone, it was told not to reboot", EvidenceBefore, fleetfile.FateOK, noReboot, look{true, true, false},
+			look{true, true, false}},
+		{"before alone, no reboot due", EvidenceBefore, fleetfile.FateNoRebootNeeded, rebootIfNeeded, look{true, false, true},
+			look{true, false, true}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -294,7 +303,8 @@ func TestAgent_Evidence(t *testing.T) {
 			send(t, s, in)
 			see := func() look {
 				p := patchState(t, s, insts[0].ID)
-				return look{*p.SnapshotId == testSnapshot, *p.InstalledPendingRebootCount > 0, p.MissingCount+p.FailedCount+*p.InstalledPendingRebootCount == 0}
+				return look{*p.SnapshotId == testSnapshot, *p.InstalledPendingRebootCount > 0,
+					p.MissingCount+p.FailedCount+*p.InstalledPendingRebootCount == 0}
 			}
 			runFor(w, 10*time.Minute+10*time.Second)
 			require.Equal(t, tt.during, see())
@@ -307,7 +317,9 @@ func TestAgent_Evidence(t *testing.T) {
 // Each Linux instance draws its reading; the payload of Windows is another one.
 func TestAgent_EvidenceDrawn(t *testing.T) {
 	w, s, insts := newFleet(t, 5, slices.Repeat([]fleetfile.Fate{fleetfile.FateOK}, 30)...)
-	windows, err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "w", Platform: fleetfile.Windows, Patch: 10 * time.Minute, Reboot: 2 * time.Minute})
+	windows,
+		err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "w", Platform: fleetfile.Windows,
+		Patch: 10 * time.Minute, Reboot: 2 * time.Minute})
 	require.NoError(t, err)
 	w.SSMOptions.Evidence, w.SSMOptions.NoRamp = 0, true
 	send(t, s, patching(append(ids(insts), windows.ID)...))
@@ -341,8 +353,11 @@ func TestAgent_EvidenceDrawn(t *testing.T) {
 
 // What a record of a month ago says is not what the machine lacks.
 func TestAgent_RecordsOfBefore(t *testing.T) {
-	w, s, insts := newFleet(t, 6, fleetfile.FateOldRecord, fleetfile.FatePatchedSince, fleetfile.FatePendingBefore, fleetfile.FateRejected, fleetfile.FateFailsEarly)
-	old, since, pending, rejected := patchState(t, s, insts[0].ID), patchState(t, s, insts[1].ID), patchState(t, s, insts[2].ID), patchState(t, s, insts[3].ID)
+	w, s,
+		insts := newFleet(t, 6, fleetfile.FateOldRecord, fleetfile.FatePatchedSince, fleetfile.FatePendingBefore,
+		fleetfile.FateRejected, fleetfile.FateFailsEarly)
+	old, since, pending, rejected := patchState(t, s, insts[0].ID), patchState(t, s, insts[1].ID),
+		patchState(t, s, insts[2].ID), patchState(t, s, insts[3].ID)
 	for _, p := range []time.Time{*old.OperationEndTime, *since.OperationEndTime} {
 		require.Greater(t, testStart().Sub(p), 30*24*time.Hour)
 	}

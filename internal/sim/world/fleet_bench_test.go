@@ -64,7 +64,9 @@ func benchRegion(b *testing.B, w *World, s *SSM, account, region string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := s.ListCommandInvocations(context.Background(), &ssm.ListCommandInvocationsInput{CommandId: out.Command.CommandId}); err != nil {
+	if _,
+		err := s.ListCommandInvocations(context.Background(),
+		&ssm.ListCommandInvocationsInput{CommandId: out.Command.CommandId}); err != nil {
 		b.Fatal(err)
 	}
 }

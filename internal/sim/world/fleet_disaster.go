@@ -7,8 +7,8 @@ import (
 	"ec2patch/internal/sim/world/fleetfile"
 )
 
-// KillerPatch lets the patches of a platform kill: each machine that installs any dies with that probability, from 0 to 1.
-// Source: docs/faults.md F-33.
+// KillerPatch lets the patches of a platform kill: each machine that installs any dies with that probability, from 0 to
+// 1. Source: docs/faults.md F-33.
 func (w *World) KillerPatch(platform string, probability float64) {
 	if w.killers == nil {
 		w.killers = map[string]float64{}

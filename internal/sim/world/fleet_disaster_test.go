@@ -15,7 +15,8 @@ import (
 
 // Source: docs/faults.md F-33.
 func TestKillerPatch(t *testing.T) {
-	w, s, insts := newFleet(t, 1, append(slices.Repeat([]fleetfile.Fate{fleetfile.FateOK}, 20), fleetfile.FateCompliant)...)
+	w, s,
+		insts := newFleet(t, 1, append(slices.Repeat([]fleetfile.Fate{fleetfile.FateOK}, 20), fleetfile.FateCompliant)...)
 	w.SSMOptions.NoRamp = true
 	w.KillerPatch(fleetfile.Linux, 0.5)
 	send(t, s, patching(ids(insts)...))
@@ -56,7 +57,8 @@ func TestSuspendAccount(t *testing.T) {
 	w.SuspendAccount(testAccount)
 	_, err = s.AssumeRole(context.Background(), assuming())
 	requireCode(t, err, "AccessDenied")
-	_, err = w.SSM(p, testRegion).DescribeInstanceInformation(context.Background(), &ssm.DescribeInstanceInformationInput{})
+	_,
+		err = w.SSM(p, testRegion).DescribeInstanceInformation(context.Background(), &ssm.DescribeInstanceInformationInput{})
 	requireCode(t, err, "InvalidClientTokenId")
 }
 

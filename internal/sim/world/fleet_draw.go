@@ -120,7 +120,8 @@ func (w *World) scannedBefore(i *Instance) {
 	if i.Fate == fleetfile.FateOldRecord || i.Fate == fleetfile.FatePatchedSince {
 		ago += 30 * 24 * time.Hour
 	}
-	i.record = i.newRecord(patchRun{operation: scan, reboot: noReboot, start: w.Now().Add(-ago), end: w.Now().Add(i.Scan - ago)})
+	i.record = i.newRecord(patchRun{operation: scan, reboot: noReboot, start: w.Now().Add(-ago),
+		end: w.Now().Add(i.Scan - ago)})
 	switch i.Fate {
 	case fleetfile.FateOldRecord:
 		i.record.counts.missing = 0 // what it lacks now was released since
@@ -195,7 +196,8 @@ func (i *Instance) Ideal() Ideal {
 		t.Patch = i.Scan
 	case i.Fate == fleetfile.FatePendingBefore:
 		t.Patch, t.Reboots, t.Ping = i.Scan, i.Reboot+resumeTime, pingEvery-resumeTime
-	case i.Fate == fleetfile.FateNoRebootNeeded || i.Fate == fleetfile.FatePendingReboot || i.Fate == fleetfile.FateNothingInstalled:
+	case i.Fate == fleetfile.FateNoRebootNeeded || i.Fate == fleetfile.FatePendingReboot ||
+		i.Fate == fleetfile.FateNothingInstalled:
 	case i.Fate == fleetfile.FateDoubleReboot:
 		t.Reboots = 2 * (i.Reboot + resumeTime)
 		t.Ping = pingEvery - resumeTime

@@ -15,11 +15,14 @@ import (
 
 // Source: design section 8: lognormal, sigma at least 0.6, Linux median 7 minutes, Windows 18, reboots 1 to 6 minutes.
 func TestDraw_PatchTimes(t *testing.T) {
-	for platform, median := range map[string]time.Duration{fleetfile.Linux: 7 * time.Minute, fleetfile.Windows: 18 * time.Minute} {
+	for platform, median := range map[string]time.Duration{fleetfile.Linux: 7 * time.Minute,
+		fleetfile.Windows: 18 * time.Minute} {
 		w := New(5, testStart())
 		var logs []float64
 		for n := range 2000 {
-			i, err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: fmt.Sprint(n), Platform: platform})
+			i,
+				err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: fmt.Sprint(n),
+				Platform: platform})
 			require.NoError(t, err)
 			logs = append(logs, math.Log(i.Patch.Seconds()))
 			require.True(t, i.Reboot >= time.Minute && i.Reboot <= 6*time.Minute)
@@ -75,7 +78,9 @@ func TestAddInstance_Refuses(t *testing.T) {
 
 // The ideal times are what an undisturbed operation takes.
 func TestIdealTimes(t *testing.T) {
-	w, s, insts := newFleet(t, 1, fleetfile.FateOK, fleetfile.FateCompliant, fleetfile.FateNoRebootNeeded, fleetfile.FateDoubleReboot)
+	w, s,
+		insts := newFleet(t, 1, fleetfile.FateOK, fleetfile.FateCompliant, fleetfile.FateNoRebootNeeded,
+		fleetfile.FateDoubleReboot)
 	w.SSMOptions.NoRamp = true
 	send(t, s, patching(ids(insts)...))
 	ideal := w.IdealTimes()
@@ -92,7 +97,8 @@ func TestWorld_SameSeedSameHistory(t *testing.T) {
 	history := func() []string {
 		w := New(9, testStart())
 		w.IgnoreIAM = true
-		require.NoError(t, w.AddFleet(fleetfile.Default(9, map[string]map[string][]fleetfile.Wanted{testAccount: anything(testRegion, "eu-west-1")}, 25)))
+		require.NoError(t, w.AddFleet(fleetfile.Default(9,
+			map[string]map[string][]fleetfile.Wanted{testAccount: anything(testRegion, "eu-west-1")}, 25)))
 		var lines []string
 		w.OnAgentEvent = func(e AgentEvent) { lines = append(lines, fmt.Sprint(e)) }
 		for _, region := range []string{testRegion, "eu-west-1"} {

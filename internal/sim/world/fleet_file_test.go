@@ -38,9 +38,11 @@ func TestParseFleet(t *testing.T) {
 	require.Equal(t, "other", w.Account("333333333333").ExternalID)
 	require.Error(t, w.Refuses(&core.Call{Account: "222222222222", Region: "ap-east-1"}))
 	w.IgnoreIAM, w.WholePages = true, true
-	alarms, err := w.CloudWatch(testPrincipal("111111111111"), "us-east-1").DescribeAlarms(t.Context(), &cloudwatch.DescribeAlarmsInput{
-		AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm, cwtypes.AlarmTypeCompositeAlarm},
-	})
+	alarms,
+		err := w.CloudWatch(testPrincipal("111111111111"), "us-east-1").DescribeAlarms(t.Context(),
+		&cloudwatch.DescribeAlarmsInput{
+			AlarmTypes: []cwtypes.AlarmType{cwtypes.AlarmTypeMetricAlarm, cwtypes.AlarmTypeCompositeAlarm},
+		})
 	require.NoError(t, err)
 	require.Len(t, alarms.MetricAlarms, 1)
 	require.Len(t, alarms.CompositeAlarms, 1)
@@ -111,13 +113,17 @@ func TestDefaultFleet(t *testing.T) {
 		want map[fleetfile.Fate]int // stopped stands for stopped and unmanaged, ok for patch-fails also
 	}{
 		{n: 9, want: map[fleetfile.Fate]int{fleetfile.FateOK: 9}},
-		{n: 10, want: map[fleetfile.Fate]int{fleetfile.FateOK: 7, fleetfile.FateOffline: 1, fleetfile.FateStopped: 1, fleetfile.FateCompliant: 1}},
-		{n: 25, want: map[fleetfile.Fate]int{fleetfile.FateOK: 22, fleetfile.FateOffline: 1, fleetfile.FateStopped: 1, fleetfile.FateCompliant: 1}},
-		{n: 100, want: map[fleetfile.Fate]int{fleetfile.FateOK: 88, fleetfile.FateOffline: 4, fleetfile.FateStopped: 4, fleetfile.FateCompliant: 4}},
+		{n: 10, want: map[fleetfile.Fate]int{fleetfile.FateOK: 7, fleetfile.FateOffline: 1, fleetfile.FateStopped: 1,
+			fleetfile.FateCompliant: 1}},
+		{n: 25, want: map[fleetfile.Fate]int{fleetfile.FateOK: 22, fleetfile.FateOffline: 1, fleetfile.FateStopped: 1,
+			fleetfile.FateCompliant: 1}},
+		{n: 100, want: map[fleetfile.Fate]int{fleetfile.FateOK: 88, fleetfile.FateOffline: 4, fleetfile.FateStopped: 4,
+			fleetfile.FateCompliant: 4}},
 	}
 	for _, tt := range tests {
 		for seed := range uint64(10) {
-			f := fleetfile.Default(seed, map[string]map[string][]fleetfile.Wanted{testAccount: anything(testRegion, "eu-west-1")}, tt.n)
+			f := fleetfile.Default(seed,
+				map[string]map[string][]fleetfile.Wanted{testAccount: anything(testRegion, "eu-west-1")}, tt.n)
 			require.NoError(t, f.Validate())
 			got, windows := map[fleetfile.Fate]int{}, 0
 			for _, i := range f.Accounts[testAccount].Regions["eu-west-1"].Instances {

@@ -106,7 +106,8 @@ func (w *World) replace(i *Instance) {
 	w.After(30*time.Second, func() {
 		fresh := w.draw(InstanceSpec{
 			Account: i.Account, Region: i.Region, Name: name + "/after/" + i.ID,
-			Platform: i.Platform, PlatformName: i.PlatformName, PlatformVersion: i.PlatformVersion, Tags: i.Tags, Fate: fleetfile.FateOK,
+			Platform: i.Platform, PlatformName: i.PlatformName, PlatformVersion: i.PlatformVersion, Tags: i.Tags,
+			Fate: fleetfile.FateOK,
 		})
 		fresh.Name, fresh.replaces, fresh.Launched = i.Name, name, w.Now()
 		fresh.online, fresh.booting, fresh.downSince = false, true, w.Now()
@@ -133,7 +134,8 @@ func (w *World) ForeignScan(id string) {
 	if !ok || i.State != stateRunning {
 		return
 	}
-	i.record = i.newRecord(patchRun{operation: scan, reboot: noReboot, start: w.Now().Add(-i.Scan), end: w.Now(), snapshot: uuid(i.rng)})
+	i.record = i.newRecord(patchRun{operation: scan, reboot: noReboot, start: w.Now().Add(-i.Scan), end: w.Now(),
+		snapshot: uuid(i.rng)})
 	w.note(i, AgentEvent{Kind: AgentRecorded, Operation: scan})
 }
 

@@ -24,7 +24,8 @@ const (
 	AgentLost       AgentEventKind = "lost"       // the agent is gone without a reboot of the operation
 	AgentTerminated AgentEventKind = "terminated" // the instance was terminated
 	AgentStopped    AgentEventKind = "stopped"    // the instance was stopped
-	AgentRecorded   AgentEventKind = "recorded"   // the patch state record was written, by Operation of CommandID (empty: another tool)
+	// the patch state record was written, by Operation of CommandID (empty: another tool)
+	AgentRecorded AgentEventKind = "recorded"
 )
 
 // AgentEvent is one line of what an agent saw. Pings are not logged.

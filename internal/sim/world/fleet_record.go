@@ -43,7 +43,8 @@ type patchRecord struct {
 }
 
 func (i *Instance) counts() patchCounts {
-	return patchCounts{installed: i.installed, pending: i.Pending, missing: i.Missing, failed: i.failed, rejected: i.rejected}
+	return patchCounts{installed: i.installed, pending: i.Pending, missing: i.Missing, failed: i.failed,
+		rejected: i.rejected}
 }
 
 func (i *Instance) newRecord(run patchRun) *patchRecord {

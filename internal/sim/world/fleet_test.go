@@ -23,7 +23,8 @@ const (
 
 func testStart() time.Time { return time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC) }
 
-// newFleet is a world of one region without IAM, without read lag and with whole pages, whose readings are today's, and its client.
+// newFleet is a world of one region without IAM, without read lag and with whole pages, whose readings are today's, and
+// its client.
 func newFleet(t testing.TB, seed uint64, fates ...fleetfile.Fate) (*World, *SSM, []*Instance) {
 	t.Helper()
 	w := New(seed, testStart())
@@ -43,7 +44,8 @@ func newFleet(t testing.TB, seed uint64, fates ...fleetfile.Fate) (*World, *SSM,
 }
 
 func testPrincipal(account string) *core.Principal {
-	return &core.Principal{Account: account, RoleARN: "arn:aws:iam::" + account + ":role/PatchExecRole", SessionName: "test"}
+	return &core.Principal{Account: account, RoleARN: "arn:aws:iam::" + account + ":role/PatchExecRole",
+		SessionName: "test"}
 }
 
 func ids(insts []*Instance) []string {
@@ -61,7 +63,8 @@ func patching(instanceIDs ...string) *ssm.SendCommandInput {
 	return &ssm.SendCommandInput{
 		DocumentName: aws.String(patchDocument), InstanceIds: instanceIDs, Comment: aws.String("run-1"),
 		MaxConcurrency: aws.String("100%"), MaxErrors: aws.String("100%"), TimeoutSeconds: aws.Int32(7200),
-		Parameters: map[string][]string{"Operation": {install}, "RebootOption": {rebootIfNeeded}, "SnapshotId": {testSnapshot}},
+		Parameters: map[string][]string{"Operation": {install}, "RebootOption": {rebootIfNeeded},
+			"SnapshotId": {testSnapshot}},
 	}
 }
 
@@ -102,7 +105,9 @@ func rows(t testing.TB, s *SSM, id string) map[string]string {
 
 func patchState(t testing.TB, s *SSM, id string) *ssmtypes.InstancePatchState {
 	t.Helper()
-	out, err := s.DescribeInstancePatchStates(context.Background(), &ssm.DescribeInstancePatchStatesInput{InstanceIds: []string{id}})
+	out,
+		err := s.DescribeInstancePatchStates(context.Background(),
+		&ssm.DescribeInstancePatchStatesInput{InstanceIds: []string{id}})
 	require.NoError(t, err)
 	if len(out.InstancePatchStates) == 0 {
 		return nil

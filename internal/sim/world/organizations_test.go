@@ -40,7 +40,9 @@ func accountsIn(t *testing.T, o *estate.Organizations, unit string) (all []orgty
 	t.Helper()
 	var token *string
 	for range 10 {
-		out, err := o.ListAccountsForParent(t.Context(), &organizations.ListAccountsForParentInput{ParentId: &unit, NextToken: token})
+		out,
+			err := o.ListAccountsForParent(t.Context(),
+			&organizations.ListAccountsForParentInput{ParentId: &unit, NextToken: token})
 		require.NoError(t, err)
 		require.LessOrEqual(t, len(out.Accounts), 20)
 		pages++
@@ -78,7 +80,10 @@ func TestOrganizations_units(t *testing.T) {
 	var ids []string
 	var token *string
 	for range 5 {
-		out, err := o.ListOrganizationalUnitsForParent(t.Context(), &organizations.ListOrganizationalUnitsForParentInput{ParentId: aws.String("r-ab12"), NextToken: token, MaxResults: aws.Int32(1)})
+		out,
+			err := o.ListOrganizationalUnitsForParent(t.Context(),
+			&organizations.ListOrganizationalUnitsForParentInput{ParentId: aws.String("r-ab12"), NextToken: token,
+				MaxResults: aws.Int32(1)})
 		require.NoError(t, err)
 		for _, u := range out.OrganizationalUnits {
 			ids = append(ids, *u.Id)
@@ -97,17 +102,22 @@ func TestOrganizations_errors(t *testing.T) {
 	}
 	o := organizationOf(t, "888888888888")
 	var missing *orgtypes.ParentNotFoundException
-	require.ErrorAs(t, list(o, organizations.ListAccountsForParentInput{ParentId: aws.String("ou-ab12-nowhere00")}), &missing)
+	require.ErrorAs(t, list(o, organizations.ListAccountsForParentInput{ParentId: aws.String("ou-ab12-nowhere00")}),
+		&missing)
 	var invalid *orgtypes.InvalidInputException
 	require.ErrorAs(t, list(o, organizations.ListAccountsForParentInput{ParentId: aws.String("production")}), &invalid)
-	require.ErrorAs(t, list(o, organizations.ListAccountsForParentInput{ParentId: aws.String(sandbox), MaxResults: aws.Int32(21)}), &invalid)
-	require.ErrorAs(t, list(o, organizations.ListAccountsForParentInput{ParentId: aws.String(sandbox), NextToken: aws.String("x")}), &invalid)
+	require.ErrorAs(t, list(o, organizations.ListAccountsForParentInput{ParentId: aws.String(sandbox),
+		MaxResults: aws.Int32(21)}), &invalid)
+	require.ErrorAs(t, list(o, organizations.ListAccountsForParentInput{ParentId: aws.String(sandbox),
+		NextToken: aws.String("x")}), &invalid)
 	var denied *orgtypes.AccessDeniedException
-	require.ErrorAs(t, list(organizationOf(t, "111111111111"), organizations.ListAccountsForParentInput{ParentId: aws.String(sandbox)}), &denied)
+	require.ErrorAs(t, list(organizationOf(t, "111111111111"),
+		organizations.ListAccountsForParentInput{ParentId: aws.String(sandbox)}), &denied)
 	w := New(1, testStart())
 	w.IgnoreIAM = true
 	var none *orgtypes.AWSOrganizationsNotInUseException
-	require.ErrorAs(t, list(w.Organizations(&core.Principal{Account: "1"}), organizations.ListAccountsForParentInput{ParentId: aws.String(sandbox)}), &none)
+	require.ErrorAs(t, list(w.Organizations(&core.Principal{Account: "1"}),
+		organizations.ListAccountsForParentInput{ParentId: aws.String(sandbox)}), &none)
 }
 
 func TestParseFleet_units(t *testing.T) {

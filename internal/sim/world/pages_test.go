@@ -39,7 +39,9 @@ func TestPages_ShortInCalmWorlds(t *testing.T) {
 				return got, next, err
 			},
 			"DescribeInstanceInformation": func(token *string) (got []string, next *string, err error) {
-				out, err := s.DescribeInstanceInformation(ctx, &ssm.DescribeInstanceInformationInput{NextToken: token, MaxResults: aws.Int32(50)})
+				out,
+					err := s.DescribeInstanceInformation(ctx,
+					&ssm.DescribeInstanceInformationInput{NextToken: token, MaxResults: aws.Int32(50)})
 				if err == nil {
 					next = out.NextToken
 					for _, r := range out.InstanceInformationList {
@@ -49,7 +51,9 @@ func TestPages_ShortInCalmWorlds(t *testing.T) {
 				return got, next, err
 			},
 			"DescribeInstancePatchStates": func(token *string) (got []string, next *string, err error) {
-				out, err := s.DescribeInstancePatchStates(ctx, &ssm.DescribeInstancePatchStatesInput{InstanceIds: all, NextToken: token, MaxResults: aws.Int32(100)})
+				out,
+					err := s.DescribeInstancePatchStates(ctx,
+					&ssm.DescribeInstancePatchStatesInput{InstanceIds: all, NextToken: token, MaxResults: aws.Int32(100)})
 				if err == nil {
 					next = out.NextToken
 					for _, r := range out.InstancePatchStates {
@@ -59,14 +63,18 @@ func TestPages_ShortInCalmWorlds(t *testing.T) {
 				return got, next, err
 			},
 			"DescribeInstances": func(token *string) (got []string, next *string, err error) {
-				out, err := w.EC2(testPrincipal(testAccount), testRegion).DescribeInstances(ctx, &ec2.DescribeInstancesInput{NextToken: token})
+				out,
+					err := w.EC2(testPrincipal(testAccount), testRegion).DescribeInstances(ctx,
+					&ec2.DescribeInstancesInput{NextToken: token})
 				if err == nil {
 					got, next = described(out), out.NextToken
 				}
 				return got, next, err
 			},
 			"DescribeAlarms": func(token *string) (got []string, next *string, err error) {
-				out, err := w.CloudWatch(testPrincipal(testAccount), testRegion).DescribeAlarms(ctx, &cloudwatch.DescribeAlarmsInput{NextToken: token})
+				out,
+					err := w.CloudWatch(testPrincipal(testAccount), testRegion).DescribeAlarms(ctx,
+					&cloudwatch.DescribeAlarmsInput{NextToken: token})
 				if err == nil {
 					next = out.NextToken
 					for _, a := range out.MetricAlarms {
@@ -91,7 +99,8 @@ func TestPages_ShortInCalmWorlds(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"ListCommandInvocations", "DescribeInstanceInformation", "DescribeInstancePatchStates", "DescribeInstances", "DescribeAlarms"} {
+	for _, name := range []string{"ListCommandInvocations", "DescribeInstanceInformation", "DescribeInstancePatchStates",
+		"DescribeInstances", "DescribeAlarms"} {
 		require.Greater(t, several[name], 3, name)
 		require.Equal(t, name != "DescribeAlarms", empty[name] > 0, "%s: alarms never come in an empty page", name)
 	}

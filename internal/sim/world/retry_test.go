@@ -26,7 +26,8 @@ func TestRetries(t *testing.T) {
 	}
 	require.True(t, w.Retries(&core.ConnectionError{Call: "x"}))
 	require.True(t, w.Retries(&smithy.GenericAPIError{Code: "Whatever", Fault: smithy.FaultServer}), "a status of 500")
-	for _, code := range []string{"AccessDenied", "ValidationException", "ConditionalCheckFailedException", "InvalidInstanceId", "InternalError"} {
+	for _, code := range []string{"AccessDenied", "ValidationException", "ConditionalCheckFailedException",
+		"InvalidInstanceId", "InternalError"} {
 		require.False(t, w.Retries(core.Refusal(code, "no")), code)
 	}
 	require.False(t, w.Retries(&ddb.TransactionCanceledException{}))

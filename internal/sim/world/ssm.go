@@ -38,7 +38,8 @@ func (s *SSM) call(operation string, mutating bool, in any) *core.Call {
 }
 
 func invalidInstanceID(ids []string, account string) error {
-	return &ssmtypes.InvalidInstanceId{Message: aws.String(fmt.Sprintf("Instances [[%s]] not in a valid state for account %s", strings.Join(ids, ", "), account))}
+	return &ssmtypes.InvalidInstanceId{Message: aws.String(fmt.Sprintf("Instances [[%s]] not in a valid state for "+
+		"account %s", strings.Join(ids, ", "), account))}
 }
 
 func duplicateInstanceID(id string) error {

@@ -14,9 +14,10 @@ import (
 
 // CancelCommand asks to cancel a command, whole or on up to 50 instances. Best effort:
 // what was not sent is Cancelled two seconds later; what runs is Cancelling until its agent answers,
-// and half the time its process runs on unseen; what finishes first ends as it would have. What it refuses: refusesCancel.
-// Source: B:CancelCommand. No resource type: ssm:CancelCommand is judged on "*".
-func (s *SSM) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, _ ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error) {
+// and half the time its process runs on unseen; what finishes first ends as it would have. What it refuses:
+// refusesCancel. Source: B:CancelCommand. No resource type: ssm:CancelCommand is judged on "*".
+func (s *SSM) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput,
+	_ ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error) {
 	call := s.call("CancelCommand", true, in)
 	return core.Do(ctx, s.w.Core, call, func() (*ssm.CancelCommandOutput, error) {
 		if len(in.InstanceIds) > maxIDs {
@@ -74,8 +75,9 @@ func (s *SSM) cancelled(c *command, ids []string) ([]*invocation, error) {
 }
 
 // refusesCancel tells whether CancelCommand answers InvalidInstanceId for a node: always for one that is shutting
-// down or terminated, or not registered any more; for one whose agent is not running, as it is during a reboot, by SSMOptions.CancelDown.
-// Source: B:InvalidInstanceId, which names all three for every call of Run Command; docs/aws-semantics.md 2.5.
+// down or terminated, or not registered any more; for one whose agent is not running, as it is during a reboot, by
+// SSMOptions.CancelDown. Source: B:InvalidInstanceId, which names all three for every call of Run Command;
+// docs/aws-semantics.md 2.5.
 func (w *World) refusesCancel(i *Instance) bool {
 	switch {
 	case i.State == stateShuttingDown || i.State == stateTerminated || !i.managed:

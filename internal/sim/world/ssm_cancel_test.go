@@ -198,8 +198,10 @@ func TestCancelCommand_Refuses(t *testing.T) {
 		code string
 	}{
 		{"an unknown command", ssm.CancelCommandInput{CommandId: aws.String(testSnapshot)}, "InvalidCommandId"},
-		{"an instance that it was not sent to", ssm.CancelCommandInput{CommandId: &id, InstanceIds: []string{"i-0123456789abcdef0"}}, "InvalidInstanceId"},
-		{"an instance twice", ssm.CancelCommandInput{CommandId: &id, InstanceIds: []string{insts[0].ID, insts[0].ID}}, "DuplicateInstanceId"},
+		{"an instance that it was not sent to",
+			ssm.CancelCommandInput{CommandId: &id, InstanceIds: []string{"i-0123456789abcdef0"}}, "InvalidInstanceId"},
+		{"an instance twice", ssm.CancelCommandInput{CommandId: &id, InstanceIds: []string{insts[0].ID, insts[0].ID}},
+			"DuplicateInstanceId"},
 		{"51 ids", ssm.CancelCommandInput{CommandId: &id, InstanceIds: make([]string, 51)}, "ValidationException"},
 	}
 	for _, tt := range tests {
@@ -210,7 +212,8 @@ func TestCancelCommand_Refuses(t *testing.T) {
 	}
 }
 
-// Source: B:InvalidInstanceId: a node that is shutting down, terminated or not registered; by the reading, one whose agent is not running.
+// Source: B:InvalidInstanceId: a node that is shutting down, terminated or not registered; by the reading, one whose
+// agent is not running.
 func TestCancelCommand_RefusesNodes(t *testing.T) {
 	tests := []struct {
 		name    string

@@ -48,7 +48,8 @@ func (s *SSM) checkSend(in *ssm.SendCommandInput) (sendRequest, error) {
 		req.errors = *in.MaxErrors
 	}
 	if !pat.concurrency.MatchString(req.concurrency) || len(req.concurrency) > 7 {
-		return req, core.Invalid("maxConcurrency", "a value that satisfies regular expression pattern: "+pat.concurrency.String())
+		return req,
+			core.Invalid("maxConcurrency", "a value that satisfies regular expression pattern: "+pat.concurrency.String())
 	}
 	if !pat.errors.MatchString(req.errors) || len(req.errors) > 7 {
 		return req, core.Invalid("maxErrors", "a value that satisfies regular expression pattern: "+pat.errors.String())
@@ -91,7 +92,8 @@ func (s *SSM) checkDocument(in *ssm.SendCommandInput, req *sendRequest) error {
 	if in.DocumentVersion != nil {
 		req.version = *in.DocumentVersion
 		if !pat.version.MatchString(req.version) {
-			return &ssmtypes.InvalidDocumentVersion{Message: aws.String("The document version " + req.version + " is not valid.")}
+			return &ssmtypes.InvalidDocumentVersion{Message: aws.String("The document version " + req.version +
+				" is not valid.")}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.Parameters)) {

@@ -150,7 +150,9 @@ func (c *command) begin() {
 	if c.w.SSMOptions.NoRamp {
 		c.limit = c.slots
 	}
-	c.stopClock = c.w.After(c.expires.Sub(c.at), func() { c.expire(statusPending, statusInProgress, statusDelayed, statusCancelling) })
+	c.stopClock = c.w.After(c.expires.Sub(c.at), func() {
+		c.expire(statusPending, statusInProgress, statusDelayed, statusCancelling)
+	})
 	if c.w.SSMOptions.Delivery == DeliveryFromRequest {
 		c.w.After(c.request.timeout, func() { c.expire(statusPending, statusDelayed) })
 	}

@@ -49,21 +49,26 @@ func TestFaults_ShortPages(t *testing.T) {
 	w.Faults = &oddities{size: func(int) int { turn++; return turn % 3 }}
 	lists := map[string]func(token *string) (int, *string, error){
 		"ListCommandInvocations": func(token *string) (int, *string, error) {
-			out, err := s.ListCommandInvocations(context.Background(), &ssm.ListCommandInvocationsInput{CommandId: &id, NextToken: token})
+			out,
+				err := s.ListCommandInvocations(context.Background(),
+				&ssm.ListCommandInvocationsInput{CommandId: &id, NextToken: token})
 			if err != nil {
 				return 0, nil, err
 			}
 			return len(out.CommandInvocations), out.NextToken, nil
 		},
 		"DescribeInstanceInformation": func(token *string) (int, *string, error) {
-			out, err := s.DescribeInstanceInformation(context.Background(), &ssm.DescribeInstanceInformationInput{NextToken: token})
+			out,
+				err := s.DescribeInstanceInformation(context.Background(), &ssm.DescribeInstanceInformationInput{NextToken: token})
 			if err != nil {
 				return 0, nil, err
 			}
 			return len(out.InstanceInformationList), out.NextToken, nil
 		},
 		"DescribeInstances": func(token *string) (int, *string, error) {
-			out, err := w.EC2(testPrincipal(testAccount), testRegion).DescribeInstances(context.Background(), &ec2.DescribeInstancesInput{NextToken: token})
+			out,
+				err := w.EC2(testPrincipal(testAccount), testRegion).DescribeInstances(context.Background(),
+				&ec2.DescribeInstancesInput{NextToken: token})
 			if err != nil {
 				return 0, nil, err
 			}
@@ -99,7 +104,9 @@ func TestFaults_OldStatuses(t *testing.T) {
 	c := commandNow(t, s, id)
 	require.Equal(t, "InProgress", string(c.Status))
 	require.Zero(t, c.CompletedCount)
-	out, err := s.GetCommandInvocation(context.Background(), &ssm.GetCommandInvocationInput{CommandId: &id, InstanceId: &insts[0].ID, PluginName: aws.String("PatchLinux")})
+	out,
+		err := s.GetCommandInvocation(context.Background(),
+		&ssm.GetCommandInvocationInput{CommandId: &id, InstanceId: &insts[0].ID, PluginName: aws.String("PatchLinux")})
 	require.NoError(t, err)
 	require.EqualValues(t, -1, out.ResponseCode)
 	w.Faults = &oddities{age: 2 * time.Hour}

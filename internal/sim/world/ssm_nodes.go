@@ -17,7 +17,8 @@ import (
 // DescribeInstanceInformation lists the registered nodes that are not stopped or
 // terminated. Tag filters cannot be combined with other filters.
 // Source: B:DescribeInstanceInformation; docs/aws-semantics.md 2.7.
-func (s *SSM) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeInstanceInformationInput, _ ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error) {
+func (s *SSM) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeInstanceInformationInput,
+	_ ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error) {
 	call := s.call("DescribeInstanceInformation", false, in)
 	return core.Do(ctx, s.w.Core, call, func() (*ssm.DescribeInstanceInformationOutput, error) {
 		size, err := maxResults(in.MaxResults, 5, 50, 10)
@@ -52,10 +53,13 @@ func (s *SSM) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeI
 
 func (w *World) information(i *Instance) ssmtypes.InstanceInformation {
 	info := ssmtypes.InstanceInformation{
-		InstanceId: aws.String(i.ID), AgentVersion: aws.String(i.AgentVersion), ComputerName: aws.String(i.hostName()), IPAddress: aws.String(i.address),
+		InstanceId: aws.String(i.ID), AgentVersion: aws.String(i.AgentVersion), ComputerName: aws.String(i.hostName()),
+		IPAddress:  aws.String(i.address),
 		PingStatus: ssmtypes.PingStatus(i.ping()), LastPingDateTime: aws.Time(i.pinged(w.Now())),
-		PlatformType: ssmtypes.PlatformType(i.Platform), PlatformName: core.Optional(i.PlatformName), PlatformVersion: core.Optional(i.PlatformVersion),
-		ResourceType: ssmtypes.ResourceType(i.resourceType()), SourceId: aws.String(i.ID), SourceType: ssmtypes.SourceTypeAwsEc2Instance,
+		PlatformType: ssmtypes.PlatformType(i.Platform), PlatformName: core.Optional(i.PlatformName),
+		PlatformVersion: core.Optional(i.PlatformVersion),
+		ResourceType:    ssmtypes.ResourceType(i.resourceType()), SourceId: aws.String(i.ID),
+		SourceType:        ssmtypes.SourceTypeAwsEc2Instance,
 		AssociationStatus: aws.String("Success"),
 	}
 	if i.Fate == fleetfile.FateHybrid {
@@ -67,7 +71,8 @@ func (w *World) information(i *Instance) ssmtypes.InstanceInformation {
 	return info
 }
 
-// hostName is the fully qualified name of a machine: by its address in EC2, its own elsewhere. Source: EC2 User Guide, hostname types.
+// hostName is the fully qualified name of a machine: by its address in EC2, its own elsewhere. Source: EC2 User Guide,
+// hostname types.
 func (i *Instance) hostName() string {
 	switch {
 	case !i.inEC2:
@@ -151,7 +156,8 @@ func (i *Instance) isNode(key string, values []string) bool {
 
 // DescribeInstancePatchStates returns the patch state records of up to 50 nodes.
 // Nodes without a record are missing from the answer. Source: B:DescribeInstancePatchStates; docs/aws-semantics.md 2.8.
-func (s *SSM) DescribeInstancePatchStates(ctx context.Context, in *ssm.DescribeInstancePatchStatesInput, _ ...func(*ssm.Options)) (*ssm.DescribeInstancePatchStatesOutput, error) {
+func (s *SSM) DescribeInstancePatchStates(ctx context.Context, in *ssm.DescribeInstancePatchStatesInput,
+	_ ...func(*ssm.Options)) (*ssm.DescribeInstancePatchStatesOutput, error) {
 	call := s.call("DescribeInstancePatchStates", false, in)
 	return core.Do(ctx, s.w.Core, call, func() (*ssm.DescribeInstancePatchStatesOutput, error) {
 		if n := len(in.InstanceIds); n == 0 || n > maxIDs {
@@ -164,7 +170,8 @@ func (s *SSM) DescribeInstancePatchStates(ctx context.Context, in *ssm.DescribeI
 		var known []*Instance
 		for n, id := range in.InstanceIds {
 			i, ok := s.w.instances[id]
-			if ok && i.Account == s.p.Account && i.Region == s.region && i.record != nil && !slices.Contains(in.InstanceIds[:n], id) {
+			if ok && i.Account == s.p.Account && i.Region == s.region && i.record != nil &&
+				!slices.Contains(in.InstanceIds[:n], id) {
 				known = append(known, i)
 			}
 		}

@@ -17,8 +17,12 @@ import (
 
 // Source: B:DescribeInstanceInformation; docs/aws-semantics.md 2.7.
 func TestDescribeInstanceInformation(t *testing.T) {
-	w, s, insts := newFleet(t, 1, fleetfile.FateOK, fleetfile.FateOffline, fleetfile.FateStopped, fleetfile.FateUnmanaged, fleetfile.FateOldAgent)
-	_, err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "win", Platform: fleetfile.Windows, Tags: map[string]string{"Team": "b"}})
+	w, s,
+		insts := newFleet(t, 1, fleetfile.FateOK, fleetfile.FateOffline, fleetfile.FateStopped, fleetfile.FateUnmanaged,
+		fleetfile.FateOldAgent)
+	_,
+		err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "win", Platform: fleetfile.Windows,
+		Tags: map[string]string{"Team": "b"}})
 	require.NoError(t, err)
 	win := w.Instances()[5]
 	by := func(key string, values ...string) []ssmtypes.InstanceInformationStringFilter {
@@ -29,13 +33,17 @@ func TestDescribeInstanceInformation(t *testing.T) {
 		in   ssm.DescribeInstanceInformationInput
 		want []string
 	}{
-		{"no stopped and no unmanaged ones", ssm.DescribeInstanceInformationInput{}, []string{insts[0].ID, insts[1].ID, insts[4].ID, win.ID}},
-		{"by ping status", ssm.DescribeInstanceInformationInput{Filters: by("PingStatus", "ConnectionLost")}, []string{insts[1].ID}},
+		{"no stopped and no unmanaged ones", ssm.DescribeInstanceInformationInput{},
+			[]string{insts[0].ID, insts[1].ID, insts[4].ID, win.ID}},
+		{"by ping status", ssm.DescribeInstanceInformationInput{Filters: by("PingStatus", "ConnectionLost")},
+			[]string{insts[1].ID}},
 		{"by platform", ssm.DescribeInstanceInformationInput{Filters: by("PlatformType", "Windows")}, []string{win.ID}},
 		{"by tag", ssm.DescribeInstanceInformationInput{Filters: by("tag:Team", "a", "b")}, []string{win.ID}},
-		{"by ids, an unregistered one gives no row", ssm.DescribeInstanceInformationInput{Filters: by("InstanceIds", insts[0].ID, insts[3].ID)}, []string{insts[0].ID}},
+		{"by ids, an unregistered one gives no row",
+			ssm.DescribeInstanceInformationInput{Filters: by("InstanceIds", insts[0].ID, insts[3].ID)}, []string{insts[0].ID}},
 		{"the legacy list says PlatformTypes", ssm.DescribeInstanceInformationInput{
-			InstanceInformationFilterList: []ssmtypes.InstanceInformationFilter{{Key: "PlatformTypes", ValueSet: []string{"Windows"}}},
+			InstanceInformationFilterList: []ssmtypes.InstanceInformationFilter{{Key: "PlatformTypes",
+				ValueSet: []string{"Windows"}}},
 		}, []string{win.ID}},
 	}
 	for _, tt := range tests {
@@ -54,14 +62,18 @@ func TestDescribeInstanceInformation(t *testing.T) {
 		in   ssm.DescribeInstanceInformationInput
 		code string
 	}{
-		{"tag filters with others", ssm.DescribeInstanceInformationInput{Filters: append(by("tag:Team", "a"), by("PingStatus", "Online")...)}, "ValidationException"},
+		{"tag filters with others", ssm.DescribeInstanceInformationInput{Filters: append(by("tag:Team", "a"),
+			by("PingStatus", "Online")...)}, "ValidationException"},
 		{"both lists", ssm.DescribeInstanceInformationInput{Filters: by("PingStatus", "Online"),
-			InstanceInformationFilterList: []ssmtypes.InstanceInformationFilter{{Key: "PingStatus", ValueSet: []string{"Online"}}}}, "ValidationException"},
+			InstanceInformationFilterList: []ssmtypes.InstanceInformationFilter{{Key: "PingStatus",
+				ValueSet: []string{"Online"}}}}, "ValidationException"},
 		{"the legacy list with the new key", ssm.DescribeInstanceInformationInput{
-			InstanceInformationFilterList: []ssmtypes.InstanceInformationFilter{{Key: "PlatformType", ValueSet: []string{"Linux"}}}}, "InvalidFilterKey"},
+			InstanceInformationFilterList: []ssmtypes.InstanceInformationFilter{{Key: "PlatformType",
+				ValueSet: []string{"Linux"}}}}, "InvalidFilterKey"},
 		{"four a page", ssm.DescribeInstanceInformationInput{MaxResults: aws.Int32(4)}, "ValidationException"},
 		{"an unknown key", ssm.DescribeInstanceInformationInput{Filters: by("Colour", "red")}, "InvalidFilterKey"},
-		{"a key that is not modelled", ssm.DescribeInstanceInformationInput{Filters: by("IamRole", "x")}, "UnsupportedBySimulation"},
+		{"a key that is not modelled", ssm.DescribeInstanceInformationInput{Filters: by("IamRole", "x")},
+			"UnsupportedBySimulation"},
 	}
 	for _, tt := range refused {
 		t.Run(tt.name, func(t *testing.T) {
@@ -77,7 +89,9 @@ func TestDescribeInstanceInformation_Hybrid(t *testing.T) {
 	n := node(t, s, insts[0].ID)
 	require.Regexp(t, "^mi-[0-9a-f]{17}$", *n.InstanceId)
 	require.Equal(t, "ManagedInstance", string(n.ResourceType))
-	out, err := w.EC2(testPrincipal(testAccount), testRegion).DescribeInstances(context.Background(), &ec2.DescribeInstancesInput{})
+	out,
+		err := w.EC2(testPrincipal(testAccount), testRegion).DescribeInstances(context.Background(),
+		&ec2.DescribeInstancesInput{})
 	require.NoError(t, err)
 	require.Empty(t, out.Reservations)
 	send(t, s, patching(insts[0].ID))
@@ -89,7 +103,8 @@ func TestDescribeInstanceInformation_Pages(t *testing.T) {
 	var sizes []int
 	var token *string
 	for {
-		out, err := s.DescribeInstanceInformation(context.Background(), &ssm.DescribeInstanceInformationInput{NextToken: token})
+		out,
+			err := s.DescribeInstanceInformation(context.Background(), &ssm.DescribeInstanceInformationInput{NextToken: token})
 		require.NoError(t, err)
 		sizes = append(sizes, len(out.InstanceInformationList))
 		if token = out.NextToken; token == nil {
@@ -144,7 +159,8 @@ func TestDescribeInstanceInformation_Platform(t *testing.T) {
 		i, err := w.AddInstance(tt.spec)
 		require.NoError(t, err)
 		got := node(t, s, i.ID)
-		require.Equal(t, []string{tt.name, tt.version}, []string{aws.ToString(got.PlatformName), aws.ToString(got.PlatformVersion)})
+		require.Equal(t, []string{tt.name, tt.version},
+			[]string{aws.ToString(got.PlatformName), aws.ToString(got.PlatformVersion)})
 	}
 }
 
@@ -154,7 +170,9 @@ func TestHybridRegistered(t *testing.T) {
 	require.True(t, strings.HasPrefix(insts[0].ID, "i-"))
 	require.False(t, insts[0].Managed())
 	require.Nil(t, node(t, s, insts[0].ID))
-	out, err := w.EC2(testPrincipal(testAccount), testRegion).DescribeInstances(context.Background(), &ec2.DescribeInstancesInput{InstanceIds: []string{insts[0].ID}})
+	out,
+		err := w.EC2(testPrincipal(testAccount), testRegion).DescribeInstances(context.Background(),
+		&ec2.DescribeInstancesInput{InstanceIds: []string{insts[0].ID}})
 	require.NoError(t, err)
 	machine := out.Reservations[0].Instances[0]
 	list, err := s.DescribeInstanceInformation(context.Background(), &ssm.DescribeInstanceInformationInput{})

@@ -32,7 +32,8 @@ type batch struct {
 // was never scanned. The token after the last page is sometimes an empty text, and answers write states as
 // INSTALLED_OTHER where filters say InstalledOther. Source: B:DescribeInstancePatches; TK package_compliance.py.
 // No resource type: it is judged on "*".
-func (s *SSM) DescribeInstancePatches(ctx context.Context, in *ssm.DescribeInstancePatchesInput, _ ...func(*ssm.Options)) (*ssm.DescribeInstancePatchesOutput, error) {
+func (s *SSM) DescribeInstancePatches(ctx context.Context, in *ssm.DescribeInstancePatchesInput,
+	_ ...func(*ssm.Options)) (*ssm.DescribeInstancePatchesOutput, error) {
 	call := s.call("DescribeInstancePatches", false, in)
 	return core.Do(ctx, s.w.Core, call, func() (*ssm.DescribeInstancePatchesOutput, error) {
 		size, err := maxResults(in.MaxResults, 10, 100, 10)
@@ -153,7 +154,8 @@ func (i *Instance) installedAt(n int) time.Time {
 // noTime is what stands for a time that nobody knows.
 func noTime() time.Time { return time.Unix(0, 0).UTC() }
 
-// apt tells whether the operating system is one whose payload knows neither times nor CVEs. Source: TK package_matcher.py.
+// apt tells whether the operating system is one whose payload knows neither times nor CVEs. Source: TK
+// package_matcher.py.
 func (i *Instance) apt() bool {
 	name := strings.ToLower(i.PlatformName)
 	return strings.HasPrefix(name, "ubuntu") || strings.HasPrefix(name, "debian")
@@ -167,7 +169,8 @@ func (i *Instance) named(name string, age int) ssmtypes.PatchComplianceData {
 	switch {
 	case i.Platform == fleetfile.Windows:
 		id = fmt.Sprintf("KB%d", 5040000+age)
-		title, class = fmt.Sprintf("Update for Windows Server, %s (%s)", name, id), []string{"SecurityUpdates", "SecurityUpdates", "Updates"}
+		title, class = fmt.Sprintf("Update for Windows Server, %s (%s)", name, id),
+			[]string{"SecurityUpdates", "SecurityUpdates", "Updates"}
 	case i.Platform == fleetfile.MacOS:
 		id, title = name, name+"."+version
 	case i.apt():

@@ -14,11 +14,14 @@ import (
 )
 
 // patchesOf reads all patches of an instance, by state where one is given.
-func patchesOf(t *testing.T, s *SSM, id string, filters ...ssmtypes.PatchOrchestratorFilter) (all []ssmtypes.PatchComplianceData) {
+func patchesOf(t *testing.T, s *SSM, id string,
+	filters ...ssmtypes.PatchOrchestratorFilter) (all []ssmtypes.PatchComplianceData) {
 	t.Helper()
 	var token *string
 	for range 200 {
-		out, err := s.DescribeInstancePatches(context.Background(), &ssm.DescribeInstancePatchesInput{InstanceId: &id, Filters: filters, NextToken: token, MaxResults: aws.Int32(100)})
+		out,
+			err := s.DescribeInstancePatches(context.Background(),
+			&ssm.DescribeInstancePatchesInput{InstanceId: &id, Filters: filters, NextToken: token, MaxResults: aws.Int32(100)})
 		require.NoError(t, err)
 		all = append(all, out.Patches...)
 		if token = out.NextToken; aws.ToString(token) == "" {
@@ -52,8 +55,10 @@ func TestDescribeInstancePatches_Counts(t *testing.T) {
 					continue
 				}
 				want := map[ssmtypes.PatchComplianceDataState]int32{
-					"INSTALLED": p.InstalledCount, "INSTALLED_OTHER": p.InstalledOtherCount, "INSTALLED_PENDING_REBOOT": *p.InstalledPendingRebootCount,
-					"INSTALLED_REJECTED": *p.InstalledRejectedCount, "MISSING": p.MissingCount, "FAILED": p.FailedCount, "NOT_APPLICABLE": p.NotApplicableCount,
+					"INSTALLED": p.InstalledCount, "INSTALLED_OTHER": p.InstalledOtherCount,
+					"INSTALLED_PENDING_REBOOT": *p.InstalledPendingRebootCount,
+					"INSTALLED_REJECTED":       *p.InstalledRejectedCount, "MISSING": p.MissingCount, "FAILED": p.FailedCount,
+					"NOT_APPLICABLE": p.NotApplicableCount,
 				}
 				got := map[ssmtypes.PatchComplianceDataState]int32{}
 				names := map[string]bool{}
@@ -120,7 +125,8 @@ func TestDescribeInstancePatches_Platforms(t *testing.T) {
 
 func TestDescribeInstancePatches_FiltersAndRefusals(t *testing.T) {
 	_, s, insts := newFleet(t, 4, fleetfile.FateOK, fleetfile.FateUnmanaged)
-	for _, row := range patchesOf(t, s, insts[0].ID, patchFilter("Severity", "Critical"), patchFilter("State", "Installed", "Missing")) {
+	for _, row := range patchesOf(t, s, insts[0].ID, patchFilter("Severity", "Critical"),
+		patchFilter("State", "Installed", "Missing")) {
 		require.Equal(t, "Critical", *row.Severity)
 		require.Contains(t, []ssmtypes.PatchComplianceDataState{"INSTALLED", "MISSING"}, row.State)
 	}
@@ -131,9 +137,12 @@ func TestDescribeInstancePatches_FiltersAndRefusals(t *testing.T) {
 		code string
 	}{
 		{"a node that is not registered", ssm.DescribeInstancePatchesInput{InstanceId: &insts[1].ID}, "InvalidInstanceId"},
-		{"a filter that is none", ssm.DescribeInstancePatchesInput{InstanceId: &insts[0].ID, Filters: []ssmtypes.PatchOrchestratorFilter{patchFilter("Title", "x")}}, "InvalidFilter"},
-		{"9 a page", ssm.DescribeInstancePatchesInput{InstanceId: &insts[0].ID, MaxResults: aws.Int32(9)}, "ValidationException"},
-		{"a foreign token", ssm.DescribeInstancePatchesInput{InstanceId: &insts[0].ID, NextToken: aws.String("abc")}, "InvalidNextToken"},
+		{"a filter that is none", ssm.DescribeInstancePatchesInput{InstanceId: &insts[0].ID,
+			Filters: []ssmtypes.PatchOrchestratorFilter{patchFilter("Title", "x")}}, "InvalidFilter"},
+		{"9 a page", ssm.DescribeInstancePatchesInput{InstanceId: &insts[0].ID, MaxResults: aws.Int32(9)},
+			"ValidationException"},
+		{"a foreign token", ssm.DescribeInstancePatchesInput{InstanceId: &insts[0].ID, NextToken: aws.String("abc")},
+			"InvalidNextToken"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -23,7 +23,8 @@ const (
 
 // ListCommands lists the commands of the region, newest first.
 // Source: B:ListCommands; docs/aws-semantics.md 2.5.
-func (s *SSM) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, _ ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error) {
+func (s *SSM) ListCommands(ctx context.Context, in *ssm.ListCommandsInput,
+	_ ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error) {
 	call := s.call("ListCommands", false, in)
 	return core.Do(ctx, s.w.Core, call, func() (*ssm.ListCommandsOutput, error) {
 		size, err := maxResults(in.MaxResults, 1, maxListed, maxListed)
@@ -65,7 +66,8 @@ func (s *SSM) span(commandID *string) (newest, oldest int, err error) {
 }
 
 // listCommands finds one command more than a page holds, so that it knows whether there is another page.
-func (s *SSM) listCommands(call *core.Call, in *ssm.ListCommandsInput, match commandMatch, size, newest, oldest int) *ssm.ListCommandsOutput {
+func (s *SSM) listCommands(call *core.Call, in *ssm.ListCommandsInput, match commandMatch, size, newest,
+	oldest int) *ssm.ListCommandsOutput {
 	f, seen := s.fleet(), s.w.seenFrom(call)
 	var found []*command
 	for n := min(newest, len(f.commands)-1); n >= oldest && len(found) <= size; n-- {
@@ -91,8 +93,10 @@ func (s *SSM) listCommands(call *core.Call, in *ssm.ListCommandsInput, match com
 }
 
 // ListCommandInvocations lists invocations, command by command, newest command first.
-// Rows of a fresh command appear late and one after the other. Source: B:ListCommandInvocations; docs/aws-semantics.md 2.5.
-func (s *SSM) ListCommandInvocations(ctx context.Context, in *ssm.ListCommandInvocationsInput, _ ...func(*ssm.Options)) (*ssm.ListCommandInvocationsOutput, error) {
+// Rows of a fresh command appear late and one after the other. Source: B:ListCommandInvocations; docs/aws-semantics.md
+// 2.5.
+func (s *SSM) ListCommandInvocations(ctx context.Context, in *ssm.ListCommandInvocationsInput,
+	_ ...func(*ssm.Options)) (*ssm.ListCommandInvocationsOutput, error) {
 	call := s.call("ListCommandInvocations", false, in)
 	return core.Do(ctx, s.w.Core, call, func() (*ssm.ListCommandInvocationsOutput, error) {
 		size, err := maxResults(in.MaxResults, 1, maxListed, maxListed)
@@ -121,7 +125,8 @@ func (s *SSM) ListCommandInvocations(ctx context.Context, in *ssm.ListCommandInv
 
 // listInvocations finds one row more than a page holds. The span is the newest and the oldest command, and the
 // first row of the newest.
-func (s *SSM) listInvocations(call *core.Call, in *ssm.ListCommandInvocationsInput, match commandMatch, size int, span [3]int) *ssm.ListCommandInvocationsOutput {
+func (s *SSM) listInvocations(call *core.Call, in *ssm.ListCommandInvocationsInput, match commandMatch, size int,
+	span [3]int) *ssm.ListCommandInvocationsOutput {
 	seen, f, first := s.w.seenFrom(call), s.fleet(), span[2]
 	var found []*invocation
 	var places []int
@@ -132,7 +137,8 @@ func (s *SSM) listInvocations(call *core.Call, in *ssm.ListCommandInvocationsInp
 		c := f.commands[n].asOf(seen)
 		for at := first; at < len(c.invs) && len(found) <= size; at++ {
 			inv := c.invs[at]
-			if seen.Before(inv.visible) || in.InstanceId != nil && inv.inst.ID != *in.InstanceId || !match(c, inv.status, inv.detail) {
+			if seen.Before(inv.visible) || in.InstanceId != nil && inv.inst.ID != *in.InstanceId ||
+				!match(c, inv.status, inv.detail) {
 				continue
 			}
 			found, places = append(found, inv), append(places, n*rowsPerCommand+at)
@@ -160,7 +166,8 @@ const rowsPerCommand = 1 << 20
 
 // GetCommandInvocation returns one invocation. As the document has several
 // steps, its output needs PluginName. Source: B:GetCommandInvocation.
-func (s *SSM) GetCommandInvocation(ctx context.Context, in *ssm.GetCommandInvocationInput, _ ...func(*ssm.Options)) (*ssm.GetCommandInvocationOutput, error) {
+func (s *SSM) GetCommandInvocation(ctx context.Context, in *ssm.GetCommandInvocationInput,
+	_ ...func(*ssm.Options)) (*ssm.GetCommandInvocationOutput, error) {
 	call := s.call("GetCommandInvocation", false, in)
 	return core.Do(ctx, s.w.Core, call, func() (*ssm.GetCommandInvocationOutput, error) {
 		if in.CommandId == nil || in.InstanceId == nil {
@@ -182,8 +189,9 @@ func (s *SSM) GetCommandInvocation(ctx context.Context, in *ssm.GetCommandInvoca
 		inv = &then
 		out := &ssm.GetCommandInvocationOutput{
 			CommandId: aws.String(c.id), InstanceId: in.InstanceId, PluginName: in.PluginName,
-			Comment: aws.String(c.request.comment), DocumentName: aws.String(c.request.document), DocumentVersion: aws.String(c.request.version),
-			ResponseCode: -1, Status: ssmtypes.CommandInvocationStatus(inv.status), StatusDetails: aws.String(inv.detail),
+			Comment: aws.String(c.request.comment), DocumentName: aws.String(c.request.document),
+			DocumentVersion: aws.String(c.request.version),
+			ResponseCode:    -1, Status: ssmtypes.CommandInvocationStatus(inv.status), StatusDetails: aws.String(inv.detail),
 			StandardOutputContent: aws.String(""), StandardErrorContent: aws.String(""),
 			ExecutionStartDateTime: aws.String(""), ExecutionEndDateTime: aws.String(""), ExecutionElapsedTime: aws.String(""),
 		}

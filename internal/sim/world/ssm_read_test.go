@@ -25,7 +25,9 @@ func TestReads_LateVisibility(t *testing.T) {
 		list, err := s.ListCommands(context.Background(), &ssm.ListCommandsInput{})
 		require.NoError(t, err)
 		got := rows(t, s, id)
-		_, err = s.GetCommandInvocation(context.Background(), &ssm.GetCommandInvocationInput{CommandId: &id, InstanceId: &insts[0].ID})
+		_,
+			err = s.GetCommandInvocation(context.Background(),
+			&ssm.GetCommandInvocationInput{CommandId: &id, InstanceId: &insts[0].ID})
 		if len(list.Commands) == 0 {
 			late++
 			require.Empty(t, got)
@@ -64,12 +66,17 @@ func TestListCommands_Filters(t *testing.T) {
 		{"newest first", ssm.ListCommandsInput{}, []string{second, first}},
 		{"by id", ssm.ListCommandsInput{CommandId: &first}, []string{first}},
 		{"by instance", ssm.ListCommandsInput{InstanceId: &insts[1].ID}, []string{second}},
-		{"invoked after", ssm.ListCommandsInput{Filters: []ssmtypes.CommandFilter{filter("InvokedAfter", middle)}}, []string{second}},
-		{"invoked before", ssm.ListCommandsInput{Filters: []ssmtypes.CommandFilter{filter("InvokedBefore", middle)}}, []string{first}},
+		{"invoked after", ssm.ListCommandsInput{Filters: []ssmtypes.CommandFilter{filter("InvokedAfter", middle)}},
+			[]string{second}},
+		{"invoked before", ssm.ListCommandsInput{Filters: []ssmtypes.CommandFilter{filter("InvokedBefore", middle)}},
+			[]string{first}},
 		{"by status", ssm.ListCommandsInput{Filters: []ssmtypes.CommandFilter{filter("Status", "Success")}}, []string{first}},
-		{"executing", ssm.ListCommandsInput{Filters: []ssmtypes.CommandFilter{filter("ExecutionStage", "Executing")}}, []string{second}},
-		{"by document", ssm.ListCommandsInput{Filters: []ssmtypes.CommandFilter{filter("DocumentName", patchDocument)}}, []string{second, first}},
-		{"two filters", ssm.ListCommandsInput{Filters: []ssmtypes.CommandFilter{filter("InvokedAfter", middle), filter("Status", "Success")}}, nil},
+		{"executing", ssm.ListCommandsInput{Filters: []ssmtypes.CommandFilter{filter("ExecutionStage", "Executing")}},
+			[]string{second}},
+		{"by document", ssm.ListCommandsInput{Filters: []ssmtypes.CommandFilter{filter("DocumentName", patchDocument)}},
+			[]string{second, first}},
+		{"two filters", ssm.ListCommandsInput{Filters: []ssmtypes.CommandFilter{filter("InvokedAfter", middle),
+			filter("Status", "Success")}}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -87,10 +94,14 @@ func TestListCommands_Filters(t *testing.T) {
 		in   ssm.ListCommandsInput
 		code string
 	}{
-		{"an unknown command", ssm.ListCommandsInput{CommandId: aws.String("0a1b2c3d-0000-4000-8000-000000000000")}, "InvalidCommandId"},
-		{"an unknown filter", ssm.ListCommandsInput{Filters: []ssmtypes.CommandFilter{filter("Comment", "x")}}, "InvalidFilterKey"},
-		{"a time that is none", ssm.ListCommandsInput{Filters: []ssmtypes.CommandFilter{filter("InvokedAfter", "today")}}, "InvalidFilterValue"},
-		{"instance and pending", ssm.ListCommandsInput{InstanceId: &insts[0].ID, Filters: []ssmtypes.CommandFilter{filter("Status", "Pending")}}, "InvalidFilterKey"},
+		{"an unknown command", ssm.ListCommandsInput{CommandId: aws.String("0a1b2c3d-0000-4000-8000-000000000000")},
+			"InvalidCommandId"},
+		{"an unknown filter", ssm.ListCommandsInput{Filters: []ssmtypes.CommandFilter{filter("Comment", "x")}},
+			"InvalidFilterKey"},
+		{"a time that is none", ssm.ListCommandsInput{Filters: []ssmtypes.CommandFilter{filter("InvokedAfter", "today")}},
+			"InvalidFilterValue"},
+		{"instance and pending", ssm.ListCommandsInput{InstanceId: &insts[0].ID,
+			Filters: []ssmtypes.CommandFilter{filter("Status", "Pending")}}, "InvalidFilterKey"},
 		{"51 a page", ssm.ListCommandsInput{MaxResults: aws.Int32(51)}, "ValidationException"},
 		{"a foreign token", ssm.ListCommandsInput{NextToken: aws.String("abc")}, "InvalidNextToken"},
 	}
@@ -118,7 +129,9 @@ func TestReads_Pages(t *testing.T) {
 	seen := map[string]bool{}
 	var token *string
 	for {
-		out, err := s.ListCommandInvocations(context.Background(), &ssm.ListCommandInvocationsInput{CommandId: &id, MaxResults: aws.Int32(3), NextToken: token})
+		out,
+			err := s.ListCommandInvocations(context.Background(),
+			&ssm.ListCommandInvocationsInput{CommandId: &id, MaxResults: aws.Int32(3), NextToken: token})
 		require.NoError(t, err)
 		sizes = append(sizes, len(out.CommandInvocations))
 		for _, r := range out.CommandInvocations {
@@ -152,7 +165,8 @@ func TestReads_Output(t *testing.T) {
 	w, s, insts := newFleet(t, 1, fleetfile.FatePatchFails)
 	id := send(t, s, patching(insts[0].ID))
 	get := func(plugin *string) (*ssm.GetCommandInvocationOutput, error) {
-		return s.GetCommandInvocation(context.Background(), &ssm.GetCommandInvocationInput{CommandId: &id, InstanceId: &insts[0].ID, PluginName: plugin})
+		return s.GetCommandInvocation(context.Background(),
+			&ssm.GetCommandInvocationInput{CommandId: &id, InstanceId: &insts[0].ID, PluginName: plugin})
 	}
 	out, err := get(aws.String("PatchLinux"))
 	require.NoError(t, err)
@@ -171,7 +185,8 @@ func TestReads_Output(t *testing.T) {
 	_, err = get(aws.String("PatchBSD"))
 	requireCode(t, err, "InvalidPluginName")
 
-	list, err := s.ListCommandInvocations(context.Background(), &ssm.ListCommandInvocationsInput{CommandId: &id, Details: true})
+	list,
+		err := s.ListCommandInvocations(context.Background(), &ssm.ListCommandInvocationsInput{CommandId: &id, Details: true})
 	require.NoError(t, err)
 	plugins := list.CommandInvocations[0].CommandPlugins
 	require.Len(t, plugins, 3)
@@ -186,7 +201,8 @@ func TestReads_Output(t *testing.T) {
 func TestReads_OtherPlaces(t *testing.T) {
 	w, s, insts := newFleet(t, 1, fleetfile.FateOK)
 	id := send(t, s, patching(insts[0].ID))
-	for _, other := range []*SSM{w.SSM(testPrincipal(testAccount), "eu-west-1"), w.SSM(testPrincipal("222222222222"), testRegion)} {
+	for _, other := range []*SSM{w.SSM(testPrincipal(testAccount), "eu-west-1"),
+		w.SSM(testPrincipal("222222222222"), testRegion)} {
 		_, err := other.ListCommandInvocations(context.Background(), &ssm.ListCommandInvocationsInput{CommandId: &id})
 		requireCode(t, err, "InvalidCommandId")
 		_, err = other.SendCommand(context.Background(), patching(insts[0].ID))
@@ -224,7 +240,9 @@ func TestListCommands_OneInstance(t *testing.T) {
 // Stage, time and document together, in pages: what is asked of a region in which much goes on.
 func TestListCommands_ExecutingInPages(t *testing.T) {
 	for seed := range uint64(20) {
-		w, s, insts := newFleet(t, seed, append(slices.Repeat([]fleetfile.Fate{fleetfile.FateOK, fleetfile.FateOffline, fleetfile.FateHangs}, 6), fleetfile.FateUndeliverable, fleetfile.FateInvalidPlatform)...)
+		w, s,
+			insts := newFleet(t, seed, append(slices.Repeat([]fleetfile.Fate{fleetfile.FateOK, fleetfile.FateOffline,
+			fleetfile.FateHangs}, 6), fleetfile.FateUndeliverable, fleetfile.FateInvalidPlatform)...)
 		w.WholePages = false
 		send(t, s, patching(insts[0].ID))
 		runFor(w, 24*time.Hour)
@@ -238,11 +256,13 @@ func TestListCommands_ExecutingInPages(t *testing.T) {
 		pages := 0
 		var token *string
 		for {
-			out, err := s.ListCommands(context.Background(), &ssm.ListCommandsInput{NextToken: token, MaxResults: aws.Int32(50), Filters: []ssmtypes.CommandFilter{
-				{Key: ssmtypes.CommandFilterKeyExecutionStage, Value: aws.String("Executing")},
-				{Key: ssmtypes.CommandFilterKeyInvokedAfter, Value: aws.String(since.Format(time.RFC3339))},
-				{Key: ssmtypes.CommandFilterKeyDocumentName, Value: aws.String(patchDocument)},
-			}})
+			out,
+				err := s.ListCommands(context.Background(),
+				&ssm.ListCommandsInput{NextToken: token, MaxResults: aws.Int32(50), Filters: []ssmtypes.CommandFilter{
+					{Key: ssmtypes.CommandFilterKeyExecutionStage, Value: aws.String("Executing")},
+					{Key: ssmtypes.CommandFilterKeyInvokedAfter, Value: aws.String(since.Format(time.RFC3339))},
+					{Key: ssmtypes.CommandFilterKeyDocumentName, Value: aws.String(patchDocument)},
+				}})
 			require.NoError(t, err)
 			for _, c := range out.Commands {
 				require.False(t, got[*c.CommandId], "no command twice")

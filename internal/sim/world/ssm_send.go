@@ -45,7 +45,8 @@ type sendRequest struct {
 // (arn:aws:ec2:<region>:<account>:instance/<id>), whose tags stand in ssm:resourceTag/<key> and
 // aws:ResourceTag/<key>; with Targets on the instances that match.
 // Source: Service Authorization Reference, AWS Systems Manager; B:SendCommandRequest.
-func (s *SSM) SendCommand(ctx context.Context, in *ssm.SendCommandInput, _ ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
+func (s *SSM) SendCommand(ctx context.Context, in *ssm.SendCommandInput,
+	_ ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
 	copied := copySend(in)
 	call := s.call("SendCommand", true, &copied)
 	req, err := s.checkSend(&copied)
@@ -70,7 +71,8 @@ func (s *SSM) SendCommand(ctx context.Context, in *ssm.SendCommandInput, _ ...fu
 // copySend copies a request with all that it points to, so that the caller may change his.
 func copySend(in *ssm.SendCommandInput) ssm.SendCommandInput {
 	c := *in
-	c.InstanceIds, c.Targets, c.Parameters = slices.Clone(in.InstanceIds), slices.Clone(in.Targets), maps.Clone(in.Parameters)
+	c.InstanceIds, c.Targets, c.Parameters = slices.Clone(in.InstanceIds), slices.Clone(in.Targets),
+		maps.Clone(in.Parameters)
 	for n, t := range c.Targets {
 		c.Targets[n].Values = slices.Clone(t.Values)
 	}

@@ -23,44 +23,84 @@ func TestSendCommand_Refuses(t *testing.T) {
 		code string
 	}{
 		{"no document", func(in *ssm.SendCommandInput, _ []*Instance) { in.DocumentName = nil }, "ValidationException"},
-		{"another document", func(in *ssm.SendCommandInput, _ []*Instance) { in.DocumentName = aws.String("AWS-RunShellScript") }, "InvalidDocument"},
+		{"another document", func(in *ssm.SendCommandInput, _ []*Instance) {
+			in.DocumentName = aws.String("AWS-RunShellScript")
+		}, "InvalidDocument"},
 		{"the document of an account", func(in *ssm.SendCommandInput, _ []*Instance) {
 			in.DocumentName = aws.String("arn:aws:ssm:us-east-1:111111111111:document/AWS-RunPatchBaseline")
 		}, "InvalidDocument"},
 		{"the document of another region", func(in *ssm.SendCommandInput, _ []*Instance) {
 			in.DocumentName = aws.String("arn:aws:ssm:eu-west-1::document/AWS-RunPatchBaseline")
 		}, "InvalidDocument"},
-		{"a version that is no version", func(in *ssm.SendCommandInput, _ []*Instance) { in.DocumentVersion = aws.String("x") }, "InvalidDocumentVersion"},
+		{"a version that is no version", func(in *ssm.SendCommandInput, _ []*Instance) {
+			in.DocumentVersion = aws.String("x")
+		}, "InvalidDocumentVersion"},
 		{"51 ids", func(in *ssm.SendCommandInput, _ []*Instance) {
 			in.InstanceIds = slices.Repeat([]string{"i-0123456789abcdef0"}, 51)
 		}, "ValidationException"},
-		{"an id that is none", func(in *ssm.SendCommandInput, _ []*Instance) { in.InstanceIds = []string{"web-1"} }, "ValidationException"},
-		{"an id twice", func(in *ssm.SendCommandInput, i []*Instance) { in.InstanceIds = []string{i[0].ID, i[0].ID} }, "DuplicateInstanceId"},
+		{"an id that is none", func(in *ssm.SendCommandInput, _ []*Instance) {
+			in.InstanceIds = []string{"web-1"}
+		}, "ValidationException"},
+		{"an id twice", func(in *ssm.SendCommandInput, i []*Instance) {
+			in.InstanceIds = []string{i[0].ID, i[0].ID}
+		}, "DuplicateInstanceId"},
 		{"one unknown id poisons all", func(in *ssm.SendCommandInput, i []*Instance) {
 			in.InstanceIds = []string{i[0].ID, "i-0123456789abcdef0"}
 		}, "InvalidInstanceId"},
-		{"one unmanaged id poisons all", func(in *ssm.SendCommandInput, i []*Instance) { in.InstanceIds = []string{i[0].ID, i[1].ID} }, "InvalidInstanceId"},
-		{"a terminated id", func(in *ssm.SendCommandInput, i []*Instance) { in.InstanceIds = []string{i[2].ID} }, "InvalidInstanceId"},
-		{"neither ids nor targets", func(in *ssm.SendCommandInput, _ []*Instance) { in.InstanceIds = nil }, "InvalidParameters"},
+		{"one unmanaged id poisons all", func(in *ssm.SendCommandInput, i []*Instance) {
+			in.InstanceIds = []string{i[0].ID, i[1].ID}
+		}, "InvalidInstanceId"},
+		{"a terminated id", func(in *ssm.SendCommandInput, i []*Instance) {
+			in.InstanceIds = []string{i[2].ID}
+		}, "InvalidInstanceId"},
+		{"neither ids nor targets", func(in *ssm.SendCommandInput, _ []*Instance) {
+			in.InstanceIds = nil
+		}, "InvalidParameters"},
 		{"a target of another kind", func(in *ssm.SendCommandInput, _ []*Instance) {
 			in.InstanceIds, in.Targets = nil, []ssmtypes.Target{{Key: aws.String("resource-groups:Name"), Values: []string{"x"}}}
 		}, "UnsupportedBySimulation"},
-		{"a timeout too short", func(in *ssm.SendCommandInput, _ []*Instance) { in.TimeoutSeconds = aws.Int32(29) }, "ValidationException"},
-		{"a timeout too long", func(in *ssm.SendCommandInput, _ []*Instance) { in.TimeoutSeconds = aws.Int32(2592001) }, "ValidationException"},
-		{"a comment too long", func(in *ssm.SendCommandInput, _ []*Instance) { in.Comment = aws.String(strings.Repeat("x", 101)) }, "ValidationException"},
-		{"concurrency zero", func(in *ssm.SendCommandInput, _ []*Instance) { in.MaxConcurrency = aws.String("0") }, "ValidationException"},
-		{"concurrency of 0 %", func(in *ssm.SendCommandInput, _ []*Instance) { in.MaxConcurrency = aws.String("0%") }, "ValidationException"},
-		{"concurrency of 101 %", func(in *ssm.SendCommandInput, _ []*Instance) { in.MaxConcurrency = aws.String("101%") }, "ValidationException"},
-		{"errors with a zero in front", func(in *ssm.SendCommandInput, _ []*Instance) { in.MaxErrors = aws.String("01") }, "ValidationException"},
-		{"no operation", func(in *ssm.SendCommandInput, _ []*Instance) { delete(in.Parameters, "Operation") }, "InvalidParameters"},
-		{"an operation that is none", func(in *ssm.SendCommandInput, _ []*Instance) { in.Parameters["Operation"] = []string{"install"} }, "InvalidParameters"},
-		{"a reboot option that is none", func(in *ssm.SendCommandInput, _ []*Instance) { in.Parameters["RebootOption"] = []string{"Never"} }, "InvalidParameters"},
-		{"a snapshot id that is no GUID", func(in *ssm.SendCommandInput, _ []*Instance) { in.Parameters["SnapshotId"] = []string{"run-1"} }, "InvalidParameters"},
-		{"an unknown parameter", func(in *ssm.SendCommandInput, _ []*Instance) { in.Parameters["executionTimeout"] = []string{"60"} }, "InvalidParameters"},
+		{"a timeout too short", func(in *ssm.SendCommandInput, _ []*Instance) {
+			in.TimeoutSeconds = aws.Int32(29)
+		}, "ValidationException"},
+		{"a timeout too long", func(in *ssm.SendCommandInput, _ []*Instance) {
+			in.TimeoutSeconds = aws.Int32(2592001)
+		}, "ValidationException"},
+		{"a comment too long", func(in *ssm.SendCommandInput, _ []*Instance) {
+			in.Comment = aws.String(strings.Repeat("x", 101))
+		}, "ValidationException"},
+		{"concurrency zero", func(in *ssm.SendCommandInput, _ []*Instance) {
+			in.MaxConcurrency = aws.String("0")
+		}, "ValidationException"},
+		{"concurrency of 0 %", func(in *ssm.SendCommandInput, _ []*Instance) {
+			in.MaxConcurrency = aws.String("0%")
+		}, "ValidationException"},
+		{"concurrency of 101 %", func(in *ssm.SendCommandInput, _ []*Instance) {
+			in.MaxConcurrency = aws.String("101%")
+		}, "ValidationException"},
+		{"errors with a zero in front", func(in *ssm.SendCommandInput, _ []*Instance) {
+			in.MaxErrors = aws.String("01")
+		}, "ValidationException"},
+		{"no operation", func(in *ssm.SendCommandInput, _ []*Instance) {
+			delete(in.Parameters, "Operation")
+		}, "InvalidParameters"},
+		{"an operation that is none", func(in *ssm.SendCommandInput, _ []*Instance) {
+			in.Parameters["Operation"] = []string{"install"}
+		}, "InvalidParameters"},
+		{"a reboot option that is none", func(in *ssm.SendCommandInput, _ []*Instance) {
+			in.Parameters["RebootOption"] = []string{"Never"}
+		}, "InvalidParameters"},
+		{"a snapshot id that is no GUID", func(in *ssm.SendCommandInput, _ []*Instance) {
+			in.Parameters["SnapshotId"] = []string{"run-1"}
+		}, "InvalidParameters"},
+		{"an unknown parameter", func(in *ssm.SendCommandInput, _ []*Instance) {
+			in.Parameters["executionTimeout"] = []string{"60"}
+		}, "InvalidParameters"},
 		{"a parameter that is not modelled", func(in *ssm.SendCommandInput, _ []*Instance) {
 			in.Parameters["InstallOverrideList"] = []string{"s3://b/k"}
 		}, "UnsupportedBySimulation"},
-		{"output to S3", func(in *ssm.SendCommandInput, _ []*Instance) { in.OutputS3BucketName = aws.String("bucket") }, "UnsupportedBySimulation"},
+		{"output to S3", func(in *ssm.SendCommandInput, _ []*Instance) {
+			in.OutputS3BucketName = aws.String("bucket")
+		}, "UnsupportedBySimulation"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -114,7 +154,8 @@ func TestSendCommand_TagTargets(t *testing.T) {
 	w, s, insts := newFleet(t, 1, fleetfile.FateOK, fleetfile.FateOK, fleetfile.FateUnmanaged)
 	w.SetTags(insts[1].ID, map[string]string{"PatchGroup": "other"})
 	in := patching()
-	in.InstanceIds, in.Targets = nil, []ssmtypes.Target{{Key: aws.String("tag:PatchGroup"), Values: []string{"default", "x"}}}
+	in.InstanceIds, in.Targets = nil,
+		[]ssmtypes.Target{{Key: aws.String("tag:PatchGroup"), Values: []string{"default", "x"}}}
 	id := send(t, s, in)
 	require.Equal(t, map[string]string{insts[0].ID: "Pending/Pending"}, rows(t, s, id))
 
@@ -155,7 +196,8 @@ func TestSendCommand_Ramp(t *testing.T) {
 	}
 }
 
-// Source: D23:send-commands-multiple: sending stops when errors exceed MaxErrors; docs/aws-semantics.md 2.2 for what counts.
+// Source: D23:send-commands-multiple: sending stops when errors exceed MaxErrors; docs/aws-semantics.md 2.2 for what
+// counts.
 func TestSendCommand_MaxErrors(t *testing.T) {
 	tests := []struct {
 		name      string
@@ -219,10 +261,13 @@ func TestSendCommand_DeliveryTimeout(t *testing.T) {
 		offline string
 		queued  string
 	}{
-		{"from the request: the queue is lost too", DeliveryFromRequest, 11 * time.Minute, "TimedOut/DeliveryTimedOut", "TimedOut/DeliveryTimedOut"},
-		{"from the send: the queue goes on", DeliveryFromSend, 11 * time.Minute, "TimedOut/DeliveryTimedOut", "InProgress/InProgress"},
+		{"from the request: the queue is lost too", DeliveryFromRequest, 11 * time.Minute, "TimedOut/DeliveryTimedOut",
+			"TimedOut/DeliveryTimedOut"},
+		{"from the send: the queue goes on", DeliveryFromSend, 11 * time.Minute, "TimedOut/DeliveryTimedOut",
+			"InProgress/InProgress"},
 		{"at the expiry: all wait", DeliveryAtExpiry, 11 * time.Minute, "Delayed/Delayed", "Pending/Pending"},
-		{"at the expiry: all are lost", DeliveryAtExpiry, 22201 * time.Second, "TimedOut/DeliveryTimedOut", "TimedOut/DeliveryTimedOut"},
+		{"at the expiry: all are lost", DeliveryAtExpiry, 22201 * time.Second, "TimedOut/DeliveryTimedOut",
+			"TimedOut/DeliveryTimedOut"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

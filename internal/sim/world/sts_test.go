@@ -54,7 +54,8 @@ func newHub(t *testing.T) (*World, *estate.STS) {
 }
 
 func assuming() *sts.AssumeRoleInput {
-	return &sts.AssumeRoleInput{RoleArn: aws.String(spokeRole), RoleSessionName: aws.String("run-1"), ExternalId: aws.String("secret-1")}
+	return &sts.AssumeRoleInput{RoleArn: aws.String(spokeRole), RoleSessionName: aws.String("run-1"),
+		ExternalId: aws.String("secret-1")}
 }
 
 // Source: B:sts/AssumeRole; D23:id_roles_terms-and-concepts; docs/aws-semantics.md 4; docs/faults.md F-13, F-14.
@@ -64,7 +65,9 @@ func TestAssumeRole_Refuses(t *testing.T) {
 		edit func(w *World, in *sts.AssumeRoleInput)
 		code string
 	}{
-		{"a wrong external id", func(_ *World, in *sts.AssumeRoleInput) { in.ExternalId = aws.String("other") }, "AccessDenied"},
+		{"a wrong external id", func(_ *World, in *sts.AssumeRoleInput) {
+			in.ExternalId = aws.String("other")
+		}, "AccessDenied"},
 		{"no external id", func(_ *World, in *sts.AssumeRoleInput) { in.ExternalId = nil }, "AccessDenied"},
 		{"no such role", func(w *World, _ *sts.AssumeRoleInput) { w.RemoveRole(spokeRole) }, "AccessDenied"},
 		{"a role that the caller's policies do not name", func(w *World, in *sts.AssumeRoleInput) {
@@ -73,24 +76,36 @@ func TestAssumeRole_Refuses(t *testing.T) {
 			w.AddRole(other)
 			in.RoleArn = aws.String(other.ARN)
 		}, "AccessDenied"},
-		{"an account that refuses", func(w *World, _ *sts.AssumeRoleInput) { w.RefuseAssume("111111111111", true) }, "AccessDenied"},
+		{"an account that refuses", func(w *World, _ *sts.AssumeRoleInput) {
+			w.RefuseAssume("111111111111", true)
+		}, "AccessDenied"},
 		{"a region that the account has not enabled", func(w *World, _ *sts.AssumeRoleInput) {
 			w.DisableRegion(testAccount, testRegion)
 		}, "RegionDisabledException"},
-		{"more than an hour when chaining", func(_ *World, in *sts.AssumeRoleInput) { in.DurationSeconds = aws.Int32(3601) }, "ValidationError"},
-		{"less than 15 minutes", func(_ *World, in *sts.AssumeRoleInput) { in.DurationSeconds = aws.Int32(899) }, "ValidationException"},
-		{"a session name with a colon", func(_ *World, in *sts.AssumeRoleInput) { in.RoleSessionName = aws.String("run:1") }, "ValidationException"},
+		{"more than an hour when chaining", func(_ *World, in *sts.AssumeRoleInput) {
+			in.DurationSeconds = aws.Int32(3601)
+		}, "ValidationError"},
+		{"less than 15 minutes", func(_ *World, in *sts.AssumeRoleInput) {
+			in.DurationSeconds = aws.Int32(899)
+		}, "ValidationException"},
+		{"a session name with a colon", func(_ *World, in *sts.AssumeRoleInput) {
+			in.RoleSessionName = aws.String("run:1")
+		}, "ValidationException"},
 		{"a session name too long", func(_ *World, in *sts.AssumeRoleInput) {
 			in.RoleSessionName = aws.String(strings.Repeat("x", 65))
 		}, "ValidationException"},
-		{"a session policy that is none", func(_ *World, in *sts.AssumeRoleInput) { in.Policy = aws.String("{") }, "MalformedPolicyDocument"},
+		{"a session policy that is none", func(_ *World, in *sts.AssumeRoleInput) {
+			in.Policy = aws.String("{")
+		}, "MalformedPolicyDocument"},
 		{"a session policy too long", func(_ *World, in *sts.AssumeRoleInput) {
 			in.Policy = aws.String(strings.Repeat(" ", 2049))
 		}, "ValidationException"},
 		{"managed session policies", func(_ *World, in *sts.AssumeRoleInput) {
 			in.PolicyArns = []ststypes.PolicyDescriptorType{{Arn: aws.String("arn:aws:iam::aws:policy/ReadOnlyAccess")}}
 		}, "UnsupportedBySimulation"},
-		{"session tags", func(_ *World, in *sts.AssumeRoleInput) { in.Tags = make([]ststypes.Tag, 1) }, "UnsupportedBySimulation"},
+		{"session tags", func(_ *World, in *sts.AssumeRoleInput) {
+			in.Tags = make([]ststypes.Tag, 1)
+		}, "UnsupportedBySimulation"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -117,9 +132,13 @@ func TestAssumeRole_AnotherRoleOfTheHub(t *testing.T) {
 
 func TestAssumeRole_Session(t *testing.T) {
 	w, s := newHub(t)
-	i, err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "a", Tags: map[string]string{"PatchGroup": "default"}})
+	i,
+		err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "a",
+		Tags: map[string]string{"PatchGroup": "default"}})
 	require.NoError(t, err)
-	stranger, err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "b", Tags: map[string]string{"PatchGroup": "other"}})
+	stranger,
+		err := w.AddInstance(InstanceSpec{Account: testAccount, Region: testRegion, Name: "b",
+		Tags: map[string]string{"PatchGroup": "other"}})
 	require.NoError(t, err)
 	session := func(edit func(in *sts.AssumeRoleInput)) *core.Principal {
 		in := assuming()
@@ -164,12 +183,16 @@ func TestAssumeRole_Session(t *testing.T) {
 	})
 	t.Run("a region that is not enabled", func(t *testing.T) {
 		w.DisableRegion(testAccount, "ap-east-1")
-		_, err := w.SSM(whole, "ap-east-1").DescribeInstanceInformation(context.Background(), &ssm.DescribeInstanceInformationInput{})
+		_,
+			err := w.SSM(whole, "ap-east-1").DescribeInstanceInformation(context.Background(),
+			&ssm.DescribeInstanceInformationInput{})
 		requireCode(t, err, "UnrecognizedClientException")
 	})
 	t.Run("a deleted role", func(t *testing.T) {
 		w.RemoveRole(spokeRole)
-		_, err := w.SSM(whole, testRegion).DescribeInstanceInformation(context.Background(), &ssm.DescribeInstanceInformationInput{})
+		_,
+			err := w.SSM(whole, testRegion).DescribeInstanceInformation(context.Background(),
+			&ssm.DescribeInstanceInformationInput{})
 		requireCode(t, err, "InvalidClientTokenId")
 	})
 }

@@ -46,7 +46,8 @@ func (c *DynamoDB) stale(call *core.Call, consistent *bool) time.Duration {
 }
 
 // GetItem reads one item; an item that is not there is no error.
-func (c *DynamoDB) GetItem(ctx context.Context, in *dynamodb.GetItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
+func (c *DynamoDB) GetItem(ctx context.Context, in *dynamodb.GetItemInput,
+	_ ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error) {
 	input := *in
 	call := c.call("GetItem", false, &input)
 	effect, err := c.getItem(call, &input)
@@ -56,7 +57,8 @@ func (c *DynamoDB) GetItem(ctx context.Context, in *dynamodb.GetItemInput, _ ...
 	return core.Do(ctx, c.w.Core, call, effect)
 }
 
-func (c *DynamoDB) getItem(call *core.Call, in *dynamodb.GetItemInput) (func() (*dynamodb.GetItemOutput, error), error) {
+func (c *DynamoDB) getItem(call *core.Call, in *dynamodb.GetItemInput) (func() (*dynamodb.GetItemOutput, error),
+	error) {
 	err := unsupported("GetItem", param{"AttributesToGet", in.AttributesToGet != nil}, capacity(in.ReturnConsumedCapacity))
 	if err != nil {
 		return nil, err
@@ -104,7 +106,8 @@ func (c *DynamoDB) carryOut(m *mutation) (old, to dynamo.Item, err error) {
 }
 
 // write runs a call that writes one item.
-func write[T any](ctx context.Context, c *DynamoDB, op string, input any, r request, refuse error, answer func(m *mutation, old, to dynamo.Item) T) (T, error) {
+func write[T any](ctx context.Context, c *DynamoDB, op string, input any, r request, refuse error,
+	answer func(m *mutation, old, to dynamo.Item) T) (T, error) {
 	call := c.call(op, true, input)
 	if refuse != nil {
 		return core.Do(ctx, c.w.Core, call, core.Refused[T](refuse))
@@ -125,7 +128,8 @@ func write[T any](ctx context.Context, c *DynamoDB, op string, input any, r requ
 }
 
 // PutItem writes a whole item.
-func (c *DynamoDB) PutItem(ctx context.Context, in *dynamodb.PutItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
+func (c *DynamoDB) PutItem(ctx context.Context, in *dynamodb.PutItemInput,
+	_ ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
 	input := *in
 	refuse := unsupported("PutItem", param{"Expected", in.Expected != nil || in.ConditionalOperator != ""},
 		capacity(in.ReturnConsumedCapacity), collection(in.ReturnItemCollectionMetrics))
@@ -134,7 +138,8 @@ func (c *DynamoDB) PutItem(ctx context.Context, in *dynamodb.PutItemInput, _ ...
 	}
 	return write(ctx, c, "PutItem", &input, request{
 		table: in.TableName, item: in.Item, condition: in.ConditionExpression,
-		names: in.ExpressionAttributeNames, values: in.ExpressionAttributeValues, onFailure: in.ReturnValuesOnConditionCheckFailure,
+		names: in.ExpressionAttributeNames, values: in.ExpressionAttributeValues,
+		onFailure: in.ReturnValuesOnConditionCheckFailure,
 	}, refuse, func(m *mutation, old, _ dynamo.Item) *dynamodb.PutItemOutput {
 		input.Item, input.ExpressionAttributeNames, input.ExpressionAttributeValues = m.item, m.ownNames(), m.binding.Values
 		return &dynamodb.PutItemOutput{Attributes: m.returned(in.ReturnValues, old, nil)}
@@ -142,17 +147,20 @@ func (c *DynamoDB) PutItem(ctx context.Context, in *dynamodb.PutItemInput, _ ...
 }
 
 // UpdateItem changes an item, or makes one.
-func (c *DynamoDB) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+func (c *DynamoDB) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput,
+	_ ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
 	input := *in
 	refuse := unsupported("UpdateItem", param{"Expected", in.Expected != nil || in.ConditionalOperator != ""},
 		param{"AttributeUpdates", in.AttributeUpdates != nil},
 		capacity(in.ReturnConsumedCapacity), collection(in.ReturnItemCollectionMetrics))
 	if refuse == nil {
-		refuse = checkReturnValues(in.ReturnValues, ddb.ReturnValueAllOld, ddb.ReturnValueAllNew, ddb.ReturnValueUpdatedOld, ddb.ReturnValueUpdatedNew)
+		refuse = checkReturnValues(in.ReturnValues, ddb.ReturnValueAllOld, ddb.ReturnValueAllNew, ddb.ReturnValueUpdatedOld,
+			ddb.ReturnValueUpdatedNew)
 	}
 	return write(ctx, c, "UpdateItem", &input, request{
 		table: in.TableName, key: in.Key, condition: in.ConditionExpression, update: in.UpdateExpression,
-		names: in.ExpressionAttributeNames, values: in.ExpressionAttributeValues, onFailure: in.ReturnValuesOnConditionCheckFailure,
+		names: in.ExpressionAttributeNames, values: in.ExpressionAttributeValues,
+		onFailure: in.ReturnValuesOnConditionCheckFailure,
 	}, refuse, func(m *mutation, old, to dynamo.Item) *dynamodb.UpdateItemOutput {
 		input.Key, input.ExpressionAttributeNames, input.ExpressionAttributeValues = m.keyItem, m.ownNames(), m.binding.Values
 		return &dynamodb.UpdateItemOutput{Attributes: m.returned(in.ReturnValues, old, to)}
@@ -160,7 +168,8 @@ func (c *DynamoDB) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput,
 }
 
 // DeleteItem removes an item; one that is not there is no error.
-func (c *DynamoDB) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {
+func (c *DynamoDB) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput,
+	_ ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {
 	input := *in
 	refuse := unsupported("DeleteItem", param{"Expected", in.Expected != nil || in.ConditionalOperator != ""},
 		capacity(in.ReturnConsumedCapacity), collection(in.ReturnItemCollectionMetrics))
@@ -169,7 +178,8 @@ func (c *DynamoDB) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput,
 	}
 	return write(ctx, c, "DeleteItem", &input, request{
 		table: in.TableName, key: in.Key, condition: in.ConditionExpression,
-		names: in.ExpressionAttributeNames, values: in.ExpressionAttributeValues, onFailure: in.ReturnValuesOnConditionCheckFailure,
+		names: in.ExpressionAttributeNames, values: in.ExpressionAttributeValues,
+		onFailure: in.ReturnValuesOnConditionCheckFailure,
 	}, refuse, func(m *mutation, old, _ dynamo.Item) *dynamodb.DeleteItemOutput {
 		input.Key, input.ExpressionAttributeNames, input.ExpressionAttributeValues = m.keyItem, m.ownNames(), m.binding.Values
 		return &dynamodb.DeleteItemOutput{Attributes: m.returned(in.ReturnValues, old, nil)}

@@ -20,14 +20,17 @@ const (
 
 // BatchGetItem reads up to 100 items. Keys beyond 16 MB, and those that the
 // faults leave undone, come back as unprocessed.
-func (c *DynamoDB) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
+func (c *DynamoDB) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput,
+	_ ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {
 	input := *in
 	call := c.call("BatchGetItem", false, &input)
 	reads, err := c.batch(call, &input)
 	if err != nil {
 		return core.Do(ctx, c.w.Core, call, core.Refused[*dynamodb.BatchGetItemOutput](err))
 	}
-	return core.Do(ctx, c.w.Core, call, func() (*dynamodb.BatchGetItemOutput, error) { return c.batchGet(call, &input, reads), nil })
+	return core.Do(ctx, c.w.Core, call, func() (*dynamodb.BatchGetItemOutput, error) {
+		return c.batchGet(call, &input, reads), nil
+	})
 }
 
 // batchRead is one key of a BatchGetItem.
@@ -96,7 +99,8 @@ func (c *DynamoDB) batchTable(name string, ask ddb.KeysAndAttributes) (reads []b
 	return reads, hashes, nil
 }
 
-func (c *DynamoDB) batchGet(call *core.Call, in *dynamodb.BatchGetItemInput, reads []batchRead) *dynamodb.BatchGetItemOutput {
+func (c *DynamoDB) batchGet(call *core.Call, in *dynamodb.BatchGetItemInput,
+	reads []batchRead) *dynamodb.BatchGetItemOutput {
 	out := &dynamodb.BatchGetItemOutput{
 		Responses:       map[string][]map[string]ddb.AttributeValue{},
 		UnprocessedKeys: map[string]ddb.KeysAndAttributes{},

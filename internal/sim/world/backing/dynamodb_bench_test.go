@@ -21,7 +21,8 @@ func BenchmarkDynamoDB_JudgedUpdate(b *testing.B) {
 		`,"Condition":{"ForAllValues:StringLike":{"dynamodb:LeadingKeys":["RUN#*"]}}`)))
 	require.NoError(b, err)
 	w.AddRole(core.Role{ARN: hubRole, Policies: []*iam.Policy{policy}})
-	w.AddTable(backing.TableSpec{Name: stateTable, ARN: stateARN, Account: hubAccount, Region: hubRegion, HashKey: "pk", RangeKey: "sk"})
+	w.AddTable(backing.TableSpec{Name: stateTable, ARN: stateARN, Account: hubAccount, Region: hubRegion, HashKey: "pk",
+		RangeKey: "sk"})
 	p, err := w.Session(hubRole, "s")
 	require.NoError(b, err)
 	c := w.DynamoDB(p, hubRegion)

@@ -35,7 +35,8 @@ type query struct {
 }
 
 // Query reads the items of one hash key in the order of their range key.
-func (c *DynamoDB) Query(ctx context.Context, in *dynamodb.QueryInput, _ ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+func (c *DynamoDB) Query(ctx context.Context, in *dynamodb.QueryInput,
+	_ ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
 	input := *in
 	call := c.call("Query", false, &input)
 	q, err := c.query(&input)
@@ -51,7 +52,8 @@ func (c *DynamoDB) Query(ctx context.Context, in *dynamodb.QueryInput, _ ...func
 func (c *DynamoDB) query(in *dynamodb.QueryInput) (*query, error) {
 	err := unsupported("Query",
 		param{"IndexName", in.IndexName != nil}, param{"AttributesToGet", in.AttributesToGet != nil},
-		param{"KeyConditions", in.KeyConditions != nil}, param{"QueryFilter", in.QueryFilter != nil || in.ConditionalOperator != ""},
+		param{"KeyConditions", in.KeyConditions != nil},
+		param{"QueryFilter", in.QueryFilter != nil || in.ConditionalOperator != ""},
 		capacity(in.ReturnConsumedCapacity))
 	if err != nil {
 		return nil, err
@@ -61,7 +63,8 @@ func (c *DynamoDB) query(in *dynamodb.QueryInput) (*query, error) {
 		return nil, err
 	}
 	if in.KeyConditionExpression == nil {
-		return nil, dynamo.Invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
+		return nil,
+			dynamo.Invalid("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
 	}
 	cache := c.w.expressions
 	keys, err := cache.Parse("KeyConditionExpression", in.KeyConditionExpression)
@@ -74,7 +77,9 @@ func (c *DynamoDB) query(in *dynamodb.QueryInput) (*query, error) {
 	if q.projection, err = cache.Parse("ProjectionExpression", in.ProjectionExpression); err != nil {
 		return nil, err
 	}
-	if q.binding, err = dynamo.Bind(in.ExpressionAttributeNames, in.ExpressionAttributeValues, keys, q.filter, q.projection); err != nil {
+	if q.binding,
+		err = dynamo.Bind(in.ExpressionAttributeNames, in.ExpressionAttributeValues, keys, q.filter,
+		q.projection); err != nil {
 		return nil, err
 	}
 	if err = q.takeKeys(keys.Cond); err != nil {
@@ -152,7 +157,8 @@ func (q *query) keyName(c *dynamo.Condition) (string, bool) {
 
 func (q *query) checkKeys(hash dynamo.Value) error {
 	if dynamo.TypeName(hash) != q.table.spec.HashKeyType {
-		return dynamo.Invalid("One or more parameter values were invalid: Condition parameter type does not match schema type")
+		return dynamo.Invalid("One or more parameter values were invalid: Condition parameter type does not match schema " +
+			"type")
 	}
 	if err := checkKeySize(q.table.spec.HashKey, hash, 0); err != nil {
 		return err
@@ -164,7 +170,8 @@ func (q *query) checkKeys(hash dynamo.Value) error {
 	for _, o := range q.sort.Operands[1:] {
 		v := q.binding.Values[o.Value]
 		if dynamo.TypeName(v) != q.table.spec.RangeKeyType {
-			return dynamo.Invalid("One or more parameter values were invalid: Condition parameter type does not match schema type")
+			return dynamo.Invalid("One or more parameter values were invalid: Condition parameter type does not match schema " +
+				"type")
 		}
 		if err := checkKeySize(q.table.spec.RangeKey, v, 1); err != nil {
 			return err
@@ -176,7 +183,8 @@ func (q *query) checkKeys(hash dynamo.Value) error {
 func (q *query) takeRest(in *dynamodb.QueryInput) error {
 	if in.Limit != nil {
 		if *in.Limit < 1 {
-			return dynamo.Invalid("1 validation error detected: Value '%d' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1", *in.Limit)
+			return dynamo.Invalid("1 validation error detected: Value '%d' at 'limit' failed to satisfy constraint: Member "+
+				"must have value greater than or equal to 1", *in.Limit)
 		}
 		q.limit = int(*in.Limit)
 	}
@@ -186,7 +194,8 @@ func (q *query) takeRest(in *dynamodb.QueryInput) error {
 		q.count = true
 	case ddb.SelectSpecificAttributes:
 		if q.projection == nil {
-			return dynamo.Invalid("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
+			return dynamo.Invalid("Must specify the AttributesToGet or ProjectionExpression when choosing to get " +
+				"SPECIFIC_ATTRIBUTES")
 		}
 	default:
 		return unsupported("Query", param{"Select " + string(in.Select), true})
@@ -219,7 +228,8 @@ func (q *query) checkFilter() error {
 			return
 		}
 		if name := q.binding.Name(o.Path[0]); slices.Contains(q.table.keys, name) {
-			refusal = dynamo.Invalid("Filter Expression can only contain non-primary key attributes: Primary key attribute: %s", name)
+			refusal = dynamo.Invalid("Filter Expression can only contain non-primary key attributes: Primary key attribute: %s",
+				name)
 		}
 	})
 	return refusal
@@ -310,5 +320,7 @@ func (q *query) bounds(g *group) (low, high int) {
 	low = from(first, true) // begins_with: all that start so stand together
 	prefix := keyText(first)
 	rest := g.rows[low:]
-	return low, low + sort.Search(len(rest), func(i int) bool { return !strings.HasPrefix(keyText(rest[i].sortKey), prefix) })
+	return low, low + sort.Search(len(rest), func(i int) bool {
+		return !strings.HasPrefix(keyText(rest[i].sortKey), prefix)
+	})
 }

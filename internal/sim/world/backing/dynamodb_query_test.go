@@ -41,7 +41,8 @@ func TestDynamoDB_QueryRange(t *testing.T) {
 		{name: "at most", keys: "sk <= :a AND pk = :p", values: attrs{":a": str("b1")}, want: "a b b1"},
 		{name: "greater", keys: "pk = :p AND sk > :a", values: attrs{":a": str("b1")}, want: "b2 c"},
 		{name: "at least, in parentheses", keys: "(pk = :p) AND (sk >= :a)", values: attrs{":a": str("b1")}, want: "b1 b2 c"},
-		{name: "between", keys: "pk = :p AND sk BETWEEN :a AND :b", values: attrs{":a": str("b"), ":b": str("b2")}, want: "b b1 b2"},
+		{name: "between", keys: "pk = :p AND sk BETWEEN :a AND :b", values: attrs{":a": str("b"), ":b": str("b2")},
+			want: "b b1 b2"},
 		{name: "prefix", keys: "pk = :p AND begins_with(sk, :a)", values: attrs{":a": str("b")}, want: "b b1 b2"},
 		{name: "prefix of nothing", keys: "pk = :p AND begins_with(sk, :a)", values: attrs{":a": str("x")}},
 	}
@@ -67,16 +68,20 @@ func TestDynamoDB_QueryRefusals(t *testing.T) {
 		{name: "no hash key", keys: "sk = :v", values: attrs{":v": str("x")}, want: "missed key schema element: pk"},
 		{name: "hash key by prefix", keys: "begins_with(pk, :v)", values: attrs{":v": str("x")}, want: "not supported"},
 		{name: "or", keys: "pk = :v OR sk = :v", values: attrs{":v": str("x")}, want: "Invalid operator"},
-		{name: "two conditions on the range key", keys: "pk = :v AND sk > :v AND sk < :v", values: attrs{":v": str("x")}, want: "one condition per key"},
-		{name: "another attribute", keys: "pk = :v AND a = :v", values: attrs{":v": str("x")}, want: "missed key schema element: sk"},
+		{name: "two conditions on the range key", keys: "pk = :v AND sk > :v AND sk < :v", values: attrs{":v": str("x")},
+			want: "one condition per key"},
+		{name: "another attribute", keys: "pk = :v AND a = :v", values: attrs{":v": str("x")},
+			want: "missed key schema element: sk"},
 		{name: "wrong type", keys: "pk = :v", values: attrs{":v": num(1)}, want: "does not match schema type"},
-		{name: "key in filter", keys: "pk = :v", filter: "sk = :v", values: attrs{":v": str("x")}, want: "non-primary key attributes"},
+		{name: "key in filter", keys: "pk = :v", filter: "sk = :v", values: attrs{":v": str("x")},
+			want: "non-primary key attributes"},
 		{name: "unsupported comparison", keys: "pk = :v AND sk <> :v", values: attrs{":v": str("x")}, want: "not supported"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, c := newTable()
-			in := &dynamodb.QueryInput{TableName: aws.String(stateTable), KeyConditionExpression: &tt.keys, ExpressionAttributeValues: tt.values}
+			in := &dynamodb.QueryInput{TableName: aws.String(stateTable), KeyConditionExpression: &tt.keys,
+				ExpressionAttributeValues: tt.values}
 			if tt.filter != "" {
 				in.FilterExpression = &tt.filter
 			}
@@ -110,7 +115,8 @@ func TestDynamoDB_QueryPages(t *testing.T) {
 		put(t, c, with("p", fmt.Sprintf("%02d", i), attrs{"fill": str(strings.Repeat("x", 100*1024)), "n": num(i)}))
 	}
 	all := func() *dynamodb.QueryInput {
-		return &dynamodb.QueryInput{TableName: aws.String(stateTable), KeyConditionExpression: aws.String("pk = :p"), ExpressionAttributeValues: attrs{":p": str("p")}}
+		return &dynamodb.QueryInput{TableName: aws.String(stateTable), KeyConditionExpression: aws.String("pk = :p"),
+			ExpressionAttributeValues: attrs{":p": str("p")}}
 	}
 	items, n := pages(t, c, all())
 	require.Len(t, items, 30)
@@ -163,7 +169,8 @@ func TestDynamoDB_QueryShortPages(t *testing.T) {
 	}
 	several := 0
 	for turn := range 40 {
-		in := &dynamodb.QueryInput{TableName: aws.String(stateTable), KeyConditionExpression: aws.String("pk = :p"), ExpressionAttributeValues: attrs{":p": str("p")}}
+		in := &dynamodb.QueryInput{TableName: aws.String(stateTable), KeyConditionExpression: aws.String("pk = :p"),
+			ExpressionAttributeValues: attrs{":p": str("p")}}
 		want := "012345678"
 		if turn%2 == 1 {
 			in.ScanIndexForward, want = aws.Bool(false), "876543210"
@@ -183,18 +190,23 @@ func TestDynamoDB_QueryShortPages(t *testing.T) {
 
 func TestDynamoDB_NumberRangeKey(t *testing.T) {
 	w, p := newHub()
-	w.AddTable(backing.TableSpec{Name: "n", ARN: "arn:aws:dynamodb:us-east-1:111111111111:table/n", Account: hubAccount, Region: hubRegion, HashKey: "pk", RangeKey: "at", RangeKeyType: "N"})
+	w.AddTable(backing.TableSpec{Name: "n", ARN: "arn:aws:dynamodb:us-east-1:111111111111:table/n", Account: hubAccount,
+		Region: hubRegion, HashKey: "pk", RangeKey: "at", RangeKeyType: "N"})
 	c := w.DynamoDB(p, hubRegion)
 	for _, n := range []string{"10", "9", "-1", "2.5"} {
-		_, err := c.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String("n"), Item: attrs{"pk": str("p"), "at": num(n)}})
+		_,
+			err := c.PutItem(t.Context(),
+			&dynamodb.PutItemInput{TableName: aws.String("n"), Item: attrs{"pk": str("p"), "at": num(n)}})
 		require.NoError(t, err)
 	}
 	out, err := c.Query(t.Context(), &dynamodb.QueryInput{
-		TableName: aws.String("n"), KeyConditionExpression: aws.String("pk = :p AND #at > :n"), ExpressionAttributeNames: map[string]string{"#at": "at"},
+		TableName: aws.String("n"), KeyConditionExpression: aws.String("pk = :p AND #at > :n"),
+		ExpressionAttributeNames:  map[string]string{"#at": "at"},
 		ExpressionAttributeValues: attrs{":p": str("p"), ":n": num("2.50")},
 	})
 	require.NoError(t, err)
-	require.Equal(t, []map[string]ddb.AttributeValue{{"pk": str("p"), "at": num(9)}, {"pk": str("p"), "at": num(10)}}, out.Items)
+	require.Equal(t, []map[string]ddb.AttributeValue{{"pk": str("p"), "at": num(9)}, {"pk": str("p"), "at": num(10)}},
+		out.Items)
 }
 
 func transactPut(pk, sk string, more attrs) ddb.TransactWriteItem {
@@ -203,7 +215,8 @@ func transactPut(pk, sk string, more attrs) ddb.TransactWriteItem {
 
 func transactAdd(pk, sk string, n int) ddb.TransactWriteItem {
 	return ddb.TransactWriteItem{Update: &ddb.Update{
-		TableName: aws.String(stateTable), Key: place(pk, sk), UpdateExpression: aws.String("ADD n :n"), ExpressionAttributeValues: attrs{":n": num(n)},
+		TableName: aws.String(stateTable), Key: place(pk, sk), UpdateExpression: aws.String("ADD n :n"),
+		ExpressionAttributeValues: attrs{":n": num(n)},
 	}}
 }
 
@@ -234,7 +247,8 @@ func TestDynamoDB_Transaction(t *testing.T) {
 	_, err = c.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{TransactItems: []ddb.TransactWriteItem{
 		transactPut("p", "new", attrs{"x": num(1)}), transactAdd("p", "count", 2),
 		{Delete: &ddb.Delete{TableName: aws.String(stateTable), Key: place("p", "there2")}},
-		{ConditionCheck: &ddb.ConditionCheck{TableName: aws.String(stateTable), Key: place("p", "there"), ConditionExpression: aws.String("attribute_exists(a)")}},
+		{ConditionCheck: &ddb.ConditionCheck{TableName: aws.String(stateTable), Key: place("p", "there"),
+			ConditionExpression: aws.String("attribute_exists(a)")}},
 	}})
 	require.NoError(t, err)
 	require.Equal(t, num(1), get(t, c, "p", "new")["x"])
@@ -255,9 +269,12 @@ func TestDynamoDB_TransactionRefusals(t *testing.T) {
 	}{
 		{"no action", nil, "between 1 and 100"},
 		{"101 actions", many, "between 1 and 100"},
-		{"one item twice", []ddb.TransactWriteItem{transactPut("p", "s", nil), transactAdd("p", "s", 1)}, "multiple operations on one item"},
-		{"two kinds in one action", []ddb.TransactWriteItem{{Put: many[0].Put, Update: transactAdd("p", "s", 1).Update}}, "only contain one of"},
-		{"check of nothing", []ddb.TransactWriteItem{{ConditionCheck: &ddb.ConditionCheck{TableName: aws.String(stateTable), Key: place("p", "s")}}}, "conditionExpression"},
+		{"one item twice", []ddb.TransactWriteItem{transactPut("p", "s", nil), transactAdd("p", "s", 1)},
+			"multiple operations on one item"},
+		{"two kinds in one action", []ddb.TransactWriteItem{{Put: many[0].Put, Update: transactAdd("p", "s", 1).Update}},
+			"only contain one of"},
+		{"check of nothing", []ddb.TransactWriteItem{{ConditionCheck: &ddb.ConditionCheck{TableName: aws.String(stateTable),
+			Key: place("p", "s")}}}, "conditionExpression"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -273,7 +290,10 @@ func TestDynamoDB_TransactionRefusals(t *testing.T) {
 func TestDynamoDB_TransactionToken(t *testing.T) {
 	w, c := newTable()
 	add := func(token *string, n int) error {
-		_, err := c.TransactWriteItems(t.Context(), &dynamodb.TransactWriteItemsInput{ClientRequestToken: token, TransactItems: []ddb.TransactWriteItem{transactAdd("p", "count", n)}})
+		_,
+			err := c.TransactWriteItems(t.Context(),
+			&dynamodb.TransactWriteItemsInput{ClientRequestToken: token,
+				TransactItems: []ddb.TransactWriteItem{transactAdd("p", "count", n)}})
 		return err
 	}
 	require.NoError(t, add(aws.String("t"), 1))
@@ -305,7 +325,9 @@ func TestDynamoDB_BatchGetItem(t *testing.T) {
 	}
 	keys = append(keys, place("p", "missing"))
 	read := func(keys []map[string]ddb.AttributeValue) (*dynamodb.BatchGetItemOutput, error) {
-		return c.BatchGetItem(t.Context(), &dynamodb.BatchGetItemInput{RequestItems: map[string]ddb.KeysAndAttributes{stateTable: {Keys: keys, ConsistentRead: aws.Bool(true)}}})
+		return c.BatchGetItem(t.Context(),
+			&dynamodb.BatchGetItemInput{RequestItems: map[string]ddb.KeysAndAttributes{stateTable: {Keys: keys,
+				ConsistentRead: aws.Bool(true)}}})
 	}
 	out, err := read(keys)
 	require.NoError(t, err)
@@ -335,29 +357,40 @@ func TestDynamoDB_BatchGetItem(t *testing.T) {
 func TestDynamoDB_Permissions(t *testing.T) {
 	w, p := newJudgedHub(t, allow(`["dynamodb:GetItem","dynamodb:PutItem","dynamodb:Query","dynamodb:UpdateItem"]`, `"`+stateARN+`"`,
 		`,"Condition":{"ForAllValues:StringLike":{"dynamodb:LeadingKeys":["RUN#*"]}}`))
-	spec := backing.TableSpec{Name: stateTable, ARN: stateARN, Account: hubAccount, Region: hubRegion, HashKey: "pk", RangeKey: "sk"}
+	spec := backing.TableSpec{Name: stateTable, ARN: stateARN, Account: hubAccount, Region: hubRegion, HashKey: "pk",
+		RangeKey: "sk"}
 	w.AddTable(spec)
 	c := w.DynamoDB(p, hubRegion)
 	put(t, c, place("RUN#1", "META"))
-	_, err := c.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(stateTable), Item: place("LEASE#1", "LEASE")})
+	_,
+		err := c.PutItem(t.Context(),
+		&dynamodb.PutItemInput{TableName: aws.String(stateTable), Item: place("LEASE#1", "LEASE")})
 	requireCode(t, "AccessDeniedException", err)
-	_, err = c.Query(t.Context(), &dynamodb.QueryInput{TableName: aws.String(stateTable), KeyConditionExpression: aws.String("pk = :p"), ExpressionAttributeValues: attrs{":p": str("OPEN")}})
+	_,
+		err = c.Query(t.Context(), &dynamodb.QueryInput{TableName: aws.String(stateTable),
+		KeyConditionExpression: aws.String("pk = :p"), ExpressionAttributeValues: attrs{":p": str("OPEN")}})
 	requireCode(t, "AccessDeniedException", err)
-	_, err = c.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: aws.String(stateTable), Key: place("RUN#1", "META")})
+	_,
+		err = c.DeleteItem(t.Context(),
+		&dynamodb.DeleteItemInput{TableName: aws.String(stateTable), Key: place("RUN#1", "META")})
 	requireCode(t, "AccessDeniedException", err)
-	both := &dynamodb.TransactWriteItemsInput{TransactItems: []ddb.TransactWriteItem{transactPut("RUN#1", "x", nil), transactAdd("RUN#2", "y", 1)}}
+	both := &dynamodb.TransactWriteItemsInput{TransactItems: []ddb.TransactWriteItem{transactPut("RUN#1", "x", nil),
+		transactAdd("RUN#2", "y", 1)}}
 	_, err = c.TransactWriteItems(t.Context(), both)
 	require.NoError(t, err)
 	both.TransactItems = append(both.TransactItems, transactPut("LEASE#1", "x", nil))
 	_, err = c.TransactWriteItems(t.Context(), both)
 	requireCode(t, "AccessDeniedException", err)
-	both.TransactItems = []ddb.TransactWriteItem{{Delete: &ddb.Delete{TableName: aws.String(stateTable), Key: place("RUN#1", "x")}}}
+	both.TransactItems = []ddb.TransactWriteItem{{Delete: &ddb.Delete{TableName: aws.String(stateTable),
+		Key: place("RUN#1", "x")}}}
 	_, err = c.TransactWriteItems(t.Context(), both)
 	requireCode(t, "AccessDeniedException", err)
 
 	spec.ResourcePolicy = mustPolicy(t, `{"Version":"2012-10-17","Statement":[{"Sid":"AppendOnly","Effect":"Deny","Principal":"*","Action":"dynamodb:UpdateItem","Resource":"`+stateARN+`"}]}`)
 	w.AddTable(spec)
-	_, err = c.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{TableName: aws.String(stateTable), Key: place("RUN#1", "META")})
+	_,
+		err = c.UpdateItem(t.Context(),
+		&dynamodb.UpdateItemInput{TableName: aws.String(stateTable), Key: place("RUN#1", "META")})
 	requireCode(t, "AccessDeniedException", err)
 
 	addKeys(t, w)
@@ -379,7 +412,8 @@ func BenchmarkDynamoDB_UpdateItem(b *testing.B) {
 		_, err := c.UpdateItem(b.Context(), &dynamodb.UpdateItemInput{
 			TableName: aws.String(stateTable), Key: place("p", fmt.Sprintf("%04d", i%1000)),
 			UpdateExpression: aws.String("SET n = n + :one"), ConditionExpression: aws.String("#o = :me AND n >= :zero"),
-			ExpressionAttributeNames: map[string]string{"#o": "owner"}, ExpressionAttributeValues: attrs{":one": num(1), ":me": str("me"), ":zero": num(0)},
+			ExpressionAttributeNames:  map[string]string{"#o": "owner"},
+			ExpressionAttributeValues: attrs{":one": num(1), ":me": str("me"), ":zero": num(0)},
 		})
 		require.NoError(b, err)
 	}
@@ -388,7 +422,8 @@ func BenchmarkDynamoDB_UpdateItem(b *testing.B) {
 func BenchmarkDynamoDB_Query20000(b *testing.B) {
 	_, c := newTable()
 	for i := range 20_000 {
-		put(b, c, with("p", fmt.Sprintf("TARGET#%05d", i), attrs{"n": num(i), "status": str("done"), "digest": str(strings.Repeat("a", 64)), "account": str(hubAccount)}))
+		put(b, c, with("p", fmt.Sprintf("TARGET#%05d", i),
+			attrs{"n": num(i), "status": str("done"), "digest": str(strings.Repeat("a", 64)), "account": str(hubAccount)}))
 	}
 	for b.Loop() {
 		items, _ := pages(b, c, &dynamodb.QueryInput{

@@ -176,7 +176,9 @@ func (t *table) keyOf(in dynamo.Item) (rowKey, error) {
 			return k, dynamo.Invalid("One or more parameter values were invalid: Missing the key %s in the item", name)
 		}
 		if want := t.keyType(i); dynamo.TypeName(v) != want {
-			return k, dynamo.Invalid("One or more parameter values were invalid: Type mismatch for key %s expected: %s actual: %s", name, want, dynamo.TypeName(v))
+			return k,
+				dynamo.Invalid("One or more parameter values were invalid: Type mismatch for key %s expected: %s actual: %s", name,
+					want, dynamo.TypeName(v))
 		}
 		if err := checkKeySize(name, v, i); err != nil {
 			return k, err
@@ -247,10 +249,12 @@ func checkKeySize(name string, v dynamo.Value, i int) error {
 		if dynamo.TypeName(v) == "B" {
 			what = "binary"
 		}
-		return dynamo.Invalid("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s", what, name)
+		return dynamo.Invalid("One or more parameter values are not valid. The AttributeValue for a key attribute cannot "+
+			"contain an empty %s value. Key: %s", what, name)
 	}
 	if size > limit {
-		return dynamo.Invalid("One or more parameter values were invalid: Size of %s has exceeded the maximum size limit of %d bytes", kind, limit)
+		return dynamo.Invalid("One or more parameter values were invalid: Size of %s has exceeded the maximum size limit "+
+			"of %d bytes", kind, limit)
 	}
 	return nil
 }

@@ -58,7 +58,8 @@ func (t *transactions) add(token string, done transaction) {
 
 // TransactWriteItems does up to 100 writes, or none. A request without token
 // gets one, as the SDK does it, so that its retries do not write twice.
-func (c *DynamoDB) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput, _ ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
+func (c *DynamoDB) TransactWriteItems(ctx context.Context, in *dynamodb.TransactWriteItemsInput,
+	_ ...func(*dynamodb.Options)) (*dynamodb.TransactWriteItemsOutput, error) {
 	input := *in
 	if input.ClientRequestToken == nil {
 		input.ClientRequestToken = ptr(fmt.Sprintf("%032x", c.w.Rand("dynamodb token").Uint64()))
@@ -77,15 +78,20 @@ func (c *DynamoDB) TransactWriteItems(ctx context.Context, in *dynamodb.Transact
 
 // actions checks a transaction as a whole.
 func (c *DynamoDB) actions(in *dynamodb.TransactWriteItemsInput) ([]*mutation, error) {
-	err := unsupported("TransactWriteItems", capacity(in.ReturnConsumedCapacity), collection(in.ReturnItemCollectionMetrics))
+	err := unsupported("TransactWriteItems", capacity(in.ReturnConsumedCapacity),
+		collection(in.ReturnItemCollectionMetrics))
 	if err != nil {
 		return nil, err
 	}
 	if n := len(in.TransactItems); n == 0 || n > maxActions {
-		return nil, dynamo.Invalid("1 validation error detected: Value at 'transactItems' failed to satisfy constraint: Member must have length between 1 and %d; it is %d", maxActions, n)
+		return nil,
+			dynamo.Invalid("1 validation error detected: Value at 'transactItems' failed to satisfy constraint: Member must "+
+				"have length between 1 and %d; it is %d", maxActions, n)
 	}
 	if n := len(*in.ClientRequestToken); n == 0 || n > maxToken {
-		return nil, dynamo.Invalid("1 validation error detected: Value at 'clientRequestToken' failed to satisfy constraint: Member must have length between 1 and %d", maxToken)
+		return nil,
+			dynamo.Invalid("1 validation error detected: Value at 'clientRequestToken' failed to satisfy constraint: Member "+
+				"must have length between 1 and %d", maxToken)
 	}
 	type place struct {
 		table *table
@@ -109,7 +115,8 @@ func (c *DynamoDB) actions(in *dynamodb.TransactWriteItemsInput) ([]*mutation, e
 		actions = append(actions, m)
 	}
 	if size > maxTransaction {
-		return nil, dynamo.Invalid("Item collection size of the transaction exceeded: %d bytes, maximum %d", size, maxTransaction)
+		return nil,
+			dynamo.Invalid("Item collection size of the transaction exceeded: %d bytes, maximum %d", size, maxTransaction)
 	}
 	return actions, nil
 }
@@ -120,24 +127,32 @@ func (c *DynamoDB) action(in ddb.TransactWriteItem) (*mutation, error) {
 	var r request
 	if a := in.Put; a != nil {
 		kinds = append(kinds, "PutItem")
-		r = request{a.TableName, nil, a.Item, a.ConditionExpression, nil, a.ExpressionAttributeNames, a.ExpressionAttributeValues, a.ReturnValuesOnConditionCheckFailure}
+		r = request{a.TableName, nil, a.Item, a.ConditionExpression, nil, a.ExpressionAttributeNames,
+			a.ExpressionAttributeValues, a.ReturnValuesOnConditionCheckFailure}
 	}
 	if a := in.Update; a != nil {
 		kinds = append(kinds, "UpdateItem")
-		r = request{a.TableName, a.Key, nil, a.ConditionExpression, a.UpdateExpression, a.ExpressionAttributeNames, a.ExpressionAttributeValues, a.ReturnValuesOnConditionCheckFailure}
+		r = request{a.TableName, a.Key, nil, a.ConditionExpression, a.UpdateExpression, a.ExpressionAttributeNames,
+			a.ExpressionAttributeValues, a.ReturnValuesOnConditionCheckFailure}
 		if a.UpdateExpression == nil {
-			return nil, dynamo.Invalid("Value null at 'transactItems.member.update.updateExpression' failed to satisfy constraint: Member must not be null")
+			return nil,
+				dynamo.Invalid("Value null at 'transactItems.member.update.updateExpression' failed to satisfy constraint: " +
+					"Member must not be null")
 		}
 	}
 	if a := in.Delete; a != nil {
 		kinds = append(kinds, "DeleteItem")
-		r = request{a.TableName, a.Key, nil, a.ConditionExpression, nil, a.ExpressionAttributeNames, a.ExpressionAttributeValues, a.ReturnValuesOnConditionCheckFailure}
+		r = request{a.TableName, a.Key, nil, a.ConditionExpression, nil, a.ExpressionAttributeNames,
+			a.ExpressionAttributeValues, a.ReturnValuesOnConditionCheckFailure}
 	}
 	if a := in.ConditionCheck; a != nil {
 		kinds = append(kinds, "ConditionCheckItem")
-		r = request{a.TableName, a.Key, nil, a.ConditionExpression, nil, a.ExpressionAttributeNames, a.ExpressionAttributeValues, a.ReturnValuesOnConditionCheckFailure}
+		r = request{a.TableName, a.Key, nil, a.ConditionExpression, nil, a.ExpressionAttributeNames,
+			a.ExpressionAttributeValues, a.ReturnValuesOnConditionCheckFailure}
 		if a.ConditionExpression == nil {
-			return nil, dynamo.Invalid("Value null at 'transactItems.member.conditionCheck.conditionExpression' failed to satisfy constraint: Member must not be null")
+			return nil,
+				dynamo.Invalid("Value null at 'transactItems.member.conditionCheck.conditionExpression' failed to satisfy " +
+					"constraint: Member must not be null")
 		}
 	}
 	if len(kinds) != 1 {
@@ -252,7 +267,8 @@ func cancelled(reasons []ddb.CancellationReason) error {
 		codes = append(codes, *r.Code)
 	}
 	return &ddb.TransactionCanceledException{
-		Message:             ptr(fmt.Sprintf("Transaction cancelled, please refer cancellation reasons for specific reasons [%s]", strings.Join(codes, ", "))),
+		Message: ptr(fmt.Sprintf("Transaction cancelled, please refer cancellation reasons for specific "+
+			"reasons [%s]", strings.Join(codes, ", "))),
 		CancellationReasons: reasons,
 	}
 }
@@ -267,7 +283,8 @@ func fingerprint(items []ddb.TransactWriteItem) string {
 			writeNames(&b, one.Put.ExpressionAttributeNames)
 			writeItem(&b, one.Put.Item, one.Put.ExpressionAttributeValues)
 		case one.Update != nil:
-			fmt.Fprintf(&b, "update %q %q %q", deref(one.Update.TableName), deref(one.Update.UpdateExpression), deref(one.Update.ConditionExpression))
+			fmt.Fprintf(&b, "update %q %q %q", deref(one.Update.TableName), deref(one.Update.UpdateExpression),
+				deref(one.Update.ConditionExpression))
 			writeNames(&b, one.Update.ExpressionAttributeNames)
 			writeItem(&b, one.Update.Key, one.Update.ExpressionAttributeValues)
 		case one.Delete != nil:

@@ -107,9 +107,14 @@ const maxMacMessage = 4096
 func (c *KMS) mac(id *string, message []byte, algorithm kmstypes.MacAlgorithmSpec) (*key, error) {
 	switch {
 	case deref(id) == "":
-		return nil, core.Refusal("ValidationException", "1 validation error detected: Value at 'keyId' failed to satisfy constraint: Member must not be null")
+		return nil,
+			core.Refusal("ValidationException",
+				"1 validation error detected: Value at 'keyId' failed to satisfy constraint: Member must not be null")
 	case len(message) == 0 || len(message) > maxMacMessage:
-		return nil, core.Refusal("ValidationException", "1 validation error detected: Value at 'message' failed to satisfy constraint: Member must have length between 1 and %d", maxMacMessage)
+		return nil,
+			core.Refusal("ValidationException",
+				"1 validation error detected: Value at 'message' failed to satisfy constraint: Member must have length between 1 "+
+					"and %d", maxMacMessage)
 	case algorithm != kmstypes.MacAlgorithmSpecHmacSha256:
 		return nil, unsupported("GenerateMac and VerifyMac", param{"MacAlgorithm " + string(algorithm), true})
 	}
@@ -136,7 +141,8 @@ func (k *key) usable(usage kmstypes.KeyUsageType) error {
 	case k.state != kmstypes.KeyStateEnabled:
 		return &kmstypes.KMSInvalidStateException{Message: ptr(fmt.Sprintf("%s is %s.", k.spec.ARN, k.state))}
 	case k.spec.Usage != usage:
-		return &kmstypes.InvalidKeyUsageException{Message: ptr(fmt.Sprintf("%s key usage is %s which is not valid for this operation.", k.spec.ARN, k.spec.Usage))}
+		return &kmstypes.InvalidKeyUsageException{Message: ptr(fmt.Sprintf("%s key usage is %s which is not valid for this "+
+			"operation.", k.spec.ARN, k.spec.Usage))}
 	}
 	return nil
 }
@@ -148,7 +154,8 @@ func (k *key) sum(message []byte) []byte {
 }
 
 // GenerateMac is the HMAC of a message.
-func (c *KMS) GenerateMac(ctx context.Context, in *kms.GenerateMacInput, _ ...func(*kms.Options)) (*kms.GenerateMacOutput, error) {
+func (c *KMS) GenerateMac(ctx context.Context, in *kms.GenerateMacInput,
+	_ ...func(*kms.Options)) (*kms.GenerateMacOutput, error) {
 	input := *in
 	call := c.call("GenerateMac", false, &input)
 	err := unsupported("GenerateMac", param{"DryRun", in.DryRun != nil}, param{"GrantTokens", in.GrantTokens != nil})
@@ -172,12 +179,15 @@ func (c *KMS) GenerateMac(ctx context.Context, in *kms.GenerateMacInput, _ ...fu
 
 // VerifyMac answers a MAC that is not of this key and message with
 // KMSInvalidMacException, never with MacValid false.
-func (c *KMS) VerifyMac(ctx context.Context, in *kms.VerifyMacInput, _ ...func(*kms.Options)) (*kms.VerifyMacOutput, error) {
+func (c *KMS) VerifyMac(ctx context.Context, in *kms.VerifyMacInput, _ ...func(*kms.Options)) (*kms.VerifyMacOutput,
+	error) {
 	input := *in
 	call := c.call("VerifyMac", false, &input)
 	err := unsupported("VerifyMac", param{"DryRun", in.DryRun != nil}, param{"GrantTokens", in.GrantTokens != nil})
 	if n := len(in.Mac); err == nil && (n == 0 || n > maxMac) {
-		err = core.Refusal("ValidationException", "1 validation error detected: Value at 'mac' failed to satisfy constraint: Member must have length between 1 and %d", maxMac)
+		err = core.Refusal("ValidationException",
+			"1 validation error detected: Value at 'mac' failed to satisfy constraint: Member must have length between 1 and %d",
+			maxMac)
 	}
 	var k *key
 	if err == nil {
@@ -217,7 +227,8 @@ func (c *KMS) Sign(ctx context.Context, in *kms.SignInput, _ ...func(*kms.Option
 	call := c.call("Sign", false, &input)
 	err := unsupported("Sign", param{"DryRun", in.DryRun != nil}, param{"GrantTokens", in.GrantTokens != nil},
 		param{"MessageType " + string(in.MessageType), in.MessageType != kmstypes.MessageTypeDigest},
-		param{"SigningAlgorithm " + string(in.SigningAlgorithm), in.SigningAlgorithm != kmstypes.SigningAlgorithmSpecEcdsaSha256})
+		param{"SigningAlgorithm " + string(in.SigningAlgorithm),
+			in.SigningAlgorithm != kmstypes.SigningAlgorithmSpecEcdsaSha256})
 	if err == nil && len(in.Message) != sha256.Size {
 		err = core.Refusal("ValidationException", "Digest is invalid length for algorithm %s.", in.SigningAlgorithm)
 	}
@@ -248,7 +259,8 @@ func (c *KMS) Sign(ctx context.Context, in *kms.SignInput, _ ...func(*kms.Option
 }
 
 // GetPublicKey gives the public half of a key for signatures. Source: B:kms/GetPublicKey.
-func (c *KMS) GetPublicKey(ctx context.Context, in *kms.GetPublicKeyInput, _ ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error) {
+func (c *KMS) GetPublicKey(ctx context.Context, in *kms.GetPublicKeyInput,
+	_ ...func(*kms.Options)) (*kms.GetPublicKeyOutput, error) {
 	input := *in
 	call := c.call("GetPublicKey", true, &input)
 	err := unsupported("GetPublicKey", param{"GrantTokens", in.GrantTokens != nil})
@@ -268,7 +280,8 @@ func (c *KMS) GetPublicKey(ctx context.Context, in *kms.GetPublicKeyInput, _ ...
 			return nil, err
 		}
 		return &kms.GetPublicKeyOutput{
-			KeyId: ptr(k.spec.ARN), KeySpec: kmstypes.KeySpecEccNistP256, KeyUsage: k.spec.Usage, PublicKey: c.w.PublicKey(k.spec.ARN),
+			KeyId: ptr(k.spec.ARN), KeySpec: kmstypes.KeySpecEccNistP256, KeyUsage: k.spec.Usage,
+			PublicKey: c.w.PublicKey(k.spec.ARN),
 		}, nil
 	})
 }

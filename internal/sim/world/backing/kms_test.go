@@ -24,17 +24,21 @@ func addKeys(t *testing.T, w *world.World) {
 		ID: "11111111-1111-1111-1111-111111111111", ARN: macKey, Account: hubAccount, Region: hubRegion,
 		Usage: kmstypes.KeyUsageTypeGenerateVerifyMac, Policy: mustPolicy(t, keyPolicy), Aliases: []string{"alias/link"},
 	})
-	w.AddKey(backing.KeySpec{ID: "22222222-2222-2222-2222-222222222222", ARN: dataKey, Account: hubAccount, Region: hubRegion, Policy: mustPolicy(t, keyPolicy)})
+	w.AddKey(backing.KeySpec{ID: "22222222-2222-2222-2222-222222222222", ARN: dataKey, Account: hubAccount,
+		Region: hubRegion, Policy: mustPolicy(t, keyPolicy)})
 }
 
 func generate(t *testing.T, c *backing.KMS, key string, message []byte) (*kms.GenerateMacOutput, error) {
 	t.Helper()
-	return c.GenerateMac(t.Context(), &kms.GenerateMacInput{KeyId: &key, Message: message, MacAlgorithm: kmstypes.MacAlgorithmSpecHmacSha256})
+	return c.GenerateMac(t.Context(),
+		&kms.GenerateMacInput{KeyId: &key, Message: message, MacAlgorithm: kmstypes.MacAlgorithmSpecHmacSha256})
 }
 
 func verify(t *testing.T, c *backing.KMS, key string, message, mac []byte) error {
 	t.Helper()
-	out, err := c.VerifyMac(t.Context(), &kms.VerifyMacInput{KeyId: &key, Message: message, Mac: mac, MacAlgorithm: kmstypes.MacAlgorithmSpecHmacSha256})
+	out,
+		err := c.VerifyMac(t.Context(),
+		&kms.VerifyMacInput{KeyId: &key, Message: message, Mac: mac, MacAlgorithm: kmstypes.MacAlgorithmSpecHmacSha256})
 	if err == nil {
 		require.True(t, out.MacValid)
 	}
@@ -79,7 +83,8 @@ func TestKMS_Refusals(t *testing.T) {
 		{name: "message too long", key: macKey, message: bytes.Repeat([]byte("x"), 4097), want: "ValidationException"},
 		{name: "key for encryption", key: dataKey, message: []byte("m"), want: "InvalidKeyUsageException"},
 		{name: "disabled", key: macKey, message: []byte("m"), state: kmstypes.KeyStateDisabled, want: "DisabledException"},
-		{name: "pending deletion", key: macKey, message: []byte("m"), state: kmstypes.KeyStatePendingDeletion, want: "KMSInvalidStateException"},
+		{name: "pending deletion", key: macKey, message: []byte("m"), state: kmstypes.KeyStatePendingDeletion,
+			want: "KMSInvalidStateException"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -96,7 +101,10 @@ func TestKMS_Refusals(t *testing.T) {
 	t.Run("another algorithm is not modelled", func(t *testing.T) {
 		w, p := newHub()
 		addKeys(t, w)
-		_, err := w.KMS(p, hubRegion).GenerateMac(t.Context(), &kms.GenerateMacInput{KeyId: aws.String(macKey), Message: []byte("m"), MacAlgorithm: kmstypes.MacAlgorithmSpecHmacSha512})
+		_,
+			err := w.KMS(p, hubRegion).GenerateMac(t.Context(),
+			&kms.GenerateMacInput{KeyId: aws.String(macKey), Message: []byte("m"),
+				MacAlgorithm: kmstypes.MacAlgorithmSpecHmacSha512})
 		requireCode(t, "UnsupportedParameter", err)
 	})
 }
@@ -111,7 +119,8 @@ func TestKMS_Permissions(t *testing.T) {
 	require.NoError(t, err)
 	requireCode(t, "AccessDeniedException", verify(t, c, macKey, []byte("m"), out.Mac))
 
-	w.AddKey(backing.KeySpec{ID: "1", ARN: macKey, Account: hubAccount, Region: hubRegion, Usage: kmstypes.KeyUsageTypeGenerateVerifyMac})
+	w.AddKey(backing.KeySpec{ID: "1", ARN: macKey, Account: hubAccount, Region: hubRegion,
+		Usage: kmstypes.KeyUsageTypeGenerateVerifyMac})
 	_, err = generate(t, c, macKey, []byte("m"))
 	requireCode(t, "AccessDeniedException", err)
 }

@@ -145,7 +145,9 @@ func (c *S3) bucket(name, key *string, owner *string) (*bucket, error) {
 	case b == nil:
 		return nil, &s3types.NoSuchBucket{Message: ptr("The specified bucket does not exist")}
 	case b.spec.Region != c.region:
-		return nil, core.Refusal("PermanentRedirect", "The bucket you are attempting to access must be addressed using the specified endpoint: %s", b.spec.Region)
+		return nil,
+			core.Refusal("PermanentRedirect",
+				"The bucket you are attempting to access must be addressed using the specified endpoint: %s", b.spec.Region)
 	case owner != nil && *owner != b.spec.Account:
 		return nil, core.Refusal("AccessDenied", "Access Denied")
 	}
@@ -189,7 +191,8 @@ func (c *S3) keyError(b *bucket) error {
 // missing is S3's answer to a read of a key that is not there: without the right
 // to list the bucket, the caller does not learn that. Source: B:s3/GetObject.
 func (c *S3) missing(call *core.Call, b *bucket, key string, notFound error) error {
-	list := core.Access{Action: "s3:ListBucket", Resources: []string{b.spec.ARN}, Context: map[string][]string{"s3:prefix": {key}}}
+	list := core.Access{Action: "s3:ListBucket", Resources: []string{b.spec.ARN},
+		Context: map[string][]string{"s3:prefix": {key}}}
 	if c.w.Judge(call, list) != nil {
 		return core.Refusal("AccessDenied", "Access Denied")
 	}
@@ -197,7 +200,8 @@ func (c *S3) missing(call *core.Call, b *bucket, key string, notFound error) err
 }
 
 // GetObject reads an object.
-func (c *S3) GetObject(ctx context.Context, in *s3.GetObjectInput, _ ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
+func (c *S3) GetObject(ctx context.Context, in *s3.GetObjectInput, _ ...func(*s3.Options)) (*s3.GetObjectOutput,
+	error) {
 	input := *in
 	call := c.call("GetObject", false, &input)
 	b, err := c.bucket(in.Bucket, ptr(deref(in.Key)), in.ExpectedBucketOwner)
@@ -207,7 +211,8 @@ func (c *S3) GetObject(ctx context.Context, in *s3.GetObjectInput, _ ...func(*s3
 			param{"If-None-Match", in.IfNoneMatch != nil},
 			param{"SSECustomerKey", in.SSECustomerKey != nil || in.SSECustomerAlgorithm != nil},
 			param{"response overrides", in.ResponseCacheControl != nil || in.ResponseContentDisposition != nil ||
-				in.ResponseContentEncoding != nil || in.ResponseContentLanguage != nil || in.ResponseContentType != nil || in.ResponseExpires != nil})
+				in.ResponseContentEncoding != nil || in.ResponseContentLanguage != nil || in.ResponseContentType != nil ||
+				in.ResponseExpires != nil})
 	}
 	if err != nil {
 		return core.Do(ctx, c.w.Core, call, core.Refused[*s3.GetObjectOutput](err))
@@ -221,7 +226,8 @@ func (c *S3) GetObject(ctx context.Context, in *s3.GetObjectInput, _ ...func(*s3
 		return &s3.GetObjectOutput{
 			Body: c.body(call, o.body), ContentLength: ptr(int64(len(o.body))), ContentType: ptr(o.contentType),
 			ETag: ptr(o.etag), LastModified: ptr(o.modified), Metadata: maps.Clone(o.metadata),
-			VersionId: core.Optional(o.version), ServerSideEncryption: b.encryption(), SSEKMSKeyId: core.Optional(b.spec.KMSKeyARN),
+			VersionId: core.Optional(o.version), ServerSideEncryption: b.encryption(),
+			SSEKMSKeyId: core.Optional(b.spec.KMSKeyARN),
 		}, nil
 	})
 }
@@ -273,7 +279,8 @@ type brokenReader struct{}
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // HeadObject tells about an object.
-func (c *S3) HeadObject(ctx context.Context, in *s3.HeadObjectInput, _ ...func(*s3.Options)) (*s3.HeadObjectOutput, error) {
+func (c *S3) HeadObject(ctx context.Context, in *s3.HeadObjectInput, _ ...func(*s3.Options)) (*s3.HeadObjectOutput,
+	error) {
 	input := *in
 	call := c.call("HeadObject", false, &input)
 	b, err := c.bucket(in.Bucket, ptr(deref(in.Key)), in.ExpectedBucketOwner)
@@ -282,7 +289,8 @@ func (c *S3) HeadObject(ctx context.Context, in *s3.HeadObjectInput, _ ...func(*
 			param{"conditions", in.IfModifiedSince != nil || in.IfUnmodifiedSince != nil || in.IfNoneMatch != nil},
 			param{"SSECustomerKey", in.SSECustomerKey != nil || in.SSECustomerAlgorithm != nil},
 			param{"response overrides", in.ResponseCacheControl != nil || in.ResponseContentDisposition != nil ||
-				in.ResponseContentEncoding != nil || in.ResponseContentLanguage != nil || in.ResponseContentType != nil || in.ResponseExpires != nil})
+				in.ResponseContentEncoding != nil || in.ResponseContentLanguage != nil || in.ResponseContentType != nil ||
+				in.ResponseExpires != nil})
 	}
 	if err != nil {
 		return core.Do(ctx, c.w.Core, call, core.Refused[*s3.HeadObjectOutput](err))

@@ -16,16 +16,20 @@ import (
 const maxKeys = 1000
 
 // ListObjectsV2 lists the keys with a prefix, page by page.
-func (c *S3) ListObjectsV2(ctx context.Context, in *s3.ListObjectsV2Input, _ ...func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
+func (c *S3) ListObjectsV2(ctx context.Context, in *s3.ListObjectsV2Input,
+	_ ...func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
 	input := *in
 	call := c.call("ListObjectsV2", false, &input)
 	b, err := c.bucket(in.Bucket, nil, in.ExpectedBucketOwner)
 	if err == nil {
-		err = unsupported("ListObjectsV2", param{"EncodingType", in.EncodingType != ""}, param{"FetchOwner", in.FetchOwner != nil},
+		err = unsupported("ListObjectsV2", param{"EncodingType", in.EncodingType != ""},
+			param{"FetchOwner", in.FetchOwner != nil},
 			param{"Delimiter", in.Delimiter != nil}, param{"OptionalObjectAttributes", in.OptionalObjectAttributes != nil})
 	}
-	if err == nil && (deref(in.MaxKeys) < 0 || (in.ContinuationToken != nil && !strings.HasPrefix(*in.ContinuationToken, "after:"))) {
-		err = core.Refusal("InvalidArgument", "Argument maxKeys must be an integer of at least 0, and the continuation token one that was given")
+	if err == nil &&
+		(deref(in.MaxKeys) < 0 || (in.ContinuationToken != nil && !strings.HasPrefix(*in.ContinuationToken, "after:"))) {
+		err = core.Refusal("InvalidArgument",
+			"Argument maxKeys must be an integer of at least 0, and the continuation token one that was given")
 	}
 	if err != nil {
 		return core.Do(ctx, c.w.Core, call, core.Refused[*s3.ListObjectsV2Output](err))
@@ -81,12 +85,14 @@ func (b *bucket) list(in *s3.ListObjectsV2Input) *s3.ListObjectsV2Output {
 
 // DeleteObject deletes an object, or in a versioned bucket hides it behind a
 // marker. Buckets are declared without it: the simulation refuses it then.
-func (c *S3) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput, _ ...func(*s3.Options)) (*s3.DeleteObjectOutput, error) {
+func (c *S3) DeleteObject(ctx context.Context, in *s3.DeleteObjectInput,
+	_ ...func(*s3.Options)) (*s3.DeleteObjectOutput, error) {
 	input := *in
 	call := c.call("DeleteObject", true, &input)
 	b, err := c.bucket(in.Bucket, ptr(deref(in.Key)), in.ExpectedBucketOwner)
 	if err == nil {
-		err = unsupported("DeleteObject", param{"deletion in this bucket", !b.spec.AllowDelete}, param{"VersionId", in.VersionId != nil},
+		err = unsupported("DeleteObject", param{"deletion in this bucket", !b.spec.AllowDelete},
+			param{"VersionId", in.VersionId != nil},
 			param{"conditions", in.IfMatch != nil || in.IfMatchLastModifiedTime != nil || in.IfMatchSize != nil},
 			param{"MFA", in.MFA != nil}, param{"BypassGovernanceRetention", in.BypassGovernanceRetention != nil})
 	}

@@ -35,16 +35,21 @@ func noSuchUpload() error {
 }
 
 // CreateMultipartUpload begins an upload in parts.
-func (c *S3) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUploadInput, _ ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error) {
+func (c *S3) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUploadInput,
+	_ ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error) {
 	input := *in
 	call := c.call("CreateMultipartUpload", true, &input)
 	b, err := c.bucket(in.Bucket, ptr(deref(in.Key)), in.ExpectedBucketOwner)
 	if err == nil {
 		err = unsupported("CreateMultipartUpload",
-			param{"ACL", in.ACL != "" || in.GrantFullControl != nil || in.GrantRead != nil || in.GrantReadACP != nil || in.GrantWriteACP != nil},
-			param{"object lock", in.ObjectLockMode != "" || in.ObjectLockLegalHoldStatus != "" || in.ObjectLockRetainUntilDate != nil ||
-				in.ObjectLockEventHold != "" || in.ObjectLockEventHoldDurationDays != nil || in.ObjectLockEventHoldDurationYears != nil},
-			param{"Tagging", in.Tagging != nil}, param{"StorageClass", in.StorageClass != "" && in.StorageClass != s3types.StorageClassStandard},
+			param{"ACL", in.ACL != "" || in.GrantFullControl != nil || in.GrantRead != nil || in.GrantReadACP != nil ||
+				in.GrantWriteACP != nil},
+			param{"object lock", in.ObjectLockMode != "" || in.ObjectLockLegalHoldStatus != "" ||
+				in.ObjectLockRetainUntilDate != nil ||
+				in.ObjectLockEventHold != "" || in.ObjectLockEventHoldDurationDays != nil ||
+				in.ObjectLockEventHoldDurationYears != nil},
+			param{"Tagging", in.Tagging != nil},
+			param{"StorageClass", in.StorageClass != "" && in.StorageClass != s3types.StorageClassStandard},
 			param{"SSECustomerKey", in.SSECustomerKey != nil || in.SSECustomerAlgorithm != nil},
 			param{"SSEKMSEncryptionContext", in.SSEKMSEncryptionContext != nil},
 			param{"WebsiteRedirectLocation", in.WebsiteRedirectLocation != nil}, otherChecksum(in.ChecksumAlgorithm))
@@ -64,13 +69,15 @@ func (c *S3) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUp
 		b.serial++
 		id := fmt.Sprintf("upload-%08d", b.serial)
 		b.uploads[id] = &upload{*in.Key, contentType(in.ContentType), maps.Clone(in.Metadata), map[int32][]byte{}}
-		return &s3.CreateMultipartUploadOutput{Bucket: in.Bucket, Key: in.Key, UploadId: ptr(id), ServerSideEncryption: b.encryption()}, nil
+		return &s3.CreateMultipartUploadOutput{Bucket: in.Bucket, Key: in.Key, UploadId: ptr(id),
+			ServerSideEncryption: b.encryption()}, nil
 	})
 }
 
 // UploadPart sends one part; a part sent twice is replaced. With an encrypted
 // bucket it needs kms:GenerateDataKey and kms:Decrypt. Source: B:s3/UploadPart.
-func (c *S3) UploadPart(ctx context.Context, in *s3.UploadPartInput, _ ...func(*s3.Options)) (*s3.UploadPartOutput, error) {
+func (c *S3) UploadPart(ctx context.Context, in *s3.UploadPartInput, _ ...func(*s3.Options)) (*s3.UploadPartOutput,
+	error) {
 	input := *in
 	input.Body = nil
 	call := c.call("UploadPart", true, &input)
@@ -100,7 +107,8 @@ func (c *S3) UploadPart(ctx context.Context, in *s3.UploadPartInput, _ ...func(*
 			return nil, noSuchUpload()
 		}
 		u.parts[*in.PartNumber] = body
-		return &s3.UploadPartOutput{ETag: ptr(etag(body)), ChecksumSHA256: in.ChecksumSHA256, ServerSideEncryption: b.encryption()}, nil
+		return &s3.UploadPartOutput{ETag: ptr(etag(body)), ChecksumSHA256: in.ChecksumSHA256,
+			ServerSideEncryption: b.encryption()}, nil
 	})
 }
 
@@ -114,12 +122,14 @@ func (c *S3) partAccess(b *bucket, key string) []core.Access {
 }
 
 // CompleteMultipartUpload joins the parts into an object.
-func (c *S3) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput, _ ...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput, error) {
+func (c *S3) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput,
+	_ ...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput, error) {
 	input := *in
 	call := c.call("CompleteMultipartUpload", true, &input)
 	b, err := c.bucket(in.Bucket, ptr(deref(in.Key)), in.ExpectedBucketOwner)
 	if err == nil {
-		err = unsupported("CompleteMultipartUpload", param{"SSECustomerKey", in.SSECustomerKey != nil || in.SSECustomerAlgorithm != nil},
+		err = unsupported("CompleteMultipartUpload",
+			param{"SSECustomerKey", in.SSECustomerKey != nil || in.SSECustomerAlgorithm != nil},
 			param{"MpuObjectSize", in.MpuObjectSize != nil}, param{"ChecksumType", in.ChecksumType != ""},
 			param{"ChecksumSHA256", in.ChecksumSHA256 != nil},
 			otherChecksum("", in.ChecksumCRC32, in.ChecksumCRC32C, in.ChecksumCRC64NVME, in.ChecksumSHA1,
@@ -149,7 +159,8 @@ func (c *S3) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipa
 		b.store(*in.Key, o)
 		delete(b.uploads, *in.UploadId)
 		return &s3.CompleteMultipartUploadOutput{
-			Bucket: in.Bucket, Key: in.Key, ETag: ptr(o.etag), VersionId: core.Optional(o.version), ServerSideEncryption: b.encryption(),
+			Bucket: in.Bucket, Key: in.Key, ETag: ptr(o.etag), VersionId: core.Optional(o.version),
+			ServerSideEncryption: b.encryption(),
 		}, nil
 	})
 }
@@ -157,11 +168,15 @@ func (c *S3) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipa
 // join puts the parts together in the order that the request lists them.
 func (u *upload) join(list *s3types.CompletedMultipartUpload) (*object, error) {
 	if list == nil || len(list.Parts) == 0 {
-		return nil, core.Refusal("MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
+		return nil,
+			core.Refusal("MalformedXML",
+				"The XML you provided was not well-formed or did not validate against our published schema")
 	}
 	ascending := func(a, b s3types.CompletedPart) int { return cmp.Compare(deref(a.PartNumber), deref(b.PartNumber)) }
 	if !slices.IsSortedFunc(list.Parts, ascending) {
-		return nil, core.Refusal("InvalidPartOrder", "The list of parts was not in ascending order. Parts must be ordered by part number.")
+		return nil,
+			core.Refusal("InvalidPartOrder",
+				"The list of parts was not in ascending order. Parts must be ordered by part number.")
 	}
 	o := &object{contentType: u.contentType, metadata: u.metadata}
 	sums := md5.New()
@@ -182,7 +197,8 @@ func (u *upload) join(list *s3types.CompletedMultipartUpload) (*object, error) {
 }
 
 // AbortMultipartUpload throws the parts of an upload away.
-func (c *S3) AbortMultipartUpload(ctx context.Context, in *s3.AbortMultipartUploadInput, _ ...func(*s3.Options)) (*s3.AbortMultipartUploadOutput, error) {
+func (c *S3) AbortMultipartUpload(ctx context.Context, in *s3.AbortMultipartUploadInput,
+	_ ...func(*s3.Options)) (*s3.AbortMultipartUploadOutput, error) {
 	input := *in
 	call := c.call("AbortMultipartUpload", true, &input)
 	b, err := c.bucket(in.Bucket, ptr(deref(in.Key)), in.ExpectedBucketOwner)

@@ -20,7 +20,8 @@ import (
 const maxPut = 5 << 30
 
 // PutObject writes an object.
-func (c *S3) PutObject(ctx context.Context, in *s3.PutObjectInput, _ ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
+func (c *S3) PutObject(ctx context.Context, in *s3.PutObjectInput, _ ...func(*s3.Options)) (*s3.PutObjectOutput,
+	error) {
 	input := *in
 	input.Body = nil // read here; a ledger must not hold a reader
 	call := c.call("PutObject", true, &input)
@@ -44,7 +45,8 @@ func (c *S3) PutObject(ctx context.Context, in *s3.PutObjectInput, _ ...func(*s3
 		}
 		b.store(*in.Key, o)
 		return &s3.PutObjectOutput{
-			ETag: ptr(o.etag), VersionId: core.Optional(o.version), ChecksumSHA256: in.ChecksumSHA256, Size: ptr(int64(len(body))),
+			ETag: ptr(o.etag), VersionId: core.Optional(o.version), ChecksumSHA256: in.ChecksumSHA256,
+			Size:                 ptr(int64(len(body))),
 			ServerSideEncryption: b.encryption(), SSEKMSKeyId: core.Optional(b.spec.KMSKeyARN),
 		}, nil
 	})
@@ -71,13 +73,18 @@ func (c *S3) checkPut(in *s3.PutObjectInput) (*bucket, []byte, error) {
 		return nil, nil, err
 	}
 	err = unsupported("PutObject",
-		param{"ACL", in.ACL != "" || in.GrantFullControl != nil || in.GrantRead != nil || in.GrantReadACP != nil || in.GrantWriteACP != nil},
-		param{"object lock", in.ObjectLockMode != "" || in.ObjectLockLegalHoldStatus != "" || in.ObjectLockRetainUntilDate != nil ||
-			in.ObjectLockEventHold != "" || in.ObjectLockEventHoldDurationDays != nil || in.ObjectLockEventHoldDurationYears != nil},
-		param{"Tagging", in.Tagging != nil}, param{"StorageClass", in.StorageClass != "" && in.StorageClass != s3types.StorageClassStandard},
+		param{"ACL", in.ACL != "" || in.GrantFullControl != nil || in.GrantRead != nil || in.GrantReadACP != nil ||
+			in.GrantWriteACP != nil},
+		param{"object lock", in.ObjectLockMode != "" || in.ObjectLockLegalHoldStatus != "" ||
+			in.ObjectLockRetainUntilDate != nil ||
+			in.ObjectLockEventHold != "" || in.ObjectLockEventHoldDurationDays != nil ||
+			in.ObjectLockEventHoldDurationYears != nil},
+		param{"Tagging", in.Tagging != nil},
+		param{"StorageClass", in.StorageClass != "" && in.StorageClass != s3types.StorageClassStandard},
 		param{"SSECustomerKey", in.SSECustomerKey != nil || in.SSECustomerAlgorithm != nil},
 		param{"SSEKMSEncryptionContext", in.SSEKMSEncryptionContext != nil},
-		param{"WriteOffsetBytes", in.WriteOffsetBytes != nil}, param{"WebsiteRedirectLocation", in.WebsiteRedirectLocation != nil},
+		param{"WriteOffsetBytes", in.WriteOffsetBytes != nil},
+		param{"WebsiteRedirectLocation", in.WebsiteRedirectLocation != nil},
 		otherChecksum(in.ChecksumAlgorithm, in.ChecksumCRC32, in.ChecksumCRC32C, in.ChecksumCRC64NVME, in.ChecksumSHA1,
 			in.ChecksumSHA512, in.ChecksumMD5, in.ChecksumXXHASH128, in.ChecksumXXHASH3, in.ChecksumXXHASH64))
 	if err != nil {
@@ -136,7 +143,8 @@ func readBody(r io.Reader, limit int64) ([]byte, error) {
 // checkBody compares a body with what the request says about it.
 func checkBody(body []byte, length *int64, sum256, sumMD5 *string) error {
 	if length != nil && *length != int64(len(body)) {
-		return core.Refusal("IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header")
+		return core.Refusal("IncompleteBody",
+			"You did not provide the number of bytes specified by the Content-Length HTTP header")
 	}
 	sha := sha256.Sum256(body)
 	if sum256 != nil && *sum256 != base64.StdEncoding.EncodeToString(sha[:]) {

@@ -32,7 +32,8 @@ func newBucket() (*world.World, *backing.S3) {
 
 func putObject(t *testing.T, c *backing.S3, key, body string) (*s3.PutObjectOutput, error) {
 	t.Helper()
-	return c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucketName), Key: &key, Body: strings.NewReader(body)})
+	return c.PutObject(t.Context(),
+		&s3.PutObjectInput{Bucket: aws.String(bucketName), Key: &key, Body: strings.NewReader(body)})
 }
 
 func getObject(t *testing.T, c *backing.S3, key string) (string, error) {
@@ -56,11 +57,15 @@ func TestS3_Versions(t *testing.T) {
 	got, err := getObject(t, c, "a")
 	require.NoError(t, err)
 	require.Equal(t, "two", got)
-	old, err := c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String(bucketName), Key: aws.String("a"), VersionId: first.VersionId})
+	old,
+		err := c.GetObject(t.Context(),
+		&s3.GetObjectInput{Bucket: aws.String(bucketName), Key: aws.String("a"), VersionId: first.VersionId})
 	require.NoError(t, err)
 	require.Equal(t, *first.ETag, *old.ETag)
 	require.EqualValues(t, 3, *old.ContentLength)
-	_, err = c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String(bucketName), Key: aws.String("a"), VersionId: aws.String("v9")})
+	_,
+		err = c.GetObject(t.Context(),
+		&s3.GetObjectInput{Bucket: aws.String(bucketName), Key: aws.String("a"), VersionId: aws.String("v9")})
 	requireCode(t, "NoSuchVersion", err)
 	require.Equal(t, [][]byte{[]byte("one"), []byte("two")}, w.ObjectVersions(bucketName, "a"))
 	body, ok := w.Object(bucketName, "a")
@@ -92,13 +97,18 @@ func TestS3_PutObject(t *testing.T) {
 		{"another etag", s3.PutObjectInput{Key: aws.String("old"), IfMatch: aws.String(`"x"`)}, "PreconditionFailed"},
 		{"etag of what is not there", s3.PutObjectInput{Key: aws.String("new"), IfMatch: aws.String(`"x"`)}, "NoSuchKey"},
 		{"checksum that fits", s3.PutObjectInput{Key: aws.String("new"), ChecksumSHA256: &good}, ""},
-		{"checksum that does not fit", s3.PutObjectInput{Key: aws.String("new"), ChecksumSHA256: aws.String("AAAA")}, "BadDigest"},
-		{"length that does not fit", s3.PutObjectInput{Key: aws.String("new"), ContentLength: aws.Int64(9)}, "IncompleteBody"},
+		{"checksum that does not fit", s3.PutObjectInput{Key: aws.String("new"), ChecksumSHA256: aws.String("AAAA")},
+			"BadDigest"},
+		{"length that does not fit", s3.PutObjectInput{Key: aws.String("new"), ContentLength: aws.Int64(9)},
+			"IncompleteBody"},
 		{"unknown bucket", s3.PutObjectInput{Key: aws.String("new"), Bucket: aws.String("other")}, "NoSuchBucket"},
-		{"bucket of another owner", s3.PutObjectInput{Key: aws.String("new"), ExpectedBucketOwner: aws.String("222222222222")}, "AccessDenied"},
+		{"bucket of another owner", s3.PutObjectInput{Key: aws.String("new"),
+			ExpectedBucketOwner: aws.String("222222222222")}, "AccessDenied"},
 		{"key too long", s3.PutObjectInput{Key: aws.String(strings.Repeat("x", 1025))}, "KeyTooLongError"},
-		{"access list", s3.PutObjectInput{Key: aws.String("new"), ACL: s3types.ObjectCannedACLPublicRead}, "UnsupportedParameter"},
-		{"foreign key", s3.PutObjectInput{Key: aws.String("new"), ServerSideEncryption: s3types.ServerSideEncryptionAwsKms, SSEKMSKeyId: aws.String(dataKey)}, "UnsupportedParameter"},
+		{"access list", s3.PutObjectInput{Key: aws.String("new"), ACL: s3types.ObjectCannedACLPublicRead},
+			"UnsupportedParameter"},
+		{"foreign key", s3.PutObjectInput{Key: aws.String("new"), ServerSideEncryption: s3types.ServerSideEncryptionAwsKms,
+			SSEKMSKeyId: aws.String(dataKey)}, "UnsupportedParameter"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,7 +132,9 @@ func TestS3_PutObject(t *testing.T) {
 	}
 	t.Run("ranges are not modelled", func(t *testing.T) {
 		_, c := newBucket()
-		_, err := c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String(bucketName), Key: aws.String("a"), Range: aws.String("bytes=0-1")})
+		_,
+			err := c.GetObject(t.Context(),
+			&s3.GetObjectInput{Bucket: aws.String(bucketName), Key: aws.String("a"), Range: aws.String("bytes=0-1")})
 		requireCode(t, "UnsupportedParameter", err)
 	})
 }
@@ -138,7 +150,10 @@ func TestS3_Faults(t *testing.T) {
 	require.Len(t, w.ObjectVersions(bucketName, "a"), 3, "each attempt sends the whole body and makes a version")
 
 	faults.after = map[string][]error{"s3:PutObject": {lost()}}
-	_, err = c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucketName), Key: aws.String("b"), Body: strings.NewReader("x"), IfNoneMatch: aws.String("*")})
+	_,
+		err = c.PutObject(t.Context(),
+		&s3.PutObjectInput{Bucket: aws.String(bucketName), Key: aws.String("b"), Body: strings.NewReader("x"),
+			IfNoneMatch: aws.String("*")})
 	requireCode(t, "PreconditionFailed", err)
 
 	faults.arriving = 2
@@ -173,7 +188,9 @@ func TestS3_ListObjectsV2(t *testing.T) {
 	require.False(t, *second.IsTruncated)
 	require.Equal(t, "runs/1000", *second.Contents[0].Key)
 	require.EqualValues(t, 3, *second.KeyCount)
-	after, err := c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String(bucketName), StartAfter: aws.String("runs/1001"), MaxKeys: aws.Int32(5)})
+	after,
+		err := c.ListObjectsV2(t.Context(),
+		&s3.ListObjectsV2Input{Bucket: aws.String(bucketName), StartAfter: aws.String("runs/1001"), MaxKeys: aws.Int32(5)})
 	require.NoError(t, err)
 	require.Len(t, after.Contents, 1)
 }
@@ -183,7 +200,8 @@ func TestS3_DeleteObject(t *testing.T) {
 	_, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(bucketName), Key: aws.String("a")})
 	requireCode(t, "UnsupportedParameter", err)
 	w, p := newHub()
-	w.AddBucket(backing.BucketSpec{Name: bucketName, Account: hubAccount, Region: hubRegion, Versioned: true, AllowDelete: true})
+	w.AddBucket(backing.BucketSpec{Name: bucketName, Account: hubAccount, Region: hubRegion, Versioned: true,
+		AllowDelete: true})
 	c = w.S3(p, hubRegion)
 	_, err = putObject(t, c, "a", "x")
 	require.NoError(t, err)
@@ -202,7 +220,9 @@ func TestS3_Multipart(t *testing.T) {
 	begun, err := c.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: bucket, Key: key})
 	require.NoError(t, err)
 	send := func(n int32, body []byte) s3types.CompletedPart {
-		out, err := c.UploadPart(t.Context(), &s3.UploadPartInput{Bucket: bucket, Key: key, UploadId: begun.UploadId, PartNumber: &n, Body: bytes.NewReader(body)})
+		out,
+			err := c.UploadPart(t.Context(),
+			&s3.UploadPartInput{Bucket: bucket, Key: key, UploadId: begun.UploadId, PartNumber: &n, Body: bytes.NewReader(body)})
 		require.NoError(t, err)
 		return s3types.CompletedPart{PartNumber: &n, ETag: out.ETag}
 	}
@@ -228,7 +248,9 @@ func TestS3_Multipart(t *testing.T) {
 	begun, err = c.CreateMultipartUpload(t.Context(), &s3.CreateMultipartUploadInput{Bucket: bucket, Key: key})
 	require.NoError(t, err)
 	require.Equal(t, 1, w.OpenUploads(bucketName))
-	_, err = c.AbortMultipartUpload(t.Context(), &s3.AbortMultipartUploadInput{Bucket: bucket, Key: key, UploadId: begun.UploadId})
+	_,
+		err = c.AbortMultipartUpload(t.Context(),
+		&s3.AbortMultipartUploadInput{Bucket: bucket, Key: key, UploadId: begun.UploadId})
 	require.NoError(t, err)
 	require.Zero(t, w.OpenUploads(bucketName))
 }
@@ -260,7 +282,9 @@ func TestS3_Permissions(t *testing.T) {
 	requireCode(t, "AccessDenied", err)
 	_, err = getObject(t, c, "runs/secret")
 	requireCode(t, "AccessDenied", err)
-	_, err = c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String(bucketName), Prefix: aws.String("runs/x")})
+	_,
+		err = c.ListObjectsV2(t.Context(),
+		&s3.ListObjectsV2Input{Bucket: aws.String(bucketName), Prefix: aws.String("runs/x")})
 	require.NoError(t, err)
 	_, err = c.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String(bucketName)})
 	requireCode(t, "AccessDenied", err)

@@ -58,7 +58,8 @@ func (w *Services) SFN(p *core.Principal, region string) *SFN {
 
 // sfnCall runs a call of the facade on the engine; wrong says what is wrong with
 // the request itself.
-func sfnCall[T any](ctx context.Context, c *SFN, op string, mutating bool, input any, wrong error, resources []string, effect func(*asl.Engine) (T, error)) (T, error) {
+func sfnCall[T any](ctx context.Context, c *SFN, op string, mutating bool, input any, wrong error, resources []string,
+	effect func(*asl.Engine) (T, error)) (T, error) {
 	call := c.call(op, mutating, input)
 	engine := c.w.machines.engine
 	if engine == nil {
@@ -115,28 +116,31 @@ func (c *SFN) mine(arn string) bool {
 func (c *SFN) machine(arn *string) (MachineSpec, error) {
 	i := slices.IndexFunc(c.w.machines.specs, func(s MachineSpec) bool { return s.ARN == deref(arn) })
 	if i < 0 || !c.mine(deref(arn)) {
-		return MachineSpec{}, &sfntypes.StateMachineDoesNotExist{Message: ptr("State Machine Does Not Exist: '" + deref(arn) + "'")}
+		return MachineSpec{},
+			&sfntypes.StateMachineDoesNotExist{Message: ptr("State Machine Does Not Exist: '" + deref(arn) + "'")}
 	}
 	return c.w.machines.specs[i], nil
 }
 
 // StartExecution starts an execution. It is idempotent for a running execution
 // of the same name and input. Source: B:StartExecution.
-func (c *SFN) StartExecution(ctx context.Context, in *sfn.StartExecutionInput, _ ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error) {
+func (c *SFN) StartExecution(ctx context.Context, in *sfn.StartExecutionInput,
+	_ ...func(*sfn.Options)) (*sfn.StartExecutionOutput, error) {
 	input := *in
 	wrong := unsupported("StartExecution", param{"TraceHeader", in.TraceHeader != nil})
 	m, err := c.machine(in.StateMachineArn)
 	wrong = cmp.Or(wrong, err)
-	return sfnCall(ctx, c, "StartExecution", true, &input, wrong, []string{m.ARN}, func(e *asl.Engine) (*sfn.StartExecutionOutput, error) {
-		x, err := e.Start(asl.StartInput{
-			Machine: m.Machine, MachineARN: m.ARN, MachineName: m.Name, RoleARN: m.RoleARN,
-			Name: deref(in.Name), Input: json.RawMessage(deref(in.Input)),
+	return sfnCall(ctx, c, "StartExecution", true, &input, wrong, []string{m.ARN},
+		func(e *asl.Engine) (*sfn.StartExecutionOutput, error) {
+			x, err := e.Start(asl.StartInput{
+				Machine: m.Machine, MachineARN: m.ARN, MachineName: m.Name, RoleARN: m.RoleARN,
+				Name: deref(in.Name), Input: json.RawMessage(deref(in.Input)),
+			})
+			if err != nil {
+				return nil, err
+			}
+			return &sfn.StartExecutionOutput{ExecutionArn: ptr(x.ARN), StartDate: ptr(x.Start)}, nil
 		})
-		if err != nil {
-			return nil, err
-		}
-		return &sfn.StartExecutionOutput{ExecutionArn: ptr(x.ARN), StartDate: ptr(x.Start)}, nil
-	})
 }
 
 // Limits of an error's name and cause. Source: B:SendTaskFailureInput, StopExecutionInput.
@@ -147,7 +151,8 @@ const (
 
 func checkFailure(errorName, cause *string) error {
 	if len(deref(errorName)) > maxErrorName || len(deref(cause)) > maxCause {
-		return core.Refusal("ValidationException", "1 validation error detected: error must have at most %d and cause at most %d characters", maxErrorName, maxCause)
+		return core.Refusal("ValidationException",
+			"1 validation error detected: error must have at most %d and cause at most %d characters", maxErrorName, maxCause)
 	}
 	return nil
 }
@@ -169,36 +174,40 @@ func findExecution(e *asl.Engine, arn string) (*asl.Execution, error) {
 }
 
 // StopExecution aborts an execution; one that is closed stays as it is.
-func (c *SFN) StopExecution(ctx context.Context, in *sfn.StopExecutionInput, _ ...func(*sfn.Options)) (*sfn.StopExecutionOutput, error) {
+func (c *SFN) StopExecution(ctx context.Context, in *sfn.StopExecutionInput,
+	_ ...func(*sfn.Options)) (*sfn.StopExecutionOutput, error) {
 	input := *in
 	wrong := cmp.Or(c.execution(in.ExecutionArn), checkFailure(in.Error, in.Cause))
-	return sfnCall(ctx, c, "StopExecution", true, &input, wrong, []string{deref(in.ExecutionArn)}, func(e *asl.Engine) (*sfn.StopExecutionOutput, error) {
-		x, err := findExecution(e, *in.ExecutionArn)
-		if err != nil {
-			return nil, err
-		}
-		if err := e.Stop(x.ARN, deref(in.Error), deref(in.Cause)); err != nil {
-			return nil, err
-		}
-		stopped := x.Stop
-		if stopped.IsZero() {
-			stopped = c.w.Now() // asked for in the middle of one of its own steps
-		}
-		return &sfn.StopExecutionOutput{StopDate: &stopped}, nil
-	})
+	return sfnCall(ctx, c, "StopExecution", true, &input, wrong, []string{deref(in.ExecutionArn)},
+		func(e *asl.Engine) (*sfn.StopExecutionOutput, error) {
+			x, err := findExecution(e, *in.ExecutionArn)
+			if err != nil {
+				return nil, err
+			}
+			if err := e.Stop(x.ARN, deref(in.Error), deref(in.Cause)); err != nil {
+				return nil, err
+			}
+			stopped := x.Stop
+			if stopped.IsZero() {
+				stopped = c.w.Now() // asked for in the middle of one of its own steps
+			}
+			return &sfn.StopExecutionOutput{StopDate: &stopped}, nil
+		})
 }
 
 // RedriveExecution lets an execution that did not succeed go on where it stopped.
 // A client token is accepted, and changes nothing: a second redrive of what runs
 // is refused anyway.
-func (c *SFN) RedriveExecution(ctx context.Context, in *sfn.RedriveExecutionInput, _ ...func(*sfn.Options)) (*sfn.RedriveExecutionOutput, error) {
+func (c *SFN) RedriveExecution(ctx context.Context, in *sfn.RedriveExecutionInput,
+	_ ...func(*sfn.Options)) (*sfn.RedriveExecutionOutput, error) {
 	input := *in
-	return sfnCall(ctx, c, "RedriveExecution", true, &input, c.execution(in.ExecutionArn), []string{deref(in.ExecutionArn)}, func(e *asl.Engine) (*sfn.RedriveExecutionOutput, error) {
-		if err := e.Redrive(*in.ExecutionArn); err != nil {
-			return nil, err
-		}
-		return &sfn.RedriveExecutionOutput{RedriveDate: ptr(c.w.Now())}, nil
-	})
+	return sfnCall(ctx, c, "RedriveExecution", true, &input, c.execution(in.ExecutionArn),
+		[]string{deref(in.ExecutionArn)}, func(e *asl.Engine) (*sfn.RedriveExecutionOutput, error) {
+			if err := e.Redrive(*in.ExecutionArn); err != nil {
+				return nil, err
+			}
+			return &sfn.RedriveExecutionOutput{RedriveDate: ptr(c.w.Now())}, nil
+		})
 }
 
 // describeLag is how long an execution that has ended is still shown as running.
@@ -207,18 +216,22 @@ func (c *SFN) RedriveExecution(ctx context.Context, in *sfn.RedriveExecutionInpu
 const describeLag = 5 * time.Second
 
 // DescribeExecution tells all about an execution but its history.
-func (c *SFN) DescribeExecution(ctx context.Context, in *sfn.DescribeExecutionInput, _ ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error) {
+func (c *SFN) DescribeExecution(ctx context.Context, in *sfn.DescribeExecutionInput,
+	_ ...func(*sfn.Options)) (*sfn.DescribeExecutionOutput, error) {
 	input := *in
-	return sfnCall(ctx, c, "DescribeExecution", false, &input, c.execution(in.ExecutionArn), []string{deref(in.ExecutionArn)},
+	return sfnCall(ctx, c, "DescribeExecution", false, &input, c.execution(in.ExecutionArn),
+		[]string{deref(in.ExecutionArn)},
 		func(e *asl.Engine) (*sfn.DescribeExecutionOutput, error) {
 			x, err := findExecution(e, *in.ExecutionArn)
 			if err != nil {
 				return nil, err
 			}
 			out := &sfn.DescribeExecutionOutput{
-				ExecutionArn: ptr(x.ARN), StateMachineArn: ptr(x.MachineARN), Name: ptr(x.Name), MapRunArn: core.Optional(x.MapRunARN),
-				Status: sfntypes.ExecutionStatus(x.Status), StartDate: ptr(x.Start), StopDate: moment(x.Stop),
-				Error: core.Optional(x.Error), Cause: core.Optional(x.Cause), RedriveCount: ptr(int32(x.Redrives)), RedriveDate: moment(x.Redriven),
+				ExecutionArn: ptr(x.ARN), StateMachineArn: ptr(x.MachineARN), Name: ptr(x.Name),
+				MapRunArn: core.Optional(x.MapRunARN),
+				Status:    sfntypes.ExecutionStatus(x.Status), StartDate: ptr(x.Start), StopDate: moment(x.Stop),
+				Error: core.Optional(x.Error), Cause: core.Optional(x.Cause), RedriveCount: ptr(int32(x.Redrives)),
+				RedriveDate: moment(x.Redriven),
 			}
 			if !x.Stop.IsZero() && c.w.Now().Sub(x.Stop) < describeLag {
 				out.Status, out.StopDate, out.Error, out.Cause = sfntypes.ExecutionStatusRunning, nil, nil, nil
@@ -228,7 +241,8 @@ func (c *SFN) DescribeExecution(ctx context.Context, in *sfn.DescribeExecutionIn
 			}
 			out.Input, out.InputDetails = ptr(string(x.Input)), &sfntypes.CloudWatchEventsExecutionDataDetails{Included: true}
 			if x.Output != nil && out.StopDate != nil {
-				out.Output, out.OutputDetails = ptr(string(x.Output)), &sfntypes.CloudWatchEventsExecutionDataDetails{Included: true}
+				out.Output, out.OutputDetails = ptr(string(x.Output)),
+					&sfntypes.CloudWatchEventsExecutionDataDetails{Included: true}
 			}
 			return out, nil
 		})
@@ -250,7 +264,9 @@ const (
 
 func checkPage(size int32, token *string) error {
 	if size < 0 || size > longestPage {
-		return core.Refusal("ValidationException", "1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value between 0 and %d", size, longestPage)
+		return core.Refusal("ValidationException",
+			"1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value "+
+				"between 0 and %d", size, longestPage)
 	}
 	if token == nil {
 		return nil
@@ -267,9 +283,11 @@ func sfnPage(size int32) int {
 }
 
 // ListExecutions lists the executions of a machine or of a Map Run, newest first.
-func (c *SFN) ListExecutions(ctx context.Context, in *sfn.ListExecutionsInput, _ ...func(*sfn.Options)) (*sfn.ListExecutionsOutput, error) {
+func (c *SFN) ListExecutions(ctx context.Context, in *sfn.ListExecutionsInput,
+	_ ...func(*sfn.Options)) (*sfn.ListExecutionsOutput, error) {
 	input := *in
-	wrong := cmp.Or(unsupported("ListExecutions", param{"RedriveFilter", in.RedriveFilter != ""}), checkPage(in.MaxResults, in.NextToken))
+	wrong := cmp.Or(unsupported("ListExecutions", param{"RedriveFilter", in.RedriveFilter != ""}),
+		checkPage(in.MaxResults, in.NextToken))
 	if (in.StateMachineArn == nil) == (in.MapRunArn == nil) {
 		wrong = cmp.Or(wrong, dynamo.Invalid("Exactly one of StateMachineArn and MapRunArn must be given"))
 	}
@@ -280,9 +298,10 @@ func (c *SFN) ListExecutions(ctx context.Context, in *sfn.ListExecutionsInput, _
 	} else {
 		resource = mapRunMachine(resource)
 	}
-	return sfnCall(ctx, c, "ListExecutions", false, &input, wrong, []string{resource}, func(e *asl.Engine) (*sfn.ListExecutionsOutput, error) {
-		return listExecutions(e.Executions(), in)
-	})
+	return sfnCall(ctx, c, "ListExecutions", false, &input, wrong, []string{resource},
+		func(e *asl.Engine) (*sfn.ListExecutionsOutput, error) {
+			return listExecutions(e.Executions(), in)
+		})
 }
 
 // mapRunMachine is the machine of a Map Run, from …:mapRun:MACHINE/LABEL:ID.
@@ -314,8 +333,9 @@ func listExecutions(all []*asl.Execution, in *sfn.ListExecutionsInput) (*sfn.Lis
 			break
 		}
 		out.Executions = append(out.Executions, sfntypes.ExecutionListItem{
-			ExecutionArn: ptr(x.ARN), Name: ptr(x.Name), StateMachineArn: ptr(x.MachineARN), MapRunArn: core.Optional(x.MapRunARN),
-			Status: sfntypes.ExecutionStatus(x.Status), StartDate: ptr(x.Start), StopDate: moment(x.Stop),
+			ExecutionArn: ptr(x.ARN), Name: ptr(x.Name), StateMachineArn: ptr(x.MachineARN),
+			MapRunArn: core.Optional(x.MapRunARN),
+			Status:    sfntypes.ExecutionStatus(x.Status), StartDate: ptr(x.Start), StopDate: moment(x.Stop),
 			RedriveCount: ptr(int32(x.Redrives)), RedriveDate: moment(x.Redriven),
 		})
 	}
@@ -350,7 +370,9 @@ func (c *SFN) tokenResources() []string {
 
 // givesTokens tells whether a machine has a task that waits for its token.
 func givesTokens(m *asl.Machine) bool {
-	return m == nil || slices.ContainsFunc(m.Resources(), func(r string) bool { return strings.HasSuffix(r, ".waitForTaskToken") })
+	return m == nil || slices.ContainsFunc(m.Resources(), func(r string) bool {
+		return strings.HasSuffix(r, ".waitForTaskToken")
+	})
 }
 
 // maxTaskToken is the length of a task token. Source: B:TaskToken.
@@ -358,32 +380,40 @@ const maxTaskToken = 2048
 
 func checkTaskToken(token *string) error {
 	if n := len(deref(token)); n == 0 || n > maxTaskToken {
-		return core.Refusal("ValidationException", "1 validation error detected: Value at 'taskToken' failed to satisfy constraint: Member must have length between 1 and %d", maxTaskToken)
+		return core.Refusal("ValidationException",
+			"1 validation error detected: Value at 'taskToken' failed to satisfy constraint: Member must have length between "+
+				"1 and %d", maxTaskToken)
 	}
 	return nil
 }
 
 // SendTaskSuccess ends a task that waits for its token.
-func (c *SFN) SendTaskSuccess(ctx context.Context, in *sfn.SendTaskSuccessInput, _ ...func(*sfn.Options)) (*sfn.SendTaskSuccessOutput, error) {
+func (c *SFN) SendTaskSuccess(ctx context.Context, in *sfn.SendTaskSuccessInput,
+	_ ...func(*sfn.Options)) (*sfn.SendTaskSuccessOutput, error) {
 	input := *in
-	return sfnCall(ctx, c, "SendTaskSuccess", true, &input, checkTaskToken(in.TaskToken), c.tokenResources(), func(e *asl.Engine) (*sfn.SendTaskSuccessOutput, error) {
-		return &sfn.SendTaskSuccessOutput{}, e.SendTaskSuccess(*in.TaskToken, json.RawMessage(deref(in.Output)))
-	})
+	return sfnCall(ctx, c, "SendTaskSuccess", true, &input, checkTaskToken(in.TaskToken), c.tokenResources(),
+		func(e *asl.Engine) (*sfn.SendTaskSuccessOutput, error) {
+			return &sfn.SendTaskSuccessOutput{}, e.SendTaskSuccess(*in.TaskToken, json.RawMessage(deref(in.Output)))
+		})
 }
 
 // SendTaskFailure ends a task that waits for its token with an error.
-func (c *SFN) SendTaskFailure(ctx context.Context, in *sfn.SendTaskFailureInput, _ ...func(*sfn.Options)) (*sfn.SendTaskFailureOutput, error) {
+func (c *SFN) SendTaskFailure(ctx context.Context, in *sfn.SendTaskFailureInput,
+	_ ...func(*sfn.Options)) (*sfn.SendTaskFailureOutput, error) {
 	input := *in
 	wrong := cmp.Or(checkTaskToken(in.TaskToken), checkFailure(in.Error, in.Cause))
-	return sfnCall(ctx, c, "SendTaskFailure", true, &input, wrong, c.tokenResources(), func(e *asl.Engine) (*sfn.SendTaskFailureOutput, error) {
-		return &sfn.SendTaskFailureOutput{}, e.SendTaskFailure(*in.TaskToken, deref(in.Error), deref(in.Cause))
-	})
+	return sfnCall(ctx, c, "SendTaskFailure", true, &input, wrong, c.tokenResources(),
+		func(e *asl.Engine) (*sfn.SendTaskFailureOutput, error) {
+			return &sfn.SendTaskFailureOutput{}, e.SendTaskFailure(*in.TaskToken, deref(in.Error), deref(in.Cause))
+		})
 }
 
 // SendTaskHeartbeat tells that a task that waits for its token is still alive.
-func (c *SFN) SendTaskHeartbeat(ctx context.Context, in *sfn.SendTaskHeartbeatInput, _ ...func(*sfn.Options)) (*sfn.SendTaskHeartbeatOutput, error) {
+func (c *SFN) SendTaskHeartbeat(ctx context.Context, in *sfn.SendTaskHeartbeatInput,
+	_ ...func(*sfn.Options)) (*sfn.SendTaskHeartbeatOutput, error) {
 	input := *in
-	return sfnCall(ctx, c, "SendTaskHeartbeat", true, &input, checkTaskToken(in.TaskToken), c.tokenResources(), func(e *asl.Engine) (*sfn.SendTaskHeartbeatOutput, error) {
-		return &sfn.SendTaskHeartbeatOutput{}, e.SendTaskHeartbeat(*in.TaskToken)
-	})
+	return sfnCall(ctx, c, "SendTaskHeartbeat", true, &input, checkTaskToken(in.TaskToken), c.tokenResources(),
+		func(e *asl.Engine) (*sfn.SendTaskHeartbeatOutput, error) {
+			return &sfn.SendTaskHeartbeatOutput{}, e.SendTaskHeartbeat(*in.TaskToken)
+		})
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // GetExecutionHistory lists the events of an execution, page by page.
-func (c *SFN) GetExecutionHistory(ctx context.Context, in *sfn.GetExecutionHistoryInput, _ ...func(*sfn.Options)) (*sfn.GetExecutionHistoryOutput, error) {
+func (c *SFN) GetExecutionHistory(ctx context.Context, in *sfn.GetExecutionHistoryInput,
+	_ ...func(*sfn.Options)) (*sfn.GetExecutionHistoryOutput, error) {
 	input := *in
 	wrong := c.execution(in.ExecutionArn)
 	if wrong == nil {
@@ -95,7 +96,8 @@ func notTruncated() *sfntypes.HistoryEventExecutionDataDetails {
 
 // historyEvent is an event in the SDK's shape.
 func historyEvent(e asl.Event, withData bool) sfntypes.HistoryEvent {
-	out := sfntypes.HistoryEvent{Id: e.ID, PreviousEventId: e.PreviousID, Timestamp: ptr(e.Time), Type: sfntypes.HistoryEventType(e.Type)}
+	out := sfntypes.HistoryEvent{Id: e.ID, PreviousEventId: e.PreviousID, Timestamp: ptr(e.Time),
+		Type: sfntypes.HistoryEventType(e.Type)}
 	d := details{e.Details, withData}
 	switch {
 	case strings.HasPrefix(e.Type, "Execution"):
@@ -103,9 +105,11 @@ func historyEvent(e asl.Event, withData bool) sfntypes.HistoryEvent {
 	case strings.HasPrefix(e.Type, "LambdaFunction"):
 		d.lambda(&out)
 	case strings.HasSuffix(e.Type, "StateEntered"):
-		out.StateEnteredEventDetails = &sfntypes.StateEnteredEventDetails{Name: d.text("name"), Input: d.data("input"), InputDetails: notTruncated()}
+		out.StateEnteredEventDetails = &sfntypes.StateEnteredEventDetails{Name: d.text("name"), Input: d.data("input"),
+			InputDetails: notTruncated()}
 	case strings.HasSuffix(e.Type, "StateExited"):
-		out.StateExitedEventDetails = &sfntypes.StateExitedEventDetails{Name: d.text("name"), Output: d.data("output"), OutputDetails: notTruncated()}
+		out.StateExitedEventDetails = &sfntypes.StateExitedEventDetails{Name: d.text("name"), Output: d.data("output"),
+			OutputDetails: notTruncated()}
 	case strings.HasPrefix(e.Type, "Map"):
 		d.mapped(&out)
 	case strings.HasPrefix(e.Type, "Task"):
@@ -117,17 +121,24 @@ func historyEvent(e asl.Event, withData bool) sfntypes.HistoryEvent {
 func (d details) execution(out *sfntypes.HistoryEvent) {
 	switch out.Type {
 	case sfntypes.HistoryEventTypeExecutionStarted:
-		out.ExecutionStartedEventDetails = &sfntypes.ExecutionStartedEventDetails{Input: d.data("input"), InputDetails: notTruncated(), RoleArn: d.text("roleArn")}
+		out.ExecutionStartedEventDetails = &sfntypes.ExecutionStartedEventDetails{Input: d.data("input"),
+			InputDetails: notTruncated(), RoleArn: d.text("roleArn")}
 	case sfntypes.HistoryEventTypeExecutionRedriven:
-		out.ExecutionRedrivenEventDetails = &sfntypes.ExecutionRedrivenEventDetails{RedriveCount: ptr(int32(d.number("redriveCount")))}
+		out.ExecutionRedrivenEventDetails = &sfntypes.ExecutionRedrivenEventDetails{
+			RedriveCount: ptr(int32(d.number("redriveCount"))),
+		}
 	case sfntypes.HistoryEventTypeExecutionSucceeded:
-		out.ExecutionSucceededEventDetails = &sfntypes.ExecutionSucceededEventDetails{Output: d.data("output"), OutputDetails: notTruncated()}
+		out.ExecutionSucceededEventDetails = &sfntypes.ExecutionSucceededEventDetails{Output: d.data("output"),
+			OutputDetails: notTruncated()}
 	case sfntypes.HistoryEventTypeExecutionFailed:
-		out.ExecutionFailedEventDetails = &sfntypes.ExecutionFailedEventDetails{Error: d.text("error"), Cause: d.text("cause")}
+		out.ExecutionFailedEventDetails = &sfntypes.ExecutionFailedEventDetails{Error: d.text("error"),
+			Cause: d.text("cause")}
 	case sfntypes.HistoryEventTypeExecutionTimedOut:
-		out.ExecutionTimedOutEventDetails = &sfntypes.ExecutionTimedOutEventDetails{Error: d.text("error"), Cause: d.text("cause")}
+		out.ExecutionTimedOutEventDetails = &sfntypes.ExecutionTimedOutEventDetails{Error: d.text("error"),
+			Cause: d.text("cause")}
 	case sfntypes.HistoryEventTypeExecutionAborted:
-		out.ExecutionAbortedEventDetails = &sfntypes.ExecutionAbortedEventDetails{Error: d.text("error"), Cause: d.text("cause")}
+		out.ExecutionAbortedEventDetails = &sfntypes.ExecutionAbortedEventDetails{Error: d.text("error"),
+			Cause: d.text("cause")}
 	}
 }
 
@@ -135,13 +146,17 @@ func (d details) lambda(out *sfntypes.HistoryEvent) {
 	switch out.Type {
 	case sfntypes.HistoryEventTypeLambdaFunctionScheduled:
 		out.LambdaFunctionScheduledEventDetails = &sfntypes.LambdaFunctionScheduledEventDetails{
-			Resource: d.text("resource"), Input: d.data("input"), InputDetails: notTruncated(), TimeoutInSeconds: d.seconds("timeoutInSeconds")}
+			Resource: d.text("resource"), Input: d.data("input"), InputDetails: notTruncated(),
+			TimeoutInSeconds: d.seconds("timeoutInSeconds")}
 	case sfntypes.HistoryEventTypeLambdaFunctionSucceeded:
-		out.LambdaFunctionSucceededEventDetails = &sfntypes.LambdaFunctionSucceededEventDetails{Output: d.data("output"), OutputDetails: notTruncated()}
+		out.LambdaFunctionSucceededEventDetails = &sfntypes.LambdaFunctionSucceededEventDetails{Output: d.data("output"),
+			OutputDetails: notTruncated()}
 	case sfntypes.HistoryEventTypeLambdaFunctionFailed:
-		out.LambdaFunctionFailedEventDetails = &sfntypes.LambdaFunctionFailedEventDetails{Error: d.text("error"), Cause: d.text("cause")}
+		out.LambdaFunctionFailedEventDetails = &sfntypes.LambdaFunctionFailedEventDetails{Error: d.text("error"),
+			Cause: d.text("cause")}
 	case sfntypes.HistoryEventTypeLambdaFunctionTimedOut:
-		out.LambdaFunctionTimedOutEventDetails = &sfntypes.LambdaFunctionTimedOutEventDetails{Error: d.text("error"), Cause: d.text("cause")}
+		out.LambdaFunctionTimedOutEventDetails = &sfntypes.LambdaFunctionTimedOutEventDetails{Error: d.text("error"),
+			Cause: d.text("cause")}
 	}
 }
 
@@ -153,7 +168,8 @@ func (d details) mapped(out *sfntypes.HistoryEvent) {
 	case sfntypes.HistoryEventTypeMapRunStarted:
 		out.MapRunStartedEventDetails = &sfntypes.MapRunStartedEventDetails{MapRunArn: d.text("mapRunArn")}
 	case sfntypes.HistoryEventTypeMapRunRedriven:
-		out.MapRunRedrivenEventDetails = &sfntypes.MapRunRedrivenEventDetails{MapRunArn: d.text("mapRunArn"), RedriveCount: ptr(int32(d.number("redriveCount")))}
+		out.MapRunRedrivenEventDetails = &sfntypes.MapRunRedrivenEventDetails{MapRunArn: d.text("mapRunArn"),
+			RedriveCount: ptr(int32(d.number("redriveCount")))}
 	case sfntypes.HistoryEventTypeMapRunFailed:
 		out.MapRunFailedEventDetails = &sfntypes.MapRunFailedEventDetails{Error: d.text("error"), Cause: d.text("cause")}
 	case sfntypes.HistoryEventTypeMapIterationStarted:
@@ -177,12 +193,16 @@ func (d details) task(out *sfntypes.HistoryEvent) {
 	case sfntypes.HistoryEventTypeTaskStarted:
 		out.TaskStartedEventDetails = &sfntypes.TaskStartedEventDetails{Resource: resource, ResourceType: kind}
 	case sfntypes.HistoryEventTypeTaskSubmitted:
-		out.TaskSubmittedEventDetails = &sfntypes.TaskSubmittedEventDetails{Resource: resource, ResourceType: kind, Output: d.data("output"), OutputDetails: notTruncated()}
+		out.TaskSubmittedEventDetails = &sfntypes.TaskSubmittedEventDetails{Resource: resource, ResourceType: kind,
+			Output: d.data("output"), OutputDetails: notTruncated()}
 	case sfntypes.HistoryEventTypeTaskSucceeded:
-		out.TaskSucceededEventDetails = &sfntypes.TaskSucceededEventDetails{Resource: resource, ResourceType: kind, Output: d.data("output"), OutputDetails: notTruncated()}
+		out.TaskSucceededEventDetails = &sfntypes.TaskSucceededEventDetails{Resource: resource, ResourceType: kind,
+			Output: d.data("output"), OutputDetails: notTruncated()}
 	case sfntypes.HistoryEventTypeTaskFailed:
-		out.TaskFailedEventDetails = &sfntypes.TaskFailedEventDetails{Resource: resource, ResourceType: kind, Error: d.text("error"), Cause: d.text("cause")}
+		out.TaskFailedEventDetails = &sfntypes.TaskFailedEventDetails{Resource: resource, ResourceType: kind,
+			Error: d.text("error"), Cause: d.text("cause")}
 	case sfntypes.HistoryEventTypeTaskTimedOut:
-		out.TaskTimedOutEventDetails = &sfntypes.TaskTimedOutEventDetails{Resource: resource, ResourceType: kind, Error: d.text("error"), Cause: d.text("cause")}
+		out.TaskTimedOutEventDetails = &sfntypes.TaskTimedOutEventDetails{Resource: resource, ResourceType: kind,
+			Error: d.text("error"), Cause: d.text("cause")}
 	}
 }

@@ -36,7 +36,8 @@ func mapRuns(x *asl.Execution) []*mapRun {
 		case e.Type == "MapStateStarted":
 			items[e.ID] = d.number("length")
 		case e.Type == "MapRunStarted":
-			run = &mapRun{arn: deref(d.text("mapRunArn")), parent: x, start: e.Time, status: sfntypes.MapRunStatusRunning, items: items[e.PreviousID]}
+			run = &mapRun{arn: deref(d.text("mapRunArn")), parent: x, start: e.Time, status: sfntypes.MapRunStatusRunning,
+				items: items[e.PreviousID]}
 			byEvent[e.ID] = run
 			runs = append(runs, run)
 		case e.Type == "MapRunRedriven":
@@ -52,59 +53,68 @@ func mapRuns(x *asl.Execution) []*mapRun {
 }
 
 // ListMapRuns lists the Map Runs of an execution, page by page.
-func (c *SFN) ListMapRuns(ctx context.Context, in *sfn.ListMapRunsInput, _ ...func(*sfn.Options)) (*sfn.ListMapRunsOutput, error) {
+func (c *SFN) ListMapRuns(ctx context.Context, in *sfn.ListMapRunsInput,
+	_ ...func(*sfn.Options)) (*sfn.ListMapRunsOutput, error) {
 	input := *in
 	wrong := c.execution(in.ExecutionArn)
 	if wrong == nil {
 		wrong = checkPage(in.MaxResults, in.NextToken)
 	}
-	return sfnCall(ctx, c, "ListMapRuns", false, &input, wrong, []string{deref(in.ExecutionArn)}, func(e *asl.Engine) (*sfn.ListMapRunsOutput, error) {
-		x, err := findExecution(e, *in.ExecutionArn)
-		if err != nil {
-			return nil, err
-		}
-		runs := mapRuns(x)
-		from := 0
-		if in.NextToken != nil {
-			if from, err = pageStart(*in.NextToken, len(runs)); err != nil {
+	return sfnCall(ctx, c, "ListMapRuns", false, &input, wrong, []string{deref(in.ExecutionArn)},
+		func(e *asl.Engine) (*sfn.ListMapRunsOutput, error) {
+			x, err := findExecution(e, *in.ExecutionArn)
+			if err != nil {
 				return nil, err
 			}
-		}
-		to := min(len(runs), from+sfnPage(in.MaxResults))
-		out := &sfn.ListMapRunsOutput{}
-		for _, r := range runs[from:to] {
-			out.MapRuns = append(out.MapRuns, sfntypes.MapRunListItem{
-				ExecutionArn: ptr(x.ARN), MapRunArn: ptr(r.arn), StateMachineArn: ptr(x.MachineARN), StartDate: ptr(r.start), StopDate: moment(r.stop),
-			})
-		}
-		if to < len(runs) {
-			out.NextToken = ptr(pageToken(to))
-		}
-		return out, nil
-	})
+			runs := mapRuns(x)
+			from := 0
+			if in.NextToken != nil {
+				if from, err = pageStart(*in.NextToken, len(runs)); err != nil {
+					return nil, err
+				}
+			}
+			to := min(len(runs), from+sfnPage(in.MaxResults))
+			out := &sfn.ListMapRunsOutput{}
+			for _, r := range runs[from:to] {
+				out.MapRuns = append(out.MapRuns, sfntypes.MapRunListItem{
+					ExecutionArn: ptr(x.ARN), MapRunArn: ptr(r.arn), StateMachineArn: ptr(x.MachineARN), StartDate: ptr(r.start),
+					StopDate: moment(r.stop),
+				})
+			}
+			if to < len(runs) {
+				out.NextToken = ptr(pageToken(to))
+			}
+			return out, nil
+		})
 }
 
 // DescribeMapRun counts the children of a Map Run. Items that an ItemReader has
 // not handed out yet are not counted as pending; the run's concurrency and its
 // tolerated failures are not modelled and read 0.
-func (c *SFN) DescribeMapRun(ctx context.Context, in *sfn.DescribeMapRunInput, _ ...func(*sfn.Options)) (*sfn.DescribeMapRunOutput, error) {
+func (c *SFN) DescribeMapRun(ctx context.Context, in *sfn.DescribeMapRunInput,
+	_ ...func(*sfn.Options)) (*sfn.DescribeMapRunOutput, error) {
 	input := *in
 	var wrong error
 	if !c.mine(deref(in.MapRunArn)) || !strings.Contains(*in.MapRunArn, ":mapRun:") {
 		wrong = &sfntypes.InvalidArn{Message: ptr("Invalid Arn: '" + deref(in.MapRunArn) + "'")}
 	}
-	return sfnCall(ctx, c, "DescribeMapRun", false, &input, wrong, []string{deref(in.MapRunArn)}, func(e *asl.Engine) (*sfn.DescribeMapRunOutput, error) {
-		all := e.Executions()
-		run := findMapRun(all, *in.MapRunArn)
-		if run == nil {
-			return nil, &sfntypes.ResourceNotFound{Message: ptr("Map Run Does Not Exist: '" + *in.MapRunArn + "'"), ResourceName: in.MapRunArn}
-		}
-		counts := run.count(all)
-		return &sfn.DescribeMapRunOutput{
-			ExecutionArn: ptr(run.parent.ARN), MapRunArn: in.MapRunArn, Status: run.status, StartDate: ptr(run.start), StopDate: moment(run.stop),
-			ExecutionCounts: counts, ItemCounts: ptr(sfntypes.MapRunItemCounts(*counts)), RedriveCount: ptr(int32(run.redrives)),
-		}, nil
-	})
+	return sfnCall(ctx, c, "DescribeMapRun", false, &input, wrong, []string{deref(in.MapRunArn)},
+		func(e *asl.Engine) (*sfn.DescribeMapRunOutput, error) {
+			all := e.Executions()
+			run := findMapRun(all, *in.MapRunArn)
+			if run == nil {
+				return nil,
+					&sfntypes.ResourceNotFound{Message: ptr("Map Run Does Not Exist: '" + *in.MapRunArn + "'"),
+						ResourceName: in.MapRunArn}
+			}
+			counts := run.count(all)
+			return &sfn.DescribeMapRunOutput{
+				ExecutionArn: ptr(run.parent.ARN), MapRunArn: in.MapRunArn, Status: run.status, StartDate: ptr(run.start),
+				StopDate:        moment(run.stop),
+				ExecutionCounts: counts, ItemCounts: ptr(sfntypes.MapRunItemCounts(*counts)),
+				RedriveCount: ptr(int32(run.redrives)),
+			}, nil
+		})
 }
 
 func findMapRun(all []*asl.Execution, arn string) *mapRun {

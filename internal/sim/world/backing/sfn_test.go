@@ -80,7 +80,9 @@ func shown(t *testing.T, w *world.World) {
 
 func start(t *testing.T, c *backing.SFN, name, input string) (string, error) {
 	t.Helper()
-	out, err := c.StartExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: aws.String(machineARN), Name: &name, Input: &input})
+	out,
+		err := c.StartExecution(t.Context(),
+		&sfn.StartExecutionInput{StateMachineArn: aws.String(machineARN), Name: &name, Input: &input})
 	if err != nil {
 		return "", err
 	}
@@ -124,10 +126,14 @@ func TestSFN_TaskToken(t *testing.T) {
 	_, err = c.SendTaskSuccess(t.Context(), &sfn.SendTaskSuccessInput{TaskToken: token, Output: aws.String("{")})
 	var output *sfntypes.InvalidOutput
 	require.ErrorAs(t, err, &output)
-	_, err = c.SendTaskSuccess(t.Context(), &sfn.SendTaskSuccessInput{TaskToken: aws.String("forged"), Output: aws.String("{}")})
+	_,
+		err = c.SendTaskSuccess(t.Context(),
+		&sfn.SendTaskSuccessInput{TaskToken: aws.String("forged"), Output: aws.String("{}")})
 	var invalid *sfntypes.InvalidToken
 	require.ErrorAs(t, err, &invalid)
-	_, err = c.SendTaskFailure(t.Context(), &sfn.SendTaskFailureInput{TaskToken: token, Error: aws.String(strings.Repeat("x", 257))})
+	_,
+		err = c.SendTaskFailure(t.Context(),
+		&sfn.SendTaskFailureInput{TaskToken: token, Error: aws.String(strings.Repeat("x", 257))})
 	requireCode(t, "ValidationException", err)
 	_, err = c.SendTaskSuccess(t.Context(), &sfn.SendTaskSuccessInput{TaskToken: token, Output: aws.String(`{"yes":true}`)})
 	require.NoError(t, err)
@@ -152,7 +158,9 @@ func TestSFN_StopAndList(t *testing.T) {
 		require.NoError(t, err)
 		arns = append(arns, arn)
 	}
-	_, err := c.StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: &arns[1], Error: aws.String("Patch.Aborted"), Cause: aws.String("by hand")})
+	_,
+		err := c.StopExecution(t.Context(),
+		&sfn.StopExecutionInput{ExecutionArn: &arns[1], Error: aws.String("Patch.Aborted"), Cause: aws.String("by hand")})
 	require.NoError(t, err)
 	got, err := c.DescribeExecution(t.Context(), &sfn.DescribeExecutionInput{ExecutionArn: &arns[1]})
 	require.NoError(t, err)
@@ -165,7 +173,8 @@ func TestSFN_StopAndList(t *testing.T) {
 	require.Equal(t, "Patch.Aborted", *got.Error)
 
 	var names []string
-	in := &sfn.ListExecutionsInput{StateMachineArn: aws.String(machineARN), StatusFilter: sfntypes.ExecutionStatusRunning, MaxResults: 2}
+	in := &sfn.ListExecutionsInput{StateMachineArn: aws.String(machineARN), StatusFilter: sfntypes.ExecutionStatusRunning,
+		MaxResults: 2}
 	for range 3 {
 		out, err := c.ListExecutions(t.Context(), in)
 		require.NoError(t, err)
@@ -185,7 +194,9 @@ func TestSFN_StopAndList(t *testing.T) {
 	_, err = c.StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: aws.String(arns[0] + "x")})
 	var unknown *sfntypes.ExecutionDoesNotExist
 	require.ErrorAs(t, err, &unknown)
-	_, err = c.ListExecutions(t.Context(), &sfn.ListExecutionsInput{StateMachineArn: aws.String(machineARN), MaxResults: 1001})
+	_,
+		err = c.ListExecutions(t.Context(),
+		&sfn.ListExecutionsInput{StateMachineArn: aws.String(machineARN), MaxResults: 1001})
 	requireCode(t, "ValidationException", err)
 }
 
@@ -213,7 +224,9 @@ func TestSFN_GetExecutionHistory(t *testing.T) {
 	last := all[len(all)-1]
 	require.Equal(t, "by hand", *last.ExecutionAbortedEventDetails.Cause)
 
-	out, err := c.GetExecutionHistory(t.Context(), &sfn.GetExecutionHistoryInput{ExecutionArn: &arn, ReverseOrder: true, IncludeExecutionData: aws.Bool(false)})
+	out,
+		err := c.GetExecutionHistory(t.Context(),
+		&sfn.GetExecutionHistoryInput{ExecutionArn: &arn, ReverseOrder: true, IncludeExecutionData: aws.Bool(false)})
 	require.NoError(t, err)
 	require.Equal(t, last.Id, out.Events[0].Id)
 	require.Nil(t, out.Events[len(out.Events)-1].ExecutionStartedEventDetails.Input)
@@ -226,7 +239,9 @@ func TestSFN_Permissions(t *testing.T) {
 	w, p := newJudgedHub(t, allow(`"states:StartExecution"`, `"`+machineARN+`"`, ""))
 	w.PlugEngine(asl.NewEngine(&asker{w: w}))
 	w.AddMachine(backing.MachineSpec{ARN: machineARN})
-	_, err = w.SFN(p, hubRegion).SendTaskSuccess(t.Context(), &sfn.SendTaskSuccessInput{TaskToken: aws.String("x"), Output: aws.String("{}")})
+	_,
+		err = w.SFN(p, hubRegion).SendTaskSuccess(t.Context(),
+		&sfn.SendTaskSuccessInput{TaskToken: aws.String("x"), Output: aws.String("{}")})
 	requireCode(t, "AccessDeniedException", err)
 	require.Len(t, w.Ledger.Denied, 1)
 }
@@ -269,7 +284,8 @@ func TestSFN_MapRun(t *testing.T) {
 	children, err := c.ListExecutions(t.Context(), &sfn.ListExecutionsInput{MapRunArn: runs.MapRuns[0].MapRunArn})
 	require.NoError(t, err)
 	require.Len(t, children.Executions, 3)
-	_, err = c.DescribeMapRun(t.Context(), &sfn.DescribeMapRunInput{MapRunArn: aws.String(*runs.MapRuns[0].MapRunArn + "x")})
+	_,
+		err = c.DescribeMapRun(t.Context(), &sfn.DescribeMapRunInput{MapRunArn: aws.String(*runs.MapRuns[0].MapRunArn + "x")})
 	var unknown *sfntypes.ResourceNotFound
 	require.ErrorAs(t, err, &unknown)
 }

@@ -133,7 +133,8 @@ func (c *SNS) Publish(ctx context.Context, in *sns.PublishInput, _ ...func(*sns.
 		id := fmt.Sprintf("%016x%016x", random.Uint64(), random.Uint64())
 		for _, s := range t.subscriptions {
 			if s.confirmed {
-				c.w.deliverMail(Mail{ID: id, TopicARN: t.spec.ARN, Endpoint: s.endpoint, Subject: subject(in, t), Body: body, Sent: c.w.Now()})
+				c.w.deliverMail(Mail{ID: id, TopicARN: t.spec.ARN, Endpoint: s.endpoint, Subject: subject(in, t), Body: body,
+					Sent: c.w.Now()})
 			}
 		}
 		return &sns.PublishOutput{MessageId: ptr(id)}, nil
@@ -184,7 +185,9 @@ func (c *SNS) checkPublish(in *sns.PublishInput) (*topic, string, error) {
 
 func checkSubject(s string) error {
 	n := utf8.RuneCountInString(s)
-	bad := strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || (r >= 0x7f && r < 0xa0) || r == 0x2028 || r == 0x2029 })
+	bad := strings.ContainsFunc(s, func(r rune) bool {
+		return r < ' ' || (r >= 0x7f && r < 0xa0) || r == 0x2028 || r == 0x2029
+	})
 	if n == 0 || n > maxSubject || bad || !utf8.ValidString(s) {
 		return invalidParameter("Subject")
 	}
@@ -261,7 +264,8 @@ const subscriptionPage = 100
 
 // ListSubscriptionsByTopic lists the subscribers of a topic, page by page. One
 // that has not confirmed shows PendingConfirmation for its ARN.
-func (c *SNS) ListSubscriptionsByTopic(ctx context.Context, in *sns.ListSubscriptionsByTopicInput, _ ...func(*sns.Options)) (*sns.ListSubscriptionsByTopicOutput, error) {
+func (c *SNS) ListSubscriptionsByTopic(ctx context.Context, in *sns.ListSubscriptionsByTopicInput,
+	_ ...func(*sns.Options)) (*sns.ListSubscriptionsByTopicOutput, error) {
 	input := *in
 	call := c.call("ListSubscriptionsByTopic", false, &input)
 	t, err := c.topic(in.TopicArn)
@@ -285,7 +289,8 @@ func (c *SNS) ListSubscriptionsByTopic(ctx context.Context, in *sns.ListSubscrip
 				arn = "PendingConfirmation"
 			}
 			out.Subscriptions = append(out.Subscriptions, snstypes.Subscription{
-				Endpoint: ptr(s.endpoint), Owner: ptr(t.spec.Account), Protocol: ptr("email"), SubscriptionArn: ptr(arn), TopicArn: ptr(t.spec.ARN),
+				Endpoint: ptr(s.endpoint), Owner: ptr(t.spec.Account), Protocol: ptr("email"), SubscriptionArn: ptr(arn),
+				TopicArn: ptr(t.spec.ARN),
 			})
 		}
 		if to < len(t.subscriptions) {
@@ -296,7 +301,8 @@ func (c *SNS) ListSubscriptionsByTopic(ctx context.Context, in *sns.ListSubscrip
 }
 
 // GetTopicAttributes tells among others how many subscribers confirmed.
-func (c *SNS) GetTopicAttributes(ctx context.Context, in *sns.GetTopicAttributesInput, _ ...func(*sns.Options)) (*sns.GetTopicAttributesOutput, error) {
+func (c *SNS) GetTopicAttributes(ctx context.Context, in *sns.GetTopicAttributesInput,
+	_ ...func(*sns.Options)) (*sns.GetTopicAttributesOutput, error) {
 	input := *in
 	call := c.call("GetTopicAttributes", false, &input)
 	t, err := c.topic(in.TopicArn)
@@ -313,8 +319,9 @@ func (c *SNS) GetTopicAttributes(ctx context.Context, in *sns.GetTopicAttributes
 		}
 		attributes := map[string]string{
 			"TopicArn": t.spec.ARN, "Owner": t.spec.Account,
-			"SubscriptionsConfirmed": fmt.Sprint(confirmed), "SubscriptionsPending": fmt.Sprint(len(t.subscriptions) - confirmed),
-			"SubscriptionsDeleted": "0",
+			"SubscriptionsConfirmed": fmt.Sprint(confirmed),
+			"SubscriptionsPending":   fmt.Sprint(len(t.subscriptions) - confirmed),
+			"SubscriptionsDeleted":   "0",
 		}
 		if t.spec.KMSKeyARN != "" {
 			attributes["KmsMasterKeyId"] = t.spec.KMSKeyARN

@@ -75,15 +75,19 @@ func TestSNS_PublishRefusals(t *testing.T) {
 		in   sns.PublishInput
 		want string
 	}{
-		{"subject of 99 characters", sns.PublishInput{Subject: aws.String(strings.Repeat("ä", 99)), Message: aws.String("m")}, ""},
-		{"subject of 100 characters", sns.PublishInput{Subject: aws.String(strings.Repeat("x", 100)), Message: aws.String("m")}, "InvalidParameter"},
-		{"subject with a line break", sns.PublishInput{Subject: aws.String("a\nb"), Message: aws.String("m")}, "InvalidParameter"},
+		{"subject of 99 characters", sns.PublishInput{Subject: aws.String(strings.Repeat("ä", 99)), Message: aws.String("m")},
+			""},
+		{"subject of 100 characters",
+			sns.PublishInput{Subject: aws.String(strings.Repeat("x", 100)), Message: aws.String("m")}, "InvalidParameter"},
+		{"subject with a line break", sns.PublishInput{Subject: aws.String("a\nb"), Message: aws.String("m")},
+			"InvalidParameter"},
 		{"empty subject", sns.PublishInput{Subject: aws.String(""), Message: aws.String("m")}, "InvalidParameter"},
 		{"longest message", sns.PublishInput{Message: aws.String(strings.Repeat("x", 262_144))}, ""},
 		{"message too long", sns.PublishInput{Message: aws.String(strings.Repeat("x", 262_145))}, "InvalidParameter"},
 		{"empty message", sns.PublishInput{Message: aws.String("")}, "InvalidParameter"},
 		{"unknown topic", sns.PublishInput{TopicArn: aws.String(topicARN + "2"), Message: aws.String("m")}, "NotFound"},
-		{"topic of another region", sns.PublishInput{TopicArn: aws.String(strings.Replace(topicARN, "us-east-1", "eu-west-1", 1)), Message: aws.String("m")}, "InvalidParameter"},
+		{"topic of another region", sns.PublishInput{TopicArn: aws.String(strings.Replace(topicARN, "us-east-1", "eu-west-1",
+			1)), Message: aws.String("m")}, "InvalidParameter"},
 		{"json without default", sns.PublishInput{Message: aws.String(`{"email":"x"}`), MessageStructure: aws.String("json")}, "InvalidParameter"},
 		{"no json", sns.PublishInput{Message: aws.String(`x`), MessageStructure: aws.String("json")}, "InvalidParameter"},
 		{"phone number", sns.PublishInput{Message: aws.String(`x`), PhoneNumber: aws.String("1")}, "UnsupportedParameter"},
@@ -141,11 +145,14 @@ func TestSNS_Subscriptions(t *testing.T) {
 	for i := range 101 {
 		w.Subscribe(topicARN, fmt.Sprintf("m%03d@example.com", i), true)
 	}
-	first, err := c.ListSubscriptionsByTopic(t.Context(), &sns.ListSubscriptionsByTopicInput{TopicArn: aws.String(topicARN)})
+	first,
+		err := c.ListSubscriptionsByTopic(t.Context(), &sns.ListSubscriptionsByTopicInput{TopicArn: aws.String(topicARN)})
 	require.NoError(t, err)
 	require.Len(t, first.Subscriptions, 100)
 	require.Equal(t, "PendingConfirmation", *first.Subscriptions[1].SubscriptionArn)
-	second, err := c.ListSubscriptionsByTopic(t.Context(), &sns.ListSubscriptionsByTopicInput{TopicArn: aws.String(topicARN), NextToken: first.NextToken})
+	second,
+		err := c.ListSubscriptionsByTopic(t.Context(),
+		&sns.ListSubscriptionsByTopicInput{TopicArn: aws.String(topicARN), NextToken: first.NextToken})
 	require.NoError(t, err)
 	require.Len(t, second.Subscriptions, 3)
 	require.Nil(t, second.NextToken)
@@ -160,7 +167,8 @@ func TestSNS_Encrypted(t *testing.T) {
 	encrypted := func(t *testing.T, policy string) (*world.World, *backing.SNS) {
 		w, p := newJudgedHub(t, policy)
 		addKeys(t, w)
-		w.AddTopic(backing.TopicSpec{Name: "approvals", ARN: topicARN, Account: hubAccount, Region: hubRegion, KMSKeyARN: dataKey})
+		w.AddTopic(backing.TopicSpec{Name: "approvals", ARN: topicARN, Account: hubAccount, Region: hubRegion,
+			KMSKeyARN: dataKey})
 		return w, w.SNS(p, hubRegion)
 	}
 	publishOnly := `{"Sid":"Publish","Effect":"Allow","Action":"sns:Publish","Resource":"` + topicARN + `"}`

@@ -147,8 +147,9 @@ func (w *Core) enter(c *Call, out any) {
 const (
 	// Latency is the time that one call takes: a plausible round trip inside a region.
 	Latency = 20 * time.Millisecond
-	// SendLatency is that of ssm:SendCommand, which finds the nodes, the document and its parameters, and writes the command,
-	// before it answers. No source has a figure; field reports speak of some hundred milliseconds. It matters to whoever sends one command an instance.
+	// SendLatency is that of ssm:SendCommand, which finds the nodes, the document and its parameters, and writes the
+	// command, before it answers. No source has a figure; field reports speak of some hundred milliseconds. It matters to
+	// whoever sends one command an instance.
 	SendLatency = 250 * time.Millisecond
 )
 

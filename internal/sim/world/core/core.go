@@ -7,7 +7,8 @@ import (
 	"ec2patch/internal/iam"
 )
 
-// Core is what all services of a world stand on: its clock, its random numbers, its roles, and the way that a call takes.
+// Core is what all services of a world stand on: its clock, its random numbers, its roles, and the way that a call
+// takes.
 type Core struct {
 	Ledger Ledger
 	Faults Faults // nil injects nothing
@@ -18,8 +19,8 @@ type Core struct {
 	// IgnoreIAM lets every call pass; only tests of a single service set it.
 	IgnoreIAM bool
 
-	// Retryable tells which errors the clients try again, nil for what the SDK's standard retryer does. A rehearsal puts the
-	// retryer of the product here, so that there is one list of codes.
+	// Retryable tells which errors the clients try again, nil for what the SDK's standard retryer does. A rehearsal puts
+	// the retryer of the product here, so that there is one list of codes.
 	Retryable func(err error) bool
 
 	// OnMutating, when set, is called with each accepted mutating call, after its

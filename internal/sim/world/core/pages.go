@@ -17,9 +17,10 @@ type ShortPages interface {
 
 // SizeOf is how many items the page of a call holds that asked for size, where left items are still to be told.
 //
-// Pages are short without any fault, since AWS promises no more than a token while something is left ("you might receive fewer"),
-// and since a rehearsal is mostly smaller than a page: a caller that reads the first page only would read all.
-// Half of the pages are as long as asked for, the others hold none to all of what is left. A listing takes some more calls, and its end is sure.
+// Pages are short without any fault, since AWS promises no more than a token while something is left ("you might
+// receive fewer"), and since a rehearsal is mostly smaller than a page: a caller that reads the first page only would
+// read all. Half of the pages are as long as asked for, the others hold none to all of what is left. A listing takes
+// some more calls, and its end is sure.
 func (w *Core) SizeOf(c *Call, size, left int) int {
 	if f, ok := w.Faults.(ShortPages); ok {
 		size = min(max(f.PageSize(c, size), 0), size)
@@ -57,8 +58,10 @@ func (w *Core) Unread(keys int) int {
 	return r.IntN(keys/3 + 1)
 }
 
-// Page cuts the items from the token's place on; size is told how many are left there. A token belongs to one operation.
-func Page[T any](operation string, items []T, size func(left int) int, token *string) (cut []T, next *string, err error) {
+// Page cuts the items from the token's place on; size is told how many are left there. A token belongs to one
+// operation.
+func Page[T any](operation string, items []T, size func(left int) int, token *string) (cut []T, next *string,
+	err error) {
 	from := 0
 	if token != nil {
 		if from, err = Untoken(operation, *token); err != nil {

@@ -27,7 +27,8 @@ func (u *update) Paths() []docPath {
 func (b *Binding) CheckPaths(paths []docPath, keys []string) error {
 	for _, p := range paths {
 		if name := b.Name(p[0]); slices.Contains(keys, name) {
-			return Invalid("One or more parameter values were invalid: Cannot update attribute %s. This attribute is part of the key", name)
+			return Invalid("One or more parameter values were invalid: Cannot update attribute %s. This attribute is part of "+
+				"the key", name)
 		}
 	}
 	return b.checkOverlap("UpdateExpression", paths)
@@ -38,7 +39,8 @@ func (b *Binding) checkOverlap(kind string, paths []docPath) error {
 	for i, p := range paths {
 		for _, q := range paths[:i] {
 			if b.overlap(p, q) {
-				return Invalid("Invalid %s: Two document paths overlap with each other; must remove or rewrite one of these paths; path one: [%s], path two: [%s]",
+				return Invalid("Invalid %s: Two document paths overlap with each other; must remove or rewrite one of these "+
+					"paths; path one: [%s], path two: [%s]",
 					kind, b.Name(q[0]), b.Name(p[0]))
 			}
 		}
@@ -169,7 +171,9 @@ func addTo(old, more Value) (Value, error) {
 	kind, members := SetMembers(more)
 	n, number := more.(*ddb.AttributeValueMemberN)
 	if !number && kind == "" {
-		return nil, Invalid("Invalid UpdateExpression: Incorrect operand type for operator or function; operator: ADD, operand type: %s", TypeName(more))
+		return nil,
+			Invalid("Invalid UpdateExpression: Incorrect operand type for operator or function; operator: ADD, operand type: %s",
+				TypeName(more))
 	}
 	if old == nil {
 		return more, nil
@@ -195,7 +199,8 @@ func addTo(old, more Value) (Value, error) {
 func removeFrom(out Item, name string, gone Value) error {
 	kind, members := SetMembers(gone)
 	if kind == "" {
-		return Invalid("Invalid UpdateExpression: Incorrect operand type for operator or function; operator: DELETE, operand type: %s", TypeName(gone))
+		return Invalid("Invalid UpdateExpression: Incorrect operand type for operator or function; operator: DELETE, "+
+			"operand type: %s", TypeName(gone))
 	}
 	old := out[name]
 	if old == nil {

@@ -25,12 +25,16 @@ func Bind(names map[string]string, values Item, expressions ...*Expression) (*Bi
 	for _, e := range used {
 		for _, n := range e.names {
 			if _, ok := names[n]; !ok {
-				return nil, Invalid("Invalid %s: An expression attribute name used in the document path is not defined; attribute name: %s", e.kind, n)
+				return nil,
+					Invalid("Invalid %s: An expression attribute name used in the document path is not defined; attribute name: %s",
+						e.kind, n)
 			}
 		}
 		for _, v := range e.values {
 			if _, ok := values[v]; !ok {
-				return nil, Invalid("Invalid %s: An expression attribute value used in expression is not defined; attribute value: %s", e.kind, v)
+				return nil,
+					Invalid("Invalid %s: An expression attribute value used in expression is not defined; attribute value: %s", e.kind,
+						v)
 			}
 		}
 	}
@@ -79,7 +83,8 @@ func checkUnused(names map[string]string, values Item, used []*Expression) error
 	}
 	if len(unused) > 0 {
 		slices.Sort(unused)
-		return Invalid("Value provided in ExpressionAttributeNames unused in expressions: keys: {%s}", strings.Join(unused, ", "))
+		return Invalid("Value provided in ExpressionAttributeNames unused in expressions: keys: {%s}",
+			strings.Join(unused, ", "))
 	}
 	for v := range values {
 		if !slices.ContainsFunc(used, func(e *Expression) bool { return slices.Contains(e.values, v) }) {
@@ -88,7 +93,8 @@ func checkUnused(names map[string]string, values Item, used []*Expression) error
 	}
 	if len(unused) > 0 {
 		slices.Sort(unused)
-		return Invalid("Value provided in ExpressionAttributeValues unused in expressions: keys: {%s}", strings.Join(unused, ", "))
+		return Invalid("Value provided in ExpressionAttributeValues unused in expressions: keys: {%s}",
+			strings.Join(unused, ", "))
 	}
 	return nil
 }
@@ -108,14 +114,16 @@ func (b *Binding) check(kind string, c *Condition) error {
 			continue
 		}
 		if t := TypeName(b.Values[o.Value]); !literalFits(c.Op, i, t) {
-			return Invalid("Invalid %s: Incorrect operand type for operator or function; operator or function: %s, operand type: %s", kind, c.Op, t)
+			return Invalid("Invalid %s: Incorrect operand type for operator or function; operator or function: %s, operand "+
+				"type: %s", kind, c.Op, t)
 		}
 	}
 	switch c.Op {
 	case "BETWEEN":
 		return b.checkBetween(kind, c)
 	case "attribute_type":
-		if s, ok := b.Values[c.Operands[1].Value].(*ddb.AttributeValueMemberS); !ok || !slices.Contains(typeNames(), s.Value) {
+		if s, ok := b.Values[c.Operands[1].Value].(*ddb.AttributeValueMemberS); !ok ||
+			!slices.Contains(typeNames(), s.Value) {
 			return Invalid("Invalid %s: Invalid attribute type name found; valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}", kind)
 		}
 	}
@@ -141,11 +149,13 @@ func (b *Binding) checkBetween(kind string, c *Condition) error {
 		return nil
 	}
 	if TypeName(low) != TypeName(high) {
-		return Invalid("Invalid %s: The BETWEEN operator requires same data type for lower and upper bounds; lower bound operand: %s, upper bound operand: %s",
+		return Invalid("Invalid %s: The BETWEEN operator requires same data type for lower and upper bounds; lower bound "+
+			"operand: %s, upper bound operand: %s",
 			kind, describe(low), describe(high))
 	}
 	if order, _ := CompareValues(low, high); order > 0 {
-		return Invalid("Invalid %s: The BETWEEN operator requires upper bound to be greater than or equal to lower bound; lower bound operand: %s, upper bound operand: %s",
+		return Invalid("Invalid %s: The BETWEEN operator requires upper bound to be greater than or equal to lower bound; "+
+			"lower bound operand: %s, upper bound operand: %s",
 			kind, describe(low), describe(high))
 	}
 	return nil
@@ -239,7 +249,9 @@ func (b *Binding) Holds(in Item, c *Condition) bool {
 	case "attribute_not_exists":
 		return left == nil
 	case "IN":
-		return left != nil && slices.ContainsFunc(c.Operands[1:], func(o Operand) bool { return equalValues(left, b.operand(in, o)) })
+		return left != nil && slices.ContainsFunc(c.Operands[1:], func(o Operand) bool {
+			return equalValues(left, b.operand(in, o))
+		})
 	case "BETWEEN":
 		return ordered(left, ">=", b.operand(in, c.Operands[1])) && ordered(left, "<=", b.operand(in, c.Operands[2]))
 	}

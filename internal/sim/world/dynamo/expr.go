@@ -219,11 +219,14 @@ func (p *parser) parseFunction() (*Condition, error) {
 		return nil, err
 	}
 	if len(args) != want {
-		return nil, Invalid("Invalid %s: Incorrect number of operands for operator or function; operator or function: %s, number of operands: %d",
-			p.kind, name, len(args))
+		return nil,
+			Invalid("Invalid %s: Incorrect number of operands for operator or function; operator or function: %s, number of "+
+				"operands: %d",
+				p.kind, name, len(args))
 	}
 	if args[0].Path == nil && want == 1 {
-		return nil, Invalid("Invalid %s: Operator or function requires a document path; operator or function: %s", p.kind, name)
+		return nil,
+			Invalid("Invalid %s: Operator or function requires a document path; operator or function: %s", p.kind, name)
 	}
 	return &Condition{Op: name, Operands: args}, nil
 }
@@ -252,7 +255,8 @@ func (p *parser) parseComparison() (*Condition, error) {
 		p.pos++
 		right, err := p.parseOperand()
 		if err == nil && left.same(right) {
-			err = Invalid("Invalid %s: The first operand must be distinct from the remaining operands for this operator or function; operator: %s",
+			err = Invalid("Invalid %s: The first operand must be distinct from the remaining operands for this operator or "+
+				"function; operator: %s",
 				p.kind, t.text)
 		}
 		return &Condition{Op: t.text, Operands: []Operand{left, right}}, err
@@ -288,7 +292,8 @@ func (p *parser) parseIn(left Operand) (*Condition, error) {
 		return nil, err
 	}
 	if len(list) > maxIn {
-		return nil, Invalid("Invalid %s: The IN operator is provided with too many operands; number of operands: %d", p.kind, len(list))
+		return nil,
+			Invalid("Invalid %s: The IN operator is provided with too many operands; number of operands: %d", p.kind, len(list))
 	}
 	return &Condition{Op: "IN", Operands: append([]Operand{left}, list...)}, p.expect(")")
 }
@@ -305,7 +310,8 @@ func (p *parser) parseOperand() (Operand, error) {
 		return Operand{Path: path}, err
 	}
 	if t.text != "size" {
-		return Operand{}, Invalid("Invalid %s: The function is not allowed to be used this way in an expression; function: %s", p.kind, t.text)
+		return Operand{},
+			Invalid("Invalid %s: The function is not allowed to be used this way in an expression; function: %s", p.kind, t.text)
 	}
 	p.pos += 2
 	path, err := p.parsePath()

@@ -122,7 +122,8 @@ func (d decimal) normal() (decimal, error) {
 		return decimal{}, Invalid("Number overflow. Attempting to store a number with magnitude larger than supported range")
 	}
 	if d.magnitude() < minMagnitude {
-		return decimal{}, Invalid("Number underflow. Attempting to store a number with magnitude smaller than supported range")
+		return decimal{},
+			Invalid("Number underflow. Attempting to store a number with magnitude smaller than supported range")
 	}
 	return d, nil
 }

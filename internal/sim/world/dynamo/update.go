@@ -114,11 +114,15 @@ func (p *parser) parseTerm(depth int) (*term, error) {
 		}
 	}
 	if len(t.args) != 2 {
-		return nil, Invalid("Invalid UpdateExpression: Incorrect number of operands for operator or function; operator or function: %s, number of operands: %d",
-			t.function, len(t.args))
+		return nil,
+			Invalid("Invalid UpdateExpression: Incorrect number of operands for operator or function; operator or function: "+
+				"%s, number of operands: %d",
+				t.function, len(t.args))
 	}
 	if t.function == "if_not_exists" && t.args[0].operand.Path == nil {
-		return nil, Invalid("Invalid UpdateExpression: Operator or function requires a document path; operator or function: if_not_exists")
+		return nil,
+			Invalid("Invalid UpdateExpression: Operator or function requires a document path; operator or function: " +
+				"if_not_exists")
 	}
 	return t, p.expect(")")
 }
@@ -144,7 +148,8 @@ func (p *parser) parseChanges(list *[]change) error {
 		}
 		if len(path) > 1 {
 			return &smithy.GenericAPIError{
-				Code: "UnsupportedParameter", Message: "the simulation models ADD and DELETE of top-level attributes only", Fault: smithy.FaultClient,
+				Code: "UnsupportedParameter", Message: "the simulation models ADD and DELETE of top-level attributes only",
+				Fault: smithy.FaultClient,
 			}
 		}
 		t := p.next()

@@ -23,7 +23,8 @@ const maxNesting = 32
 
 // validation is the error that DynamoDB answers to a request that is wrong in itself.
 func Invalid(format string, args ...any) error {
-	return &smithy.GenericAPIError{Code: "ValidationException", Message: fmt.Sprintf(format, args...), Fault: smithy.FaultClient}
+	return &smithy.GenericAPIError{Code: "ValidationException", Message: fmt.Sprintf(format, args...),
+		Fault: smithy.FaultClient}
 }
 
 // CopyItem is a copy of a request's item with its numbers in canonical form, or
@@ -54,7 +55,8 @@ func CopyItem(in Item) (Item, error) {
 // CopyValue is such a copy of one value, which stands so deep in its item.
 func CopyValue(v Value, depth int) (Value, error) {
 	if depth > maxNesting {
-		return nil, Invalid("Nesting Levels have exceeded supported limits: Attributes nesting level cannot exceed %d", maxNesting)
+		return nil,
+			Invalid("Nesting Levels have exceeded supported limits: Attributes nesting level cannot exceed %d", maxNesting)
 	}
 	switch v := v.(type) {
 	case *ddb.AttributeValueMemberS:
@@ -68,7 +70,8 @@ func CopyValue(v Value, depth int) (Value, error) {
 		return &ddb.AttributeValueMemberBOOL{Value: v.Value}, nil
 	case *ddb.AttributeValueMemberNULL:
 		if !v.Value {
-			return nil, Invalid("One or more parameter values were invalid: Null attribute value types must have the value of true")
+			return nil,
+				Invalid("One or more parameter values were invalid: Null attribute value types must have the value of true")
 		}
 		return &ddb.AttributeValueMemberNULL{Value: true}, nil
 	case *ddb.AttributeValueMemberL:
@@ -120,7 +123,9 @@ func copySet(v Value) (Value, error) {
 			m = n
 		}
 		if slices.Contains(clean, m) {
-			return nil, Invalid("One or more parameter values were invalid: Input collection [%s] contains duplicates.", strings.Join(members, ", "))
+			return nil,
+				Invalid("One or more parameter values were invalid: Input collection [%s] contains duplicates.",
+					strings.Join(members, ", "))
 		}
 		clean = append(clean, m)
 	}

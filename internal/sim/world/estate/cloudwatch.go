@@ -54,7 +54,8 @@ func (w *Estate) AddAlarm(account, region, name string, steps ...AlarmStep) erro
 	return w.addAlarm(account, region, name, false, steps)
 }
 
-// AddCompositeAlarm adds a composite alarm, whose state follows a script as a metric alarm's does and no rule over others.
+// AddCompositeAlarm adds a composite alarm, whose state follows a script as a metric alarm's does and no rule over
+// others.
 func (w *Estate) AddCompositeAlarm(account, region, name string, steps ...AlarmStep) error {
 	return w.addAlarm(account, region, name, true, steps)
 }
@@ -121,10 +122,12 @@ func (a *alarm) state(now time.Time) (cwtypes.StateValue, time.Time) {
 	return state, since
 }
 
-// DescribeAlarms returns metric alarms, and composite ones if AlarmTypes asks for them, by name; a name without an alarm is missing from
-// the answer. It is judged on the ARNs of the alarms named, or on every alarm (alarm:*) when none is; one that asks for composite alarms on
-// "*", since a narrower permission does not show them. Source: Service Authorization Reference, Amazon CloudWatch; B:cloudwatch/DescribeAlarms.
-func (c *CloudWatch) DescribeAlarms(ctx context.Context, in *cloudwatch.DescribeAlarmsInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error) {
+// DescribeAlarms returns metric alarms, and composite ones if AlarmTypes asks for them, by name; a name without an
+// alarm is missing from the answer. It is judged on the ARNs of the alarms named, or on every alarm (alarm:*) when none
+// is; one that asks for composite alarms on "*", since a narrower permission does not show them. Source: Service
+// Authorization Reference, Amazon CloudWatch; B:cloudwatch/DescribeAlarms.
+func (c *CloudWatch) DescribeAlarms(ctx context.Context, in *cloudwatch.DescribeAlarmsInput,
+	_ ...func(*cloudwatch.Options)) (*cloudwatch.DescribeAlarmsOutput, error) {
 	var arns []string
 	for _, name := range in.AlarmNames {
 		arns = append(arns, AlarmARN(c.p.Account, c.region, name))
@@ -193,7 +196,8 @@ func (c *CloudWatch) DescribeAlarms(ctx context.Context, in *cloudwatch.Describe
 // given. Source: B:cloudwatch/DescribeAlarmsInput.
 func (c *CloudWatch) check(in *cloudwatch.DescribeAlarmsInput) (int, error) {
 	switch {
-	case in.ActionPrefix != nil || in.AlarmNamePrefix != nil || in.ChildrenOfAlarmName != nil || in.ParentsOfAlarmName != nil:
+	case in.ActionPrefix != nil || in.AlarmNamePrefix != nil || in.ChildrenOfAlarmName != nil ||
+		in.ParentsOfAlarmName != nil:
 		return 0, core.Unmodelled("DescribeAlarms by prefix, parent or child")
 	case slices.Contains(in.AlarmTypes, cwtypes.AlarmTypeLogAlarm):
 		return 0, core.Unmodelled("DescribeAlarms of log alarms")

@@ -2,7 +2,8 @@ package estate
 
 import "ec2patch/internal/sim/world/core"
 
-// Estate is the accounts of a world and what stands around their fleets: who may get in and where, the organization, the alarms.
+// Estate is the accounts of a world and what stands around their fleets: who may get in and where, the organization,
+// the alarms.
 type Estate struct {
 	*core.Core
 
@@ -17,7 +18,8 @@ type Estate struct {
 // newEstate gives a world its accounts, none of which is known yet.
 func New(c *core.Core) *Estate {
 	w := &Estate{
-		Core: c, accounts: map[string]*account{}, disabled: map[Place]bool{}, alarms: map[Place][]*alarm{}, sessions: map[string]*core.Principal{},
+		Core: c, accounts: map[string]*account{}, disabled: map[Place]bool{}, alarms: map[Place][]*alarm{},
+		sessions: map[string]*core.Principal{},
 	}
 	c.Refuses = w.regionError
 	return w

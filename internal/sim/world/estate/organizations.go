@@ -45,50 +45,55 @@ const (
 
 // ListAccountsForParent lists the accounts directly in a root or unit. A page may
 // be empty although more follow.
-func (o *Organizations) ListAccountsForParent(ctx context.Context, in *organizations.ListAccountsForParentInput, _ ...func(*organizations.Options)) (*organizations.ListAccountsForParentOutput, error) {
-	return core.Do(ctx, o.w.Core, o.call("ListAccountsForParent", in, in.ParentId), func() (*organizations.ListAccountsForParentOutput, error) {
-		unit, err := o.unit(in.ParentId, in.MaxResults)
-		if err != nil {
-			return nil, err
-		}
-		cut, next, err := o.page("ListAccountsForParent", unit.Accounts, in.MaxResults, in.NextToken)
-		if err != nil {
-			return nil, err
-		}
-		out := &organizations.ListAccountsForParentOutput{NextToken: next}
-		for _, id := range cut {
-			state := orgtypes.AccountStateActive
-			if a, ok := o.w.accounts[id]; ok && a.State != "" {
-				state = orgtypes.AccountState(a.State)
+func (o *Organizations) ListAccountsForParent(ctx context.Context, in *organizations.ListAccountsForParentInput,
+	_ ...func(*organizations.Options)) (*organizations.ListAccountsForParentOutput, error) {
+	return core.Do(ctx, o.w.Core, o.call("ListAccountsForParent", in, in.ParentId),
+		func() (*organizations.ListAccountsForParentOutput, error) {
+			unit, err := o.unit(in.ParentId, in.MaxResults)
+			if err != nil {
+				return nil, err
 			}
-			out.Accounts = append(out.Accounts, orgtypes.Account{
-				Id: aws.String(id), State: state, Name: aws.String("account " + id),
-				Arn: aws.String("arn:aws:organizations::" + o.p.Account + ":account/" + organizationID + "/" + id),
-			})
-		}
-		return out, nil
-	})
+			cut, next, err := o.page("ListAccountsForParent", unit.Accounts, in.MaxResults, in.NextToken)
+			if err != nil {
+				return nil, err
+			}
+			out := &organizations.ListAccountsForParentOutput{NextToken: next}
+			for _, id := range cut {
+				state := orgtypes.AccountStateActive
+				if a, ok := o.w.accounts[id]; ok && a.State != "" {
+					state = orgtypes.AccountState(a.State)
+				}
+				out.Accounts = append(out.Accounts, orgtypes.Account{
+					Id: aws.String(id), State: state, Name: aws.String("account " + id),
+					Arn: aws.String("arn:aws:organizations::" + o.p.Account + ":account/" + organizationID + "/" + id),
+				})
+			}
+			return out, nil
+		})
 }
 
 // ListOrganizationalUnitsForParent lists the units directly in a root or unit.
-func (o *Organizations) ListOrganizationalUnitsForParent(ctx context.Context, in *organizations.ListOrganizationalUnitsForParentInput, _ ...func(*organizations.Options)) (*organizations.ListOrganizationalUnitsForParentOutput, error) {
-	return core.Do(ctx, o.w.Core, o.call("ListOrganizationalUnitsForParent", in, in.ParentId), func() (*organizations.ListOrganizationalUnitsForParentOutput, error) {
-		unit, err := o.unit(in.ParentId, in.MaxResults)
-		if err != nil {
-			return nil, err
-		}
-		cut, next, err := o.page("ListOrganizationalUnitsForParent", unit.Units, in.MaxResults, in.NextToken)
-		if err != nil {
-			return nil, err
-		}
-		out := &organizations.ListOrganizationalUnitsForParentOutput{NextToken: next}
-		for _, id := range cut {
-			out.OrganizationalUnits = append(out.OrganizationalUnits, orgtypes.OrganizationalUnit{
-				Id: aws.String(id), Name: aws.String("unit " + id), Arn: aws.String(o.arn(id)),
-			})
-		}
-		return out, nil
-	})
+func (o *Organizations) ListOrganizationalUnitsForParent(ctx context.Context,
+	in *organizations.ListOrganizationalUnitsForParentInput,
+	_ ...func(*organizations.Options)) (*organizations.ListOrganizationalUnitsForParentOutput, error) {
+	return core.Do(ctx, o.w.Core, o.call("ListOrganizationalUnitsForParent", in, in.ParentId),
+		func() (*organizations.ListOrganizationalUnitsForParentOutput, error) {
+			unit, err := o.unit(in.ParentId, in.MaxResults)
+			if err != nil {
+				return nil, err
+			}
+			cut, next, err := o.page("ListOrganizationalUnitsForParent", unit.Units, in.MaxResults, in.NextToken)
+			if err != nil {
+				return nil, err
+			}
+			out := &organizations.ListOrganizationalUnitsForParentOutput{NextToken: next}
+			for _, id := range cut {
+				out.OrganizationalUnits = append(out.OrganizationalUnits, orgtypes.OrganizationalUnit{
+					Id: aws.String(id), Name: aws.String("unit " + id), Arn: aws.String(o.arn(id)),
+				})
+			}
+			return out, nil
+		})
 }
 
 const organizationID = "o-rehearsal00"
@@ -115,17 +120,23 @@ func (o *Organizations) unit(parent *string, size *int32) (fleetfile.Unit, error
 	id := aws.ToString(parent)
 	switch {
 	case len(o.w.organization.units) == 0:
-		return fleetfile.Unit{}, &orgtypes.AWSOrganizationsNotInUseException{Message: aws.String("Your account is not a member of an organization.")}
+		return fleetfile.Unit{},
+			&orgtypes.AWSOrganizationsNotInUseException{Message: aws.String("Your account is not a member of an organization.")}
 	case o.p.Account != o.w.organization.management:
-		return fleetfile.Unit{}, &orgtypes.AccessDeniedException{Message: aws.String("You don't have permissions to access this resource.")}
+		return fleetfile.Unit{},
+			&orgtypes.AccessDeniedException{Message: aws.String("You don't have permissions to access this resource.")}
 	case !fleetfile.UnitID().MatchString(id):
-		return fleetfile.Unit{}, &orgtypes.InvalidInputException{Message: aws.String("You provided a value that does not match the required pattern.")}
+		return fleetfile.Unit{},
+			&orgtypes.InvalidInputException{Message: aws.String("You provided a value that does not match the required " +
+				"pattern.")}
 	case size != nil && (*size < 1 || *size > organizationsPage):
-		return fleetfile.Unit{}, &orgtypes.InvalidInputException{Message: aws.String("You provided a value that is not in the range from 1 to 20.")}
+		return fleetfile.Unit{},
+			&orgtypes.InvalidInputException{Message: aws.String("You provided a value that is not in the range from 1 to 20.")}
 	}
 	unit, ok := o.w.organization.units[id]
 	if !ok {
-		return fleetfile.Unit{}, &orgtypes.ParentNotFoundException{Message: aws.String("You specified parent that doesn't exist.")}
+		return fleetfile.Unit{},
+			&orgtypes.ParentNotFoundException{Message: aws.String("You specified parent that doesn't exist.")}
 	}
 	return unit, nil
 }

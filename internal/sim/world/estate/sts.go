@@ -37,7 +37,8 @@ const (
 // AssumeRole opens a session of a role. Callers are sessions of roles, so this is always role chaining
 // and lasts an hour at most. The caller's policies and the role's trust policy must both allow it.
 // Source: B:sts/AssumeRole; docs/aws-semantics.md 4.
-func (s *STS) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput, _ ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
+func (s *STS) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput, _ ...func(*sts.Options)) (*sts.AssumeRoleOutput,
+	error) {
 	copied := *in
 	role := aws.ToString(in.RoleArn)
 	call := &core.Call{
@@ -100,7 +101,8 @@ func checkAssume(in *sts.AssumeRoleInput) (int32, error) {
 		return 0, core.Unmodelled("AssumeRole Tags")
 	case in.SourceIdentity != nil:
 		return 0, core.Unmodelled("AssumeRole SourceIdentity")
-	case in.SerialNumber != nil || in.TokenCode != nil || len(in.ProvidedContexts) > 0 || in.MinimumSessionTokenSize != nil:
+	case in.SerialNumber != nil || in.TokenCode != nil || len(in.ProvidedContexts) > 0 ||
+		in.MinimumSessionTokenSize != nil:
 		return 0, core.Unmodelled("AssumeRole with MFA, provided contexts or a token size")
 	case !named(aws.ToString(in.RoleSessionName), "_+=,.@-", maxSessionName):
 		return 0, core.Invalid("roleSessionName", `2 to 64 characters that satisfy regular expression pattern: [\w+=,.@-]*`)
@@ -117,7 +119,9 @@ func checkAssume(in *sts.AssumeRoleInput) (int32, error) {
 		return 0, core.Invalid("durationSeconds", "value between 900 and 43200")
 	}
 	if d > maxChained {
-		return 0, core.Refusal("ValidationError", "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining")
+		return 0,
+			core.Refusal("ValidationError",
+				"The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining")
 	}
 	return d, nil
 }
@@ -136,11 +140,13 @@ func named(text, more string, limit int) bool {
 // enabled in the role's account. Source: D23:id_credentials_temp_enable-regions.
 func (s *STS) trusted(role, externalID string) error {
 	if s.w.disabled[Place{core.AccountOf(role), s.region}] {
-		return &ststypes.RegionDisabledException{Message: aws.String("STS is not activated in this region for account:" + core.AccountOf(role))}
+		return &ststypes.RegionDisabledException{Message: aws.String("STS is not activated in this region for account:" +
+			core.AccountOf(role))}
 	}
 	a, ok := s.w.accounts[core.AccountOf(role)]
 	if ok && (a.Refused || a.Suspended || a.ExternalID != "" && a.ExternalID != externalID) {
-		return core.Refusal("AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", s.p.ARN(), role)
+		return core.Refusal("AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s",
+			s.p.ARN(), role)
 	}
 	return nil
 }
@@ -168,14 +174,16 @@ func (w *Estate) ByAccessKey(id string) (*core.Principal, bool) {
 }
 
 // GetCallerIdentity says who calls. It needs no permission. Source: B:sts/GetCallerIdentity.
-func (s *STS) GetCallerIdentity(ctx context.Context, in *sts.GetCallerIdentityInput, _ ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
+func (s *STS) GetCallerIdentity(ctx context.Context, in *sts.GetCallerIdentityInput,
+	_ ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error) {
 	call := &core.Call{
 		Principal: s.p, Account: s.p.Account, Region: s.region, Service: "sts", Operation: "GetCallerIdentity",
 		Attempts: core.Attempts, Input: in,
 	}
 	return core.Do(ctx, s.w.Core, call, func() (*sts.GetCallerIdentityOutput, error) {
 		return &sts.GetCallerIdentityOutput{
-			Account: aws.String(s.p.Account), Arn: aws.String(s.p.ARN()), UserId: aws.String("AROA" + s.p.Account + ":" + s.p.SessionName),
+			Account: aws.String(s.p.Account), Arn: aws.String(s.p.ARN()),
+			UserId: aws.String("AROA" + s.p.Account + ":" + s.p.SessionName),
 		}, nil
 	})
 }

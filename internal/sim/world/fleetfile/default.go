@@ -22,11 +22,12 @@ type Wanted struct {
 	Platforms []string            // Linux and Windows if empty
 }
 
-// Default is a plausible estate: perRegion instances in each region of each account, such as are wanted there. Where several things are
-// wanted, or several values of a tag, they are spread; of the instances that may be Linux or Windows, two in five are Windows. In every 25,
-// one is offline, one stopped or unmanaged, one is compliant already, and sometimes one is tagged PatchExclude=true: these numbers are counts,
-// not rates, so that every 25 has them. One in 200 has a patch that fails: of 25 in a region one or none, of 1,000 five. Regions with fewer than ten
-// instances have none of these.
+// Default is a plausible estate: perRegion instances in each region of each account, such as are wanted there. Where
+// several things are wanted, or several values of a tag, they are spread; of the instances that may be Linux or
+// Windows, two in five are Windows. In every 25, one is offline, one stopped or unmanaged, one is compliant already,
+// and sometimes one is tagged PatchExclude=true: these numbers are counts, not rates, so that every 25 has them. One in
+// 200 has a patch that fails: of 25 in a region one or none, of 1,000 five. Regions with fewer than ten instances have
+// none of these.
 func Default(seed uint64, accounts map[string]map[string][]Wanted, perRegion int) File {
 	f := File{Accounts: map[string]Account{}}
 	for _, id := range slices.Sorted(maps.Keys(accounts)) {

@@ -21,7 +21,8 @@ import (
 //	  "regions": {"us-east-1": {
 //	    "enabled": true,
 //	    "instances": [{"name": "web-1", "platform": "Linux", "tags": {"PatchGroup": "default"},
-//	      "platformName": "Amazon Linux", "platformVersion": "2023", "patchSeconds": 420, "rebootSeconds": 90, "fate": "ok", "count": 1}],
+//	      "platformName": "Amazon Linux", "platformVersion": "2023", "patchSeconds": 420,
+//	      "rebootSeconds": 90, "fate": "ok", "count": 1}],
 //	    "alarms": [{"name": "errors", "script": [{"afterSeconds": 0, "state": "OK"}]}]}}}},
 //	 "organizationalUnits": {"ou-ab12-production": {"accounts": ["111111111111"], "organizationalUnits": []}}}
 //

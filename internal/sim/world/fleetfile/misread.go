@@ -101,7 +101,8 @@ func noInstances(data []byte) error {
 		for _, region := range slices.Sorted(maps.Keys(f.Accounts[id].Regions)) {
 			for i, instance := range f.Accounts[id].Regions[region].Instances {
 				if instance.Count != nil && *instance.Count == 0 {
-					problems = append(problems, fmt.Errorf("accounts[%q].regions[%q].instances[%d].count: 0 is not between 1 and %d", id, region, i, maxFleetCount))
+					problems = append(problems, fmt.Errorf("accounts[%q].regions[%q].instances[%d].count: 0 is not between 1 and %d",
+						id, region, i, maxFleetCount))
 				}
 			}
 		}
