@@ -67,6 +67,8 @@ func plantedSources(t *testing.T, all []mutant) map[string]string {
 	sources := map[string]string{}
 	for n, m := range all {
 		file, clean, planted := m.source(t)
+		_, err := parser.ParseFile(token.NewFileSet(), "", planted, 0)
+		require.NoError(t, err, "the bug %q planted in %s", m.old, file)
 		if sources[file] == "" {
 			sources[file] = clean
 		}
