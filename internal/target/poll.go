@@ -47,7 +47,7 @@ func (p *Poll) step(ctx context.Context, in TargetInput) (Answer, error) {
 		return send(), nil // only the sender may look for what it sent
 	}
 	st.Now = p.Now().UTC()
-	k := &look{state: st, before: st.row.Failures}
+	k := &look{state: st, before: st.row.Failures, gap: st.row.NextPoll(p.PollInterval)}
 	k.row.poll()
 	k.found.At = k.Now
 	if len(k.row.Open)+len(k.row.Doubts) > 0 {
@@ -77,6 +77,7 @@ type look struct {
 	*state
 	intents map[int]*Intent // those with open sends
 	before  int             // failures of the target before this look
+	gap     time.Duration   // what may have passed since the look before this one
 	found   Look
 	asked   []Cancel // asked for before, and not seen to have worked: they are asked for again
 	reads   int
@@ -153,18 +154,21 @@ func (k *look) oldest() (oldest time.Time, any bool) {
 	return oldest, any
 }
 
-// youngest is how long the last of the open commands has been at work.
-func (k *look) youngest() time.Duration {
-	least := time.Duration(-1)
+// ages is how long the last and the first of the open commands have been at work.
+func (k *look) ages() (youngest, oldest time.Duration) {
+	youngest = time.Duration(-1)
 	for _, o := range k.row.Open {
 		in := k.intents[o.N]
 		for i, x := range in.Sends {
-			if age := k.age(in, x); o.Left.Has(i) && x.Command != "" && (least < 0 || age < least) {
-				least = age
+			if age := k.age(in, x); o.Left.Has(i) && x.Command != "" {
+				oldest = max(oldest, age)
+				if youngest < 0 || age < youngest {
+					youngest = age
+				}
 			}
 		}
 	}
-	return max(least, 0)
+	return max(youngest, 0), oldest
 }
 
 // failed is how many more failures this look has counted.
@@ -176,7 +180,7 @@ func (k *look) fold(o *OpenIntent, i int, in *Intent, v outcome.Invocation, stop
 	if v.Terminal() {
 		v.Ran, v.Seen = o.Ran.Has(i), k.Now
 		k.found.Found = append(k.found.Found, v)
-		k.row.Learn(k.age(in, x), v.Status == "Success")
+		k.row.Learn(k.age(in, x), k.gap, v.Status == "Success")
 		k.row.end(n, i, v.Bad(), v.Error())
 		return
 	}
@@ -333,7 +337,8 @@ func (p *Poll) next(k *look) Answer {
 	case len(k.found.Cancels) > 0 || k.more:
 		return wait(p.PollInterval)
 	}
-	gap := max(k.row.NextPoll(p.PollInterval), k.row.patience(k.youngest()))
+	youngest, oldest := k.ages()
+	gap := max(k.row.NextPoll(p.PollInterval), k.row.patience(youngest), k.row.foresight(oldest))
 	if doubts > 0 {
 		gap = min(gap, doubts)
 	}

@@ -52,6 +52,39 @@ func TestPoll_follows(t *testing.T) {
 	assert.Equal(t, s.Now, found["cmd-2"].Seen)
 }
 
+// Where commands are short, nothing is looked for while nothing can have ended.
+func TestPoll_foresight(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		quick int // seconds of the first command
+		age   time.Duration
+		want  int
+	}{
+		{"nothing ends before the quickest", 55, 0, 40},
+		{"some of that time is over", 55, 30 * time.Second, 10},
+		{"all of it is over", 55, 50 * time.Second, 5},
+		{"a long command is looked at by its share", 1255, 0, 107},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := site.New(t, 40, site.Serial)
+			s.SendAll()
+			row := s.Row()
+			row.TookSeconds, row.MaxPolls = test.quick, 9000
+			s.Table.Put(store.TargetKey(s.Target), row)
+			s.Now = s.Now.Add(time.Duration(test.quick) * time.Second)
+			s.Finish(1, "Success")
+			require.Equal(t, patch.NextSend, s.Must(s.Poll()).Next)
+			require.LessOrEqual(t, s.Row().QuickestSeconds, test.quick-5)
+			after := s.Must(s.Send())
+			require.Equal(t, patch.NextWait, after.Next)
+			s.Finish(2, "InProgress")
+			s.Now = s.Now.Add(test.age)
+			assert.Equal(t, test.want, s.Must(s.Poll()).Seconds)
+		})
+	}
+}
+
+
 // A command has ended when its invocation says so, and not when a list leaves it out.
 func TestPoll_listsAreLate(t *testing.T) {
 	tests := []struct {

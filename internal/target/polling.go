@@ -22,6 +22,8 @@ const (
 	secondsPerSlot = 0.3
 	// stepTime is what a look and a send take themselves before a slot that came free is used.
 	stepTime = 2 * time.Second
+	// quickestShare is the part of the quickest command's time in which no other is expected to end.
+	quickestShare = 0.8
 	// spareLooks is how many of its longest gaps a target may lose as a whole besides.
 	spareLooks = 2
 )
@@ -57,6 +59,16 @@ func (t *TargetRow) patience(youngest time.Duration) time.Duration {
 		high = lastGap
 	}
 	return clamp(time.Duration(idleShare*float64(youngest)), 0, high).Round(time.Second)
+}
+
+// foresight is the gap in which nothing will end, if nothing open is much quicker than the quickest that ended here.
+// Where commands are short, and gaps with them, most polls would find nothing; they are three transitions each.
+func (t *TargetRow) foresight(oldest time.Duration) time.Duration {
+	if time.Duration(t.TookSeconds)*time.Second >= spareLooks*time.Minute {
+		return 0
+	}
+	soon := time.Duration(quickestShare * float64(t.QuickestSeconds) * float64(time.Second))
+	return max(soon-oldest, 0).Truncate(time.Second)
 }
 
 // sparing is the gap with which the polls and sends that are left to the target suffice for what is left to do: none

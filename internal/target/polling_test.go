@@ -87,7 +87,7 @@ func TestTargetRow_NextPoll_suffices(t *testing.T) {
 			row.Polls++
 			ends = slices.DeleteFunc(ends, func(end time.Duration) bool {
 				if end <= now {
-					row.Learn(time.Duration(test.seconds)*time.Second, true)
+					row.Learn(time.Duration(test.seconds)*time.Second, 5*time.Second, true)
 				}
 				return end <= now
 			})

@@ -61,6 +61,9 @@ type TargetRow struct {
 	Fence     int            `json:"fence"`            // of the lease, 0 before it is held
 
 	TookSeconds int                     `json:"tookSeconds"` // what an instance needs: expected at first, then averaged
+	// QuickestSeconds is how long the quickest command was at work at least, 0 before the first has ended.
+	QuickestSeconds int `json:"quickestSeconds,omitempty"`
+
 	FirstSent   time.Time               `json:"firstSent,omitzero"`
 	Verifying   store.Mark              `json:"verifying"`           // the first look of verify
 	LooksHash   string                  `json:"looksHash,omitempty"` // of what verify has found so far

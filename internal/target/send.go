@@ -347,7 +347,11 @@ func (s *Send) book(
 		return err
 	}
 	if answer.Next == patch.NextSend && st.row.Closed == "" && !st.row.WorthSending() && !st.row.Refused() {
-		*answer = wait(st.row.NextPoll(s.PollInterval))
+		gap := st.row.NextPoll(s.PollInterval)
+		if len(st.row.Open) == 1 { // all that is open was sent just now
+			gap = max(gap, st.row.foresight(0))
+		}
+		*answer = wait(gap)
 	}
 	return nil
 }

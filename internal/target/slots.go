@@ -222,12 +222,15 @@ func (t *TargetRow) Refused() bool {
 }
 
 // Learn takes over that a command ended on its instance, took after it was accepted. What an instance takes is
-// averaged, so that one slow instance tells little.
-func (t *TargetRow) Learn(took time.Duration, well bool) {
+// averaged, so that one slow instance tells little. It ended within the gap before took.
+func (t *TargetRow) Learn(took, gap time.Duration, well bool) {
 	if well {
 		t.Good++
 	}
 	seconds := max(int(took.Seconds()), 1)
+	if least := max(int((took - gap).Seconds()), 1); t.QuickestSeconds == 0 || least < t.QuickestSeconds {
+		t.QuickestSeconds = least
+	}
 	if t.TookSeconds > 0 {
 		seconds = (7*t.TookSeconds + seconds) / 8
 	}

@@ -153,14 +153,16 @@ func TestTargetRow_Refused(t *testing.T) {
 
 func TestTargetRow_Learn(t *testing.T) {
 	var row target.TargetRow
-	row.Learn(8*time.Minute, true)
+	row.Learn(8*time.Minute, 5*time.Second, true)
 	assert.Equal(t, 480, row.TookSeconds)
-	row.Learn(24*time.Minute, false)
+	row.Learn(24*time.Minute, 5*time.Second, false)
 	assert.Equal(t, (7*480+1440)/8, row.TookSeconds, "one slow instance moves the average by an eighth")
 	assert.Equal(t, 1, row.Good, "what failed opens nothing")
 	var at target.TargetRow
-	at.Learn(0, true)
+	at.Learn(0, 0, true)
 	assert.Equal(t, 1, at.TookSeconds, "never zero, which means unknown")
+	assert.Equal(t, 1, at.QuickestSeconds)
+	assert.Equal(t, 475, row.QuickestSeconds, "it ended at some moment of the gap before it was seen")
 }
 
 // The row of a target stays far below what a row may have, 400 KB, whatever is open.
