@@ -84,7 +84,6 @@ func TestPoll_foresight(t *testing.T) {
 	}
 }
 
-
 // A command has ended when its invocation says so, and not when a list leaves it out.
 func TestPoll_listsAreLate(t *testing.T) {
 	tests := []struct {

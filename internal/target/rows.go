@@ -60,20 +60,20 @@ type TargetRow struct {
 	Busy      time.Time      `json:"busy,omitzero"`    // since when the lease is held by another run
 	Fence     int            `json:"fence"`            // of the lease, 0 before it is held
 
-	TookSeconds int                     `json:"tookSeconds"` // what an instance needs: expected at first, then averaged
+	TookSeconds int `json:"tookSeconds"` // what an instance needs: expected at first, then averaged
 	// QuickestSeconds is how long the quickest command was at work at least, 0 before the first has ended.
 	QuickestSeconds int `json:"quickestSeconds,omitempty"`
 
-	FirstSent   time.Time               `json:"firstSent,omitzero"`
-	Verifying   store.Mark              `json:"verifying"`           // the first look of verify
-	LooksHash   string                  `json:"looksHash,omitempty"` // of what verify has found so far
-	Ended       time.Time               `json:"ended,omitzero"`
-	Outcomes    map[outcome.Outcome]int `json:"outcomes,omitempty"`
-	Bad         int                     `json:"bad"`      // outcomes that count as failures
-	CutShort    int                     `json:"cutShort"` // instances that were not sent though they could have been
-	ResultHash  string                  `json:"resultHash,omitempty"`
-	Heads       store.Heads             `json:"heads,omitempty"` // of the chains about the account-region in this run
-	Former      *store.ChainHead        `json:"audit,omitempty"` // of the one chain that a release before wrote
+	FirstSent  time.Time               `json:"firstSent,omitzero"`
+	Verifying  store.Mark              `json:"verifying"`           // the first look of verify
+	LooksHash  string                  `json:"looksHash,omitempty"` // of what verify has found so far
+	Ended      time.Time               `json:"ended,omitzero"`
+	Outcomes   map[outcome.Outcome]int `json:"outcomes,omitempty"`
+	Bad        int                     `json:"bad"`      // outcomes that count as failures
+	CutShort   int                     `json:"cutShort"` // instances that were not sent though they could have been
+	ResultHash string                  `json:"resultHash,omitempty"`
+	Heads      store.Heads             `json:"heads,omitempty"` // of the chains about the account-region in this run
+	Former     *store.ChainHead        `json:"audit,omitempty"` // of the one chain that a release before wrote
 }
 
 // Intent is written before its commands are sent: one for each of its instances.
