@@ -70,6 +70,10 @@ func calls(stack *cfn.Stack) []call {
 		{"a rule encrypts what it could not deliver", "events.amazonaws.com", "kms:GenerateDataKey", key, nil, false},
 		{"a rule puts what it could not deliver", "events.amazonaws.com", "sqs:SendMessage",
 			arn(stack, "RunEndedQueue"), from(arn(stack, "RunEndedRule")), false},
+		{"a rule tells of a key", "events.amazonaws.com", "sqs:SendMessage", arn(stack, "KeyEndQueue"),
+			from(arn(stack, "KeyEndRule")), false},
+		{"another rule tells of a key", "events.amazonaws.com", "sqs:SendMessage", arn(stack, "KeyEndQueue"),
+			from(arn(stack, "RunEndedRule")), true},
 		{"another rule", "events.amazonaws.com", "sqs:SendMessage", arn(stack, "RunEndedQueue"),
 			from("arn:aws:events:" + region + ":" + other + ":rule/x"), true},
 	}

@@ -18,6 +18,8 @@ func topicChecks() []Check {
 		{"H-83", "The data key is rotated.", hub, rotation},
 		{"H-84", "A key's policy names whom it lets in.", hub, keyPrincipals},
 		{"H-85", "A deleted key can be called back for 30 days, and lives in one region.", hub, keyDeletion},
+		{"key-guard", "Nobody deletes a key in less than 30 days, and whoever disables one or schedules its end rings an " +
+			"alarm that needs no key of ours to be kept.", hub, keyGuard},
 		{"subscribers", "Requests for approval go to the endpoints that were deployed.", hub, subscribers},
 		{"H-86", "Links, seals and decisions have keys of their own; who makes codes cannot check them, and makes them in " +
 			"its function alone.", hub, codeKeys},
@@ -137,6 +139,42 @@ func keyDeletion(t *Template, tell say) {
 		if show(r.property("MultiRegion")) == "true" {
 			tell(r.Node, "%s must stay in its region", r.ID)
 		}
+	}
+}
+
+// keyGuard holds every key to the long wait, and the rule on its end to all of them. The queue is encrypted by SQS: one
+// under the data key could not keep the event that the data key is gone.
+func keyGuard(t *Template, tell say) {
+	rule, _ := t.resource("KeyEndRule")
+	watched := shown(rule.property("EventPattern", "detail", "resources", "ARN"))
+	for _, r := range t.ofType("AWS::KMS::Key") {
+		if !slices.ContainsFunc(statements(r), func(s statement) bool {
+			return show(child(s.node, "Effect")) == "Deny" && show(child(s.node, "Principal")) == "*" &&
+				slices.Equal(s.actions(), []string{"kms:ScheduleKeyDeletion"}) && len(pairs(child(s.node, "Condition"))) == 1 &&
+				slices.Equal(s.condition("NumericLessThan", "kms:ScheduleKeyDeletionPendingWindowInDays"), []string{"30"})
+		}) {
+			tell(r.Node, "%s must refuse to be deleted in less than 30 days", r.ID)
+		}
+		if !slices.Contains(watched, "${"+r.ID+".Arn}") {
+			tell(rule.Node, "KeyEndRule must watch %s", r.ID)
+		}
+	}
+	calls := shown(rule.property("EventPattern", "detail", "eventName"))
+	slices.Sort(calls)
+	if show(rule.property("State")) != "ENABLED" || !slices.Equal(calls, []string{"DisableKey", "ScheduleKeyDeletion"}) ||
+		!slices.Equal(shown(rule.property("EventPattern", "source")), []string{"aws.kms"}) ||
+		!slices.Equal(shown(rule.property("EventPattern", "detail-type")), []string{"AWS API Call via CloudTrail"}) {
+		tell(rule.Node, "KeyEndRule must see every DisableKey and ScheduleKeyDeletion that CloudTrail records")
+	}
+	targets := items(rule.property("Targets"))
+	queue, _ := t.resource("KeyEndQueue")
+	if len(targets) != 1 || show(child(targets[0], "Arn")) != "${KeyEndQueue.Arn}" ||
+		show(queue.property("SqsManagedSseEnabled")) != "true" {
+		tell(rule.Node, "KeyEndRule must keep what it saw in KeyEndQueue, which SQS encrypts")
+	}
+	alarm, _ := t.resource("KeyEndAlarm")
+	if !mentions(alarm.property("Dimensions"), "KeyEndQueue") {
+		tell(alarm.Node, "KeyEndAlarm must watch KeyEndQueue")
 	}
 }
 

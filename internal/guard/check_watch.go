@@ -76,7 +76,12 @@ func undelivered(t *Template, tell say) {
 			bounded("what "+r.ID+" could not start", r, func(f string) string {
 				return show(dig(target, "RetryPolicy", f))
 			},
-				func(f string) string { return show(dig(target, "DeadLetterConfig", f)) })
+				func(f string) string {
+					if kept := show(child(target, "Arn")); strings.HasSuffix(kept, "Queue.Arn}") {
+						return kept // the target is itself a queue
+					}
+					return show(dig(target, "DeadLetterConfig", f))
+				})
 		}
 	}
 	for _, r := range t.ofType("AWS::Scheduler::Schedule") {
@@ -97,6 +102,7 @@ func wantedAlarms(t *Template, tell say) {
 		{"ApprovalUnheardAlarm", "ApprovalUnheard", "0", "Maximum", "900"},
 		{"ApprovalStrangersAlarm", "ApprovalStrangers", "0", "Maximum", "900"},
 		{"RunEndedUndeliveredAlarm", "ApproximateNumberOfMessagesVisible", "0", "Maximum", "300"},
+		{"KeyEndAlarm", "ApproximateNumberOfMessagesVisible", "0", "Maximum", "300"},
 	} {
 		r, ok := t.resource(want.id)
 		if !ok || show(r.property("MetricName")) != want.metric || show(r.property("Threshold")) != want.threshold ||

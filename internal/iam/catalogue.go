@@ -103,9 +103,10 @@ func catalogue() []entry {
 		{"kms", "CreateGrant", "key", kmsKeys + " kms:GrantIsForAWSResource kms:GrantOperations kms:GranteePrincipal " +
 			"kms:EncryptionContext: kms:EncryptionContextKeys"},
 		{"kms", "DescribeKey GetKeyPolicy PutKeyPolicy GetKeyRotationStatus EnableKeyRotation DisableKeyRotation " +
-			"EnableKey DisableKey ScheduleKeyDeletion CancelKeyDeletion UpdateKeyDescription ListGrants RevokeGrant " +
+			"EnableKey DisableKey CancelKeyDeletion UpdateKeyDescription ListGrants RevokeGrant " +
 			"RetireGrant ListKeyPolicies ListResourceTags TagResource UntagResource GetPublicKey " +
 			"ReplicateKey RotateKeyOnDemand ListKeyRotations", "key", kmsKeys},
+		{"kms", "ScheduleKeyDeletion", "key", kmsKeys + " kms:ScheduleKeyDeletionPendingWindowInDays"},
 		{"kms", "Sign Verify", "key", kmsKeys + " kms:MessageType kms:SigningAlgorithm"},
 		{"kms", "CreateAlias UpdateAlias DeleteAlias", "key alias", kmsKeys},
 		{"kms", "CreateKey ListAliases ListKeys GenerateRandom", "", kmsKeys},

@@ -66,7 +66,7 @@ var serviceKeys = map[string]conditionKey{
 	"kms:keyusage": {}, "kms:keyorigin": {}, "kms:multiregion": {kind: boolKey},
 	"kms:encryptioncontext:":    {kind: arnKey},
 	"kms:encryptioncontextkeys": {many: true}, "kms:encryptionalgorithm": {}, "kms:macalgorithm": {},
-	"kms:messagetype": {}, "kms:signingalgorithm": {},
+	"kms:messagetype": {}, "kms:signingalgorithm": {}, "kms:schedulekeydeletionpendingwindowindays": {kind: numberKey},
 	"kms:grantisforawsresource": {kind: boolKey}, "kms:grantoperations": {many: true}, "kms:granteeprincipal": {},
 	"cloudwatch:namespace": {}, "states:statemachinequalifier": {}, "lambda:functionurlauthtype": {},
 	"lambda:invokedviafunctionurl": {kind: boolKey}, "lambda:eventsourcetoken": {}, "events:source": {many: true},
