@@ -112,12 +112,12 @@ func TestParams_fit(t *testing.T) {
 }
 
 func TestParameters_documented(t *testing.T) {
-	doc, err := os.ReadFile("../docs/deploy.md")
+	doc, err := os.ReadFile("../docs/deployment-guide.md")
 	require.NoError(t, err)
 	for _, file := range []string{"hub-cfn.yaml", "spoke-cfn.yaml"} {
 		for _, parameter := range pairs(child(load(t, file), "Parameters")) {
 			row := "| `" + parameter.key + "` | `" + snake(parameter.key) + "` |"
-			assert.Contains(t, string(doc), row, "docs/deploy.md must explain %s of %s", parameter.key, file)
+			assert.Contains(t, string(doc), row, "docs/deployment-guide.md must explain %s of %s", parameter.key, file)
 		}
 	}
 }

@@ -249,7 +249,8 @@ func (a *app) alarmCheck(ctx context.Context, runs Runs) checkup {
 		return checkup{Name: "alarms", Result: checkWarn, Text: "the hub has none", Fix: "deploy the hub again"}
 	}
 	if len(on) > 0 {
-		c.Result, c.Text, c.Fix = checkWarn, "on: "+strings.Join(on, ", "), "see docs/operations.md for what each means"
+		c.Result, c.Text, c.Fix = checkWarn, "on: "+strings.Join(on, ", "),
+			"see docs/runbook-operations.md for what each means"
 	}
 	for _, name := range on {
 		if slices.ContainsFunc(breaking(), func(end string) bool { return strings.HasSuffix(name, "-"+end) }) {

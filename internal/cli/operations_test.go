@@ -14,7 +14,7 @@ import (
 
 // The operator finds every outcome that is not good, and every reason of NotSent, with what to do about it.
 func TestOperations_outcomes(t *testing.T) {
-	page, err := os.ReadFile("../../docs/operations.md")
+	page, err := os.ReadFile("../../docs/runbook-operations.md")
 	require.NoError(t, err)
 	row := func(name string) bool {
 		return regexp.MustCompile("(?m)^\\|[^|]*`" + regexp.QuoteMeta(name) + "`[^|]*\\|[^|]*[a-z][^|]*\\|").Match(page)
@@ -25,13 +25,13 @@ func TestOperations_outcomes(t *testing.T) {
 			continue
 		}
 		told++
-		assert.True(t, row(string(o)), "docs/operations.md has no row for the outcome %s", o)
+		assert.True(t, row(string(o)), "docs/runbook-operations.md has no row for the outcome %s", o)
 	}
 	for _, reason := range []outcome.Reason{outcome.ReasonBudget, outcome.ReasonAbort, outcome.ReasonStopped,
 		outcome.ReasonLease,
 		outcome.ReasonAccount, outcome.ReasonRejected, outcome.ReasonExpired, outcome.ReasonOffline, outcome.ReasonOptedOut} {
 		told++
-		assert.True(t, row(string(reason)), "docs/operations.md has no row for the reason %s", reason)
+		assert.True(t, row(string(reason)), "docs/runbook-operations.md has no row for the reason %s", reason)
 	}
 	assert.Greater(t, told, 17)
 }

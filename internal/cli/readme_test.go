@@ -120,6 +120,21 @@ func TestExamples_areListed(t *testing.T) {
 	}
 }
 
+// Whoever looks for a page finds it in the index, once under its name at least.
+func TestIndex_everyPage(t *testing.T) {
+	index := page(t, "docs/README.md")
+	listed := 0
+	for name := range pages(t) {
+		file, found := strings.CutPrefix(name, "docs/")
+		if !found || file == "README.md" || strings.Contains(file, "/") {
+			continue
+		}
+		listed++
+		assert.Contains(t, index, "]("+file, "docs/README.md does not lead to it")
+	}
+	assert.Greater(t, listed, 12)
+}
+
 // Each decision has the four sections, is short enough to be read, and stands in the index under its own title.
 func TestDesign(t *testing.T) {
 	const folder = "docs/design/"

@@ -33,10 +33,10 @@ func TestChecks_documented(t *testing.T) {
 	assert.Equal(t, strings.Join(want, "\n"), strings.Join(have, "\n"), "docs/security.md must list every check")
 }
 
-// TestOperations_documented looks for every alarm and every saved query in docs/operations.md: whoever is woken by one
-// reads there what to do.
+// TestOperations_documented looks for every alarm and every saved query in docs/runbook-operations.md: whoever is woken
+// by one reads there what to do.
 func TestOperations_documented(t *testing.T) {
-	doc, err := os.ReadFile("../../docs/operations.md")
+	doc, err := os.ReadFile("../../docs/runbook-operations.md")
 	require.NoError(t, err)
 	hub := deployed(t, guard.Hub)
 	for _, r := range append(hub.OfType("AWS::CloudWatch::Alarm"),
@@ -45,21 +45,21 @@ func TestOperations_documented(t *testing.T) {
 		if strings.HasSuffix(r.LogicalID, "ErrorsAlarm") {
 			continue // one row for all six functions
 		}
-		assert.Contains(t, string(doc), "`"+name+"`", "docs/operations.md must explain the alarm %s", name)
+		assert.Contains(t, string(doc), "`"+name+"`", "docs/runbook-operations.md must explain the alarm %s", name)
 	}
 	queries := hub.OfType("AWS::Logs::QueryDefinition")
 	require.NotEmpty(t, queries)
 	for _, r := range queries {
 		name, _ := r.Properties["Name"].(string)
 		assert.Contains(t, string(doc), "`"+strings.TrimPrefix(name, "ec2patch/")+"`",
-			"docs/operations.md must explain the query %s", name)
+			"docs/runbook-operations.md must explain the query %s", name)
 	}
 }
 
 // TestDeploy_linesToChange looks for every line of the parameters that is an example, or that a small account cannot
-// have, in the step of docs/deploy.md that uses the file.
+// have, in the step of docs/deployment-guide.md that uses the file.
 func TestDeploy_linesToChange(t *testing.T) {
-	doc, err := os.ReadFile("../../docs/deploy.md")
+	doc, err := os.ReadFile("../../docs/deployment-guide.md")
 	require.NoError(t, err)
 	_, step, found := strings.Cut(string(doc), "\n## The hub\n")
 	require.True(t, found)

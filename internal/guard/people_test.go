@@ -207,10 +207,10 @@ func TestPolicies_people(t *testing.T) {
 	}
 }
 
-// TestPolicies_starters holds the policy that docs/deploy.md has people paste to what starting a run takes, both ways,
-// and with the viewer's to what following it takes.
+// TestPolicies_starters holds the policy that docs/deployment-guide.md has people paste to what starting a run takes,
+// both ways, and with the viewer's to what following it takes.
 func TestPolicies_starters(t *testing.T) {
-	page, err := os.ReadFile("../../docs/deploy.md")
+	page, err := os.ReadFile("../../docs/deployment-guide.md")
 	require.NoError(t, err)
 	_, shown, found := strings.Cut(string(page), "\n## Who may do what\n")
 	require.True(t, found)
@@ -218,7 +218,7 @@ func TestPolicies_starters(t *testing.T) {
 	require.True(t, found)
 	document, _, found := strings.Cut(shown, "```")
 	require.True(t, found)
-	pasted, err := iam.ParsePolicy("docs/deploy.md", []byte(document))
+	pasted, err := iam.ParsePolicy("docs/deployment-guide.md", []byte(document))
 	require.NoError(t, err)
 
 	hub := deployed(t, guard.Hub)

@@ -180,9 +180,10 @@ func TestT56_FenceInASummary(t *testing.T) {
 	}
 }
 
-// What the scripts of a deployment call has to be installed first, so docs/deploy.md says so before anything else.
+// What the scripts of a deployment call has to be installed first, so docs/deployment-guide.md says so before anything
+// else.
 func TestDeployScript_tools(t *testing.T) {
-	page, err := os.ReadFile("../../docs/deploy.md")
+	page, err := os.ReadFile("../../docs/deployment-guide.md")
 	require.NoError(t, err)
 	_, before, found := strings.Cut(string(page), "\n## Before\n")
 	require.True(t, found)

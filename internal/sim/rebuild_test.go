@@ -20,11 +20,12 @@ import (
 	"ec2patch/internal/store"
 )
 
-// documentedRebuild is the payload that docs/operations.md tells operators.
+// documentedRebuild is the payload that docs/runbook-operations.md tells operators.
 func documentedRebuild(t *testing.T, run patch.RunID) []byte {
 	t.Helper()
-	m := regexp.MustCompile(`--payload '(\{"task": "rebuild", "run": ")RUN("\})'`).FindSubmatch(read(t, "docs", "operations.md"))
-	require.NotNil(t, m, "docs/operations.md tells how a lost report is rebuilt")
+	page := read(t, "docs", "runbook-operations.md")
+	m := regexp.MustCompile(`--payload '(\{"task": "rebuild", "run": ")RUN("\})'`).FindSubmatch(page)
+	require.NotNil(t, m, "docs/runbook-operations.md tells how a lost report is rebuilt")
 	return []byte(string(m[1]) + string(run) + string(m[2]))
 }
 

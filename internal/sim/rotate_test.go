@@ -20,7 +20,7 @@ import (
 	"ec2patch/internal/sim/world/backing"
 )
 
-// rotate deploys the hub anew with other HMAC keys, as docs/operations.md tells
+// rotate deploys the hub anew with other HMAC keys, as docs/runbook-operations.md tells
 // it. What executes keeps its functions; the API calls the new callback. The
 // keys that are replaced stay, and are given as previous ones unless forgotten.
 func rotate(t *testing.T, r *rehearsal, forgotten bool) {
