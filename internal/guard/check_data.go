@@ -18,7 +18,8 @@ func dataChecks() []Check {
 			"deletes it.", hub, writeOnce},
 		{"H-74", "The bucket keeps versions.", hub, bucketVersions},
 		{"H-75", "The bucket's owner owns its objects.", hub, bucketOwner},
-		{"H-77", "Old runs, old versions and abandoned uploads leave the bucket.", hub, lifecycle},
+		{"H-77", "Old runs, old versions and abandoned uploads leave the bucket, and no version before its run.", hub,
+			lifecycle},
 	}
 }
 
@@ -196,6 +197,13 @@ func lifecycle(t *Template, tell say) {
 			for _, field := range []string{"AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration",
 				"ExpirationInDays"} {
 				found[field] = found[field] || child(rule, field) != nil && show(child(rule, "Status")) == "Enabled"
+			}
+			// Where several rules say when a version goes, S3 takes the earliest.
+			for _, left := range []string{show(dig(rule, "NoncurrentVersionExpiration", "NoncurrentDays")),
+				show(child(rule, "ExpirationInDays"))} {
+				if left != "" && left != "${DataRetentionDays}" {
+					tell(rule, "%s: what was written over must live as long as its run, DataRetentionDays", r.ID)
+				}
 			}
 		}
 		for _, field := range []string{"AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration",
